@@ -1,0 +1,20 @@
+//! `matssl-run`: declarative experiment pipelines for self-supervised segmentation of micrographs.
+//!
+//! The rooms, from the street door down; imports only go down (`tests/architecture.rs` holds that):
+//! `cli` → `exec` → `plan` → `stage` → {`train`, `ssl`, `report`} → {`data`, `nn`, `metrics`}, with the leaves
+//! `experiment`, `cache` and `random`. ARCHITECTURE.md is the map.
+
+pub mod cache;
+pub mod cli;
+pub mod data;
+pub mod exec;
+pub mod exit_code;
+pub mod experiment;
+pub mod metrics;
+pub mod nn;
+pub mod plan;
+pub mod random;
+pub mod report;
+pub mod ssl;
+pub mod stage;
+pub mod train;

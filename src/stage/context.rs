@@ -1,0 +1,85 @@
+//! What a running stage sees of the world.
+
+use super::Places;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The files that one input stage left behind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InputFiles {
+    /// The stage's name without its seed, or the label that a `series` or `rows` table gives it.
+    pub label: String,
+    /// The seed of that stage, if it or what it rests on was drawn at random.
+    pub seed: Option<u64>,
+    /// Path inside the stage's output → where that file lies now. Read-only.
+    pub files: BTreeMap<String, PathBuf>,
+    /// For a `dataset` stage: the folder of the files as downloaded.
+    pub source: Option<PathBuf>,
+}
+
+impl InputFiles {
+    /// Where `name` of this input lies.
+    ///
+    /// # Errors
+    /// If the stage left no such file: a fault of the program, not of the user.
+    pub fn file(&self, name: &str) -> anyhow::Result<&Path> {
+        self.files.get(name).map(PathBuf::as_path).ok_or_else(|| anyhow::anyhow!("{} left no file {name}", self.label))
+    }
+}
+
+/// How far a stage is. Serialised as one line of the worker's standard output.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Units done (epochs for training stages, images otherwise).
+    pub done: u64,
+    /// Units in all.
+    pub total: u64,
+    /// `"epoch"`, `"image"`, …
+    pub unit: String,
+    /// Latest training loss, if there is one.
+    pub loss: Option<f64>,
+    /// A word more, e.g. `"val mIoU 0.71"`.
+    pub note: Option<String>,
+}
+
+/// What a running stage sees: inputs by role, where to write, its seed, whom to tell.
+pub struct Context {
+    /// The stage's full name, for messages only.
+    pub name: String,
+    /// 0 unless the kind is seeded.
+    pub seed: u64,
+    /// Inputs by the parameter that names them, in the file's order.
+    pub inputs: BTreeMap<String, Vec<InputFiles>>,
+    /// An empty folder; every file left in it is the stage's output.
+    pub out: PathBuf,
+    /// A folder that survives a killed attempt of the same key: checkpoints go here, each written under a temporary
+    /// name and renamed.
+    pub checkpoint: PathBuf,
+    /// Where data sets lie on this machine.
+    pub places: Places,
+    /// Facts about this attempt that are no part of the output: seconds, images a second, peak memory.
+    pub telemetry: BTreeMap<String, serde_json::Value>,
+    /// Called with every progress report.
+    pub on_progress: Box<dyn FnMut(&Progress) + Send>,
+}
+
+impl Context {
+    /// The one input of `role`.
+    ///
+    /// # Errors
+    /// If there is none: the plan let something through that it should not have.
+    pub fn input(&self, role: &str) -> anyhow::Result<&InputFiles> {
+        self.inputs(role).first().ok_or_else(|| anyhow::anyhow!("{} has no input {role}", self.name))
+    }
+
+    /// All inputs of `role`, in the file's order; none if the parameter was left out.
+    pub fn inputs(&self, role: &str) -> &[InputFiles] {
+        self.inputs.get(role).map_or(&[], Vec::as_slice)
+    }
+
+    /// Tells whoever watches how far the stage is.
+    pub fn progress(&mut self, progress: Progress) {
+        (self.on_progress)(&progress);
+    }
+}

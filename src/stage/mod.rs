@@ -1,0 +1,117 @@
+//! The kinds of stages: trait [`Stage`] and the table of kinds. One file a kind.
+//!
+//! A stage is a pure function of its parameters, its seed and the contents of its inputs: it reads what its
+//! [`Context`] shows it, writes files into `context.out`, and knows nothing of caches, processes or other stages.
+
+mod context;
+
+pub use context::{Context, InputFiles, Progress};
+
+use crate::experiment::{self, KindSpec, ParamError, ReferenceSpec, Section, SpannedTable};
+use serde::{Serialize, de::DeserializeOwned};
+use std::path::{Path, PathBuf};
+
+/// One kind of stage. The implementing type holds its parameters as the user writes them.
+pub trait Stage: Serialize + DeserializeOwned {
+    /// The word in the experiment file.
+    const KIND: &'static str;
+    /// Part of the key: goes up when the same inputs would give other bytes.
+    const CODE_VERSION: u32;
+    /// Where it is written in the file.
+    const SECTION: Section = Section::Stages;
+    /// Draws at random from the experiment's seed.
+    const SEEDED: bool = false;
+    /// A training stage: worth a checkpoint and a line of progress.
+    const TRAINS: bool = false;
+    /// The labels of inputs enter the output (and so the key).
+    const LABELLED: bool = false;
+    /// Parameters that name other stages.
+    const REFERENCES: &'static [ReferenceSpec] = &[];
+
+    /// Reads the parameters; a kind overrides this only where a parameter's own name decides what else it takes
+    /// (`method = { name = "matssl", … }`).
+    ///
+    /// # Errors
+    /// All that is wrong with the table, each with its place.
+    fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
+        experiment::deserialize(table)
+    }
+
+    /// What serde cannot say about the parameters: relations between them.
+    ///
+    /// # Errors
+    /// Names the parameter to underline and says the cure.
+    fn check(&self) -> Result<(), ParamError> {
+        Ok(())
+    }
+
+    /// Files outside the cache that this stage reads: (name inside the data set, path). Sorted by name.
+    ///
+    /// # Errors
+    /// [`StageError::NotThere`] if the folder is missing.
+    fn external_files(&self, _places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
+        Ok(Vec::new())
+    }
+
+    /// Does the work.
+    ///
+    /// # Errors
+    /// A [`StageError`] says what is wrong with data, weights or numbers; nothing of the attempt then counts.
+    fn run(&self, context: &mut Context) -> Result<(), StageError>;
+}
+
+/// Where things outside the cache lie on this machine; never part of a key.
+#[derive(Clone, Debug, Default, Serialize, serde::Deserialize)]
+pub struct Places {
+    /// Relative data-set paths are looked up here (`--data`, `MATSSL_DATA`, or the experiment file's folder).
+    pub data: PathBuf,
+}
+
+impl Places {
+    /// `path` as given, or below the data folder if it is relative.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.data.join(path)
+    }
+}
+
+/// Why a stage failed; decides the exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// A data set, weight file or device is not there (exit code 4).
+    #[error("{0}")]
+    NotThere(String),
+    /// The data is not what the experiment says (exit code 5).
+    #[error("{0}")]
+    BadData(String),
+    /// The work itself failed: NaN losses, a full disk, a fault (exit code 3).
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<std::io::Error> for StageError {
+    fn from(error: std::io::Error) -> Self {
+        StageError::Failed(error.into())
+    }
+}
+
+impl From<candle_core::Error> for StageError {
+    fn from(error: candle_core::Error) -> Self {
+        StageError::Failed(error.into())
+    }
+}
+
+/// A kind with its parameters' type erased: what plan and worker hold. Built by [`kind_of`], one for each kind.
+pub struct Kind {
+    /// What the front end needs to know.
+    pub spec: KindSpec,
+    /// See [`Stage::CODE_VERSION`].
+    pub code_version: u32,
+    /// See [`Stage::LABELLED`].
+    pub labelled: bool,
+    /// See [`Stage::TRAINS`].
+    pub trains: bool,
+    /// See [`Stage::external_files`]; parameters as JSON.
+    pub external_files: fn(&serde_json::Value, &Places) -> Result<Vec<(String, PathBuf)>, StageError>,
+    /// See [`Stage::run`].
+    pub run: fn(&serde_json::Value, &mut Context) -> Result<(), StageError>,
+}
