@@ -88,6 +88,17 @@ impl Store {
             .then_some(record)
     }
 
+    /// Removes the record of `key`, so that its stage runs again. Its objects stay.
+    ///
+    /// # Errors
+    /// If the cache cannot be written.
+    pub fn forget(&self, key: Key) -> Result<()> {
+        match fs::remove_file(self.record_path(key)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Where each file of a record lies: path inside the output → object.
     pub fn files(&self, record: &Record) -> BTreeMap<String, PathBuf> {
         record.outputs.iter().map(|output| (output.path.clone(), self.object(output.digest))).collect()
