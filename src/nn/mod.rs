@@ -4,6 +4,7 @@
 //! the tensors; its own convolutions, pooling, upsampling, batch norm and ReLU stay out of training, because their
 //! gradients are wrong or slow.
 
+pub mod init;
 pub mod ops;
 pub mod parameters;
 pub mod tape;
