@@ -1,0 +1,18 @@
+//! The operations, one a file: `forward` and `backward` as free functions on tensors, and a method on
+//! [`Tape`](super::Tape) that joins them. Each looks at the tensor's device itself; so far all have a CPU side only.
+//!
+//! Work is cut into pieces by the problem's size alone and sums are taken in a fixed order, so results are the same
+//! bits for any number of threads.
+
+pub mod batch_norm;
+pub mod concat;
+pub mod conv2d;
+pub mod global_average_pool;
+mod host;
+mod matrix;
+pub mod max_pool;
+pub(crate) mod sum;
+pub mod upsample_nearest;
+
+pub use conv2d::Conv2d;
+pub use max_pool::MaxPool;
