@@ -16,7 +16,7 @@ impl Stage for Synthesize {
     const CODE_VERSION: u32 = 1;
 
     fn check(&self) -> Result<(), ParamError> {
-        self.0.check().map_err(|problem| ParamError::Check { param: problem.param, message: problem.message })
+        self.0.check().map_err(|(param, message)| ParamError::Check { param, message })
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
