@@ -8,7 +8,7 @@ pub mod batch_norm;
 pub mod concat;
 pub mod conv2d;
 pub mod global_average_pool;
-mod host;
+pub(crate) mod host;
 mod matrix;
 pub mod max_pool;
 pub(crate) mod sum;
