@@ -7,6 +7,8 @@ mod metaldam;
 mod params;
 mod scan;
 mod split;
+#[cfg(test)]
+mod tests;
 
 pub use files::stem;
 pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitParams};

@@ -159,7 +159,7 @@ impl DatasetParams {
             ("test_images", self.test_images.is_some()),
             ("val_images", self.val_images.is_some()),
         ];
-        for (param, _) in given.iter().filter(|(param, given)| *given && !reader.takes().contains(param)) {
+        if let Some((param, _)) = given.iter().find(|(param, given)| *given && !reader.takes().contains(param)) {
             let message = format!("format `{}` takes only: {}", self.format.name(), reader.takes().join(", "));
             return Err(ParamProblem::new(param, message));
         }

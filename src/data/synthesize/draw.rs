@@ -103,7 +103,7 @@ fn islands(
 ) {
     let mut stream = base.child(3);
     let shape =
-        Shape { radius: [0.10 * params.grain, 0.30 * params.grain], stretch: 2.6, roughness: 0.42, harmonics: 4 };
+        Shape { radius: [0.10 * params.grain, 0.30 * params.grain], stretch: 2.6, roughness: 0.34, harmonics: 4 };
     let share = 0.16 * stream.range(0.75, 1.25);
     let blobs = scatter(params.size, share, &shape, &mut stream, |x, y, stream| {
         // The best of a few tries by nearness to a boundary.
