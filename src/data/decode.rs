@@ -91,6 +91,10 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, ExtendedColorType)
     let unreadable = |error: image::ImageError| {
         let text = error.to_string();
         let text = text.lines().next().unwrap_or_default();
+        if matches!(error, image::ImageError::Unsupported(_)) {
+            let problem = format!("stored in a way that is not read ({text})");
+            return DataError::bad(path, problem, "save it as png with 8 bits a channel");
+        }
         DataError::bad(path, format!("damaged or cut short ({text})"), "copy or download the file again")
     };
     let format = image::guess_format(bytes).map_err(|_| {
@@ -284,6 +288,28 @@ mod tests {
         let error = image_error(&png[..png.len() / 2]);
         assert!(error.starts_with("a/b.png: damaged or cut short ("), "{error}");
         assert!(error.ends_with("); copy or download the file again"), "{error}");
+    }
+
+    /// tifffile writes the directory first and the pixels last, unlike the encoder here.
+    #[test]
+    fn a_tif_that_lacks_its_last_pixels_is_an_error() {
+        let mut tif = b"II*\0\x08\0\0\0".to_vec();
+        let entries: [(u16, u32); 8] =
+            [(256, 16), (257, 16), (258, 8), (259, 1), (262, 1), (273, 8 + 2 + 8 * 12 + 4), (278, 16), (279, 256)];
+        tif.extend((entries.len() as u16).to_le_bytes());
+        for (tag, value) in entries {
+            tif.extend(tag.to_le_bytes());
+            tif.extend(4u16.to_le_bytes());
+            tif.extend(1u32.to_le_bytes());
+            tif.extend(value.to_le_bytes());
+        }
+        tif.extend(0u32.to_le_bytes());
+        tif.extend(0..=255u8);
+        assert_eq!(decode_image(Path::new("x"), &tif).unwrap().pixels, (0..=255).collect::<Vec<u8>>());
+        for cut in [1, 100, 255, 256] {
+            let error = image_error(&tif[..tif.len() - cut]);
+            assert!(error.contains("damaged or cut short"), "{cut}: {error}");
+        }
     }
 
     #[test]

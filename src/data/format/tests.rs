@@ -1,6 +1,7 @@
 //! The readers on small made files of the published layouts, and on the real ones where `MATSSL_DATA` is set.
 
 use super::*;
+use crate::data::decode::decode_image;
 use crate::data::{IGNORE, Manifest, OpenDataset, Root};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use std::fs;
@@ -317,6 +318,14 @@ fn real_data_has_the_published_counts() {
             by_split(&manifest),
             manifest.class_pixels(Split::Test)
         );
+        // Cut short, each of them would be refused.
+        for file in &files {
+            let bytes = fs::read(&file.path).unwrap();
+            for part in [0.3, 0.7, 0.99] {
+                let cut = &bytes[..(bytes.len() as f64 * part) as usize];
+                assert!(decode_image(&file.path, cut).is_err(), "{part} of {}", file.name);
+            }
+        }
         assert!(manifest.images.iter().all(|entry| entry.channels == 1), "{:?}", manifest.images);
         manifest
     };
