@@ -34,10 +34,7 @@ impl Dataset for MetalDam {
     }
 
     fn check(&self, params: &DatasetParams) -> Result<(), ParamProblem> {
-        match params.ignore_classes.iter().flatten().find(|&&class| usize::from(class) >= CLASSES.len()) {
-            Some(class) => Err(ParamProblem::new("ignore_classes", format!("{class} is no class: there are 0 to 4"))),
-            None => Ok(()),
-        }
+        params.check_ignored(CLASSES.len())
     }
 
     fn list(&self, params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {

@@ -168,4 +168,17 @@ impl DatasetParams {
         }
         reader.check(&self.clone().with_defaults())
     }
+
+    /// Whether `ignore_classes` names only classes, and leaves one.
+    pub(super) fn check_ignored(&self, classes: usize) -> Result<(), ParamProblem> {
+        let ignored = self.ignore_classes.as_deref().unwrap_or_default();
+        if let Some(class) = ignored.iter().find(|&&class| usize::from(class) >= classes) {
+            let message = format!("{class} is no class: they are counted from 0 to {}", classes - 1);
+            return Err(ParamProblem::new("ignore_classes", message));
+        }
+        if (0..classes).all(|class| ignored.iter().any(|&ignored| usize::from(ignored) == class)) {
+            return Err(ParamProblem::new("ignore_classes", "leaves no class to take the mean over"));
+        }
+        Ok(())
+    }
 }
