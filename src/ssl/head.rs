@@ -22,7 +22,10 @@ pub struct HeadSizes {
 
 impl Default for HeadSizes {
     fn default() -> Self {
-        HeadSizes { hidden: const { NonZeroUsize::new(2048).unwrap() }, output: const { NonZeroUsize::new(128).unwrap() } }
+        HeadSizes {
+            hidden: const { NonZeroUsize::new(2048).unwrap() },
+            output: const { NonZeroUsize::new(128).unwrap() },
+        }
     }
 }
 
@@ -163,7 +166,9 @@ mod tests {
         let running = |name: &str| -> Vec<f64> {
             parameters.tensor(&format!("projection_head.layers.1.{name}")).unwrap().to_vec1().unwrap()
         };
-        for (column, (mean, variance)) in columns.iter().zip(running("running_mean").into_iter().zip(running("running_var"))) {
+        for (column, (mean, variance)) in
+            columns.iter().zip(running("running_mean").into_iter().zip(running("running_var")))
+        {
             let m = column.iter().sum::<f64>() / 6.0;
             let v = column.iter().map(|x| (x - m).powi(2)).sum::<f64>() / 5.0;
             assert!((mean - 0.1 * m).abs() < 1e-12 && (variance - (0.9 + 0.1 * v)).abs() < 1e-12);

@@ -96,9 +96,7 @@ pub(super) const fn method<P: MethodParameters>() -> Method {
             checked(&experiment::deserialize::<P>(table)?)
                 .map_err(|message| vec![ParamError::Check { param: "method", message }])
         },
-        build: |value, encoder, parameters, stream| {
-            Ok(P::deserialize(value)?.build(encoder, parameters, stream)?)
-        },
+        build: |value, encoder, parameters, stream| Ok(P::deserialize(value)?.build(encoder, parameters, stream)?),
     }
 }
 

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn gradient_agrees_with_finite_differences() {
-        let (first, second) = (Var::from_tensor(&random(3, 4, 2)).unwrap(), Var::from_tensor(&random(3, 4, 3)).unwrap());
+        let (first, second) =
+            (Var::from_tensor(&random(3, 4, 2)).unwrap(), Var::from_tensor(&random(3, 4, 3)).unwrap());
         let gradients = nt_xent(&first, &second, 0.2).unwrap().backward().unwrap();
         for (var, other, swapped) in [(&first, &second, false), (&second, &first, true)] {
             let gradient: Vec<f64> = gradients.get(var).unwrap().flatten_all().unwrap().to_vec1().unwrap();
