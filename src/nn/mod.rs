@@ -7,6 +7,8 @@
 pub mod ops;
 pub mod parameters;
 pub mod tape;
+#[cfg(test)]
+mod testing;
 
 pub use parameters::{Gradients, Parameter, Parameters, Role};
 pub use tape::{Mode, Tape, Value};

@@ -4,5 +4,7 @@
 //! Work is cut into pieces by the problem's size alone and sums are taken in a fixed order, so results are the same
 //! bits for any number of threads.
 
+pub mod conv2d;
 mod host;
+mod matrix;
 pub(crate) mod sum;
