@@ -1,1 +1,28 @@
-//! (room to be furnished)
+//! The cache: what a finished stage left, found again by the hash of all that it depends on.
+//!
+//! ```text
+//! objects/ab/cdef…      files by content hash, read-only
+//! records/<key>.json    one file a finished stage, written last
+//! work/<key>/           in progress: lock, checkpoint/, one private attempt folder a process
+//! stat/<root>.json      (path, size, mtime, inode) → hash, so that an unchanged data set costs a stat
+//! last/<experiment>.jsonl   experiment stage → its last key, for `explain`
+//! runs/<run>/           event logs and workers' logs
+//! ```
+//! Invariant: a record exists only if everything it names is whole on disk. Objects are flushed and linked into
+//! place before the record is, and a record is only linked where none was: the first wins.
+
+mod digest;
+mod key;
+mod last_keys;
+mod record;
+mod stat_index;
+mod store;
+mod work;
+
+pub use digest::Digest;
+pub use key::{KEY_SCHEMA, Key, KeyInput, KeyMaterial};
+pub use last_keys::LastKeys;
+pub use record::{Output, Provenance, Record};
+pub use stat_index::StatIndex;
+pub use store::Store;
+pub use work::{Attempt, WorkFolder, host_name};

@@ -1,1 +1,99 @@
-//! (room to be furnished)
+//! The command line: one file a verb, and the only place that prints.
+
+mod explain;
+mod place;
+mod plan;
+mod progress;
+mod run;
+
+use crate::exit_code;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Declarative experiment pipelines for self-supervised segmentation of micrographs.
+#[derive(Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Exit codes: 0 done, 1 internal error, 2 the experiment file is wrong, 3 a stage failed, 4 a device, \
+                  data set or weight file is not there, 5 the data is not what the experiment says, 130 interrupted."
+)]
+struct Cli {
+    #[command(flatten)]
+    run: Option<run::RunArgs>,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run an experiment (the same as `matssl-run FILE`).
+    Run(run::RunArgs),
+    /// Show what would run, what is cached, and what waits on what.
+    Plan(plan::PlanArgs),
+    /// Show why a stage would run (old → new value of each part of its key), or why not.
+    Explain(explain::ExplainArgs),
+    /// Do one stage; started by a run, not by hand.
+    #[command(hide = true)]
+    Worker,
+}
+
+/// What every verb that reads an experiment takes.
+#[derive(Args)]
+struct ExperimentArgs {
+    /// The experiment file (TOML).
+    file: PathBuf,
+    /// Replace a value of the file, e.g. `--set stages.ssl.epochs=3`; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Where relative data-set paths are looked up; the experiment file's folder if not given.
+    #[arg(long, value_name = "DIR", env = "MATSSL_DATA")]
+    data: Option<PathBuf>,
+    /// The cache folder.
+    #[arg(long, value_name = "DIR", env = "MATSSL_CACHE", default_value = "cache")]
+    cache: PathBuf,
+}
+
+/// Why a verb could not do what it was asked: an exit code and a message that is complete as it stands.
+struct Stop {
+    code: u8,
+    message: String,
+}
+
+impl Stop {
+    fn new(code: u8, message: impl Into<String>) -> Self {
+        Stop { code, message: message.into() }
+    }
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
+        Stop::new(exit_code::INTERNAL, format!("error: {error:#}"))
+    }
+}
+
+/// Parses the command line, does what it says, and returns the exit code.
+pub fn main() -> u8 {
+    let cli = Cli::parse();
+    let result = match (cli.verb, cli.run) {
+        (Some(Verb::Worker), _) => {
+            crate::exec::work().map(|done| if done { exit_code::DONE } else { exit_code::STAGE_FAILED }).map_err(Stop::from)
+        }
+        (Some(Verb::Run(args)), _) | (None, Some(args)) => run::run(&args),
+        (Some(Verb::Plan(args)), _) => plan::plan(&args),
+        (Some(Verb::Explain(args)), _) => explain::explain(&args),
+        (None, None) => Err(Stop::new(exit_code::BAD_EXPERIMENT, "error: no experiment file given; see `matssl-run --help`")),
+    };
+    result.unwrap_or_else(|stop| {
+        eprintln!("{}", stop.message.trim_end());
+        stop.code
+    })
+}
+
+/// Writes results to standard output. A reader that has gone away (`| head`) is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,1 +1,14 @@
-//! (room to be furnished)
+//! Networks on a small tape of fused operations over candle tensors, generic in float32 and float64.
+//!
+//! Activations are `[batch, height, width, channels]` throughout; parameters carry PyTorch's names. candle stores
+//! the tensors; its own convolutions, pooling, upsampling, batch norm and ReLU stay out of training, because their
+//! gradients are wrong or slow.
+
+pub mod ops;
+pub mod parameters;
+pub mod tape;
+#[cfg(test)]
+mod testing;
+
+pub use parameters::{Gradients, Parameter, Parameters, Role};
+pub use tape::{Mode, Tape, Value};

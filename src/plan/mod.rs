@@ -1,1 +1,150 @@
-//! (room to be furnished)
+//! What would run: the DAG, each stage's key in topological order, hit or miss, and why.
+
+mod dag;
+mod reason;
+mod resolve;
+
+pub use dag::Dag;
+pub use reason::{Reason, reasons};
+pub use resolve::{ResolvedInput, material};
+
+use crate::cache::{Key, KeyMaterial, LastKeys, Record, Store};
+use crate::experiment::Experiment;
+use crate::stage::{self, Places, StageError};
+
+/// An experiment held against a cache.
+pub struct Plan {
+    /// The stages.
+    pub experiment: Experiment,
+    /// Who waits for whom.
+    pub dag: Dag,
+    /// How each stage stands, by its index in the experiment.
+    pub states: Vec<State>,
+}
+
+/// How one stage stands.
+#[derive(Debug)]
+pub enum State {
+    /// Finished before, by whomever.
+    Hit(Box<Record>),
+    /// All inputs are there; this is what it would make.
+    Miss {
+        /// Where the output will be found.
+        key: Key,
+        /// What it depends on.
+        material: Box<KeyMaterial>,
+    },
+    /// These inputs (indices) are not made yet, so there is no key yet: their content may turn out unchanged.
+    WaitsOn(Vec<usize>),
+    /// A data set is not there or not as the experiment says.
+    Unavailable(StageError),
+}
+
+impl Plan {
+    /// Looks every stage up, inputs before those who read them. Reads files of data sets where the stat index does
+    /// not know them; computes nothing else.
+    ///
+    /// # Errors
+    /// If the cache cannot be read.
+    pub fn new(experiment: Experiment, store: &Store, places: &Places) -> anyhow::Result<Plan> {
+        let dag = Dag::of(&experiment);
+        let mut states: Vec<Option<State>> = experiment.instances.iter().map(|_| None).collect();
+        for index in dag.topological() {
+            let instance = &experiment.instances[index];
+            let mut missing = Vec::new();
+            let mut inputs = Vec::new();
+            for input in &instance.inputs {
+                match &states[input.instance] {
+                    Some(State::Hit(record)) => {
+                        inputs.push(ResolvedInput::new(input, &experiment.instances[input.instance], record));
+                    }
+                    _ if missing.contains(&input.instance) => {}
+                    _ => missing.push(input.instance),
+                }
+            }
+            states[index] = Some(if !missing.is_empty() {
+                State::WaitsOn(missing)
+            } else {
+                match material(instance.kind, &instance.params, instance.seed, &inputs, store, places) {
+                    Err(error) => State::Unavailable(error),
+                    Ok(material) => {
+                        let key = material.key();
+                        match store.find(key) {
+                            Some(record) => State::Hit(Box::new(record)),
+                            None => State::Miss { key, material: Box::new(material) },
+                        }
+                    }
+                }
+            });
+        }
+        let states = states.into_iter().map(|state| state.expect("the topological order holds every stage")).collect();
+        Ok(Plan { experiment, dag, states })
+    }
+
+    /// The stages that need the worker, by index.
+    pub fn to_run(&self) -> Vec<usize> {
+        (0..self.states.len()).filter(|&index| !matches!(self.states[index], State::Hit(_))).collect()
+    }
+
+    /// Why `index` would run or would not, against what the experiment had last.
+    pub fn explain(&self, index: usize, store: &Store) -> Explanation {
+        let instance = &self.experiment.instances[index];
+        let last = LastKeys::open(store, &self.experiment.name)
+            .get(&instance.name)
+            .and_then(|key| store.read_record(key));
+        match &self.states[index] {
+            State::Hit(record) => {
+                let reasons = last.filter(|last| last.key != record.key);
+                let reasons = reasons.map(|last| reason::reasons(&last.material, &record.material)).unwrap_or_default();
+                Explanation::Hit { record: record.clone(), reasons }
+            }
+            State::Miss { key, material } => match last {
+                None => Explanation::NeverRan,
+                Some(last) if last.key == *key => Explanation::OutputGone,
+                Some(last) => Explanation::Changed(reasons(&last.material, material)),
+            },
+            State::WaitsOn(inputs) => {
+                // Parameters, seed and code are known before the inputs are: say now what of them has changed.
+                let kind = stage::kind(instance.kind);
+                let known = last.zip(kind).map(|(last, kind)| {
+                    let mut now = last.material.clone();
+                    now.code_version = kind.code_version;
+                    now.params = resolve::keyed_params(kind, &instance.params);
+                    now.seed = resolve::keyed_seed(kind, instance.seed);
+                    reasons(&last.material, &now)
+                });
+                Explanation::Waits { on: inputs.clone(), never_ran: known.is_none(), known: known.unwrap_or_default() }
+            }
+            State::Unavailable(error) => Explanation::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// The answer of `explain`.
+#[derive(Debug)]
+pub enum Explanation {
+    /// Cached; with what changed since this experiment last used it, if it did.
+    Hit {
+        /// Where it comes from.
+        record: Box<Record>,
+        /// Old → new, empty where nothing changed.
+        reasons: Vec<Reason>,
+    },
+    /// Nothing of this name has finished in this cache.
+    NeverRan,
+    /// The same key has finished before, but its record or files are gone.
+    OutputGone,
+    /// It would run because of these.
+    Changed(Vec<Reason>),
+    /// Inputs come first; their content decides.
+    Waits {
+        /// Inputs that are not made yet.
+        on: Vec<usize>,
+        /// There is nothing to compare with.
+        never_ran: bool,
+        /// What has changed for certain.
+        known: Vec<Reason>,
+    },
+    /// A data set is not there.
+    Unavailable(String),
+}

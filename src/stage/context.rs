@@ -4,6 +4,7 @@ use super::Places;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 /// The files that one input stage left behind.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +52,8 @@ pub struct Context {
     pub seed: u64,
     /// Inputs by the parameter that names them, in the file's order.
     pub inputs: BTreeMap<String, Vec<InputFiles>>,
+    /// For a `dataset` stage: its files by name inside the data set: where each lies, and the blake3 of its bytes.
+    pub external: BTreeMap<String, (PathBuf, String)>,
     /// An empty folder; every file left in it is the stage's output.
     pub out: PathBuf,
     /// A folder that survives a killed attempt of the same key: checkpoints go here, each written under a temporary
@@ -81,5 +84,17 @@ impl Context {
     /// Tells whoever watches how far the stage is.
     pub fn progress(&mut self, progress: Progress) {
         (self.on_progress)(&progress);
+    }
+
+    /// A counter of (done, total) images that several threads may call.
+    pub(super) fn image_counter(&mut self) -> impl Fn(usize, usize) + Sync + '_ {
+        let tell = Mutex::new(&mut self.on_progress);
+        move |done, total| {
+            let (done, total) = (done as u64, total as u64);
+            // A thread that panicked while telling is no reason for another to stop counting.
+            if let Ok(mut tell) = tell.lock() {
+                tell(&Progress { done, total, unit: "image".into(), ..Progress::default() });
+            }
+        }
     }
 }

@@ -1,0 +1,89 @@
+//! The table of kinds. A new kind of stage is one new file and one word here.
+
+use super::dataset::Dataset;
+use super::evaluate::Evaluate;
+use super::figure::Figure;
+use super::finetune::Finetune;
+use super::overlay::Overlay;
+use super::patchify::Patchify;
+use super::pretrain::Pretrain;
+use super::synthesize::Synthesize;
+use super::table::Table;
+use super::{Context, Places, Stage, StageError};
+use crate::experiment::{KindSpec, ParamError, SpannedTable};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// All kinds.
+static KINDS: &[Kind] = &[
+    of::<Dataset>(),
+    of::<Synthesize>(),
+    of::<Patchify>(),
+    of::<Pretrain>(),
+    of::<Finetune>(),
+    of::<Evaluate>(),
+    of::<Table>(),
+    of::<Figure>(),
+    of::<Overlay>(),
+];
+
+/// A kind with its parameters' type erased: what plan and worker hold.
+pub struct Kind {
+    /// What the front end needs to know.
+    pub spec: KindSpec,
+    /// See [`Stage::CODE_VERSION`].
+    pub code_version: u32,
+    /// See [`Stage::LABELLED`].
+    pub labelled: bool,
+    /// See [`Stage::TRAINS`].
+    pub trains: bool,
+    /// See [`Stage::UNKEYED`].
+    pub unkeyed: &'static [&'static str],
+    /// See [`Stage::external_files`]; parameters as JSON.
+    pub external_files: fn(&Value, &Places) -> Result<Vec<(String, PathBuf)>, StageError>,
+    /// See [`Stage::source`].
+    pub source: fn(&Value, &Places) -> Result<Option<PathBuf>, StageError>,
+    /// See [`Stage::run`].
+    pub run: fn(&Value, &mut Context) -> Result<(), StageError>,
+}
+
+/// The kind called `name`, if there is one.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.spec.kind == name)
+}
+
+/// What the front end must know of all kinds.
+pub fn vocabulary() -> Vec<&'static KindSpec> {
+    KINDS.iter().map(|kind| &kind.spec).collect()
+}
+
+const fn of<S: Stage>() -> Kind {
+    Kind {
+        spec: KindSpec {
+            kind: S::KIND,
+            section: S::SECTION,
+            seeded: S::SEEDED,
+            references: S::REFERENCES,
+            parse: parse::<S>,
+        },
+        code_version: S::CODE_VERSION,
+        labelled: S::LABELLED,
+        trains: S::TRAINS,
+        unkeyed: S::UNKEYED,
+        external_files: |params, places| typed::<S>(params)?.external_files(places),
+        source: |params, places| Ok(typed::<S>(params)?.source(places)),
+        run: |params, context| typed::<S>(params)?.run(context),
+    }
+}
+
+fn parse<S: Stage>(table: SpannedTable<'_>) -> Result<Value, Vec<ParamError>> {
+    let stage = S::parse(table)?;
+    stage.check().map_err(|error| vec![error])?;
+    Ok(serde_json::to_value(stage).expect("parameters are plain data with text keys"))
+}
+
+/// Parameters that the front end accepted, as their own type again.
+fn typed<S: Stage>(params: &Value) -> Result<S, StageError> {
+    serde_json::from_value(params.clone())
+        .map_err(|error| StageError::Failed(anyhow::anyhow!("parameters of a {} stage: {error}", S::KIND)))
+}

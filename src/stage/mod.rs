@@ -4,10 +4,17 @@
 //! [`Context`] shows it, writes files into `context.out`, and knows nothing of caches, processes or other stages.
 
 mod context;
+mod dataset;
+mod kinds;
+mod patchify;
+mod synthesize;
 
 pub use context::{Context, InputFiles, Progress};
+pub use kinds::{Kind, kind, vocabulary};
 
-use crate::experiment::{self, KindSpec, ParamError, ReferenceSpec, Section, SpannedTable};
+use crate::data::{OpenDataset, Root};
+use crate::exit_code;
+use crate::experiment::{self, ParamError, ReferenceSpec, Section, SpannedTable};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +32,8 @@ pub trait Stage: Serialize + DeserializeOwned {
     const TRAINS: bool = false;
     /// The labels of inputs enter the output (and so the key).
     const LABELLED: bool = false;
+    /// Parameters that say where things lie, not what they are: kept out of the key.
+    const UNKEYED: &'static [&'static str] = &[];
     /// Parameters that name other stages.
     const REFERENCES: &'static [ReferenceSpec] = &[];
 
@@ -51,6 +60,11 @@ pub trait Stage: Serialize + DeserializeOwned {
     /// [`StageError::NotThere`] if the folder is missing.
     fn external_files(&self, _places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
         Ok(Vec::new())
+    }
+
+    /// The folder that [`Stage::external_files`] are in: later stages read them where they lie.
+    fn source(&self, _places: &Places) -> Option<PathBuf> {
+        None
     }
 
     /// Does the work.
@@ -100,18 +114,24 @@ impl From<candle_core::Error> for StageError {
     }
 }
 
-/// A kind with its parameters' type erased: what plan and worker hold. Built by [`kind_of`], one for each kind.
-pub struct Kind {
-    /// What the front end needs to know.
-    pub spec: KindSpec,
-    /// See [`Stage::CODE_VERSION`].
-    pub code_version: u32,
-    /// See [`Stage::LABELLED`].
-    pub labelled: bool,
-    /// See [`Stage::TRAINS`].
-    pub trains: bool,
-    /// See [`Stage::external_files`]; parameters as JSON.
-    pub external_files: fn(&serde_json::Value, &Places) -> Result<Vec<(String, PathBuf)>, StageError>,
-    /// See [`Stage::run`].
-    pub run: fn(&serde_json::Value, &mut Context) -> Result<(), StageError>,
+impl From<crate::data::DataError> for StageError {
+    fn from(error: crate::data::DataError) -> Self {
+        match error.exit_code() {
+            exit_code::NOT_THERE => StageError::NotThere(error.to_string()),
+            exit_code::BAD_DATA => StageError::BadData(error.to_string()),
+            _ => StageError::Failed(error.into()),
+        }
+    }
+}
+
+/// Opens the data set that a `dataset` or `synthesize` stage left.
+///
+/// # Errors
+/// If its manifest cannot be read.
+pub(crate) fn open_dataset(input: &InputFiles) -> Result<OpenDataset, StageError> {
+    let root = match &input.source {
+        Some(folder) => Root::Folder(folder.clone()),
+        None => Root::Files(input.files.clone()),
+    };
+    Ok(OpenDataset::open(input.file("manifest.json")?, root)?)
 }

@@ -1,0 +1,136 @@
+//! The cache key: the hash of everything a stage's output depends on, and of nothing else.
+//!
+//! | part | in the key | why |
+//! | --- | --- | --- |
+//! | key schema | yes | a new meaning of the fields below must not meet old records |
+//! | kind, code version | yes | other code gives other bytes; the version goes up when it does |
+//! | every parameter, defaults filled in | yes | a default that changes is a change |
+//! | seed | where the kind draws at random | other stages are not repeated for each seed |
+//! | inputs | by content hash | an input made anew with the same bytes stops the rerun there (early cutoff) |
+//! | labels of inputs | for tables, figures and overlays | they are printed in the output |
+//! | files of a data set | by name inside the set and content hash | a moved data set is the same data set |
+//! | names of stages and experiments | no | renaming computes nothing |
+//! | paths, places, host, threads, `--jobs`, executor | no | the output is the same bits whatever they are |
+//! | device kind, GPU index | no | what a GPU trained a laptop may report on; the record says where it was made |
+//! | times | no | nothing depends on them |
+//! | comments, order of keys, formatting of the file | no | parameters are typed before they are hashed |
+
+use super::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Goes up when the meaning of [`KeyMaterial`] changes: old records then no longer count.
+pub const KEY_SCHEMA: u32 = 1;
+
+/// A stage's name in the cache: the blake3 hash of its [`KeyMaterial`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key(pub Digest);
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// All that a stage's output depends on. The table above is its documentation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyMaterial {
+    /// [`KEY_SCHEMA`] of the program that made it.
+    pub schema: u32,
+    /// Kind of stage.
+    pub kind: String,
+    /// The kind's code version.
+    pub code_version: u32,
+    /// Parameters with every default filled in; objects are sorted by key.
+    pub params: Value,
+    /// The seed, where the kind draws at random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Inputs by role, in the file's order.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Vec<KeyInput>>,
+    /// Files outside the cache: name inside the data set → content hash.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Digest>,
+}
+
+/// One input as the key sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyInput {
+    /// Hash over the names and contents of all files of that stage's output.
+    pub content: Digest,
+    /// Its label and seed, only where they appear in the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<(String, Option<u64>)>,
+}
+
+impl KeyMaterial {
+    /// The key: blake3 of the material as compact JSON with sorted keys.
+    pub fn key(&self) -> Key {
+        // serde_json without `preserve_order` sorts objects, and structs keep their order: this text is canonical.
+        Key(Digest::of(&serde_json::to_vec(self).expect("plain data always serialises")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn material() -> KeyMaterial {
+        KeyMaterial {
+            schema: KEY_SCHEMA,
+            kind: "pretrain".into(),
+            code_version: 1,
+            params: json!({"epochs": 3, "temperature": 0.07}),
+            seed: Some(0),
+            inputs: BTreeMap::from([(
+                "patches".into(),
+                vec![KeyInput { content: Digest::of(b"patches"), label: None }],
+            )]),
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// If this fails, every user's cache is lost: raise [`KEY_SCHEMA`] on purpose or mend the change.
+    #[test]
+    fn the_key_of_a_fixed_material_stays_what_it_was() {
+        assert_eq!(material().key().to_string(), "e0fa285439b9b2188387d3ee388aa4af70ea1332094c761d45d65ff14561b0a6");
+    }
+
+    #[test]
+    fn each_part_changes_the_key() {
+        let base = material().key();
+        let mut changed = vec![];
+        let mut with = |change: fn(&mut KeyMaterial)| {
+            let mut other = material();
+            change(&mut other);
+            changed.push(other.key());
+        };
+        with(|m| m.schema += 1);
+        with(|m| m.kind = "finetune".into());
+        with(|m| m.code_version += 1);
+        with(|m| m.params["temperature"] = json!(0.1));
+        with(|m| m.seed = Some(1));
+        with(|m| m.seed = None);
+        with(|m| m.inputs.get_mut("patches").unwrap()[0].content = Digest::of(b"other"));
+        with(|m| m.inputs.get_mut("patches").unwrap()[0].label = Some(("a".into(), None)));
+        with(|m| drop(m.files.insert("a.png".into(), Digest::of(b"a"))));
+        changed.push(base);
+        let mut unique = changed.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), changed.len());
+    }
+
+    #[test]
+    fn the_order_of_parameters_does_not_matter() {
+        let mut other = material();
+        other.params = serde_json::from_str(r#"{"temperature": 0.07, "epochs": 3}"#).unwrap();
+        assert_eq!(other.key(), material().key());
+    }
+}

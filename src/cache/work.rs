@@ -1,0 +1,131 @@
+//! A stage in progress: a lock that spares double work, checkpoints that survive, attempts that are private.
+
+use anyhow::{Context as _, Result};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// `work/<key>/`: everything that is not finished yet.
+#[derive(Clone, Debug)]
+pub struct WorkFolder {
+    path: PathBuf,
+}
+
+/// One process's private try at a stage. Its folder goes when this is dropped.
+#[derive(Debug)]
+pub struct Attempt {
+    folder: tempfile::TempDir,
+    /// Held while the attempt lives; the system releases it however the process ends.
+    _lock: File,
+}
+
+impl WorkFolder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        WorkFolder { path }
+    }
+
+    /// Where checkpoints of this key are kept between attempts.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint")
+    }
+
+    /// Where the worker's standard error goes.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log.txt")
+    }
+
+    /// Makes the folders, so that a log can be opened.
+    ///
+    /// # Errors
+    /// A full or read-only disk.
+    pub fn create(&self) -> Result<()> {
+        fs::create_dir_all(self.checkpoint()).with_context(|| format!("cannot make {}", self.path.display()))
+    }
+
+    /// Starts an attempt, or returns `None` while another process holds the lock. On file systems without locks
+    /// two may work at once; each has its own folder, and the first record wins.
+    ///
+    /// # Errors
+    /// A full or read-only disk.
+    pub fn begin(&self) -> Result<Option<Attempt>> {
+        self.create()?;
+        let lock = File::create(self.path.join("lock"))?;
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(_)) | Ok(()) => {}
+        }
+        self.remove_dead_attempts()?;
+        let prefix = format!("attempt-{}-{}-", host_name(), std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.path)?;
+        fs::create_dir(folder.path().join("out"))?;
+        Ok(Some(Attempt { folder, _lock: lock }))
+    }
+
+    /// Removes what killed processes of this host left. Those of other hosts may be alive where locks do not work.
+    fn remove_dead_attempts(&self) -> Result<()> {
+        let mine = format!("attempt-{}-", host_name());
+        for entry in fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let pid = name.strip_prefix(&mine).and_then(|rest| rest.split('-').next()?.parse().ok());
+            if pid.is_some_and(|pid| !is_alive(pid)) {
+                fs::remove_dir_all(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the whole folder once the record is written. Losing this race to another process is no error.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+impl Attempt {
+    /// The empty folder that the stage fills.
+    pub fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+}
+
+fn is_alive(pid: i32) -> bool {
+    // The process table of Linux; elsewhere everything counts as alive and is left for `gc`.
+    !Path::new("/proc/self").exists() || Path::new("/proc").join(pid.to_string()).exists()
+}
+
+/// This machine's name, for attempt folders and provenance.
+pub fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
+    if name.is_empty() { "localhost".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_attempt_at_a_time_and_checkpoints_outlive_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = WorkFolder::new(dir.path().join("key"));
+        let attempt = work.begin().unwrap().unwrap();
+        assert!(work.begin().unwrap().is_none(), "the lock is held");
+        fs::write(attempt.out().join("half"), "x").unwrap();
+        fs::write(work.checkpoint().join("c"), "x").unwrap();
+        drop(attempt);
+        let next = work.begin().unwrap().unwrap();
+        assert_eq!(fs::read_dir(next.out()).unwrap().count(), 0);
+        assert!(work.checkpoint().join("c").exists());
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_cleared_and_what_another_host_left_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = WorkFolder::new(dir.path().to_path_buf());
+        let dead = dir.path().join(format!("attempt-{}-999999999-x", host_name()));
+        let foreign = dir.path().join("attempt-elsewhere-999999999-x");
+        fs::create_dir(&dead).unwrap();
+        fs::create_dir(&foreign).unwrap();
+        let _attempt = work.begin().unwrap().unwrap();
+        assert!(!dead.exists() && foreign.exists());
+    }
+}

@@ -1,0 +1,76 @@
+//! From the arguments to an experiment held against a cache.
+
+use super::{ExperimentArgs, Stop};
+use crate::cache::Store;
+use crate::exit_code;
+use crate::experiment::{self, Experiment, Rejected};
+use crate::plan::{Plan, State};
+use crate::stage::{self, Places, StageError};
+use std::io::IsTerminal;
+use std::path::Path;
+
+/// An experiment, its cache, and where its data lies.
+pub(super) struct Place {
+    pub(super) store: Store,
+    pub(super) places: Places,
+    pub(super) plan: Plan,
+}
+
+/// Reads the experiment and plans it.
+pub(super) fn open(args: &ExperimentArgs) -> Result<Place, Stop> {
+    let experiment = experiment::load(&args.file, &args.set, &stage::vocabulary()).map_err(|rejected| {
+        let code = match &rejected {
+            Rejected::Unreadable { .. } | Rejected::Wrong(_) => exit_code::BAD_EXPERIMENT,
+        };
+        Stop::new(code, rejected.render(colour_on_stderr()))
+    })?;
+    let folder = args.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let data = args.data.as_deref().unwrap_or(folder);
+    let places = Places { data: std::path::absolute(data).map_err(anyhow::Error::from)? };
+    let store = Store::open(&args.cache)?;
+    let plan = Plan::new(experiment, &store, &places)?;
+    Ok(Place { store, places, plan })
+}
+
+impl Place {
+    /// Data sets that are not there stop a run before anything starts; all of them are named.
+    pub(super) fn check_available(&self) -> Result<(), Stop> {
+        let mut message = String::new();
+        let mut code = exit_code::DONE;
+        for (state, instance) in self.plan.states.iter().zip(&self.plan.experiment.instances) {
+            if let State::Unavailable(error) = state {
+                message += &format!("error: {}: {error}\n", instance.name);
+                code = code.max(match error {
+                    StageError::NotThere(_) => exit_code::NOT_THERE,
+                    StageError::BadData(_) => exit_code::BAD_DATA,
+                    StageError::Failed(_) => exit_code::STAGE_FAILED,
+                });
+            }
+        }
+        if message.is_empty() { Ok(()) } else { Err(Stop::new(code, message)) }
+    }
+
+    /// The stage called `name`, with or without its seed, or all of a family.
+    pub(super) fn stages_called(&self, name: &str, flag: &str) -> Result<Vec<usize>, Stop> {
+        let Experiment { instances, .. } = &self.plan.experiment;
+        let called = |i: &usize| {
+            let instance = &instances[*i];
+            instance.name == name || instance.label() == name || instance.family == name
+        };
+        let found: Vec<usize> = (0..instances.len()).filter(called).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let nearest = instances.iter().max_by(|a, b| {
+            let likeness = |instance: &experiment::Instance| strsim::jaro_winkler(&instance.name, name);
+            likeness(a).total_cmp(&likeness(b))
+        });
+        let help = nearest.map(|instance| format!("\nhelp: did you mean `{}`?", instance.name)).unwrap_or_default();
+        Err(Stop::new(exit_code::BAD_EXPERIMENT, format!("error: {flag}: no stage is called `{name}`{help}")))
+    }
+}
+
+/// Colour where a person looks, as `NO_COLOR` and pipes ask.
+pub(super) fn colour_on_stderr() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal()
+}

@@ -1,0 +1,147 @@
+//! Progress on standard error: bars where a person looks, plain lines in a pipe.
+
+use crate::exec::Event;
+use crate::stage::Progress;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Plain lines of one stage are at least so far apart.
+const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows events as they come.
+pub(super) struct Display {
+    quiet: bool,
+    bars: Option<MultiProgress>,
+    overall: Option<ProgressBar>,
+    stages: usize,
+    done: usize,
+    running: BTreeMap<String, Running>,
+}
+
+struct Running {
+    started: Instant,
+    /// Time and progress at this process's first report: what a checkpoint brought does not count as speed.
+    first: Option<(Instant, u64)>,
+    last_line: Option<Instant>,
+    bar: Option<ProgressBar>,
+}
+
+impl Display {
+    pub(super) fn new(quiet: bool) -> Self {
+        let bars = (!quiet && std::io::stderr().is_terminal()).then(MultiProgress::new);
+        Display { quiet, bars, overall: None, stages: 0, done: 0, running: BTreeMap::new() }
+    }
+
+    pub(super) fn show(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { stages, cached, .. } => {
+                self.stages = *stages;
+                if let (Some(bars), true) = (&self.bars, cached < stages) {
+                    let bar = bars.add(ProgressBar::new(*stages as u64));
+                    bar.set_style(style("{bar:30} {pos}/{len} stages  {elapsed}"));
+                    bar.enable_steady_tick(Duration::from_millis(500));
+                    self.overall = Some(bar);
+                }
+            }
+            Event::StageHit { .. } => self.one_more(),
+            Event::StageStarted { stage, threads, .. } => {
+                let bar = self.bars.as_ref().map(|bars| {
+                    let bar = bars.add(ProgressBar::new(1));
+                    bar.set_style(style("  {prefix} {bar:20} {msg}"));
+                    bar.set_prefix(stage.clone());
+                    bar
+                });
+                let running = Running { started: Instant::now(), first: None, last_line: None, bar };
+                self.running.insert(stage.clone(), running);
+                let threads = if *threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+                self.line(format!("{stage}: started ({threads})"));
+            }
+            Event::StageWaits { stage } => self.line(format!("{stage}: waits for another run that is at it")),
+            Event::StageProgress { stage, progress } => self.progress(stage, progress),
+            Event::StageFinished { stage, seconds, .. } => {
+                self.end(stage);
+                self.one_more();
+                self.line(format!("{stage}: done in {seconds:.1} s [{}/{}]", self.done, self.stages));
+            }
+            Event::StageFailed { stage, message, log, .. } => {
+                self.end(stage);
+                let log = if log.is_empty() { String::new() } else { format!("\n  log: {log}") };
+                self.always(&format!("error: {stage}: {message}{log}"));
+            }
+            Event::StageSkipped { stage, because_of } => self.line(format!("{stage}: skipped, {because_of} failed")),
+            Event::RunFinished { .. } => {
+                if let Some(bar) = self.overall.take() {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+
+    fn one_more(&mut self) {
+        self.done += 1;
+        if let Some(bar) = &self.overall {
+            bar.set_position(self.done as u64);
+        }
+    }
+
+    fn end(&mut self, stage: &str) {
+        if let Some(Running { bar: Some(bar), .. }) = self.running.remove(stage) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn progress(&mut self, stage: &str, progress: &Progress) {
+        let Some(running) = self.running.get_mut(stage) else { return };
+        let (since, from) = *running.first.get_or_insert((running.started, progress.done.saturating_sub(1)));
+        let gained = progress.done.saturating_sub(from);
+        let left = (gained > 0).then(|| {
+            since.elapsed().mul_f64(progress.total.saturating_sub(progress.done) as f64 / gained as f64)
+        });
+        let mut text = format!("{} {}/{}", progress.unit, progress.done, progress.total);
+        if let Some(loss) = progress.loss {
+            text += &format!(", loss {loss:.4}");
+        }
+        if let Some(note) = &progress.note {
+            text += &format!(", {note}");
+        }
+        if let Some(left) = left.filter(|_| progress.done < progress.total) {
+            text += &format!(", {} left", short(left));
+        }
+        if let Some(bar) = &running.bar {
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+            bar.set_message(text);
+        } else if running.last_line.is_none_or(|at| at.elapsed() >= PLAIN_EVERY) {
+            running.last_line = Some(Instant::now());
+            self.line(format!("{stage}: {text}"));
+        }
+    }
+
+    fn line(&self, text: String) {
+        if !self.quiet && self.bars.is_none() {
+            eprintln!("{text}");
+        }
+    }
+
+    fn always(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => bars.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// `42 s`, `7 min`, `3.2 h`.
+fn short(time: Duration) -> String {
+    match time.as_secs() {
+        s @ 0..120 => format!("{s} s"),
+        s @ 120..7200 => format!("{} min", s / 60),
+        s => format!("{:.1} h", s as f64 / 3600.0),
+    }
+}

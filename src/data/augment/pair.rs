@@ -1,0 +1,161 @@
+//! The same random change of image and mask, for fine-tuning.
+
+use super::{normalize, photometric};
+use crate::data::{Mask, Micrograph};
+use crate::random::Stream;
+use serde::{Deserialize, Serialize};
+
+/// Augmentations of fine-tuning. Only changes that keep a micrograph a micrograph: no scaling, no blur.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FinetuneAugment {
+    /// Side of the random crop in pixels; without it the whole image. A smaller image is mirrored at its border.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop_size: Option<usize>,
+    /// Left-right and up-down flips, each with probability 1/2.
+    pub flip: bool,
+    /// Quarter turns, each of the four with probability 1/4 (square crops only; others turn by 180°).
+    pub turn: bool,
+    /// Brightness is multiplied by 1 ± this.
+    pub brightness: f64,
+    /// Contrast is multiplied by 1 ± this.
+    pub contrast: f64,
+}
+
+impl Default for FinetuneAugment {
+    fn default() -> Self {
+        FinetuneAugment { crop_size: None, flip: true, turn: true, brightness: 0.2, contrast: 0.2 }
+    }
+}
+
+impl FinetuneAugment {
+    /// No change but the crop.
+    pub fn none() -> Self {
+        FinetuneAugment { crop_size: None, flip: false, turn: false, brightness: 0.0, contrast: 0.0 }
+    }
+
+    /// What serde cannot say: bounds.
+    ///
+    /// # Errors
+    /// (parameter, message).
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        for (name, strength) in [("brightness", self.brightness), ("contrast", self.contrast)] {
+            if !(0.0..=1.0).contains(&strength) {
+                return Err((name, format!("{strength} is out of range: 0 to 1")));
+            }
+        }
+        if self.crop_size == Some(0) {
+            return Err(("crop_size", "a crop needs at least one pixel".into()));
+        }
+        Ok(())
+    }
+
+    /// (width, height) of what comes out for an image of `width` × `height`.
+    pub fn output_size(&self, width: usize, height: usize) -> (usize, usize) {
+        self.crop_size.map_or((width, height), |size| (size, size))
+    }
+}
+
+/// Image and mask after one random change: normalised `[height, width, 3]`, labels `[height, width]`, of
+/// [`FinetuneAugment::output_size`]. `mask` has the size of `image`.
+pub fn augment_pair(
+    image: &Micrograph,
+    mask: &Mask,
+    params: &FinetuneAugment,
+    stream: &mut Stream,
+) -> (Vec<f32>, Vec<u8>) {
+    let (width, height) = params.output_size(image.width, image.height);
+    let mut offset = |length: usize, crop: usize| match length.checked_sub(crop) {
+        Some(room) => stream.below(room as u64 + 1) as usize,
+        None => 0,
+    };
+    let (left, top) = (offset(image.width, width), offset(image.height, height));
+    let (across, down) = (stream.chance(0.5), stream.chance(0.5));
+    let (across, down) = (params.flip && across, params.flip && down);
+    let turn = stream.below(4);
+    let turn = match (params.turn, width == height) {
+        (false, _) => 0,
+        (true, true) => turn,
+        (true, false) => turn & 2,
+    };
+    // Which input pixel goes to an output pixel; image and mask share it.
+    let source = |i: usize| {
+        let (mut x, mut y) = (i % width, i / width);
+        (x, y) = match turn {
+            0 => (x, y),
+            1 => (y, width - 1 - x),
+            2 => (width - 1 - x, height - 1 - y),
+            _ => (height - 1 - y, x),
+        };
+        if across {
+            x = width - 1 - x;
+        }
+        if down {
+            y = height - 1 - y;
+        }
+        reflect(top + y, image.height) * image.width + reflect(left + x, image.width)
+    };
+    let sources: Vec<usize> = (0..width * height).map(source).collect();
+    let labels = sources.iter().map(|&i| mask.labels[i]).collect();
+    let channels = image.channels;
+    let mut values = Vec::with_capacity(sources.len() * channels);
+    for &i in &sources {
+        values.extend(image.pixels[i * channels..(i + 1) * channels].iter().map(|&v| f32::from(v)));
+    }
+    let mut factor = |strength: f64| stream.range(1.0 - strength, 1.0 + strength) as f32;
+    photometric::brightness(&mut values, factor(params.brightness));
+    photometric::contrast(&mut values, channels, factor(params.contrast));
+    (normalize(values.into_iter(), channels), labels)
+}
+
+/// `i` mirrored into 0..`length`, without repeating the border pixel (numpy's `reflect`), as often as it takes.
+pub(in crate::data) fn reflect(i: usize, length: usize) -> usize {
+    if length == 1 {
+        return 0;
+    }
+    let i = i % (2 * length - 2);
+    if i < length { i } else { 2 * length - 2 - i }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An image that says where each of its pixels came from, and a mask that says the same.
+    fn numbered(width: usize, height: usize) -> (Micrograph, Mask) {
+        let pixels: Vec<u8> = (0..width * height).map(|i| i as u8).collect();
+        (Micrograph { width, height, channels: 1, pixels: pixels.clone() }, Mask { width, height, labels: pixels })
+    }
+
+    #[test]
+    fn image_and_mask_move_together() {
+        for (width, height, crop_size) in [(9, 9, None), (12, 7, None), (15, 11, Some(6)), (5, 4, Some(8))] {
+            let (image, mask) = numbered(width, height);
+            let params = FinetuneAugment { crop_size, brightness: 0.0, contrast: 0.0, ..Default::default() };
+            let mut seen = std::collections::BTreeSet::new();
+            for index in 0..64 {
+                let (values, labels) = augment_pair(&image, &mask, &params, &mut Stream::new(0, "pair", 0, index));
+                let expected = normalize(labels.iter().map(|&v| f32::from(v)), 1);
+                assert!(values.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4));
+                let size = params.output_size(width, height);
+                assert_eq!(labels.len(), size.0 * size.1);
+                seen.insert(labels);
+            }
+            // 8 orientations of a square, 4 of a rectangle, more with crops.
+            assert!(seen.len() >= if width == height { 8 } else { 4 }, "{}", seen.len());
+            if crop_size.is_none() {
+                assert_eq!(seen.len(), if width == height { 8 } else { 4 });
+                assert!(
+                    seen.iter()
+                        .all(|labels| labels.iter().collect::<std::collections::BTreeSet<_>>().len() == width * height)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn mirroring_does_not_repeat_the_border() {
+        assert_eq!((0..9).map(|i| reflect(i, 3)).collect::<Vec<_>>(), [0, 1, 2, 1, 0, 1, 2, 1, 0]);
+        assert_eq!(reflect(5, 1), 0);
+    }
+}

@@ -1,0 +1,171 @@
+//! The parameters of a data set, of all formats together: a flat table, so that errors point at the exact key.
+
+use super::reader;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The formats that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Your own images and masks.
+    Folder,
+    /// NASA's environmental barrier coatings, one split (`EBC1` … `EBC3`) as downloaded.
+    Ebc,
+    /// MetalDAM, the folder that holds `images` and `labels`.
+    Metaldam,
+}
+
+impl Format {
+    /// The word in the experiment file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Folder => "folder",
+            Format::Ebc => "ebc",
+            Format::Metaldam => "metaldam",
+        }
+    }
+}
+
+/// `[datasets.NAME]`. What a format does not take is refused by [`DatasetParams::check`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetParams {
+    /// Which reader.
+    pub format: Format,
+    /// The data set's folder. Where it lies is no part of a key; what lies in it is.
+    pub path: PathBuf,
+    /// `folder`: the sub folder of images (default `"images"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
+    /// `folder`: the sub folder of masks (default `"masks"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<String>,
+    /// `folder`: a folder of images without masks; none by default. `metaldam`: whether to use
+    /// `Additive_unlabeled_publish` (default) or another name; `""` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabeled: Option<String>,
+    /// `folder`: the class names, in the order of their label values. `ebc`: `"three"` (default: background, oxide,
+    /// crack) or `"oxide"` (everything marked against the background, as the paper scores it: `mask > 0`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Classes>,
+    /// `folder`: the label value of each class (default 0, 1, 2, …).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<u8>>,
+    /// `folder`: the label value of pixels that count for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_label: Option<u8>,
+    /// Class indices that are left out of means (`metaldam`: default `[3]`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_classes: Option<Vec<u8>>,
+    /// `folder`, `metaldam`: draw the splits at random. Default for `metaldam`: `{ test = 9, val = 4, seed = 0 }`;
+    /// `folder` without it has sub folders `train`, `val` and `test`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitParams>,
+    /// `folder`, `metaldam`: the stems of the test images; `split` then draws only the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_images: Option<Vec<String>>,
+    /// `folder`, `metaldam`: the stems of the validation images, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_images: Option<Vec<String>>,
+}
+
+/// `classes`: names, or a format's own scheme.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a list of class names, or for `ebc` \"three\" or \"oxide\"")]
+pub enum Classes {
+    /// Names in the order of the label values.
+    Names(Vec<String>),
+    /// A scheme of the format.
+    Scheme(String),
+}
+
+/// A random split of the images that have masks. A number below 1 is a share of them, any other a count.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitParams {
+    /// All that is left, by default; if given, the three must add up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<f64>,
+    /// To choose the epoch by.
+    #[serde(default)]
+    pub val: f64,
+    /// To score on.
+    #[serde(default)]
+    pub test: f64,
+    /// Its own seed: the experiment's `seeds` do not move images between splits.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// What serde cannot say of the parameters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{param}`: {message}")]
+pub struct ParamProblem {
+    /// The key to underline.
+    pub param: &'static str,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl ParamProblem {
+    pub(super) fn new(param: &'static str, message: impl Into<String>) -> Self {
+        ParamProblem { param, message: message.into() }
+    }
+}
+
+impl DatasetParams {
+    /// The parameters of `format` at `path`, every default filled in.
+    pub fn of(format: Format, path: impl Into<PathBuf>) -> Self {
+        DatasetParams {
+            format,
+            path: path.into(),
+            images: None,
+            masks: None,
+            unlabeled: None,
+            classes: None,
+            values: None,
+            ignore_label: None,
+            ignore_classes: None,
+            split: None,
+            test_images: None,
+            val_images: None,
+        }
+        .with_defaults()
+    }
+
+    /// Fills in what the format has a default for, so that every default is printed and enters the key.
+    #[must_use]
+    pub fn with_defaults(mut self) -> Self {
+        reader(self.format).fill(&mut self);
+        self
+    }
+
+    /// Refuses parameters that the format does not take, and impossible combinations.
+    ///
+    /// # Errors
+    /// The first problem, with the parameter to underline.
+    pub fn check(&self) -> Result<(), ParamProblem> {
+        let reader = reader(self.format);
+        let given = [
+            ("images", self.images.is_some()),
+            ("masks", self.masks.is_some()),
+            ("unlabeled", self.unlabeled.is_some()),
+            ("classes", self.classes.is_some()),
+            ("values", self.values.is_some()),
+            ("ignore_label", self.ignore_label.is_some()),
+            ("ignore_classes", self.ignore_classes.is_some()),
+            ("split", self.split.is_some()),
+            ("test_images", self.test_images.is_some()),
+            ("val_images", self.val_images.is_some()),
+        ];
+        for (param, _) in given.iter().filter(|(param, given)| *given && !reader.takes().contains(param)) {
+            let message = format!("format `{}` takes only: {}", self.format.name(), reader.takes().join(", "));
+            return Err(ParamProblem::new(param, message));
+        }
+        if let Some(split) = &self.split {
+            split.check()?;
+        }
+        reader.check(&self.clone().with_defaults())
+    }
+}

@@ -1,0 +1,140 @@
+//! Lists a data set and checks every file of it once, whatever its format.
+
+use super::{DatasetParams, Layout, Placed, reader};
+use crate::data::open::{map_labels, read_checked};
+use crate::data::{DataError, Entry, IGNORE, Manifest, decode};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A file of a data set, as listed and hashed.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// Path inside the data set.
+    pub name: String,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// blake3 of its bytes, in hex.
+    pub digest: String,
+}
+
+/// Every file of the data set that matters: (path inside the data set, file), sorted. Their names and hashes, with
+/// the parameters, decide all that [`scan`] says.
+///
+/// # Errors
+/// [`DataError::NotThere`] if a folder is missing; [`DataError::Bad`] if there is not one image.
+pub fn list_files(params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
+    let params = params.clone().with_defaults();
+    if !root.is_dir() {
+        return Err(DataError::not_there(root, "put the data set there, or correct its `path`"));
+    }
+    let mut files = reader(params.format).list(&params, root)?;
+    files.sort();
+    files.dedup();
+    if files.is_empty() {
+        return Err(DataError::bad(root, "holds no images", "put png, tif, jpg or bmp files there, or correct `path`"));
+    }
+    Ok(files)
+}
+
+/// Decodes and checks every file of `files` (as [`list_files`] gave them), in parallel; `progress(done, total)`
+/// counts images.
+///
+/// # Errors
+/// All that is wrong with the data set, at once.
+pub fn scan(
+    params: &DatasetParams,
+    root: &Path,
+    files: &[SourceFile],
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Manifest, DataError> {
+    let params = params.clone().with_defaults();
+    let by_name: BTreeMap<&str, &SourceFile> = files.iter().map(|file| (file.name.as_str(), file)).collect();
+    let names: Vec<&str> = by_name.keys().copied().collect();
+    let mut layout = reader(params.format).layout(&params, root, &names)?;
+    layout.images.sort_by(|a, b| a.image.cmp(&b.image));
+    if layout.images.is_empty() {
+        return Err(DataError::bad(root, "holds no images", "put png, tif, jpg or bmp files there, or correct `path`"));
+    }
+    let (done, total) = (AtomicUsize::new(0), layout.images.len());
+    let checked: Vec<Result<Entry, DataError>> = layout
+        .images
+        .par_iter()
+        .map(|placed| {
+            let entry = check(&params, root, &layout, placed, &by_name);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            entry
+        })
+        .collect();
+    let (mut images, mut errors) = (Vec::with_capacity(total), Vec::new());
+    for entry in checked {
+        match entry {
+            Ok(entry) => images.push(entry),
+            Err(error) => errors.push(error),
+        }
+    }
+    DataError::check_all(errors)?;
+    Ok(Manifest {
+        format: params.format.name().into(),
+        classes: layout.classes,
+        ignore_classes: layout.ignore_classes,
+        label_values: layout.label_values,
+        images,
+    })
+}
+
+fn check(
+    params: &DatasetParams,
+    root: &Path,
+    layout: &Layout,
+    placed: &Placed,
+    files: &BTreeMap<&str, &SourceFile>,
+) -> Result<Entry, DataError> {
+    let file = |name: &str| {
+        let gone = || DataError::not_there(&root.join(name), "put the file back, or run again to list anew");
+        files.get(name).copied().ok_or_else(gone)
+    };
+    let source = file(&placed.image)?;
+    let image = decode::decode_image(&source.path, &read_checked(&source.path, &source.digest)?)?;
+    let mask = match &placed.mask {
+        Some(name) => {
+            let source = file(name)?;
+            let mask = decode::decode_mask(&source.path, &read_checked(&source.path, &source.digest)?)?;
+            Some((source, mask))
+        }
+        None => None,
+    };
+    let (width, height) = reader(params.format).crop(&source.path, &image, mask.as_ref().map(|(_, mask)| mask))?;
+    let image = image.crop_top_left(width, height);
+    let mut class_pixels = Vec::new();
+    let mut mask_digest = None;
+    if let Some((source, mask)) = mask {
+        if (mask.width, mask.height) != (width, height) {
+            let problem = format!("is {}×{}, its image {width}×{height}", mask.width, mask.height);
+            return Err(DataError::bad(&source.path, problem, "export the mask at the size of its image"));
+        }
+        let mut mask = mask;
+        map_labels(&source.path, &mut mask, &layout.label_values)?;
+        let mut counts = [0u64; 256];
+        for &label in &mask.labels {
+            counts[usize::from(label)] += 1;
+        }
+        class_pixels = counts[..layout.classes.len()].to_vec();
+        if counts[usize::from(IGNORE)] == mask.labels.len() as u64 {
+            return Err(DataError::bad(&source.path, "every pixel is ignored", "remove the mask or annotate it"));
+        }
+        mask_digest = Some(source.digest.clone());
+    }
+    Ok(Entry {
+        image: placed.image.clone(),
+        image_digest: source.digest.clone(),
+        mask: placed.mask.clone(),
+        mask_digest,
+        width,
+        height,
+        channels: image.channels,
+        split: placed.split,
+        class_pixels,
+    })
+}

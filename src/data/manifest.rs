@@ -1,0 +1,118 @@
+//! What a data set holds, after every file of it was decoded and checked.
+
+use super::DataError;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What an image is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// With a mask, to train on.
+    Train,
+    /// With a mask, to choose the epoch by.
+    Val,
+    /// With a mask, to be scored on; never pretrained on.
+    Test,
+    /// Without a mask.
+    Unlabeled,
+}
+
+impl Split {
+    /// The word in files: `"train"`, `"val"`, `"test"`, `"unlabeled"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Val => "val",
+            Split::Test => "test",
+            Split::Unlabeled => "unlabeled",
+        }
+    }
+}
+
+/// One image of a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Path inside the data set, with `/` on every system.
+    pub image: String,
+    /// blake3 of the image file's bytes, in hex.
+    pub image_digest: String,
+    /// Path of its mask inside the data set.
+    pub mask: Option<String>,
+    /// blake3 of the mask file's bytes, in hex.
+    pub mask_digest: Option<String>,
+    /// Pixels across, after the crop.
+    pub width: usize,
+    /// Pixels down, after the crop.
+    pub height: usize,
+    /// 1 or 3.
+    pub channels: usize,
+    /// What the image is for.
+    pub split: Split,
+    /// Pixels of each class in the mask after the crop; empty without a mask. Ignored pixels are in none.
+    pub class_pixels: Vec<u64>,
+}
+
+impl Entry {
+    /// The file's name without folder and extension.
+    pub fn stem(&self) -> &str {
+        super::format::stem(&self.image)
+    }
+}
+
+/// A whole data set: its classes and its images, sorted by path. Equal data gives equal bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The reader that made it, e.g. `"metaldam"`.
+    pub format: String,
+    /// Class names; a class is known by its index here. Empty for a data set without masks.
+    pub classes: Vec<String>,
+    /// Classes that are trained on but left out of means over classes.
+    pub ignore_classes: Vec<u8>,
+    /// What a value in a mask file means: a class index, or [`IGNORE`](super::IGNORE). Other values are errors.
+    pub label_values: BTreeMap<u8, u8>,
+    /// Sorted by `image`.
+    pub images: Vec<Entry>,
+}
+
+impl Manifest {
+    /// Reads what [`Manifest::write`] wrote.
+    ///
+    /// # Errors
+    /// [`DataError`] if the file is missing or is no manifest.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        let text = std::fs::read(path).map_err(DataError::reading(path))?;
+        serde_json::from_slice(&text)
+            .map_err(|error| DataError::bad(path, format!("no manifest ({error})"), "run the data set's stage again"))
+    }
+
+    /// Writes JSON, the same bytes for the same manifest.
+    ///
+    /// # Errors
+    /// [`DataError::Write`].
+    pub fn write(&self, path: &Path) -> Result<(), DataError> {
+        let write = || {
+            let mut text = serde_json::to_vec_pretty(self)?;
+            text.push(b'\n');
+            std::fs::write(path, text)
+        };
+        write().map_err(DataError::writing(path))
+    }
+
+    /// The images of one split, in order.
+    pub fn entries(&self, split: Split) -> Vec<&Entry> {
+        self.images.iter().filter(|entry| entry.split == split).collect()
+    }
+
+    /// Pixels of each class over the images of one split.
+    pub fn class_pixels(&self, split: Split) -> Vec<u64> {
+        let mut sum = vec![0; self.classes.len()];
+        for entry in self.entries(split) {
+            for (total, pixels) in sum.iter_mut().zip(&entry.class_pixels) {
+                *total += pixels;
+            }
+        }
+        sum
+    }
+}

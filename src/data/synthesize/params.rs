@@ -1,0 +1,70 @@
+//! What can be chosen about synthetic micrographs.
+
+use serde::{Deserialize, Serialize};
+
+/// Parameters of synthetic micrographs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SynthesizeParams {
+    /// Side of an image in pixels.
+    pub size: usize,
+    /// Images without masks, to pretrain on.
+    pub unlabeled: usize,
+    /// Images with masks to train on.
+    pub train: usize,
+    /// … to choose the epoch by.
+    pub val: usize,
+    /// … to score on.
+    pub test: usize,
+    /// Its own seed: the experiment's `seeds` change the training, not the data.
+    pub seed: u64,
+    /// Typical diameter of a grain in pixels; islands, colonies, pores and lamellae go with it.
+    pub grain: f64,
+    /// Strength of detector noise: 1 is a fair image, 0 none.
+    pub noise: f64,
+    /// Strength of slow shading over the image: 1 is plainly visible, 0 none.
+    pub shading: f64,
+    /// Scratches on an image on average.
+    pub scratches: f64,
+}
+
+impl Default for SynthesizeParams {
+    fn default() -> Self {
+        SynthesizeParams {
+            size: 256,
+            unlabeled: 16,
+            train: 8,
+            val: 4,
+            test: 4,
+            seed: 0,
+            grain: 40.0,
+            noise: 1.0,
+            shading: 1.0,
+            scratches: 1.5,
+        }
+    }
+}
+
+impl SynthesizeParams {
+    /// What serde cannot say: bounds.
+    ///
+    /// # Errors
+    /// (parameter, message).
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        if !(16..=16_384).contains(&self.size) {
+            return Err(("size", format!("{} is out of range: 16 to 16384 pixels", self.size)));
+        }
+        if self.unlabeled + self.train + self.val + self.test == 0 {
+            return Err(("train", "no image at all: ask for some".into()));
+        }
+        if !(4.0..=10_000.0).contains(&self.grain) {
+            return Err(("grain", format!("{} is out of range: 4 to 10000 pixels", self.grain)));
+        }
+        for (name, strength) in [("noise", self.noise), ("shading", self.shading), ("scratches", self.scratches)] {
+            if !(0.0..=100.0).contains(&strength) {
+                return Err((name, format!("{strength} is out of range: 0 to 100")));
+            }
+        }
+        Ok(())
+    }
+}

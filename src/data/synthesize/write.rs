@@ -1,0 +1,88 @@
+//! Synthetic micrographs as files.
+
+use super::{CLASSES, SynthesizeParams, synthesize_one};
+use crate::data::{DataError, Entry, Manifest, Split};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+use rayon::prelude::*;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Writes `images/SPLIT-000.png`, `masks/SPLIT-000.png` (the mask of unlabelled images is not written) and
+/// `manifest.json` into the folder `out`, and returns the manifest. `progress(done, total)` counts images.
+///
+/// # Errors
+/// [`DataError::Write`].
+pub fn synthesize(
+    params: &SynthesizeParams,
+    out: &Path,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Manifest, DataError> {
+    let counts = [
+        (Split::Train, params.train),
+        (Split::Val, params.val),
+        (Split::Test, params.test),
+        (Split::Unlabeled, params.unlabeled),
+    ];
+    for folder in ["images", "masks"] {
+        let folder = out.join(folder);
+        std::fs::create_dir_all(&folder).map_err(DataError::writing(&folder))?;
+    }
+    let wanted: Vec<(Split, usize)> =
+        counts.iter().flat_map(|&(split, count)| (0..count).map(move |i| (split, i))).collect();
+    let done = AtomicUsize::new(0);
+    let made: Result<Vec<Entry>, DataError> = wanted
+        .par_iter()
+        .map(|&(split, index)| {
+            let entry = write_one(params, split, index, out)?;
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());
+            Ok(entry)
+        })
+        .collect();
+    let mut images = made?;
+    images.sort_by(|a, b| a.image.cmp(&b.image));
+    let manifest = Manifest {
+        format: "synthesize".into(),
+        classes: CLASSES.map(Into::into).into(),
+        ignore_classes: Vec::new(),
+        label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
+        images,
+    };
+    manifest.write(&out.join("manifest.json"))?;
+    Ok(manifest)
+}
+
+fn write_one(params: &SynthesizeParams, split: Split, index: usize, out: &Path) -> Result<Entry, DataError> {
+    let (image, mask) = synthesize_one(params, split, index);
+    let name = |folder: &str| format!("{folder}/{}-{index:03}.png", split.name());
+    let size = (image.width, image.height);
+    let image_digest = write_png(&out.join(name("images")), &image.pixels, size)?;
+    let mut entry = Entry {
+        image: name("images"),
+        image_digest,
+        mask: None,
+        mask_digest: None,
+        width: image.width,
+        height: image.height,
+        channels: 1,
+        split,
+        class_pixels: Vec::new(),
+    };
+    if split != Split::Unlabeled {
+        entry.mask_digest = Some(write_png(&out.join(name("masks")), &mask.labels, size)?);
+        entry.mask = Some(name("masks"));
+        let count = |class: usize| mask.labels.iter().filter(|&&label| usize::from(label) == class).count() as u64;
+        entry.class_pixels = (0..CLASSES.len()).map(count).collect();
+    }
+    Ok(entry)
+}
+
+/// Writes 8-bit grey and returns the digest of the file.
+fn write_png(path: &Path, pixels: &[u8], (width, height): (usize, usize)) -> Result<String, DataError> {
+    let mut bytes = Vec::new();
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
+        .write_image(pixels, width as u32, height as u32, ExtendedColorType::L8)
+        .map_err(|error| DataError::Write { path: path.into(), source: std::io::Error::other(error) })?;
+    std::fs::write(path, &bytes).map_err(DataError::writing(path))?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
+}

@@ -1,0 +1,151 @@
+//! Images larger than what the network sees: overlapping tiles, and one probability map from their outputs.
+
+use super::augment::{normalize, reflect};
+use super::patches::{Edge, positions};
+use super::{Mask, Micrograph};
+
+/// How an image is covered by square tiles.
+#[derive(Clone, Debug)]
+pub struct Tiling {
+    /// The image's width.
+    pub width: usize,
+    /// The image's height.
+    pub height: usize,
+    /// Side of a tile in pixels.
+    pub tile: usize,
+    /// Left and top of each tile, row by row. Together the tiles cover every pixel.
+    pub places: Vec<(usize, usize)>,
+}
+
+impl Tiling {
+    /// Tiles of `tile` pixels that overlap by the part `overlap` (0 to below 1) of their side; the last of a row or
+    /// column is shifted back to the image's edge, an image smaller than a tile has one tile.
+    pub fn new(width: usize, height: usize, tile: usize, overlap: f64) -> Self {
+        let columns = positions(width, tile, overlap, Edge::Shift);
+        let rows = positions(height, tile, overlap, Edge::Shift);
+        let places = rows.iter().flat_map(|&y| columns.iter().map(move |&x| (x, y))).collect();
+        Tiling { width, height, tile, places }
+    }
+
+    /// Tile `i` of `image`, normalised `[tile, tile, 3]`; what lies beyond the image is mirrored.
+    pub fn cut(&self, image: &Micrograph, i: usize) -> Vec<f32> {
+        let (left, top) = self.places[i];
+        let channels = image.channels;
+        let mut values = Vec::with_capacity(self.tile * self.tile * channels);
+        for y in 0..self.tile {
+            let row = reflect(top + y, self.height) * self.width;
+            for x in 0..self.tile {
+                let at = (row + reflect(left + x, self.width)) * channels;
+                values.extend(image.pixels[at..at + channels].iter().map(|&v| f32::from(v)));
+            }
+        }
+        normalize(values.into_iter(), channels)
+    }
+}
+
+/// Adds up the class probabilities of tiles under a smooth window, so that no seam shows.
+pub struct Stitch<'a> {
+    tiling: &'a Tiling,
+    classes: usize,
+    /// sin² over a tile's side, positive everywhere.
+    window: Vec<f32>,
+    /// `[height, width, classes]`.
+    sums: Vec<f32>,
+    /// `[height, width]`.
+    weights: Vec<f32>,
+}
+
+impl<'a> Stitch<'a> {
+    /// Nothing added yet.
+    pub fn new(tiling: &'a Tiling, classes: usize) -> Self {
+        let pixels = tiling.width * tiling.height;
+        let phase = |i: usize| std::f32::consts::PI * (i as f32 + 0.5) / tiling.tile as f32;
+        let window = (0..tiling.tile).map(|i| phase(i).sin().powi(2)).collect();
+        Stitch { tiling, classes, window, sums: vec![0.0; pixels * classes], weights: vec![0.0; pixels] }
+    }
+
+    /// Adds tile `i`: probabilities `[tile, tile, classes]`. Sums are taken in the order of the calls.
+    pub fn add(&mut self, i: usize, probabilities: &[f32]) {
+        let (left, top) = self.tiling.places[i];
+        let (tile, classes, width) = (self.tiling.tile, self.classes, self.tiling.width);
+        for y in 0..tile.min(self.tiling.height - top) {
+            for x in 0..tile.min(width - left) {
+                let weight = self.window[y] * self.window[x];
+                let to = (top + y) * width + left + x;
+                let from = (y * tile + x) * classes;
+                self.weights[to] += weight;
+                let sums = &mut self.sums[to * classes..(to + 1) * classes];
+                for (sum, p) in sums.iter_mut().zip(&probabilities[from..from + classes]) {
+                    *sum += weight * p;
+                }
+            }
+        }
+    }
+
+    /// The mean probabilities `[height, width, classes]`.
+    pub fn probabilities(mut self) -> Vec<f32> {
+        for (sums, weight) in self.sums.chunks_exact_mut(self.classes).zip(&self.weights) {
+            sums.iter_mut().for_each(|sum| *sum /= weight);
+        }
+        self.sums
+    }
+
+    /// The most probable class of each pixel; of equal ones the first.
+    pub fn labels(self) -> Mask {
+        let best = |sums: &[f32]| (1..sums.len()).fold(0, |best, c| if sums[c] > sums[best] { c } else { best }) as u8;
+        let labels = self.sums.chunks_exact(self.classes).map(best).collect();
+        Mask { width: self.tiling.width, height: self.tiling.height, labels }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn every_pixel_is_covered_and_constant_tiles_stitch_to_a_constant(
+            width in 1usize..70, height in 1usize..70, tile in 1usize..40, overlap in 0.0f64..0.9,
+        ) {
+            let tiling = Tiling::new(width, height, tile, overlap);
+            let mut stitch = Stitch::new(&tiling, 2);
+            let constant: Vec<f32> = (0..tile * tile).flat_map(|_| [0.25, 0.75]).collect();
+            for i in 0..tiling.places.len() {
+                stitch.add(i, &constant);
+            }
+            prop_assert!(stitch.weights.iter().all(|&w| w > 0.0));
+            for pair in stitch.probabilities().as_chunks::<2>().0 {
+                prop_assert!((pair[0] - 0.25).abs() < 1e-5 && (pair[1] - 0.75).abs() < 1e-5);
+            }
+        }
+
+        #[test]
+        fn tiles_cut_from_a_label_map_stitch_to_it(
+            width in 1usize..50, height in 1usize..50, tile in 1usize..30, overlap in 0.0f64..0.9,
+        ) {
+            let truth: Vec<u8> = (0..width * height).map(|i| (i * 7 % 3) as u8).collect();
+            let tiling = Tiling::new(width, height, tile, overlap);
+            let mut stitch = Stitch::new(&tiling, 3);
+            for (i, &(left, top)) in tiling.places.iter().enumerate() {
+                let one_hot: Vec<f32> = (0..tile * tile * 3).map(|j| {
+                    let (x, y) = (left + j / 3 % tile, top + j / 3 / tile);
+                    let label = truth[reflect(y, height) * width + reflect(x, width)];
+                    f32::from(usize::from(label) == j % 3)
+                }).collect();
+                stitch.add(i, &one_hot);
+            }
+            prop_assert_eq!(stitch.labels().labels, truth);
+        }
+    }
+
+    #[test]
+    fn a_small_image_is_mirrored_into_its_tile() {
+        let image = Micrograph { width: 2, height: 1, channels: 1, pixels: vec![10, 20] };
+        let tiling = Tiling::new(2, 1, 3, 0.5);
+        assert_eq!(tiling.places, [(0, 0)]);
+        let expected = normalize([10.0, 20.0, 10.0].repeat(3).into_iter(), 1);
+        assert_eq!(tiling.cut(&image, 0), expected);
+    }
+}

@@ -1,0 +1,129 @@
+//! What happened in a run: to whoever watches, and to an append-only JSONL file, one a run.
+
+use super::job::{ErrorClass, Message};
+use crate::cache::Key;
+use crate::stage::Progress;
+use serde::Serialize;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// One line of the event log, and what the terminal shows. Stages are named in full.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first line.
+    RunStarted {
+        /// Name of the experiment.
+        experiment: String,
+        /// Stages asked for.
+        stages: usize,
+        /// Of those, found in the cache already.
+        cached: usize,
+    },
+    /// Found in the cache.
+    StageHit {
+        /// Which.
+        stage: String,
+        /// Its key.
+        key: Key,
+    },
+    /// A worker was started.
+    StageStarted {
+        /// Which.
+        stage: String,
+        /// Its key.
+        key: Key,
+        /// Threads it may use.
+        threads: usize,
+    },
+    /// Another run is at the same stage; its output will be taken.
+    StageWaits {
+        /// Which.
+        stage: String,
+    },
+    /// How far it is.
+    StageProgress {
+        /// Which.
+        stage: String,
+        /// Epochs or images, loss, a note.
+        progress: Progress,
+    },
+    /// Its record is written.
+    StageFinished {
+        /// Which.
+        stage: String,
+        /// Its key.
+        key: Key,
+        /// Wall time.
+        seconds: f64,
+    },
+    /// It failed.
+    StageFailed {
+        /// Which.
+        stage: String,
+        /// Decides the exit code.
+        class: ErrorClass,
+        /// What went wrong.
+        message: String,
+        /// Where the worker's own messages are.
+        log: String,
+    },
+    /// Not tried.
+    StageSkipped {
+        /// Which.
+        stage: String,
+        /// The stage whose failure is the cause.
+        because_of: String,
+    },
+    /// The last line.
+    RunFinished {
+        /// Stages that workers did.
+        ran: usize,
+        /// Stages that failed.
+        failed: usize,
+        /// Ended by Ctrl-C or SIGTERM.
+        interrupted: bool,
+        /// Wall time.
+        seconds: f64,
+    },
+}
+
+/// The run's own file of events.
+pub(super) struct EventLog {
+    file: File,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    /// Milliseconds since 1970.
+    at: u64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl EventLog {
+    pub(super) fn create(folder: &Path) -> std::io::Result<Self> {
+        Ok(EventLog { file: File::options().create(true).append(true).open(folder.join("events.jsonl"))? })
+    }
+
+    pub(super) fn write(&mut self, event: &Event) -> std::io::Result<()> {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let mut line = serde_json::to_vec(&Line { at, event })?;
+        line.push(b'\n');
+        self.file.write_all(&line)
+    }
+}
+
+impl Event {
+    /// What a worker's message means for the run, except for its last one.
+    pub(super) fn of(stage: &str, message: Message) -> Option<Event> {
+        let stage = stage.to_owned();
+        match message {
+            Message::WaitsForOther => Some(Event::StageWaits { stage }),
+            Message::Progress(progress) => Some(Event::StageProgress { stage, progress }),
+            Message::Finished { .. } | Message::Failed { .. } => None,
+        }
+    }
+}

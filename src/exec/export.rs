@@ -1,0 +1,31 @@
+//! Tables, figures and overlays out of the cache into `reports/<experiment>/`.
+
+use crate::cache::{Digest, Record, Store};
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::Path;
+
+/// Copies every output of `records` into `folder`, leaving files that are already right. Copies, not links: who edits
+/// a report cannot edit the cache.
+///
+/// # Errors
+/// A full or read-only disk.
+pub fn export<'a>(store: &Store, records: impl IntoIterator<Item = &'a Record>, folder: &Path) -> Result<()> {
+    for output in records.into_iter().flat_map(|record| &record.outputs) {
+        let target = folder.join(&output.path);
+        let same = fs::metadata(&target).is_ok_and(|file| file.len() == output.size)
+            && Digest::of_file(&target).is_ok_and(|(digest, _)| digest == output.digest);
+        if same {
+            continue;
+        }
+        let parent = target.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).with_context(|| format!("cannot make the report folder {}", parent.display()))?;
+        // Through a temporary name, so that a reader or a kill never meets half a report.
+        let mut temporary = tempfile::NamedTempFile::new_in(parent)?;
+        let mut object = fs::File::open(store.object(output.digest))?;
+        std::io::copy(&mut object, &mut temporary)?;
+        temporary.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        temporary.persist(&target).with_context(|| format!("cannot write {}", target.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! What run and worker say to each other: one JSON line each.
+
+use crate::cache::Key;
+use crate::plan::ResolvedInput;
+use crate::stage::{Places, Progress, StageError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Everything a worker needs to do one stage. Written to its standard input, which then stays open: when it closes,
+/// the run is gone and the worker ends itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// Name of the experiment, for provenance.
+    pub experiment: String,
+    /// Full name of the stage, for messages and provenance.
+    pub stage: String,
+    /// Kind of stage.
+    pub kind: String,
+    /// Parameters with every default filled in.
+    pub params: Value,
+    /// The stage's seed, if it or its inputs have one.
+    pub seed: Option<u64>,
+    /// Inputs, all finished.
+    pub inputs: Vec<ResolvedInput>,
+    /// Where data sets lie.
+    pub places: Places,
+    /// The cache's folder.
+    pub cache: PathBuf,
+    /// Threads to compute with; never changes a bit of the output.
+    pub threads: usize,
+}
+
+/// What a worker says, one line each on its standard output; the last one is `Finished` or `Failed`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// Another process is at the same stage; waiting for its output.
+    WaitsForOther,
+    /// How far it is.
+    Progress(Progress),
+    /// Done: the record is written.
+    Finished {
+        /// Of the record.
+        key: Key,
+        /// False if another process finished it meanwhile.
+        ran: bool,
+        /// Wall time of the attempt.
+        seconds: f64,
+    },
+    /// Not done; nothing of the attempt counts, checkpoints stay.
+    Failed {
+        /// Decides the exit code.
+        class: ErrorClass,
+        /// What went wrong and what helps.
+        message: String,
+    },
+}
+
+/// [`StageError`] without its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// Exit code 4.
+    NotThere,
+    /// Exit code 5.
+    BadData,
+    /// Exit code 3.
+    Failed,
+}
+
+impl From<&StageError> for ErrorClass {
+    fn from(error: &StageError) -> Self {
+        match error {
+            StageError::NotThere(_) => ErrorClass::NotThere,
+            StageError::BadData(_) => ErrorClass::BadData,
+            StageError::Failed(_) => ErrorClass::Failed,
+        }
+    }
+}

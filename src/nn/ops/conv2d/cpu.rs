@@ -1,0 +1,130 @@
+//! Convolution on the CPU: tiles of unfolded input times the weight matrix.
+
+use super::geometry::Geometry;
+use crate::nn::ops::host::Element;
+use crate::nn::ops::matrix::{Matrix, multiply};
+use rayon::prelude::*;
+
+/// Partial sums of the weight gradient may hold this many elements together.
+const PARTIAL_ELEMENTS: usize = 1 << 22;
+/// Elements a task sums or reduces.
+const CHUNK: usize = 1 << 15;
+
+/// `[batch, height, width, out]` from the input, the `[patch, out]` weight and the bias.
+pub(super) fn forward<T: Element>(geometry: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+    let (patch, channels) = (geometry.patch(), geometry.channels_out);
+    let row = geometry.out[1] * channels;
+    let tile = geometry.tile_rows::<T>();
+    let mut y = vec![T::zero(); geometry.rows() * row];
+    y.par_chunks_mut(tile * row).enumerate().for_each_init(Vec::new, |buffer, (index, y)| {
+        let rows = index * tile..index * tile + y.len() / row;
+        let columns = geometry.unfold(x, rows, buffer);
+        if let Some(bias) = bias {
+            y.chunks_exact_mut(channels).for_each(|pixel| pixel.copy_from_slice(bias));
+        }
+        let (a, b) = (Matrix::row_major(columns, patch), Matrix::row_major(weight, channels));
+        multiply(y, [y.len() / channels, channels, patch], bias.is_some(), a, b);
+    });
+    y
+}
+
+/// Gradient with respect to the input.
+pub(super) fn backward_input<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec<T> {
+    match geometry.reversed() {
+        Some(reversed) => forward(&reversed, gradient, &flipped(geometry, weight), None),
+        None => scatter(geometry, weight, gradient),
+    }
+}
+
+/// The kernel turned by 180° with its channels exchanged: `[kh, kw, out, in]`.
+fn flipped<T: Element>(geometry: &Geometry, weight: &[T]) -> Vec<T> {
+    let (c_in, c_out) = (geometry.channels_in, geometry.channels_out);
+    let taps = geometry.kernel[0] * geometry.kernel[1];
+    let mut turned = vec![T::zero(); weight.len()];
+    turned.par_chunks_mut(c_in * c_out).enumerate().for_each(|(tap, turned)| {
+        let source = &weight[(taps - 1 - tap) * c_in * c_out..][..c_in * c_out];
+        // Blocks, so that neither side strides through memory for long.
+        for first in (0..c_in).step_by(16) {
+            let last = (first + 16).min(c_in);
+            for (o, turned) in turned.chunks_exact_mut(c_in).enumerate() {
+                for i in first..last {
+                    turned[i] = source[i * c_out + o];
+                }
+            }
+        }
+    });
+    turned
+}
+
+/// For strided convolutions: gradients of unfolded patches, added back image by image.
+fn scatter<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec<T> {
+    let (patch, channels) = (geometry.patch(), geometry.channels_out);
+    let image = geometry.size[0] * geometry.size[1] * geometry.channels_in;
+    let tile = geometry.tile_rows::<T>().min(geometry.out[0]);
+    let mut dx = vec![T::zero(); geometry.batch * image];
+    dx.par_chunks_mut(image).enumerate().for_each_init(Vec::new, |buffer, (index, dx)| {
+        let last = (index + 1) * geometry.out[0];
+        for start in (index * geometry.out[0]..last).step_by(tile) {
+            let rows = start..(start + tile).min(last);
+            let pixels = rows.len() * geometry.out[1];
+            let gradient = &gradient[rows.start * geometry.out[1] * channels..][..pixels * channels];
+            buffer.resize(pixels * patch, T::zero());
+            let (a, b) = (Matrix::row_major(gradient, channels), Matrix::row_major(weight, channels).transposed());
+            multiply(buffer, [pixels, patch, channels], false, a, b);
+            geometry.fold(buffer, rows, index * image, dx);
+        }
+    });
+    dx
+}
+
+/// Gradient with respect to the weight, `[patch, out]`, from a number of partial sums that the sizes decide.
+pub(super) fn backward_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T]) -> Vec<T> {
+    let (patch, channels) = (geometry.patch(), geometry.channels_out);
+    let row = geometry.out[1] * channels;
+    let tile = geometry.tile_rows::<T>();
+    let tiles = geometry.rows().div_ceil(tile);
+    let parts = (PARTIAL_ELEMENTS / (patch * channels)).clamp(4, 16).min(tiles);
+    let partial = |part: usize| {
+        let mut sum = vec![T::zero(); patch * channels];
+        let mut buffer = Vec::new();
+        for index in part * tiles / parts..(part + 1) * tiles / parts {
+            let rows = index * tile..((index + 1) * tile).min(geometry.rows());
+            let gradient = &gradient[rows.start * row..rows.end * row];
+            let pixels = rows.len() * geometry.out[1];
+            let columns = geometry.unfold(x, rows, &mut buffer);
+            let (a, b) = (Matrix::row_major(columns, patch).transposed(), Matrix::row_major(gradient, channels));
+            multiply(&mut sum, [patch, channels, pixels], true, a, b);
+        }
+        sum
+    };
+    let partials: Vec<Vec<T>> = (0..parts).into_par_iter().map(partial).collect();
+    let mut partials = partials.into_iter();
+    let mut total = partials.next().unwrap_or_default();
+    let rest: Vec<Vec<T>> = partials.collect();
+    total.par_chunks_mut(CHUNK).enumerate().for_each(|(index, total)| {
+        for part in &rest {
+            for (total, value) in total.iter_mut().zip(&part[index * CHUNK..]) {
+                *total += *value;
+            }
+        }
+    });
+    total
+}
+
+/// Gradient with respect to the bias: the sum over all pixels, `[channels]`, in double precision.
+pub(super) fn backward_bias<T: Element>(channels: usize, gradient: &[T]) -> Vec<T> {
+    let chunk = (CHUNK / channels).max(1) * channels;
+    let partials: Vec<Vec<f64>> = gradient
+        .par_chunks(chunk)
+        .map(|pixels| {
+            let mut sum = vec![0.0; channels];
+            for pixel in pixels.chunks_exact(channels) {
+                for (sum, value) in sum.iter_mut().zip(pixel) {
+                    *sum += value.widen();
+                }
+            }
+            sum
+        })
+        .collect();
+    (0..channels).map(|c| T::narrow(partials.iter().map(|partial| partial[c]).sum())).collect()
+}

@@ -1,0 +1,189 @@
+//! The tape: runs a network's fused operations on `[batch, height, width, channels]` tensors and keeps what their
+//! gradients need.
+//!
+//! Each operation is a method on [`Tape`] that lives in its own file in [`super::ops`].
+
+use super::ops;
+use super::parameters::{Gradients, Parameters};
+use candle_core::{Result, Tensor, bail};
+use indexmap::IndexMap;
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch norm uses the batch's statistics and moves the running ones; everything is recorded for `backward`.
+    Train,
+    /// Batch norm uses the running statistics; nothing is recorded, and tensors are freed as values drop.
+    Eval,
+}
+
+/// A tensor on the tape. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Value {
+    tensor: Tensor,
+    place: Option<Place>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    tape: u64,
+    node: usize,
+}
+
+impl Value {
+    /// The tensor itself; candle's autograd knows nothing of where it came from.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// Whether `backward` would carry a gradient to it.
+    pub fn needs_gradient(&self) -> bool {
+        self.place.is_some()
+    }
+}
+
+/// Takes the gradient of an operation's output and, for each input, whether a gradient is wanted; returns the
+/// gradients of the inputs in their order.
+type Backward = Box<dyn FnOnce(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>>>;
+
+enum Node {
+    Leaf(String),
+    Operation { inputs: Vec<Option<usize>>, backward: Backward },
+}
+
+static NEXT_TAPE: AtomicU64 = AtomicU64::new(0);
+
+/// One forward pass over a network, and its backward pass.
+pub struct Tape<'p> {
+    parameters: &'p Parameters,
+    mode: Mode,
+    id: u64,
+    nodes: RefCell<Vec<Node>>,
+    leaves: RefCell<IndexMap<String, Value>>,
+}
+
+impl<'p> Tape<'p> {
+    /// An empty tape. In [`Mode::Train`] batch norms move the running statistics in `parameters`.
+    pub fn new(parameters: &'p Parameters, mode: Mode) -> Self {
+        let id = NEXT_TAPE.fetch_add(1, Ordering::Relaxed);
+        Tape { parameters, mode, id, nodes: RefCell::default(), leaves: RefCell::default() }
+    }
+
+    /// What the pass is for.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The parameters it runs with.
+    pub fn parameters(&self) -> &'p Parameters {
+        self.parameters
+    }
+
+    /// An input that no gradient is asked for.
+    pub fn constant(&self, tensor: Tensor) -> Value {
+        Value { tensor, place: None }
+    }
+
+    /// An input whose gradient `backward` returns under `name`; its uses under one name share one gradient, so a
+    /// name stands for one tensor.
+    pub fn variable(&self, name: &str, tensor: Tensor) -> Value {
+        if self.mode == Mode::Eval {
+            return self.constant(tensor);
+        }
+        if let Some(known) = self.leaves.borrow().get(name) {
+            return known.clone();
+        }
+        let value = Value { tensor, place: Some(self.push(Node::Leaf(name.to_owned()))) };
+        self.leaves.borrow_mut().insert(name.to_owned(), value.clone());
+        value
+    }
+
+    /// The parameter `name` as a value; a buffer is a constant.
+    ///
+    /// # Errors
+    /// If there is no such parameter.
+    pub fn parameter(&self, name: &str) -> Result<Value> {
+        let parameter = self.parameters.get(name)?;
+        // Detached: what is computed from it here must not grow a graph of candle's.
+        let tensor = parameter.var.as_detached_tensor();
+        Ok(if parameter.role.is_trainable() { self.variable(name, tensor) } else { self.constant(tensor) })
+    }
+
+    /// Puts an operation's output on the tape. In [`Mode::Eval`], or if no input needs a gradient, `backward` is
+    /// dropped with all that it saved.
+    pub(crate) fn record<F>(&self, output: Tensor, inputs: &[&Value], backward: F) -> Value
+    where
+        F: FnOnce(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>> + 'static,
+    {
+        let inputs: Vec<Option<usize>> = inputs.iter().map(|input| input.place.map(|place| place.node)).collect();
+        if inputs.iter().all(Option::is_none) {
+            return self.constant(output);
+        }
+        let place = self.push(Node::Operation { inputs, backward: Box::new(backward) });
+        Value { tensor: output, place: Some(place) }
+    }
+
+    /// Gradients of Σ ⟨seed, value⟩ over all `seeds`, by parameter (and variable) name, in the order of first use. A
+    /// seed has its value's shape and is the gradient of the loss with respect to it. Saved tensors are freed on the
+    /// way.
+    ///
+    /// # Errors
+    /// In [`Mode::Eval`]; if a value depends on no parameter or belongs to another tape, or a seed has another shape.
+    pub fn backward(self, seeds: Vec<(Value, Tensor)>) -> Result<Gradients> {
+        if self.mode == Mode::Eval {
+            bail!("a tape in Mode::Eval records nothing to go back on");
+        }
+        let id = self.id;
+        let mut nodes = self.nodes.into_inner();
+        drop(self.leaves);
+        let mut pending: Vec<Option<Tensor>> = nodes.iter().map(|_| None).collect();
+        for (value, seed) in seeds {
+            let node = match value.place {
+                Some(place) if place.tape == id => place.node,
+                Some(_) => bail!("backward: the value belongs to another tape"),
+                None => bail!("backward: the value depends on no parameter"),
+            };
+            if value.tensor.dims() != seed.dims() || value.tensor.dtype() != seed.dtype() {
+                bail!("backward: a seed of {:?} for a value of {:?}", seed.shape(), value.tensor.shape());
+            }
+            accumulate(&mut pending[node], seed.detach().contiguous()?)?;
+        }
+        let mut reached = Vec::new();
+        while let Some(node) = nodes.pop() {
+            let Some(gradient) = pending.pop().flatten() else { continue };
+            match node {
+                Node::Leaf(name) => reached.push((name, gradient)),
+                Node::Operation { inputs, backward } => {
+                    let wanted: Vec<bool> = inputs.iter().map(Option::is_some).collect();
+                    let gradients = backward(&gradient, &wanted)?;
+                    for (input, gradient) in inputs.into_iter().zip(gradients) {
+                        if let (Some(input), Some(gradient)) = (input, gradient) {
+                            accumulate(&mut pending[input], gradient)?;
+                        }
+                    }
+                }
+            }
+        }
+        let mut result = Gradients::new();
+        for (name, gradient) in reached.into_iter().rev() {
+            result.add(&name, gradient)?;
+        }
+        Ok(result)
+    }
+
+    fn push(&self, node: Node) -> Place {
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.push(node);
+        Place { tape: self.id, node: nodes.len() - 1 }
+    }
+}
+
+fn accumulate(place: &mut Option<Tensor>, gradient: Tensor) -> Result<()> {
+    *place = Some(match place.take() {
+        Some(present) => ops::sum::forward(&present, &gradient)?,
+        None => gradient,
+    });
+    Ok(())
+}

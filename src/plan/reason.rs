@@ -1,0 +1,192 @@
+//! Why a key is another than before: one typed reason for each part that differs.
+
+use crate::cache::{Digest, KeyMaterial};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// One part of a key that differs, old → new.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// Another key schema or kind: nothing else can be compared.
+    Incomparable {
+        /// What differs.
+        what: &'static str,
+        /// Before.
+        old: String,
+        /// Now.
+        new: String,
+    },
+    /// The program computes this kind differently now.
+    CodeVersion {
+        /// Before.
+        old: u32,
+        /// Now.
+        new: u32,
+    },
+    /// A parameter, dotted for nested ones; `None` where it is not written.
+    Parameter {
+        /// Dotted path.
+        path: String,
+        /// Before.
+        old: Option<Value>,
+        /// Now.
+        new: Option<Value>,
+    },
+    /// Another seed.
+    Seed {
+        /// Before.
+        old: Option<u64>,
+        /// Now.
+        new: Option<u64>,
+    },
+    /// An input's content or label.
+    Input {
+        /// The parameter that names it, with its place if there are several.
+        role: String,
+        /// Before.
+        old: Option<String>,
+        /// Now.
+        new: Option<String>,
+    },
+    /// A file of the data set.
+    File {
+        /// Name inside the data set.
+        name: String,
+        /// Before.
+        old: Option<Digest>,
+        /// Now.
+        new: Option<Digest>,
+    },
+}
+
+/// Every part in which `new` differs from `old`, in the order of the key's table.
+pub fn reasons(old: &KeyMaterial, new: &KeyMaterial) -> Vec<Reason> {
+    if old.schema != new.schema {
+        let (old, new) = (old.schema.to_string(), new.schema.to_string());
+        return vec![Reason::Incomparable { what: "key schema", old, new }];
+    }
+    if old.kind != new.kind {
+        return vec![Reason::Incomparable { what: "kind", old: old.kind.clone(), new: new.kind.clone() }];
+    }
+    let mut found = Vec::new();
+    if old.code_version != new.code_version {
+        found.push(Reason::CodeVersion { old: old.code_version, new: new.code_version });
+    }
+    compare("", Some(&old.params), Some(&new.params), &mut found);
+    if old.seed != new.seed {
+        found.push(Reason::Seed { old: old.seed, new: new.seed });
+    }
+    for role in union(&old.inputs, &new.inputs) {
+        let (before, now) = (old.inputs.get(role), new.inputs.get(role));
+        let count = before.map_or(0, Vec::len).max(now.map_or(0, Vec::len));
+        for place in 0..count {
+            let (old, new) = (before.and_then(|list| list.get(place)), now.and_then(|list| list.get(place)));
+            if old != new {
+                let show = |input: &crate::cache::KeyInput| match &input.label {
+                    Some((label, Some(seed))) => format!("{label}@{seed} {}", input.content.short()),
+                    Some((label, None)) => format!("{label} {}", input.content.short()),
+                    None => input.content.short(),
+                };
+                let role = if count == 1 { role.clone() } else { format!("{role}[{place}]") };
+                found.push(Reason::Input { role, old: old.map(show), new: new.map(show) });
+            }
+        }
+    }
+    for name in union(&old.files, &new.files) {
+        let (old, new) = (old.files.get(name).copied(), new.files.get(name).copied());
+        if old != new {
+            found.push(Reason::File { name: name.clone(), old, new });
+        }
+    }
+    found
+}
+
+fn union<'a, T>(a: &'a BTreeMap<String, T>, b: &'a BTreeMap<String, T>) -> BTreeSet<&'a String> {
+    a.keys().chain(b.keys()).collect()
+}
+
+fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<Reason>) {
+    if old == new {
+        return;
+    }
+    if let (Some(Value::Object(old)), Some(Value::Object(new))) = (old, new) {
+        for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            compare(&path, old.get(name), new.get(name), found);
+        }
+        return;
+    }
+    found.push(Reason::Parameter { path: path.to_owned(), old: old.cloned(), new: new.cloned() });
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn or<T: fmt::Display>(value: &Option<T>, absent: &str) -> String {
+            value.as_ref().map_or_else(|| absent.to_owned(), T::to_string)
+        }
+        match self {
+            Reason::Incomparable { what, old, new } => write!(f, "{what}: {old} → {new}"),
+            Reason::CodeVersion { old, new } => write!(f, "code version: {old} → {new}"),
+            Reason::Parameter { path, old, new } => {
+                write!(f, "{path}: {} → {}", or(old, "(not set)"), or(new, "(not set)"))
+            }
+            Reason::Seed { old, new } => write!(f, "seed: {} → {}", or(old, "(none)"), or(new, "(none)")),
+            Reason::Input { role, old, new } => {
+                write!(f, "input {role}: {} → {}", or(old, "(none)"), or(new, "(none)"))
+            }
+            Reason::File { name, old, new } => {
+                let short = |digest: &Option<Digest>| digest.map(|digest| digest.short());
+                write!(f, "file {name}: {} → {}", or(&short(old), "(not there)"), or(&short(new), "(gone)"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::{KEY_SCHEMA, KeyInput};
+    use serde_json::json;
+
+    fn material(params: Value, input: &[u8]) -> KeyMaterial {
+        KeyMaterial {
+            schema: KEY_SCHEMA,
+            kind: "pretrain".into(),
+            code_version: 1,
+            params,
+            seed: Some(0),
+            inputs: BTreeMap::from([(
+                "patches".into(),
+                vec![KeyInput { content: Digest::of(input), label: None }],
+            )]),
+            files: BTreeMap::new(),
+        }
+    }
+
+    fn shown(old: &KeyMaterial, new: &KeyMaterial) -> Vec<String> {
+        reasons(old, new).iter().map(Reason::to_string).collect()
+    }
+
+    #[test]
+    fn a_nested_parameter_is_named_with_old_and_new_value() {
+        let old = material(json!({"method": {"name": "matssl", "temperature": 0.07}}), b"a");
+        let mut new = material(json!({"method": {"name": "matssl", "temperature": 0.1}}), b"a");
+        assert_eq!(shown(&old, &new), ["method.temperature: 0.07 → 0.1"]);
+        new.params["epochs"] = json!(3);
+        assert_eq!(shown(&old, &new), ["epochs: (not set) → 3", "method.temperature: 0.07 → 0.1"]);
+        assert!(shown(&old, &old).is_empty());
+    }
+
+    #[test]
+    fn inputs_files_and_code_are_reasons() {
+        let old = material(json!({}), b"a");
+        let mut new = material(json!({}), b"b");
+        new.code_version = 2;
+        new.files.insert("x.tif".into(), Digest::of(b"x"));
+        let shown = shown(&old, &new);
+        assert_eq!(shown[0], "code version: 1 → 2");
+        assert!(shown[1].starts_with("input patches: ") && shown[1].contains(" → "), "{}", shown[1]);
+        assert!(shown[2].starts_with("file x.tif: (not there) → "), "{}", shown[2]);
+    }
+}

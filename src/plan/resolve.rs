@@ -1,0 +1,90 @@
+//! From a stage and its inputs' records to its key material: the same function for plan, run and worker.
+
+use crate::cache::{KEY_SCHEMA, Key, KeyInput, KeyMaterial, Record, StatIndex, Store};
+use crate::experiment::{InputRef, Instance};
+use crate::stage::{self, Kind, Places, StageError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// An input whose stage has finished.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ResolvedInput {
+    /// The parameter that names it.
+    pub role: String,
+    /// Its label for tables and figures.
+    pub label: String,
+    /// Its seed.
+    pub seed: Option<u64>,
+    /// Its record.
+    pub key: Key,
+    /// The content of its output.
+    pub content: crate::cache::Digest,
+    /// Its kind and parameters, to find a data set's folder.
+    pub kind: String,
+    /// See `kind`.
+    pub params: Value,
+}
+
+impl ResolvedInput {
+    /// `input`, which refers to `instance`, which finished as `record`.
+    pub fn new(input: &InputRef, instance: &Instance, record: &Record) -> Self {
+        ResolvedInput {
+            role: input.role.to_owned(),
+            label: input.label.clone(),
+            seed: instance.seed,
+            key: record.key,
+            content: record.content,
+            kind: instance.kind.to_owned(),
+            params: instance.params.clone(),
+        }
+    }
+}
+
+/// All that the output of a stage depends on.
+///
+/// # Errors
+/// [`StageError::NotThere`] if a data set's folder is missing, [`StageError::Failed`] if its files cannot be read.
+pub fn material(
+    kind: &str,
+    params: &Value,
+    seed: Option<u64>,
+    inputs: &[ResolvedInput],
+    store: &Store,
+    places: &Places,
+) -> Result<KeyMaterial, StageError> {
+    let kind = stage::kind(kind).ok_or_else(|| anyhow::anyhow!("no kind of stage is called {kind}"))?;
+    let external = (kind.external_files)(params, places)?;
+    let files = match (kind.source)(params, places)? {
+        Some(source) => StatIndex::open(store, &source).digests(&external)?,
+        None => Default::default(),
+    };
+    let mut material = KeyMaterial {
+        schema: KEY_SCHEMA,
+        kind: kind.spec.kind.to_owned(),
+        code_version: kind.code_version,
+        params: keyed_params(kind, params),
+        seed: keyed_seed(kind, seed),
+        inputs: Default::default(),
+        files,
+    };
+    for input in inputs {
+        let label = kind.labelled.then(|| (input.label.clone(), input.seed));
+        let role = material.inputs.entry(input.role.clone()).or_default();
+        role.push(KeyInput { content: input.content, label });
+    }
+    Ok(material)
+}
+
+/// Parameters less those that only say where things lie.
+pub(super) fn keyed_params(kind: &Kind, params: &Value) -> Value {
+    let mut params = params.clone();
+    if let Some(params) = params.as_object_mut() {
+        params.retain(|name, _| !kind.unkeyed.contains(&name.as_str()));
+    }
+    params
+}
+
+/// The seed, where the kind itself draws: what only rests on random stages depends on them by content.
+pub(super) fn keyed_seed(kind: &Kind, seed: Option<u64>) -> Option<u64> {
+    seed.filter(|_| kind.spec.seeded)
+}

@@ -1,0 +1,43 @@
+//! `dataset`: a data set as downloaded, every file decoded and checked once.
+
+use super::{Context, Places, Stage, StageError};
+use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
+use crate::experiment::{ParamError, Section};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// `[datasets.NAME]`. Leaves `manifest.json`; the images stay where they lie.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Dataset(DatasetParams);
+
+impl Stage for Dataset {
+    const KIND: &'static str = "dataset";
+    const CODE_VERSION: u32 = 1;
+    const SECTION: Section = Section::Datasets;
+    const UNKEYED: &'static [&'static str] = &["path"];
+
+    fn check(&self) -> Result<(), ParamError> {
+        self.0.check().map_err(|problem| ParamError::Check { param: problem.param, message: problem.message })
+    }
+
+    fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
+        Ok(list_files(&self.0, &places.resolve(&self.0.path))?)
+    }
+
+    fn source(&self, places: &Places) -> Option<PathBuf> {
+        Some(places.resolve(&self.0.path))
+    }
+
+    fn run(&self, context: &mut Context) -> Result<(), StageError> {
+        let root = context.places.resolve(&self.0.path);
+        let files: Vec<SourceFile> = context
+            .external
+            .iter()
+            .map(|(name, (path, digest))| SourceFile { name: name.clone(), path: path.clone(), digest: digest.clone() })
+            .collect();
+        let manifest = scan(&self.0, &root, &files, &context.image_counter())?;
+        manifest.write(&context.out.join("manifest.json"))?;
+        Ok(())
+    }
+}

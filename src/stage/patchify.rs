@@ -1,0 +1,61 @@
+//! `patchify`: images cut into the patches that pretraining reads.
+
+use super::{Context, Stage, StageError, open_dataset};
+use crate::data::patches::{Edge, PatchParams, Use, cut};
+use crate::experiment::{Input, ParamError, ReferenceSpec};
+use serde::{Deserialize, Serialize};
+
+/// Leaves `patches.safetensors` (`patches`, u8 `[n, height, width, channels]`) and `index.csv` (image, x, y, split).
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patchify {
+    /// Where the images come from.
+    dataset: Input,
+    /// Side of a patch in pixels.
+    size: usize,
+    /// The part of its side by which a patch overlaps the next, from 0 to below 1.
+    #[serde(default)]
+    overlap: f64,
+    /// What happens where patches do not fill an image.
+    #[serde(default)]
+    edge: Edge,
+    /// Which images; none of the choices names the test images.
+    #[serde(rename = "use", default = "default_use")]
+    from: Use,
+}
+
+fn default_use() -> Use {
+    Use::Unlabeled
+}
+
+impl Stage for Patchify {
+    const KIND: &'static str = "patchify";
+    const CODE_VERSION: u32 = 1;
+    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec {
+        param: "dataset",
+        kinds: &["dataset", "synthesize"],
+        many: false,
+        optional: false,
+        all_seeds: false,
+    }];
+
+    fn check(&self) -> Result<(), ParamError> {
+        if !(8..=4096).contains(&self.size) {
+            let message = format!("a patch of {} pixels; expected 8 to 4096", self.size);
+            return Err(ParamError::Check { param: "size", message });
+        }
+        if !(0.0..1.0).contains(&self.overlap) {
+            let message = format!("an overlap of {}; expected 0 to below 1, e.g. 0.5", self.overlap);
+            return Err(ParamError::Check { param: "overlap", message });
+        }
+        Ok(())
+    }
+
+    fn run(&self, context: &mut Context) -> Result<(), StageError> {
+        let dataset = open_dataset(context.input("dataset")?)?;
+        let params = PatchParams { size: self.size, overlap: self.overlap, edge: self.edge, from: self.from };
+        let count = cut(&dataset, &params, &context.out)?;
+        context.telemetry.insert("patches".into(), count.into());
+        Ok(())
+    }
+}

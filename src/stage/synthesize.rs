@@ -1,0 +1,27 @@
+//! `synthesize`: micrographs with exact masks from nothing, to try the program and to test it.
+
+use super::{Context, Stage, StageError};
+use crate::data::synthesize::{SynthesizeParams, synthesize};
+use crate::experiment::ParamError;
+use serde::{Deserialize, Serialize};
+
+/// Leaves `manifest.json`, images and masks. Draws from its own `seed`, not from the experiment's: the data stays the
+/// same while seeds vary.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Synthesize(SynthesizeParams);
+
+impl Stage for Synthesize {
+    const KIND: &'static str = "synthesize";
+    const CODE_VERSION: u32 = 1;
+
+    fn check(&self) -> Result<(), ParamError> {
+        self.0.check().map_err(|problem| ParamError::Check { param: problem.param, message: problem.message })
+    }
+
+    fn run(&self, context: &mut Context) -> Result<(), StageError> {
+        let out = context.out.clone();
+        synthesize(&self.0, &out, &context.image_counter())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! A project in a temporary folder, and the program run in it as a user would.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The smallest experiment that goes all the way, in seconds.
+pub const TOY: &str = r#"
+name = "toy"
+title = "A toy"
+seeds = [0, 1]
+
+[stages.micrographs]
+kind = "synthesize"
+size = 64
+unlabeled = 4
+train = 3
+val = 1
+test = 2
+
+[stages.patches]
+kind = "patchify"
+dataset = "micrographs"
+size = 32
+
+[stages.ssl]
+kind = "pretrain"
+patches = "patches"
+method = { name = "matssl", temperature = 0.07 }
+encoder = { arch = "resnet18", width = 8, weights = "random" }
+epochs = 3
+batch_size = 8
+optimizer = { name = "sgd", learning_rate = 0.05, momentum = 0.9 }
+
+[stages.segment]
+kind = "finetune"
+dataset = "micrographs"
+matrix.encoder = { matssl = "ssl", random = { arch = "resnet18", width = 8, weights = "random" } }
+decoder_channels = [16, 16, 8, 8, 8]
+epochs = 3
+batch_size = 2
+crop_size = 32
+optimizer = { name = "adam", learning_rate = 1e-3 }
+
+[stages.test]
+kind = "evaluate"
+dataset = "micrographs"
+matrix.model = ["segment.*"]
+
+[[tables]]
+file = "table"
+rows = ["test.*"]
+
+[[figures]]
+file = "curve"
+kind = "curve"
+metric = "val_miou"
+series = { "MatSSL" = "segment.matssl", "random" = "segment.random" }
+
+[[overlays]]
+file = "pictures"
+dataset = "micrographs"
+rows = { "MatSSL" = "test.segment.matssl" }
+"#;
+
+/// A folder with an experiment in it.
+pub struct Project {
+    dir: tempfile::TempDir,
+}
+
+/// What the program printed and how it ended.
+pub struct Done {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Project {
+    pub fn new(experiment: &str) -> Self {
+        let project = Project { dir: tempfile::tempdir().unwrap() };
+        project.write("experiment.toml", experiment);
+        project
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> &Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    /// Replaces text in the experiment; it must be there.
+    pub fn edit(&self, from: &str, to: &str) -> &Self {
+        let text = fs::read_to_string(self.path("experiment.toml")).unwrap();
+        assert!(text.contains(from), "no `{from}` to replace");
+        self.write("experiment.toml", text.replace(from, to))
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_matssl-run"));
+        command.args(args).current_dir(self.dir.path()).env_remove("MATSSL_DATA").env_remove("MATSSL_CACHE");
+        command.env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Done {
+        let output = self.command(args).output().unwrap();
+        Done {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Processes that hold a file of this project open or run in its folder.
+    pub fn processes(&self) -> Vec<String> {
+        let root = fs::canonicalize(self.dir.path()).unwrap();
+        let mut found = Vec::new();
+        for process in fs::read_dir("/proc").unwrap().flatten() {
+            let name = process.file_name().to_string_lossy().into_owned();
+            if name.parse::<u32>().is_ok_and(|pid| pid != std::process::id()) {
+                let cwd = fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&root));
+                // A zombie has no working directory any more, so it does not count.
+                if cwd {
+                    let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+                    found.push(format!("{name}: {}", String::from_utf8_lossy(&command).replace('\0', " ")));
+                }
+            }
+        }
+        found
+    }
+
+    /// Every file below `folder` with its content, sorted.
+    pub fn files(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
+        let mut files = Vec::new();
+        collect(&self.path(folder), &self.path(folder), &mut files);
+        files.sort();
+        files
+    }
+
+    /// Names of finished stages' outputs: (stage, output path, content hash), from the records.
+    pub fn outputs(&self) -> Vec<(String, String, String)> {
+        let mut outputs = Vec::new();
+        for (_, text) in self.files("cache/records").iter().filter(|(name, _)| name.ends_with(".json")) {
+            let record: serde_json::Value = serde_json::from_slice(text).unwrap();
+            for output in record["outputs"].as_array().unwrap() {
+                let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+                outputs.push((word(&record["made"]["stage"]), word(&output["path"]), word(&output["digest"])));
+            }
+        }
+        outputs.sort();
+        outputs
+    }
+}
+
+impl Done {
+    /// Stages that workers did, as the last line says.
+    pub fn ran(&self) -> usize {
+        let (before, _) = self.stderr.split_once(" ran, ").unwrap_or_else(|| panic!("no count in: {}", self.stderr));
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "stderr: {}", self.stderr);
+        self
+    }
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            files.push((name, fs::read(path).unwrap()));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `kill -9` at any moment: no process survives, nothing half done counts, and the next run ends where an undisturbed
+//! one would.
+
+mod common;
+use common::{Project, TOY};
+use std::time::{Duration, Instant};
+
+/// Kills in one test; `MATSSL_KILLS=20 cargo test --release --test kill` for the long form.
+fn kills() -> usize {
+    std::env::var("MATSSL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(4)
+}
+
+fn wait_until_gone(project: &Project) {
+    let since = Instant::now();
+    loop {
+        let left = project.processes();
+        if left.is_empty() {
+            return;
+        }
+        assert!(since.elapsed() < Duration::from_secs(5), "processes outlived the run: {left:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn killed_runs_go_on_where_they_were_and_end_the_same() {
+    let calm = Project::new(TOY);
+    let started = Instant::now();
+    calm.run(&["experiment.toml"]).ok();
+    let whole = started.elapsed();
+
+    let restless = Project::new(TOY);
+    let mut stream = matssl_run::random::Stream::new(std::process::id().into(), "kill", 0, 0);
+    let mut finished = 0;
+    for _ in 0..kills() {
+        let mut run = restless.start(&["experiment.toml"]);
+        std::thread::sleep(whole.mul_f64(stream.range(0.02, 0.5)));
+        run.kill().unwrap();
+        run.wait().unwrap();
+        wait_until_gone(&restless);
+        let now = restless.files("cache/records").len();
+        assert!(now >= finished, "a finished stage was lost");
+        finished = now;
+    }
+    restless.run(&["experiment.toml"]).ok();
+    assert_eq!(restless.outputs(), calm.outputs());
+    assert_eq!(restless.files("reports"), calm.files("reports"));
+}
+
+#[test]
+fn interrupting_a_run_ends_its_workers_and_says_so() {
+    let project = Project::new(TOY);
+    let mut run = project.start(&["experiment.toml"]);
+    std::thread::sleep(Duration::from_millis(400));
+    // SAFETY: a signal to our own child, which has not been waited for.
+    unsafe { libc::kill(run.id() as i32, libc::SIGINT) };
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    wait_until_gone(&project);
+}
+
+#[test]
+fn a_killed_worker_fails_its_stage_with_its_log_and_the_next_run_goes_on() {
+    let project = Project::new(TOY);
+    project.edit("epochs = 3\nbatch_size = 8", "epochs = 2000\nbatch_size = 8");
+    let run = project.start(&["experiment.toml", "--only", "ssl@0", "--quiet"]);
+    let since = Instant::now();
+    let worker = loop {
+        assert!(since.elapsed() < Duration::from_secs(60), "no training worker appeared");
+        let ready = project.files("cache/runs").iter().any(|(name, _)| name.ends_with("ssl@0.log"));
+        let workers = project.processes();
+        match workers.iter().find(|line| line.contains(" worker")) {
+            Some(line) if ready => break line.split(':').next().unwrap().parse::<i32>().unwrap(),
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    // SAFETY: plain system call on a process of this test's project.
+    unsafe { libc::kill(worker, libc::SIGKILL) };
+    assert_eq!(run.wait_with_output().unwrap().status.code(), Some(3));
+    project.edit("epochs = 2000\nbatch_size = 8", "epochs = 1\nbatch_size = 8");
+    project.run(&["experiment.toml", "--only", "ssl@0"]).ok();
+}

@@ -1,0 +1,93 @@
+//! The main job by the command line: what runs, what does not run again, and what comes out.
+
+mod common;
+use common::{Project, TOY};
+
+#[test]
+fn an_experiment_goes_from_nothing_to_reports_and_then_stays_cached() {
+    let project = Project::new(TOY);
+    let first = project.run(&["experiment.toml"]).ok();
+    // 1 data set, 1 patches, 2 ssl, 4 segment, 4 test, 3 reports
+    assert_eq!(first.ran(), 15, "{}", first.stderr);
+    assert!(first.stdout.contains("A toy") || first.stdout.contains("mIoU"), "{}", first.stdout);
+    assert!(first.stdout.contains("majority"), "{}", first.stdout);
+    let reports: Vec<String> = project.files("reports/toy").into_iter().map(|(name, _)| name).collect();
+    for wanted in ["table.csv", "table.md", "curve.svg", "curve.png", "curve.csv"] {
+        assert!(reports.iter().any(|name| name == wanted), "{wanted} is not among {reports:?}");
+    }
+    assert_eq!(reports.iter().filter(|name| name.starts_with("pictures/")).count(), 2, "{reports:?}");
+
+    let again = project.run(&["experiment.toml"]).ok();
+    assert_eq!((again.ran(), again.stdout), (0, first.stdout.clone()));
+
+    project.edit("kind = \"patchify\"\ndataset = \"micrographs\"\nsize = 32", "# a comment\nsize = 32\ndataset = \"micrographs\"\nkind = \"patchify\"");
+    assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 0, "order and comments do not matter");
+
+    project.edit("title = \"A toy\"", "title = \"Another title\"");
+    let titled = project.run(&["experiment.toml"]).ok();
+    assert!(titled.ran() <= 3, "only reports may run for a title: {}", titled.stderr);
+
+    let before = project.run(&["explain", "experiment.toml", "ssl"]).ok().stdout;
+    assert!(before.contains("ssl@0 is cached") && before.contains("ssl@1 is cached"), "{before}");
+    project.edit("temperature = 0.07", "temperature = 0.1");
+    let explained = project.run(&["explain", "experiment.toml", "ssl@0"]).ok().stdout;
+    assert!(explained.contains("method.temperature: 0.07 → 0.1"), "{explained}");
+    let plan = project.run(&["plan", "experiment.toml"]).ok().stdout;
+    assert!(plan.contains("2 to run"), "{plan}");
+    let changed = project.run(&["experiment.toml"]).ok();
+    // 2 ssl, 2 segment.matssl, 2 test.segment.matssl, 3 reports; the random side stays.
+    assert_eq!(changed.ran(), 9, "{}", changed.stderr);
+    assert!(!changed.stderr.contains("random@"), "{}", changed.stderr);
+
+    project.edit("temperature = 0.1", "temperature = 0.07");
+    assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 0, "the old outputs are still there");
+}
+
+#[test]
+fn plan_works_before_anything_ran_and_names_what_waits_on_what() {
+    let project = Project::new(TOY);
+    let plan = project.run(&["plan", "experiment.toml"]).ok().stdout;
+    assert!(plan.starts_with("toy: 15 stages, 1 to run, 14 waiting on these\n"), "{plan}");
+    assert!(plan.contains("on patches"), "{plan}");
+    let json: serde_json::Value =
+        serde_json::from_str(&project.run(&["plan", "experiment.toml", "--json"]).ok().stdout).unwrap();
+    let stages = json["stages"].as_array().unwrap();
+    assert_eq!(stages.len(), 15);
+    let ssl = stages.iter().find(|stage| stage["stage"] == "ssl@1").unwrap();
+    assert_eq!(ssl["params"]["method"]["temperature"], 0.07);
+    assert_eq!(ssl["params"]["optimizer"]["momentum"], 0.9);
+    let explained = project.run(&["explain", "experiment.toml", "micrographs"]).ok().stdout;
+    assert_eq!(explained, "micrographs would run: no stage of this name has finished in this cache\n");
+}
+
+#[test]
+fn only_and_force_and_set_do_what_they_say() {
+    let project = Project::new(TOY);
+    assert_eq!(project.run(&["experiment.toml", "--only", "patches"]).ok().ran(), 2);
+    assert_eq!(project.run(&["experiment.toml", "--only", "patches"]).ok().ran(), 0);
+    let forced = project.run(&["experiment.toml", "--only", "patches", "--force", "micrographs"]).ok();
+    // The forced stage leaves the same bytes, so what reads it does not run: early cutoff.
+    assert_eq!(forced.ran(), 1, "{}", forced.stderr);
+    let set = project.run(&["experiment.toml", "--only", "patches", "--set", "stages.patches.size=16"]).ok();
+    assert_eq!(set.ran(), 1);
+    let wrong = project.run(&["experiment.toml", "--only", "patchs"]);
+    assert_eq!(wrong.code, Some(2));
+    assert_eq!(wrong.stderr, "error: --only: no stage is called `patchs`\nhelp: did you mean `patches`?\n");
+}
+
+#[test]
+fn the_same_bits_come_out_with_one_job_or_many() {
+    let (one, many) = (Project::new(TOY), Project::new(TOY));
+    one.run(&["experiment.toml", "--jobs", "1"]).ok();
+    many.run(&["experiment.toml", "--jobs", "4"]).ok();
+    assert_eq!(one.outputs(), many.outputs());
+}
+
+#[test]
+fn a_device_that_is_not_there_is_said_so_before_anything_runs() {
+    let project = Project::new(TOY);
+    let done = project.run(&["experiment.toml", "--device", "cuda"]);
+    assert_eq!(done.code, Some(4));
+    assert!(done.stderr.contains("no CUDA"), "{}", done.stderr);
+    assert!(!project.path("cache").exists());
+}
