@@ -1,0 +1,190 @@
+//! All scores of one model on one set of images: the content of `metrics.json`.
+
+use super::{Confusion, majority};
+use serde::{Deserialize, Serialize};
+
+/// On which images the epoch was chosen whose weights were kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SelectedOn {
+    /// The validation images.
+    Val,
+    /// The test images, as the paper does: the scores flatter the model.
+    Test,
+    /// None: the last epoch.
+    Last,
+}
+
+/// The scores of one class, shares from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassScores {
+    /// The class's name.
+    pub name: String,
+    /// Left out of the means.
+    pub ignored: bool,
+    /// See [`Confusion::iou`].
+    pub iou: Option<f64>,
+    /// See [`Confusion::dice`].
+    pub dice: Option<f64>,
+    /// See [`Confusion::precision`].
+    pub precision: Option<f64>,
+    /// See [`Confusion::recall`].
+    pub recall: Option<f64>,
+    /// Share of the class in all pixels of the truth.
+    pub truth_share: f64,
+}
+
+/// What always saying the training masks' most frequent class would score on the same images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MajorityScores {
+    /// Name of that class.
+    pub class: String,
+    /// See [`Confusion::miou`].
+    pub miou: Option<f64>,
+    /// IoU of each class, in the order of the classes.
+    pub iou: Vec<Option<f64>>,
+    /// See [`Confusion::mean_dice`].
+    pub mean_dice: Option<f64>,
+    /// See [`Confusion::pixel_accuracy`].
+    pub pixel_accuracy: Option<f64>,
+}
+
+/// All scores of one model on one set of images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Which images: `"test"`, `"val"` or `"train"`.
+    pub split: String,
+    /// How many there are.
+    pub images: usize,
+    /// How the model's epoch was chosen.
+    pub selected_on: SelectedOn,
+    /// See [`Confusion::miou`].
+    pub miou: Option<f64>,
+    /// See [`Confusion::mean_dice`].
+    pub mean_dice: Option<f64>,
+    /// See [`Confusion::pixel_accuracy`].
+    pub pixel_accuracy: Option<f64>,
+    /// By label, 0 first.
+    pub classes: Vec<ClassScores>,
+    /// `None` if the data set has no training masks.
+    pub majority: Option<MajorityScores>,
+}
+
+impl Evaluation {
+    /// The scores of `confusion`, pooled over `images` images. `classes` are the names by label, `ignored` the labels
+    /// left out of the means, `train_class_pixels` each class's pixels in the training masks.
+    pub fn new(
+        confusion: &Confusion,
+        classes: &[String],
+        ignored: &[u8],
+        train_class_pixels: &[u64],
+        split: &str,
+        images: usize,
+        selected_on: SelectedOn,
+    ) -> Evaluation {
+        let total = confusion.total().max(1) as f64;
+        let class = |(label, name): (usize, &String)| ClassScores {
+            name: name.clone(),
+            ignored: ignored.iter().any(|&i| usize::from(i) == label),
+            iou: confusion.iou(label),
+            dice: confusion.dice(label),
+            precision: confusion.precision(label),
+            recall: confusion.recall(label),
+            truth_share: confusion.truth(label) as f64 / total,
+        };
+        let most = majority(train_class_pixels).filter(|&most| most < classes.len());
+        Evaluation {
+            split: split.to_owned(),
+            images,
+            selected_on,
+            miou: confusion.miou(ignored),
+            mean_dice: confusion.mean_dice(ignored),
+            pixel_accuracy: confusion.pixel_accuracy(),
+            classes: classes.iter().enumerate().map(class).collect(),
+            majority: most.map(|most| {
+                let constant = confusion.constant(most);
+                MajorityScores {
+                    class: classes[most].clone(),
+                    miou: constant.miou(ignored),
+                    iou: (0..classes.len()).map(|label| constant.iou(label)).collect(),
+                    mean_dice: constant.mean_dice(ignored),
+                    pixel_accuracy: constant.pixel_accuracy(),
+                }
+            }),
+        }
+    }
+
+    /// Whether `other` was measured on the same pixels, as far as classes, split, number of images and the classes'
+    /// shares tell: only then do the scores compare.
+    pub fn same_images(&self, other: &Evaluation) -> bool {
+        let truth = |e: &Evaluation| {
+            e.classes.iter().map(|c| (c.name.clone(), c.ignored, c.truth_share.to_bits())).collect::<Vec<_>>()
+        };
+        self.split == other.split && self.images == other.images && truth(self) == truth(other)
+    }
+}
+
+/// The scores of one image: a row of `per_image.csv`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageScores {
+    /// Path inside the data set.
+    pub image: String,
+    /// See [`Confusion::miou`].
+    pub miou: Option<f64>,
+    /// See [`Confusion::mean_dice`].
+    pub mean_dice: Option<f64>,
+    /// See [`Confusion::pixel_accuracy`].
+    pub pixel_accuracy: Option<f64>,
+    /// IoU of each class.
+    pub iou: Vec<Option<f64>>,
+}
+
+impl ImageScores {
+    /// The scores of one image's matrix.
+    pub fn new(image: &str, confusion: &Confusion, ignored: &[u8]) -> ImageScores {
+        ImageScores {
+            image: image.to_owned(),
+            miou: confusion.miou(ignored),
+            mean_dice: confusion.mean_dice(ignored),
+            pixel_accuracy: confusion.pixel_accuracy(),
+            iou: (0..confusion.classes()).map(|class| confusion.iou(class)).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluation(truth: &[u8], prediction: &[u8]) -> Evaluation {
+        let mut confusion = Confusion::new(3);
+        confusion.add(truth, prediction, None).unwrap();
+        let classes = ["matrix", "austenite", "defect"].map(String::from);
+        Evaluation::new(&confusion, &classes, &[2], &[10, 90, 5], "test", 1, SelectedOn::Val)
+    }
+
+    #[test]
+    fn json_is_what_it_was_and_reads_back() {
+        let scores = evaluation(&[0, 0, 1, 1], &[0, 1, 1, 1]);
+        let json = serde_json::to_string(&scores).unwrap();
+        assert_eq!(
+            json,
+            concat!(
+                r#"{"split":"test","images":1,"selected_on":"val","miou":0.5833333333333333,"#,
+                r#""mean_dice":0.7333333333333334,"pixel_accuracy":0.75,"classes":["#,
+                r#"{"name":"matrix","ignored":false,"iou":0.5,"dice":0.6666666666666666,"precision":1.0,"recall":0.5,"truth_share":0.5},"#,
+                r#"{"name":"austenite","ignored":false,"iou":0.6666666666666666,"dice":0.8,"precision":0.6666666666666666,"recall":1.0,"truth_share":0.5},"#,
+                r#"{"name":"defect","ignored":true,"iou":null,"dice":null,"precision":null,"recall":null,"truth_share":0.0}],"#,
+                r#""majority":{"class":"austenite","miou":0.25,"iou":[0.0,0.5,null],"mean_dice":0.3333333333333333,"pixel_accuracy":0.5}}"#
+            )
+        );
+        assert_eq!(serde_json::from_str::<Evaluation>(&json).unwrap(), scores);
+    }
+
+    #[test]
+    fn the_same_images_are_known_by_their_truth() {
+        let one = evaluation(&[0, 0, 1, 1], &[0, 1, 1, 1]);
+        assert!(one.same_images(&evaluation(&[0, 0, 1, 1], &[1, 1, 0, 2])));
+        assert!(!one.same_images(&evaluation(&[0, 1, 1, 1], &[0, 1, 1, 1])));
+    }
+}

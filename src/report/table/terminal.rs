@@ -1,0 +1,150 @@
+//! Plain text for a terminal of 80 columns.
+//!
+//! Where the table is too wide, deviations go below their means; where that is not enough, the columns are split into
+//! several tables below each other. Numbers are never cut.
+
+use super::{Table, number};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, LineStyle};
+use std::fmt::Write;
+
+const WIDTH: usize = 80;
+/// The method's name breaks here.
+const LABEL: usize = 24;
+/// A word of a heading breaks here.
+const HEADING: usize = 11;
+const RULE: char = '─';
+
+/// A column ready to print: heading and cells, lines separated by `\n`.
+struct Printed {
+    heading: String,
+    cells: Vec<String>,
+}
+
+impl Printed {
+    fn width(&self) -> usize {
+        let lines = self.cells.iter().chain([&self.heading]).flat_map(|cell| cell.lines());
+        lines.map(|line| line.chars().count()).max().unwrap_or(0)
+    }
+}
+
+impl Table {
+    /// Title, one or more tables at most 80 columns wide with the best values starred, notes.
+    pub fn terminal(&self) -> String {
+        let mut text = String::new();
+        if let Some(title) = &self.title {
+            for line in wrap(title, WIDTH) {
+                let _ = writeln!(text, "{line}");
+            }
+            text.push('\n');
+        }
+        let labels = Printed {
+            heading: "method".into(),
+            cells: self.rows.iter().map(|row| wrap(&row.marked_label(), LABEL).join("\n")).collect(),
+        };
+        let one_line = self.printed(" ± ");
+        let wide: usize = one_line.iter().map(|column| column.width() + 2).sum();
+        let columns = if labels.width() + 2 + wide <= WIDTH { one_line } else { self.printed("\n±") };
+
+        let mut block: Vec<&Printed> = Vec::new();
+        let mut used = labels.width() + 2;
+        for column in &columns {
+            if used + column.width() + 2 > WIDTH && !block.is_empty() {
+                let _ = writeln!(text, "{}\n", draw(&labels, &block));
+                block.clear();
+                used = labels.width() + 2;
+            }
+            used += column.width() + 2;
+            block.push(column);
+        }
+        let _ = writeln!(text, "{}", draw(&labels, &block));
+        for note in std::iter::once("Scores in percent.".to_owned()).chain(self.notes("*")) {
+            for line in wrap(&note, WIDTH) {
+                let _ = writeln!(text, "{line}");
+            }
+        }
+        text
+    }
+
+    /// All columns but the labels, with `between` a mean and its deviation.
+    fn printed(&self, between: &str) -> Vec<Printed> {
+        let scores = self.columns.iter().enumerate().map(|(at, column)| {
+            let starred = self.rows.iter().any(|row| self.is_best(row, at));
+            let cells = self.rows.iter().map(|row| {
+                let Some(cell) = &row.cells[at] else { return if starred { "– ".into() } else { "–".into() } };
+                // A blank for the star where there is none keeps the decimal points below each other.
+                let star = if !starred {
+                    ""
+                } else if self.is_best(row, at) {
+                    "*"
+                } else {
+                    " "
+                };
+                let blank = if starred { " " } else { "" };
+                match cell.std {
+                    Some(std) if between.starts_with('\n') => {
+                        format!("{}{star}{between}{}{blank}", number(cell.mean), number(std))
+                    }
+                    Some(std) => format!("{}{between}{}{star}", number(cell.mean), number(std)),
+                    None => format!("{}{star}", number(cell.mean)),
+                }
+            });
+            let words = column.heading.split(' ').flat_map(|word| wrap(word, HEADING));
+            Printed { heading: words.collect::<Vec<_>>().join("\n"), cells: cells.collect() }
+        });
+        let seeds = self.rows.iter().map(|row| row.seeds.map_or("–".to_owned(), |n| n.to_string()));
+        let seeds = Printed { heading: "seeds".into(), cells: seeds.collect() };
+        scores.chain(self.several_seeds().then_some(seeds)).collect()
+    }
+}
+
+fn draw(labels: &Printed, columns: &[&Printed]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(NOTHING.header_separator(LineStyle::none().fill(RULE)));
+    let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
+    let header = std::iter::once(Cell::new(&labels.heading)).chain(columns.iter().map(|column| right(&column.heading)));
+    table.set_header(header);
+    for (row, label) in labels.cells.iter().enumerate() {
+        table.add_row(std::iter::once(Cell::new(label)).chain(columns.iter().map(|column| right(&column.cells[row]))));
+    }
+    // comfy-table pads each column by one blank on either side. Its own outer rules would have gaps.
+    let lines: Vec<String> = table.lines().collect();
+    let rule = lines.iter().find(|line| line.starts_with(RULE)).cloned().unwrap_or_default();
+    let lines = [rule.clone()].into_iter().chain(lines).chain([rule]).map(|line| line.trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// `text` in lines of at most `room` characters, broken after a blank or one of `. - + / _` where there is one.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest: Vec<char> = text.chars().collect();
+    while rest.len() > room {
+        let cut = (1..=room)
+            .rev()
+            .find(|&at| rest[at - 1] == ' ' || (at < rest.len() && rest[at] == ' ') || ".-+/_".contains(rest[at - 1]));
+        let tail = rest.split_off(cut.unwrap_or(room));
+        lines.push(rest.into_iter().collect::<String>().trim().to_owned());
+        rest = tail;
+        while rest.first() == Some(&' ') {
+            rest.remove(0);
+        }
+    }
+    lines.push(rest.into_iter().collect());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breaks_where_a_reader_would() {
+        assert_eq!(
+            wrap("segment-metaldam.ssl.matssl.aachen+uhcs", 24),
+            ["segment-metaldam.ssl.", "matssl.aachen+uhcs"]
+        );
+        assert_eq!(wrap("majority class (austenite)", 24), ["majority class", "(austenite)"]);
+        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrap("martensite/austenite", 11), ["martensite/", "austenite"]);
+    }
+}
