@@ -1,39 +1,79 @@
 //! The font: DejaVu Sans, shipped with the program, so that a picture is the same on a machine without fonts.
 
-use plotters::style::{FontStyle, IntoFont, register_font};
+use super::palette::{self, Colour};
+use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
+use anyhow::Context;
+use image::{Rgb, RgbImage};
 use std::sync::OnceLock;
 
-/// The name under which plotters knows the font. It is also what stands in an SVG file: any viewer has a sans-serif.
+/// What stands in an SVG file: any viewer has a sans-serif.
 pub(super) const FAMILY: &str = "sans-serif";
 
 /// DejaVu Sans 2.37; assets/DejaVuSans-LICENSE.txt.
 static DEJAVU_SANS: &[u8] = include_bytes!("../../assets/DejaVuSans.ttf");
 
-/// Ascent plus descent over the em square of DejaVu Sans (hhea table: 1901 and −483 of 2048): ab_glyph sizes text by
-/// the former, everybody else by the latter.
-pub(super) const HEIGHT_PER_EM: f64 = (1901.0 + 483.0) / 2048.0;
+fn dejavu_sans() -> Option<&'static FontRef<'static>> {
+    static FONT: OnceLock<Option<FontRef<'static>>> = OnceLock::new();
+    FONT.get_or_init(|| FontRef::try_from_slice(DEJAVU_SANS).ok()).as_ref()
+}
 
-/// Makes the font known to plotters, once a process.
-///
-/// # Errors
-/// If plotters cannot read it: the program was built with a broken asset.
-pub(super) fn register() -> anyhow::Result<()> {
-    static DONE: OnceLock<bool> = OnceLock::new();
-    let done = DONE.get_or_init(|| register_font(FAMILY, FontStyle::Normal, DEJAVU_SANS).is_ok());
-    anyhow::ensure!(done, "the shipped font cannot be read");
-    Ok(())
+/// `size` pixels an em, in ab_glyph's terms: ascent plus descent.
+fn scale(font: &FontRef<'_>, size: f64) -> PxScale {
+    let per_em = font.units_per_em().map_or(1.0, |units| font.height_unscaled() / units);
+    PxScale::from(size as f32 * per_em)
+}
+
+/// Each letter's glyph with its place along the baseline, and the width of it all.
+fn layout(font: &FontRef<'_>, text: &str, size: f64) -> (Vec<ab_glyph::Glyph>, f64) {
+    let scale = scale(font, size);
+    let scaled = font.as_scaled(scale);
+    let (mut x, mut last, mut glyphs) = (0.0, None, Vec::new());
+    for letter in text.chars() {
+        let id = font.glyph_id(letter);
+        x += last.map_or(0.0, |last| scaled.kern(last, id));
+        glyphs.push(id.with_scale_and_position(scale, point(x, 0.0)));
+        x += scaled.h_advance(id);
+        last = Some(id);
+    }
+    (glyphs, f64::from(x))
 }
 
 /// How wide `text` is at `size` pixels an em.
 pub(super) fn width(text: &str, size: f64) -> f64 {
-    /// Measured large: plotters gives whole pixels.
-    const MEASURED: f64 = 200.0;
-    let estimate = || -> anyhow::Result<f64> {
-        register()?;
-        Ok(f64::from((FAMILY, MEASURED * HEIGHT_PER_EM).into_font().box_size(text)?.0))
-    };
     // The widest letters are about an em: without a font a guess still keeps labels apart.
-    estimate().map_or(text.chars().count() as f64 * size, |measured| measured * size / MEASURED)
+    dejavu_sans().map_or(text.chars().count() as f64 * size, |font| layout(font, text, size).1)
+}
+
+/// Writes `text` at `size` pixels an em, its baseline from `(x, y)` to the right, or upwards if `turned`.
+///
+/// # Errors
+/// If the font cannot be read: the program was built with a broken asset.
+pub(super) fn write(
+    picture: &mut RgbImage,
+    text: &str,
+    size: f64,
+    (x, y): (f64, f64),
+    turned: bool,
+    colour: Colour,
+) -> anyhow::Result<()> {
+    let font = dejavu_sans().context("the shipped font cannot be read")?;
+    for mut glyph in layout(font, text, size).0 {
+        let along = f64::from(glyph.position.x);
+        // A turned letter is drawn upright about the point (−y, x) and its pixels are turned.
+        let at = if turned { (along - y, x) } else { (x + along, y) };
+        glyph.position = point(at.0 as f32, at.1 as f32);
+        let Some(outline) = font.outline_glyph(glyph) else { continue };
+        let corner = outline.px_bounds().min;
+        outline.draw(|dx, dy, coverage| {
+            let (px, py) = (corner.x as i64 + i64::from(dx), corner.y as i64 + i64::from(dy));
+            let (px, py) = if turned { (py, -px - 1) } else { (px, py) };
+            let pixel = u32::try_from(px).ok().zip(u32::try_from(py).ok());
+            if let Some(Rgb(pixel)) = pixel.and_then(|(px, py)| picture.get_pixel_mut_checked(px, py)) {
+                *pixel = palette::blend(*pixel, colour, f64::from(coverage.clamp(0.0, 1.0)));
+            }
+        });
+    }
+    Ok(())
 }
 
 /// `text`, its end cut off with … where it would be wider than `room`.
@@ -74,8 +114,8 @@ mod tests {
     #[test]
     fn widths_are_those_of_dejavu_sans() {
         // Advance widths from the font's hmtx table: M 1767, i 569 of 2048.
-        assert!((width("M", 2048.0) - 1767.0).abs() < 11.0, "{}", width("M", 2048.0));
-        assert!((width("iiii", 2048.0) - 4.0 * 569.0).abs() < 11.0, "{}", width("iiii", 2048.0));
+        assert!((width("M", 2048.0) - 1767.0).abs() < 0.5, "{}", width("M", 2048.0));
+        assert!((width("iiii", 2048.0) - 4.0 * 569.0).abs() < 0.5, "{}", width("iiii", 2048.0));
     }
 
     #[test]

@@ -36,22 +36,29 @@ pub(super) struct Text {
 }
 
 impl Text {
+    /// How much of the line of writing lies before `at`.
+    fn before(&self) -> f64 {
+        match self.anchor {
+            Anchor::Start => 0.0,
+            Anchor::Middle => font::width(&self.text, self.size) / 2.0,
+            Anchor::End => font::width(&self.text, self.size),
+        }
+    }
+
+    /// Where its first letter starts on the baseline.
+    fn start(&self) -> Point {
+        let (x, y) = self.at;
+        if self.turned { (x, y + self.before()) } else { (x - self.before(), y) }
+    }
+
     /// The rectangle that the letters stay in: (left, top, right, bottom).
+    #[cfg(test)]
     pub(super) fn bounds(&self) -> (f64, f64, f64, f64) {
         let width = font::width(&self.text, self.size);
-        let before = match self.anchor {
-            Anchor::Start => 0.0,
-            Anchor::Middle => width / 2.0,
-            Anchor::End => width,
-        };
         // The letters of DejaVu Sans stay between 0.76 em above and 0.24 em below the baseline.
         let (above, below) = (0.76 * self.size, 0.24 * self.size);
-        let (x, y) = self.at;
-        if self.turned {
-            (x - above, y - (width - before), x + below, y + before)
-        } else {
-            (x - before, y - above, x + (width - before), y + below)
-        }
+        let (x, y) = self.start();
+        if self.turned { (x - above, y - width, x + below, y) } else { (x, y - above, x + width, y + below) }
     }
 }
 
@@ -105,16 +112,14 @@ impl Scene {
     /// # Errors
     /// If the font cannot be read.
     pub(super) fn to_svg(&self) -> anyhow::Result<String> {
-        font::register()?;
         let pixels = |length: f64| (length * SVG_GRAIN).round() as u32;
         let (width, height) = (pixels(self.width), pixels(self.height));
         let mut svg = String::new();
         {
             let mut backend = SVGBackend::with_string(&mut svg, (width, height));
-            let white = self.background(SVG_GRAIN);
+            let white = self.size(SVG_GRAIN);
             backend.draw_rect((0, 0), white, &ShapeStyle::from(&plotters::style::WHITE), true).map_err(fault)?;
-            // plotters writes a font size of size / 1.24, and a line at "Top" 0.76 em below its point.
-            self.draw(&mut backend, SVG_GRAIN, 1.24, 0.76)?;
+            self.draw(&mut backend, SVG_GRAIN, true)?;
             backend.present().map_err(fault)?;
         }
         let drawn = format!("width=\"{width}\" height=\"{height}\" viewBox");
@@ -128,19 +133,16 @@ impl Scene {
     /// # Errors
     /// If the font cannot be read.
     pub(super) fn to_image(&self, scale: u32) -> anyhow::Result<RgbImage> {
-        font::register()?;
         let (width, height) =
             ((self.width * f64::from(scale)).ceil() as u32, (self.height * f64::from(scale)).ceil() as u32);
         let (w, h) = (width * SUPERSAMPLING, height * SUPERSAMPLING);
         let mut large = vec![255u8; w as usize * h as usize * 3];
         {
             let mut backend = BitMapBackend::with_buffer(&mut large, (w, h));
-            // ab_glyph sizes by ascent plus descent, and plotters puts the baseline of a line at "Top" at half of it.
-            let per_em = font::HEIGHT_PER_EM;
-            self.draw(&mut backend, f64::from(scale * SUPERSAMPLING), per_em, per_em / 2.0)?;
+            self.draw(&mut backend, f64::from(scale * SUPERSAMPLING), false)?;
             backend.present().map_err(fault)?;
         }
-        Ok(RgbImage::from_fn(width, height, |x, y| {
+        let mut picture = RgbImage::from_fn(width, height, |x, y| {
             let mut sum = [0u32; 3];
             for dy in 0..SUPERSAMPLING {
                 let start = ((y * SUPERSAMPLING + dy) as usize * w as usize + (x * SUPERSAMPLING) as usize) * 3;
@@ -150,16 +152,30 @@ impl Scene {
             }
             let n = SUPERSAMPLING * SUPERSAMPLING;
             image::Rgb(sum.map(|sum| ((sum + n / 2) / n) as u8))
-        }))
+        });
+        let scale = f64::from(scale);
+        for shape in &self.shapes {
+            if let Shape::Text(text) = shape {
+                let (x, y) = text.start();
+                font::write(
+                    &mut picture,
+                    &text.text,
+                    text.size * scale,
+                    (x * scale, y * scale),
+                    text.turned,
+                    text.colour,
+                )?;
+            }
+        }
+        Ok(picture)
     }
 
-    fn background(&self, scale: f64) -> (i32, i32) {
+    fn size(&self, scale: f64) -> (i32, i32) {
         ((self.width * scale).round() as i32, (self.height * scale).round() as i32)
     }
 
-    /// Puts all shapes on a backend, `scale` of its pixels for one of ours. `size_per_em` is what the backend calls
-    /// the size of a text of one pixel an em, and `drop` how far below its point, in ems, it puts the baseline.
-    fn draw<B: DrawingBackend>(&self, backend: &mut B, scale: f64, size_per_em: f64, drop: f64) -> anyhow::Result<()>
+    /// Puts all shapes on a backend, `scale` of its pixels for one of ours; writing only if `texts`.
+    fn draw<B: DrawingBackend>(&self, backend: &mut B, scale: f64, texts: bool) -> anyhow::Result<()>
     where
         B::ErrorType: 'static,
     {
@@ -189,9 +205,10 @@ impl Scene {
                     let radius = (radius * scale).round().max(1.0) as u32;
                     backend.draw_circle(pixel(*centre), radius, &style, true).map_err(fault)?;
                 }
-                Shape::Text(text) => {
+                Shape::Text(text) if texts => {
                     let (x, y) = text.at;
-                    let drop = drop * text.size;
+                    // plotters puts the baseline of a line at "Top" 0.76 em below its point, in SVG.
+                    let drop = 0.76 * text.size;
                     let at = if text.turned { (x - drop, y) } else { (x, y - drop) };
                     let h = match text.anchor {
                         Anchor::Start => HPos::Left,
@@ -199,13 +216,15 @@ impl Scene {
                         Anchor::End => HPos::Right,
                     };
                     let turn = if text.turned { FontTransform::Rotate270 } else { FontTransform::None };
+                    // … and writes a font size of its size / 1.24.
                     let ink = opaque(text.colour, 1.0);
-                    let style = TextStyle::from((font::FAMILY, text.size * scale * size_per_em).into_font())
+                    let style = TextStyle::from((font::FAMILY, text.size * scale * 1.24).into_font())
                         .color(&ink)
                         .pos(Pos::new(h, VPos::Top))
                         .transform(turn);
                     backend.draw_text(&text.text, &style, pixel(at)).map_err(fault)?;
                 }
+                Shape::Text(_) => {}
             }
         }
         Ok(())

@@ -1,1 +1,20 @@
-//! (room to be furnished)
+//! Self-supervised methods: trait [`SslMethod`] and the table of methods. One file a method.
+//!
+//! A method owns its parameters, its heads and its loss, all in plain candle; the encoder runs on the tape, and the
+//! two meet at the features ([`Online`]).
+
+mod head;
+mod matssl;
+mod method;
+mod nt_xent;
+mod online;
+mod simclr;
+
+pub use head::HeadSizes;
+pub use matssl::{Gate, MatSsl};
+pub use method::{MethodLoss, MethodParameters, MethodSpec, SslMethod, names};
+pub use online::{ENCODER, Online};
+pub use simclr::SimClr;
+
+/// All methods. A new one is a file with its [`MethodParameters`], and a word here.
+static METHODS: &[method::Method] = &[method::method::<MatSsl>(), method::method::<SimClr>()];

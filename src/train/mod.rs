@@ -1,1 +1,18 @@
-//! (room to be furnished)
+//! One training loop for all tasks: optimisers, schedules, checkpoints, history; and what a trained model predicts.
+
+mod checkpoint;
+mod history;
+pub mod inference;
+pub mod optimizer;
+pub mod schedule;
+mod state;
+mod task;
+mod training;
+mod update;
+
+pub use history::History;
+pub use optimizer::OptimizerSpec;
+pub use schedule::ScheduleSpec;
+pub use state::Best;
+pub use task::{EpochEnd, Step, Task};
+pub use training::{Event, Outcome, Training};

@@ -56,7 +56,7 @@ impl Curve {
         let mut scene = Scene { width: WIDTH, height: plot.bottom, shapes: Vec::new() };
         for (row, line) in title.into_iter().enumerate() {
             let baseline = MARGIN + TITLE * 0.8 + row as f64 * TITLE * 1.35;
-            scene.text(line, ((plot.left + plot.right) / 2.0, baseline), Anchor::Middle, TITLE, INK);
+            scene.text(line, (WIDTH / 2.0, baseline), Anchor::Middle, TITLE, INK);
         }
         self.draw_axes(&mut scene, &plot);
         for (number, series) in self.series.iter().enumerate() {

@@ -65,7 +65,7 @@ pub(super) struct Legend {
 
 const SIZE: f64 = 11.5;
 const ROW: f64 = 18.0;
-const SAMPLE: f64 = 34.0;
+const SAMPLE: f64 = 46.0;
 const GAP: f64 = 8.0;
 const PADDING: f64 = 8.0;
 /// A longer label is cut.

@@ -11,8 +11,9 @@ use std::fmt::Write;
 const WIDTH: usize = 80;
 /// The method's name breaks here.
 const LABEL: usize = 24;
-/// A word of a heading is shortened here.
-const HEADING: usize = 10;
+/// A word of a heading breaks here.
+const HEADING: usize = 11;
+const RULE: char = '─';
 
 /// A column ready to print: heading and cells, lines separated by `\n`.
 struct Printed {
@@ -88,7 +89,7 @@ impl Table {
                     None => format!("{}{star}", number(cell.mean)),
                 }
             });
-            let words = column.heading.split(' ').map(|word| shorten(word, HEADING));
+            let words = column.heading.split(' ').flat_map(|word| wrap(word, HEADING));
             Printed { heading: words.collect::<Vec<_>>().join("\n"), cells: cells.collect() }
         });
         let seeds = self.rows.iter().map(|row| row.seeds.map_or("–".to_owned(), |n| n.to_string()));
@@ -98,22 +99,19 @@ impl Table {
 }
 
 fn draw(labels: &Printed, columns: &[&Printed]) -> String {
-    let rule = |fill| LineStyle::none().fill(fill).junction(fill);
     let mut table = comfy_table::Table::new();
-    table.load_style(NOTHING.top_border(rule('─')).header_separator(rule('─')).bottom_border(rule('─')));
+    table.load_style(NOTHING.header_separator(LineStyle::none().fill(RULE)));
     let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
     let header = std::iter::once(Cell::new(&labels.heading)).chain(columns.iter().map(|column| right(&column.heading)));
     table.set_header(header);
     for (row, label) in labels.cells.iter().enumerate() {
         table.add_row(std::iter::once(Cell::new(label)).chain(columns.iter().map(|column| right(&column.cells[row]))));
     }
-    // comfy-table pads each column by one blank on either side.
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
-}
-
-/// The first characters of a word and …, if it is longer than `room`.
-fn shorten(word: &str, room: usize) -> String {
-    if word.chars().count() <= room { word.to_owned() } else { word.chars().take(room - 1).chain(['…']).collect() }
+    // comfy-table pads each column by one blank on either side. Its own outer rules would have gaps.
+    let lines: Vec<String> = table.lines().collect();
+    let rule = lines.iter().find(|line| line.starts_with(RULE)).cloned().unwrap_or_default();
+    let lines = [rule.clone()].into_iter().chain(lines).chain([rule]).map(|line| line.trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// `text` in lines of at most `room` characters, broken after a blank or one of `. - + / _` where there is one.
@@ -147,6 +145,6 @@ mod tests {
         );
         assert_eq!(wrap("majority class (austenite)", 24), ["majority class", "(austenite)"]);
         assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
-        assert_eq!(shorten("martensite/austenite", 10), "martensit…");
+        assert_eq!(wrap("martensite/austenite", 11), ["martensite/", "austenite"]);
     }
 }

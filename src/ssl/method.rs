@@ -1,0 +1,204 @@
+//! What a self-supervised method is, and how it is named in an experiment.
+
+use super::{METHODS, Online};
+use crate::experiment::{self, ParamError, SpannedTable};
+use crate::nn::{Parameters, ResNet};
+use crate::random::Stream;
+use candle_core::Tensor;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde_json::Value;
+use toml::de::DeValue;
+
+/// Parameters of a method, as the user writes them in `method = { name = "…", … }`.
+pub trait MethodParameters: Serialize + DeserializeOwned {
+    /// The word in the experiment file.
+    const NAME: &'static str;
+
+    /// What serde cannot say about the parameters.
+    ///
+    /// # Errors
+    /// One line that says what would be right.
+    fn check(&self) -> Result<(), String>;
+
+    /// Inserts what the method trains beside the encoder into `parameters`, drawn from `stream`. State that a method
+    /// carries from step to step belongs there too, as buffers: then it is in every checkpoint.
+    ///
+    /// # Errors
+    /// If a name is taken.
+    fn build(
+        &self,
+        encoder: &ResNet,
+        parameters: &mut Parameters,
+        stream: &Stream,
+    ) -> candle_core::Result<Box<dyn SslMethod>>;
+}
+
+/// A method under training: heads and loss.
+pub trait SslMethod: Send {
+    /// The loss of a batch of two views, each `[batch, height, width, 3]`, normalised. The caller takes the loss back
+    /// through `online`.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2]) -> candle_core::Result<MethodLoss>;
+
+    /// Columns of the history beyond those that every method has.
+    fn columns(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Their values at the end of an epoch.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    fn values(&self, _parameters: &Parameters) -> candle_core::Result<Vec<f64>> {
+        Ok(Vec::new())
+    }
+}
+
+/// What a method makes of a batch.
+pub struct MethodLoss {
+    /// Scalar, with candle's graph behind it.
+    pub loss: Tensor,
+    /// Spread of the normalised embeddings; 0 is collapse.
+    pub embedding_std: f64,
+}
+
+/// For [`MethodParameters::check`] of contrastive methods.
+pub(super) fn check_temperature(temperature: f64) -> Result<(), String> {
+    // Also false for NaN.
+    if temperature > 0.0 && temperature.is_finite() {
+        Ok(())
+    } else {
+        Err(format!("temperature = {temperature}: a temperature is above 0, as 0.07"))
+    }
+}
+
+/// A row of the table of methods: one type's functions with the type erased.
+pub(super) struct Method {
+    name: &'static str,
+    from_json: fn(Value) -> Result<Value, String>,
+    from_toml: fn(SpannedTable<'_>) -> Result<Value, Vec<ParamError>>,
+    build: fn(&Value, &ResNet, &mut Parameters, &Stream) -> anyhow::Result<Box<dyn SslMethod>>,
+}
+
+/// The row of `P`.
+pub(super) const fn method<P: MethodParameters>() -> Method {
+    fn checked<P: MethodParameters>(parameters: &P) -> Result<Value, String> {
+        parameters.check()?;
+        serde_json::to_value(parameters).map_err(|error| error.to_string())
+    }
+    Method {
+        name: P::NAME,
+        from_json: |value| checked(&serde_json::from_value::<P>(value).map_err(|error| error.to_string())?),
+        from_toml: |table| {
+            checked(&experiment::deserialize::<P>(table)?)
+                .map_err(|message| vec![ParamError::Check { param: "method", message }])
+        },
+        build: |value, encoder, parameters, stream| Ok(P::deserialize(value)?.build(encoder, parameters, stream)?),
+    }
+}
+
+/// A method by name, with all its parameters, defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MethodSpec {
+    name: &'static str,
+    /// A JSON object.
+    parameters: Value,
+}
+
+impl MethodSpec {
+    /// The name in the experiment file.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Reads `"matssl"` or `{ name = "matssl", … }`; what is wrong points at its own token.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn from_toml(value: toml::Spanned<DeValue<'_>>) -> Result<Self, Vec<ParamError>> {
+        let span = value.span();
+        let mut table = match value.into_inner() {
+            DeValue::Table(table) => table,
+            other => {
+                let name = toml::Spanned::new(span.clone(), other);
+                return MethodSpec::new(name_from_toml(name)?, toml::Spanned::new(span, Default::default()));
+            }
+        };
+        match table.remove("name") {
+            Some(name) => MethodSpec::new(name_from_toml(name)?, toml::Spanned::new(span, table)),
+            None => Err(vec![ParamError::Check {
+                param: "method",
+                message: format!("the method has no `name`; it is one of {}", names().join(", ")),
+            }]),
+        }
+    }
+
+    fn new(name: MethodName, table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
+        Ok(MethodSpec { name: name.0.name, parameters: (name.0.from_toml)(table)? })
+    }
+
+    /// Makes the method's heads; see [`MethodParameters::build`].
+    ///
+    /// # Errors
+    /// If a name is taken.
+    pub fn build(
+        &self,
+        encoder: &ResNet,
+        parameters: &mut Parameters,
+        stream: &Stream,
+    ) -> anyhow::Result<Box<dyn SslMethod>> {
+        let method = find(self.name).ok_or_else(|| anyhow::anyhow!("there is no method {}", self.name))?;
+        (method.build)(&self.parameters, encoder, parameters, stream)
+    }
+}
+
+/// As JSON: one object with the name first.
+impl Serialize for MethodSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut all = serde_json::Map::from_iter([("name".to_owned(), self.name.into())]);
+        if let Value::Object(parameters) = &self.parameters {
+            all.extend(parameters.clone());
+        }
+        all.serialize(serializer)
+    }
+}
+
+/// From a name, or from an object with a name. Loses TOML's spans: [`MethodSpec::from_toml`] keeps them.
+impl<'de> Deserialize<'de> for MethodSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut value = Value::deserialize(deserializer)?;
+        let name = match &mut value {
+            Value::Object(table) => table.remove("name").ok_or_else(|| D::Error::missing_field("name"))?,
+            _ => std::mem::replace(&mut value, Value::Object(Default::default())),
+        };
+        let method = MethodName::deserialize(name).map_err(D::Error::custom)?.0;
+        Ok(MethodSpec { name: method.name, parameters: (method.from_json)(value).map_err(D::Error::custom)? })
+    }
+}
+
+struct MethodName(&'static Method);
+
+impl<'de> Deserialize<'de> for MethodName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        find(&name).map(MethodName).ok_or_else(|| {
+            D::Error::custom(format!("there is no method `{name}`; expected one of {}", names().join(", ")))
+        })
+    }
+}
+
+fn name_from_toml(name: toml::Spanned<DeValue<'_>>) -> Result<MethodName, Vec<ParamError>> {
+    MethodName::deserialize(toml::de::ValueDeserializer::from(name)).map_err(|error| vec![ParamError::Toml(error)])
+}
+
+fn find(name: &str) -> Option<&'static Method> {
+    METHODS.iter().find(|method| method.name == name)
+}
+
+/// The names of all methods.
+pub fn names() -> Vec<&'static str> {
+    METHODS.iter().map(|method| method.name).collect()
+}

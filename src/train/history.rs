@@ -1,0 +1,98 @@
+//! history.csv: one row an epoch, never a time.
+
+use anyhow::{Context, Result, ensure};
+
+/// The numbers of a training so far. Epochs count from 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    columns: Vec<String>,
+    rows: Vec<Vec<Option<f64>>>,
+}
+
+impl History {
+    /// No epoch yet; `columns` come after `epoch`.
+    pub fn new(columns: Vec<String>) -> Self {
+        History { columns, rows: Vec::new() }
+    }
+
+    /// Adds an epoch. What was not measured is `None` and stays empty; so does what is not finite.
+    ///
+    /// # Errors
+    /// If there are more or fewer values than columns: a fault of the program.
+    pub fn push(&mut self, row: Vec<Option<f64>>) -> Result<()> {
+        ensure!(row.len() == self.columns.len(), "{} values for {} columns", row.len(), self.columns.len());
+        self.rows.push(row.into_iter().map(|value| value.filter(|value| value.is_finite())).collect());
+        Ok(())
+    }
+
+    /// Number of epochs.
+    pub fn epochs(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The values of one column, an epoch each; none if there is no such column.
+    pub fn column(&self, name: &str) -> Option<Vec<Option<f64>>> {
+        let place = self.columns.iter().position(|column| column == name)?;
+        Some(self.rows.iter().map(|row| row[place]).collect())
+    }
+
+    /// The file's text. Numbers are the shortest that read back as the same bits.
+    ///
+    /// # Errors
+    /// Never in practice: writing to memory.
+    pub fn to_csv(&self) -> Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(std::iter::once("epoch").chain(self.columns.iter().map(String::as_str)))?;
+        for (epoch, row) in self.rows.iter().enumerate() {
+            let values = row.iter().map(|value| value.map_or_else(String::new, |value| value.to_string()));
+            writer.write_record(std::iter::once((epoch + 1).to_string()).chain(values))?;
+        }
+        Ok(String::from_utf8(writer.into_inner()?)?)
+    }
+
+    /// Reads what [`History::to_csv`] wrote, bit for bit.
+    ///
+    /// # Errors
+    /// If it is no history.
+    pub fn from_csv(text: &str) -> Result<Self> {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let columns = reader.headers()?.iter().skip(1).map(str::to_owned).collect();
+        let mut history = History::new(columns);
+        for record in reader.records() {
+            let record = record?;
+            let cell = |cell: &str| match cell {
+                "" => Ok(None),
+                _ => cell.parse().map(Some).with_context(|| format!("`{cell}` in a history")),
+            };
+            history.push(record.iter().skip(1).map(cell).collect::<Result<_>>()?)?;
+        }
+        Ok(history)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn text_of_two_epochs() {
+        let mut history = History::new(vec!["loss".into(), "iou_a, b".into()]);
+        history.push(vec![Some(0.1), None]).unwrap();
+        history.push(vec![Some(1e-7), Some(f64::NAN)]).unwrap();
+        assert_eq!(history.to_csv().unwrap(), "epoch,loss,\"iou_a, b\"\n1,0.1,\n2,0.0000001,\n");
+        assert_eq!(history.column("loss"), Some(vec![Some(0.1), Some(1e-7)]));
+        assert!(history.push(vec![None]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn reads_back_bit_for_bit(rows in prop::collection::vec((any::<f64>(), prop::option::of(any::<f64>())), 0..5)) {
+            let mut history = History::new(vec!["a".into(), "b \"c\"".into()]);
+            for (a, b) in rows {
+                history.push(vec![Some(a), b]).unwrap();
+            }
+            prop_assert_eq!(History::from_csv(&history.to_csv().unwrap()).unwrap(), history);
+        }
+    }
+}
