@@ -4,11 +4,16 @@
 //! the tensors; its own convolutions, pooling, upsampling, batch norm and ReLU stay out of training, because their
 //! gradients are wrong or slow.
 
+pub mod init;
+pub mod losses;
 pub mod ops;
 pub mod parameters;
+pub mod resnet;
 pub mod tape;
 #[cfg(test)]
 mod testing;
+pub mod unet_plus_plus;
 
 pub use parameters::{Gradients, Parameter, Parameters, Role};
+pub use resnet::{Arch, ResNet, ResNetConfig, Variant};
 pub use tape::{Mode, Tape, Value};

@@ -13,12 +13,18 @@ const TOLERANCE: f64 = 1e-6;
 pub(crate) struct Inputs {
     values: Vec<(String, Vec<usize>, Vec<f64>)>,
     buffers: Vec<String>,
+    counters: Vec<String>,
     stream: Stream,
 }
 
 impl Inputs {
     pub(crate) fn new(seed: u64) -> Self {
-        Inputs { values: Vec::new(), buffers: Vec::new(), stream: Stream::new(seed, "test inputs", 0, 0) }
+        Inputs {
+            values: Vec::new(),
+            buffers: Vec::new(),
+            counters: Vec::new(),
+            stream: Stream::new(seed, "test inputs", 0, 0),
+        }
     }
 
     /// Standard normal.
@@ -42,6 +48,11 @@ impl Inputs {
         self.buffers.push(name.to_owned());
     }
 
+    /// The counter of a batch norm.
+    pub(crate) fn count(&mut self, name: &str) {
+        self.counters.push(name.to_owned());
+    }
+
     /// As a store of parameters.
     pub(crate) fn parameters(&self, dtype: DType) -> Result<Parameters> {
         let device = Device::Cpu;
@@ -50,6 +61,9 @@ impl Inputs {
             let tensor = Tensor::from_slice(values, shape.as_slice(), &device)?.to_dtype(dtype)?;
             let role = if self.buffers.contains(name) { Role::Buffer } else { Role::Bias };
             parameters.insert(name, tensor, role)?;
+        }
+        for name in &self.counters {
+            parameters.insert(name, Tensor::new(0i64, &device)?, Role::Buffer)?;
         }
         Ok(parameters)
     }
@@ -73,7 +87,11 @@ fn run_check(inputs: &Inputs, forward: impl Fn(&Tape<'_>) -> Result<Value>) -> R
         (forward(&tape)?.tensor() * &seed)?.sum_all()?.to_scalar::<f64>()
     };
     for (name, parameter) in parameters.trainable() {
-        let Some(gradient) = gradients.get(name) else { continue };
+        // No gradient is a claim too: that the output does not depend on the input.
+        let gradient = match gradients.get(name) {
+            Some(gradient) => gradient.clone(),
+            None => parameter.var.zeros_like()?,
+        };
         assert_eq!(gradient.dims(), parameter.var.dims(), "shape of the gradient of {name}");
         let gradient = gradient.flatten_all()?.to_vec1::<f64>()?;
         let scale = gradient.iter().fold(1.0f64, |scale, value| scale.max(value.abs()));

@@ -3,8 +3,8 @@
 use crate::nn::{Gradients, Mode, Parameters, ResNet, Tape, Value};
 use candle_core::{Result, Tensor, Var};
 
-/// Prefix of the encoder's parameters in the store that it shares with a method's head.
-pub const ENCODER: &str = "encoder.";
+/// Prefix (less its dot) of the encoder's parameters in the store that it shares with a method's head.
+pub const ENCODER: &str = "encoder";
 
 /// One training pass through the encoder: views go in through the tape, features come out as candle variables, and
 /// a loss computed from those by candle's autograd goes all the way back.

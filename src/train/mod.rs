@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod history;
+pub mod inference;
 pub mod optimizer;
 pub mod schedule;
 mod state;

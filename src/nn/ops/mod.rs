@@ -4,7 +4,15 @@
 //! Work is cut into pieces by the problem's size alone and sums are taken in a fixed order, so results are the same
 //! bits for any number of threads.
 
+pub mod batch_norm;
+pub mod concat;
 pub mod conv2d;
-mod host;
+pub mod global_average_pool;
+pub(crate) mod host;
 mod matrix;
+pub mod max_pool;
 pub(crate) mod sum;
+pub mod upsample_nearest;
+
+pub use conv2d::Conv2d;
+pub use max_pool::MaxPool;

@@ -1,0 +1,74 @@
+//! Initial values. Each tensor draws from a stream of its own, named after the parameter, so neither the order in
+//! which a network is built nor what else it holds changes a number.
+
+use super::{Parameters, Role};
+use crate::random::Stream;
+use candle_core::{DType, Result, Tensor};
+
+/// How the weights of a convolution are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvInit {
+    /// Normal with standard deviation √(2 / fan out): torchvision's ResNets (He et al. 2015).
+    KaimingNormalFanOut,
+    /// Uniform within ±√(6 / fan in): smp's decoders.
+    KaimingUniformFanIn,
+    /// Uniform within ±√(6 / (fan in + fan out)): smp's heads (Glorot & Bengio 2010).
+    XavierUniform,
+}
+
+/// Joins a prefix and a name with a dot; an empty prefix, or one that ends in a dot, gets none.
+pub fn join(prefix: &str, name: &str) -> String {
+    let dot = if prefix.is_empty() || prefix.ends_with('.') { "" } else { "." };
+    format!("{prefix}{dot}{name}")
+}
+
+/// Adds the weight `name` of a convolution with a square kernel, `[kernel, kernel, in, out]`.
+///
+/// # Errors
+/// If the name is taken.
+pub fn conv_weight(
+    parameters: &mut Parameters,
+    name: &str,
+    [kernel, channels_in, channels_out]: [usize; 3],
+    how: ConvInit,
+    stream: &Stream,
+) -> Result<()> {
+    let mut stream = named(stream, name);
+    let taps = kernel * kernel;
+    let (fan_in, fan_out) = ((channels_in * taps) as f64, (channels_out * taps) as f64);
+    let deviation = (2.0 / fan_out).sqrt();
+    let bound = match how {
+        ConvInit::XavierUniform => (6.0 / (fan_in + fan_out)).sqrt(),
+        _ => (6.0 / fan_in).sqrt(),
+    };
+    let mut draw = || match how {
+        ConvInit::KaimingNormalFanOut => deviation * stream.normal(),
+        _ => stream.range(-bound, bound),
+    };
+    let values: Vec<f64> = (0..taps * channels_in * channels_out).map(|_| draw()).collect();
+    let weight = Tensor::from_vec(values, (kernel, kernel, channels_in, channels_out), parameters.device())?
+        .to_dtype(parameters.dtype())?;
+    parameters.insert(name, weight, Role::ConvWeight)
+}
+
+/// Adds a batch norm over `channels`: weight 1, bias 0, and running statistics that have seen no batch.
+///
+/// # Errors
+/// If a name is taken.
+pub fn batch_norm(parameters: &mut Parameters, prefix: &str, channels: usize) -> Result<()> {
+    let (dtype, device) = (parameters.dtype(), parameters.device().clone());
+    let (zeros, ones) = (Tensor::zeros(channels, dtype, &device)?, Tensor::ones(channels, dtype, &device)?);
+    parameters.insert(join(prefix, "weight"), ones.clone(), Role::NormWeight)?;
+    parameters.insert(join(prefix, "bias"), zeros.clone(), Role::NormBias)?;
+    parameters.insert(join(prefix, "running_mean"), zeros, Role::Buffer)?;
+    parameters.insert(join(prefix, "running_var"), ones, Role::Buffer)?;
+    parameters.insert(join(prefix, "num_batches_tracked"), Tensor::zeros((), DType::I64, &device)?, Role::Buffer)
+}
+
+/// The part of `stream` that belongs to the parameter `name`.
+fn named(stream: &Stream, name: &str) -> Stream {
+    let hash = blake3::hash(name.as_bytes());
+    let mut word = [0; 8];
+    word.copy_from_slice(&hash.as_bytes()[..8]);
+    stream.child(u64::from_le_bytes(word))
+}

@@ -1,0 +1,283 @@
+//! Batch normalisation over batch and pixels (Ioffe & Szegedy 2015), fused with the addition of a residual and a
+//! ReLU; numbers as PyTorch's `BatchNorm2d` with ε = 1e-5 and momentum 0.1.
+
+mod cpu;
+
+use super::host::{Element, elements, on_host, tensor};
+use crate::nn::{Mode, Tape, Value};
+use candle_core::{Result, Tensor, bail};
+
+/// Added to the variance.
+const EPSILON: f64 = 1e-5;
+/// Weight of the newest batch in the running statistics.
+const MOMENTUM: f64 = 0.1;
+
+/// Mean and biased variance of every channel, each `[channels]`.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    /// Mean over batch and pixels.
+    pub mean: Tensor,
+    /// Mean squared deviation from it.
+    pub variance: Tensor,
+}
+
+/// Moments of `x` `[.., channels]`.
+///
+/// # Errors
+/// If there are fewer than two values to a channel, or the device or type has no such operation.
+pub fn moments(x: &Tensor) -> Result<Moments> {
+    let x = x.contiguous()?;
+    on_host!("batch_norm", &x, moments_host(&x))
+}
+
+fn moments_host<T: Element>(x: &Tensor) -> Result<Moments> {
+    let channels = channels(x)?;
+    if x.elem_count() < 2 * channels {
+        bail!("batch_norm: {:?} has fewer than two values to a channel, so no variance to train with", x.dims());
+    }
+    let (mean, variance) = cpu::moments::<T>(channels, &elements(x)?);
+    Ok(Moments { mean: tensor(mean, &[channels])?, variance: tensor(variance, &[channels])? })
+}
+
+fn channels(x: &Tensor) -> Result<usize> {
+    match x.dims() {
+        [.., channels] if *channels > 0 => Ok(*channels),
+        shape => bail!("batch_norm: no channels in {shape:?}"),
+    }
+}
+
+/// weight · (x − mean) / √(variance + ε) + bias for `x` `[.., channels]`, plus `residual` of x's shape, through a ReLU
+/// if `relu`. Moments of the batch make it the training form, running statistics the evaluation form.
+///
+/// # Errors
+/// If the shapes do not fit one another, or the device or type has no such operation.
+pub fn forward(
+    x: &Tensor,
+    moments: &Moments,
+    (weight, bias): (&Tensor, &Tensor),
+    residual: Option<&Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    let residual = residual.map(Tensor::contiguous).transpose()?;
+    on_host!("batch_norm", &x, forward_host(&x, moments, (weight, bias), residual.as_ref(), relu))
+}
+
+fn forward_host<T: Element>(
+    x: &Tensor,
+    moments: &Moments,
+    (weight, bias): (&Tensor, &Tensor),
+    residual: Option<&Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
+    let channels = channels(x)?;
+    for vector in [&moments.mean, &moments.variance, weight, bias] {
+        if vector.dims() != [channels] {
+            bail!("batch_norm: {:?} beside an input of {:?}", vector.dims(), x.dims());
+        }
+    }
+    if let Some(residual) = residual.filter(|residual| residual.dims() != x.dims()) {
+        bail!("batch_norm: a residual of {:?} to an input of {:?}", residual.dims(), x.dims());
+    }
+    let (mean, variance) = (elements::<T>(&moments.mean)?, elements(&moments.variance)?);
+    let (weight, bias) = (elements(weight)?, elements(bias)?);
+    let at = cpu::Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
+    let residual = residual.map(elements::<T>).transpose()?;
+    tensor(cpu::forward(&at, &elements(x)?, residual.as_deref(), relu), x.dims())
+}
+
+/// Gradients of a batch norm in training.
+#[derive(Debug)]
+pub struct BatchNormGradients {
+    /// With respect to the input.
+    pub x: Tensor,
+    /// With respect to the scale, `[channels]`.
+    pub weight: Tensor,
+    /// With respect to the shift, `[channels]`.
+    pub bias: Tensor,
+    /// With respect to the residual (of the input's shape, whether or not there was one).
+    pub residual: Tensor,
+}
+
+/// Gradients of [`forward`] with the batch's own `moments`, given the output's `gradient`. `y` is that output if it
+/// went through a ReLU (whose derivative at 0 is 0), else none.
+///
+/// # Errors
+/// As [`forward`].
+pub fn backward(
+    x: &Tensor,
+    y: Option<&Tensor>,
+    moments: &Moments,
+    weight: &Tensor,
+    gradient: &Tensor,
+) -> Result<BatchNormGradients> {
+    let (x, gradient) = (x.contiguous()?, gradient.contiguous()?);
+    on_host!("batch_norm", &x, backward_host(&x, y, moments, weight, &gradient))
+}
+
+fn backward_host<T: Element>(
+    x: &Tensor,
+    y: Option<&Tensor>,
+    moments: &Moments,
+    weight: &Tensor,
+    gradient: &Tensor,
+) -> Result<BatchNormGradients> {
+    let channels = channels(x)?;
+    if gradient.dims() != x.dims() || weight.dims() != [channels] {
+        bail!("batch_norm: a gradient of {:?} for an input of {:?}", gradient.dims(), x.dims());
+    }
+    let gradient = match y {
+        Some(y) => tensor(cpu::backward_relu::<T>(&elements(y)?, &elements(gradient)?), x.dims())?,
+        None => gradient.clone(),
+    };
+    let (mean, variance) = (elements::<T>(&moments.mean)?, elements(&moments.variance)?);
+    let vectors = (&*mean, &*variance, &*elements(weight)?);
+    let (dx, d_weight, d_bias) = cpu::backward(vectors, &elements(x)?, &elements(&gradient)?);
+    Ok(BatchNormGradients {
+        x: tensor(dx, x.dims())?,
+        weight: tensor(d_weight, &[channels])?,
+        bias: tensor(d_bias, &[channels])?,
+        residual: gradient,
+    })
+}
+
+impl Tape<'_> {
+    /// Batch norm with the parameters `prefix.weight`, `.bias`, `.running_mean`, `.running_var` and
+    /// `.num_batches_tracked`, plus `residual`, through a ReLU if `relu`. In [`Mode::Train`] it moves the last three,
+    /// with the unbiased variance.
+    ///
+    /// # Errors
+    /// If a parameter is missing, or as [`forward`] and [`moments`].
+    pub fn batch_norm(&self, x: &Value, prefix: &str, residual: Option<&Value>, relu: bool) -> Result<Value> {
+        let weight = self.parameter(&format!("{prefix}.weight"))?;
+        let bias = self.parameter(&format!("{prefix}.bias"))?;
+        let moments = match self.mode() {
+            Mode::Train => {
+                let moments = moments(x.tensor())?;
+                self.move_running_statistics(prefix, &moments, x.tensor().elem_count())?;
+                moments
+            }
+            Mode::Eval => {
+                let [mean, variance] = ["running_mean", "running_var"].map(|name| format!("{prefix}.{name}"));
+                Moments {
+                    mean: self.parameter(&mean)?.tensor().clone(),
+                    variance: self.parameter(&variance)?.tensor().clone(),
+                }
+            }
+        };
+        let vectors = (weight.tensor(), bias.tensor());
+        let output = forward(x.tensor(), &moments, vectors, residual.map(Value::tensor), relu)?;
+        let (saved_x, saved_weight) = (x.tensor().clone(), weight.tensor().clone());
+        let saved_y = relu.then(|| output.clone());
+        let inputs: Vec<&Value> = [x, &weight, &bias].into_iter().chain(residual).collect();
+        Ok(self.record(output, &inputs, move |gradient, _| {
+            let gradients = backward(&saved_x, saved_y.as_ref(), &moments, &saved_weight, gradient)?;
+            let BatchNormGradients { x, weight, bias, residual } = gradients;
+            Ok(vec![Some(x), Some(weight), Some(bias), Some(residual)])
+        }))
+    }
+
+    fn move_running_statistics(&self, prefix: &str, moments: &Moments, elements: usize) -> Result<()> {
+        let count = (elements / moments.mean.elem_count()) as f64;
+        let unbiased = (&moments.variance * (count / (count - 1.0)))?;
+        for (name, newest) in [("running_mean", &moments.mean), ("running_var", &unbiased)] {
+            let running = &self.parameters().get(&format!("{prefix}.{name}"))?.var;
+            running.set(&((running.as_detached_tensor() * (1.0 - MOMENTUM))? + (newest * MOMENTUM)?)?)?;
+        }
+        let tracked = &self.parameters().get(&format!("{prefix}.num_batches_tracked"))?.var;
+        tracked.set(&Tensor::new(tracked.to_scalar::<i64>()? + 1, tracked.device())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::testing::{Inputs, check_gradients, same_bits_for_any_threads};
+    use crate::nn::{Parameters, Role};
+    use candle_core::{DType, Device};
+    use proptest::prelude::*;
+
+    fn inputs(shape: &[usize], seed: u64) -> Inputs {
+        let channels = &shape[3..];
+        let mut inputs = Inputs::new(seed);
+        inputs.normal("x", shape);
+        inputs.normal("r", shape);
+        inputs.normal("bn.weight", channels);
+        inputs.normal("bn.bias", channels);
+        inputs.buffer("bn.running_mean", channels, 0.0);
+        inputs.buffer("bn.running_var", channels, 1.0);
+        inputs.count("bn.num_batches_tracked");
+        inputs
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn gradients_are_those_of_finite_differences(
+            (batch, height, width, channels) in (1usize..3, 2usize..5, 2usize..5, 1usize..4),
+            (add, relu, seed) in (any::<bool>(), any::<bool>(), any::<u64>()),
+        ) {
+            let inputs = inputs(&[batch, height, width, channels], seed);
+            let run = |tape: &Tape<'_>, relu: bool| {
+                let residual = add.then(|| tape.parameter("r")).transpose()?;
+                tape.batch_norm(&tape.parameter("x")?, "bn", residual.as_ref(), relu)
+            };
+            let parameters = inputs.parameters(DType::F64).unwrap();
+            let linear = run(&Tape::new(&parameters, Mode::Train), false).unwrap().tensor().flatten_all().unwrap();
+            // A step must not cross the ReLU's corner.
+            prop_assume!(linear.to_vec1::<f64>().unwrap().iter().all(|value| value.abs() > 1e-3));
+            check_gradients(&inputs, |tape| run(tape, relu));
+        }
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_threads() {
+        same_bits_for_any_threads(&inputs(&[4, 30, 31, 24], 5), |tape| {
+            tape.batch_norm(&tape.parameter("x")?, "bn", Some(&tape.parameter("r")?), true)
+        });
+    }
+
+    /// Worked by hand: x = 1, 2, 3, 6 has mean 3, variance 3.5 and unbiased variance 14/3.
+    #[test]
+    fn running_statistics_move_as_in_pytorch_and_evaluation_uses_them() -> Result<()> {
+        let device = Device::Cpu;
+        let mut parameters = Parameters::new(DType::F64, &device);
+        crate::nn::init::batch_norm(&mut parameters, "bn", 1)?;
+        let x = Tensor::new(&[1.0f64, 2.0, 3.0, 6.0], &device)?.reshape((1, 2, 2, 1))?;
+        let tape = Tape::new(&parameters, Mode::Train);
+        tape.batch_norm(&tape.constant(x.clone()), "bn", None, false)?;
+        let scalar = |name: &str| parameters.tensor(name)?.flatten_all()?.to_vec1::<f64>().map(|values| values[0]);
+        assert!((scalar("bn.running_mean")? - 0.3).abs() < 1e-15);
+        assert!((scalar("bn.running_var")? - (0.9 + 0.1 * 14.0 / 3.0)).abs() < 1e-15);
+        assert_eq!(parameters.tensor("bn.num_batches_tracked")?.to_scalar::<i64>()?, 1);
+        let tape = Tape::new(&parameters, Mode::Eval);
+        let y = tape.batch_norm(&tape.constant(x), "bn", None, true)?.tensor().flatten_all()?.to_vec1::<f64>()?;
+        let expected = (6.0 - 0.3) / (0.9 + 0.1 * 14.0 / 3.0 + 1e-5f64).sqrt();
+        assert!((y[3] - expected).abs() < 1e-12, "{y:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn relu_has_derivative_zero_at_zero_and_lets_nan_through() -> Result<()> {
+        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        crate::nn::init::batch_norm(&mut parameters, "bn", 1)?;
+        let x = Tensor::zeros((1, 2, 2, 1), DType::F32, &Device::Cpu)?;
+        let tape = Tape::new(&parameters, Mode::Train);
+        let y = tape.batch_norm(&tape.constant(x.clone()), "bn", None, true)?;
+        let seed = y.tensor().ones_like()?;
+        let gradients = tape.backward(vec![(y, seed)])?;
+        assert_eq!(gradients.get("bn.bias").map(|g| g.to_vec1::<f32>()).transpose()?, Some(vec![0.0]));
+        parameters.insert("nan", (x * f64::NAN)?, Role::Bias)?;
+        let tape = Tape::new(&parameters, Mode::Eval);
+        let y = tape.batch_norm(&tape.parameter("nan")?, "bn", None, true)?;
+        assert!(y.tensor().flatten_all()?.to_vec1::<f32>()?.iter().all(|value| value.is_nan()));
+        Ok(())
+    }
+
+    #[test]
+    fn a_single_value_has_no_variance() -> Result<()> {
+        let error = moments(&Tensor::zeros((1, 1, 1, 4), DType::F32, &Device::Cpu)?).unwrap_err().to_string();
+        assert!(error.contains("fewer than two values"), "{error}");
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! The encoder that a training stage starts from, as an experiment names it.
+
+use super::{Places, StageError};
+use crate::nn::weights::{self, WeightsError};
+use crate::nn::{Arch, Parameters, ResNetConfig, Variant};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Which ResNet, and with which weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderSpec {
+    /// `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`.
+    pub arch: Arch,
+    /// Channels of the stem: 64 in every published network.
+    #[serde(default = "published_width")]
+    pub width: usize,
+    /// Where the strides sit: `"v1.5"` as torchvision, or `"v1"`.
+    #[serde(default)]
+    pub variant: Variant,
+    /// `"random"`, or a file with torchvision's names.
+    pub weights: Weights,
+    /// Tensors that the file lacks start at random; otherwise they are an error.
+    #[serde(default)]
+    pub allow_missing: bool,
+}
+
+fn published_width() -> usize {
+    64
+}
+
+/// Where weights come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Weights {
+    /// Drawn from the seed.
+    Random,
+    /// A `.safetensors` or `.pth` file, below the data folder if the path is relative.
+    File(PathBuf),
+}
+
+impl From<String> for Weights {
+    fn from(text: String) -> Self {
+        if text == "random" { Weights::Random } else { Weights::File(text.into()) }
+    }
+}
+
+impl From<Weights> for String {
+    fn from(weights: Weights) -> String {
+        match weights {
+            Weights::Random => "random".into(),
+            Weights::File(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+impl EncoderSpec {
+    /// The network without its weights.
+    pub fn config(&self) -> ResNetConfig {
+        ResNetConfig { arch: self.arch, width: self.width, variant: self.variant }
+    }
+
+    /// What serde cannot say.
+    ///
+    /// # Errors
+    /// One line with the cure.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1..=1024).contains(&self.width) {
+            return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", self.width));
+        }
+        if self.allow_missing && self.weights == Weights::Random {
+            return Err("`allow_missing` belongs to weights from a file".into());
+        }
+        Ok(())
+    }
+
+    /// The weight file, if there is one: what a stage reads from outside the cache.
+    ///
+    /// # Errors
+    /// [`StageError::NotThere`] if the file is missing.
+    pub fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
+        let Weights::File(path) = &self.weights else { return Ok(Vec::new()) };
+        let path = places.resolve(path);
+        if !path.is_file() {
+            let message = format!("{}: no such weight file; put it there, or correct `encoder.weights`", path.display());
+            return Err(StageError::NotThere(message));
+        }
+        Ok(vec![("weights".into(), path)])
+    }
+
+    /// The folder of the weight file, if there is one.
+    pub fn source(&self, places: &Places) -> Option<PathBuf> {
+        match &self.weights {
+            Weights::Random => None,
+            Weights::File(path) => places.resolve(path).parent().map(PathBuf::from),
+        }
+    }
+
+    /// Sets the encoder's parameters below `prefix` from the file, if there is one. Returns the names that it lacks.
+    ///
+    /// # Errors
+    /// If the file is damaged, of another network, or lacks tensors without `allow_missing`.
+    pub fn load(&self, parameters: &Parameters, prefix: &str, places: &Places) -> Result<Vec<String>, StageError> {
+        match &self.weights {
+            Weights::Random => Ok(Vec::new()),
+            Weights::File(path) => {
+                Ok(weights::load(parameters, prefix, &places.resolve(path), self.allow_missing)?.missing)
+            }
+        }
+    }
+}
+
+impl From<WeightsError> for StageError {
+    fn from(error: WeightsError) -> Self {
+        match error {
+            WeightsError::Io { .. } => StageError::NotThere(error.to_string()),
+            WeightsError::Format { .. } => StageError::BadData(error.to_string()),
+            WeightsError::Mismatch { ref missing, ref unused, ref misshapen, .. } => {
+                let lacks_only = !missing.is_empty() && unused.is_empty() && misshapen.is_empty();
+                let cure = if lacks_only { "\nWith `allow_missing = true` what is missing starts at random." } else { "" };
+                StageError::BadData(format!("{error}{cure}"))
+            }
+            WeightsError::Tensor(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Fine-tuning as the training loop sees it.
+
+use crate::data::augment::FinetuneAugment;
+use crate::data::loader::{PairBatch, pair_batch, prefetch};
+use crate::data::{IGNORE, Mask, Micrograph};
+use crate::metrics::Confusion;
+use crate::nn::losses::{cross_entropy, dice};
+use crate::nn::unet_plus_plus::UnetPlusPlus;
+use crate::nn::{Mode, Parameters, Tape};
+use crate::random::Stream;
+use crate::train::inference::predict;
+use crate::train::{EpochEnd, Step, Task};
+use anyhow::Result;
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What is minimised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Loss {
+    /// Multiclass Dice, segmentation_models_pytorch's.
+    #[default]
+    Dice,
+    /// Mean over the pixels.
+    CrossEntropy,
+}
+
+/// A segmentation network in training.
+pub(super) struct Segmentation {
+    pub(super) parameters: Parameters,
+    pub(super) network: UnetPlusPlus,
+    pub(super) loss: Loss,
+    pub(super) samples: Arc<Vec<(Micrograph, Mask)>>,
+    /// With `crop_size`.
+    pub(super) augment: FinetuneAugment,
+    pub(super) batch_size: usize,
+    pub(super) crops_per_image: usize,
+    pub(super) seed: u64,
+    pub(super) class_names: Vec<String>,
+    pub(super) validation: Validation,
+}
+
+/// Whole images, predicted by overlapping tiles.
+pub(super) struct Validation {
+    /// May be empty: then nothing is validated.
+    pub(super) samples: Vec<(Micrograph, Mask)>,
+    /// Left out of the mean.
+    pub(super) ignore_classes: Vec<u8>,
+    /// Epochs from one to the next; the last has one in any case.
+    pub(super) every: u64,
+    /// Epochs in all.
+    pub(super) epochs: u64,
+    /// Part of a tile's side.
+    pub(super) overlap: f64,
+    /// Whether it chooses the epoch that is kept.
+    pub(super) selects: bool,
+}
+
+impl Segmentation {
+    fn crops(&self) -> usize {
+        self.samples.len() * self.crops_per_image
+    }
+
+    /// The confusion matrix over all validation images together.
+    fn validate(&self) -> Result<Confusion> {
+        let tile = self.augment.crop_size.unwrap_or_default();
+        let mut confusion = Confusion::new(self.class_names.len());
+        for (image, truth) in &self.validation.samples {
+            let predicted = predict(&self.network, &self.parameters, image, tile, self.validation.overlap)?;
+            confusion.add(&truth.labels, &predicted.labels, Some(IGNORE))?;
+        }
+        Ok(confusion)
+    }
+}
+
+impl Task for Segmentation {
+    type Batch = PairBatch;
+    const LOSS: &'static str = "train_loss";
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.crops().div_ceil(self.batch_size) as u64
+    }
+
+    /// An epoch is `crops_per_image` rounds, each with an order and crops of its own. The short last batch is kept.
+    fn batches(&self, epoch: u64) -> Result<Box<dyn Iterator<Item = Result<PairBatch>>>> {
+        let (images, rounds, batch, seed) =
+            (self.samples.len(), self.crops_per_image as u64, self.batch_size, self.seed);
+        let order: Vec<(u64, usize)> = (epoch * rounds..(epoch + 1) * rounds)
+            .flat_map(|round| {
+                let order = Stream::new(seed, "order", round, 0).permutation(images);
+                order.into_iter().map(move |image| (round, image))
+            })
+            .collect();
+        let (samples, augment, steps) = (self.samples.clone(), self.augment.clone(), order.len().div_ceil(batch));
+        let make = move |step: usize| {
+            let batch = &order[step * batch..order.len().min((step + 1) * batch)];
+            let parts = batch.chunk_by(|a, b| a.0 == b.0).map(|part| {
+                let indices: Vec<usize> = part.iter().map(|&(_, image)| image).collect();
+                pair_batch(&samples, &indices, &augment, seed, part[0].0)
+            });
+            let (images, masks): (Vec<_>, Vec<_>) =
+                parts.collect::<candle_core::Result<Vec<_>>>()?.into_iter().map(|part| (part.images, part.masks)).unzip();
+            Ok(PairBatch { images: Tensor::cat(&images, 0)?, masks: Tensor::cat(&masks, 0)? })
+        };
+        Ok(Box::new(prefetch(steps, make)))
+    }
+
+    fn step(&mut self, batch: PairBatch) -> Result<Step> {
+        let images = batch.images.dim(0)? as u64;
+        let tape = Tape::new(&self.parameters, Mode::Train);
+        let logits = self.network.forward(&tape, &tape.constant(batch.images))?;
+        let made = match self.loss {
+            Loss::Dice => dice(logits.tensor(), &batch.masks, Some(IGNORE))?,
+            Loss::CrossEntropy => cross_entropy(logits.tensor(), &batch.masks, Some(IGNORE))?,
+        };
+        let gradients = tape.backward(vec![(logits, made.gradient)])?;
+        Ok(Step { loss: made.loss, gradients, measures: Vec::new(), images })
+    }
+
+    fn measures(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let classes = self.class_names.iter().map(|class| format!("iou_{class}"));
+        std::iter::once("val_miou".to_owned()).chain(classes).collect()
+    }
+
+    fn end_of_epoch(&mut self, epoch: u64) -> Result<EpochEnd> {
+        let classes = self.class_names.len();
+        let due = (epoch + 1).is_multiple_of(self.validation.every) || epoch + 1 == self.validation.epochs;
+        if !due || self.validation.samples.is_empty() {
+            return Ok(EpochEnd { values: vec![None; 1 + classes], ..EpochEnd::default() });
+        }
+        let confusion = self.validate()?;
+        let miou = confusion.miou(&self.validation.ignore_classes);
+        let ious = (0..classes).map(|class| confusion.iou(class));
+        Ok(EpochEnd {
+            values: std::iter::once(miou).chain(ious).collect(),
+            score: miou.filter(|_| self.validation.selects),
+            note: miou.map(|miou| format!("val mIoU {miou:.3}")),
+        })
+    }
+}

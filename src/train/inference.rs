@@ -1,0 +1,160 @@
+//! What a trained segmentation model says of an image of any size: overlapping tiles, stitched.
+
+use crate::data::tiles::{Stitch, Tiling};
+use crate::data::{Mask, Micrograph};
+use crate::nn::unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};
+use crate::nn::weights::{self, WeightsError};
+use crate::nn::{Mode, Parameters, Tape};
+use crate::random::Stream;
+use anyhow::{Context, Result};
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Tiles that go through the network together.
+const BATCH: usize = 4;
+
+/// What a model file says of itself, in its metadata.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// The network.
+    pub network: UnetPlusPlusConfig,
+    /// Side of the crops it was trained on, in pixels: what tiles it should be given.
+    pub crop_size: usize,
+    /// Names of the classes, in the order of the network's outputs.
+    pub class_names: Vec<String>,
+}
+
+/// A trained model, ready to predict.
+pub struct Segmenter {
+    config: ModelConfig,
+    network: UnetPlusPlus,
+    parameters: Parameters,
+}
+
+impl Segmenter {
+    /// Reads a model that fine-tuning left.
+    ///
+    /// # Errors
+    /// [`WeightsError`] (in the chain) if the file is missing, damaged or of another network; else if it has no
+    /// configuration in its metadata.
+    pub fn load(path: &Path) -> Result<Self> {
+        let config = weights::read_config(path)?;
+        let config = config.with_context(|| format!("{} does not say which network it is", path.display()))?;
+        let config: ModelConfig = serde_json::from_str(&config)
+            .map_err(|error| WeightsError::Format { path: path.into(), reason: error.to_string() })?;
+        let network = UnetPlusPlus::new(config.network.clone());
+        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        network.init(&mut parameters, &Stream::new(0, "overwritten", 0, 0))?;
+        weights::load(&parameters, "", path, false)?;
+        Ok(Segmenter { config, network, parameters })
+    }
+
+    /// What the file says of itself.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The most probable class of each pixel of `image`, by tiles of `tile` pixels (a multiple of 32, the model's
+    /// `crop_size` for a start) that overlap by the part `overlap` of their side.
+    ///
+    /// # Errors
+    /// If `tile` is no multiple of 32.
+    pub fn predict(&self, image: &Micrograph, tile: usize, overlap: f64) -> Result<Mask> {
+        predict(&self.network, &self.parameters, image, tile, overlap)
+    }
+
+    /// The probability of each class at each pixel: `[height, width, classes]`.
+    ///
+    /// # Errors
+    /// As [`Segmenter::predict`].
+    pub fn probabilities(&self, image: &Micrograph, tile: usize, overlap: f64) -> Result<Vec<f32>> {
+        let tiling = Tiling::new(image.width, image.height, tile, overlap);
+        Ok(stitch(&self.network, &self.parameters, image, &tiling)?.probabilities())
+    }
+}
+
+/// As [`Segmenter::predict`], with a network that may still be in training.
+///
+/// # Errors
+/// If `tile` is no multiple of 32.
+pub fn predict(
+    network: &UnetPlusPlus,
+    parameters: &Parameters,
+    image: &Micrograph,
+    tile: usize,
+    overlap: f64,
+) -> Result<Mask> {
+    let tiling = Tiling::new(image.width, image.height, tile, overlap);
+    Ok(stitch(network, parameters, image, &tiling)?.labels())
+}
+
+fn stitch<'t>(
+    network: &UnetPlusPlus,
+    parameters: &Parameters,
+    image: &Micrograph,
+    tiling: &'t Tiling,
+) -> Result<Stitch<'t>> {
+    let (tile, classes) = (tiling.tile, network.config().classes);
+    let mut stitch = Stitch::new(tiling, classes);
+    let places: Vec<usize> = (0..tiling.places.len()).collect();
+    for places in places.chunks(BATCH) {
+        let pixels: Vec<Vec<f32>> = places.par_iter().map(|&i| tiling.cut(image, i)).collect();
+        let pixels = Tensor::from_vec(pixels.concat(), (places.len(), tile, tile, 3), parameters.device())?;
+        let tape = Tape::new(parameters, Mode::Eval);
+        let logits = network.forward(&tape, &tape.constant(pixels.to_dtype(parameters.dtype())?))?;
+        let mut probabilities: Vec<f32> = logits.tensor().to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        probabilities.par_chunks_mut(classes).with_min_len(1 << 12).for_each(softmax);
+        for (&i, probabilities) in places.iter().zip(probabilities.chunks(tile * tile * classes)) {
+            stitch.add(i, probabilities);
+        }
+    }
+    Ok(stitch)
+}
+
+fn softmax(logits: &mut [f32]) {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for logit in logits.iter_mut() {
+        *logit = (*logit - most).exp();
+        sum += *logit;
+    }
+    logits.iter_mut().for_each(|logit| *logit /= sum);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saved_model_predicts_as_the_one_in_memory() {
+        let network: UnetPlusPlusConfig = serde_json::from_str(
+            r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":3}"#,
+        )
+        .unwrap();
+        let class_names = ["a", "b", "c"].map(str::to_owned).into();
+        let config = ModelConfig { network: network.clone(), crop_size: 32, class_names };
+        let network = UnetPlusPlus::new(network);
+        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        network.init(&mut parameters, &Stream::new(1, "inference test", 0, 0)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        weights::save(&parameters, None, &path, &serde_json::to_string(&config).unwrap()).unwrap();
+        let segmenter = Segmenter::load(&path).unwrap();
+        assert_eq!(segmenter.config(), &config);
+        let mut stream = Stream::new(2, "image", 0, 0);
+        let pixels = (0..50 * 41).map(|_| stream.next_u32() as u8).collect();
+        let image = Micrograph { width: 50, height: 41, channels: 1, pixels };
+        let mask = segmenter.predict(&image, 32, 0.25).unwrap();
+        assert_eq!((mask.width, mask.height), (50, 41));
+        assert_eq!(mask, predict(&network, &parameters, &image, 32, 0.25).unwrap());
+        let probabilities = segmenter.probabilities(&image, 32, 0.25).unwrap();
+        for (pixel, label) in probabilities.chunks(3).zip(&mask.labels) {
+            assert!((pixel.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+            assert!(pixel.iter().all(|&p| p <= pixel[usize::from(*label)]));
+        }
+        assert!(segmenter.predict(&image, 40, 0.0).is_err());
+        assert!(Segmenter::load(&folder.path().join("gone")).err().unwrap().is::<WeightsError>());
+    }
+}
