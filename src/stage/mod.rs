@@ -5,9 +5,13 @@
 
 mod context;
 mod dataset;
+mod evaluate;
+mod figure;
 mod kinds;
+mod overlay;
 mod patchify;
 mod synthesize;
+mod table;
 
 pub use context::{Context, InputFiles, Progress};
 pub use kinds::{Kind, kind, vocabulary};
