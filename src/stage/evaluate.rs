@@ -63,10 +63,10 @@ impl Stage for Evaluate {
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
-        let segmenter = Segmenter::open(context.input("model")?.file("model.safetensors")?)?;
-        check_classes(&segmenter.config().classes, &dataset.manifest.classes)?;
-        let selected_on = segmenter.config().selected_on;
-        let predict = |image: &Micrograph| Ok(segmenter.predict(image, self.overlap)?);
+        let segmenter = Segmenter::load(context.input("model")?.file("model.safetensors")?)?;
+        check_classes(&segmenter.config().class_names, &dataset.manifest.classes)?;
+        let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
+        let predict = |image: &Micrograph| Ok(segmenter.predict(image, tile, self.overlap)?);
         evaluate(context, &dataset, self.split, selected_on, predict)
     }
 }
