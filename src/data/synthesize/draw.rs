@@ -31,7 +31,7 @@ struct Lamellae {
 /// in it, so a set can grow without changing.
 pub fn synthesize_one(params: &SynthesizeParams, split: Split, index: usize) -> (Micrograph, Mask) {
     let size = params.size;
-    let base = Stream::new(params.seed, "synthesize", split as u64, index as u64);
+    let base = Stream::new(params.seed, &format!("synthesize {}", split.name()), 0, index as u64);
     let grains = Grains::new(size, params.grain, &mut base.child(0));
     let looks = looks(params, &grains, &mut base.child(1));
     let mut texture = base.child(2);
