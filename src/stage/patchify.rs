@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Leaves `patches.safetensors` (`patches`, u8 `[n, height, width, channels]`) and `index.csv` (image, x, y, split).
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Patchify {
+pub(super) struct Patchify {
     /// Where the images come from.
     dataset: Input,
     /// Side of a patch in pixels.

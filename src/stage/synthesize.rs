@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// same while seeds vary.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Synthesize(SynthesizeParams);
+pub(super) struct Synthesize(SynthesizeParams);
 
 impl Stage for Synthesize {
     const KIND: &'static str = "synthesize";
