@@ -11,7 +11,7 @@ const MOST_SHOWN: usize = 50;
 
 /// One error: a message, the piece of the file that it is about, what was expected and what may help.
 #[derive(Clone, Debug)]
-pub struct Diagnostic {
+pub(super) struct Diagnostic {
     message: String,
     span: Range<usize>,
     label: String,
@@ -148,10 +148,10 @@ impl Diagnostics {
             text += &renderer(color).render(&[diagnostic.group(&self.sources)]);
             text += "\n\n";
         }
-        if self.list.len() > 1 {
+        if self.count() > 1 {
             let hidden = self.list.len().saturating_sub(MOST_SHOWN);
             let hidden = if hidden > 0 { format!(" ({hidden} not shown)") } else { String::new() };
-            text += &render_unplaced(&format!("{} in all{hidden}", wording::count(self.list.len(), "error")), color);
+            text += &render_unplaced(&format!("{} in all{hidden}", wording::count(self.count(), "error")), color);
         } else {
             text.pop();
         }
