@@ -16,20 +16,13 @@ pub(super) struct Diagnostic {
     span: Range<usize>,
     label: String,
     others: Vec<(Range<usize>, String)>,
-    notes: Vec<String>,
-    helps: Vec<String>,
+    /// Below the snippet: cures (`true`) and facts.
+    remarks: Vec<(bool, String)>,
 }
 
 impl Diagnostic {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Diagnostic {
-            message: message.into(),
-            span,
-            label: String::new(),
-            others: Vec::new(),
-            notes: Vec::new(),
-            helps: Vec::new(),
-        }
+        Diagnostic { message: message.into(), span, label: String::new(), others: Vec::new(), remarks: Vec::new() }
     }
 
     /// Where the underlined piece starts.
@@ -51,13 +44,13 @@ impl Diagnostic {
 
     /// A fact below the snippet.
     pub(super) fn note(mut self, note: impl Into<Option<String>>) -> Self {
-        self.notes.extend(note.into());
+        self.remarks.extend(note.into().map(|note| (false, note)));
         self
     }
 
     /// A cure below the snippet.
     pub(super) fn help(mut self, help: impl Into<Option<String>>) -> Self {
-        self.helps.extend(help.into());
+        self.remarks.extend(help.into().map(|help| (true, help)));
         self
     }
 
@@ -99,11 +92,12 @@ impl Diagnostic {
     }
 
     fn group<'a>(&'a self, sources: &'a Sources) -> Group<'a> {
+        let remarks = |cures| self.remarks.iter().filter(move |(cure, _)| *cure == cures).map(|(_, text)| text);
         Level::ERROR
             .primary_title(&self.message)
             .elements(self.snippets(sources))
-            .elements(self.helps.iter().map(|help| Level::HELP.message(help)))
-            .elements(self.notes.iter().map(|note| Level::NOTE.message(note)))
+            .elements(remarks(true).map(|help| Level::HELP.message(help)))
+            .elements(remarks(false).map(|note| Level::NOTE.message(note)))
     }
 }
 

@@ -110,7 +110,7 @@ fn make(
             Ok(params) => made.push(Made { label: member.label.clone(), axes: member.axes.clone(), params, inputs }),
             Err(errors) => {
                 let context =
-                    parameters::Context { family, spec, member, table: &table, names, probing: members.is_empty() };
+                    parameters::Context { family, at, spec, member, table: &table, names, probing: members.is_empty() };
                 faults.extend(context.faults(&errors));
                 if faults.len() - before > MOST_FAULTS {
                     break;

@@ -118,6 +118,7 @@ impl Context<'_, '_, '_> {
     fn refused(&self, message: &str, place: Range<usize>) -> Diagnostic {
         let (what, found) = message.split_once(": ").unwrap_or(("", message));
         let (found, wanted) = found.rsplit_once(", expected ").unwrap_or((found, ""));
+        let ranged = what == "invalid value";
         let key = key_at(self.table.get_ref(), &place).map_or("this value".into(), quote);
         let title = match what {
             "invalid value" => format!("{key} is out of range"),
@@ -127,11 +128,7 @@ impl Context<'_, '_, '_> {
         let label = if wanted.is_empty() {
             wording::escape(found)
         } else {
-            format!(
-                "expected {}, found {}",
-                plain_type(wanted, what == "invalid value"),
-                wording::escape(&plain_found(found))
-            )
+            format!("expected {}, found {}", plain_type(wanted, ranged), wording::escape(&plain_found(found, ranged)))
         };
         Diagnostic::new(place, title).label(label)
     }
@@ -223,7 +220,7 @@ fn plain_type(wanted: &str, ranged: bool) -> String {
 }
 
 /// serde's word for a value in a user's words.
-fn plain_found(found: &str) -> String {
+fn plain_found(found: &str, ranged: bool) -> String {
     match found {
         "map" => return "a table".into(),
         "sequence" => return "a list".into(),
@@ -231,7 +228,7 @@ fn plain_found(found: &str) -> String {
     }
     for (theirs, ours) in [
         ("string ", "the string "),
-        ("integer ", "the whole number "),
+        ("integer ", if ranged { "" } else { "the whole number " }),
         ("floating point ", "the number "),
         ("boolean ", ""),
     ] {

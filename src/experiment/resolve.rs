@@ -220,8 +220,12 @@ impl<'d, 'i> Names<'d, 'i> {
 
     fn nothing(&self, name: &str, place: Range<usize>, spec: &ReferenceSpec, asker: usize, said: usize) -> Diagnostic {
         if let Ok(Pattern::Glob { .. }) = Pattern::parse(name) {
+            let (head, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
+            let meant = wording::nearest(head, self.by_name.keys().copied().filter(|family| *family != head));
+            let meant = meant.map(|family| format!("{family}{rest}"));
             return Diagnostic::new(place, format!("{} matches no stage", quote(name)))
                 .label(takes(spec))
+                .meant(meant.as_deref())
                 .note(self.of_these(spec, asker));
         }
         // The search runs over all names: not worth it for the hundredth error.
