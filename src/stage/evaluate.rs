@@ -14,7 +14,7 @@ use std::time::Instant;
 /// masks `predictions/IMAGE.png` (8 bits, the class's index as grey value).
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Evaluate {
+pub(super) struct Evaluate {
     /// A fine-tuned model.
     model: Input,
     /// What it is tried on.
@@ -63,10 +63,10 @@ impl Stage for Evaluate {
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
-        let segmenter = Segmenter::open(context.input("model")?.file("model.safetensors")?)?;
-        check_classes(&segmenter.config().classes, &dataset.manifest.classes)?;
-        let selected_on = segmenter.config().selected_on;
-        let predict = |image: &Micrograph| Ok(segmenter.predict(image, self.overlap)?);
+        let segmenter = Segmenter::load(context.input("model")?.file("model.safetensors")?)?;
+        check_classes(&segmenter.config().class_names, &dataset.manifest.classes)?;
+        let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
+        let predict = |image: &Micrograph| Ok(segmenter.predict(image, tile, self.overlap)?);
         evaluate(context, &dataset, self.split, selected_on, predict)
     }
 }
@@ -106,7 +106,8 @@ fn evaluate(
     let started = Instant::now();
     for (entry, name) in entries.iter().zip(prediction_files(&entries)) {
         let (image, truth) = dataset.read(entry)?;
-        let truth = truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
+        let truth =
+            truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
         let prediction = predict(&image)?;
         let mut own = Confusion::new(manifest.classes.len());
         own.add(&truth.labels, &prediction.labels, Some(IGNORE))
