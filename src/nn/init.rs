@@ -4,6 +4,10 @@
 use super::{Parameters, Role};
 use crate::random::Stream;
 use candle_core::{DType, Result, Tensor};
+use rayon::prelude::*;
+
+/// Numbers drawn from one stream; the next have a stream of their own, so that cores share the work.
+const CHUNK: usize = 1 << 14;
 
 /// How the weights of a convolution are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub fn conv_weight(
     how: ConvInit,
     stream: &Stream,
 ) -> Result<()> {
-    let mut stream = named(stream, name);
+    let stream = named(stream, name);
     let taps = kernel * kernel;
     let (fan_in, fan_out) = ((channels_in * taps) as f64, (channels_out * taps) as f64);
     let deviation = (2.0 / fan_out).sqrt();
@@ -41,11 +45,14 @@ pub fn conv_weight(
         ConvInit::XavierUniform => (6.0 / (fan_in + fan_out)).sqrt(),
         _ => (6.0 / fan_in).sqrt(),
     };
-    let mut draw = || match how {
-        ConvInit::KaimingNormalFanOut => deviation * stream.normal(),
-        _ => stream.range(-bound, bound),
-    };
-    let values: Vec<f64> = (0..taps * channels_in * channels_out).map(|_| draw()).collect();
+    let mut values = vec![0.0; taps * channels_in * channels_out];
+    values.par_chunks_mut(CHUNK).enumerate().for_each(|(index, values)| {
+        let mut stream = stream.child(index as u64);
+        values.fill_with(|| match how {
+            ConvInit::KaimingNormalFanOut => deviation * stream.normal(),
+            _ => stream.range(-bound, bound),
+        });
+    });
     let weight = Tensor::from_vec(values, (kernel, kernel, channels_in, channels_out), parameters.device())?
         .to_dtype(parameters.dtype())?;
     parameters.insert(name, weight, Role::ConvWeight)

@@ -13,7 +13,9 @@ pub mod tape;
 #[cfg(test)]
 mod testing;
 pub mod unet_plus_plus;
+pub mod weights;
 
 pub use parameters::{Gradients, Parameter, Parameters, Role};
 pub use resnet::{Arch, ResNet, ResNetConfig, Variant};
 pub use tape::{Mode, Tape, Value};
+pub use unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};

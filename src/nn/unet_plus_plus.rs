@@ -134,12 +134,12 @@ impl UnetPlusPlus {
             skips.push(vec![y]);
         }
         for step in 1..LEVELS - 1 {
-            for depth in 0..LEVELS - 1 - step {
+            for (depth, newest) in dense.iter_mut().enumerate().take(LEVELS - 1 - step) {
                 let layer = depth + step;
                 // smp's order: x_{depth+1}_{layer} first, x_{layer}_{layer} after, the encoder's feature last.
                 let inputs: Vec<&Value> = skips[layer].iter().rev().chain([&features[layer + 1]]).collect();
-                let y = self.block(depth, layer).apply(tape, &dense[depth], &inputs)?;
-                dense[depth] = y.clone();
+                let y = self.block(depth, layer).apply(tape, newest, &inputs)?;
+                *newest = y.clone();
                 skips[layer].push(y);
             }
         }

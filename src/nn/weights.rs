@@ -1,0 +1,293 @@
+//! Weight files: PyTorch's names and layouts, as `.safetensors` (written and read) and `.pth` (read).
+
+use super::init::join;
+use super::{Parameter, Parameters, Role};
+use candle_core::{DType, Device, Tensor, pickle};
+use safetensors::SafeTensors;
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The one entry of a file's metadata: the network's configuration.
+const CONFIG: &str = "config";
+/// torchvision's classifier, which an encoder has no use for.
+const CLASSIFIER: [&str; 2] = ["fc.weight", "fc.bias"];
+
+/// What is wrong with a weight file.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// It cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is not a weight file.
+    #[error("{path} is no weight file: {reason}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        reason: String,
+    },
+    /// It belongs to another network.
+    #[error("{path} does not fit the network:{}", lines(.missing, .unused, .misshapen))]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// Tensors of the network that the file lacks, by the file's names.
+        missing: Vec<String>,
+        /// Tensors of the file that the network has not.
+        unused: Vec<String>,
+        /// Tensors of another shape: `name: [file's] instead of [network's]`, in PyTorch's layout.
+        misshapen: Vec<String>,
+    },
+    /// The tensors themselves failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+fn lines(missing: &[String], unused: &[String], misshapen: &[String]) -> String {
+    let mut text = String::new();
+    for (what, names) in [("wrong shape", misshapen), ("missing", missing), ("not in the network", unused)] {
+        for name in names {
+            text += &format!("\n  {what}: {name}");
+        }
+    }
+    text
+}
+
+/// What [`load`] left out, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Tensors of the network that the file lacks (their values stay), by the file's names.
+    pub missing: Vec<String>,
+    /// Tensors of the file that the network has not.
+    pub unused: Vec<String>,
+}
+
+/// Writes the parameters under `prefix_filter` (the prefix taken off their names), or all, to the safetensors file
+/// `path`: float32, PyTorch's layouts, counters as int64, and `config`, unless empty, as the only metadata. The
+/// same parameters give the same bytes.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save(
+    parameters: &Parameters,
+    prefix_filter: Option<&str>,
+    path: &Path,
+    config: &str,
+) -> Result<(), WeightsError> {
+    let mut tensors = BTreeMap::new();
+    for (name, parameter) in under(parameters, prefix_filter.unwrap_or_default()) {
+        let tensor = to_pytorch(parameter)?;
+        let dtype = if tensor.dtype().is_float() { DType::F32 } else { DType::I64 };
+        tensors.insert(name, tensor.to_dtype(dtype)?.to_device(&Device::Cpu)?.contiguous()?);
+    }
+    let metadata = (!config.is_empty()).then(|| HashMap::from([(CONFIG.to_owned(), config.to_owned())]));
+    let bytes = safetensors::serialize(tensors, metadata).map_err(|error| format(path, error))?;
+    std::fs::write(path, bytes).map_err(|error| io(path, error))
+}
+
+/// Sets the parameters under `prefix` (empty: all) from the file `path`, whose names lack the prefix. Floating-point
+/// tensors of any precision convert. Either all that fits is set or, on an error, nothing. torchvision's classifier
+/// is passed over, and a missing `num_batches_tracked` (files older than PyTorch 0.4.1) is no fault.
+///
+/// # Errors
+/// If the file cannot be read; if tensors have other shapes; and, unless `allow_missing`, if the file lacks tensors
+/// or holds others: each by name.
+pub fn load(
+    parameters: &Parameters,
+    prefix: &str,
+    path: &Path,
+    allow_missing: bool,
+) -> Result<LoadReport, WeightsError> {
+    let mut tensors = read(path)?;
+    let (mut report, mut misshapen, mut found) = (LoadReport::default(), Vec::new(), Vec::new());
+    for (name, parameter) in under(parameters, prefix) {
+        let Some(tensor) = tensors.remove(name) else {
+            if !name.ends_with("num_batches_tracked") {
+                report.missing.push(name.to_owned());
+            }
+            continue;
+        };
+        let expected = pytorch_shape(parameter);
+        if tensor.dims() == expected {
+            found.push((parameter, tensor));
+        } else {
+            misshapen.push(format!("{name}: {:?} instead of {expected:?}", tensor.dims()));
+        }
+    }
+    report.unused = tensors.into_keys().filter(|name| !CLASSIFIER.contains(&name.as_str())).collect();
+    let differs = !report.missing.is_empty() || !report.unused.is_empty();
+    if !misshapen.is_empty() || (differs && !allow_missing) {
+        let LoadReport { missing, unused } = report;
+        return Err(WeightsError::Mismatch { path: path.to_owned(), missing, unused, misshapen });
+    }
+    let converted: Vec<(&Parameter, Tensor)> = found
+        .into_iter()
+        .map(|(parameter, tensor)| Ok((parameter, from_pytorch(parameter, &tensor)?)))
+        .collect::<candle_core::Result<_>>()?;
+    for (parameter, tensor) in converted {
+        parameter.var.set(&tensor)?;
+    }
+    Ok(report)
+}
+
+/// The configuration that [`save`] wrote into `path`; none if the file has none, as files from elsewhere.
+///
+/// # Errors
+/// If the file cannot be read or is no safetensors file.
+pub fn read_config(path: &Path) -> Result<Option<String>, WeightsError> {
+    let mut file = std::fs::File::open(path).map_err(|error| io(path, error))?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(|error| io(path, error))?;
+    let mut header = Vec::new();
+    file.take(u64::from_le_bytes(length)).read_to_end(&mut header).map_err(|error| io(path, error))?;
+    let header: serde_json::Value = serde_json::from_slice(&header).map_err(|error| format(path, error))?;
+    Ok(header["__metadata__"][CONFIG].as_str().map(str::to_owned))
+}
+
+/// Parameters whose names begin with `prefix` and a dot, and the rest of their names.
+fn under<'p>(parameters: &'p Parameters, prefix: &str) -> impl Iterator<Item = (&'p str, &'p Parameter)> {
+    let prefix = join(prefix, "");
+    parameters.iter().filter_map(move |(name, parameter)| Some((name.strip_prefix(&prefix)?, parameter)))
+}
+
+fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if matches!(extension, "pth" | "pt") {
+        std::fs::metadata(path).map_err(|error| io(path, error))?;
+        let tensors = pickle::read_all(path).map_err(|error| format(path, error))?;
+        return Ok(tensors.into_iter().collect());
+    }
+    let bytes = std::fs::read(path).map_err(|error| io(path, error))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| format(path, error))?;
+    let load = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+        Ok((name, candle_core::safetensors::Load::load(&view, &Device::Cpu)?))
+    };
+    file.tensors().into_iter().map(load).collect()
+}
+
+fn to_pytorch(parameter: &Parameter) -> candle_core::Result<Tensor> {
+    let tensor = parameter.var.as_detached_tensor();
+    if parameter.role == Role::ConvWeight { tensor.permute((3, 2, 0, 1)) } else { Ok(tensor) }
+}
+
+fn from_pytorch(parameter: &Parameter, tensor: &Tensor) -> candle_core::Result<Tensor> {
+    let var = &parameter.var;
+    let tensor = if parameter.role == Role::ConvWeight { tensor.permute((2, 3, 1, 0))? } else { tensor.clone() };
+    tensor.to_dtype(var.dtype())?.to_device(var.device())?.contiguous()
+}
+
+fn pytorch_shape(parameter: &Parameter) -> Vec<usize> {
+    match (parameter.role, parameter.var.dims()) {
+        (Role::ConvWeight, &[height, width, channels_in, channels_out]) => {
+            vec![channels_out, channels_in, height, width]
+        }
+        (_, shape) => shape.to_vec(),
+    }
+}
+
+fn io(path: &Path, source: std::io::Error) -> WeightsError {
+    WeightsError::Io { path: path.to_owned(), source }
+}
+
+fn format(path: &Path, reason: impl std::fmt::Display) -> WeightsError {
+    WeightsError::Format { path: path.to_owned(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Arch, ResNet, ResNetConfig, Variant};
+    use crate::random::Stream;
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    fn encoder(dtype: DType, prefix: &str, seed: u64) -> candle_core::Result<Parameters> {
+        let net = ResNet::new(ResNetConfig { arch: Arch::ResNet18, width: 4, variant: Variant::V15 });
+        let mut parameters = Parameters::new(dtype, &Device::Cpu);
+        net.init(&mut parameters, prefix, &Stream::new(seed, "init", 0, 0))?;
+        Ok(parameters)
+    }
+
+    fn values(parameters: &Parameters, name: &str) -> candle_core::Result<Vec<f64>> {
+        parameters.tensor(name)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()
+    }
+
+    #[test]
+    fn what_was_saved_loads_under_another_prefix_and_precision() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let (path, again) = (folder.path().join("encoder.safetensors"), folder.path().join("again.safetensors"));
+        let from = encoder(DType::F32, "net.encoder", 1)?;
+        save(&from, Some("net.encoder"), &path, r#"{"arch":"resnet18"}"#)?;
+        save(&from, Some("net.encoder"), &again, r#"{"arch":"resnet18"}"#)?;
+        assert_eq!(std::fs::read(&path)?, std::fs::read(&again)?);
+        assert_eq!(read_config(&path)?.as_deref(), Some(r#"{"arch":"resnet18"}"#));
+        let to = encoder(DType::F64, "", 2)?;
+        let name = "layer2.0.downsample.0.weight";
+        assert_ne!(values(&to, name)?, values(&from, &format!("net.encoder.{name}"))?);
+        assert_eq!(load(&to, "", &path, false)?, LoadReport::default());
+        for (name, _) in to.iter() {
+            assert_eq!(values(&to, name)?, values(&from, &format!("net.encoder.{name}"))?, "{name}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn convolutions_are_written_as_pytorch_lays_them_out() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("w.safetensors");
+        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        let weight = Tensor::arange(0f32, 24.0, &Device::Cpu)?.reshape((1, 2, 3, 4))?;
+        parameters.insert("conv.weight", weight, Role::ConvWeight)?;
+        parameters.insert("bn.num_batches_tracked", Tensor::new(7i64, &Device::Cpu)?, Role::Buffer)?;
+        save(&parameters, None, &path, "")?;
+        let bytes = std::fs::read(&path)?;
+        let file = SafeTensors::deserialize(&bytes)?;
+        let view = file.tensor("conv.weight")?;
+        assert_eq!((view.shape(), view.dtype()), ([4, 3, 1, 2].as_slice(), safetensors::Dtype::F32));
+        // Output channel 1, input channel 2, column 1 is number 1·12 + 2·4 + 1 in HWIO.
+        assert_eq!(view.data()[4 * (6 + 4 + 1)..][..4], 21f32.to_le_bytes());
+        let view = file.tensor("bn.num_batches_tracked")?;
+        assert_eq!((view.shape(), view.data()), ([].as_slice(), 7i64.to_le_bytes().as_slice()));
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name_and_changes_nothing() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("odd.safetensors");
+        let target = encoder(DType::F32, "", 1)?;
+        let before = values(&target, "bn1.weight")?;
+        let odd = |conv1: &[usize]| -> candle_core::Result<HashMap<String, Tensor>> {
+            Ok(HashMap::from([
+                ("conv1.weight".into(), Tensor::ones(conv1, DType::BF16, &Device::Cpu)?),
+                ("bn1.weight".into(), Tensor::zeros(4, DType::F16, &Device::Cpu)?),
+                ("head.weight".into(), Tensor::zeros(4, DType::F32, &Device::Cpu)?),
+                ("fc.bias".into(), Tensor::zeros(4, DType::F32, &Device::Cpu)?),
+            ]))
+        };
+        candle_core::safetensors::save(&odd(&[4, 3, 7, 7])?, &path)?;
+        let error = load(&target, "", &path, false).unwrap_err().to_string();
+        for part in ["missing: layer4.1.bn2.running_var", "not in the network: head.weight"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(!error.contains("fc.bias") && !error.contains("num_batches_tracked"), "{error}");
+        assert_eq!(values(&target, "bn1.weight")?, before);
+        let report = load(&target, "", &path, true)?;
+        assert_eq!((report.unused, report.missing.len()), (vec!["head.weight".to_owned()], 20 * 5 - 2));
+        assert_eq!(values(&target, "bn1.weight")?, [0.0; 4]);
+        assert_eq!(values(&target, "conv1.weight")?, [1.0; 4 * 3 * 49]);
+        candle_core::safetensors::save(&odd(&[4, 3, 3, 3])?, &path)?;
+        let error = load(&target, "", &path, true).unwrap_err().to_string();
+        assert!(error.contains("wrong shape: conv1.weight: [4, 3, 3, 3] instead of [4, 3, 7, 7]"), "{error}");
+        std::fs::write(&path, "nonsense")?;
+        assert!(matches!(load(&target, "", &path, true), Err(WeightsError::Format { .. })));
+        assert!(matches!(load(&target, "", &folder.path().join("no.pth"), true), Err(WeightsError::Io { .. })));
+        Ok(())
+    }
+}
