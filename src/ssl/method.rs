@@ -202,3 +202,56 @@ fn find(name: &str) -> Option<&'static Method> {
 pub fn names() -> Vec<&'static str> {
     METHODS.iter().map(|method| method.name).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toml::de::DeTable;
+
+    /// Reads `method = …`, an experiment's way.
+    fn read(text: &str) -> Result<MethodSpec, Vec<ParamError>> {
+        let mut table = DeTable::parse(text).unwrap();
+        MethodSpec::from_toml(table.get_mut().remove("method").unwrap())
+    }
+
+    #[test]
+    fn a_name_alone_has_all_defaults_and_survives_json() {
+        let spec = read("method = 'matssl'").unwrap();
+        assert_eq!(read("method = { name = 'matssl' }").unwrap(), spec);
+        let json = serde_json::to_string(&spec).unwrap();
+        assert_eq!(
+            json,
+            r#"{"name":"matssl","gate":"paper","head":{"hidden":2048,"output":128},"temperature":0.07}"#
+        );
+        assert_eq!(serde_json::from_str::<MethodSpec>(&json).unwrap(), spec);
+        assert_eq!(serde_json::from_str::<MethodSpec>("\"matssl\"").unwrap(), spec);
+        assert_eq!(read("method = 'simclr'").unwrap().name(), "simclr");
+    }
+
+    #[test]
+    fn what_is_wrong_is_underlined() {
+        let cases = [
+            ("method = 'matsl'", "'matsl'", "there is no method `matsl`; expected one of matssl, simclr"),
+            ("method = { name = 'byol' }", "'byol'", "there is no method `byol`"),
+            ("method = 3", "3", "invalid type: integer `3`, expected a string"),
+            ("method = { name = 'matssl', tau = 1.0 }", "tau", "unknown field `tau`, expected one of"),
+            ("method = { gate = 'papr', name = 'matssl' }", "'papr'", "unknown variant `papr`, expected one of"),
+            ("method = { name = 'simclr', gate = 'code' }", "gate", "unknown field `gate`"),
+            ("method = { name = 'matssl', head = { hidden = 0 } }", "0", "expected a nonzero"),
+        ];
+        for (text, underlined, message) in cases {
+            let errors = read(text).unwrap_err();
+            let [ParamError::Toml(error)] = &errors[..] else { panic!("{text}: {errors:?}") };
+            assert!(error.message().contains(message), "{text}: {error}");
+            assert_eq!(&text[error.span().unwrap()], underlined, "{text}");
+        }
+        for text in ["method = { name = 'matssl', temperature = 0.0 }", "method = { name = 'simclr', temperature = nan }"] {
+            let errors = read(text).unwrap_err();
+            assert!(
+                matches!(&errors[..], [ParamError::Check { param: "method", message }] if message.contains("above 0")),
+                "{errors:?}"
+            );
+        }
+        assert!(matches!(read("method = { gate = 'code' }"), Err(errors) if errors.len() == 1));
+    }
+}

@@ -60,3 +60,68 @@ impl<'a> Online<'a> {
         Ok(gradients)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ResNetConfig;
+    use crate::random::Stream;
+    use crate::ssl::MethodSpec;
+    use candle_core::{DType, Device};
+
+    fn views() -> [Tensor; 2] {
+        [0, 1].map(|view| {
+            let mut stream = Stream::new(8, "online test", 0, view);
+            let values: Vec<f64> = (0..3 * 32 * 32 * 3).map(|_| stream.normal()).collect();
+            Tensor::from_vec(values, (3, 32, 32, 3), &Device::Cpu).unwrap()
+        })
+    }
+
+    /// The chain rule across the meeting point: every method's gradient with respect to weights of the encoder's first
+    /// and last layers, its batch norms and its heads, in float64.
+    #[test]
+    fn gradients_through_encoder_and_head_agree_with_finite_differences() {
+        let checked_in_all = ["encoder.conv1.weight", "encoder.layer2.0.bn1.weight", "encoder.layer4.1.conv2.weight"];
+        let methods = [
+            (r#"{"name":"matssl","temperature":0.5,"head":{"hidden":6,"output":4}}"#, Some("attn_module.gates.1")),
+            (r#"{"name":"matssl","gate":"code","temperature":0.5,"head":{"hidden":6,"output":4}}"#, Some("attn_module.gates.3")),
+            (r#"{"name":"simclr","temperature":0.5,"head":{"hidden":6,"output":4}}"#, None),
+        ];
+        for (method, gate) in methods {
+            let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":2}"#).unwrap();
+            let encoder = ResNet::new(config);
+            let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
+            let stream = Stream::new(1, "online test", 0, 9);
+            encoder.init(&mut parameters, ENCODER, &stream).unwrap();
+            let method: MethodSpec = serde_json::from_str(method).unwrap();
+            let method = method.build(&encoder, &mut parameters, &stream.child(1)).unwrap();
+            let views = views();
+            let loss = || {
+                let mut online = Online::new(&encoder, &parameters);
+                let loss = method.loss(&mut online, &views).unwrap().loss;
+                (online, loss)
+            };
+            let (online, first) = loss();
+            let gradients = online.backward(&first).unwrap();
+            assert_eq!(gradients.iter().count(), parameters.trainable().count(), "every parameter has a gradient");
+            let head = ["projection_head.layers.0.weight", "projection_head.layers.4.bias"];
+            for name in checked_in_all.into_iter().chain(head).chain(gate) {
+                let var = &parameters.get(name).unwrap().var;
+                let analytic: Vec<f64> = gradients.get(name).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+                let value: Vec<f64> = var.as_detached_tensor().flatten_all().unwrap().to_vec1().unwrap();
+                for i in [0, value.len() / 2, value.len() - 1] {
+                    let at = |step: f64| -> f64 {
+                        let mut moved = value.clone();
+                        moved[i] += step;
+                        var.set(&Tensor::from_vec(moved, var.shape().clone(), &Device::Cpu).unwrap()).unwrap();
+                        loss().1.to_scalar().unwrap()
+                    };
+                    let numeric = (at(1e-6) - at(-1e-6)) / 2e-6;
+                    at(0.0);
+                    let tolerance = 1e-5 * numeric.abs().max(1e-2);
+                    assert!((analytic[i] - numeric).abs() < tolerance, "{name}[{i}]: {} {numeric}", analytic[i]);
+                }
+            }
+        }
+    }
+}

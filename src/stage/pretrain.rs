@@ -212,3 +212,139 @@ impl Task for Pretraining {
         Ok(EpochEnd { values, ..EpochEnd::default() })
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::stage::InputFiles;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    /// A context with everything below `folder` and one input.
+    pub(crate) fn context(folder: &Path, role: &str, files: &[(&str, PathBuf)]) -> Context {
+        let (out, checkpoint) = (folder.join("out"), folder.join("checkpoint"));
+        std::fs::create_dir_all(&out).unwrap();
+        let files = files.iter().map(|(name, path)| ((*name).to_owned(), path.clone())).collect();
+        Context {
+            name: "test".into(),
+            seed: 3,
+            inputs: BTreeMap::from([(
+                role.to_owned(),
+                vec![InputFiles { label: role.into(), seed: None, files, source: None }],
+            )]),
+            external: BTreeMap::new(),
+            out,
+            checkpoint,
+            places: Places::default(),
+            telemetry: BTreeMap::new(),
+            on_progress: Box::new(|_| ()),
+        }
+    }
+
+    pub(crate) fn parse<S: Stage>(text: &str) -> Result<S, Vec<ParamError>> {
+        let stage = S::parse(toml::de::DeTable::parse(text).unwrap())?;
+        stage.check().map_err(|error| vec![error])?;
+        Ok(stage)
+    }
+
+    const TOY: &str = "patches = '<input>'\nencoder = { arch = 'resnet18', width = 4, weights = 'random' }\n\
+        method = { name = 'matssl', head = { hidden = 16, output = 8 } }\nepochs = 3\nbatch_size = 4\n\
+        views = { jitter = 0.0, blur = 0.0 }\noptimizer = { name = 'sgd', learning_rate = 0.1 }\n\
+        schedule = { name = 'cosine', min_learning_rate = 1e-3 }\n";
+
+    /// 9 patches of 32 pixels, each of one frequency.
+    fn patches(folder: &Path) -> PathBuf {
+        let pixel = |i: usize| {
+            let (patch, y, x) = (i / 1024, i / 32 % 32, i % 32);
+            (128.0 + 100.0 * ((x * (patch + 1)) as f64 * 0.2).sin() * ((y * (9 - patch)) as f64 * 0.2).cos()) as u8
+        };
+        let patches = Tensor::from_vec((0..9 * 1024).map(pixel).collect(), (9, 32, 32, 1), &Device::Cpu).unwrap();
+        let path = folder.join(PATCHES);
+        std::fs::write(&path, safetensors::serialize([("patches", &patches)], None).unwrap()).unwrap();
+        path
+    }
+
+    /// Runs the toy; the bytes of all that it leaves.
+    fn run(text: &str) -> Result<BTreeMap<String, Vec<u8>>, StageError> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut context = context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))]);
+        parse::<Pretrain>(text).unwrap().run(&mut context)?;
+        let files = std::fs::read_dir(&context.out).unwrap().map(|entry| entry.unwrap());
+        Ok(files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect())
+    }
+
+    #[test]
+    fn the_toy_learns_and_leaves_the_same_bytes_for_any_number_of_threads() {
+        let with = |threads: usize| {
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(TOY)).unwrap()
+        };
+        let output = with(1);
+        assert!(with(2) == output);
+        assert_eq!(output.keys().collect::<Vec<_>>(), [ENCODER_FILE, "history.csv"]);
+        let history = String::from_utf8(output["history.csv"].clone()).unwrap();
+        let header = "epoch,loss,learning_rate,gradient_norm,embedding_std,gate_1,gate_2,gate_3,gate_4\n";
+        assert!(history.starts_with(header) && history.lines().count() == 4, "{history}");
+        let other = run(&TOY.replace("resnet18', width = 4", "resnet18', width = 4, variant = 'v1'")).unwrap();
+        assert!(other[ENCODER_FILE] != output[ENCODER_FILE]);
+    }
+
+    #[test]
+    fn the_encoder_left_behind_loads_as_weights_of_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let weights = folder.path().join("mine.safetensors");
+        std::fs::write(&weights, &run(TOY).unwrap()[ENCODER_FILE]).unwrap();
+        let from = |more: &str| TOY.replace("'random'", &format!("'{}'{more}", weights.display()));
+        run(&from("")).unwrap();
+        let error = run(&from("").replace("width = 4", "width = 8")).unwrap_err();
+        assert!(matches!(&error, StageError::BadData(message) if message.contains("conv1.weight")), "{error}");
+        std::fs::remove_file(&weights).unwrap();
+        assert!(matches!(run(&from("")), Err(StageError::NotThere(_))));
+    }
+
+    #[test]
+    fn too_few_patches_are_refused_with_the_cure() {
+        let error = run(&TOY.replace("batch_size = 4", "batch_size = 10")).unwrap_err().to_string();
+        assert!(error.starts_with("9 patches do not fill one batch of 10: give a smaller `batch_size`"), "{error}");
+    }
+
+    #[test]
+    fn a_learning_rate_that_diverges_is_told() {
+        let error = run(&TOY.replace("learning_rate = 0.1", "learning_rate = 1e30")).unwrap_err().to_string();
+        assert!(error.contains("of 3, step ") && error.contains("diverged"), "{error}");
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_the_table_is_told_at_once() {
+        let text = "patches = '<input>'\nencoder = { arch = 'resnet18', weights = 'random' }\nmethod = 'byol'\n\
+            epochs = 3\nbatch = 4\nviews = { size = 3 }";
+        let errors = parse::<Pretrain>(text).unwrap_err();
+        let underlined: Vec<&str> = errors
+            .iter()
+            .map(|error| match error {
+                ParamError::Toml(error) => &text[error.span().unwrap()],
+                ParamError::Check { param, .. } => param,
+            })
+            .collect();
+        assert_eq!(underlined, ["views.size", "batch", "'byol'"]);
+        for (from, to, param) in [
+            ("batch_size = 4", "batch_size = 1", "batch_size"),
+            ("jitter = 0.0", "jitter = 2.0", "views"),
+            ("width = 4", "width = 0", "encoder"),
+            ("min_learning_rate = 1e-3", "min_learning_rate = 1.0", "schedule"),
+        ] {
+            let errors = parse::<Pretrain>(&TOY.replace(from, to)).unwrap_err();
+            assert!(matches!(&errors[..], [ParamError::Check { param: p, .. }] if *p == param), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_survive_json_with_all_defaults_and_no_size_of_a_view() {
+        let stage = parse::<Pretrain>(TOY).unwrap();
+        let json = serde_json::to_value(&stage).unwrap();
+        assert_eq!(json["views"].get("size"), None);
+        assert_eq!(json["method"]["gate"], "paper");
+        assert_eq!(json["optimizer"]["momentum"], 0.9);
+        let again: Pretrain = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&again).unwrap(), json);
+    }
+}
