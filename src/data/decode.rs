@@ -32,11 +32,7 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> 
             return Err(DataError::bad(path, problem, "save it with 8 or 16 bits a channel"));
         }
     };
-    if channels == 3 && pixels.as_chunks::<3>().0.iter().all(|[r, g, b]| r == g && g == b) {
-        let pixels = pixels.into_iter().step_by(3).collect();
-        return Ok(Micrograph { width, height, channels: 1, pixels });
-    }
-    Ok(Micrograph { width, height, channels, pixels })
+    Ok(Micrograph { width, height, channels, pixels }.grey_if_it_is())
 }
 
 /// Reads a mask: the label values as stored, not yet mapped to classes.
@@ -95,6 +91,10 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, ExtendedColorType)
     let unreadable = |error: image::ImageError| {
         let text = error.to_string();
         let text = text.lines().next().unwrap_or_default();
+        if matches!(error, image::ImageError::Unsupported(_)) {
+            let problem = format!("stored in a way that is not read ({text})");
+            return DataError::bad(path, problem, "save it as png with 8 bits a channel");
+        }
         DataError::bad(path, format!("damaged or cut short ({text})"), "copy or download the file again")
     };
     let format = image::guess_format(bytes).map_err(|_| {
@@ -224,4 +224,185 @@ fn small_values(path: &Path, values: &[u16]) -> Result<Vec<u8>, DataError> {
         })
     };
     values.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
+
+    fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).expect("encodes");
+        bytes.into_inner()
+    }
+
+    fn grey() -> GrayImage {
+        GrayImage::from_fn(31, 17, |x, y| Luma([(x * 8 + y) as u8]))
+    }
+
+    fn image_error(bytes: &[u8]) -> String {
+        decode_image(Path::new("a/b.png"), bytes).unwrap_err().to_string()
+    }
+
+    fn mask_error(bytes: &[u8]) -> String {
+        decode_mask(Path::new("m.png"), bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn grey_comes_back_from_every_lossless_format_also_as_rgb() {
+        let rgb = DynamicImage::ImageLuma8(grey()).to_rgb8();
+        let rgba = DynamicImage::ImageLuma8(grey()).to_rgba8();
+        for image in [DynamicImage::from(grey()), rgb.into(), rgba.into()] {
+            for format in [ImageFormat::Png, ImageFormat::Tiff, ImageFormat::Bmp] {
+                let bytes = encode(&image, format);
+                let found = decode_image(Path::new("x"), &bytes).unwrap();
+                assert_eq!((found.width, found.height, found.channels), (31, 17, 1), "{format:?}");
+                assert_eq!(found.pixels, grey().into_raw());
+                assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, grey().into_raw());
+            }
+        }
+    }
+
+    #[test]
+    fn half_a_file_is_an_error_wherever_it_is_cut() {
+        let noise = GrayImage::from_fn(64, 64, |x, y| Luma([(x * x * 31 + y * y * 17 + x * y) as u8]));
+        let mut jpeg = Vec::new();
+        JpegEncoder::new_with_quality(&mut jpeg, 90).encode_image(&noise).unwrap();
+        let noise = DynamicImage::from(noise);
+        let files = [
+            encode(&noise, ImageFormat::Png),
+            encode(&noise, ImageFormat::Tiff),
+            encode(&noise, ImageFormat::Bmp),
+            jpeg,
+        ];
+        for whole in files {
+            assert!(decode_image(Path::new("x"), &whole).is_ok());
+            for part in 1..16 {
+                let error = decode_image(Path::new("x"), &whole[..whole.len() * part / 16]);
+                assert!(matches!(error, Err(DataError::Bad { .. })), "{:?} of {}", &whole[..4], whole.len());
+            }
+        }
+        let png = encode(&noise, ImageFormat::Png);
+        let error = image_error(&png[..png.len() / 2]);
+        assert!(error.starts_with("a/b.png: damaged or cut short ("), "{error}");
+        assert!(error.ends_with("); copy or download the file again"), "{error}");
+    }
+
+    /// tifffile writes the directory first and the pixels last, unlike the encoder here.
+    #[test]
+    fn a_tif_that_lacks_its_last_pixels_is_an_error() {
+        let mut tif = b"II*\0\x08\0\0\0".to_vec();
+        let entries: [(u16, u32); 8] =
+            [(256, 16), (257, 16), (258, 8), (259, 1), (262, 1), (273, 8 + 2 + 8 * 12 + 4), (278, 16), (279, 256)];
+        tif.extend((entries.len() as u16).to_le_bytes());
+        for (tag, value) in entries {
+            tif.extend(tag.to_le_bytes());
+            tif.extend(4u16.to_le_bytes());
+            tif.extend(1u32.to_le_bytes());
+            tif.extend(value.to_le_bytes());
+        }
+        tif.extend(0u32.to_le_bytes());
+        tif.extend(0..=255u8);
+        assert_eq!(decode_image(Path::new("x"), &tif).unwrap().pixels, (0..=255).collect::<Vec<u8>>());
+        for cut in [1, 100, 255, 256] {
+            let error = image_error(&tif[..tif.len() - cut]);
+            assert!(error.contains("damaged or cut short"), "{cut}: {error}");
+        }
+    }
+
+    #[test]
+    fn sixteen_bits_are_scaled_in_images_and_must_be_small_in_masks() {
+        let image: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_vec(4, 1, vec![0, 257, 386, 65535]).unwrap();
+        let bytes = encode(&image.into(), ImageFormat::Png);
+        assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, [0, 1, 2, 255]);
+        assert_eq!(
+            mask_error(&bytes),
+            "m.png: a 16-bit mask with the value 257; save label values from 0 to 255, 8 bits"
+        );
+        let mask: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_vec(3, 1, vec![0, 1, 255]).unwrap();
+        let mask = decode_mask(Path::new("x"), &encode(&mask.into(), ImageFormat::Tiff)).unwrap();
+        assert_eq!(mask.labels, [0, 1, 255]);
+    }
+
+    #[test]
+    fn transparency_and_colours_are_refused_by_name() {
+        let glass = RgbaImage::from_pixel(3, 2, Rgba([9, 9, 9, 128]));
+        assert_eq!(
+            image_error(&encode(&glass.into(), ImageFormat::Png)),
+            "a/b.png: has an alpha channel with transparent pixels; flatten it onto its background and save it without alpha"
+        );
+        let opaque: ImageBuffer<LumaA<u8>, _> = ImageBuffer::from_pixel(3, 2, LumaA([7, 255]));
+        assert_eq!(decode_image(Path::new("x"), &encode(&opaque.into(), ImageFormat::Png)).unwrap().pixels, [7; 6]);
+        let red = RgbImage::from_pixel(3, 2, Rgb([255, 0, 0]));
+        let bytes = encode(&red.into(), ImageFormat::Png);
+        assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().channels, 3);
+        assert_eq!(
+            mask_error(&bytes),
+            "m.png: a mask in colours, such as (255, 0, 0); save one label value a pixel, grey, 8 bits"
+        );
+        let mut jpeg = Vec::new();
+        JpegEncoder::new(&mut jpeg).encode_image(&grey()).unwrap();
+        assert!(mask_error(&jpeg).contains("a mask stored as jpg"));
+    }
+
+    #[test]
+    fn giants_are_refused_from_the_header_and_no_images_by_kind() {
+        // A bmp header that promises 40,000 × 40,000 pixels, and nothing behind it.
+        let mut giant = encode(&grey().into(), ImageFormat::Bmp);
+        giant[18..22].copy_from_slice(&40_000i32.to_le_bytes());
+        giant[22..26].copy_from_slice(&40_000i32.to_le_bytes());
+        assert_eq!(image_error(&giant), "a/b.png: 40000×40000 is more than 400 megapixels; cut it into smaller images");
+        assert_eq!(image_error(b""), "a/b.png: an empty file; png, tif, jpg and bmp are read");
+        assert_eq!(image_error(b"hello"), "a/b.png: not an image that can be read; png, tif, jpg and bmp are read");
+    }
+
+    /// A png of `depth` bits and `colour` type whose rows are one byte; made by hand, no encoder writes them.
+    fn small_png(width: u32, depth: u8, colour: u8, palette: &[u8], rows: &[u8]) -> Vec<u8> {
+        fn chunk(name: &[u8; 4], data: &[u8], out: &mut Vec<u8>) {
+            out.extend((data.len() as u32).to_be_bytes());
+            let start = out.len();
+            out.extend(name);
+            out.extend(data);
+            let crc = out[start..].iter().fold(u32::MAX, |crc, &byte| {
+                (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+            });
+            out.extend((!crc).to_be_bytes());
+        }
+        let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
+        let mut header = width.to_be_bytes().to_vec();
+        header.extend((rows.len() as u32).to_be_bytes());
+        header.extend([depth, colour, 0, 0, 0]);
+        chunk(b"IHDR", &header, &mut out);
+        if !palette.is_empty() {
+            chunk(b"PLTE", palette, &mut out);
+        }
+        // zlib with one stored block: filter byte 0 and a byte for each row.
+        let raw: Vec<u8> = rows.iter().flat_map(|&row| [0, row]).collect();
+        let mut data = vec![0x78, 0x01, 1];
+        data.extend((raw.len() as u16).to_le_bytes());
+        data.extend((!(raw.len() as u16)).to_le_bytes());
+        data.extend(&raw);
+        let (a, b) =
+            raw.iter().fold((1u32, 0u32), |(a, b), &v| ((a + u32::from(v)) % 65521, (b + a + u32::from(v)) % 65521));
+        data.extend((b << 16 | a).to_be_bytes());
+        chunk(b"IDAT", &data, &mut out);
+        chunk(b"IEND", &[], &mut out);
+        out
+    }
+
+    #[test]
+    fn indexed_and_narrow_masks_give_their_stored_values() {
+        let palette = [0, 0, 0, 255, 0, 0, 0, 255, 0, 255, 255, 255];
+        let indexed = small_png(4, 2, 3, &palette, &[0b00_01_10_11, 0b11_11_00_01]);
+        assert_eq!(decode_mask(Path::new("x"), &indexed).unwrap().labels, [0, 1, 2, 3, 3, 3, 0, 1]);
+        let twice = small_png(4, 2, 3, &[0, 0, 0, 9, 9, 9, 9, 9, 9], &[0b00_01_10_00]);
+        assert!(mask_error(&twice).contains("palette names one colour twice"));
+        let bits = small_png(8, 1, 0, &[], &[0b0101_0011]);
+        assert_eq!(decode_mask(Path::new("x"), &bits).unwrap().labels, [0, 1, 0, 1, 0, 0, 1, 1]);
+        assert_eq!(decode_image(Path::new("x"), &bits).unwrap().pixels, [0, 255, 0, 255, 0, 0, 255, 255]);
+        let nibbles = small_png(2, 4, 0, &[], &[0x2F]);
+        assert_eq!(decode_mask(Path::new("x"), &nibbles).unwrap().labels, [2, 15]);
+    }
 }

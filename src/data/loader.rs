@@ -130,3 +130,85 @@ pub fn pair_batch(
         masks: Tensor::from_vec(masks.concat(), (batch, height, width), &Device::Cpu)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Split;
+    use crate::data::patches::{Edge, PATCHES, PatchParams, Use, cut};
+    use crate::data::synthesize::{SynthesizeParams, synthesize, synthesize_one};
+    use crate::data::{OpenDataset, Root};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    #[test]
+    fn results_come_in_order_and_not_many_are_made_ahead() {
+        let made = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&made);
+        let mut items = prefetch(50, move |i| {
+            count.fetch_add(1, Ordering::SeqCst);
+            i * i
+        });
+        assert_eq!(items.next(), Some(0));
+        std::thread::sleep(Duration::from_millis(50));
+        // One taken, two waiting, one in the hands of the thread.
+        assert_eq!(made.load(Ordering::SeqCst), 4);
+        assert_eq!(items.collect::<Vec<_>>(), (1..50).map(|i| i * i).collect::<Vec<_>>());
+        assert_eq!(prefetch(0, |i| i).next(), None);
+    }
+
+    #[test]
+    fn dropping_stops_the_thread_and_its_panic_is_ours() {
+        drop(prefetch(usize::MAX, |i| i));
+        let caught = std::panic::catch_unwind(|| {
+            prefetch(3, |i| if i == 1 { std::panic::resume_unwind(Box::new("broken")) } else { i }).count()
+        });
+        assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"broken"));
+    }
+
+    fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+    }
+
+    #[test]
+    fn batches_have_the_same_bits_for_any_number_of_threads() {
+        let out = tempfile::tempdir().unwrap();
+        let params = SynthesizeParams { size: 64, unlabeled: 2, train: 0, val: 0, test: 0, ..Default::default() };
+        let manifest = synthesize(&params, out.path(), &|_, _| {}).unwrap();
+        let dataset = OpenDataset::new(manifest, Root::Folder(out.path().into()));
+        let params = PatchParams { size: 32, overlap: 0.5, edge: Edge::Drop, from: Use::Unlabeled };
+        assert_eq!(cut(&dataset, &params, out.path(), &mut |_, _| {}).unwrap(), 18);
+        let patches = Patches::open(&out.path().join(PATCHES)).unwrap();
+        let views = ViewParams { size: 24, ..Default::default() };
+        let batch = |threads, seed, epoch| {
+            let made = in_pool(threads, || view_batch(&patches, &[7, 0, 17, 3], &views, seed, epoch).unwrap());
+            made.map(|view| {
+                assert_eq!(view.dims(), [4, 24, 24, 3]);
+                view.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+            })
+        };
+        let first = batch(1, 0, 0);
+        assert_ne!(first[0], first[1]);
+        assert_eq!(first, batch(2, 0, 0));
+        assert_eq!(first, batch(5, 0, 0));
+        assert_ne!(first, batch(1, 1, 0));
+        assert_ne!(first, batch(1, 0, 1));
+    }
+
+    #[test]
+    fn pairs_need_one_size() {
+        let synthetic = |size| {
+            let params = SynthesizeParams { size, ..Default::default() };
+            synthesize_one(&params, Split::Train, 0)
+        };
+        let samples = [synthetic(64), synthetic(48)];
+        let error = pair_batch(&samples, &[0, 1], &FinetuneAugment::none(), 0, 0).unwrap_err().to_string();
+        let expected = "images of 64×64 and 48×48 in one batch: give `crop_size`, or `resize` them";
+        assert!(error.contains(expected), "{error}");
+        let params = FinetuneAugment { crop_size: Some(40), ..Default::default() };
+        let batch = pair_batch(&samples, &[1, 0, 1], &params, 0, 0).unwrap();
+        assert_eq!((batch.images.dims(), batch.masks.dims()), (&[3, 40, 40, 3][..], &[3, 40, 40][..]));
+        assert_eq!(batch.masks.dtype(), candle_core::DType::U8);
+    }
+}

@@ -38,6 +38,16 @@ impl Micrograph {
         Micrograph { width, height, channels, pixels: crop(self.pixels, size, (width, height), channels) }
     }
 
+    /// Grey if it is RGB with three equal channels everywhere: no one pays for three until they must.
+    #[must_use]
+    pub fn grey_if_it_is(self) -> Self {
+        if self.channels == 3 && self.pixels.as_chunks::<3>().0.iter().all(|[r, g, b]| r == g && g == b) {
+            let pixels = self.pixels.into_iter().step_by(3).collect();
+            return Micrograph { channels: 1, pixels, ..self };
+        }
+        self
+    }
+
     /// Resized with an antialiased bilinear filter, as PIL does it.
     #[must_use]
     pub fn resize(&self, width: usize, height: usize) -> Self {

@@ -59,7 +59,8 @@ impl OpenDataset {
     /// As [`OpenDataset::read`].
     pub fn read_image(&self, entry: &Entry) -> Result<Micrograph, DataError> {
         let (path, bytes) = self.bytes(&entry.image, &entry.image_digest)?;
-        Ok(decode::decode_image(&path, &bytes)?.crop_top_left(entry.width, entry.height))
+        // An info band may be all that is in colour.
+        Ok(decode::decode_image(&path, &bytes)?.crop_top_left(entry.width, entry.height).grey_if_it_is())
     }
 
     fn read_mask(&self, entry: &Entry, name: &str, digest: &str) -> Result<Mask, DataError> {

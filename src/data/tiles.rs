@@ -39,7 +39,7 @@ impl Tiling {
                 values.extend(image.pixels[at..at + channels].iter().map(|&v| f32::from(v)));
             }
         }
-        normalize(values.into_iter(), channels)
+        normalize(&values, channels)
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
         let image = Micrograph { width: 2, height: 1, channels: 1, pixels: vec![10, 20] };
         let tiling = Tiling::new(2, 1, 3, 0.5);
         assert_eq!(tiling.places, [(0, 0)]);
-        let expected = normalize([10.0, 20.0, 10.0].repeat(3).into_iter(), 1);
+        let expected = normalize(&[10.0, 20.0, 10.0].repeat(3), 1);
         assert_eq!(tiling.cut(&image, 0), expected);
     }
 }

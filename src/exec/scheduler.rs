@@ -4,7 +4,7 @@ use crate::plan::Dag;
 
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event {
     /// Its inputs are there and so is its output.
     Hit(usize),
     /// Its inputs are there, its output is not.
@@ -17,7 +17,7 @@ pub enum Event {
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(super) enum Decision {
     /// All inputs are there: look whether the output is in the cache, and answer `Hit`, `Miss` or `Failed`.
     Look(usize),
     /// Start a worker with so many threads.
@@ -31,7 +31,7 @@ pub enum Decision {
 
 /// How one stage stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(super) enum State {
     /// Inputs are missing.
     Waiting,
     /// Somebody is looking it up.
@@ -52,7 +52,7 @@ pub enum State {
 
 /// Decides what runs when. Longest remaining path first, so that the run ends soonest; ties by order in the file.
 #[derive(Clone, Debug)]
-pub struct Scheduler {
+pub(super) struct Scheduler {
     dag: Dag,
     states: Vec<State>,
     depth: Vec<usize>,
@@ -63,19 +63,19 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// For the stages that `wanted` marks, on `threads` threads, with at most `jobs` workers at a time.
-    pub fn new(dag: Dag, wanted: &[bool], threads: usize, jobs: usize, keep_going: bool) -> Self {
+    pub(super) fn new(dag: Dag, wanted: &[bool], threads: usize, jobs: usize, keep_going: bool) -> Self {
         let states = wanted.iter().map(|&wanted| if wanted { State::Waiting } else { State::NotWanted }).collect();
         let depth = dag.remaining_depth();
         Scheduler { dag, states, depth, threads: threads.max(1), jobs: jobs.max(1), keep_going }
     }
 
     /// How each stage stands.
-    pub fn states(&self) -> &[State] {
+    pub(super) fn states(&self) -> &[State] {
         &self.states
     }
 
     /// Takes note of what has happened.
-    pub fn on(&mut self, event: Event) {
+    pub(super) fn on(&mut self, event: Event) {
         match event {
             Event::Hit(stage) => self.states[stage] = State::Done(false),
             Event::Miss(stage) => self.states[stage] = State::Ready,
@@ -100,7 +100,7 @@ impl Scheduler {
     }
 
     /// What to do now. Lookups come first, so that slots are shared out among all stages that are ready.
-    pub fn decide(&mut self) -> Vec<Decision> {
+    pub(super) fn decide(&mut self) -> Vec<Decision> {
         let failed = self.states.contains(&State::Failed);
         if failed && !self.keep_going {
             return Vec::new();
@@ -135,7 +135,7 @@ impl Scheduler {
     }
 
     /// Nothing runs and nothing will: everything is done, failed, skipped, or held back by a failure.
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         let held = self.states.contains(&State::Failed) && !self.keep_going;
         !self.states.iter().any(|state| match state {
             State::Running(_) | State::Looking => true,

@@ -1,6 +1,10 @@
 //! What the front end must know of the kinds of stages, without importing them.
 
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
 
 /// In which part of the file a kind is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +96,59 @@ impl From<Input> for String {
 
 /// A parameter that names a stage or holds a value of its own, e.g. `encoder = "ssl"` or
 /// `encoder = { arch = "resnet18", weights = "random" }`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum MaybeInput<T> {
     /// The output of another stage.
     Input(Input),
     /// A value written in place.
     Value(T),
+}
+
+/// By hand: serde's own reading of an untagged enum buffers the value, and the places of errors are lost with it.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for MaybeInput<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MaybeInputVisitor(PhantomData))
+    }
+}
+
+struct MaybeInputVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for MaybeInputVisitor<T> {
+    type Value = MaybeInput<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name of a stage, or a value in its place")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        match text {
+            INPUT => Ok(MaybeInput::Input(Input)),
+            text => T::deserialize(text.into_deserializer()).map(MaybeInput::Value),
+        }
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        T::deserialize(value.into_deserializer()).map(MaybeInput::Value)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        T::deserialize(value.into_deserializer()).map(MaybeInput::Value)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        T::deserialize(value.into_deserializer()).map(MaybeInput::Value)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        T::deserialize(value.into_deserializer()).map(MaybeInput::Value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(SeqAccessDeserializer::new(items)).map(MaybeInput::Value)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries)).map(MaybeInput::Value)
+    }
 }

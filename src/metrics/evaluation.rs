@@ -4,10 +4,11 @@ use super::{Confusion, majority};
 use serde::{Deserialize, Serialize};
 
 /// On which images the epoch was chosen whose weights were kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SelectedOn {
     /// The validation images.
+    #[default]
     Val,
     /// The test images, as the paper does: the scores flatter the model.
     Test,

@@ -66,7 +66,7 @@ impl Dag {
 
     /// For each stage the number of stages on the longest way from it to the end: what to start first.
     pub fn remaining_depth(&self) -> Vec<usize> {
-        let mut depth = vec![1; self.len()];
+        let mut depth = vec![0; self.len()];
         for &stage in self.order.iter().rev() {
             depth[stage] = 1 + self.readers(stage).map(|reader| depth[reader]).max().unwrap_or(0);
         }
@@ -98,7 +98,7 @@ mod tests {
     fn depth_and_ancestors_follow_the_edges() {
         // 0 → 1 → 2, 0 → 3
         let dag = Dag::from_edges(4, [(0, 1), (1, 2), (0, 3), (0, 3)]);
-        assert_eq!(dag.remaining_depth(), [4, 3, 2, 2]);
+        assert_eq!(dag.remaining_depth(), [3, 2, 1, 1]);
         assert_eq!(dag.with_ancestors(&[3]), [true, false, false, true]);
         assert_eq!(dag.inputs(3).collect::<Vec<_>>(), [0]);
     }

@@ -2,20 +2,25 @@
 
 use super::{Context, Places, Stage, StageError};
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
-use crate::experiment::{ParamError, Section};
+use crate::experiment::{self, ParamError, Section, SpannedTable};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// `[datasets.NAME]`. Leaves `manifest.json`; the images stay where they lie.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Dataset(DatasetParams);
+pub(super) struct Dataset(DatasetParams);
 
 impl Stage for Dataset {
     const KIND: &'static str = "dataset";
     const CODE_VERSION: u32 = 1;
     const SECTION: Section = Section::Datasets;
     const UNKEYED: &'static [&'static str] = &["path"];
+
+    fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
+        // A format's own defaults are printed by `plan --json` and enter the key, as all defaults do.
+        Ok(Dataset(experiment::deserialize::<DatasetParams>(table)?.with_defaults()))
+    }
 
     fn check(&self) -> Result<(), ParamError> {
         self.0.check().map_err(|problem| ParamError::Check { param: problem.param, message: problem.message })

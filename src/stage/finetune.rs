@@ -8,6 +8,7 @@ use super::{Context, Places, Stage, StageError, open_dataset};
 use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable, vocabulary::INPUT};
+use crate::metrics::SelectedOn;
 use crate::nn::unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};
 use crate::nn::{Parameters, ResNetConfig, weights};
 use crate::random::Stream;
@@ -61,7 +62,7 @@ pub struct Finetune {
     schedule: ScheduleSpec,
     /// Whose mIoU chooses the epoch that is kept.
     #[serde(default)]
-    select_on: SelectOn,
+    select_on: SelectedOn,
     /// Epochs between validations; the last epoch has one always.
     #[serde(default = "every_epoch")]
     validate_every: NonZeroU64,
@@ -77,20 +78,6 @@ enum Architecture {
     #[default]
     #[serde(rename = "unet++")]
     UnetPlusPlus,
-}
-
-/// Which epoch's model is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum SelectOn {
-    /// The best on the validation images.
-    #[default]
-    Val,
-    /// The best on the test images, as the authors did: flatters the result, and tables mark it. The history's `val_`
-    /// columns are of the test images then.
-    Test,
-    /// The last.
-    Last,
 }
 
 fn default_decoder() -> [NonZeroUsize; 5] {
@@ -235,6 +222,7 @@ impl Stage for Finetune {
             network: task.network.config().clone(),
             crop_size: self.crop_size.get(),
             class_names: task.class_names,
+            selected_on: self.select_on,
         };
         let config = serde_json::to_string(&config).map_err(anyhow::Error::from)?;
         weights::save(&task.parameters, None, &context.out.join("model.safetensors"), &config)?;
@@ -254,11 +242,11 @@ impl Finetune {
     }
 
     fn validation(&self, dataset: &OpenDataset) -> Result<Validation, StageError> {
-        let split = if self.select_on == SelectOn::Test { Split::Test } else { Split::Val };
+        let split = if self.select_on == SelectedOn::Test { Split::Test } else { Split::Val };
         let samples = self.samples(dataset, split)?;
-        if samples.is_empty() && self.select_on != SelectOn::Last {
+        if samples.is_empty() && self.select_on != SelectedOn::Last {
             let (word, other) = match self.select_on {
-                SelectOn::Test => ("test", "\"val\""),
+                SelectedOn::Test => ("test", "\"val\""),
                 _ => ("validation", "\"test\" (as the authors did)"),
             };
             return Err(StageError::BadData(format!(
@@ -273,7 +261,7 @@ impl Finetune {
             every: self.validate_every.get(),
             epochs: self.epochs.get(),
             overlap: self.validation_overlap,
-            selects: self.select_on != SelectOn::Last,
+            selects: self.select_on != SelectedOn::Last,
         })
     }
 

@@ -5,9 +5,18 @@
 
 mod context;
 mod dataset;
+mod encoder;
+mod evaluate;
+mod figure;
+mod finetune;
 mod kinds;
+mod overlay;
 mod patchify;
+mod pretrain;
+mod segmentation;
 mod synthesize;
+mod table;
+mod training;
 
 pub use context::{Context, InputFiles, Progress};
 pub use kinds::{Kind, kind, vocabulary};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Leaves `patches.safetensors` (`patches`, u8 `[n, height, width, channels]`) and `index.csv` (image, x, y, split).
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Patchify {
+pub(super) struct Patchify {
     /// Where the images come from.
     dataset: Input,
     /// Side of a patch in pixels.
@@ -20,11 +20,11 @@ pub struct Patchify {
     #[serde(default)]
     edge: Edge,
     /// Which images; none of the choices names the test images.
-    #[serde(rename = "use", default = "default_use")]
+    #[serde(rename = "use", default = "unlabeled")]
     from: Use,
 }
 
-fn default_use() -> Use {
+fn unlabeled() -> Use {
     Use::Unlabeled
 }
 
@@ -54,7 +54,8 @@ impl Stage for Patchify {
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
         let params = PatchParams { size: self.size, overlap: self.overlap, edge: self.edge, from: self.from };
-        let count = cut(&dataset, &params, &context.out)?;
+        let out = context.out.clone();
+        let count = cut(&dataset, &params, &out, &mut context.image_counter())?;
         context.telemetry.insert("patches".into(), count.into());
         Ok(())
     }

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 /// same while seeds vary.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Synthesize(SynthesizeParams);
+pub(super) struct Synthesize(SynthesizeParams);
 
 impl Stage for Synthesize {
     const KIND: &'static str = "synthesize";
     const CODE_VERSION: u32 = 1;
 
     fn check(&self) -> Result<(), ParamError> {
-        self.0.check().map_err(|problem| ParamError::Check { param: problem.param, message: problem.message })
+        self.0.check().map_err(|(param, message)| ParamError::Check { param, message })
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

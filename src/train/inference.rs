@@ -2,6 +2,7 @@
 
 use crate::data::tiles::{Stitch, Tiling};
 use crate::data::{Mask, Micrograph};
+use crate::metrics::SelectedOn;
 use crate::nn::unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};
 use crate::nn::weights::{self, WeightsError};
 use crate::nn::{Mode, Parameters, Tape};
@@ -24,6 +25,8 @@ pub struct ModelConfig {
     pub crop_size: usize,
     /// Names of the classes, in the order of the network's outputs.
     pub class_names: Vec<String>,
+    /// How the epoch was chosen whose weights these are.
+    pub selected_on: SelectedOn,
 }
 
 /// A trained model, ready to predict.
@@ -134,7 +137,7 @@ mod tests {
         )
         .unwrap();
         let class_names = ["a", "b", "c"].map(str::to_owned).into();
-        let config = ModelConfig { network: network.clone(), crop_size: 32, class_names };
+        let config = ModelConfig { network: network.clone(), crop_size: 32, class_names, selected_on: SelectedOn::Val };
         let network = UnetPlusPlus::new(network);
         let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
         network.init(&mut parameters, &Stream::new(1, "inference test", 0, 0)).unwrap();

@@ -21,21 +21,25 @@ pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 const WHITE: f32 = 255.0;
 
 /// Values from 0 to 255, `[pixels, channels]` with 1 or 3 channels, to normalised `[pixels, 3]`.
-pub fn normalize(values: impl ExactSizeIterator<Item = f32>, channels: usize) -> Vec<f32> {
+pub fn normalize(values: &[f32], channels: usize) -> Vec<f32> {
     let scale: [f32; 3] = std::array::from_fn(|c| 1.0 / (WHITE * IMAGENET_STD[c]));
     let shift: [f32; 3] = std::array::from_fn(|c| -IMAGENET_MEAN[c] / IMAGENET_STD[c]);
-    let mut out = Vec::with_capacity(values.len() * 3 / channels);
+    let mut out = vec![0.0; values.len() / channels * 3];
+    let pixels = out.as_chunks_mut::<3>().0.iter_mut();
     if channels == 1 {
-        for value in values {
-            out.extend((0..3).map(|c| value * scale[c] + shift[c]));
+        for (pixel, &value) in pixels.zip(values) {
+            *pixel = std::array::from_fn(|c| value * scale[c] + shift[c]);
         }
     } else {
-        out.extend(values.enumerate().map(|(i, value)| value * scale[i % 3] + shift[i % 3]));
+        for (pixel, rgb) in pixels.zip(values.as_chunks::<3>().0) {
+            *pixel = std::array::from_fn(|c| rgb[c] * scale[c] + shift[c]);
+        }
     }
     out
 }
 
 /// A whole image without changes, normalised: `[height, width, 3]`.
 pub fn to_input(image: &super::Micrograph) -> Vec<f32> {
-    normalize(image.pixels.iter().map(|&v| f32::from(v)), image.channels)
+    let values: Vec<f32> = image.pixels.iter().map(|&v| f32::from(v)).collect();
+    normalize(&values, image.channels)
 }

@@ -78,34 +78,35 @@ pub fn augment_pair(
         (true, true) => turn,
         (true, false) => turn & 2,
     };
+    let columns: Vec<usize> = (0..width).map(|x| reflect(left + x, image.width)).collect();
+    let rows: Vec<usize> = (0..height).map(|y| reflect(top + y, image.height) * image.width).collect();
     // Which input pixel goes to an output pixel; image and mask share it.
-    let source = |i: usize| {
-        let (mut x, mut y) = (i % width, i / width);
-        (x, y) = match turn {
+    let source = |x: usize, y: usize| {
+        let (x, y) = match turn {
             0 => (x, y),
             1 => (y, width - 1 - x),
             2 => (width - 1 - x, height - 1 - y),
             _ => (height - 1 - y, x),
         };
-        if across {
-            x = width - 1 - x;
-        }
-        if down {
-            y = height - 1 - y;
-        }
-        reflect(top + y, image.height) * image.width + reflect(left + x, image.width)
+        let column = columns[if across { width - 1 - x } else { x }];
+        rows[if down { height - 1 - y } else { y }] + column
     };
-    let sources: Vec<usize> = (0..width * height).map(source).collect();
+    let mut sources = Vec::with_capacity(width * height);
+    for y in 0..height {
+        sources.extend((0..width).map(|x| source(x, y)));
+    }
     let labels = sources.iter().map(|&i| mask.labels[i]).collect();
     let channels = image.channels;
-    let mut values = Vec::with_capacity(sources.len() * channels);
-    for &i in &sources {
-        values.extend(image.pixels[i * channels..(i + 1) * channels].iter().map(|&v| f32::from(v)));
-    }
+    let mut values: Vec<f32> = if channels == 1 {
+        sources.iter().map(|&i| f32::from(image.pixels[i])).collect()
+    } else {
+        let pixels = image.pixels.as_chunks::<3>().0;
+        sources.iter().flat_map(|&i| pixels[i].map(f32::from)).collect()
+    };
     let mut factor = |strength: f64| stream.range(1.0 - strength, 1.0 + strength) as f32;
     photometric::brightness(&mut values, factor(params.brightness));
     photometric::contrast(&mut values, channels, factor(params.contrast));
-    (normalize(values.into_iter(), channels), labels)
+    (normalize(&values, channels), labels)
 }
 
 /// `i` mirrored into 0..`length`, without repeating the border pixel (numpy's `reflect`), as often as it takes.
@@ -135,7 +136,8 @@ mod tests {
             let mut seen = std::collections::BTreeSet::new();
             for index in 0..64 {
                 let (values, labels) = augment_pair(&image, &mask, &params, &mut Stream::new(0, "pair", 0, index));
-                let expected = normalize(labels.iter().map(|&v| f32::from(v)), 1);
+                let values_of: Vec<f32> = labels.iter().map(|&v| f32::from(v)).collect();
+                let expected = normalize(&values_of, 1);
                 assert!(values.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4));
                 let size = params.output_size(width, height);
                 assert_eq!(labels.len(), size.0 * size.1);

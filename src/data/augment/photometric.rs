@@ -75,7 +75,7 @@ pub(super) fn grayscale(values: &mut [f32], channels: usize) {
 }
 
 /// Gaussian blur of standard deviation `sigma` pixels, cut at 3 σ; the border pixel is repeated outside.
-pub(in crate::data) fn blur(values: &mut Vec<f32>, width: usize, channels: usize, sigma: f32) {
+pub(in crate::data) fn blur(values: &mut [f32], width: usize, channels: usize, sigma: f32) {
     let radius = (3.0 * sigma).ceil() as usize;
     let mut kernel: Vec<f32> =
         (0..=2 * radius).map(|i| (-0.5 * ((i as f32 - radius as f32) / sigma).powi(2)).exp()).collect();

@@ -117,7 +117,7 @@ pub fn view(pixels: &[u8], width: usize, channels: usize, params: &ViewParams, s
         let sigma = stream.range(params.blur_sigma[0], params.blur_sigma[1]) as f32;
         photometric::blur(&mut values, params.size, channels, sigma);
     }
-    normalize(values.into_iter(), channels)
+    normalize(&values, channels)
 }
 
 /// torchvision's `RandomResizedCrop.get_params`: ten tries, then the largest central crop within `ratio`.

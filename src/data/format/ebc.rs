@@ -21,10 +21,12 @@ impl Dataset for Ebc {
     }
 
     fn check(&self, params: &DatasetParams) -> Result<(), ParamProblem> {
-        match &params.classes {
-            Some(Classes::Scheme(scheme)) if scheme == "three" || scheme == "oxide" => Ok(()),
-            _ => Err(ParamProblem::new("classes", "format `ebc` takes \"three\" or \"oxide\"")),
-        }
+        let count = match &params.classes {
+            Some(Classes::Scheme(scheme)) if scheme == "three" => 3,
+            Some(Classes::Scheme(scheme)) if scheme == "oxide" => 2,
+            _ => return Err(ParamProblem::new("classes", "format `ebc` takes \"three\" or \"oxide\"")),
+        };
+        params.check_ignored(count)
     }
 
     fn list(&self, _params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {

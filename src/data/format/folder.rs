@@ -67,12 +67,7 @@ impl Dataset for Folder {
         if params.ignore_label.is_some_and(|label| values.contains(&label)) {
             return Err(ParamProblem::new("ignore_label", "is also the value of a class"));
         }
-        let outside = params.ignore_classes.iter().flatten().find(|&&class| usize::from(class) >= names.len());
-        if let Some(class) = outside {
-            let message = format!("{class} is no class: they are counted from 0 to {}", names.len() - 1);
-            return Err(ParamProblem::new("ignore_classes", message));
-        }
-        Ok(())
+        params.check_ignored(names.len())
     }
 
     fn list(&self, params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {

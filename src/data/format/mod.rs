@@ -7,6 +7,8 @@ mod metaldam;
 mod params;
 mod scan;
 mod split;
+#[cfg(test)]
+mod tests;
 
 pub use files::stem;
 pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitParams};
@@ -46,8 +48,7 @@ pub trait Dataset: Sync {
     ///
     /// # Errors
     /// [`DataError::Bad`] if the image is not one of this data set.
-    fn crop(&self, path: &Path, image: &Micrograph, mask: Option<&Mask>) -> Result<(usize, usize), DataError> {
-        let _ = (path, mask);
+    fn crop(&self, _path: &Path, image: &Micrograph, _mask: Option<&Mask>) -> Result<(usize, usize), DataError> {
         Ok((image.width, image.height))
     }
 }

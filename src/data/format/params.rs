@@ -159,7 +159,7 @@ impl DatasetParams {
             ("test_images", self.test_images.is_some()),
             ("val_images", self.val_images.is_some()),
         ];
-        for (param, _) in given.iter().filter(|(param, given)| *given && !reader.takes().contains(param)) {
+        if let Some((param, _)) = given.iter().find(|(param, given)| *given && !reader.takes().contains(param)) {
             let message = format!("format `{}` takes only: {}", self.format.name(), reader.takes().join(", "));
             return Err(ParamProblem::new(param, message));
         }
@@ -167,5 +167,18 @@ impl DatasetParams {
             split.check()?;
         }
         reader.check(&self.clone().with_defaults())
+    }
+
+    /// Whether `ignore_classes` names only classes, and leaves one.
+    pub(super) fn check_ignored(&self, classes: usize) -> Result<(), ParamProblem> {
+        let ignored = self.ignore_classes.as_deref().unwrap_or_default();
+        if let Some(class) = ignored.iter().find(|&&class| usize::from(class) >= classes) {
+            let message = format!("{class} is no class: they are counted from 0 to {}", classes - 1);
+            return Err(ParamProblem::new("ignore_classes", message));
+        }
+        if (0..classes).all(|class| ignored.iter().any(|&ignored| usize::from(ignored) == class)) {
+            return Err(ParamProblem::new("ignore_classes", "leaves no class to take the mean over"));
+        }
+        Ok(())
     }
 }

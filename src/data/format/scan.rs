@@ -106,7 +106,7 @@ fn check(
         None => None,
     };
     let (width, height) = reader(params.format).crop(&source.path, &image, mask.as_ref().map(|(_, mask)| mask))?;
-    let image = image.crop_top_left(width, height);
+    let image = image.crop_top_left(width, height).grey_if_it_is();
     let mut class_pixels = Vec::new();
     let mut mask_digest = None;
     if let Some((source, mask)) = mask {

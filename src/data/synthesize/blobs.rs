@@ -55,7 +55,7 @@ pub(super) fn scatter(
                 stretch: stream.range(1.0, shape.stretch).sqrt(),
                 angle: stream.range(0.0, PI),
                 harmonics: (0..shape.harmonics)
-                    .map(|_| (amplitude * stream.normal(), stream.range(0.0, TAU)))
+                    .map(|_| (amplitude * stream.range(-1.4, 1.4), stream.range(0.0, TAU)))
                     .collect(),
                 shade: stream.normal(),
             }

@@ -31,7 +31,7 @@ struct Lamellae {
 /// in it, so a set can grow without changing.
 pub fn synthesize_one(params: &SynthesizeParams, split: Split, index: usize) -> (Micrograph, Mask) {
     let size = params.size;
-    let base = Stream::new(params.seed, "synthesize", split as u64, index as u64);
+    let base = Stream::new(params.seed, &format!("synthesize {}", split.name()), 0, index as u64);
     let grains = Grains::new(size, params.grain, &mut base.child(0));
     let looks = looks(params, &grains, &mut base.child(1));
     let mut texture = base.child(2);
@@ -63,15 +63,11 @@ pub fn synthesize_one(params: &SynthesizeParams, split: Split, index: usize) -> 
 /// Decides which grains are lamellar (clusters of neighbours, as pearlite comes) and how each one looks.
 fn looks(params: &SynthesizeParams, grains: &Grains, stream: &mut Stream) -> Vec<Look> {
     let clusters = Field::new(params.size, 2.2 * params.grain, stream);
-    let mut affinity: Vec<(f64, usize)> = (0..grains.len())
-        .map(|grain| {
-            let (x, y) = grains.centre(grain);
-            (clusters.at(x, y) + 0.35 * stream.normal(), grain)
-        })
-        .collect();
+    let mut affinity: Vec<(f64, usize)> =
+        grains.iter().map(|(grain, (x, y))| (clusters.at(x, y) + 0.35 * stream.normal(), grain)).collect();
     affinity.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     // Islands and pores cover part of them later.
-    let lamellar = (grains.len() as f64 * stream.range(0.20, 0.32)).round() as usize;
+    let lamellar = (affinity.len() as f64 * stream.range(0.20, 0.32)).round() as usize;
     let mut is_lamellar = vec![false; grains.len()];
     for (_, grain) in &affinity[..lamellar] {
         is_lamellar[*grain] = true;
@@ -103,7 +99,7 @@ fn islands(
 ) {
     let mut stream = base.child(3);
     let shape =
-        Shape { radius: [0.10 * params.grain, 0.30 * params.grain], stretch: 2.6, roughness: 0.42, harmonics: 4 };
+        Shape { radius: [0.10 * params.grain, 0.30 * params.grain], stretch: 2.6, roughness: 0.34, harmonics: 4 };
     let share = 0.16 * stream.range(0.75, 1.25);
     let blobs = scatter(params.size, share, &shape, &mut stream, |x, y, stream| {
         // The best of a few tries by nearness to a boundary.
@@ -128,7 +124,7 @@ fn islands(
 fn pores(params: &SynthesizeParams, base: &Stream, grey: &mut [f64], labels: &mut [u8]) {
     let mut stream = base.child(4);
     let shape =
-        Shape { radius: [0.07 * params.grain, 0.24 * params.grain], stretch: 1.5, roughness: 0.16, harmonics: 3 };
+        Shape { radius: [0.07 * params.grain, 0.28 * params.grain], stretch: 1.5, roughness: 0.16, harmonics: 3 };
     let share = 0.065 * stream.range(0.6, 1.4);
     let blobs = scatter(params.size, share, &shape, &mut stream, |x, y, _| (x, y));
     for blob in &blobs {

@@ -12,8 +12,9 @@ pub(super) struct Place {
 }
 
 pub(super) struct Grains {
-    /// Centres on a square lattice of `across` × `across` cells, one ring of them outside the image.
-    centres: Vec<(f64, f64)>,
+    /// A centre in most cells of a square lattice, two rings of them outside the image; empty cells make grains of
+    /// many sizes.
+    centres: Vec<Option<(f64, f64)>>,
     across: usize,
     spacing: f64,
     warp: [Field; 2],
@@ -22,26 +23,28 @@ pub(super) struct Grains {
 impl Grains {
     /// Grains of about `diameter` pixels over `size` × `size` pixels.
     pub(super) fn new(size: usize, diameter: f64, stream: &mut Stream) -> Self {
-        let across = (size as f64 / diameter).ceil() as usize + 4;
+        let spacing = 0.86 * diameter;
+        let across = (size as f64 / spacing).ceil() as usize + 4;
         let centres = (0..across * across)
             .map(|cell| {
-                let mut jitter = |i: usize| (i as f64 - 2.0 + stream.uniform()) * diameter;
-                (jitter(cell % across), jitter(cell / across))
+                let mut jitter = |i: usize| (i as f64 - 2.0 + stream.uniform()) * spacing;
+                let centre = (jitter(cell % across), jitter(cell / across));
+                stream.chance(0.74).then_some(centre)
             })
             .collect();
         let mut field = || Field::new(size, diameter / 2.5, stream);
         let warp = [field(), field()];
-        Grains { centres, across, spacing: diameter, warp }
+        Grains { centres, across, spacing, warp }
     }
 
-    /// How many grains there are, those outside the image among them.
+    /// How many grains there can be: a bound for [`Place::grain`].
     pub(super) fn len(&self) -> usize {
         self.centres.len()
     }
 
-    /// The middle of a grain.
-    pub(super) fn centre(&self, grain: usize) -> (f64, f64) {
-        self.centres[grain]
+    /// The grains that there are, with their middles; some lie outside the image.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, (f64, f64))> {
+        self.centres.iter().enumerate().filter_map(|(grain, centre)| Some((grain, (*centre)?)))
     }
 
     /// Where a point lies.
@@ -50,30 +53,24 @@ impl Grains {
         let (x, y) = (x + bend * self.warp[0].at(x, y), y + bend * self.warp[1].at(x, y));
         let cell = |v: f64| ((v / self.spacing).floor() as isize + 2).clamp(2, self.across as isize - 3) as usize;
         let (i, j) = (cell(x), cell(y));
-        let (mut nearest, mut best) = (0, f64::INFINITY);
-        let near = |visit: &mut dyn FnMut(usize, f64)| {
-            for row in j - 2..=j + 2 {
-                for cell in row * self.across + i - 2..=row * self.across + i + 2 {
-                    let (cx, cy) = self.centres[cell];
-                    visit(cell, (cx - x).powi(2) + (cy - y).powi(2));
-                }
-            }
+        let near: [(usize, Option<(f64, f64)>); 25] = std::array::from_fn(|k| {
+            let cell = (j + k / 5 - 2) * self.across + i + k % 5 - 2;
+            (cell, self.centres[cell])
+        });
+        let near = near.iter().filter_map(|&(cell, centre)| {
+            let (cx, cy) = centre?;
+            Some((cell, (cx, cy), (cx - x).powi(2) + (cy - y).powi(2)))
+        });
+        let first = near.clone().min_by(|a, b| a.2.total_cmp(&b.2));
+        // 25 empty cells do not happen; grain 0 would be no harm.
+        let (nearest, (ax, ay), best) = first.unwrap_or((0, (x, y), 0.0));
+        let others = near.filter(|(cell, ..)| *cell != nearest);
+        // Distance to the perpendicular bisector of the two centres.
+        let bisector = |(_, (bx, by), distance): (usize, (f64, f64), f64)| {
+            let apart = ((ax - bx).powi(2) + (ay - by).powi(2)).sqrt().max(1e-9);
+            (distance - best) / (2.0 * apart)
         };
-        near(&mut |cell, distance| {
-            if distance < best {
-                (nearest, best) = (cell, distance);
-            }
-        });
-        let (ax, ay) = self.centres[nearest];
-        let mut to_boundary = f64::INFINITY;
-        near(&mut |cell, distance| {
-            if cell != nearest {
-                // Distance to the perpendicular bisector of the two centres.
-                let (bx, by) = self.centres[cell];
-                let apart = (ax - bx).hypot(ay - by).max(1e-9);
-                to_boundary = to_boundary.min((distance - best) / (2.0 * apart));
-            }
-        });
+        let to_boundary = others.map(bisector).fold(f64::INFINITY, f64::min);
         Place { grain: nearest, to_boundary }
     }
 }

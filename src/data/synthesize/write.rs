@@ -86,3 +86,35 @@ fn write_png(path: &Path, pixels: &[u8], (width, height): (usize, usize)) -> Res
     std::fs::write(path, &bytes).map_err(DataError::writing(path))?;
     Ok(blake3::hash(&bytes).to_hex().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{OpenDataset, Root};
+
+    #[test]
+    fn what_is_written_is_what_was_drawn_and_reads_back() {
+        let params = SynthesizeParams { size: 48, unlabeled: 2, train: 2, val: 1, test: 1, ..Default::default() };
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let manifest = synthesize(&params, first.path(), &|_, _| {}).unwrap();
+        assert_eq!(manifest, synthesize(&params, second.path(), &|_, _| {}).unwrap());
+        let names: Vec<&str> = manifest.images.iter().map(|entry| entry.image.as_str()).collect();
+        assert_eq!(names[..3], ["images/test-000.png", "images/train-000.png", "images/train-001.png"]);
+        // As the cache hands it on: each file somewhere of its own.
+        let wanted = |entry: &Entry| [Some(entry.image.clone()), entry.mask.clone()];
+        let places =
+            manifest.images.iter().flat_map(wanted).flatten().map(|name| (name.clone(), first.path().join(name)));
+        let open = OpenDataset::open(&first.path().join("manifest.json"), Root::Files(places.collect())).unwrap();
+        for (split, count) in [(Split::Train, 2), (Split::Val, 1), (Split::Test, 1), (Split::Unlabeled, 2)] {
+            let entries = open.entries(split);
+            assert_eq!(entries.len(), count);
+            for (index, entry) in entries.into_iter().enumerate() {
+                let (image, mask) = open.read(entry).unwrap();
+                let drawn = synthesize_one(&params, split, index);
+                assert_eq!(image, drawn.0);
+                assert_eq!(mask, (split != Split::Unlabeled).then_some(drawn.1));
+                assert_eq!(entry.class_pixels.iter().sum::<u64>(), if entry.mask.is_some() { 48 * 48 } else { 0 });
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Each family's members, with parameters read and inputs resolved.
+
+use super::choice::Chooser;
+use super::diagnostic::Diagnostic;
+use super::document::{Document, Family};
+use super::matrix::{self, Expansion, Member};
+use super::parameters;
+use super::resolve::{Found, Members, Names, Target};
+use super::vocabulary::{INPUT, KindSpec, SpannedTable};
+use std::rc::Rc;
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// A member of a family.
+pub(super) struct Made {
+    /// Name without seed.
+    pub(super) label: String,
+    pub(super) axes: Vec<(String, String)>,
+    pub(super) params: serde_json::Value,
+    /// In the order of [`KindSpec::references`].
+    pub(super) inputs: Vec<Role>,
+}
+
+/// The members that one parameter names.
+#[derive(Clone)]
+pub(super) struct Role {
+    pub(super) param: &'static str,
+    pub(super) all_seeds: bool,
+    pub(super) targets: Rc<Vec<Target>>,
+}
+
+/// The members of every family, by the family's index; `order` puts each family after those it names.
+pub(super) fn all(document: &Document<'_>, order: &[usize], faults: &mut Vec<Diagnostic>) -> Vec<Vec<Made>> {
+    let families = &document.families;
+    let mut names = Names::new(families);
+    let mut made: Vec<Vec<Made>> = families.iter().map(|_| Vec::new()).collect();
+    let mut left = document.max_stages;
+    for &at in order {
+        let family = &families[at];
+        if left == 0 {
+            faults.push(matrix::too_many(family.place.clone(), "the experiment has too many stages", left));
+            break;
+        }
+        let expansion = expand(family, at, &names, left, faults);
+        left = left.saturating_sub(expansion.members.len());
+        let labels = expansion.members.iter().map(|member| member.label.clone()).collect();
+        if let Some(spec) = family.spec {
+            made[at] = make(family, at, spec, &expansion.members, &names, faults);
+        }
+        names.set_members(at, Members::new(labels, expansion.complete && family.spec.is_some()));
+    }
+    made
+}
+
+fn expand<'i>(
+    family: &Family<'i>,
+    at: usize,
+    names: &Names<'_, 'i>,
+    left: usize,
+    faults: &mut Vec<Diagnostic>,
+) -> Expansion<'i> {
+    match &family.matrix {
+        Some(matrix) => matrix::expand(matrix, &Chooser { family, at, names }, left, faults),
+        None => {
+            let member = Member { label: family.name.clone(), axes: Vec::new(), settings: Vec::new() };
+            Expansion { members: vec![member], complete: true }
+        }
+    }
+}
+
+/// The table that a member's parameters are read from, and its inputs.
+fn make(
+    family: &Family<'_>,
+    at: usize,
+    spec: &'static KindSpec,
+    members: &[Member<'_>],
+    names: &Names<'_, '_>,
+    faults: &mut Vec<Diagnostic>,
+) -> Vec<Made> {
+    /// A family that is wrong in more ways than this need not be read to its last member.
+    const MOST_FAULTS: usize = 100;
+    let mut body = family.body.clone();
+    let mut roles: Vec<Role> = Vec::new();
+    for reference in spec.references {
+        let Some(value) = body.get_mut().get_mut(reference.param) else { continue };
+        let Some(found) = names.resolve(value, reference, at, faults) else { continue };
+        *value = Spanned::new(value.span(), DeValue::String(INPUT.into()));
+        if let Found::Members(targets) = found {
+            let targets = Rc::new(targets);
+            roles.push(Role { param: reference.param, all_seeds: reference.all_seeds, targets });
+        }
+    }
+    // With an empty or broken matrix the stage's own parameters are still worth reading.
+    let nameless = Member { label: family.name.clone(), axes: Vec::new(), settings: Vec::new() };
+    let probes: &[Member<'_>] = if members.is_empty() { std::slice::from_ref(&nameless) } else { members };
+    let before = faults.len();
+    let mut made = Vec::with_capacity(members.len());
+    for member in probes {
+        let mut table: SpannedTable<'_> = body.clone();
+        let mut inputs = roles.clone();
+        for (key, choice) in &member.settings {
+            table.get_mut().insert(key.clone(), choice.value.clone());
+            let reference = spec.references.iter().find(|reference| reference.param == key.get_ref().as_ref());
+            if let Some(reference) = reference.filter(|_| !choice.targets.is_empty()) {
+                let targets = choice.targets.clone();
+                inputs.push(Role { param: reference.param, all_seeds: reference.all_seeds, targets });
+            }
+        }
+        inputs.sort_by_key(|role| spec.references.iter().position(|reference| reference.param == role.param));
+        match (spec.parse)(table.clone()) {
+            Ok(params) => made.push(Made { label: member.label.clone(), axes: member.axes.clone(), params, inputs }),
+            Err(errors) => {
+                let context =
+                    parameters::Context { family, spec, member, table: &table, names, probing: members.is_empty() };
+                for error in errors {
+                    faults.extend(context.fault(&error));
+                }
+                if faults.len() - before > MOST_FAULTS {
+                    break;
+                }
+            }
+        }
+    }
+    made
+}

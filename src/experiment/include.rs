@@ -1,0 +1,129 @@
+//! `matrix.include`: members that set several keys together.
+
+use super::choice::{Chooser, clean_word};
+use super::diagnostic::Diagnostic;
+use super::matrix::{Axis, Member, Setting, axes_of};
+use super::syntax::{in_file_order, wrong_type};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::rc::Rc;
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// One entry of the list.
+struct Included<'i> {
+    place: Range<usize>,
+    name: Option<String>,
+    settings: Vec<Setting<'i>>,
+}
+
+impl Included<'_> {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.settings.iter().find(|(other, _)| other.get_ref() == key).and_then(|(_, choice)| choice.label.as_deref())
+    }
+
+    /// The labels of `keys` that it has, joined.
+    fn joined(&self, keys: &[&str]) -> String {
+        keys.iter().filter_map(|key| self.label(key)).collect::<Vec<_>>().join(".")
+    }
+}
+
+/// The members of the list `value`. They are called by their `name`; by the keys of the product, if there is one and
+/// they set them all; else by the fewest keys that tell them apart.
+pub(super) fn members<'i>(
+    value: &Spanned<DeValue<'i>>,
+    axes: &[Axis<'i>],
+    chooser: &Chooser<'_, '_, 'i>,
+    faults: &mut Vec<Diagnostic>,
+) -> Vec<Member<'i>> {
+    let DeValue::Array(entries) = value.get_ref() else {
+        faults.push(wrong_type("include", value, "a list of tables, as `[{ key = value, … }]`"));
+        return Vec::new();
+    };
+    let included: Vec<Included<'i>> = entries.iter().filter_map(|entry| read(entry, chooser, faults)).collect();
+    let by_axes: Vec<&str> = axes.iter().map(|axis| axis.key.get_ref().as_ref()).collect();
+    let has_all = |entry: &Included<'i>| !by_axes.is_empty() && by_axes.iter().all(|key| entry.label(key).is_some());
+    let unnamed: Vec<&Included<'i>> = included.iter().filter(|entry| entry.name.is_none() && !has_all(entry)).collect();
+    let by_keys = telling_keys(&unnamed);
+    let mut members = Vec::new();
+    for entry in &included {
+        let label = match &entry.name {
+            Some(name) => name.clone(),
+            None if has_all(entry) => entry.joined(&by_axes),
+            None => entry.joined(&by_keys),
+        };
+        if label.is_empty() {
+            faults.push(
+                Diagnostic::new(entry.place.clone(), "this member needs a name")
+                    .label("nothing here tells it apart")
+                    .help("write `name = \"…\"` in it".to_string()),
+            );
+            continue;
+        }
+        let mut labels = axes_of(&entry.settings);
+        labels.extend(entry.name.clone().map(|name| ("name".to_string(), name)));
+        let settings = entry.settings.clone();
+        members.push(Member { label: format!("{}.{label}", chooser.name()), axes: labels, settings });
+    }
+    members
+}
+
+fn read<'i>(
+    entry: &Spanned<DeValue<'i>>,
+    chooser: &Chooser<'_, '_, 'i>,
+    faults: &mut Vec<Diagnostic>,
+) -> Option<Included<'i>> {
+    let DeValue::Table(table) = entry.get_ref() else {
+        faults.push(wrong_type("include", entry, "a table, as `{ key = value, … }`"));
+        return None;
+    };
+    let mut included = Included { place: entry.span(), name: None, settings: Vec::new() };
+    for (key, value) in in_file_order(table) {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            ("name", DeValue::String(name)) if !name.is_empty() => included.name = Some(clean_word(name)),
+            ("name", _) => faults.push(wrong_type("name", value, "a word to call this member by")),
+            _ => {
+                chooser.not_in_body(key, faults);
+                let choice = chooser.value(key.get_ref(), value, faults);
+                included.settings.push((key.clone(), Rc::new(choice)));
+            }
+        }
+    }
+    Some(included)
+}
+
+/// The fewest keys, at most three, whose labels tell the members apart; all keys if three are not enough.
+fn telling_keys<'a>(members: &[&'a Included<'_>]) -> Vec<&'a str> {
+    /// Combinations of more keys than this are not tried.
+    const MOST: usize = 12;
+    let mut keys: Vec<&str> = Vec::new();
+    for (key, choice) in members.iter().flat_map(|member| &member.settings) {
+        let key = key.get_ref().as_ref();
+        if choice.label.is_some() && !keys.contains(&key) && keys.len() < 100 {
+            keys.push(key);
+        }
+    }
+    let apart = |keys: &[&str]| {
+        let mut seen = BTreeSet::new();
+        members.iter().map(|member| member.joined(keys)).all(|label| !label.is_empty() && seen.insert(label))
+    };
+    let few = &keys[..keys.len().min(MOST)];
+    for (at, first) in few.iter().enumerate() {
+        if apart(&[first]) {
+            return vec![few[at]];
+        }
+    }
+    for (at, first) in few.iter().enumerate() {
+        if let Some(second) = few[at + 1..].iter().find(|second| apart(&[first, second])) {
+            return vec![first, second];
+        }
+    }
+    for (at, first) in few.iter().enumerate() {
+        for (next, second) in few.iter().enumerate().skip(at + 1) {
+            if let Some(third) = few[next + 1..].iter().find(|third| apart(&[first, second, third])) {
+                return vec![first, second, third];
+            }
+        }
+    }
+    keys
+}

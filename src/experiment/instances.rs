@@ -1,0 +1,105 @@
+//! From members of families to nodes and edges: seeds.
+
+use super::diagnostic::Diagnostic;
+use super::document::Document;
+use super::expand::Made;
+use super::matrix::too_many;
+use super::wording;
+use super::{InputRef, Instance};
+
+/// Edges an experiment may have: more is a pattern that matches too much, thousands of times over.
+const MOST_EDGES: usize = 2_000_000;
+
+/// Where the instances of one member stand: one, or one for each seed.
+#[derive(Clone, Copy)]
+struct Slot {
+    first: usize,
+    repeated: bool,
+}
+
+/// The instances, each after its inputs; `None` (with a fault) if there are too many.
+pub(super) fn all(
+    document: &Document<'_>,
+    order: &[usize],
+    made: Vec<Vec<Made>>,
+    faults: &mut Vec<Diagnostic>,
+) -> Option<Vec<Instance>> {
+    if !faults.is_empty() {
+        return None;
+    }
+    let seeds = &document.seeds;
+    let mut slots: Vec<Vec<Slot>> = made.iter().map(|members| Vec::with_capacity(members.len())).collect();
+    let (mut count, mut edges) = (0usize, 0usize);
+    for &at in order {
+        let family = &document.families[at];
+        let seeded = family.spec.is_some_and(|spec| spec.seeded);
+        for member in &made[at] {
+            let rests_on_seeds = member
+                .inputs
+                .iter()
+                .filter(|role| !role.all_seeds)
+                .any(|role| role.targets.iter().any(|target| slots[target.family][target.member].repeated));
+            let repeated = seeded || rests_on_seeds;
+            slots[at].push(Slot { first: count, repeated });
+            let times = if repeated { seeds.len() } else { 1 };
+            count = count.saturating_add(times);
+            let targets: usize = member.inputs.iter().map(|role| role.targets.len()).sum();
+            edges = edges.saturating_add(targets.saturating_mul(seeds.len()));
+        }
+        if count > document.max_stages {
+            let what = format!("with {} the experiment has too many stages", wording::count(seeds.len(), "seed"));
+            faults.push(too_many(family.place.clone(), &what, document.max_stages));
+            return None;
+        }
+        if edges > MOST_EDGES {
+            let message = format!("the stages up to this one take more than {MOST_EDGES} inputs in all");
+            faults.push(Diagnostic::new(family.place.clone(), message).label("a pattern names too many stages"));
+            return None;
+        }
+    }
+    let mut instances = Vec::with_capacity(count);
+    let mut made = made;
+    for &at in order {
+        let family = &document.families[at];
+        let Some(spec) = family.spec else { continue };
+        for (member, slot) in std::mem::take(&mut made[at]).into_iter().zip(&slots[at]) {
+            let own_seeds = if slot.repeated { seeds.iter().copied().map(Some).collect() } else { vec![None] };
+            for (index, seed) in own_seeds.into_iter().enumerate() {
+                let name = match seed {
+                    Some(seed) => format!("{}@{seed}", member.label),
+                    None => member.label.clone(),
+                };
+                let inputs = edges_of(&member, index, seeds.len(), &slots);
+                instances.push(Instance {
+                    name,
+                    family: family.name.clone(),
+                    axes: member.axes.clone(),
+                    seed,
+                    kind: spec.kind,
+                    params: member.params.clone(),
+                    inputs,
+                });
+            }
+        }
+    }
+    Some(instances)
+}
+
+/// The edges of a member's instance for the seed at `index`: same seed to same seed, or all of them.
+fn edges_of(member: &Made, index: usize, seeds: usize, slots: &[Vec<Slot>]) -> Vec<InputRef> {
+    let mut edges = Vec::new();
+    for role in &member.inputs {
+        for target in role.targets.iter() {
+            let slot = slots[target.family][target.member];
+            let of_target = match (slot.repeated, role.all_seeds) {
+                (false, _) => 0..1,
+                (true, true) => 0..seeds,
+                (true, false) => index..index + 1,
+            };
+            for offset in of_target {
+                edges.push(InputRef { role: role.param, instance: slot.first + offset, label: target.label.clone() });
+            }
+        }
+    }
+    edges
+}

@@ -1,0 +1,211 @@
+//! The members that a `matrix` makes: the product of its keys' values, less `exclude`, plus `include`.
+//!
+//! A member is called after its family and the labels of its values, joined by dots. The label of a string, number
+//! or truth value is its text; of a stage's name, that stage's label; of anything in a `{ label = value }` table, the
+//! word in front of it. Characters other than letters, digits, `_`, `+` and `-` become `-`; the dot of a number and
+//! the dots in a stage's label stay.
+
+use super::choice::{Choice, Chooser};
+use super::diagnostic::Diagnostic;
+use super::document::Entry;
+use super::include;
+use super::syntax::{in_file_order, wrong_type};
+use super::wording::{self, quote};
+use globset::Glob;
+use std::ops::Range;
+use std::rc::Rc;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+/// One member of a family before its parameters are read.
+pub(super) struct Member<'i> {
+    /// Family and labels.
+    pub(super) label: String,
+    /// Key and label of each value.
+    pub(super) axes: Vec<(String, String)>,
+    /// What goes into the stage's table.
+    pub(super) settings: Vec<Setting<'i>>,
+}
+
+/// A key of the matrix with one value for it.
+pub(super) type Setting<'i> = (Spanned<DeString<'i>>, Rc<Choice<'i>>);
+
+/// A key of the matrix with its values.
+pub(super) struct Axis<'i> {
+    pub(super) key: Spanned<DeString<'i>>,
+    choices: Vec<Rc<Choice<'i>>>,
+}
+
+/// The members of a family, and whether they are all there is (no error hides one).
+pub(super) struct Expansion<'i> {
+    pub(super) members: Vec<Member<'i>>,
+    pub(super) complete: bool,
+}
+
+/// Expands the matrix of `chooser.family`, to `most` members at most.
+pub(super) fn expand<'i>(
+    matrix: &Entry<'i>,
+    chooser: &Chooser<'_, '_, 'i>,
+    most: usize,
+    faults: &mut Vec<Diagnostic>,
+) -> Expansion<'i> {
+    let before = faults.len();
+    let mut members = Vec::new();
+    if let DeValue::Table(table) = matrix.1.get_ref() {
+        members = members_of(table, matrix.0.span(), chooser, most, faults);
+        unique(&mut members, matrix.0.span(), faults);
+        if members.is_empty() && faults.len() == before {
+            let fault = Diagnostic::new(matrix.0.span(), format!("the matrix of {} is empty", quote(chooser.name())));
+            faults.push(
+                fault.label("no member is left").help(
+                    "`matrix.KEY = [value, value]` makes one stage for each; leave `matrix` out for a single one"
+                        .to_string(),
+                ),
+            );
+        }
+    } else {
+        let fault = wrong_type("matrix", &matrix.1, "a table");
+        faults.push(fault.help("`matrix.KEY = [value, value]` makes one stage for each value".to_string()));
+    }
+    Expansion { members, complete: faults.len() == before }
+}
+
+fn members_of<'i>(
+    table: &DeTable<'i>,
+    place: Range<usize>,
+    chooser: &Chooser<'_, '_, 'i>,
+    most: usize,
+    faults: &mut Vec<Diagnostic>,
+) -> Vec<Member<'i>> {
+    let mut axes = Vec::new();
+    for (key, value) in in_file_order(table) {
+        if !matches!(key.get_ref().as_ref(), "include" | "exclude") {
+            chooser.not_in_body(key, faults);
+            axes.push(Axis { key: key.clone(), choices: chooser.axis(key, value, faults) });
+        }
+    }
+    let product = axes.iter().try_fold(1usize, |product, axis| product.checked_mul(axis.choices.len()));
+    let included = table.get("include").map_or(0, |include| include.get_ref().as_array().map_or(0, |list| list.len()));
+    let size = product.and_then(|product| product.checked_add(included));
+    if size.is_none_or(|size| size > most) {
+        let size = size.map_or("more stages than can be counted".into(), |size| wording::count(size, "stage"));
+        faults.push(too_many(place, &format!("the matrix of {} makes {size}", quote(chooser.name())), most));
+        return Vec::new();
+    }
+    let mut members = product_of(chooser.name(), &axes);
+    if let Some(exclude) = table.get("exclude") {
+        take_out(exclude, &axes, &mut members, faults);
+    }
+    if let Some(value) = table.get("include") {
+        members.extend(include::members(value, &axes, chooser, faults));
+    }
+    members
+}
+
+/// The error for an experiment that grows out of hand.
+pub(super) fn too_many(place: Range<usize>, what: &str, most: usize) -> Diagnostic {
+    Diagnostic::new(place, what).label(format!("at most {most} are left to make")).help(
+        "if this is meant, write a higher `max_stages = …` at the top of the file (10000 if it is not written)"
+            .to_string(),
+    )
+}
+
+/// All combinations; the last key varies fastest.
+fn product_of<'i>(family: &str, axes: &[Axis<'i>]) -> Vec<Member<'i>> {
+    let count: usize = if axes.is_empty() { 0 } else { axes.iter().map(|axis| axis.choices.len()).product() };
+    (0..count)
+        .map(|index| {
+            let mut rest = index;
+            let mut settings: Vec<Setting<'i>> = Vec::with_capacity(axes.len());
+            for axis in axes.iter().rev() {
+                settings.push((axis.key.clone(), axis.choices[rest % axis.choices.len()].clone()));
+                rest /= axis.choices.len();
+            }
+            settings.reverse();
+            let labels: Vec<&str> = settings.iter().filter_map(|(_, choice)| choice.label.as_deref()).collect();
+            Member { label: format!("{family}.{}", labels.join(".")), axes: axes_of(&settings), settings }
+        })
+        .collect()
+}
+
+/// The keys of a member with the labels of their values.
+pub(super) fn axes_of(settings: &[Setting<'_>]) -> Vec<(String, String)> {
+    let label = |(key, choice): &Setting<'_>| Some((key.get_ref().to_string(), choice.label.clone()?));
+    settings.iter().filter_map(label).collect()
+}
+
+/// Drops the members that an entry of `exclude` describes: all the labels it gives are theirs.
+fn take_out(
+    value: &Spanned<DeValue<'_>>,
+    axes: &[Axis<'_>],
+    members: &mut Vec<Member<'_>>,
+    faults: &mut Vec<Diagnostic>,
+) {
+    let DeValue::Array(entries) = value.get_ref() else {
+        return faults.push(wrong_type("exclude", value, "a list of tables, as `[{ method = \"…\" }]`"));
+    };
+    for entry in entries {
+        let DeValue::Table(table) = entry.get_ref() else {
+            faults.push(wrong_type("exclude", entry, "a table, as `{ method = \"…\" }`"));
+            continue;
+        };
+        let mut wanted = Vec::new();
+        let mut right = true;
+        for (key, value) in in_file_order(table) {
+            let name = key.get_ref().as_ref();
+            let text = super::choice::plain_text(value.get_ref());
+            if !axes.iter().any(|axis| axis.key.get_ref() == key.get_ref()) {
+                let keys = || axes.iter().map(|axis| axis.key.get_ref().as_ref());
+                let fault = Diagnostic::new(key.span(), format!("the matrix has no key {}", quote(name)));
+                let fault = fault.meant(wording::nearest(name, keys()));
+                faults.push(fault.note(wording::expected_one_of(keys())));
+                right = false;
+            } else if let Some(text) = text {
+                let glob = Glob::new(&text).ok().map(|glob| glob.compile_matcher());
+                wanted.push((name, super::choice::clean(&text, value.get_ref()), text, glob));
+            } else {
+                faults.push(wrong_type(name, value, "the value or the label to leave out"));
+                right = false;
+            }
+        }
+        let matches = |member: &Member<'_>| {
+            wanted.iter().all(|(key, clean, text, glob)| {
+                member.axes.iter().any(|(axis, label)| {
+                    let same =
+                        label == clean || label == text || glob.as_ref().is_some_and(|glob| glob.is_match(label));
+                    axis == key && same
+                })
+            })
+        };
+        let count = members.len();
+        if right && !wanted.is_empty() {
+            members.retain(|member| !matches(member));
+        }
+        if right && members.len() == count && faults.is_empty() {
+            let fault = Diagnostic::new(entry.span(), "this leaves nothing out");
+            faults.push(fault.label("no member of the matrix has these values"));
+        }
+    }
+}
+
+/// Says members with one name, and names too long for a folder.
+fn unique(members: &mut Vec<Member<'_>>, place: Range<usize>, faults: &mut Vec<Diagnostic>) {
+    const LONGEST: usize = 200;
+    let mut seen = std::collections::BTreeSet::new();
+    let mut said = false;
+    members.retain(|member| {
+        let long = member.label.len() > LONGEST;
+        let twice = !seen.insert(member.label.clone());
+        if (long || twice) && !said {
+            said = true;
+            let message = match twice {
+                true => format!("two members of the matrix are called {}", quote(&member.label)),
+                false => format!("{} is too long for a name", quote(&member.label)),
+            };
+            faults.push(Diagnostic::new(place.clone(), message).help(
+                "name the values: `matrix.KEY = { label = value, … }`, or `name = \"…\"` in `include`".to_string(),
+            ));
+        }
+        !long && !twice
+    });
+}

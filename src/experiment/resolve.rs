@@ -1,0 +1,269 @@
+//! From names in parameters to members of families.
+
+use super::diagnostic::Diagnostic;
+use super::document::Family;
+use super::pattern::Pattern;
+use super::syntax::{in_file_order, wrong_type};
+use super::vocabulary::ReferenceSpec;
+use super::wording::{self, quote};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// A member that a parameter names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// Index of its family.
+    pub(super) family: usize,
+    /// Index in its family.
+    pub(super) member: usize,
+    /// Its own label, or the one that the parameter gives it.
+    pub(super) label: String,
+}
+
+/// The members of one family, as far as they are known.
+#[derive(Default)]
+pub(super) struct Members {
+    labels: Vec<String>,
+    index: BTreeMap<String, usize>,
+    /// False before the family is expanded, and if there are errors in what makes its members: a name that is not
+    /// found may then be right.
+    complete: bool,
+}
+
+impl Members {
+    /// The second of two members with one label is dropped here and said elsewhere.
+    pub(super) fn new(labels: Vec<String>, complete: bool) -> Self {
+        let index = labels.iter().enumerate().rev().map(|(at, label)| (label.clone(), at)).collect();
+        Members { labels, index, complete }
+    }
+}
+
+/// All names of the file.
+pub(super) struct Names<'d, 'i> {
+    families: &'d [Family<'i>],
+    by_name: BTreeMap<&'d str, usize>,
+    members: Vec<Members>,
+}
+
+/// What a name stands for.
+pub(super) enum Found {
+    /// At least one member.
+    Members(Vec<Target>),
+    /// Nothing that is known; an error about it has been said.
+    Unknown,
+}
+
+impl<'d, 'i> Names<'d, 'i> {
+    pub(super) fn new(families: &'d [Family<'i>]) -> Self {
+        let by_name = families.iter().enumerate().rev().map(|(at, family)| (family.name.as_str(), at)).collect();
+        Names { families, by_name, members: families.iter().map(|_| Members::default()).collect() }
+    }
+
+    pub(super) fn set_members(&mut self, family: usize, members: Members) {
+        self.members[family] = members;
+    }
+
+    /// Names of stages that a parameter may hold, for messages.
+    pub(super) fn fitting(&self, spec: &ReferenceSpec) -> Vec<&'d str> {
+        let fits = |family: &&Family<'_>| family.spec.is_some_and(|kind| spec.kinds.contains(&kind.kind));
+        self.families.iter().filter(fits).map(|family| family.name.as_str()).collect()
+    }
+
+    /// The stages that the value of a parameter names, in the order of the file. `None` if the value is none of
+    /// names but the parameter's own (an inline table where `spec.optional`).
+    pub(super) fn resolve(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        spec: &ReferenceSpec,
+        asker: usize,
+        faults: &mut Vec<Diagnostic>,
+    ) -> Option<Found> {
+        let mut targets = Vec::new();
+        let mut known = true;
+        match value.get_ref() {
+            DeValue::String(name) => {
+                let found = self.find(name, value.span(), spec, asker, faults);
+                return Some(single(found, name, value.span(), spec, faults));
+            }
+            DeValue::Array(items) if spec.many => {
+                let mut seen = BTreeSet::new();
+                for item in items {
+                    let found = self.list_item(item, spec, asker, faults);
+                    known &= matches!(found, Found::Members(_));
+                    if let Found::Members(found) = found {
+                        targets.extend(found.into_iter().filter(|target| seen.insert((target.family, target.member))));
+                    }
+                }
+            }
+            DeValue::Table(table) if spec.many => {
+                for (label, item) in in_file_order(table) {
+                    let found = match item.get_ref() {
+                        DeValue::Array(items) => {
+                            items.iter().map(|item| self.list_item(item, spec, asker, faults)).collect()
+                        }
+                        _ => vec![self.list_item(item, spec, asker, faults)],
+                    };
+                    for found in found {
+                        known &= matches!(found, Found::Members(_));
+                        if let Found::Members(found) = found {
+                            let labelled = |target| Target { label: label.get_ref().to_string(), ..target };
+                            targets.extend(found.into_iter().map(labelled));
+                        }
+                    }
+                }
+            }
+            _ if spec.optional => return None,
+            _ => {
+                let wanted = if spec.many { "the name of a stage, or a list of names" } else { "the name of a stage" };
+                faults.push(wrong_type(spec.param, value, wanted).note(self.of_these(spec)));
+                return Some(Found::Unknown);
+            }
+        }
+        if targets.is_empty() && known {
+            let fault = Diagnostic::new(value.span(), format!("`{}` names no stage", spec.param));
+            faults.push(fault.label("expected at least one name").note(self.of_these(spec)));
+        }
+        Some(if known && !targets.is_empty() { Found::Members(targets) } else { Found::Unknown })
+    }
+
+    fn list_item(
+        &self,
+        item: &Spanned<DeValue<'_>>,
+        spec: &ReferenceSpec,
+        asker: usize,
+        faults: &mut Vec<Diagnostic>,
+    ) -> Found {
+        match item.get_ref() {
+            DeValue::String(name) => self.find(name, item.span(), spec, asker, faults),
+            _ => {
+                faults.push(wrong_type(spec.param, item, "the name of a stage").note(self.of_these(spec)));
+                Found::Unknown
+            }
+        }
+    }
+
+    /// What `name`, written in the family `asker`, stands for, whatever the number.
+    pub(super) fn find(
+        &self,
+        name: &str,
+        place: Range<usize>,
+        spec: &ReferenceSpec,
+        asker: usize,
+        faults: &mut Vec<Diagnostic>,
+    ) -> Found {
+        let pattern = match Pattern::parse(name) {
+            Ok(pattern) => pattern,
+            Err(message) => {
+                let fault = Diagnostic::new(place, format!("{} is no pattern", quote(name)));
+                faults.push(fault.label(wording::escape(&message)));
+                return Found::Unknown;
+            }
+        };
+        let allowed = |family: usize| self.families[family].spec.is_none_or(|kind| spec.kinds.contains(&kind.kind));
+        let reached: Vec<usize> = match pattern {
+            Pattern::Exact(name) => {
+                let head = name.split('.').next().unwrap_or(name);
+                self.by_name.get(name).or_else(|| self.by_name.get(head)).copied().into_iter().collect()
+            }
+            // A pattern does not mean the family it stands in.
+            Pattern::Glob { .. } => {
+                let others = (0..self.families.len()).filter(|&at| at != asker);
+                others.filter(|&at| pattern.reaches(&self.families[at].name)).collect()
+            }
+        };
+        let mut targets = Vec::new();
+        let mut of_wrong_kind = None;
+        let mut complete = true;
+        for family in reached {
+            let members = &self.members[family];
+            if !allowed(family) {
+                of_wrong_kind = of_wrong_kind.or(Some(family));
+                continue;
+            }
+            complete &= members.complete;
+            let target = |member: usize| Target { family, member, label: members.labels[member].clone() };
+            match pattern {
+                Pattern::Exact(text) if text != self.families[family].name => {
+                    targets.extend(members.index.get(text).map(|&member| target(member)));
+                }
+                _ => {
+                    let name = &self.families[family].name;
+                    let matching = (0..members.labels.len()).filter(|&at| pattern.matches(name, &members.labels[at]));
+                    targets.extend(matching.map(target));
+                }
+            }
+        }
+        if !targets.is_empty() {
+            return Found::Members(targets);
+        }
+        // What is wrong with an incomplete family has been said.
+        if complete || faults.is_empty() {
+            faults.push(match of_wrong_kind {
+                Some(family) => self.wrong_kind(name, place, spec, family),
+                None => self.nothing(name, place, spec, &pattern, faults.len()),
+            });
+        }
+        Found::Unknown
+    }
+
+    fn wrong_kind(&self, name: &str, place: Range<usize>, spec: &ReferenceSpec, family: usize) -> Diagnostic {
+        let family = &self.families[family];
+        let kind = family.spec.map_or("", |kind| kind.kind);
+        Diagnostic::new(place, format!("{} is of the wrong kind", quote(name)))
+            .label(format!("`{}` takes {}, this is `{kind}`", spec.param, wording::or_list(spec.kinds)))
+            .other(family.place.clone(), format!("a stage of kind `{kind}`"))
+            .note(self.of_these(spec))
+    }
+
+    fn nothing(
+        &self,
+        name: &str,
+        place: Range<usize>,
+        spec: &ReferenceSpec,
+        pattern: &Pattern<'_>,
+        said: usize,
+    ) -> Diagnostic {
+        if let Pattern::Glob { .. } = pattern {
+            return Diagnostic::new(place, format!("{} matches no stage", quote(name)))
+                .label(format!("`{}` takes {}", spec.param, wording::or_list(spec.kinds)))
+                .note(self.of_these(spec));
+        }
+        // The search runs over all names: not worth it for the hundredth error.
+        let all = self.members.iter().flat_map(|members| members.labels.iter().map(String::as_str));
+        let all = all.chain(self.by_name.keys().copied());
+        let meant = if said < 100 { wording::nearest(name, all) } else { None };
+        Diagnostic::new(place, format!("there is no stage {}", quote(name)))
+            .label(format!("`{}` takes {}", spec.param, wording::or_list(spec.kinds)))
+            .meant(meant)
+            .note(self.of_these(spec))
+    }
+
+    /// A note that lists what would fit.
+    pub(super) fn of_these(&self, spec: &ReferenceSpec) -> Option<String> {
+        let fitting = self.fitting(spec);
+        Some(match fitting.len() {
+            0 => format!("this file has no stage of kind {}", wording::or_list(spec.kinds)),
+            _ => format!("stages of this kind here: {}", wording::list(fitting, 12)),
+        })
+    }
+}
+
+/// One name may stand for several members only where the parameter takes several.
+fn single(found: Found, name: &str, place: Range<usize>, spec: &ReferenceSpec, faults: &mut Vec<Diagnostic>) -> Found {
+    match found {
+        Found::Members(targets) if targets.len() > 1 && !spec.many => {
+            let labels = targets.iter().map(|target| target.label.as_str());
+            let name = wording::escape(name);
+            faults.push(
+                Diagnostic::new(place, format!("`{name}` is {} stages", targets.len()))
+                    .label(format!("`{}` takes one", spec.param))
+                    .help(format!("`matrix.{} = [\"{name}\"]` makes one stage with each", spec.param))
+                    .note(format!("they are {}", wording::list(labels, 8))),
+            );
+            Found::Unknown
+        }
+        found => found,
+    }
+}

@@ -1,0 +1,86 @@
+//! The texts that spans point into: the file, and after it each `--set` flag.
+
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+
+/// Experiments are a few kilobytes; more than this is a wrong file, not a large one.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// Reads the file as text, without a byte order mark.
+pub(super) fn read(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_string(),
+        _ => error.to_string(),
+    })?;
+    if file.metadata().is_ok_and(|data| data.is_dir()) {
+        return Err("it is a folder, not an experiment file".into());
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(format!("it is larger than {} MiB, so it is no experiment file", MOST_BYTES >> 20));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let before = &error.as_bytes()[..at];
+        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
+        format!("it is not UTF-8 text: byte 0x{:02x} at line {line}, column {column}", error.as_bytes()[at])
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
+}
+
+/// One text and where it starts in the common count of bytes.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) text: String,
+    base: usize,
+}
+
+/// All texts. A span counts bytes through all of them, so that a value from a flag says where it comes from.
+#[derive(Debug)]
+pub(super) struct Sources(Vec<Source>);
+
+/// What a flag's text starts with, so that it reads as it was typed.
+const FLAG: &str = "--set ";
+
+impl Sources {
+    pub(super) fn new(path: &Path, text: String, flags: &[String]) -> Self {
+        let mut sources = vec![Source { name: path.display().to_string(), text, base: 0 }];
+        for flag in flags {
+            // One byte between texts: an empty span at the end of one is not at the start of the next.
+            let base = sources.last().map_or(0, |last| last.base + last.text.len() + 1);
+            sources.push(Source { name: "command line".into(), text: format!("{FLAG}{flag}"), base });
+        }
+        Sources(sources)
+    }
+
+    pub(super) fn file_text(&self) -> &str {
+        &self.0[0].text
+    }
+
+    /// Each flag's text after `--set `, and where that starts.
+    pub(super) fn flags(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.0[1..].iter().map(|source| (&source.text[FLAG.len()..], source.base + FLAG.len()))
+    }
+
+    /// The text that `span` points into, and the span in it, cut to whole characters.
+    pub(super) fn locate(&self, span: &Range<usize>) -> (&Source, Range<usize>) {
+        let at = self.0.partition_point(|source| source.base <= span.start).saturating_sub(1);
+        let source = &self.0[at];
+        let start = floor(&source.text, span.start - source.base);
+        let end = floor(&source.text, span.end.saturating_sub(source.base)).max(start);
+        (source, start..end)
+    }
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}

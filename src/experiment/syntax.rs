@@ -1,0 +1,100 @@
+//! Text to a TOML tree with spans, and what TOML itself refuses.
+
+use super::diagnostic::Diagnostic;
+use super::wording;
+use std::ops::Range;
+use toml::de::{DeTable, DeValue};
+
+/// The tree, or `None` if the text is too broken to say more about it.
+pub(super) fn parse<'i>(text: &'i str, faults: &mut Vec<Diagnostic>) -> Option<DeTable<'i>> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut readable = true;
+    for error in &errors {
+        // A second definition is left out of the tree; the rest can still be read.
+        readable &= error.message() == DUPLICATE;
+        faults.push(fault(text, error));
+    }
+    // One stray character makes several errors, of which the first says it.
+    if !readable {
+        let mut lines = std::collections::BTreeSet::new();
+        faults.sort_by_key(|fault| fault.start());
+        faults.retain(|fault| lines.insert(text[..fault.start().min(text.len())].matches('\n').count()));
+    }
+    readable.then(|| root.into_inner())
+}
+
+const DUPLICATE: &str = "duplicate key";
+
+fn fault(text: &str, error: &toml::de::Error) -> Diagnostic {
+    let span = error.span().unwrap_or(0..0);
+    if error.message() == DUPLICATE {
+        let key = text.get(span.clone()).unwrap_or_default();
+        let fault = Diagnostic::new(span.clone(), format!("{} is defined twice", wording::quote(key)))
+            .label("a second time here");
+        return match first_definition(text, &span) {
+            Some(first) => fault.other(first, "first here"),
+            None => fault,
+        };
+    }
+    let (message, expected) = match error.message().split_once(", expected ") {
+        Some((message, expected)) => (message, Some(expected)),
+        None => (error.message(), None),
+    };
+    Diagnostic::new(span, format!("this is not TOML: {}", wording::escape(message)))
+        .label(expected.map(|expected| format!("expected {expected}")).unwrap_or_default())
+}
+
+/// Where the same header, or the same key under the same header, stands before `span`. TOML's error does not say.
+fn first_definition(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
+    let line_start = text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line_end = text[span.end..].find('\n').map_or(text.len(), |length| span.end + length);
+    let squeeze = |line: &str| line.split('#').next().unwrap_or_default().split_whitespace().collect::<String>();
+    let wanted = squeeze(&text[line_start..line_end]);
+    let is_header = wanted.starts_with('[');
+    let key = wanted.split('=').next().unwrap_or_default().to_string();
+    let mut end = line_start;
+    for line in text[..line_start].split_inclusive('\n').rev() {
+        let start = end - line.len();
+        end = start;
+        let squeezed = squeeze(line);
+        let same = if is_header { squeezed == wanted } else { squeezed.split('=').next() == Some(key.as_str()) };
+        if same && !key.is_empty() {
+            let indent = line.len() - line.trim_start().len();
+            let width =
+                if is_header { line.trim().len() } else { line.trim_start().find([' ', '\t', '=']).unwrap_or(0) };
+            return Some(start + indent..start + indent + width);
+        }
+        if !is_header && squeezed.starts_with('[') {
+            return None;
+        }
+    }
+    None
+}
+
+/// The table's entries in the order of the file (the tree itself sorts by name).
+pub(super) fn in_file_order<'t, 'i>(
+    table: &'t DeTable<'i>,
+) -> Vec<(&'t toml::Spanned<toml::de::DeString<'i>>, &'t toml::Spanned<DeValue<'i>>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+}
+
+/// What a value is, in a user's words.
+pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// `` `key` must be …, not …``, with the value underlined.
+pub(super) fn wrong_type(key: &str, value: &toml::Spanned<DeValue<'_>>, wanted: &str) -> Diagnostic {
+    Diagnostic::new(value.span(), format!("wrong type for {}", wording::quote(key)))
+        .label(format!("expected {wanted}, found {}", type_name(value.get_ref())))
+}

@@ -1,0 +1,181 @@
+//! `evaluate`: a trained model's predictions on one split of a data set, and what they are worth.
+
+use super::{Context, Progress, Stage, StageError, open_dataset};
+use crate::data::{Entry, IGNORE, Mask, Micrograph, OpenDataset, Split};
+use crate::experiment::{Input, ParamError, ReferenceSpec};
+use crate::metrics::{Confusion, Evaluation, ImageScores, SelectedOn};
+use crate::report;
+use crate::train::inference::Segmenter;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::Instant;
+
+/// Leaves `metrics.json`, `per_image.csv`, `confusion.csv` (pixels; truth down, prediction across) and the predicted
+/// masks `predictions/IMAGE.png` (8 bits, the class's index as grey value).
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluate {
+    /// A fine-tuned model.
+    model: Input,
+    /// What it is tried on.
+    dataset: Input,
+    /// Which of its images.
+    #[serde(default = "default_split")]
+    split: Split,
+    /// The part of its side by which a tile of a large image overlaps the next, from 0 to below 1.
+    #[serde(default = "default_overlap")]
+    overlap: f64,
+}
+
+fn default_split() -> Split {
+    Split::Test
+}
+
+fn default_overlap() -> f64 {
+    0.5
+}
+
+impl Stage for Evaluate {
+    const KIND: &'static str = "evaluate";
+    const CODE_VERSION: u32 = 1;
+    const REFERENCES: &'static [ReferenceSpec] = &[
+        ReferenceSpec { param: "model", kinds: &["finetune"], many: false, optional: false, all_seeds: false },
+        ReferenceSpec {
+            param: "dataset",
+            kinds: &["dataset", "synthesize"],
+            many: false,
+            optional: false,
+            all_seeds: false,
+        },
+    ];
+
+    fn check(&self) -> Result<(), ParamError> {
+        if self.split == Split::Unlabeled {
+            let message = "unlabeled images have no masks to score against; expected test, val or train".into();
+            return Err(ParamError::Check { param: "split", message });
+        }
+        if !(0.0..1.0).contains(&self.overlap) {
+            let message = format!("an overlap of {}; expected 0 to below 1, e.g. 0.5", self.overlap);
+            return Err(ParamError::Check { param: "overlap", message });
+        }
+        Ok(())
+    }
+
+    fn run(&self, context: &mut Context) -> Result<(), StageError> {
+        let dataset = open_dataset(context.input("dataset")?)?;
+        let segmenter = Segmenter::load(context.input("model")?.file("model.safetensors")?)?;
+        check_classes(&segmenter.config().class_names, &dataset.manifest.classes)?;
+        let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
+        let predict = |image: &Micrograph| Ok(segmenter.predict(image, tile, self.overlap)?);
+        evaluate(context, &dataset, self.split, selected_on, predict)
+    }
+}
+
+/// A model's outputs mean nothing on a data set with other classes.
+fn check_classes(model: &[String], dataset: &[String]) -> Result<(), StageError> {
+    if model == dataset {
+        return Ok(());
+    }
+    let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    Err(StageError::BadData(format!(
+        "the model was trained on the classes {}, but the data set has {}; expected the same names in the same order",
+        list(model),
+        list(dataset)
+    )))
+}
+
+/// Predicts, scores and writes, image by image.
+fn evaluate(
+    context: &mut Context,
+    dataset: &OpenDataset,
+    split: Split,
+    selected_on: SelectedOn,
+    mut predict: impl FnMut(&Micrograph) -> Result<Mask, StageError>,
+) -> Result<(), StageError> {
+    let manifest = &dataset.manifest;
+    let entries = dataset.entries(split);
+    if entries.is_empty() {
+        let counts = [Split::Train, Split::Val, Split::Test, Split::Unlabeled]
+            .map(|split| format!("{} {}", dataset.entries(split).len(), split.name()));
+        let message = format!("the data set has no {} images to evaluate on ({})", split.name(), counts.join(", "));
+        return Err(StageError::BadData(message));
+    }
+    std::fs::create_dir(context.out.join("predictions"))?;
+    let mut confusion = Confusion::new(manifest.classes.len());
+    let mut images = Vec::new();
+    let started = Instant::now();
+    for (entry, name) in entries.iter().zip(prediction_files(&entries)) {
+        let (image, truth) = dataset.read(entry)?;
+        let truth = truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
+        let prediction = predict(&image)?;
+        let mut own = Confusion::new(manifest.classes.len());
+        own.add(&truth.labels, &prediction.labels, Some(IGNORE))
+            .map_err(|error| StageError::BadData(format!("{}: {error}", entry.image)))?;
+        let picture = report::png_grey(&prediction.labels, prediction.width, prediction.height)?;
+        std::fs::write(context.out.join("predictions").join(name), picture)?;
+        confusion.merge(&own);
+        images.push(ImageScores::new(&entry.image, &own, &manifest.ignore_classes));
+        let (done, total) = (images.len() as u64, entries.len() as u64);
+        context.progress(Progress { done, total, unit: "image".into(), ..Progress::default() });
+    }
+    context.telemetry.insert("images".into(), images.len().into());
+    let images_per_second = images.len() as f64 / started.elapsed().as_secs_f64().max(1e-9);
+    context.telemetry.insert("images_per_second".into(), images_per_second.into());
+
+    let train_class_pixels = manifest.class_pixels(Split::Train);
+    let evaluation = Evaluation::new(
+        &confusion,
+        &manifest.classes,
+        &manifest.ignore_classes,
+        &train_class_pixels,
+        split.name(),
+        images.len(),
+        selected_on,
+    );
+    let mut json = serde_json::to_vec_pretty(&evaluation).map_err(anyhow::Error::from)?;
+    json.push(b'\n');
+    std::fs::write(context.out.join("metrics.json"), json)?;
+    write_per_image(&context.out.join("per_image.csv"), &manifest.classes, &images)?;
+    write_confusion(&context.out.join("confusion.csv"), &manifest.classes, &confusion)?;
+    Ok(())
+}
+
+/// The file name of each image's prediction inside `predictions/`: its stem, or where two images share one (`a/1.png`
+/// and `b/1.png`) its whole path with `__` for `/`, extension included.
+pub(super) fn prediction_files(entries: &[&Entry]) -> Vec<String> {
+    let name = |entry: &Entry| {
+        // Blind to case, as some file systems are.
+        let twins = entries.iter().filter(|other| other.stem().eq_ignore_ascii_case(entry.stem())).count();
+        if twins > 1 { format!("{}.png", entry.image.replace('/', "__")) } else { format!("{}.png", entry.stem()) }
+    };
+    entries.iter().map(|entry| name(entry)).collect()
+}
+
+/// Scores as shares; empty where there is none.
+fn write_per_image(path: &Path, classes: &[String], images: &[ImageScores]) -> anyhow::Result<()> {
+    let mut writer = csv::Writer::from_path(path)?;
+    let header = ["image", "miou", "mean_dice", "pixel_accuracy"].map(str::to_owned).into_iter();
+    writer.write_record(header.chain(classes.iter().map(|class| format!("iou_{class}"))))?;
+    for scores in images {
+        let means = [scores.miou, scores.mean_dice, scores.pixel_accuracy].into_iter();
+        let shares = means.chain(scores.iou.iter().copied());
+        let shares = shares.map(|share| share.map_or_else(String::new, |share| share.to_string()));
+        writer.write_record(std::iter::once(scores.image.clone()).chain(shares))?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+fn write_confusion(path: &Path, classes: &[String], confusion: &Confusion) -> anyhow::Result<()> {
+    let mut writer = csv::Writer::from_path(path)?;
+    writer.write_record(std::iter::once("truth").chain(classes.iter().map(String::as_str)))?;
+    for (truth, class) in classes.iter().enumerate() {
+        let counts = (0..classes.len()).map(|prediction| confusion.count(truth, prediction).to_string());
+        writer.write_record(std::iter::once(class.clone()).chain(counts))?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,187 @@
+//! Tests, and the small worlds that the tests of `table`, `figure` and `overlay` stand in too.
+
+use super::super::{InputFiles, Places};
+use super::*;
+use crate::data::Manifest;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+
+/// A context that writes to `folder/out`.
+pub(in crate::stage) fn context<const N: usize>(folder: &Path, inputs: [(&str, Vec<InputFiles>); N]) -> Context {
+    std::fs::create_dir_all(folder.join("out")).unwrap();
+    Context {
+        name: "tested".into(),
+        seed: 0,
+        inputs: inputs.into_iter().map(|(role, files)| (role.to_owned(), files)).collect(),
+        external: BTreeMap::new(),
+        out: folder.join("out"),
+        checkpoint: folder.join("checkpoint"),
+        places: Places::default(),
+        telemetry: BTreeMap::new(),
+        on_progress: Box::new(|_| {}),
+    }
+}
+
+/// A stage's parameters as the front end hands them on.
+pub(in crate::stage) fn params<S: DeserializeOwned>(json: &str) -> S {
+    serde_json::from_str(json).unwrap()
+}
+
+/// What evaluating on four pixels of truth 0, 0, 1, 1 would have left.
+pub(in crate::stage) fn evaluation_files(
+    folder: &Path,
+    label: &str,
+    seed: Option<u64>,
+    prediction: &[u8],
+) -> InputFiles {
+    let mut confusion = Confusion::new(2);
+    confusion.add(&[0, 0, 1, 1], prediction, None).unwrap();
+    let classes = ["matrix", "austenite"].map(String::from);
+    let evaluation = Evaluation::new(&confusion, &classes, &[], &[9, 3], "test", 1, SelectedOn::Val);
+    let path = folder.join(format!("{label}-{seed:?}.json"));
+    std::fs::write(&path, serde_json::to_vec(&evaluation).unwrap()).unwrap();
+    InputFiles { label: label.into(), seed, files: [("metrics.json".to_owned(), path)].into(), source: None }
+}
+
+/// Two test images `x/a.png` and `x/b.png` and a training image, 8 × 4, the left half class 0, the right half class 1,
+/// one unknown pixel each.
+pub(in crate::stage) fn dataset(folder: &Path) -> InputFiles {
+    let mut images = Vec::new();
+    for (name, split) in [("x/a.png", Split::Test), ("x/b.png", Split::Test), ("x/c.png", Split::Train)] {
+        let mask_name = name.replace('x', "y");
+        let mut labels: Vec<u8> = (0..32).map(|i| u8::from(i % 8 >= 4)).collect();
+        labels[0] = 255;
+        let mut digests = Vec::new();
+        for (name, pixels) in [(name, &[90u8; 32][..]), (mask_name.as_str(), &labels)] {
+            let bytes = report::png_grey(pixels, 8, 4).unwrap();
+            std::fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+            std::fs::write(folder.join(name), &bytes).unwrap();
+            digests.push(blake3::hash(&bytes).to_hex().to_string());
+        }
+        images.push(Entry {
+            image: name.into(),
+            image_digest: digests[0].clone(),
+            mask: Some(mask_name),
+            mask_digest: Some(digests[1].clone()),
+            width: 8,
+            height: 4,
+            channels: 1,
+            split,
+            class_pixels: vec![15, 16],
+        });
+    }
+    let manifest = Manifest {
+        format: "folder".into(),
+        classes: vec!["matrix".into(), "austenite".into()],
+        ignore_classes: vec![],
+        label_values: [(0, 0), (1, 1), (255, IGNORE)].into(),
+        images,
+    };
+    let path = folder.join("manifest.json");
+    manifest.write(&path).unwrap();
+    let files = [("manifest.json".to_owned(), path)].into();
+    InputFiles { label: "steel".into(), seed: None, files, source: Some(folder.to_owned()) }
+}
+
+/// Evaluates an answer that is `class` everywhere, for the stages that read evaluations.
+pub(in crate::stage) fn evaluated(
+    folder: &Path,
+    dataset: &InputFiles,
+    label: &str,
+    seed: Option<u64>,
+    class: u8,
+) -> InputFiles {
+    let folder = folder.join(format!("evaluated-{seed:?}"));
+    let mut context = context(&folder, []);
+    evaluate(&mut context, &open_dataset(dataset).unwrap(), Split::Test, SelectedOn::Last, constant(class)).unwrap();
+    let names = ["metrics.json", "per_image.csv", "confusion.csv", "predictions/a.png", "predictions/b.png"];
+    let files = names.map(|name| (name.to_owned(), context.out.join(name))).into();
+    InputFiles { label: label.into(), seed, files, source: None }
+}
+
+fn constant(class: u8) -> impl FnMut(&Micrograph) -> Result<Mask, StageError> {
+    move |image| {
+        let labels = vec![class; image.width * image.height];
+        Ok(Mask { width: image.width, height: image.height, labels })
+    }
+}
+
+#[test]
+fn leaves_scores_matrix_and_masks() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path());
+    let left = evaluated(folder.path(), &dataset, "x", None, 1);
+    let read = |name: &str| std::fs::read_to_string(left.file(name).unwrap()).unwrap();
+    assert_eq!(read("confusion.csv"), "truth,matrix,austenite\nmatrix,0,30\naustenite,0,32\n");
+    let per_image = read("per_image.csv");
+    let row = "0.25806451612903225,0.3404255319148936,0.5161290322580645,0,0.5161290322580645";
+    let header = "image,miou,mean_dice,pixel_accuracy,iou_matrix,iou_austenite";
+    assert_eq!(per_image, format!("{header}\nx/a.png,{row}\nx/b.png,{row}\n"));
+    let evaluation: Evaluation = serde_json::from_str(&read("metrics.json")).unwrap();
+    assert_eq!((evaluation.images, evaluation.selected_on), (2, SelectedOn::Last));
+    assert_eq!(evaluation.pixel_accuracy, Some(32.0 / 62.0));
+    let majority = evaluation.majority.unwrap();
+    assert_eq!((majority.class.as_str(), majority.miou), ("austenite", evaluation.miou));
+    let mask = image::open(left.file("predictions/b.png").unwrap()).unwrap();
+    assert_eq!(mask.color(), image::ColorType::L8);
+    assert!(mask.to_luma8().pixels().all(|pixel| pixel.0 == [1]));
+}
+
+#[test]
+fn a_split_without_images_says_which_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = open_dataset(&dataset(folder.path())).unwrap();
+    let mut context = context(folder.path(), []);
+    let error = evaluate(&mut context, &dataset, Split::Val, SelectedOn::Val, constant(0)).unwrap_err();
+    assert!(matches!(error, StageError::BadData(_)));
+    let expected = "the data set has no val images to evaluate on (1 train, 0 val, 2 test, 0 unlabeled)";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn classes_of_model_and_data_set_must_agree() {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert!(check_classes(&names(&["a", "b"]), &names(&["a", "b"])).is_ok());
+    let error = check_classes(&names(&["a", "b"]), &names(&["b", "a"])).unwrap_err();
+    assert!(matches!(error, StageError::BadData(_)));
+    assert!(error.to_string().starts_with("the model was trained on the classes a, b, but the data set has b, a;"));
+}
+
+#[test]
+fn a_prediction_of_another_size_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = open_dataset(&dataset(folder.path())).unwrap();
+    let mut context = context(folder.path(), []);
+    let small = |_: &Micrograph| Ok(Mask { width: 1, height: 1, labels: vec![0] });
+    let error = evaluate(&mut context, &dataset, Split::Test, SelectedOn::Val, small).unwrap_err();
+    assert_eq!(error.to_string(), "x/a.png: the truth has 32 pixels, the prediction 1");
+}
+
+#[test]
+fn images_of_one_stem_get_names_of_their_own() {
+    let entry = |image: &str| Entry {
+        image: image.into(),
+        image_digest: String::new(),
+        mask: None,
+        mask_digest: None,
+        width: 1,
+        height: 1,
+        channels: 1,
+        split: Split::Test,
+        class_pixels: vec![],
+    };
+    let entries = ["a/1.png", "b/1.tif", "b/2.png", "c/N.png", "c/n.tif"].map(entry);
+    let names = prediction_files(&entries.iter().collect::<Vec<_>>());
+    assert_eq!(names, ["a__1.png.png", "b__1.tif.png", "2.png", "c__N.png.png", "c__n.tif.png"]);
+}
+
+#[test]
+fn parameters_have_defaults_and_limits() {
+    let evaluate: Evaluate = params(r#"{ "model": "<input>", "dataset": "<input>" }"#);
+    assert_eq!((evaluate.split, evaluate.overlap), (Split::Test, 0.5));
+    assert!(evaluate.check().is_ok());
+    for bad in [r#""overlap": 1.0"#, r#""split": "unlabeled""#] {
+        let evaluate: Evaluate = params(&format!(r#"{{ "model": "<input>", "dataset": "<input>", {bad} }}"#));
+        assert!(evaluate.check().is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,126 @@
+//! `overlay`: pictures of predictions beside the truth.
+
+use super::evaluate::prediction_files;
+use super::table::{by_label, read_evaluation};
+use super::{Context, Progress, Stage, StageError, open_dataset};
+use crate::data::{IGNORE, Split, decode};
+use crate::experiment::{Input, ReferenceSpec, Section};
+use crate::report::overlay::Panels;
+use crate::report::{self, FileName};
+use serde::{Deserialize, Serialize};
+
+/// `[[overlays]]`. Leaves `FILE/LABEL/IMAGE.png` for each label of `rows` (of its lowest seed) and each image it was
+/// evaluated on.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overlay {
+    /// Name of the folder.
+    file: FileName,
+    /// Evaluations.
+    rows: Input,
+    /// The data set they were evaluated on.
+    dataset: Input,
+}
+
+impl Stage for Overlay {
+    const KIND: &'static str = "overlay";
+    const CODE_VERSION: u32 = 1;
+    const SECTION: Section = Section::Overlays;
+    const LABELLED: bool = true;
+    const REFERENCES: &'static [ReferenceSpec] = &[
+        ReferenceSpec { param: "rows", kinds: &["evaluate"], many: true, optional: false, all_seeds: true },
+        ReferenceSpec {
+            param: "dataset",
+            kinds: &["dataset", "synthesize"],
+            many: false,
+            optional: false,
+            all_seeds: false,
+        },
+    ];
+
+    fn run(&self, context: &mut Context) -> Result<(), StageError> {
+        let dataset = open_dataset(context.input("dataset")?)?;
+        let inputs = context.inputs("rows").to_vec();
+        let labels = by_label(&inputs);
+        let folders = report::safe_names(labels.iter().map(|(label, _)| *label));
+        let mut done = 0;
+        for (number, ((label, seeds), folder)) in labels.iter().zip(folders).enumerate() {
+            let evaluated = seeds[0];
+            let split = read_evaluation(evaluated)?.split;
+            let split = [Split::Train, Split::Val, Split::Test].into_iter().find(|s| s.name() == split);
+            let entries = split.map(|split| dataset.entries(split)).unwrap_or_default();
+            let names = prediction_files(&entries);
+            let predictions = evaluated.files.keys().filter(|name| name.starts_with("predictions/")).count();
+            let elsewhere = || StageError::BadData(format!("{label} was not evaluated on the data set of this overlay"));
+            if predictions != entries.len() {
+                return Err(elsewhere());
+            }
+            let folder = context.out.join(self.file.as_str()).join(folder);
+            std::fs::create_dir_all(&folder)?;
+            for (entry, name) in entries.iter().zip(&names) {
+                let path = evaluated.files.get(&format!("predictions/{name}")).ok_or_else(elsewhere)?;
+                let prediction = decode::decode_mask(path, &std::fs::read(path)?)?;
+                let (image, truth) = dataset.read(entry)?;
+                let (Some(truth), true) = (truth, (prediction.width, prediction.height) == (image.width, image.height))
+                else {
+                    return Err(elsewhere());
+                };
+                let picture = Panels {
+                    width: image.width,
+                    height: image.height,
+                    image: &image.pixels,
+                    channels: image.channels,
+                    truth: &truth.labels,
+                    prediction: &prediction.labels,
+                    ignore: Some(IGNORE),
+                    classes: &dataset.manifest.classes,
+                };
+                std::fs::write(folder.join(name), report::png_rgb(&picture.render()?)?)?;
+                done += 1;
+                // Labels usually share their images: a good guess of how many pictures there will be.
+                let total = (done + ((labels.len() - number - 1) * entries.len()) as u64).max(done);
+                context.progress(Progress { done, total, unit: "image".into(), ..Progress::default() });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evaluate::tests::{context, dataset, evaluated, params};
+    use super::*;
+
+    #[test]
+    fn a_picture_of_each_image_from_the_lowest_seed() {
+        let folder = tempfile::tempdir().unwrap();
+        let dataset = dataset(folder.path());
+        let rows = vec![
+            evaluated(folder.path(), &dataset, "MatSSL (ours)", Some(7), 1),
+            evaluated(folder.path(), &dataset, "MatSSL (ours)", Some(3), 0),
+        ];
+        let mut context = context(folder.path(), [("rows", rows), ("dataset", vec![dataset])]);
+        let overlay: Overlay = params(r#"{ "file": "steel", "rows": "<input>", "dataset": "<input>" }"#);
+        overlay.run(&mut context).unwrap();
+        let folder = context.out.join("steel/MatSSL--ours-");
+        let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["a.png", "b.png"]);
+        // The lowest seed says class 0 everywhere: the third panel is dark in its middle.
+        let picture = image::open(folder.join("a.png")).unwrap().to_rgb8();
+        let middle = picture.get_pixel(3 * 8 + 2 * 256 + 128, 26 + 64);
+        assert_eq!(middle.0, [0x2b, 0x2f, 0x36]);
+    }
+
+    #[test]
+    fn predictions_of_other_images_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let dataset = dataset(folder.path());
+        let mut row = evaluated(folder.path(), &dataset, "x", None, 0);
+        row.files.remove("predictions/b.png");
+        let mut context = context(folder.path(), [("rows", vec![row]), ("dataset", vec![dataset])]);
+        let overlay: Overlay = params(r#"{ "file": "steel", "rows": "<input>", "dataset": "<input>" }"#);
+        let error = overlay.run(&mut context).unwrap_err();
+        assert_eq!(error.to_string(), "x was not evaluated on the data set of this overlay");
+    }
+}

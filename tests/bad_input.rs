@@ -1,0 +1,198 @@
+//! Bad input is refused before work starts: what is printed, and which exit code.
+
+mod common;
+use common::{Project, TOY};
+use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use std::path::Path;
+
+/// Runs an experiment that must be refused; returns what it said.
+#[track_caller]
+fn refused(project: &Project, code: i32) -> String {
+    let done = project.run(&["experiment.toml"]);
+    assert_eq!(done.code, Some(code), "stdout: {}\nstderr: {}", done.stdout, done.stderr);
+    done.stderr
+}
+
+#[track_caller]
+fn says(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "`{word}` is missing from:\n{text}");
+    }
+}
+
+#[test]
+fn wrong_experiments_are_refused_with_place_and_suggestion_before_a_cache_is_made() {
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("overlap", "overlapp", &[]),
+        ("size = 32", "sise = 32", &["experiment.toml:16:1", "sise", "did you mean `size`"]),
+        ("epochs = 3\nbatch_size = 8", "epochs = \"three\"\nbatch_size = 8", &["experiment.toml:23:10", "\"three\""]),
+        ("name = \"matssl\"", "name = \"matsll\"", &["matsll", "did you mean `matssl`"]),
+        ("patches = \"patches\"", "patches = \"patchs\"", &["patchs", "did you mean `patches`"]),
+        ("kind = \"patchify\"", "kind = \"patchfy\"", &["patchfy", "did you mean `patchify`"]),
+        ("size = 32\n", "size = 32\noverlap = 1.5\n", &["1.5", "0 to below 1"]),
+        ("matrix.model = ", "matrix.modle = ", &["modle", "did you mean `model`"]),
+        ("matrix.model = [\"segment.*\"]", "matrix.model = []", &["matrix.model", "empty"]),
+        ("[stages.patches]", "[stages.ssl]", &["duplicate"]),
+        ("dataset = \"micrographs\"\nsize = 32", "dataset = \"patches\"\nsize = 32", &["patches"]),
+    ];
+    for (from, to, words) in cases.iter().skip(1) {
+        let project = Project::new(TOY);
+        project.edit(from, to);
+        let text = refused(&project, 2);
+        says(&text, &["experiment.toml:"]);
+        says(&text, words);
+        assert!(!project.path("cache").exists(), "{to}: nothing may be made for a wrong file");
+    }
+}
+
+#[test]
+fn all_errors_of_a_file_are_shown_at_once() {
+    let project = Project::new(TOY);
+    project.edit("size = 32", "sise = 32").edit("epochs = 3\nbatch_size = 2", "epochs = -3\nbatch_sise = 2");
+    project.edit("patches = \"patches\"", "patches = \"patchs\"");
+    let text = refused(&project, 2);
+    says(&text, &["did you mean `size`", "did you mean `patches`", "did you mean `batch_size`", "-3"]);
+}
+
+#[test]
+fn a_cycle_is_shown_with_its_path() {
+    let project = Project::new(TOY);
+    project.write(
+        "experiment.toml",
+        "name = \"x\"\n[stages.a]\nkind = \"evaluate\"\ndataset = \"d\"\nmodel = \"b\"\n[stages.b]\nkind = \"finetune\"\n\
+         dataset = \"d\"\nencoder = \"c\"\nepochs = 1\n[stages.c]\nkind = \"pretrain\"\npatches = \"c\"\nepochs = 1\n\
+         [stages.d]\nkind = \"synthesize\"\n",
+    );
+    says(&refused(&project, 2), &["c"]);
+}
+
+#[test]
+fn files_that_are_no_experiment_are_refused() {
+    for (bytes, words) in [
+        (&b""[..], &["empty"][..]),
+        (&b"name = \"\xff\xfe\"\n"[..], &["UTF-8"]),
+        (&b"name = \n"[..], &["experiment.toml:1"]),
+    ] {
+        let project = Project::new("");
+        project.write("experiment.toml", bytes);
+        says(&refused(&project, 2), words);
+    }
+    let project = Project::new(TOY);
+    assert_eq!(project.run(&["nowhere.toml"]).code, Some(2));
+    assert_eq!(project.run(&["."]).code, Some(2));
+}
+
+/// An experiment on a folder of images.
+const FOLDER: &str = r#"
+name = "own"
+[datasets.steel]
+format = "folder"
+path = "steel"
+classes = ["matrix", "pore"]
+[stages.segment]
+kind = "finetune"
+dataset = "steel"
+encoder = { arch = "resnet18", width = 8, weights = "random" }
+decoder_channels = [8, 8, 8, 8, 8]
+epochs = 1
+batch_size = 2
+crop_size = 32
+[stages.test]
+kind = "evaluate"
+dataset = "steel"
+model = "segment"
+[[tables]]
+file = "table"
+rows = ["test"]
+"#;
+
+fn grey(seed: u32) -> GrayImage {
+    GrayImage::from_fn(48, 40, |x, y| Luma([((x * 7 + y * 13 + seed * 31) % 200) as u8]))
+}
+
+fn mask() -> GrayImage {
+    GrayImage::from_fn(48, 40, |x, y| Luma([u8::from(x + y > 40)]))
+}
+
+/// A whole, good data set in the `folder` format.
+fn folder_project() -> Project {
+    let project = Project::new(FOLDER);
+    for (i, split) in ["train", "train", "val", "test"].iter().enumerate() {
+        for (kind, image) in [("images", grey(i as u32)), ("masks", mask())] {
+            let path = project.path(&format!("steel/{split}/{kind}/m{i}.png"));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            image.save(path).unwrap();
+        }
+    }
+    project
+}
+
+#[test]
+fn a_folder_of_ones_own_images_runs() {
+    let project = folder_project();
+    let done = project.run(&["experiment.toml"]).ok();
+    says(&done.stdout, &["matrix", "pore", "mIoU"]);
+    // Another place with the same files is the same data set.
+    std::fs::rename(project.path("steel"), project.path("moved")).unwrap();
+    assert_eq!(project.run(&["experiment.toml"]).code, Some(4));
+    project.edit("path = \"steel\"", "path = \"moved\"");
+    assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 0);
+}
+
+#[test]
+fn a_data_set_that_is_not_there_stops_everything_with_code_4() {
+    let project = Project::new(FOLDER);
+    let text = refused(&project, 4);
+    says(&text, &["steel", "not there"]);
+    assert!(project.files("cache/records").is_empty());
+}
+
+#[test]
+fn bad_data_is_refused_by_name_before_training_with_code_5() {
+    type Spoil = fn(&Path);
+    let cases: &[(&str, Spoil, &[&str])] = &[
+        ("train/images/m0.png", |path| {
+            let bytes = std::fs::read(path).unwrap();
+            std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        }, &["m0.png"]),
+        ("train/masks/m1.png", |path| GrayImage::new(48, 39).save(path).unwrap(), &["m1.png", "48×39", "48×40"]),
+        ("val/masks/m2.png", |path| {
+            let mut mask = mask();
+            mask.put_pixel(3, 5, Luma([7]));
+            mask.save(path).unwrap();
+        }, &["m2.png", "label value 7", "column 3, row 5"]),
+        ("train/images/m0.png", |path| RgbaImage::from_pixel(48, 40, Rgba([9, 9, 9, 128])).save(path).unwrap(), &["m0.png"]),
+        ("train/masks/m0.png", |path| RgbImage::from_pixel(48, 40, Rgb([255, 0, 0])).save(path).unwrap(), &["m0.png"]),
+        ("test/images/m3.png", |path| std::fs::write(path, "not an image").unwrap(), &["m3.png"]),
+    ];
+    for (name, spoil, words) in cases {
+        let project = folder_project();
+        spoil(&project.path("steel").join(name));
+        let text = refused(&project, 5);
+        says(&text, words);
+        assert!(project.outputs().is_empty(), "{name}: something ran on bad data");
+    }
+}
+
+#[test]
+fn an_empty_folder_is_refused_and_sixteen_bit_images_are_read() {
+    let project = Project::new(FOLDER);
+    std::fs::create_dir_all(project.path("steel/train/images")).unwrap();
+    std::fs::create_dir_all(project.path("steel/train/masks")).unwrap();
+    let done = project.run(&["experiment.toml"]);
+    assert!(matches!(done.code, Some(4 | 5)), "{:?}: {}", done.code, done.stderr);
+
+    let project = folder_project();
+    let deep = image::ImageBuffer::<Luma<u16>, Vec<u16>>::from_fn(48, 40, |x, y| Luma([(x * 900 + y * 300) as u16]));
+    deep.save(project.path("steel/train/images/m0.png")).unwrap();
+    project.run(&["experiment.toml"]).ok();
+}
+
+#[test]
+fn several_bad_files_are_named_together() {
+    let project = folder_project();
+    for name in ["train/images/m0.png", "val/images/m2.png"] {
+        std::fs::write(project.path("steel").join(name), "not an image").unwrap();
+    }
+    says(&refused(&project, 5), &["m0.png", "m2.png"]);
+}
