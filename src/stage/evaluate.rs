@@ -106,8 +106,7 @@ fn evaluate(
     let started = Instant::now();
     for (entry, name) in entries.iter().zip(prediction_files(&entries)) {
         let (image, truth) = dataset.read(entry)?;
-        let truth =
-            truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
+        let truth = truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
         let prediction = predict(&image)?;
         let mut own = Confusion::new(manifest.classes.len());
         own.add(&truth.labels, &prediction.labels, Some(IGNORE))

@@ -55,8 +55,7 @@ impl Stage for Figure {
 
     fn check(&self) -> Result<(), ParamError> {
         if self.metric.is_empty() || self.metric == "epoch" {
-            let message =
-                format!("{:?} is no metric; expected a column of history.csv, e.g. \"val_miou\"", self.metric);
+            let message = format!("{:?} is no metric; expected a column of history.csv, e.g. \"val_miou\"", self.metric);
             return Err(ParamError::Check { param: "metric", message });
         }
         Ok(())
@@ -111,8 +110,7 @@ mod tests {
         let figure: Figure = params(r#"{ "file": "fig3", "kind": "curve", "series": "<input>" }"#);
         figure.run(&mut context).unwrap();
         let csv = std::fs::read_to_string(context.out.join("fig3.csv")).unwrap();
-        let expected =
-            "series,epoch,mean,std,n\nMatSSL,1,0.5,0.3535533905932738,2\nMatSSL,2,0.5,0,2\nrandom,1,0.125,,1\n";
+        let expected = "series,epoch,mean,std,n\nMatSSL,1,0.5,0.3535533905932738,2\nMatSSL,2,0.5,0,2\nrandom,1,0.125,,1\n";
         assert_eq!(csv, expected);
         assert!(std::fs::read_to_string(context.out.join("fig3.svg")).unwrap().contains("MatSSL"));
         assert_eq!(&std::fs::read(context.out.join("fig3.png")).unwrap()[1..4], b"PNG");

@@ -51,8 +51,7 @@ impl Stage for Overlay {
             let entries = split.map(|split| dataset.entries(split)).unwrap_or_default();
             let names = prediction_files(&entries);
             let predictions = evaluated.files.keys().filter(|name| name.starts_with("predictions/")).count();
-            let elsewhere =
-                || StageError::BadData(format!("{label} was not evaluated on the data set of this overlay"));
+            let elsewhere = || StageError::BadData(format!("{label} was not evaluated on the data set of this overlay"));
             if predictions != entries.len() {
                 return Err(elsewhere());
             }
