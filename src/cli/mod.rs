@@ -7,23 +7,22 @@ mod progress;
 mod run;
 
 use crate::exit_code;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Declarative experiment pipelines for self-supervised segmentation of micrographs.
 #[derive(Parser)]
 #[command(
     version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
-    after_help = "Exit codes: 0 done, 1 internal error, 2 the experiment file is wrong, 3 a stage failed, 4 a device, \
+    override_usage = "matssl-run [OPTIONS] FILE\n       matssl-run COMMAND …",
+    after_help = "`matssl-run FILE` is short for `matssl-run run FILE`.\n\n\
+                  Exit codes: 0 done, 1 internal error, 2 the experiment file is wrong, 3 a stage failed, 4 a device, \
                   data set or weight file is not there, 5 the data is not what the experiment says, 130 interrupted."
 )]
 struct Cli {
-    #[command(flatten)]
-    run: Option<run::RunArgs>,
     #[command(subcommand)]
-    verb: Option<Verb>,
+    verb: Verb,
 }
 
 #[derive(Subcommand)]
@@ -75,20 +74,31 @@ impl From<anyhow::Error> for Stop {
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> u8 {
-    let cli = Cli::parse();
-    let result = match (cli.verb, cli.run) {
-        (Some(Verb::Worker), _) => {
-            crate::exec::work().map(|done| if done { exit_code::DONE } else { exit_code::STAGE_FAILED }).map_err(Stop::from)
-        }
-        (Some(Verb::Run(args)), _) | (None, Some(args)) => run::run(&args),
-        (Some(Verb::Plan(args)), _) => plan::plan(&args),
-        (Some(Verb::Explain(args)), _) => explain::explain(&args),
-        (None, None) => Err(Stop::new(exit_code::BAD_EXPERIMENT, "error: no experiment file given; see `matssl-run --help`")),
+    let result = match Cli::parse_from(with_verb(std::env::args_os().collect())).verb {
+        Verb::Worker => crate::exec::work()
+            .map(|done| if done { exit_code::DONE } else { exit_code::STAGE_FAILED })
+            .map_err(Stop::from),
+        Verb::Run(args) => run::run(&args),
+        Verb::Plan(args) => plan::plan(&args),
+        Verb::Explain(args) => explain::explain(&args),
     };
     result.unwrap_or_else(|stop| {
         eprintln!("{}", stop.message.trim_end());
         stop.code
     })
+}
+
+/// `matssl-run FILE` needs no verb: where the first word is none, `run` is meant.
+fn with_verb(mut args: Vec<OsString>) -> Vec<OsString> {
+    let verbs = Cli::command();
+    let known = |word: &OsString| {
+        verbs.get_subcommands().any(|verb| word == verb.get_name())
+            || ["help", "--help", "-h", "--version", "-V"].iter().any(|other| word == other)
+    };
+    if args.get(1).is_some_and(|word| !known(word)) {
+        args.insert(1, "run".into());
+    }
+    args
 }
 
 /// Writes results to standard output. A reader that has gone away (`| head`) is no error.

@@ -1,7 +1,7 @@
 //! The values that one key of a matrix takes, and what they are called.
 
 use super::diagnostic::Diagnostic;
-use super::document::Family;
+use super::families::Family;
 use super::pattern::Pattern;
 use super::resolve::{Found, Names, Target};
 use super::syntax::{in_file_order, type_name, wrong_type};
@@ -27,6 +27,8 @@ pub(super) struct Chooser<'a, 'd, 'i> {
     /// Its index.
     pub(super) at: usize,
     pub(super) names: &'a Names<'d, 'i>,
+    /// For messages.
+    pub(super) max_stages: usize,
 }
 
 impl<'i> Chooser<'_, '_, 'i> {

@@ -15,6 +15,9 @@ const MOST_ERRORS: usize = 30;
 
 /// Deserialises a table of parameters; unknown keys and wrong types carry their place in the file.
 ///
+/// toml does not see what is left over in a list that is read as a tuple or an array of fixed length: read a `Vec`,
+/// and check its length.
+///
 /// # Errors
 /// All that is wrong with the table, not only the first.
 pub fn deserialize<T: DeserializeOwned>(table: SpannedTable<'_>) -> Result<T, Vec<ParamError>> {

@@ -11,25 +11,18 @@ const MOST_SHOWN: usize = 50;
 
 /// One error: a message, the piece of the file that it is about, what was expected and what may help.
 #[derive(Clone, Debug)]
-pub struct Diagnostic {
+pub(super) struct Diagnostic {
     message: String,
     span: Range<usize>,
     label: String,
     others: Vec<(Range<usize>, String)>,
-    notes: Vec<String>,
-    helps: Vec<String>,
+    /// Below the snippet: cures (`true`) and facts.
+    remarks: Vec<(bool, String)>,
 }
 
 impl Diagnostic {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Diagnostic {
-            message: message.into(),
-            span,
-            label: String::new(),
-            others: Vec::new(),
-            notes: Vec::new(),
-            helps: Vec::new(),
-        }
+        Diagnostic { message: message.into(), span, label: String::new(), others: Vec::new(), remarks: Vec::new() }
     }
 
     /// Where the underlined piece starts.
@@ -51,13 +44,13 @@ impl Diagnostic {
 
     /// A fact below the snippet.
     pub(super) fn note(mut self, note: impl Into<Option<String>>) -> Self {
-        self.notes.extend(note.into());
+        self.remarks.extend(note.into().map(|note| (false, note)));
         self
     }
 
     /// A cure below the snippet.
     pub(super) fn help(mut self, help: impl Into<Option<String>>) -> Self {
-        self.helps.extend(help.into());
+        self.remarks.extend(help.into().map(|help| (true, help)));
         self
     }
 
@@ -99,11 +92,12 @@ impl Diagnostic {
     }
 
     fn group<'a>(&'a self, sources: &'a Sources) -> Group<'a> {
+        let remarks = |cures| self.remarks.iter().filter(move |(cure, _)| *cure == cures).map(|(_, text)| text);
         Level::ERROR
             .primary_title(&self.message)
             .elements(self.snippets(sources))
-            .elements(self.helps.iter().map(|help| Level::HELP.message(help)))
-            .elements(self.notes.iter().map(|note| Level::NOTE.message(note)))
+            .elements(remarks(true).map(|help| Level::HELP.message(help)))
+            .elements(remarks(false).map(|note| Level::NOTE.message(note)))
     }
 }
 
@@ -148,10 +142,10 @@ impl Diagnostics {
             text += &renderer(color).render(&[diagnostic.group(&self.sources)]);
             text += "\n\n";
         }
-        if self.list.len() > 1 {
+        if self.count() > 1 {
             let hidden = self.list.len().saturating_sub(MOST_SHOWN);
             let hidden = if hidden > 0 { format!(" ({hidden} not shown)") } else { String::new() };
-            text += &render_unplaced(&format!("{} in all{hidden}", wording::count(self.list.len(), "error")), color);
+            text += &render_unplaced(&format!("{} in all{hidden}", wording::count(self.count(), "error")), color);
         } else {
             text.pop();
         }

@@ -2,7 +2,8 @@
 
 use super::choice::Chooser;
 use super::diagnostic::Diagnostic;
-use super::document::{Document, Family};
+use super::document::Document;
+use super::families::Family;
 use super::matrix::{self, Expansion, Member};
 use super::parameters;
 use super::resolve::{Found, Members, Names, Target};
@@ -38,10 +39,14 @@ pub(super) fn all(document: &Document<'_>, order: &[usize], faults: &mut Vec<Dia
     for &at in order {
         let family = &families[at];
         if left == 0 {
-            faults.push(matrix::too_many(family.place.clone(), "the experiment has too many stages", left));
+            faults.push(matrix::too_many(
+                family.place.clone(),
+                "the experiment has too many stages",
+                document.max_stages,
+            ));
             break;
         }
-        let expansion = expand(family, at, &names, left, faults);
+        let expansion = expand(&Chooser { family, at, names: &names, max_stages: document.max_stages }, left, faults);
         left = left.saturating_sub(expansion.members.len());
         let labels = expansion.members.iter().map(|member| member.label.clone()).collect();
         if let Some(spec) = family.spec {
@@ -52,17 +57,11 @@ pub(super) fn all(document: &Document<'_>, order: &[usize], faults: &mut Vec<Dia
     made
 }
 
-fn expand<'i>(
-    family: &Family<'i>,
-    at: usize,
-    names: &Names<'_, 'i>,
-    left: usize,
-    faults: &mut Vec<Diagnostic>,
-) -> Expansion<'i> {
-    match &family.matrix {
-        Some(matrix) => matrix::expand(matrix, &Chooser { family, at, names }, left, faults),
+fn expand<'i>(chooser: &Chooser<'_, '_, 'i>, left: usize, faults: &mut Vec<Diagnostic>) -> Expansion<'i> {
+    match &chooser.family.matrix {
+        Some(matrix) => matrix::expand(matrix, chooser, left, faults),
         None => {
-            let member = Member { label: family.name.clone(), axes: Vec::new(), settings: Vec::new() };
+            let member = Member { label: chooser.family.name.clone(), axes: Vec::new(), settings: Vec::new() };
             Expansion { members: vec![member], complete: true }
         }
     }
@@ -111,10 +110,8 @@ fn make(
             Ok(params) => made.push(Made { label: member.label.clone(), axes: member.axes.clone(), params, inputs }),
             Err(errors) => {
                 let context =
-                    parameters::Context { family, spec, member, table: &table, names, probing: members.is_empty() };
-                for error in errors {
-                    faults.extend(context.fault(&error));
-                }
+                    parameters::Context { family, at, spec, member, table: &table, names, probing: members.is_empty() };
+                faults.extend(context.faults(&errors));
                 if faults.len() - before > MOST_FAULTS {
                     break;
                 }

@@ -7,7 +7,7 @@
 
 use super::choice::{Choice, Chooser};
 use super::diagnostic::Diagnostic;
-use super::document::Entry;
+use super::families::Entry;
 use super::include;
 use super::syntax::{in_file_order, wrong_type};
 use super::wording::{self, quote};
@@ -89,7 +89,11 @@ fn members_of<'i>(
     let size = product.and_then(|product| product.checked_add(included));
     if size.is_none_or(|size| size > most) {
         let size = size.map_or("more stages than can be counted".into(), |size| wording::count(size, "stage"));
-        faults.push(too_many(place, &format!("the matrix of {} makes {size}", quote(chooser.name())), most));
+        faults.push(too_many(
+            place,
+            &format!("the matrix of {} makes {size}", quote(chooser.name())),
+            chooser.max_stages,
+        ));
         return Vec::new();
     }
     let mut members = product_of(chooser.name(), &axes);
@@ -104,10 +108,9 @@ fn members_of<'i>(
 
 /// The error for an experiment that grows out of hand.
 pub(super) fn too_many(place: Range<usize>, what: &str, most: usize) -> Diagnostic {
-    Diagnostic::new(place, what).label(format!("at most {most} are left to make")).help(
-        "if this is meant, write a higher `max_stages = …` at the top of the file (10000 if it is not written)"
-            .to_string(),
-    )
+    Diagnostic::new(place, what)
+        .label(format!("`max_stages` is {most}"))
+        .help("if this is meant, write a higher `max_stages = …` at the top of the file".to_string())
 }
 
 /// All combinations; the last key varies fastest.

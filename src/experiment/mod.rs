@@ -11,6 +11,7 @@ mod deserialize;
 mod diagnostic;
 mod document;
 mod expand;
+mod families;
 mod include;
 mod instances;
 mod matrix;
@@ -27,7 +28,8 @@ pub mod vocabulary;
 mod wording;
 
 pub use deserialize::deserialize;
-pub use diagnostic::{Diagnostic, Diagnostics};
+use diagnostic::Diagnostic;
+pub use diagnostic::Diagnostics;
 pub use vocabulary::{Input, KindSpec, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable, Vocabulary};
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Which family needs which: an order that puts every family after those it names, and the circles that forbid one.
 
 use super::diagnostic::Diagnostic;
-use super::document::Family;
+use super::families::Family;
 use super::pattern::Pattern;
 use super::syntax::in_file_order;
 use super::vocabulary::ReferenceSpec;

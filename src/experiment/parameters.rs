@@ -2,7 +2,7 @@
 
 use super::deserialize::missing_field;
 use super::diagnostic::Diagnostic;
-use super::document::Family;
+use super::families::Family;
 use super::matrix::Member;
 use super::resolve::Names;
 use super::vocabulary::{KindSpec, ParamError, Section, SpannedTable};
@@ -14,6 +14,8 @@ use toml::de::{DeTable, DeValue};
 /// Whose parameters they are.
 pub(super) struct Context<'a, 'd, 'i> {
     pub(super) family: &'a Family<'i>,
+    /// Its index.
+    pub(super) at: usize,
     pub(super) spec: &'static KindSpec,
     pub(super) member: &'a Member<'i>,
     /// As they were given to [`KindSpec::parse`].
@@ -24,8 +26,18 @@ pub(super) struct Context<'a, 'd, 'i> {
 }
 
 impl Context<'_, '_, '_> {
-    /// `None` if what is wrong follows from an error already said.
-    pub(super) fn fault(&self, error: &ParamError) -> Option<Diagnostic> {
+    /// All of `errors` but those that follow from another: a key that was misspelt is not missing.
+    pub(super) fn faults(&self, errors: &[ParamError]) -> Vec<Diagnostic> {
+        let unknown: Vec<&str> = errors.iter().filter_map(message).filter_map(unknown_field).collect();
+        let follows = |error: &&ParamError| {
+            let missing = message(error).and_then(missing_field);
+            missing.is_some_and(|key| unknown.iter().any(|word| wording::nearest(word, [key]).is_some()))
+        };
+        errors.iter().filter(|error| !follows(error)).filter_map(|error| self.fault(error)).collect()
+    }
+
+    /// `None` if what is wrong follows from a broken matrix.
+    fn fault(&self, error: &ParamError) -> Option<Diagnostic> {
         match error {
             ParamError::Check { param, message } => Some(self.check(param, message)),
             ParamError::Toml(error) => {
@@ -67,7 +79,7 @@ impl Context<'_, '_, '_> {
         match reference {
             Some(reference) => fault
                 .help(format!("`{key} = \"…\"` names a stage of kind {}", wording::or_list(reference.kinds)))
-                .note(self.names.of_these(reference)),
+                .note(self.names.of_these(reference, self.at)),
             None => fault,
         }
     }
@@ -106,6 +118,7 @@ impl Context<'_, '_, '_> {
     fn refused(&self, message: &str, place: Range<usize>) -> Diagnostic {
         let (what, found) = message.split_once(": ").unwrap_or(("", message));
         let (found, wanted) = found.rsplit_once(", expected ").unwrap_or((found, ""));
+        let ranged = what == "invalid value";
         let key = key_at(self.table.get_ref(), &place).map_or("this value".into(), quote);
         let title = match what {
             "invalid value" => format!("{key} is out of range"),
@@ -115,7 +128,7 @@ impl Context<'_, '_, '_> {
         let label = if wanted.is_empty() {
             wording::escape(found)
         } else {
-            format!("expected {}, found {}", plain_type(wanted), wording::escape(&plain_found(found)))
+            format!("expected {}, found {}", plain_type(wanted, ranged), wording::escape(&plain_found(found, ranged)))
         };
         Diagnostic::new(place, title).label(label)
     }
@@ -128,6 +141,19 @@ impl Context<'_, '_, '_> {
         };
         Diagnostic::new(place, title).label(wording::escape_long(message))
     }
+}
+
+fn message(error: &ParamError) -> Option<&str> {
+    match error {
+        ParamError::Toml(error) => Some(error.message()),
+        ParamError::Check { .. } => None,
+    }
+}
+
+/// The unknown field of serde's message.
+fn unknown_field(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("unknown field `")?;
+    Some(rest.split_once("`, ").map_or(rest, |(key, _)| key))
 }
 
 fn noun(spec: &KindSpec) -> &'static str {
@@ -170,11 +196,13 @@ fn key_in<'t>(key: &'t str, value: &'t Spanned<DeValue<'_>>, place: &Range<usize
 }
 
 /// Rust's names of types mean nothing to a materials scientist.
-fn plain_type(wanted: &str) -> String {
+fn plain_type(wanted: &str, ranged: bool) -> String {
     match wanted {
+        "u8" | "u16" | "u32" | "u64" | "usize" if !ranged => "a whole number".into(),
         "u8" => "a whole number from 0 to 255".into(),
         "u16" => "a whole number from 0 to 65535".into(),
-        "u32" | "u64" | "usize" => "a whole number, 0 or more".into(),
+        "u32" => "a whole number from 0 to 4294967295".into(),
+        "u64" | "usize" => "a whole number, 0 or more".into(),
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".into(),
         "a nonzero u8" | "a nonzero u16" | "a nonzero u32" | "a nonzero u64" | "a nonzero usize" => {
             "a whole number above 0".into()
@@ -192,7 +220,7 @@ fn plain_type(wanted: &str) -> String {
 }
 
 /// serde's word for a value in a user's words.
-fn plain_found(found: &str) -> String {
+fn plain_found(found: &str, ranged: bool) -> String {
     match found {
         "map" => return "a table".into(),
         "sequence" => return "a list".into(),
@@ -200,7 +228,7 @@ fn plain_found(found: &str) -> String {
     }
     for (theirs, ours) in [
         ("string ", "the string "),
-        ("integer ", "the whole number "),
+        ("integer ", if ranged { "" } else { "the whole number " }),
         ("floating point ", "the number "),
         ("boolean ", ""),
     ] {

@@ -1,7 +1,7 @@
 //! From names in parameters to members of families.
 
 use super::diagnostic::Diagnostic;
-use super::document::Family;
+use super::families::Family;
 use super::pattern::Pattern;
 use super::syntax::{in_file_order, wrong_type};
 use super::vocabulary::ReferenceSpec;
@@ -65,12 +65,6 @@ impl<'d, 'i> Names<'d, 'i> {
         self.members[family] = members;
     }
 
-    /// Names of stages that a parameter may hold, for messages.
-    pub(super) fn fitting(&self, spec: &ReferenceSpec) -> Vec<&'d str> {
-        let fits = |family: &&Family<'_>| family.spec.is_some_and(|kind| spec.kinds.contains(&kind.kind));
-        self.families.iter().filter(fits).map(|family| family.name.as_str()).collect()
-    }
-
     /// The stages that the value of a parameter names, in the order of the file. `None` if the value is none of
     /// names but the parameter's own (an inline table where `spec.optional`).
     pub(super) fn resolve(
@@ -117,13 +111,13 @@ impl<'d, 'i> Names<'d, 'i> {
             _ if spec.optional => return None,
             _ => {
                 let wanted = if spec.many { "the name of a stage, or a list of names" } else { "the name of a stage" };
-                faults.push(wrong_type(spec.param, value, wanted).note(self.of_these(spec)));
+                faults.push(wrong_type(spec.param, value, wanted).note(self.of_these(spec, asker)));
                 return Some(Found::Unknown);
             }
         }
         if targets.is_empty() && known {
             let fault = Diagnostic::new(value.span(), format!("`{}` names no stage", spec.param));
-            faults.push(fault.label("expected at least one name").note(self.of_these(spec)));
+            faults.push(fault.label("expected at least one name").note(self.of_these(spec, asker)));
         }
         Some(if known && !targets.is_empty() { Found::Members(targets) } else { Found::Unknown })
     }
@@ -138,7 +132,7 @@ impl<'d, 'i> Names<'d, 'i> {
         match item.get_ref() {
             DeValue::String(name) => self.find(name, item.span(), spec, asker, faults),
             _ => {
-                faults.push(wrong_type(spec.param, item, "the name of a stage").note(self.of_these(spec)));
+                faults.push(wrong_type(spec.param, item, "the name of a stage").note(self.of_these(spec, asker)));
                 Found::Unknown
             }
         }
@@ -201,53 +195,65 @@ impl<'d, 'i> Names<'d, 'i> {
         // What is wrong with an incomplete family has been said.
         if complete || faults.is_empty() {
             faults.push(match of_wrong_kind {
-                Some(family) => self.wrong_kind(name, place, spec, family),
-                None => self.nothing(name, place, spec, &pattern, faults.len()),
+                Some(family) => self.wrong_kind(name, place, spec, asker, family),
+                None => self.nothing(name, place, spec, asker, faults.len()),
             });
         }
         Found::Unknown
     }
 
-    fn wrong_kind(&self, name: &str, place: Range<usize>, spec: &ReferenceSpec, family: usize) -> Diagnostic {
-        let family = &self.families[family];
-        let kind = family.spec.map_or("", |kind| kind.kind);
-        Diagnostic::new(place, format!("{} is of the wrong kind", quote(name)))
-            .label(format!("`{}` takes {}, this is `{kind}`", spec.param, wording::or_list(spec.kinds)))
-            .other(family.place.clone(), format!("a stage of kind `{kind}`"))
-            .note(self.of_these(spec))
-    }
-
-    fn nothing(
+    fn wrong_kind(
         &self,
         name: &str,
         place: Range<usize>,
         spec: &ReferenceSpec,
-        pattern: &Pattern<'_>,
-        said: usize,
+        asker: usize,
+        family: usize,
     ) -> Diagnostic {
-        if let Pattern::Glob { .. } = pattern {
+        let family = &self.families[family];
+        let kind = family.spec.map_or("", |kind| kind.kind);
+        Diagnostic::new(place, format!("{} is of the wrong kind", quote(name)))
+            .label(format!("{}, not `{kind}`", takes(spec)))
+            .other(family.place.clone(), format!("a stage of kind `{kind}`"))
+            .note(self.of_these(spec, asker))
+    }
+
+    fn nothing(&self, name: &str, place: Range<usize>, spec: &ReferenceSpec, asker: usize, said: usize) -> Diagnostic {
+        if let Ok(Pattern::Glob { .. }) = Pattern::parse(name) {
+            let (head, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
+            let meant = wording::nearest(head, self.by_name.keys().copied().filter(|family| *family != head));
+            let meant = meant.map(|family| format!("{family}{rest}"));
             return Diagnostic::new(place, format!("{} matches no stage", quote(name)))
-                .label(format!("`{}` takes {}", spec.param, wording::or_list(spec.kinds)))
-                .note(self.of_these(spec));
+                .label(takes(spec))
+                .meant(meant.as_deref())
+                .note(self.of_these(spec, asker));
         }
         // The search runs over all names: not worth it for the hundredth error.
         let all = self.members.iter().flat_map(|members| members.labels.iter().map(String::as_str));
         let all = all.chain(self.by_name.keys().copied());
         let meant = if said < 100 { wording::nearest(name, all) } else { None };
         Diagnostic::new(place, format!("there is no stage {}", quote(name)))
-            .label(format!("`{}` takes {}", spec.param, wording::or_list(spec.kinds)))
+            .label(takes(spec))
             .meant(meant)
-            .note(self.of_these(spec))
+            .note(self.of_these(spec, asker))
     }
 
     /// A note that lists what would fit.
-    pub(super) fn of_these(&self, spec: &ReferenceSpec) -> Option<String> {
-        let fitting = self.fitting(spec);
+    pub(super) fn of_these(&self, spec: &ReferenceSpec, asker: usize) -> Option<String> {
+        let fits = |kind: &str| spec.kinds.contains(&kind);
+        let others = self.families.iter().enumerate().filter(|(at, _)| *at != asker).map(|(_, family)| family);
+        let fitting = others.filter(|family| family.spec.is_some_and(|spec| fits(spec.kind)));
+        let fitting: Vec<&str> = fitting.map(|family| family.name.as_str()).collect();
         Some(match fitting.len() {
-            0 => format!("this file has no stage of kind {}", wording::or_list(spec.kinds)),
+            0 => format!("this file has no other stage of kind {}", wording::or_list(spec.kinds)),
             _ => format!("stages of this kind here: {}", wording::list(fitting, 12)),
         })
     }
+}
+
+/// What a parameter takes, as a label.
+fn takes(spec: &ReferenceSpec) -> String {
+    format!("`{}` takes a stage of kind {}", spec.param, wording::or_list(spec.kinds))
 }
 
 /// One name may stand for several members only where the parameter takes several.
@@ -257,7 +263,7 @@ fn single(found: Found, name: &str, place: Range<usize>, spec: &ReferenceSpec, f
             let labels = targets.iter().map(|target| target.label.as_str());
             let name = wording::escape(name);
             faults.push(
-                Diagnostic::new(place, format!("`{name}` is {} stages", targets.len()))
+                Diagnostic::new(place, format!("`{name}` stands for {} stages", targets.len()))
                     .label(format!("`{}` takes one", spec.param))
                     .help(format!("`matrix.{} = [\"{name}\"]` makes one stage with each", spec.param))
                     .note(format!("they are {}", wording::list(labels, 8))),

@@ -8,10 +8,20 @@ use toml::de::{DeTable, DeValue};
 /// The tree, or `None` if the text is too broken to say more about it.
 pub(super) fn parse<'i>(text: &'i str, faults: &mut Vec<Diagnostic>) -> Option<DeTable<'i>> {
     let (root, errors) = DeTable::parse_recoverable(text);
-    let mut readable = true;
-    for error in &errors {
-        // A second definition is left out of the tree; the rest can still be read.
-        readable &= error.message() == DUPLICATE;
+    // A second definition is left out of the tree; the rest can still be read.
+    let readable = errors.iter().all(|error| error.message() == DUPLICATE);
+    let mut repeated_header = None;
+    for error in errors.iter().take(MOST_ERRORS) {
+        let start = error.span().map_or(0, |span| span.start);
+        let header = header_before(text, start);
+        if readable && header.is_some() {
+            let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+            if header == Some(line_start) {
+                repeated_header = header;
+            } else if header == repeated_header {
+                continue; // Its keys are repeated because it is.
+            }
+        }
         faults.push(fault(text, error));
     }
     // One stray character makes several errors, of which the first says it.
@@ -21,6 +31,21 @@ pub(super) fn parse<'i>(text: &'i str, faults: &mut Vec<Diagnostic>) -> Option<D
         faults.retain(|fault| lines.insert(text[..fault.start().min(text.len())].matches('\n').count()));
     }
     readable.then(|| root.into_inner())
+}
+
+/// More errors than this say no more to the reader.
+const MOST_ERRORS: usize = 200;
+
+/// Where the last line up to `at` starts that looks like a header.
+fn header_before(text: &str, at: usize) -> Option<usize> {
+    let mut end = text[at..].find('\n').map_or(text.len(), |length| at + length + 1);
+    for line in text[..end].split_inclusive('\n').rev() {
+        end -= line.len();
+        if line.trim_start().starts_with('[') {
+            return Some(end);
+        }
+    }
+    None
 }
 
 const DUPLICATE: &str = "duplicate key";

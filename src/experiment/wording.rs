@@ -76,7 +76,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
             }
             let distance = strsim::damerau_levenshtein(&lower, &other);
             let likeness = strsim::jaro_winkler(&lower, &other);
-            (distance <= most && distance < length.max(2)).then_some((distance, likeness, candidate))
+            (distance <= most && distance < length).then_some((distance, likeness, candidate))
         })
         .min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)))
         .map(|(_, _, candidate)| candidate)

@@ -227,3 +227,26 @@ fn a_long_chain_of_stages_does_not_overflow_the_stack() {
     }
     assert_eq!(right(&text, &[]).instances.len(), 20_002);
 }
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let said = |path: &Path| {
+        let rejected = load(path, &[], &TOY).unwrap_err();
+        assert!(matches!(rejected, Rejected::Unreadable { .. }));
+        rejected.to_string().replace(folder.path().to_str().unwrap(), "FOLDER")
+    };
+    assert_eq!(said(&at("none.toml")), "error: cannot read FOLDER/none.toml: there is no such file");
+    assert_eq!(said(folder.path()), "error: cannot read FOLDER: it is a folder, not an experiment file");
+    std::fs::write(at("latin.toml"), b"name = \"x\"\ntitle = \"Gef\xfcge\"\n").unwrap();
+    assert_eq!(
+        said(&at("latin.toml")),
+        "error: cannot read FOLDER/latin.toml: it is not UTF-8 text: byte 0xfc at line 2, column 13"
+    );
+    std::fs::write(at("large.toml"), vec![b'#'; (4 << 20) + 1]).unwrap();
+    assert_eq!(
+        said(&at("large.toml")),
+        "error: cannot read FOLDER/large.toml: it is larger than 4 MiB, so it is no experiment file"
+    );
+}

@@ -1,0 +1,202 @@
+//! Families of stages as they are written: the sections of an experiment file.
+
+use super::diagnostic::Diagnostic;
+use super::syntax::{in_file_order, wrong_type};
+use super::vocabulary::{KindSpec, Section, SpannedTable, Vocabulary};
+use super::wording::{self, quote};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+/// An entry of a table as TOML knows it.
+pub(super) type Entry<'i> = (Spanned<DeString<'i>>, Spanned<DeValue<'i>>);
+
+/// One `[stages.NAME]`, `[datasets.NAME]`, `[[tables]]`, …
+pub(super) struct Family<'i> {
+    pub(super) name: String,
+    /// The piece that gives it its name.
+    pub(super) place: Range<usize>,
+    /// `None` if the file does not say which kind, or says an unknown one.
+    pub(super) spec: Option<&'static KindSpec>,
+    /// Its parameters, without `kind` and `matrix`; the span is that of its header.
+    pub(super) body: SpannedTable<'i>,
+    pub(super) matrix: Option<Entry<'i>>,
+}
+
+/// Sections of the file: key, the kind's section, whether it is a list.
+pub(super) const SECTIONS: [(&str, Section, bool); 5] = [
+    ("datasets", Section::Datasets, false),
+    ("stages", Section::Stages, false),
+    ("tables", Section::Tables, true),
+    ("figures", Section::Figures, true),
+    ("overlays", Section::Overlays, true),
+];
+
+/// Reads one section of the file into families.
+pub(super) struct Reader<'a, 'i> {
+    pub(super) section: &'static str,
+    pub(super) kind: Section,
+    pub(super) vocabulary: &'a Vocabulary,
+    pub(super) families: &'a mut Vec<Family<'i>>,
+    pub(super) faults: &'a mut Vec<Diagnostic>,
+}
+
+impl<'i> Reader<'_, 'i> {
+    /// `[stages.NAME]`, `[datasets.NAME]`.
+    pub(super) fn named(&mut self, value: Spanned<DeValue<'i>>) {
+        if !value.get_ref().is_table() {
+            let wanted = format!("tables, as `[{}.NAME]`", self.section);
+            return self.faults.push(wrong_type(self.section, &value, &wanted));
+        }
+        let DeValue::Table(table) = value.into_inner() else { return };
+        for (key, value) in table {
+            let name = key.get_ref().to_string();
+            let span = value.span();
+            if !value.get_ref().is_table() {
+                let wanted = format!("a table, as `[{}.{}]`", self.section, wording::escape(&name));
+                self.faults.push(wrong_type(&name, &value, &wanted));
+                continue;
+            }
+            if !wording::is_name(&name) {
+                self.faults.push(
+                    Diagnostic::new(key.span(), format!("a stage cannot be called {}", quote(&name)))
+                        .label("expected letters, digits, `_` and `-`, 1 to 100 of them"),
+                );
+            } else if SECTIONS.iter().any(|(section, _, listed)| *listed && *section == name) {
+                self.faults.push(
+                    Diagnostic::new(key.span(), format!("a stage cannot be called {}", quote(&name)))
+                        .label(format!("the names of `[[{name}]]` start with this")),
+                );
+            }
+            let DeValue::Table(mut body) = value.into_inner() else { continue };
+            let matrix = body.remove_entry("matrix");
+            let spec =
+                if self.kind == Section::Stages { self.kind_of(&name, &key, &mut body) } else { self.implied(&key) };
+            self.families.push(Family { name, place: key.span(), spec, body: Spanned::new(span, body), matrix });
+        }
+    }
+
+    /// `[[tables]]`, `[[figures]]`, `[[overlays]]`.
+    pub(super) fn list(&mut self, value: Spanned<DeValue<'i>>) {
+        let span = value.span();
+        let items = match value.into_inner() {
+            DeValue::Array(items) => items.into_iter().collect(),
+            table @ DeValue::Table(_) => {
+                self.faults.push(
+                    Diagnostic::new(span.clone(), format!("`{}` is a list", self.section))
+                        .label(format!("expected `[[{}]]` with two brackets", self.section)),
+                );
+                vec![Spanned::new(span, table)]
+            }
+            other => {
+                let wanted = format!("tables, as `[[{}]]`", self.section);
+                return self.faults.push(wrong_type(self.section, &Spanned::new(span, other), &wanted));
+            }
+        };
+        for item in items {
+            let span = item.span();
+            let DeValue::Table(body) = item.into_inner() else {
+                let message = format!("wrong type in `{}`", self.section);
+                self.faults.push(Diagnostic::new(span, message).label("expected a table"));
+                continue;
+            };
+            let Some(file) = body.get("file") else {
+                self.faults.push(
+                    Diagnostic::new(span, "missing `file`")
+                        .label(format!("each of `[[{}]]` says which file to write, as `file = \"…\"`", self.section)),
+                );
+                continue;
+            };
+            let Some(file_name) = name_of("file", file, self.faults) else { continue };
+            let place = file.span();
+            let key = Spanned::new(span.clone(), DeString::from(self.section));
+            let spec = self.implied(&key);
+            let name = format!("{}.{file_name}", self.section);
+            self.families.push(Family { name, place, spec, body: Spanned::new(span, body), matrix: None });
+        }
+    }
+
+    /// The one kind of a section where kinds are not written.
+    fn implied(&mut self, key: &Spanned<DeString<'i>>) -> Option<&'static KindSpec> {
+        let spec = self.vocabulary.iter().copied().find(|spec| spec.section == self.kind);
+        if spec.is_none() {
+            self.faults.push(Diagnostic::new(key.span(), format!("this program makes no `{}`", self.section)));
+        }
+        spec
+    }
+
+    /// Takes `kind` out of the table and looks it up.
+    fn kind_of(
+        &mut self,
+        name: &str,
+        key: &Spanned<DeString<'i>>,
+        body: &mut DeTable<'i>,
+    ) -> Option<&'static KindSpec> {
+        let here = self.vocabulary.iter().copied().filter(|spec| spec.section == Section::Stages);
+        let words: Vec<&str> = here.map(|spec| spec.kind).collect();
+        let Some(value) = body.remove("kind") else {
+            let misspelt = in_file_order(body).into_iter().map(|(key, _)| key);
+            let misspelt = { misspelt }.find(|key| wording::nearest(key.get_ref(), ["kind"]).is_some());
+            let place = misspelt.map_or(key.span(), |key| key.span());
+            let fault = Diagnostic::new(place, format!("stage {} has no `kind`", quote(name)));
+            let fault = match misspelt {
+                Some(_) => fault.label("did you mean `kind`?"),
+                None => fault.label("expected `kind = \"…\"` below this"),
+            };
+            self.faults.push(fault.note(wording::expected_one_of(words)));
+            return None;
+        };
+        let DeValue::String(kind) = value.get_ref() else {
+            self.faults.push(wrong_type("kind", &value, "a string"));
+            return None;
+        };
+        let spec = self.vocabulary.iter().copied().find(|spec| spec.kind == kind.as_ref());
+        match spec {
+            Some(spec) if spec.section == Section::Stages => return Some(spec),
+            Some(spec) => {
+                let (section, _, listed) = SECTIONS.into_iter().find(|(_, kind, _)| *kind == spec.section)?;
+                let header = if listed { format!("[[{section}]]") } else { format!("[{section}.{name}]") };
+                self.faults.push(
+                    Diagnostic::new(value.span(), format!("{} is not written as a stage", quote(kind)))
+                        .help(format!("write it as `{header}`, without `kind`")),
+                );
+            }
+            None => self.faults.push(
+                Diagnostic::new(value.span(), format!("unknown kind of stage {}", quote(kind)))
+                    .meant(wording::nearest(kind, words.iter().copied()))
+                    .note(wording::expected_one_of(words)),
+            ),
+        }
+        None
+    }
+}
+
+/// Data sets and stages share one name space, as do the files of each kind of output.
+pub(super) fn clashes(families: &[Family<'_>], faults: &mut Vec<Diagnostic>) {
+    let mut first: BTreeMap<&str, &Family<'_>> = BTreeMap::new();
+    for family in families {
+        if let Some(other) = first.get(family.name.as_str()) {
+            faults.push(
+                Diagnostic::new(family.place.clone(), format!("two stages are called {}", quote(&family.name)))
+                    .label("the second")
+                    .other(other.place.clone(), "the first"),
+            );
+        } else {
+            first.insert(&family.name, family);
+        }
+    }
+}
+
+/// A value that names a folder or file.
+pub(super) fn name_of(key: &str, value: &Spanned<DeValue<'_>>, faults: &mut Vec<Diagnostic>) -> Option<String> {
+    match value.get_ref() {
+        DeValue::String(text) if wording::is_file_name(text) => return Some(text.to_string()),
+        DeValue::String(text) => faults.push(
+            Diagnostic::new(value.span(), format!("{} cannot name a file", quote(text)))
+                .label("expected letters, digits, `.`, `_` and `-`, 1 to 100 of them, no `.` in front"),
+        ),
+        _ => faults.push(wrong_type(key, value, "a string")),
+    }
+    None
+}
