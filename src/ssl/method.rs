@@ -5,9 +5,10 @@ use crate::experiment::{self, ParamError, SpannedTable};
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
 use candle_core::Tensor;
-use serde::de::Error as _;
+use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
+use std::fmt;
 use toml::de::DeValue;
 
 /// Parameters of a method, as the user writes them in `method = { name = "…", … }`.
@@ -183,10 +184,22 @@ struct MethodName(&'static Method);
 
 impl<'de> Deserialize<'de> for MethodName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        find(&name).map(MethodName).ok_or_else(|| {
-            D::Error::custom(format!("there is no method `{name}`; expected one of {}", names().join(", ")))
-        })
+        // An error from inside a visitor is given its place in the file.
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = MethodName;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the name of a method")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<MethodName, E> {
+                find(name).map(MethodName).ok_or_else(|| {
+                    E::custom(format!("there is no method `{name}`; expected one of {}", names().join(", ")))
+                })
+            }
+        }
+        deserializer.deserialize_str(Name)
     }
 }
 
@@ -219,10 +232,10 @@ mod tests {
         let spec = read("method = 'matssl'").unwrap();
         assert_eq!(read("method = { name = 'matssl' }").unwrap(), spec);
         let json = serde_json::to_string(&spec).unwrap();
-        assert_eq!(
-            json,
-            r#"{"name":"matssl","gate":"paper","head":{"hidden":2048,"output":128},"temperature":0.07}"#
-        );
+        let expected = serde_json::json!({
+            "name": "matssl", "temperature": 0.07, "gate": "paper", "head": { "hidden": 2048, "output": 128 }
+        });
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), expected);
         assert_eq!(serde_json::from_str::<MethodSpec>(&json).unwrap(), spec);
         assert_eq!(serde_json::from_str::<MethodSpec>("\"matssl\"").unwrap(), spec);
         assert_eq!(read("method = 'simclr'").unwrap().name(), "simclr");
@@ -233,7 +246,7 @@ mod tests {
         let cases = [
             ("method = 'matsl'", "'matsl'", "there is no method `matsl`; expected one of matssl, simclr"),
             ("method = { name = 'byol' }", "'byol'", "there is no method `byol`"),
-            ("method = 3", "3", "invalid type: integer `3`, expected a string"),
+            ("method = 3", "3", "invalid type: integer `3`, expected the name of a method"),
             ("method = { name = 'matssl', tau = 1.0 }", "tau", "unknown field `tau`, expected one of"),
             ("method = { gate = 'papr', name = 'matssl' }", "'papr'", "unknown variant `papr`, expected one of"),
             ("method = { name = 'simclr', gate = 'code' }", "gate", "unknown field `gate`"),
@@ -245,7 +258,9 @@ mod tests {
             assert!(error.message().contains(message), "{text}: {error}");
             assert_eq!(&text[error.span().unwrap()], underlined, "{text}");
         }
-        for text in ["method = { name = 'matssl', temperature = 0.0 }", "method = { name = 'simclr', temperature = nan }"] {
+        for text in
+            ["method = { name = 'matssl', temperature = 0.0 }", "method = { name = 'simclr', temperature = nan }"]
+        {
             let errors = read(text).unwrap_err();
             assert!(
                 matches!(&errors[..], [ParamError::Check { param: "method", message }] if message.contains("above 0")),

@@ -72,8 +72,8 @@ mod tests {
     fn views() -> [Tensor; 2] {
         [0, 1].map(|view| {
             let mut stream = Stream::new(8, "online test", 0, view);
-            let values: Vec<f64> = (0..3 * 32 * 32 * 3).map(|_| stream.normal()).collect();
-            Tensor::from_vec(values, (3, 32, 32, 3), &Device::Cpu).unwrap()
+            let values: Vec<f64> = (0..3 * 64 * 64 * 3).map(|_| stream.normal()).collect();
+            Tensor::from_vec(values, (3, 64, 64, 3), &Device::Cpu).unwrap()
         })
     }
 
@@ -84,7 +84,10 @@ mod tests {
         let checked_in_all = ["encoder.conv1.weight", "encoder.layer2.0.bn1.weight", "encoder.layer4.1.conv2.weight"];
         let methods = [
             (r#"{"name":"matssl","temperature":0.5,"head":{"hidden":6,"output":4}}"#, Some("attn_module.gates.1")),
-            (r#"{"name":"matssl","gate":"code","temperature":0.5,"head":{"hidden":6,"output":4}}"#, Some("attn_module.gates.3")),
+            (
+                r#"{"name":"matssl","gate":"code","temperature":0.5,"head":{"hidden":6,"output":4}}"#,
+                Some("attn_module.gates.3"),
+            ),
             (r#"{"name":"simclr","temperature":0.5,"head":{"hidden":6,"output":4}}"#, None),
         ];
         for (method, gate) in methods {
@@ -116,7 +119,7 @@ mod tests {
                         var.set(&Tensor::from_vec(moved, var.shape().clone(), &Device::Cpu).unwrap()).unwrap();
                         loss().1.to_scalar().unwrap()
                     };
-                    let numeric = (at(1e-6) - at(-1e-6)) / 2e-6;
+                    let numeric = (at(1e-7) - at(-1e-7)) / 2e-7;
                     at(0.0);
                     let tolerance = 1e-5 * numeric.abs().max(1e-2);
                     assert!((analytic[i] - numeric).abs() < tolerance, "{name}[{i}]: {} {numeric}", analytic[i]);

@@ -82,7 +82,8 @@ impl EncoderSpec {
         let Weights::File(path) = &self.weights else { return Ok(Vec::new()) };
         let path = places.resolve(path);
         if !path.is_file() {
-            let message = format!("{}: no such weight file; put it there, or correct `encoder.weights`", path.display());
+            let message =
+                format!("{}: no such weight file; put it there, or correct `encoder.weights`", path.display());
             return Err(StageError::NotThere(message));
         }
         Ok(vec![("weights".into(), path)])
@@ -117,7 +118,8 @@ impl From<WeightsError> for StageError {
             WeightsError::Format { .. } => StageError::BadData(error.to_string()),
             WeightsError::Mismatch { ref missing, ref unused, ref misshapen, .. } => {
                 let lacks_only = !missing.is_empty() && unused.is_empty() && misshapen.is_empty();
-                let cure = if lacks_only { "\nWith `allow_missing = true` what is missing starts at random." } else { "" };
+                let cure =
+                    if lacks_only { "\nWith `allow_missing = true` what is missing starts at random." } else { "" };
                 StageError::BadData(format!("{error}{cure}"))
             }
             WeightsError::Tensor(error) => error.into(),

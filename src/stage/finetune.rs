@@ -22,7 +22,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Leaves `model.safetensors` (segmentation_models_pytorch's names) of the epoch that [`SelectOn`] chooses, and
+/// Leaves `model.safetensors` (segmentation_models_pytorch's names) of the epoch that `select_on` chooses, and
 /// `history.csv` (epoch, train_loss, learning_rate, gradient_norm, val_miou, iou_CLASS; empty where an epoch was not
 /// validated).
 #[derive(Debug, Serialize, Deserialize)]
@@ -210,6 +210,7 @@ impl Stage for Finetune {
             class_names: classes,
             validation,
         };
+        task.check().map_err(StageError::BadData)?;
         let outcome = train(&mut task, &training, context)?;
         if let Some(best) = outcome.best {
             best.restore(&task.parameters)?;
@@ -371,6 +372,20 @@ mod tests {
         assert!(losses[5] < losses[0], "{text}");
         let most = scores.iter().copied().fold(0.0, f64::max);
         assert_eq!(best, scores.iter().position(|&score| score == most).map(|epoch| epoch as u64 + 1));
+    }
+
+    #[test]
+    fn a_lone_crop_joins_the_batch_before_it_and_is_refused_where_there_is_none() {
+        let few = TOY.replace("epochs = 6", "epochs = 1");
+        let three = [Split::Train, Split::Train, Split::Train, Split::Val];
+        for (batch_size, crops_per_image) in [(2, 1), (3, 1), (2, 3), (4, 1)] {
+            let text = few.replace("batch_size = 3", &format!("batch_size = {batch_size}"));
+            run(&text.replace("crops_per_image = 2", &format!("crops_per_image = {crops_per_image}")), &three).unwrap();
+        }
+        let error = run(&few.replace("batch_size = 3", "batch_size = 1"), &three).unwrap_err().to_string();
+        assert!(error.starts_with("a batch of one crop of 32 pixels"), "{error}");
+        run(&few.replace("batch_size = 3", "batch_size = 1").replace("crop_size = 32", "crop_size = 64"), &three)
+            .unwrap();
     }
 
     #[test]

@@ -70,13 +70,8 @@ impl Stage for Pretrain {
     const CODE_VERSION: u32 = 1;
     const SEEDED: bool = true;
     const TRAINS: bool = true;
-    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec {
-        param: "patches",
-        kinds: &["patchify"],
-        many: true,
-        optional: false,
-        all_seeds: false,
-    }];
+    const REFERENCES: &'static [ReferenceSpec] =
+        &[ReferenceSpec { param: "patches", kinds: &["patchify"], many: true, optional: false, all_seeds: false }];
 
     fn parse(mut table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         let mut errors = Vec::new();

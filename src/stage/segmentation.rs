@@ -13,6 +13,7 @@ use crate::train::{EpochEnd, Step, Task};
 use anyhow::Result;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What is minimised.
@@ -57,9 +58,31 @@ pub(super) struct Validation {
     pub(super) selects: bool,
 }
 
+/// The side of a crop that is a single pixel at the encoder's last stage.
+const ONE_PIXEL: usize = 32;
+
 impl Segmentation {
-    fn crops(&self) -> usize {
-        self.samples.len() * self.crops_per_image
+    /// What makes an epoch impossible.
+    ///
+    /// # Errors
+    /// One line with the cure.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.augment.crop_size == Some(ONE_PIXEL) && self.ranges().any(|batch| batch.len() == 1) {
+            return Err(format!(
+                "a batch of one crop of {ONE_PIXEL} pixels has no variance for batch norm: give a larger `crop_size`, or a \
+                 `batch_size` (and `crops_per_image`) of at least 2"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Which crops of an epoch each batch holds. The short last batch is kept; but a lone crop that is one pixel at the
+    /// encoder's last stage has no variance for batch norm, and joins the batch before it.
+    fn ranges(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (crops, size) = (self.samples.len() * self.crops_per_image, self.batch_size);
+        let lone = self.augment.crop_size == Some(ONE_PIXEL) && crops > size && crops % size == 1 && size > 1;
+        let batches = if lone { crops / size } else { crops.div_ceil(size) };
+        (0..batches).map(move |batch| batch * size..if batch + 1 == batches { crops } else { (batch + 1) * size })
     }
 
     /// The confusion matrix over all validation images together.
@@ -83,28 +106,32 @@ impl Task for Segmentation {
     }
 
     fn steps_per_epoch(&self) -> u64 {
-        self.crops().div_ceil(self.batch_size) as u64
+        self.ranges().count() as u64
     }
 
-    /// An epoch is `crops_per_image` rounds, each with an order and crops of its own. The short last batch is kept.
+    /// An epoch is `crops_per_image` rounds, each with an order and crops of its own.
     fn batches(&self, epoch: u64) -> Result<Box<dyn Iterator<Item = Result<PairBatch>>>> {
-        let (images, rounds, batch, seed) =
-            (self.samples.len(), self.crops_per_image as u64, self.batch_size, self.seed);
+        let (images, rounds, seed) = (self.samples.len(), self.crops_per_image as u64, self.seed);
         let order: Vec<(u64, usize)> = (epoch * rounds..(epoch + 1) * rounds)
             .flat_map(|round| {
                 let order = Stream::new(seed, "order", round, 0).permutation(images);
                 order.into_iter().map(move |image| (round, image))
             })
             .collect();
-        let (samples, augment, steps) = (self.samples.clone(), self.augment.clone(), order.len().div_ceil(batch));
+        let (samples, augment) = (self.samples.clone(), self.augment.clone());
+        let batches: Vec<Range<usize>> = self.ranges().collect();
+        let steps = batches.len();
         let make = move |step: usize| {
-            let batch = &order[step * batch..order.len().min((step + 1) * batch)];
+            let batch = &order[batches[step].clone()];
             let parts = batch.chunk_by(|a, b| a.0 == b.0).map(|part| {
                 let indices: Vec<usize> = part.iter().map(|&(_, image)| image).collect();
                 pair_batch(&samples, &indices, &augment, seed, part[0].0)
             });
-            let (images, masks): (Vec<_>, Vec<_>) =
-                parts.collect::<candle_core::Result<Vec<_>>>()?.into_iter().map(|part| (part.images, part.masks)).unzip();
+            let (images, masks): (Vec<_>, Vec<_>) = parts
+                .collect::<candle_core::Result<Vec<_>>>()?
+                .into_iter()
+                .map(|part| (part.images, part.masks))
+                .unzip();
             Ok(PairBatch { images: Tensor::cat(&images, 0)?, masks: Tensor::cat(&masks, 0)? })
         };
         Ok(Box::new(prefetch(steps, make)))
