@@ -47,7 +47,8 @@ fn as_text(plan: &Plan) -> String {
         }
     }
     text.push('\n');
-    let order = plan.dag.topological();
+    // Stages stand in topological order, otherwise in the file's.
+    let order: Vec<usize> = (0..instances.len()).collect();
     let width = instances.iter().map(|instance| instance.name.chars().count()).max().unwrap_or(0).min(60);
     let mut folded: Vec<&str> = Vec::new();
     for &stage in &order {
@@ -87,10 +88,7 @@ fn as_text(plan: &Plan) -> String {
 
 fn as_json(plan: &Plan) -> String {
     let instances = &plan.experiment.instances;
-    let stages: Vec<_> = plan
-        .dag
-        .topological()
-        .into_iter()
+    let stages: Vec<_> = (0..instances.len())
         .map(|stage| {
             let (instance, state) = (&instances[stage], &plan.states[stage]);
             let key = match state {

@@ -78,8 +78,12 @@ pub fn material(
 /// Parameters less those that only say where things lie.
 pub(super) fn keyed_params(kind: &Kind, params: &Value) -> Value {
     let mut params = params.clone();
-    if let Some(params) = params.as_object_mut() {
-        params.retain(|name, _| !kind.unkeyed.contains(&name.as_str()));
+    for path in kind.unkeyed {
+        let (table, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let table = table.split('.').filter(|part| !part.is_empty()).try_fold(&mut params, |at, part| at.get_mut(part));
+        if let Some(Value::Object(table)) = table {
+            table.remove(name);
+        }
     }
     params
 }
@@ -87,4 +91,21 @@ pub(super) fn keyed_params(kind: &Kind, params: &Value) -> Value {
 /// The seed, where the kind itself draws: what only rests on random stages depends on them by content.
 pub(super) fn keyed_seed(kind: &Kind, seed: Option<u64>) -> Option<u64> {
     seed.filter(|_| kind.spec.seeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn paths_are_kept_out_of_the_key() {
+        let kind = stage::kind("dataset").unwrap();
+        assert_eq!(keyed_params(kind, &json!({"format": "ebc", "path": "a"})), json!({"format": "ebc"}));
+        let kind = stage::kind("pretrain").unwrap();
+        let params = json!({"encoder": {"arch": "resnet18", "weights": "a.pth"}, "epochs": 1});
+        assert_eq!(keyed_params(kind, &params), json!({"encoder": {"arch": "resnet18"}, "epochs": 1}));
+        let kind = stage::kind("finetune").unwrap();
+        assert_eq!(keyed_params(kind, &json!({"encoder": "<input>"})), json!({"encoder": "<input>"}));
+    }
 }

@@ -109,6 +109,8 @@ impl Stage for Finetune {
     const CODE_VERSION: u32 = 1;
     const SEEDED: bool = true;
     const TRAINS: bool = true;
+    // The weights themselves are in the key, by content; random ones leave no file there.
+    const UNKEYED: &'static [&'static str] = &["encoder.weights"];
     const REFERENCES: &'static [ReferenceSpec] = &[
         ReferenceSpec {
             param: "dataset",

@@ -41,7 +41,7 @@ pub trait Stage: Serialize + DeserializeOwned {
     const TRAINS: bool = false;
     /// The labels of inputs enter the output (and so the key).
     const LABELLED: bool = false;
-    /// Parameters that say where things lie, not what they are: kept out of the key.
+    /// Parameters (dotted for nested ones) that say where things lie, not what they are: kept out of the key.
     const UNKEYED: &'static [&'static str] = &[];
     /// Parameters that name other stages.
     const REFERENCES: &'static [ReferenceSpec] = &[];

@@ -70,6 +70,8 @@ impl Stage for Pretrain {
     const CODE_VERSION: u32 = 1;
     const SEEDED: bool = true;
     const TRAINS: bool = true;
+    // The weights themselves are in the key, by content; random ones leave no file there.
+    const UNKEYED: &'static [&'static str] = &["encoder.weights"];
     const REFERENCES: &'static [ReferenceSpec] =
         &[ReferenceSpec { param: "patches", kinds: &["patchify"], many: true, optional: false, all_seeds: false }];
 
