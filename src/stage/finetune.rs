@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// validated).
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Finetune {
+pub(super) struct Finetune {
     /// Images and masks.
     dataset: Input,
     /// A pretraining, or an encoder in place.

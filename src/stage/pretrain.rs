@@ -24,7 +24,7 @@ pub(super) const ENCODER_FILE: &str = "encoder.safetensors";
 /// embedding_std, and what the method adds).
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pretrain {
+pub(super) struct Pretrain {
     /// Where the patches come from; several sets are joined.
     patches: Input,
     /// What is trained, and from where.

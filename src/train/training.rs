@@ -291,13 +291,16 @@ mod tests {
     const SGD: OptimizerSpec = OptimizerSpec::Sgd { learning_rate: 0.01, momentum: 0.9, weight_decay: 1e-4 };
     const ADAM: OptimizerSpec = OptimizerSpec::Adam { learning_rate: 0.01, weight_decay: 1e-4 };
 
-    fn bits(task: &Lines, outcome: &Outcome) -> (Vec<u32>, f32, String) {
+    /// Weights, the buffer, the history.
+    type Bits = (Vec<u32>, f32, String);
+
+    fn bits(task: &Lines, outcome: &Outcome) -> Bits {
         let w = task.parameters.tensor("w").unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let steps = task.parameters.tensor("steps").unwrap().to_scalar().unwrap();
         (w.into_iter().map(f32::to_bits).collect(), steps, outcome.history.to_csv().unwrap())
     }
 
-    fn whole(optimizer: OptimizerSpec) -> ((Vec<u32>, f32, String), (Vec<u32>, f32, String)) {
+    fn whole(optimizer: OptimizerSpec) -> (Bits, Bits) {
         let folder = tempfile::tempdir().unwrap();
         let mut task = Lines::new(None);
         let outcome = training(folder.path(), optimizer).run(&mut task, &mut |_| ()).unwrap();
