@@ -31,6 +31,9 @@ const CAPTION: f64 = 26.0;
 const SIZE: f64 = 14.0;
 const ROW: f64 = 24.0;
 
+/// A caption, and the colour of each pixel of the panel below it.
+type Panel<'a> = (&'static str, &'a dyn Fn(u32, u32) -> Colour);
+
 /// One image with its masks, all `height · width`, row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct Panels<'a> {
@@ -84,7 +87,7 @@ impl Panels<'_> {
         };
         let label = |mask: &[u8], x, y| mask[nearest(y, h, height) * self.width + nearest(x, w, width)];
         let unknown = |x, y| Some(label(self.truth, x, y)) == self.ignore;
-        let panels: [(&str, &dyn Fn(u32, u32) -> Colour); 4] = [
+        let panels: [Panel; 4] = [
             ("input", &|x, y| image.get_pixel(x, y).0),
             ("truth", &|x, y| if unknown(x, y) { stripe(x, y) } else { palette::class(label(self.truth, x, y)) }),
             ("prediction", &|x, y| palette::class(label(self.prediction, x, y))),

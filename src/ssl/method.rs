@@ -9,6 +9,7 @@ use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
 use std::fmt;
+use std::sync::LazyLock;
 use toml::de::DeValue;
 
 /// Parameters of a method, as the user writes them in `method = { name = "…", … }`.
@@ -196,9 +197,8 @@ impl<'de> Deserialize<'de> for MethodName {
             }
 
             fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<MethodName, E> {
-                find(name).map(MethodName).ok_or_else(|| {
-                    E::custom(format!("there is no method `{name}`; expected one of {}", names().join(", ")))
-                })
+                static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(names);
+                find(name).map(MethodName).ok_or_else(|| E::unknown_variant(name, &NAMES))
             }
         }
         deserializer.deserialize_str(Name)
@@ -246,8 +246,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_underlined() {
         let cases = [
-            ("method = 'matsl'", "'matsl'", "there is no method `matsl`; expected one of matssl, simclr"),
-            ("method = { name = 'byol' }", "'byol'", "there is no method `byol`"),
+            ("method = 'matsl'", "'matsl'", "unknown variant `matsl`, expected `matssl` or `simclr`"),
+            ("method = { name = 'byol' }", "'byol'", "unknown variant `byol`"),
             ("method = 3", "3", "invalid type: integer `3`, expected the name of a method"),
             ("method = { name = 'matssl', tau = 1.0 }", "tau", "unknown field `tau`, expected one of"),
             ("method = { gate = 'papr', name = 'matssl' }", "'papr'", "unknown variant `papr`, expected one of"),

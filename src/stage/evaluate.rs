@@ -14,7 +14,7 @@ use std::time::Instant;
 /// masks `predictions/IMAGE.png` (8 bits, the class's index as grey value).
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Evaluate {
+pub(super) struct Evaluate {
     /// A fine-tuned model.
     model: Input,
     /// What it is tried on.
@@ -106,7 +106,8 @@ fn evaluate(
     let started = Instant::now();
     for (entry, name) in entries.iter().zip(prediction_files(&entries)) {
         let (image, truth) = dataset.read(entry)?;
-        let truth = truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
+        let truth =
+            truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
         let prediction = predict(&image)?;
         let mut own = Confusion::new(manifest.classes.len());
         own.add(&truth.labels, &prediction.labels, Some(IGNORE))

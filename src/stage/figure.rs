@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// What is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum FigureKind {
+pub(super) enum FigureKind {
     /// A line over the epochs for each label, with a band over its seeds.
     #[default]
     Curve,
@@ -20,7 +20,7 @@ pub enum FigureKind {
 /// `[[figures]]`. Leaves `FILE.svg`, `FILE.png` and `FILE.csv`, the numbers behind them.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Figure {
+pub(super) struct Figure {
     /// Name of the files.
     file: FileName,
     /// Stands above the figure.
@@ -55,7 +55,8 @@ impl Stage for Figure {
 
     fn check(&self) -> Result<(), ParamError> {
         if self.metric.is_empty() || self.metric == "epoch" {
-            let message = format!("{:?} is no metric; expected a column of history.csv, e.g. \"val_miou\"", self.metric);
+            let message =
+                format!("{:?} is no metric; expected a column of history.csv, e.g. \"val_miou\"", self.metric);
             return Err(ParamError::Check { param: "metric", message });
         }
         Ok(())
@@ -110,7 +111,8 @@ mod tests {
         let figure: Figure = params(r#"{ "file": "fig3", "kind": "curve", "series": "<input>" }"#);
         figure.run(&mut context).unwrap();
         let csv = std::fs::read_to_string(context.out.join("fig3.csv")).unwrap();
-        let expected = "series,epoch,mean,std,n\nMatSSL,1,0.5,0.3535533905932738,2\nMatSSL,2,0.5,0,2\nrandom,1,0.125,,1\n";
+        let expected =
+            "series,epoch,mean,std,n\nMatSSL,1,0.5,0.3535533905932738,2\nMatSSL,2,0.5,0,2\nrandom,1,0.125,,1\n";
         assert_eq!(csv, expected);
         assert!(std::fs::read_to_string(context.out.join("fig3.svg")).unwrap().contains("MatSSL"));
         assert_eq!(&std::fs::read(context.out.join("fig3.png")).unwrap()[1..4], b"PNG");

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// evaluated on.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Overlay {
+pub(super) struct Overlay {
     /// Name of the folder.
     file: FileName,
     /// Evaluations.
@@ -51,7 +51,8 @@ impl Stage for Overlay {
             let entries = split.map(|split| dataset.entries(split)).unwrap_or_default();
             let names = prediction_files(&entries);
             let predictions = evaluated.files.keys().filter(|name| name.starts_with("predictions/")).count();
-            let elsewhere = || StageError::BadData(format!("{label} was not evaluated on the data set of this overlay"));
+            let elsewhere =
+                || StageError::BadData(format!("{label} was not evaluated on the data set of this overlay"));
             if predictions != entries.len() {
                 return Err(elsewhere());
             }

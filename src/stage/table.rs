@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// `rows`, in their order, over all its seeds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Table {
+pub(super) struct Table {
     /// Name of the files.
     file: FileName,
     /// Stands above the table.

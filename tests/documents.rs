@@ -1,0 +1,100 @@
+//! What the documents say is what the program does.
+
+mod common;
+use common::Project;
+use matssl_run::{exit_code, experiment, stage};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn experiments() -> Vec<PathBuf> {
+    let files = fs::read_dir(root().join("experiments")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    files.sort();
+    assert!(files.len() >= 3, "{files:?}");
+    files
+}
+
+#[test]
+fn every_experiment_is_accepted_and_named_like_its_file() {
+    for path in experiments() {
+        let experiment =
+            experiment::load(&path, &[], &stage::vocabulary()).unwrap_or_else(|wrong| panic!("{}:\n{wrong}", path.display()));
+        assert_eq!(Some(experiment.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));
+    }
+}
+
+#[test]
+fn every_experiment_is_planned_on_a_fresh_clone_without_data() {
+    let project = Project::new("");
+    for path in experiments() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        project.write(name, fs::read(&path).unwrap());
+        let plan = project.run(&["plan", name]).ok().stdout;
+        assert!(plan.contains("segment.matssl@0") && plan.contains("tables.table"), "{plan}");
+    }
+}
+
+#[test]
+fn the_readmes_experiment_is_accepted() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks: Vec<&str> = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let project = Project::new(block);
+        // Nothing but the data set is missing.
+        let done = project.run(&["experiment.toml"]);
+        assert_eq!(done.code, Some(i32::from(exit_code::NOT_THERE)), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn the_readmes_verbs_and_flags_exist() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let project = Project::new("");
+    let help: String = [vec!["--help"], vec!["run", "--help"], vec!["plan", "--help"], vec!["explain", "--help"]]
+        .iter()
+        .map(|args| project.run(args).ok().stdout)
+        .collect();
+    let lines = readme.lines().filter(|line| line.starts_with("matssl-run ") || line.starts_with("cargo run "));
+    for line in lines {
+        let command = line.split('#').next().unwrap();
+        for word in command.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2) {
+            let flag = word.split('=').next().unwrap();
+            assert!(help.contains(flag) || ["--release", "--quiet"].contains(&flag), "{line}: no flag {flag}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_lists_the_exit_codes() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for code in [
+        exit_code::DONE,
+        exit_code::INTERNAL,
+        exit_code::BAD_EXPERIMENT,
+        exit_code::STAGE_FAILED,
+        exit_code::NOT_THERE,
+        exit_code::BAD_DATA,
+        exit_code::INTERRUPTED,
+    ] {
+        assert!(readme.contains(&format!("| {code} |")), "exit code {code} is not in the README");
+    }
+}
+
+#[test]
+fn every_file_and_room_the_architecture_names_is_there() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let rooms = text.lines().filter(|line| line.starts_with("| `"));
+    for line in rooms {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let room = cells[1].trim_matches('`');
+        for file in cells[3].split(", ").map(|file| file.trim_matches('`')) {
+            let path = root().join("src").join(room).join(file);
+            assert!(path.exists() || root().join("src").join(file).exists(), "{room}: no {file}");
+        }
+    }
+}
