@@ -141,9 +141,12 @@ mod tests {
     #[test]
     fn each_gate_is_the_formula_it_is_named_after() {
         let sigma = |x: f64| 1.0 / (1.0 + (-x).exp());
-        let formulas: [(Gate, &dyn Fn(f64, f64) -> f64); 3] =
-            [(Gate::Paper, &|f, p| sigma(f) * p), (Gate::Code, &|f, p| sigma(p) * f), (Gate::None, &|f, _| f)];
-        for (gate, formula) in formulas {
+        for gate in [Gate::Paper, Gate::Code, Gate::None] {
+            let formula = |f: f64, p: f64| match gate {
+                Gate::Paper => sigma(f) * p,
+                Gate::Code => sigma(p) * f,
+                Gate::None => f,
+            };
             let (training, parameters) = training(gate);
             let stages = stages(0);
             let fused: Vec<Vec<f64>> = training.fuse(&parameters, &stages).unwrap().to_vec2().unwrap();

@@ -77,12 +77,14 @@ pub(super) fn check_temperature(temperature: f64) -> Result<(), String> {
     }
 }
 
+type Build = fn(&Value, &ResNet, &mut Parameters, &Stream) -> anyhow::Result<Box<dyn SslMethod>>;
+
 /// A row of the table of methods: one type's functions with the type erased.
 pub(super) struct Method {
     name: &'static str,
     from_json: fn(Value) -> Result<Value, String>,
     from_toml: fn(SpannedTable<'_>) -> Result<Value, Vec<ParamError>>,
-    build: fn(&Value, &ResNet, &mut Parameters, &Stream) -> anyhow::Result<Box<dyn SslMethod>>,
+    build: Build,
 }
 
 /// The row of `P`.

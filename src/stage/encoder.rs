@@ -9,20 +9,20 @@ use std::path::PathBuf;
 /// Which ResNet, and with which weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EncoderSpec {
+pub(super) struct EncoderSpec {
     /// `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`.
-    pub arch: Arch,
+    pub(super) arch: Arch,
     /// Channels of the stem: 64 in every published network.
     #[serde(default = "published_width")]
-    pub width: usize,
+    pub(super) width: usize,
     /// Where the strides sit: `"v1.5"` as torchvision, or `"v1"`.
     #[serde(default)]
-    pub variant: Variant,
+    pub(super) variant: Variant,
     /// `"random"`, or a file with torchvision's names.
-    pub weights: Weights,
+    pub(super) weights: Weights,
     /// Tensors that the file lacks start at random; otherwise they are an error.
     #[serde(default)]
-    pub allow_missing: bool,
+    pub(super) allow_missing: bool,
 }
 
 fn published_width() -> usize {
@@ -32,7 +32,7 @@ fn published_width() -> usize {
 /// Where weights come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub enum Weights {
+pub(super) enum Weights {
     /// Drawn from the seed.
     Random,
     /// A `.safetensors` or `.pth` file, below the data folder if the path is relative.
@@ -56,7 +56,7 @@ impl From<Weights> for String {
 
 impl EncoderSpec {
     /// The network without its weights.
-    pub fn config(&self) -> ResNetConfig {
+    pub(super) fn config(&self) -> ResNetConfig {
         ResNetConfig { arch: self.arch, width: self.width, variant: self.variant }
     }
 
@@ -64,7 +64,7 @@ impl EncoderSpec {
     ///
     /// # Errors
     /// One line with the cure.
-    pub fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         if !(1..=1024).contains(&self.width) {
             return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", self.width));
         }
@@ -78,7 +78,7 @@ impl EncoderSpec {
     ///
     /// # Errors
     /// [`StageError::NotThere`] if the file is missing.
-    pub fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
+    pub(super) fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
         let Weights::File(path) = &self.weights else { return Ok(Vec::new()) };
         let path = places.resolve(path);
         if !path.is_file() {
@@ -90,7 +90,7 @@ impl EncoderSpec {
     }
 
     /// The folder of the weight file, if there is one.
-    pub fn source(&self, places: &Places) -> Option<PathBuf> {
+    pub(super) fn source(&self, places: &Places) -> Option<PathBuf> {
         match &self.weights {
             Weights::Random => None,
             Weights::File(path) => places.resolve(path).parent().map(PathBuf::from),
@@ -101,7 +101,12 @@ impl EncoderSpec {
     ///
     /// # Errors
     /// If the file is damaged, of another network, or lacks tensors without `allow_missing`.
-    pub fn load(&self, parameters: &Parameters, prefix: &str, places: &Places) -> Result<Vec<String>, StageError> {
+    pub(super) fn load(
+        &self,
+        parameters: &Parameters,
+        prefix: &str,
+        places: &Places,
+    ) -> Result<Vec<String>, StageError> {
         match &self.weights {
             Weights::Random => Ok(Vec::new()),
             Weights::File(path) => {

@@ -3,7 +3,7 @@
 use super::encoder::EncoderSpec;
 use super::pretrain::ENCODER_FILE;
 use super::segmentation::{Loss, Segmentation, Validation};
-use super::training::{CHECKPOINT_EVERY, has, take, train};
+use super::training::{CHECKPOINT_SHARE, has, take, train};
 use super::{Context, Places, Stage, StageError, open_dataset};
 use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// validated).
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Finetune {
+pub(super) struct Finetune {
     /// Images and masks.
     dataset: Input,
     /// A pretraining, or an encoder in place.
@@ -197,7 +197,7 @@ impl Stage for Finetune {
             optimizer: self.optimizer,
             schedule: self.schedule,
             checkpoint: context.checkpoint.clone(),
-            checkpoint_every: CHECKPOINT_EVERY,
+            checkpoint_share: CHECKPOINT_SHARE,
             fingerprint: fingerprint.map_err(anyhow::Error::from)?,
         };
         let mut task = Segmentation {

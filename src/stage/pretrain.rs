@@ -1,7 +1,7 @@
 //! `pretrain`: an encoder from patches without masks.
 
 use super::encoder::EncoderSpec;
-use super::training::{CHECKPOINT_EVERY, has, take, train};
+use super::training::{CHECKPOINT_SHARE, has, take, train};
 use super::{Context, Places, Stage, StageError};
 use crate::data::augment::ViewParams;
 use crate::data::loader::{prefetch, view_batch};
@@ -24,7 +24,7 @@ pub(super) const ENCODER_FILE: &str = "encoder.safetensors";
 /// embedding_std, and what the method adds).
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pretrain {
+pub(super) struct Pretrain {
     /// Where the patches come from; several sets are joined.
     patches: Input,
     /// What is trained, and from where.
@@ -141,7 +141,7 @@ impl Stage for Pretrain {
             optimizer: self.optimizer,
             schedule: self.schedule,
             checkpoint: context.checkpoint.clone(),
-            checkpoint_every: CHECKPOINT_EVERY,
+            checkpoint_share: CHECKPOINT_SHARE,
             fingerprint: fingerprint.map_err(anyhow::Error::from)?,
         };
         let mut task = Pretraining { parameters, encoder, method, patches: Arc::new(patches), views, batch_size, seed };
@@ -283,6 +283,23 @@ pub(super) mod tests {
         assert!(history.starts_with(header) && history.lines().count() == 4, "{history}");
         let other = run(&TOY.replace("resnet18', width = 4", "resnet18', width = 4, variant = 'v1'")).unwrap();
         assert!(other[ENCODER_FILE] != output[ENCODER_FILE]);
+    }
+
+    #[test]
+    fn a_killed_attempt_is_taken_up_and_leaves_the_bytes_of_an_undisturbed_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = parse::<Pretrain>(TOY).unwrap();
+        let attempt = || context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))]);
+        let mut killed = attempt();
+        killed.on_progress = Box::new(|progress| assert!(progress.done < 2, "killed"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.run(&mut killed))).is_err());
+        let mut resumed = attempt();
+        stage.run(&mut resumed).unwrap();
+        assert_eq!(resumed.telemetry["resumed_epochs"], 1);
+        let undisturbed = run(TOY).unwrap();
+        for file in [ENCODER_FILE, "history.csv"] {
+            assert!(std::fs::read(resumed.out.join(file)).unwrap() == undisturbed[file], "{file}");
+        }
     }
 
     #[test]

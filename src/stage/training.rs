@@ -4,11 +4,10 @@ use super::{Context, Progress, StageError};
 use crate::experiment::SpannedTable;
 use crate::train::{Event, History, Outcome, Task, Training};
 use std::path::Path;
-use std::time::Duration;
 use toml::de::DeValue;
 
-/// A checkpoint costs a second at most: once in so many seconds it does not show.
-pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+/// The part of a training's time that its checkpoints may take.
+pub(super) const CHECKPOINT_SHARE: f64 = 0.05;
 
 /// Trains `task`, telling the context; leaves history.csv and telemetry.
 ///

@@ -59,7 +59,7 @@ impl Checkpoints {
     /// # Errors
     /// If the disk does not take it; the ones before stay as they are.
     pub(super) fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let tensors = safetensors::serialize(checkpoint.tensors.iter().map(|(name, tensor)| (name, tensor)), None)?;
+        let tensors = safetensors::serialize(&checkpoint.tensors, None)?;
         let header = Header {
             fingerprint: self.fingerprint.clone(),
             tensors_blake3: blake3::hash(&tensors).to_hex().to_string(),
@@ -200,11 +200,12 @@ mod tests {
     fn whatever_is_torn_or_damaged_falls_back_to_the_one_before() {
         let flip = |bytes: &mut Vec<u8>| *bytes.last_mut().unwrap() ^= 1;
         let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
-        let damages: [(&str, &dyn Fn(&mut Vec<u8>), &str); 4] = [
-            ("epoch-3.safetensors", &flip, "its tensors are damaged"),
-            ("epoch-3.safetensors", &cut, "its tensors are damaged"),
-            ("epoch-3.json", &cut, "its JSON is damaged"),
-            ("epoch-3.json", &|bytes| bytes.clear(), "its JSON is damaged"),
+        type Damage = fn(&mut Vec<u8>);
+        let damages: [(&str, Damage, &str); 4] = [
+            ("epoch-3.safetensors", flip, "its tensors are damaged"),
+            ("epoch-3.safetensors", cut, "its tensors are damaged"),
+            ("epoch-3.json", cut, "its JSON is damaged"),
+            ("epoch-3.json", Vec::clear, "its JSON is damaged"),
         ];
         for (file, damage, expected) in damages {
             let (folder, checkpoints) = saved(1..=3);

@@ -27,8 +27,9 @@ pub struct Training {
     pub schedule: ScheduleSpec,
     /// Folder for checkpoints; a training that finds one of its own goes on from there.
     pub checkpoint: PathBuf,
-    /// A checkpoint is written at the end of the first epoch that ends this long after the last one was.
-    pub checkpoint_every: Duration,
+    /// The part of the time that checkpoints may take, e.g. 0.05: one is written at the end of the first epoch, then of
+    /// each by which the last one's time has become no more than that.
+    pub checkpoint_share: f64,
     /// Names the training: whatever changes its result must change this. A checkpoint of another is not taken.
     pub fingerprint: String,
 }
@@ -93,7 +94,8 @@ impl Training {
             state.restore(checkpoint, task.parameters())?;
         }
         let resumed_epochs = state.history.epochs() as u64;
-        let (mut images, mut stepping, mut last_saved) = (0, Duration::ZERO, Instant::now());
+        let (mut images, mut stepping) = (0, Duration::ZERO);
+        let (mut last_saved, mut saving) = (Instant::now(), Duration::ZERO);
         for epoch in resumed_epochs..self.epochs {
             let stepping_since = Instant::now();
             let (mut row, seen) = self.epoch(epoch, task, &mut state.optimizer, watch)?;
@@ -106,11 +108,14 @@ impl Training {
             state.keep_if_best(epoch + 1, end.score, task.parameters())?;
             watch(Event::Epoch { done: epoch + 1, loss, note: end.note });
             // What follows the last epoch takes seconds: no checkpoint for that.
-            if epoch + 1 < self.epochs && last_saved.elapsed() >= self.checkpoint_every {
+            let due = saving.as_secs_f64() <= self.checkpoint_share * last_saved.elapsed().as_secs_f64();
+            if epoch + 1 < self.epochs && due {
+                let saving_since = Instant::now();
                 checkpoints
                     .save(&state.checkpoint(task.parameters()))
                     .context("the checkpoint could not be written")?;
                 last_saved = Instant::now();
+                saving = saving_since.elapsed();
             }
         }
         Ok(Outcome {
@@ -283,7 +288,7 @@ mod tests {
             optimizer,
             schedule: serde_json::from_str(r#"{"name":"cosine","warmup_epochs":1}"#).unwrap(),
             checkpoint: folder.into(),
-            checkpoint_every: Duration::ZERO,
+            checkpoint_share: f64::INFINITY,
             fingerprint: "lines".into(),
         }
     }
@@ -291,13 +296,16 @@ mod tests {
     const SGD: OptimizerSpec = OptimizerSpec::Sgd { learning_rate: 0.01, momentum: 0.9, weight_decay: 1e-4 };
     const ADAM: OptimizerSpec = OptimizerSpec::Adam { learning_rate: 0.01, weight_decay: 1e-4 };
 
-    fn bits(task: &Lines, outcome: &Outcome) -> (Vec<u32>, f32, String) {
+    /// Weights, the buffer, the history.
+    type Bits = (Vec<u32>, f32, String);
+
+    fn bits(task: &Lines, outcome: &Outcome) -> Bits {
         let w = task.parameters.tensor("w").unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let steps = task.parameters.tensor("steps").unwrap().to_scalar().unwrap();
         (w.into_iter().map(f32::to_bits).collect(), steps, outcome.history.to_csv().unwrap())
     }
 
-    fn whole(optimizer: OptimizerSpec) -> ((Vec<u32>, f32, String), (Vec<u32>, f32, String)) {
+    fn whole(optimizer: OptimizerSpec) -> (Bits, Bits) {
         let folder = tempfile::tempdir().unwrap();
         let mut task = Lines::new(None);
         let outcome = training(folder.path(), optimizer).run(&mut task, &mut |_| ()).unwrap();
