@@ -30,8 +30,8 @@ fn wrong_experiments_are_refused_with_place_and_suggestion_before_a_cache_is_mad
         ("kind = \"patchify\"", "kind = \"patchfy\"", &["patchfy", "did you mean `patchify`"]),
         ("\nsize = 32\n", "\nsize = 32\noverlap = 1.5\n", &["1.5", "0 to below 1"]),
         ("matrix.model = ", "matrix.modle = ", &["modle", "did you mean `model`"]),
-        ("matrix.model = [\"segment.*\"]", "matrix.model = []", &["matrix.model", "empty"]),
-        ("[stages.patches]", "[stages.ssl]", &["duplicate"]),
+        ("matrix.model = [\"segment.*\"]", "matrix.model = []", &["the matrix gives `model` no value"]),
+        ("[stages.patches]", "[stages.ssl]", &["`ssl` is defined twice"]),
         ("dataset = \"micrographs\"\nsize = 32", "dataset = \"patches\"\nsize = 32", &["patches"]),
     ];
     for (from, to, words) in cases {
