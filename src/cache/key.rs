@@ -127,6 +127,18 @@ mod tests {
         assert_eq!(unique.len(), changed.len());
     }
 
+    proptest::proptest! {
+        /// Run, worker and record each read the material from JSON: they must come to the same key.
+        #[test]
+        fn the_key_survives_json(bits: u64) {
+            let awkward = [1e-30, 0.1 + 0.2, 5e-324, f64::MAX, f64::from_bits(bits)];
+            let mut before = material();
+            before.params = json!(awkward.into_iter().filter(|value| value.is_finite()).collect::<Vec<_>>());
+            let after: KeyMaterial = serde_json::from_slice(&serde_json::to_vec(&before).unwrap()).unwrap();
+            proptest::prop_assert_eq!(after.key(), before.key());
+        }
+    }
+
     #[test]
     fn the_order_of_parameters_does_not_matter() {
         let mut other = material();

@@ -5,6 +5,7 @@ mod place;
 mod plan;
 mod progress;
 mod run;
+mod signals;
 
 use crate::exit_code;
 use clap::{Args, CommandFactory, Parser, Subcommand};

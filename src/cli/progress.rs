@@ -71,6 +71,7 @@ impl Display {
                 self.always(&format!("error: {stage}: {message}{log}"));
             }
             Event::StageSkipped { stage, because_of } => self.line(format!("{stage}: skipped, {because_of} failed")),
+            Event::Warning { message } => self.always(&format!("warning: {message}")),
             Event::RunFinished { .. } => {
                 if let Some(bar) = self.overall.take() {
                     bar.finish_and_clear();
