@@ -119,7 +119,7 @@ mod tests {
         with(|m| m.seed = None);
         with(|m| m.inputs.get_mut("patches").unwrap()[0].content = Digest::of(b"other"));
         with(|m| m.inputs.get_mut("patches").unwrap()[0].label = Some(("a".into(), None)));
-        with(|m| drop(m.files.insert("a.png".into(), Digest::of(b"a"))));
+        with(|m| m.files.extend([("a.png".into(), Digest::of(b"a"))]));
         changed.push(base);
         let mut unique = changed.clone();
         unique.sort();

@@ -307,8 +307,7 @@ mod tests {
         publish(&store, 0, &[("a", "first")]);
         let folder = tempfile::tempdir_in(store.root()).unwrap();
         fs::write(folder.path().join("a"), "second").unwrap();
-        let second =
-            store.publish(material(0), folder.path(), Provenance::default(), BTreeMap::new(), true).unwrap();
+        let second = store.publish(material(0), folder.path(), Provenance::default(), BTreeMap::new(), true).unwrap();
         assert_eq!(store.find(second.key), Some(second));
     }
 

@@ -102,6 +102,11 @@ fn with_verb(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
+/// `1 thread`, `4 threads`.
+fn threads(count: usize) -> String {
+    if count == 1 { "1 thread".to_owned() } else { format!("{count} threads") }
+}
+
 /// Writes results to standard output. A reader that has gone away (`| head`) is no error.
 fn print(text: &str) {
     use std::io::Write;

@@ -329,11 +329,10 @@ impl<'a> Run<'a> {
     fn remember(&mut self, stages: impl IntoIterator<Item = (usize, Key)>) {
         let instances = &self.plan.experiment.instances;
         let named = stages.into_iter().map(|(stage, key)| (instances[stage].name.clone(), key));
-        if let Err(error) = self.last_keys.set(named) {
-            if !self.warned {
-                self.warned = true;
-                self.warn(format!("`explain` will not know of this run: {error:#}"));
-            }
+        if let Err(error) = self.last_keys.set(named)
+            && !std::mem::replace(&mut self.warned, true)
+        {
+            self.warn(format!("`explain` will not know of this run: {error:#}"));
         }
     }
 

@@ -166,8 +166,7 @@ fn open_inputs(
         }
         let kind = stage::kind(&input.kind).ok_or_else(|| anyhow!("no kind of stage is called {}", input.kind))?;
         let source = (kind.source)(&input.params, &job.places)?;
-        let files =
-            InputFiles { label: input.label.clone(), seed: input.seed, files: store.files(&record), source };
+        let files = InputFiles { label: input.label.clone(), seed: input.seed, files: store.files(&record), source };
         roles.entry(input.role.clone()).or_default().push(files);
     }
     Ok(roles)
