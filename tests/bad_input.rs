@@ -25,6 +25,9 @@ fn wrong_experiments_are_refused_with_place_and_suggestion_before_a_cache_is_mad
     let cases: &[(&str, &str, &[&str])] = &[
         ("\nsize = 32", "\nsise = 32", &["experiment.toml:17:1", "sise", "did you mean `size`"]),
         ("epochs = 3\nbatch_size = 8", "epochs = \"three\"\nbatch_size = 8", &["experiment.toml:24:10", "\"three\""]),
+        ("temperature = 0.07", "temperature = nan", &["experiment.toml:22:", "temperature", "finite number"]),
+        ("learning_rate = 1e-3", "learning_rate = -inf", &["learning_rate", "finite number"]),
+        ("learning_rate = 0.05", "learning_rate = 1e999", &["learning_rate", "finite number"]),
         ("name = \"matssl\"", "name = \"matsll\"", &["matsll", "did you mean `matssl`"]),
         ("patches = \"patches\"", "patches = \"patchs\"", &["patchs", "did you mean `patches`"]),
         ("kind = \"patchify\"", "kind = \"patchfy\"", &["patchfy", "did you mean `patchify`"]),
@@ -150,17 +153,29 @@ fn a_data_set_that_is_not_there_stops_everything_with_code_4() {
 fn bad_data_is_refused_by_name_before_training_with_code_5() {
     type Spoil = fn(&Path);
     let cases: &[(&str, Spoil, &[&str])] = &[
-        ("train/images/m0.png", |path| {
-            let bytes = std::fs::read(path).unwrap();
-            std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-        }, &["m0.png"]),
+        (
+            "train/images/m0.png",
+            |path| {
+                let bytes = std::fs::read(path).unwrap();
+                std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+            },
+            &["m0.png"],
+        ),
         ("train/masks/m1.png", |path| GrayImage::new(48, 39).save(path).unwrap(), &["m1.png", "48×39", "48×40"]),
-        ("val/masks/m2.png", |path| {
-            let mut mask = mask();
-            mask.put_pixel(3, 5, Luma([7]));
-            mask.save(path).unwrap();
-        }, &["m2.png", "label value 7", "column 3, row 5"]),
-        ("train/images/m0.png", |path| RgbaImage::from_pixel(48, 40, Rgba([9, 9, 9, 128])).save(path).unwrap(), &["m0.png"]),
+        (
+            "val/masks/m2.png",
+            |path| {
+                let mut mask = mask();
+                mask.put_pixel(3, 5, Luma([7]));
+                mask.save(path).unwrap();
+            },
+            &["m2.png", "label value 7", "column 3, row 5"],
+        ),
+        (
+            "train/images/m0.png",
+            |path| RgbaImage::from_pixel(48, 40, Rgba([9, 9, 9, 128])).save(path).unwrap(),
+            &["m0.png"],
+        ),
         ("train/masks/m0.png", |path| RgbImage::from_pixel(48, 40, Rgb([255, 0, 0])).save(path).unwrap(), &["m0.png"]),
         ("test/images/m3.png", |path| std::fs::write(path, "not an image").unwrap(), &["m3.png"]),
     ];
@@ -185,6 +200,27 @@ fn an_empty_folder_is_refused_and_sixteen_bit_images_are_read() {
     let deep = image::ImageBuffer::<Luma<u16>, Vec<u16>>::from_fn(48, 40, |x, y| Luma([(x * 900 + y * 300) as u16]));
     deep.save(project.path("steel/train/images/m0.png")).unwrap();
     project.run(&["experiment.toml"]).ok();
+}
+
+#[test]
+fn no_training_starts_while_another_data_set_is_bad() {
+    let project = folder_project();
+    let other = "[datasets.other]\nformat = \"folder\"\npath = \"other\"\nclasses = [\"a\", \"b\"]\n[stages.segment]";
+    project.edit("[stages.segment]", other);
+    for (name, bytes) in project.files("steel") {
+        project
+            .write(&format!("other/{name}"), if name.ends_with("m0.png") { b"not an image".to_vec() } else { bytes });
+    }
+    // One job: by depth alone the training would come before the second check.
+    let done = project.run(&["experiment.toml", "--jobs", "1"]);
+    assert_eq!(done.code, Some(5), "{}", done.stderr);
+    says(&done.stderr, &["m0.png", "other"]);
+    assert!(!done.stderr.contains("segment: started"), "{}", done.stderr);
+    assert!(project.outputs().iter().all(|(stage, ..)| stage == "own/steel"), "{:?}", project.outputs());
+    // What is not asked for is not looked at.
+    std::fs::remove_dir_all(project.path("other")).unwrap();
+    let only = project.run(&["experiment.toml", "--only", "steel"]).ok();
+    says(&only.stderr, &["1 of 1 stages done: 0 ran, 1 cached"]);
 }
 
 #[test]

@@ -59,6 +59,17 @@ fn interrupting_a_run_ends_its_workers_and_says_so() {
 }
 
 #[test]
+fn a_run_that_was_started_to_survive_its_terminal_does() {
+    let project = Project::new(TOY);
+    let mut run = project.start_ignoring(libc::SIGHUP, &["experiment.toml", "--only", "ssl@0"]);
+    std::thread::sleep(Duration::from_millis(400));
+    assert_eq!(run.try_wait().unwrap(), None, "still running");
+    // SAFETY: a signal to our own child, which has not been waited for.
+    unsafe { libc::kill(run.id() as i32, libc::SIGHUP) };
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_killed_worker_fails_its_stage_with_its_log_and_the_next_run_goes_on() {
     let project = Project::new(TOY);
     project.edit("epochs = 3\nbatch_size = 8", "epochs = 2000\nbatch_size = 8");

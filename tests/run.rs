@@ -20,7 +20,10 @@ fn an_experiment_goes_from_nothing_to_reports_and_then_stays_cached() {
     let again = project.run(&["experiment.toml"]).ok();
     assert_eq!((again.ran(), again.stdout), (0, first.stdout.clone()));
 
-    project.edit("kind = \"patchify\"\ndataset = \"micrographs\"\nsize = 32", "# a comment\nsize = 32\ndataset = \"micrographs\"\nkind = \"patchify\"");
+    project.edit(
+        "kind = \"patchify\"\ndataset = \"micrographs\"\nsize = 32",
+        "# a comment\nsize = 32\ndataset = \"micrographs\"\nkind = \"patchify\"",
+    );
     assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 0, "order and comments do not matter");
 
     project.edit("title = \"A toy\"", "title = \"Another title\"");
@@ -70,9 +73,31 @@ fn only_and_force_and_set_do_what_they_say() {
     assert_eq!(forced.ran(), 1, "{}", forced.stderr);
     let set = project.run(&["experiment.toml", "--only", "patches", "--set", "stages.patches.size=16"]).ok();
     assert_eq!(set.ran(), 1);
+    let outside = project.run(&["experiment.toml", "--only", "patches", "--force", "ssl"]);
+    assert_eq!(outside.code, Some(2));
+    assert_eq!(outside.stderr, "error: --force: `ssl` is not among the stages that --only asks for\n");
     let wrong = project.run(&["experiment.toml", "--only", "patchs"]);
     assert_eq!(wrong.code, Some(2));
     assert_eq!(wrong.stderr, "error: --only: no stage is called `patchs`\nhelp: did you mean `patches`?\n");
+}
+
+#[test]
+fn a_damaged_object_is_named_on_use_and_force_cures_it() {
+    let project = Project::new(TOY);
+    project.run(&["experiment.toml", "--only", "micrographs"]).ok();
+    let outputs = project.outputs();
+    let (_, name, digest) = outputs.iter().find(|(_, name, _)| name.ends_with(".png")).unwrap();
+    let object = project.path(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..]));
+    let whole = std::fs::read(&object).unwrap();
+    let mut torn = whole.clone();
+    *torn.last_mut().unwrap() ^= 1;
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, torn).unwrap();
+    let failed = project.run(&["experiment.toml", "--only", "patches"]);
+    assert_eq!(failed.code, Some(3), "{}", failed.stderr);
+    assert!(failed.stderr.contains(name) && failed.stderr.contains("`--force micrographs`"), "{}", failed.stderr);
+    project.run(&["experiment.toml", "--only", "patches", "--force", "micrographs"]).ok();
+    assert_eq!(std::fs::read(&object).unwrap(), whole);
 }
 
 #[test]

@@ -119,12 +119,24 @@ mod tests {
         with(|m| m.seed = None);
         with(|m| m.inputs.get_mut("patches").unwrap()[0].content = Digest::of(b"other"));
         with(|m| m.inputs.get_mut("patches").unwrap()[0].label = Some(("a".into(), None)));
-        with(|m| drop(m.files.insert("a.png".into(), Digest::of(b"a"))));
+        with(|m| m.files.extend([("a.png".into(), Digest::of(b"a"))]));
         changed.push(base);
         let mut unique = changed.clone();
         unique.sort();
         unique.dedup();
         assert_eq!(unique.len(), changed.len());
+    }
+
+    proptest::proptest! {
+        /// Run, worker and record each read the material from JSON: they must come to the same key.
+        #[test]
+        fn the_key_survives_json(bits: u64) {
+            let awkward = [1e-30, 0.1 + 0.2, 5e-324, f64::MAX, f64::from_bits(bits)];
+            let mut before = material();
+            before.params = json!(awkward.into_iter().filter(|value| value.is_finite()).collect::<Vec<_>>());
+            let after: KeyMaterial = serde_json::from_slice(&serde_json::to_vec(&before).unwrap()).unwrap();
+            proptest::prop_assert_eq!(after.key(), before.key());
+        }
     }
 
     #[test]

@@ -51,8 +51,9 @@ impl LastKeys {
         }
         // One write of whole lines in append mode: concurrent runs do not tear each other's lines. A leading newline
         // closes a line that a kill may have left open.
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.path)?;
-        file.write_all(format!("\n{text}").as_bytes()).with_context(|| format!("cannot write {}", self.path.display()))
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&self.path);
+        file.and_then(|mut file| file.write_all(format!("\n{text}").as_bytes()))
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 

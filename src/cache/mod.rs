@@ -4,12 +4,13 @@
 //! objects/ab/cdef…      files by content hash, read-only
 //! records/<key>.json    one file a finished stage, written last
 //! work/<key>/           in progress: lock, checkpoint/, one private attempt folder a process
-//! stat/<root>.json      (path, size, mtime, inode) → hash, so that an unchanged data set costs a stat
+//! stat/<root>.json      (path, size, mtime, ctime, inode) → hash, so that an unchanged data set costs a stat
 //! last/<experiment>.jsonl   experiment stage → its last key, for `explain`
 //! runs/<run>/           event logs and workers' logs
 //! ```
 //! Invariant: a record exists only if everything it names is whole on disk. Objects are flushed and linked into
-//! place before the record is, and a record is only linked where none was: the first wins.
+//! place before the record is, and a record is only linked where none was: the first wins. Only `--force` puts a new
+//! record in an old one's place, in one step.
 
 mod digest;
 mod key;

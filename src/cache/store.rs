@@ -2,7 +2,7 @@
 
 use super::{Digest, Key, KeyMaterial, Output, Provenance, Record, WorkFolder};
 use anyhow::{Context as _, Result, bail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,18 +24,22 @@ impl Store {
     pub fn open(root: &Path) -> Result<Self> {
         let store = Store { root: std::path::absolute(root)? };
         let version = store.root.join("layout");
-        match fs::read_to_string(&version) {
-            Ok(text) if text.trim() == LAYOUT => return Ok(store),
+        let known = match fs::read_to_string(&version) {
+            Ok(text) if text.trim() == LAYOUT => true,
             Ok(text) => bail!(
                 "the cache {} has layout {}, this program reads layout {LAYOUT}; name another folder with --cache",
                 root.display(),
                 text.trim()
             ),
-            Err(_) => {}
-        }
+            Err(_) => false,
+        };
+        // Also where the layout is known: somebody may have tidied an empty or a big folder away.
         for folder in ["objects", "records", "work", "stat", "last", "runs"] {
             let path = store.root.join(folder);
             fs::create_dir_all(&path).with_context(|| format!("cannot make the cache folder {}", path.display()))?;
+        }
+        if known {
+            return Ok(store);
         }
         // Backup programs skip folders that carry this tag (bford.info/cachedir).
         let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# Cache of matssl-run.\n";
@@ -88,15 +92,19 @@ impl Store {
             .then_some(record)
     }
 
-    /// Removes the record of `key`, so that its stage runs again. Its objects stay.
-    ///
-    /// # Errors
-    /// If the cache cannot be written.
-    pub fn forget(&self, key: Key) -> Result<()> {
-        match fs::remove_file(self.record_path(key)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+    /// The first file of `record` whose bytes are not what the record says, if there is one. Reads every object that
+    /// is not in `whole` yet, and adds those that are.
+    pub fn damaged<'r>(&self, record: &'r Record, whole: &mut BTreeSet<Digest>) -> Option<&'r Output> {
+        record.outputs.iter().find(|output| {
+            if whole.contains(&output.digest) {
+                return false;
+            }
+            let same = Digest::of_file(&self.object(output.digest)).is_ok_and(|(digest, _)| digest == output.digest);
+            if same {
+                whole.insert(output.digest);
+            }
+            !same
+        })
     }
 
     /// Where each file of a record lies: path inside the output → object.
@@ -105,7 +113,7 @@ impl Store {
     }
 
     /// Moves every file below `folder` into the cache and writes the record, last. If another process finished the
-    /// same key first, its record is returned.
+    /// same key first, its record is returned; with `replace` the new one takes the place of any old one.
     ///
     /// # Errors
     /// A full or read-only disk; nothing of the attempt then counts.
@@ -115,6 +123,7 @@ impl Store {
         folder: &Path,
         made: Provenance,
         telemetry: BTreeMap<String, serde_json::Value>,
+        replace: bool,
     ) -> Result<Record> {
         let mut outputs = Vec::new();
         for path in files_below(folder)? {
@@ -124,6 +133,8 @@ impl Store {
             outputs.push(Output { path: name, digest, size });
         }
         outputs.sort_by(|a, b| a.path.cmp(&b.path));
+        // Folders that were made for these objects, by whomever.
+        sync_folder(&self.root.join("objects"))?;
         let key = material.key();
         let content = Record::content_of(&outputs);
         let record = Record { key, material, outputs, content, made, telemetry };
@@ -135,6 +146,9 @@ impl Store {
         // Linking fails where a record is already: the first one wins, atomically, with or without locks.
         match fs::hard_link(temporary.path(), &path) {
             Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && replace => {
+                fs::rename(temporary.path(), &path)?;
+            }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => match self.find(key) {
                 Some(first) => return Ok(first),
                 // A record whose objects are gone or damaged: ours replaces it.
@@ -150,7 +164,8 @@ impl Store {
     fn put(&self, path: &Path) -> Result<(Digest, u64)> {
         let (digest, size) = Digest::of_file(path)?;
         let object = self.object(digest);
-        if fs::metadata(&object).is_ok_and(|file| file.len() == size) {
+        // One that is there is read before it is trusted: only so does a damaged object ever get well.
+        if Digest::of_file(&object).is_ok_and(|(there, _)| there == digest) {
             return Ok((digest, size));
         }
         let file = File::open(path)?;
@@ -160,7 +175,7 @@ impl Store {
         file.sync_all()?;
         let folder = object.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder)?;
-        // A rename replaces a damaged object of another size as well as it makes a new one.
+        // A rename replaces a damaged object as well as it makes a new one.
         fs::rename(path, &object)?;
         sync_folder(folder)?;
         Ok((digest, size))
@@ -230,7 +245,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        store.publish(material(seed), folder.path(), Provenance::default(), BTreeMap::new()).unwrap()
+        store.publish(material(seed), folder.path(), Provenance::default(), BTreeMap::new(), false).unwrap()
     }
 
     #[test]
@@ -267,6 +282,42 @@ mod tests {
         assert_eq!(store.find(record.key), None);
         assert_eq!(publish(&store, 0, &[("a", "text")]).content, record.content);
         assert!(store.find(record.key).is_some());
+    }
+
+    #[test]
+    fn a_damaged_object_of_the_right_size_is_named_and_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let record = publish(&store, 0, &[("a", "text"), ("b", "other")]);
+        let object = store.object(record.outputs[0].digest);
+        fs::remove_file(&object).unwrap();
+        fs::write(&object, "tent").unwrap();
+        let named = |whole: &mut BTreeSet<Digest>| store.damaged(&record, whole).map(|output| output.path.clone());
+        assert_eq!(named(&mut BTreeSet::new()).as_deref(), Some("a"));
+        assert_eq!(named(&mut BTreeSet::from([record.outputs[0].digest])), None, "known to be whole: not read again");
+        publish(&store, 0, &[("a", "text"), ("b", "other")]);
+        assert_eq!(fs::read_to_string(&object).unwrap(), "text");
+        assert_eq!(named(&mut BTreeSet::new()), None);
+    }
+
+    #[test]
+    fn a_forced_record_takes_the_place_of_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        publish(&store, 0, &[("a", "first")]);
+        let folder = tempfile::tempdir_in(store.root()).unwrap();
+        fs::write(folder.path().join("a"), "second").unwrap();
+        let second = store.publish(material(0), folder.path(), Provenance::default(), BTreeMap::new(), true).unwrap();
+        assert_eq!(store.find(second.key), Some(second));
+    }
+
+    #[test]
+    fn folders_that_went_missing_are_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        Store::open(dir.path()).unwrap();
+        fs::remove_dir(dir.path().join("last")).unwrap();
+        publish(&Store::open(dir.path()).unwrap(), 0, &[("a", "text")]);
+        assert!(dir.path().join("last").exists());
     }
 
     #[test]

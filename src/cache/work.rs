@@ -2,6 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// `work/<key>/`: everything that is not finished yet.
@@ -15,7 +17,7 @@ pub struct WorkFolder {
 pub struct Attempt {
     folder: tempfile::TempDir,
     /// Held while the attempt lives; the system releases it however the process ends.
-    _lock: File,
+    lock: File,
 }
 
 impl WorkFolder {
@@ -28,40 +30,44 @@ impl WorkFolder {
         self.path.join("checkpoint")
     }
 
-    /// Where the worker's standard error goes.
-    pub fn log(&self) -> PathBuf {
-        self.path.join("log.txt")
+    fn lock_file(&self) -> PathBuf {
+        self.path.join("lock")
     }
 
-    /// Makes the folders, so that a log can be opened.
-    ///
-    /// # Errors
-    /// A full or read-only disk.
-    pub fn create(&self) -> Result<()> {
-        fs::create_dir_all(self.checkpoint()).with_context(|| format!("cannot make {}", self.path.display()))
-    }
-
-    /// Starts an attempt, or returns `None` while another process holds the lock. On file systems without locks
-    /// two may work at once; each has its own folder, and the first record wins.
+    /// Starts an attempt, or returns `None` while another process holds the lock or is just removing the folder. On
+    /// file systems without locks two may work at once; each has its own folder, and the first record wins.
     ///
     /// # Errors
     /// A full or read-only disk.
     pub fn begin(&self) -> Result<Option<Attempt>> {
-        self.create()?;
-        let lock = File::create(self.path.join("lock"))?;
+        match self.try_begin() {
+            // Another process that has finished takes these folders away under our feet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            result => result.with_context(|| format!("cannot work in {}", self.path.display())),
+        }
+    }
+
+    fn try_begin(&self) -> io::Result<Option<Attempt>> {
+        fs::create_dir_all(self.checkpoint())?;
+        let lock = File::create(self.lock_file())?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(_)) | Ok(()) => {}
         }
+        // A lock on a file that was removed between opening and locking keeps nobody else out.
+        if fs::metadata(self.lock_file())?.ino() != lock.metadata()?.ino() {
+            return Ok(None);
+        }
+        fs::create_dir_all(self.checkpoint())?;
         self.remove_dead_attempts()?;
         let prefix = format!("attempt-{}-{}-", host_name(), std::process::id());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.path)?;
         fs::create_dir(folder.path().join("out"))?;
-        Ok(Some(Attempt { folder, _lock: lock }))
+        Ok(Some(Attempt { folder, lock }))
     }
 
     /// Removes what killed processes of this host left. Those of other hosts may be alive where locks do not work.
-    fn remove_dead_attempts(&self) -> Result<()> {
+    fn remove_dead_attempts(&self) -> io::Result<()> {
         let mine = format!("attempt-{}-", host_name());
         for entry in fs::read_dir(&self.path)? {
             let path = entry?.path();
@@ -74,9 +80,16 @@ impl WorkFolder {
         Ok(())
     }
 
-    /// Removes the whole folder once the record is written. Losing this race to another process is no error.
-    pub fn remove(&self) {
-        let _ = fs::remove_dir_all(&self.path);
+    /// Ends `attempt` once the record is written, and removes the folder with its checkpoints; where another attempt
+    /// lives in it (possible without locks only), that one is left alone. All that while the lock is held: whoever
+    /// gets it next sees nothing disappear.
+    pub fn remove(&self, attempt: Attempt) {
+        let Attempt { folder, lock } = attempt;
+        drop(folder);
+        let _ = fs::remove_dir_all(self.checkpoint());
+        let _ = fs::remove_file(self.lock_file());
+        let _ = fs::remove_dir(&self.path);
+        drop(lock);
     }
 }
 
@@ -95,7 +108,8 @@ fn is_alive(pid: i32) -> bool {
 /// This machine's name, for attempt folders and provenance.
 pub fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name: String = name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
+    let name: String =
+        name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
     if name.is_empty() { "localhost".into() } else { name }
 }
 
@@ -115,6 +129,45 @@ mod tests {
         let next = work.begin().unwrap().unwrap();
         assert_eq!(fs::read_dir(next.out()).unwrap().count(), 0);
         assert!(work.checkpoint().join("c").exists());
+    }
+
+    #[test]
+    fn removing_leaves_nothing_and_spares_other_attempts() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = WorkFolder::new(dir.path().join("key"));
+        let attempt = work.begin().unwrap().unwrap();
+        fs::write(attempt.out().join("half"), "x").unwrap();
+        work.remove(attempt);
+        assert!(!dir.path().join("key").exists());
+        let attempt = work.begin().unwrap().unwrap();
+        let foreign = dir.path().join("key/attempt-elsewhere-1-x/out");
+        fs::create_dir_all(&foreign).unwrap();
+        work.remove(attempt);
+        assert!(foreign.exists());
+    }
+
+    /// Many at once, each removing the folder when done: nobody fails, and never do two work at a time.
+    #[test]
+    fn whoever_waits_while_the_folder_is_removed_is_not_disturbed() {
+        let dir = tempfile::tempdir().unwrap();
+        let busy = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let work = WorkFolder::new(dir.path().join("key"));
+                    let mut done = 0;
+                    while done < 50 {
+                        let Some(attempt) = work.begin().unwrap() else { continue };
+                        assert!(!busy.swap(true, std::sync::atomic::Ordering::SeqCst));
+                        fs::write(work.checkpoint().join("c"), "x").unwrap();
+                        fs::write(attempt.out().join("o"), "x").unwrap();
+                        busy.store(false, std::sync::atomic::Ordering::SeqCst);
+                        work.remove(attempt);
+                        done += 1;
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `matssl-run explain FILE STAGE`: why it would run, or why not.
 
-use super::{ExperimentArgs, Stop, place, print};
+use super::{ExperimentArgs, Stop, place, print, threads};
+use crate::cache::LastKeys;
 use crate::exit_code;
 use crate::plan::{Explanation, Reason};
 use clap::Args;
@@ -18,16 +19,23 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Stop> {
     let place = place::open(&args.experiment)?;
     let plan = &place.plan;
     let mut text = String::new();
+    let last_keys = LastKeys::open(&place.store, &plan.experiment.name);
     for stage in place.stages_called(&args.stage, "STAGE")? {
         let name = &plan.experiment.instances[stage].name;
-        match plan.explain(stage, &place.store) {
+        match plan.explain(stage, &place.store, &last_keys) {
             Explanation::Hit { record, reasons } => {
                 let made = &record.made;
                 let _ = writeln!(text, "{name} is cached: key {}", record.key.0.short());
                 let _ = writeln!(
                     text,
-                    "  made for {} by {} on {} ({}, {} threads) in {:.1} s, finished {}",
-                    made.stage, made.program, made.host, made.device, made.threads, made.seconds, utc(made.finished_at)
+                    "  made for {} by {} on {} ({}, {}) in {:.1} s, finished {}",
+                    made.stage,
+                    made.program,
+                    made.host,
+                    made.device,
+                    threads(made.threads),
+                    made.seconds,
+                    utc(made.finished_at)
                 );
                 if !reasons.is_empty() {
                     text += "  since this experiment last used it:\n";
@@ -52,7 +60,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Stop> {
                 } else if known.is_empty() {
                     text += "  nothing else has changed: if their content comes out the same, it will not run\n";
                 } else {
-                    text += "  and has changed itself, so it will run:\n";
+                    text += "  and has changed itself, so it will run unless that was computed before:\n";
                     list(&mut text, &known);
                 }
             }

@@ -5,6 +5,7 @@ mod place;
 mod plan;
 mod progress;
 mod run;
+mod signals;
 
 use crate::exit_code;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -99,6 +100,11 @@ fn with_verb(mut args: Vec<OsString>) -> Vec<OsString> {
         args.insert(1, "run".into());
     }
     args
+}
+
+/// `1 thread`, `4 threads`.
+fn threads(count: usize) -> String {
+    if count == 1 { "1 thread".to_owned() } else { format!("{count} threads") }
 }
 
 /// Writes results to standard output. A reader that has gone away (`| head`) is no error.

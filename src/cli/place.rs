@@ -33,11 +33,12 @@ pub(super) fn open(args: &ExperimentArgs) -> Result<Place, Stop> {
 }
 
 impl Place {
-    /// Data sets that are not there stop a run before anything starts; all of them are named.
-    pub(super) fn check_available(&self) -> Result<(), Stop> {
+    /// Data sets of `wanted` stages that are not there stop a run before anything starts; all of them are named.
+    pub(super) fn check_available(&self, wanted: &[bool]) -> Result<(), Stop> {
         let mut message = String::new();
         let mut code = exit_code::DONE;
-        for (state, instance) in self.plan.states.iter().zip(&self.plan.experiment.instances) {
+        let stages = self.plan.states.iter().zip(&self.plan.experiment.instances);
+        for ((state, instance), _) in stages.zip(wanted).filter(|(_, wanted)| **wanted) {
             if let State::Unavailable(error) = state {
                 message += &format!("error: {}: {error}\n", instance.name);
                 code = code.max(match error {

@@ -5,6 +5,7 @@ use crate::exit_code;
 use crate::plan::{Plan, State};
 use clap::Args;
 use serde_json::json;
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// Members of a family that are still listed one by one; larger families are folded to a line.
@@ -47,16 +48,16 @@ fn as_text(plan: &Plan) -> String {
         }
     }
     text.push('\n');
-    // Stages stand in topological order, otherwise in the file's.
-    let order: Vec<usize> = (0..instances.len()).collect();
+    let mut families: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (stage, instance) in instances.iter().enumerate() {
+        families.entry(&instance.family).or_default().push(stage);
+    }
     let width = instances.iter().map(|instance| instance.name.chars().count()).max().unwrap_or(0).min(60);
-    let mut folded: Vec<&str> = Vec::new();
-    for &stage in &order {
-        let instance = &instances[stage];
-        let members: Vec<usize> = order.iter().copied().filter(|&i| instances[i].family == instance.family).collect();
+    // Stages stand in topological order, otherwise in the file's.
+    for (stage, instance) in instances.iter().enumerate() {
+        let members = &families[instance.family.as_str()];
         if members.len() >= FOLD_FROM {
-            if !folded.contains(&instance.family.as_str()) {
-                folded.push(&instance.family);
+            if members[0] == stage {
                 let name = format!("{}.* × {}", instance.family, members.len());
                 let mut states = String::new();
                 for what in ["cached", "run", "waits", "missing"] {

@@ -1,5 +1,6 @@
 //! Progress on standard error: bars where a person looks, plain lines in a pipe.
 
+use super::threads as threads_text;
 use crate::exec::Event;
 use crate::stage::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -21,9 +22,9 @@ pub(super) struct Display {
 }
 
 struct Running {
-    started: Instant,
-    /// Time and progress at this process's first report: what a checkpoint brought does not count as speed.
-    first: Option<(Instant, u64)>,
+    /// Time, progress and its unit at the first report of work: what a checkpoint brought does not count as speed, nor
+    /// does what comes before the first step.
+    first: Option<(Instant, u64, String)>,
     last_line: Option<Instant>,
     bar: Option<ProgressBar>,
 }
@@ -53,12 +54,17 @@ impl Display {
                     bar.set_prefix(stage.clone());
                     bar
                 });
-                let running = Running { started: Instant::now(), first: None, last_line: None, bar };
+                let running = Running { first: None, last_line: None, bar };
                 self.running.insert(stage.clone(), running);
-                let threads = if *threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
-                self.line(format!("{stage}: started ({threads})"));
+                self.line(format!("{stage}: started ({})", threads_text(*threads)));
             }
-            Event::StageWaits { stage } => self.line(format!("{stage}: waits for another run that is at it")),
+            Event::StageWaits { stage } => {
+                let text = "waits for another run that is at it";
+                if let Some(Running { bar: Some(bar), .. }) = self.running.get(stage) {
+                    bar.set_message(text);
+                }
+                self.line(format!("{stage}: {text}"));
+            }
             Event::StageProgress { stage, progress } => self.progress(stage, progress),
             Event::StageFinished { stage, seconds, .. } => {
                 self.end(stage);
@@ -71,6 +77,7 @@ impl Display {
                 self.always(&format!("error: {stage}: {message}{log}"));
             }
             Event::StageSkipped { stage, because_of } => self.line(format!("{stage}: skipped, {because_of} failed")),
+            Event::Warning { message } => self.always(&format!("warning: {message}")),
             Event::RunFinished { .. } => {
                 if let Some(bar) = self.overall.take() {
                     bar.finish_and_clear();
@@ -94,11 +101,7 @@ impl Display {
 
     fn progress(&mut self, stage: &str, progress: &Progress) {
         let Some(running) = self.running.get_mut(stage) else { return };
-        let (since, from) = *running.first.get_or_insert((running.started, progress.done.saturating_sub(1)));
-        let gained = progress.done.saturating_sub(from);
-        let left = (gained > 0).then(|| {
-            since.elapsed().mul_f64(progress.total.saturating_sub(progress.done) as f64 / gained as f64)
-        });
+        let left = time_left(&mut running.first, progress, Instant::now());
         let mut text = format!("{} {}/{}", progress.unit, progress.done, progress.total);
         if let Some(loss) = progress.loss {
             text += &format!(", loss {loss:.4}");
@@ -133,6 +136,17 @@ impl Display {
     }
 }
 
+/// How long the rest takes at the speed since `first`, once there is one.
+fn time_left(first: &mut Option<(Instant, u64, String)>, progress: &Progress, now: Instant) -> Option<Duration> {
+    let at_work = progress.done > 0 || progress.loss.is_some();
+    if first.as_ref().is_none_or(|(.., unit)| *unit != progress.unit) {
+        *first = at_work.then(|| (now, progress.done, progress.unit.clone()));
+    }
+    let (since, from, _) = first.as_ref()?;
+    let gained = progress.done.checked_sub(*from).filter(|gained| *gained > 0)?;
+    Some(now.duration_since(*since).mul_f64(progress.total.saturating_sub(progress.done) as f64 / gained as f64))
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
@@ -143,5 +157,24 @@ fn short(time: Duration) -> String {
         s @ 0..120 => format!("{s} s"),
         s @ 120..7200 => format!("{} min", s / 60),
         s => format!("{:.1} h", s as f64 / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_counts_from_the_first_step_of_this_process() {
+        let start = Instant::now();
+        let mut first = None;
+        let mut left = |seconds: u64, done: u64, loss: Option<f64>| {
+            let progress = Progress { done, total: 10, unit: "epoch".into(), loss, note: None };
+            time_left(&mut first, &progress, start + Duration::from_secs(seconds)).map(|left| left.as_secs())
+        };
+        assert_eq!(left(0, 0, None), None, "reading weights");
+        assert_eq!(left(60, 4, Some(1.0)), None, "a checkpoint brought four epochs");
+        assert_eq!(left(70, 5, Some(1.0)), Some(50));
+        assert_eq!(left(80, 6, Some(1.0)), Some(40));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::place::{self, Place};
 use super::progress::Display;
+use super::signals;
 use super::{ExperimentArgs, Stop, print};
 use crate::exec::{self, ErrorClass, Options, Outcome, StageOutcome};
 use crate::exit_code;
@@ -11,7 +12,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -70,31 +71,45 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
         return Err(Stop::new(exit_code::NOT_THERE, message));
     }
     let place = place::open(&args.experiment)?;
-    place.check_available()?;
-    let select = |names: &[String], flag: &str| -> Result<Vec<usize>, Stop> {
-        let found = names.iter().map(|name| place.stages_called(name, flag)).collect::<Result<Vec<_>, _>>()?;
-        Ok(found.concat())
-    };
-    let options = Options {
-        jobs: args.jobs.map(usize::from),
-        keep_going: args.keep_going,
-        only: select(&args.only, "--only")?,
-        force: select(&args.force, "--force")?,
-    };
+    let (wanted, forced) = select(&place, &args.only, &args.force)?;
+    place.check_available(&wanted)?;
+    let options = Options { jobs: args.jobs.map(usize::from), keep_going: args.keep_going, wanted, forced };
     let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&interrupted);
-    // A second Ctrl-C finds the flag set already: the run is ending its workers, at once.
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).map_err(anyhow::Error::from)?;
+    signals::raise_on_end(Arc::clone(&interrupted))?;
     let mut display = Display::new(args.quiet);
     let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &interrupted, &mut |event| {
         display.show(event);
     })?;
     let folder = args.reports.join(&place.plan.experiment.name);
-    finish(&place, &outcome, &folder, args.quiet)
+    let total = options.wanted.iter().filter(|wanted| **wanted).count();
+    finish(&place, &outcome, total, &folder, args.quiet)
 }
 
-/// Copies the reports out, prints the tables, says how it ended.
-fn finish(place: &Place, outcome: &Outcome, folder: &Path, quiet: bool) -> Result<u8, Stop> {
+/// For each stage whether it is asked for, and whether it is forced.
+fn select(place: &Place, only: &[String], force: &[String]) -> Result<(Vec<bool>, Vec<bool>), Stop> {
+    let count = place.plan.states.len();
+    let mut wanted = vec![true; count];
+    if !only.is_empty() {
+        let found = only.iter().map(|name| place.stages_called(name, "--only")).collect::<Result<Vec<_>, _>>()?;
+        wanted = place.plan.dag.with_ancestors(&found.concat());
+    }
+    let mut forced = vec![false; count];
+    for name in force {
+        let mut found = place.stages_called(name, "--force")?;
+        found.retain(|&stage| wanted[stage]);
+        if found.is_empty() {
+            let message = format!("error: --force: `{name}` is not among the stages that --only asks for");
+            return Err(Stop::new(exit_code::BAD_EXPERIMENT, message));
+        }
+        for stage in found {
+            forced[stage] = true;
+        }
+    }
+    Ok((wanted, forced))
+}
+
+/// Copies the reports out, prints the tables, says how it ended; `total` stages were asked for.
+fn finish(place: &Place, outcome: &Outcome, total: usize, folder: &Path, quiet: bool) -> Result<u8, Stop> {
     let mut exported = 0;
     let mut tables = String::new();
     for (instance, stage) in place.plan.experiment.instances.iter().zip(&outcome.stages) {
@@ -112,7 +127,6 @@ fn finish(place: &Place, outcome: &Outcome, folder: &Path, quiet: bool) -> Resul
         }
     }
     print(&tables);
-    let total = outcome.stages.len();
     let done = outcome.stages.iter().filter(|stage| matches!(stage, StageOutcome::Done(_))).count();
     if !quiet {
         let cached = done - outcome.ran;

@@ -77,6 +77,11 @@ pub enum Event {
         /// The stage whose failure is the cause.
         because_of: String,
     },
+    /// Something that the run can do without went wrong: the event log or the index for `explain` cannot be written.
+    Warning {
+        /// What, and what it means.
+        message: String,
+    },
     /// The last line.
     RunFinished {
         /// Stages that workers did.

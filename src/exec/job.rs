@@ -27,6 +27,8 @@ pub struct Job {
     pub places: Places,
     /// The cache's folder.
     pub cache: PathBuf,
+    /// Do it although it is done, and replace its record.
+    pub force: bool,
     /// Threads to compute with; never changes a bit of the output.
     pub threads: usize,
 }

@@ -4,10 +4,11 @@ use super::event_log::{Event, EventLog};
 use super::job::{ErrorClass, Job, Message};
 use super::local::{LocalExecutor, Report};
 use super::machine;
-use super::scheduler::{self, Decision, Scheduler};
+use super::scheduler::{self, Decision, Role, Scheduler};
 use crate::cache::{Key, LastKeys, Record, Store};
+use crate::experiment::Section;
 use crate::plan::{Plan, ResolvedInput, State, material};
-use crate::stage::{Places, StageError};
+use crate::stage::{self, Places, StageError};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,16 +16,16 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// How to run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// At most so many workers at a time; all cores otherwise.
     pub jobs: Option<usize>,
     /// Go on with what does not rest on a failed stage.
     pub keep_going: bool,
-    /// Only these stages (indices) and what they rest on; all if empty.
-    pub only: Vec<usize>,
-    /// Run these again although they are cached.
-    pub force: Vec<usize>,
+    /// For each stage whether it is asked for; with a stage, all that it rests on must be.
+    pub wanted: Vec<bool>,
+    /// For each stage whether to run it again although it is cached.
+    pub forced: Vec<bool>,
 }
 
 /// How a run ended.
@@ -63,7 +64,7 @@ pub struct Failure {
 /// Carries the plan out. `interrupted` is looked at ten times a second; `observe` sees every event.
 ///
 /// # Errors
-/// If the cache cannot be written or no worker can be started. Failed stages are no error here: see [`Outcome`].
+/// If no folder can be made for this run. Failed stages are no error here: see [`Outcome`].
 pub fn run(
     plan: &Plan,
     store: &Store,
@@ -74,21 +75,25 @@ pub fn run(
 ) -> Result<Outcome> {
     let started = Instant::now();
     let mut run = Run::new(plan, store, places, options, observe)?;
-    run.go(interrupted)?;
-    run.finish(started, interrupted.load(Ordering::Relaxed))
+    run.go(interrupted);
+    Ok(run.finish(started, interrupted.load(Ordering::Relaxed)))
 }
 
 struct Run<'a> {
     plan: &'a Plan,
     store: &'a Store,
     places: &'a Places,
-    force: Vec<usize>,
+    forced: &'a [bool],
     scheduler: Scheduler,
     outcomes: Vec<StageOutcome>,
     ran: usize,
     last_keys: LastKeys,
-    /// Made with the first worker: a run that finds everything cached leaves no trace.
-    log: Option<(PathBuf, EventLog)>,
+    /// Where logs go; none for a run that finds everything cached: it leaves no trace.
+    folder: Option<PathBuf>,
+    /// Given up when it cannot be written.
+    log: Option<EventLog>,
+    /// It has been said that last keys cannot be written.
+    warned: bool,
     executor: LocalExecutor,
     reports: mpsc::Receiver<Report>,
     observe: &'a mut dyn FnMut(&Event),
@@ -99,29 +104,28 @@ impl<'a> Run<'a> {
         plan: &'a Plan,
         store: &'a Store,
         places: &'a Places,
-        options: &Options,
+        options: &'a Options,
         observe: &'a mut dyn FnMut(&Event),
     ) -> Result<Self> {
         let count = plan.states.len();
-        let wanted = match options.only.as_slice() {
-            [] => vec![true; count],
-            only => plan.dag.with_ancestors(only),
-        };
+        let Options { wanted, forced, .. } = options;
         let threads = machine::cores();
         let jobs = options.jobs.unwrap_or(threads);
         let (sender, reports) = mpsc::channel();
-        let hit = |&i: &usize| wanted[i] && matches!(plan.states[i], State::Hit(_)) && !options.force.contains(&i);
+        let hit = |&i: &usize| wanted[i] && matches!(plan.states[i], State::Hit(_)) && !forced[i];
         let cached = (0..count).filter(hit).count();
         let mut run = Run {
             plan,
             store,
             places,
-            force: options.force.clone(),
-            scheduler: Scheduler::new(plan.dag.clone(), &wanted, threads, jobs, options.keep_going),
+            forced,
+            scheduler: Scheduler::new(plan.dag.clone(), wanted, roles(plan), threads, jobs, options.keep_going),
             outcomes: (0..count).map(|_| StageOutcome::NotRun).collect(),
             ran: 0,
             last_keys: LastKeys::open(store, &plan.experiment.name),
+            folder: None,
             log: None,
+            warned: false,
             executor: LocalExecutor::new(sender)?,
             reports,
             observe,
@@ -130,9 +134,13 @@ impl<'a> Run<'a> {
         let first = Event::RunStarted { experiment: plan.experiment.name.clone(), stages, cached };
         if cached < stages {
             let folder = new_run_folder(store, &plan.experiment.name)?;
-            run.log = Some((folder.clone(), EventLog::create(&folder)?));
+            match EventLog::create(&folder) {
+                Ok(log) => run.log = Some(log),
+                Err(error) => run.warn(format!("no event log in {}: {error}", folder.display())),
+            }
+            run.folder = Some(folder);
         }
-        run.emit(first)?;
+        run.emit(first);
         Ok(run)
     }
 
@@ -140,39 +148,52 @@ impl<'a> Run<'a> {
         self.plan.experiment.instances[stage].name.clone()
     }
 
-    fn emit(&mut self, event: Event) -> Result<()> {
-        if let Some((folder, log)) = &mut self.log {
-            log.write(&event).with_context(|| format!("cannot write the event log in {}", folder.display()))?;
-        }
+    fn emit(&mut self, event: Event) {
+        let written = self.log.as_mut().map_or(Ok(()), |log| log.write(&event));
         (self.observe)(&event);
-        Ok(())
+        if let Err(error) = written {
+            self.log = None;
+            self.warn(format!("the event log cannot be written and ends here: {error}"));
+        }
     }
 
-    fn go(&mut self, interrupted: &AtomicBool) -> Result<()> {
+    /// For what the run can do without.
+    fn warn(&mut self, message: String) {
+        (self.observe)(&Event::Warning { message });
+    }
+
+    fn go(&mut self, interrupted: &AtomicBool) {
+        let mut changed = true;
         loop {
-            // Answers to lookups lead to further decisions without any waiting.
-            loop {
-                let decisions = self.scheduler.decide();
-                if decisions.is_empty() {
-                    break;
-                }
-                for decision in decisions {
-                    match decision {
-                        Decision::Look(stage) => self.look(stage)?,
-                        Decision::Start { stage, threads } => self.start(stage, threads)?,
-                    }
+            if changed {
+                self.decide();
+                if self.scheduler.is_over() {
+                    return;
                 }
             }
-            if self.scheduler.is_over() {
-                return Ok(());
-            }
-            match self.reports.recv_timeout(Duration::from_millis(100)) {
-                Ok(report) => self.take(report)?,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-            }
+            changed = match self.reports.recv_timeout(Duration::from_millis(100)) {
+                Ok(report) => self.take(report),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
+            };
             if interrupted.load(Ordering::Relaxed) {
                 self.executor.stop_all();
-                return Ok(());
+                return;
+            }
+        }
+    }
+
+    /// Answers to lookups lead to further decisions without any waiting.
+    fn decide(&mut self) {
+        loop {
+            let decisions = self.scheduler.decide();
+            if decisions.is_empty() {
+                return;
+            }
+            for decision in decisions {
+                match decision {
+                    Decision::Look(stage) => self.look(stage),
+                    Decision::Start { stage, threads } => self.start(stage, threads),
+                }
             }
         }
     }
@@ -189,31 +210,32 @@ impl<'a> Run<'a> {
     }
 
     /// Its inputs are finished: is its output there?
-    fn look(&mut self, stage: usize) -> Result<()> {
-        let forced = self.force.contains(&stage);
-        if let (State::Hit(record), false) = (&self.plan.states[stage], forced) {
-            // Planned as a hit, so its inputs were hits too and nothing has changed since.
-            let inputs_ran = self.plan.dag.inputs(stage).any(|input| self.scheduler.states()[input] == scheduler::State::Done(true));
-            if !inputs_ran {
-                return self.hit(stage, record.clone());
-            }
+    fn look(&mut self, stage: usize) {
+        if self.forced[stage] {
+            self.scheduler.on(scheduler::Event::Miss(stage));
+            return;
+        }
+        if let Some(record) = self.planned_hit(stage) {
+            return self.hit(stage, record);
         }
         match self.material(stage) {
             Err(error) => self.fail(stage, ErrorClass::from(&error), error.to_string(), None),
-            Ok(material) => {
-                let key = material.key();
-                if forced {
-                    self.store.forget(key)?;
-                }
-                match self.store.find(key) {
-                    Some(record) => self.hit(stage, Box::new(record)),
-                    None => {
-                        self.scheduler.on(scheduler::Event::Miss(stage));
-                        Ok(())
-                    }
-                }
-            }
+            Ok(material) => match self.store.find(material.key()) {
+                Some(record) => self.hit(stage, Box::new(record)),
+                None => drop(self.scheduler.on(scheduler::Event::Miss(stage))),
+            },
         }
+    }
+
+    /// The record that the plan found, if every input still is what the plan found.
+    fn planned_hit(&self, stage: usize) -> Option<Box<Record>> {
+        let State::Hit(record) = &self.plan.states[stage] else { return None };
+        let mut inputs = self.plan.dag.inputs(stage);
+        let unchanged = inputs.all(|input| match (&self.plan.states[input], &self.outcomes[input]) {
+            (State::Hit(planned), StageOutcome::Done(now)) => planned.content == now.content,
+            _ => false,
+        });
+        unchanged.then(|| record.clone())
     }
 
     fn material(&self, stage: usize) -> Result<crate::cache::KeyMaterial, StageError> {
@@ -222,19 +244,23 @@ impl<'a> Run<'a> {
         material(instance.kind, &instance.params, instance.seed, &inputs, self.store, self.places)
     }
 
-    fn hit(&mut self, stage: usize, record: Box<Record>) -> Result<()> {
+    fn hit(&mut self, stage: usize, record: Box<Record>) {
         let event = Event::StageHit { stage: self.name(stage), key: record.key };
         self.outcomes[stage] = StageOutcome::Done(record);
         self.scheduler.on(scheduler::Event::Hit(stage));
-        self.emit(event)
+        self.emit(event);
     }
 
-    fn start(&mut self, stage: usize, threads: usize) -> Result<()> {
+    fn start(&mut self, stage: usize, threads: usize) {
+        match self.try_start(stage, threads) {
+            Ok(key) => self.emit(Event::StageStarted { stage: self.name(stage), key, threads }),
+            Err(error) => self.fail(stage, ErrorClass::from(&error), error.to_string(), None),
+        }
+    }
+
+    fn try_start(&mut self, stage: usize, threads: usize) -> Result<Key, StageError> {
         let instance = &self.plan.experiment.instances[stage];
-        let key = match self.material(stage) {
-            Ok(material) => material.key(),
-            Err(error) => return self.fail(stage, ErrorClass::from(&error), error.to_string(), None),
-        };
+        let key = self.material(stage)?.key();
         let job = Job {
             experiment: self.plan.experiment.name.clone(),
             stage: instance.name.clone(),
@@ -244,20 +270,20 @@ impl<'a> Run<'a> {
             inputs: self.inputs_of(stage)?,
             places: self.places.clone(),
             cache: self.store.root().to_owned(),
+            force: self.forced[stage],
             threads,
         };
-        let log = self.log_of(stage);
-        self.executor.start(stage, &job, &log)?;
-        self.emit(Event::StageStarted { stage: job.stage, key, threads })
+        self.executor.start(stage, &job, &self.log_of(stage))?;
+        Ok(key)
     }
 
     fn log_of(&self, stage: usize) -> PathBuf {
-        let folder = self.log.as_ref().map_or(Path::new("."), |(folder, _)| folder);
+        let folder = self.folder.as_deref().unwrap_or(Path::new("."));
         folder.join(format!("{}.log", self.name(stage)))
     }
 
-    /// A worker said something.
-    fn take(&mut self, Report { id: stage, message }: Report) -> Result<()> {
+    /// A worker said something. True if it has ended.
+    fn take(&mut self, Report { id: stage, message }: Report) -> bool {
         match message {
             Message::Finished { key, ran, seconds } => {
                 self.executor.ended(stage);
@@ -266,57 +292,73 @@ impl<'a> Run<'a> {
                         self.ran += usize::from(ran);
                         self.outcomes[stage] = StageOutcome::Done(Box::new(record));
                         self.scheduler.on(scheduler::Event::Finished(stage));
-                        self.remember([(stage, key)])?;
-                        self.emit(Event::StageFinished { stage: self.name(stage), key, seconds })
+                        self.remember([(stage, key)]);
+                        self.emit(Event::StageFinished { stage: self.name(stage), key, seconds });
                     }
                     None => {
                         let message = "the worker reported success but its record cannot be read".to_owned();
-                        self.fail(stage, ErrorClass::Failed, message, Some(self.log_of(stage)))
+                        self.fail(stage, ErrorClass::Failed, message, Some(self.log_of(stage)));
                     }
                 }
+                true
             }
             Message::Failed { class, message } => {
                 self.executor.ended(stage);
-                self.fail(stage, class, message, Some(self.log_of(stage)))
+                self.fail(stage, class, message, Some(self.log_of(stage)));
+                true
             }
-            other => match Event::of(&self.name(stage), other) {
-                Some(event) => self.emit(event),
-                None => Ok(()),
-            },
+            other => {
+                if let Some(event) = Event::of(&self.name(stage), other) {
+                    self.emit(event);
+                }
+                false
+            }
         }
     }
 
-    fn fail(&mut self, stage: usize, class: ErrorClass, message: String, log: Option<PathBuf>) -> Result<()> {
-        self.scheduler.on(scheduler::Event::Failed(stage));
+    fn fail(&mut self, stage: usize, class: ErrorClass, message: String, log: Option<PathBuf>) {
+        let skipped = self.scheduler.on(scheduler::Event::Failed(stage));
         let shown = log.as_ref().map_or_else(String::new, |log| log.display().to_string());
-        self.emit(Event::StageFailed { stage: self.name(stage), class, message: message.clone(), log: shown })?;
+        self.emit(Event::StageFailed { stage: self.name(stage), class, message: message.clone(), log: shown });
         self.outcomes[stage] = StageOutcome::Failed(Failure { class, message, log });
-        for other in 0..self.outcomes.len() {
-            if self.scheduler.states()[other] == scheduler::State::Skipped(stage) {
-                self.emit(Event::StageSkipped { stage: self.name(other), because_of: self.name(stage) })?;
-            }
+        for other in skipped {
+            self.emit(Event::StageSkipped { stage: self.name(other), because_of: self.name(stage) });
         }
-        Ok(())
     }
 
-    fn remember(&mut self, stages: impl IntoIterator<Item = (usize, Key)>) -> Result<()> {
+    fn remember(&mut self, stages: impl IntoIterator<Item = (usize, Key)>) {
         let instances = &self.plan.experiment.instances;
-        self.last_keys.set(stages.into_iter().map(|(stage, key)| (instances[stage].name.clone(), key)))
+        let named = stages.into_iter().map(|(stage, key)| (instances[stage].name.clone(), key));
+        if let Err(error) = self.last_keys.set(named)
+            && !std::mem::replace(&mut self.warned, true)
+        {
+            self.warn(format!("`explain` will not know of this run: {error:#}"));
+        }
     }
 
-    fn finish(mut self, started: Instant, interrupted: bool) -> Result<Outcome> {
+    fn finish(mut self, started: Instant, interrupted: bool) -> Outcome {
         let done: Vec<_> = (0..self.outcomes.len())
             .filter_map(|stage| match &self.outcomes[stage] {
                 StageOutcome::Done(record) => Some((stage, record.key)),
                 _ => None,
             })
             .collect();
-        self.remember(done)?;
+        self.remember(done);
         let failed = self.outcomes.iter().filter(|outcome| matches!(outcome, StageOutcome::Failed(_))).count();
         let (ran, seconds) = (self.ran, started.elapsed().as_secs_f64());
-        self.emit(Event::RunFinished { ran, failed, interrupted, seconds })?;
-        Ok(Outcome { stages: self.outcomes, interrupted, ran, seconds })
+        self.emit(Event::RunFinished { ran, failed, interrupted, seconds });
+        Outcome { stages: self.outcomes, interrupted, ran, seconds }
     }
+}
+
+/// Data sets are checked before any training starts.
+fn roles(plan: &Plan) -> Vec<Role> {
+    let role = |kind: &str| match stage::kind(kind) {
+        Some(kind) if kind.spec.section == Section::Datasets => Role::Check,
+        Some(kind) if kind.trains => Role::Training,
+        _ => Role::Other,
+    };
+    plan.experiment.instances.iter().map(|instance| role(instance.kind)).collect()
 }
 
 /// `runs/<seconds since 1970>-<experiment>-<pid>/`.

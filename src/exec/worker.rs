@@ -2,11 +2,11 @@
 
 use super::job::{ErrorClass, Job, Message};
 use super::machine;
-use crate::cache::{Key, Provenance, Store, host_name};
+use crate::cache::{Attempt, Key, KeyMaterial, Provenance, Store, WorkFolder, host_name};
 use crate::plan::{ResolvedInput, material};
-use crate::stage::{self, Context, InputFiles, StageError};
+use crate::stage::{self, Context, InputFiles, Kind, StageError};
 use anyhow::{Context as _, anyhow};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, Read, Write};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -55,20 +55,59 @@ fn do_stage(job: &Job) -> Result<(Key, bool), StageError> {
     let material = material(&job.kind, &job.params, job.seed, &job.inputs, &store, &job.places)?;
     let key = material.key();
     let work = store.work(key);
-    let attempt = loop {
-        if store.find(key).is_some() {
-            return Ok((key, false));
+    match attempt_stage(job, kind, &store, &work, material) {
+        Ok(ran) => Ok((key, ran)),
+        // Another process has finished the same meanwhile and taken the work folder away: no matter how we fared.
+        Err(_) if !job.force && store.find(key).is_some() => Ok((key, false)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until nobody else is at it, and does it. False if another process has done it.
+fn attempt_stage(
+    job: &Job,
+    kind: &Kind,
+    store: &Store,
+    work: &WorkFolder,
+    material: KeyMaterial,
+) -> Result<bool, StageError> {
+    let is_done = || !job.force && store.find(material.key()).is_some();
+    let mut waits = false;
+    loop {
+        if is_done() {
+            return Ok(false);
         }
         match work.begin()? {
             // Whoever held the lock until now may have finished in between.
-            Some(_) if store.find(key).is_some() => return Ok((key, false)),
-            Some(attempt) => break attempt,
+            Some(attempt) if is_done() => {
+                work.remove(attempt);
+                return Ok(false);
+            }
+            Some(attempt) => {
+                make(job, kind, store, work, &attempt, material)?;
+                work.remove(attempt);
+                return Ok(true);
+            }
             None => {
-                say(&Message::WaitsForOther);
+                if !waits {
+                    say(&Message::WaitsForOther);
+                    waits = true;
+                }
                 std::thread::sleep(Duration::from_millis(200));
             }
         }
-    };
+    }
+}
+
+/// Does the stage and writes its record.
+fn make(
+    job: &Job,
+    kind: &Kind,
+    store: &Store,
+    work: &WorkFolder,
+    attempt: &Attempt,
+    material: KeyMaterial,
+) -> Result<(), StageError> {
     let started = Instant::now();
     let external = (kind.external_files)(&job.params, &job.places)?;
     let external = external
@@ -78,7 +117,7 @@ fn do_stage(job: &Job) -> Result<(Key, bool), StageError> {
     let mut context = Context {
         name: job.stage.clone(),
         seed: material.seed.unwrap_or(0),
-        inputs: open_inputs(&job.inputs, job, &store)?,
+        inputs: open_inputs(&job.inputs, job, store)?,
         external,
         out: attempt.out(),
         checkpoint: work.checkpoint(),
@@ -101,26 +140,33 @@ fn do_stage(job: &Job) -> Result<(Key, bool), StageError> {
         finished_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         seconds: started.elapsed().as_secs_f64(),
     };
-    store.publish(material, &attempt.out(), made, telemetry)?;
-    drop(attempt);
-    work.remove();
-    Ok((key, true))
+    store.publish(material, &attempt.out(), made, telemetry, job.force)?;
+    Ok(())
 }
 
-/// Finds the files of each input and groups them by role.
+/// Finds the files of each input, reads each once to see that it is whole, and groups them by role.
 fn open_inputs(
     inputs: &[ResolvedInput],
     job: &Job,
     store: &Store,
 ) -> Result<BTreeMap<String, Vec<InputFiles>>, StageError> {
     let mut roles: BTreeMap<String, Vec<InputFiles>> = BTreeMap::new();
+    let mut whole = BTreeSet::new();
     for input in inputs {
-        let record =
-            store.find(input.key).ok_or_else(|| anyhow!("the output of {} is gone from the cache", input.label))?;
+        let name = &input.stage;
+        let record = store.find(input.key).ok_or_else(|| anyhow!("the output of {name} is gone from the cache"))?;
+        if record.content != input.content {
+            return Err(anyhow!("the output of {name} was made anew meanwhile and differs; run again").into());
+        }
+        if let Some(output) = store.damaged(&record, &mut whole) {
+            let object = store.object(output.digest);
+            let (path, object) = (&output.path, object.display());
+            let message = "is damaged in the cache; make it anew with";
+            return Err(anyhow!("{path} of {name} {message} `--force {name}` (its file is {object})").into());
+        }
         let kind = stage::kind(&input.kind).ok_or_else(|| anyhow!("no kind of stage is called {}", input.kind))?;
         let source = (kind.source)(&input.params, &job.places)?;
-        let files =
-            InputFiles { label: input.label.clone(), seed: input.seed, files: store.files(&record), source };
+        let files = InputFiles { label: input.label.clone(), seed: input.seed, files: store.files(&record), source };
         roles.entry(input.role.clone()).or_default().push(files);
     }
     Ok(roles)

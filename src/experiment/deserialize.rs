@@ -5,10 +5,11 @@
 
 use super::vocabulary::{INPUT, ParamError, SpannedTable};
 use super::wording::backticked;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
 use std::ops::Range;
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue, Deserializer, Error};
+use toml::de::{DeArray, DeTable, DeValue, Deserializer, Error, ValueDeserializer};
 
 /// More errors in one table than this say no more to the reader.
 const MOST_ERRORS: usize = 30;
@@ -25,7 +26,11 @@ pub fn deserialize<T: DeserializeOwned>(table: SpannedTable<'_>) -> Result<T, Ve
     let mut errors = Vec::new();
     loop {
         let table = Spanned::new(repair.span.clone(), repair.table.clone());
-        match T::deserialize(Deserializer::from(table)) {
+        let result = match non_finite(&repair.table) {
+            Some(number) => Err(Finite::refuse(number)),
+            None => T::deserialize(Deserializer::from(table)),
+        };
+        match result {
             Ok(value) if errors.is_empty() => return Ok(value),
             Ok(_) => return Err(errors),
             Err(error) => {
@@ -38,6 +43,43 @@ pub fn deserialize<T: DeserializeOwned>(table: SpannedTable<'_>) -> Result<T, Ve
                 }
             }
         }
+    }
+}
+
+/// The first number that is none: JSON, and so the key, has no word for it.
+fn non_finite<'t, 'i>(table: &'t DeTable<'i>) -> Option<&'t Spanned<DeValue<'i>>> {
+    table.iter().find_map(|(_, value)| non_finite_in(value))
+}
+
+fn non_finite_in<'t, 'i>(value: &'t Spanned<DeValue<'i>>) -> Option<&'t Spanned<DeValue<'i>>> {
+    match value.get_ref() {
+        DeValue::Float(float) => {
+            let number = float.as_str().replace('_', "").parse::<f64>();
+            number.is_ok_and(|number| !number.is_finite()).then_some(value)
+        }
+        DeValue::Table(table) => non_finite(table),
+        DeValue::Array(items) => items.iter().find_map(non_finite_in),
+        _ => None,
+    }
+}
+
+/// Accepts nothing: toml gives an error its place only where a type refuses a value.
+#[derive(Debug)]
+struct Finite;
+
+impl Finite {
+    fn refuse(value: &Spanned<DeValue<'_>>) -> Error {
+        Finite::deserialize(ValueDeserializer::from(value.clone()))
+            .err()
+            .unwrap_or_else(|| Error::custom(Finite::MESSAGE))
+    }
+
+    const MESSAGE: &'static str = "expected a finite number";
+}
+
+impl<'de> Deserialize<'de> for Finite {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        f64::deserialize(deserializer).and_then(|_| Err(D::Error::custom(Finite::MESSAGE)))
     }
 }
 

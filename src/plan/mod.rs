@@ -8,9 +8,10 @@ pub use dag::Dag;
 pub use reason::{Reason, reasons};
 pub use resolve::{ResolvedInput, material};
 
-use crate::cache::{Key, KeyMaterial, LastKeys, Record, Store};
+use crate::cache::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::Experiment;
 use crate::stage::{self, Places, StageError};
+use std::collections::BTreeSet;
 
 /// An experiment held against a cache.
 pub struct Plan {
@@ -51,14 +52,14 @@ impl Plan {
         let mut states: Vec<Option<State>> = experiment.instances.iter().map(|_| None).collect();
         for index in dag.topological() {
             let instance = &experiment.instances[index];
-            let mut missing = Vec::new();
+            let (mut missing, mut seen) = (Vec::new(), BTreeSet::new());
             let mut inputs = Vec::new();
             for input in &instance.inputs {
                 match &states[input.instance] {
                     Some(State::Hit(record)) => {
                         inputs.push(ResolvedInput::new(input, &experiment.instances[input.instance], record));
                     }
-                    _ if missing.contains(&input.instance) => {}
+                    _ if !seen.insert(input.instance) => {}
                     _ => missing.push(input.instance),
                 }
             }
@@ -87,11 +88,9 @@ impl Plan {
     }
 
     /// Why `index` would run or would not, against what the experiment had last.
-    pub fn explain(&self, index: usize, store: &Store) -> Explanation {
+    pub fn explain(&self, index: usize, store: &Store, last_keys: &LastKeys) -> Explanation {
         let instance = &self.experiment.instances[index];
-        let last = LastKeys::open(store, &self.experiment.name)
-            .get(&instance.name)
-            .and_then(|key| store.read_record(key));
+        let last = last_keys.get(&instance.name).and_then(|key| store.read_record(key));
         match &self.states[index] {
             State::Hit(record) => {
                 let reasons = last.filter(|last| last.key != record.key);
@@ -104,19 +103,41 @@ impl Plan {
                 Some(last) => Explanation::Changed(reasons(&last.material, material)),
             },
             State::WaitsOn(inputs) => {
-                // Parameters, seed and code are known before the inputs are: say now what of them has changed.
                 let kind = stage::kind(instance.kind);
-                let known = last.zip(kind).map(|(last, kind)| {
-                    let mut now = last.material.clone();
-                    now.code_version = kind.code_version;
-                    now.params = resolve::keyed_params(kind, &instance.params);
-                    now.seed = resolve::keyed_seed(kind, instance.seed);
-                    reasons(&last.material, &now)
-                });
+                let known = last.zip(kind).map(|(last, kind)| self.known_reasons(index, kind, &last.material));
                 Explanation::Waits { on: inputs.clone(), never_ran: known.is_none(), known: known.unwrap_or_default() }
             }
             State::Unavailable(error) => Explanation::Unavailable(error.to_string()),
         }
+    }
+
+    /// What of a stage has changed for certain, though inputs of it are not made yet: parameters, seed, code, the
+    /// number and labels of inputs, and the content of those that are made.
+    fn known_reasons(&self, index: usize, kind: &stage::Kind, last: &KeyMaterial) -> Vec<Reason> {
+        let instance = &self.experiment.instances[index];
+        let mut now = KeyMaterial {
+            schema: KEY_SCHEMA,
+            kind: kind.spec.kind.to_owned(),
+            code_version: kind.code_version,
+            params: resolve::keyed_params(kind, &instance.params),
+            seed: resolve::keyed_seed(kind, instance.seed),
+            inputs: Default::default(),
+            files: last.files.clone(),
+        };
+        let mut unmade = BTreeSet::new();
+        for input in &instance.inputs {
+            let source = &self.experiment.instances[input.instance];
+            let role = now.inputs.entry(input.role.to_owned()).or_default();
+            let content = match &self.states[input.instance] {
+                State::Hit(record) => record.content,
+                _ => {
+                    unmade.insert((input.role, role.len()));
+                    Digest::of(b"")
+                }
+            };
+            role.push(KeyInput { content, label: kind.labelled.then(|| (input.label.clone(), source.seed)) });
+        }
+        reason::reasons_so_far(last, &now, |role, place| !unmade.contains(&(role, place)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a key is another than before: one typed reason for each part that differs.
 
-use crate::cache::{Digest, KeyMaterial};
+use crate::cache::{Digest, KeyInput, KeyMaterial};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -62,6 +62,16 @@ pub enum Reason {
 
 /// Every part in which `new` differs from `old`, in the order of the key's table.
 pub fn reasons(old: &KeyMaterial, new: &KeyMaterial) -> Vec<Reason> {
+    reasons_so_far(old, new, |_, _| true)
+}
+
+/// [`reasons`] where only those inputs of `new` have their content that `is_made` (role, place) marks: of the others
+/// only number and labels count.
+pub(super) fn reasons_so_far(
+    old: &KeyMaterial,
+    new: &KeyMaterial,
+    is_made: impl Fn(&str, usize) -> bool,
+) -> Vec<Reason> {
     if old.schema != new.schema {
         let (old, new) = (old.schema.to_string(), new.schema.to_string());
         return vec![Reason::Incomparable { what: "key schema", old, new }];
@@ -82,14 +92,14 @@ pub fn reasons(old: &KeyMaterial, new: &KeyMaterial) -> Vec<Reason> {
         let count = before.map_or(0, Vec::len).max(now.map_or(0, Vec::len));
         for place in 0..count {
             let (old, new) = (before.and_then(|list| list.get(place)), now.and_then(|list| list.get(place)));
-            if old != new {
-                let show = |input: &crate::cache::KeyInput| match &input.label {
-                    Some((label, Some(seed))) => format!("{label}@{seed} {}", input.content.short()),
-                    Some((label, None)) => format!("{label} {}", input.content.short()),
-                    None => input.content.short(),
-                };
+            let made = is_made(role, place);
+            let label = |input: Option<&KeyInput>| input.map(|input| input.label.clone());
+            if if made { old != new } else { label(old) != label(new) } {
+                let old = old.map(|input| show(input, &input.content.short()));
+                let content = |input: &KeyInput| if made { input.content.short() } else { "(not made yet)".to_owned() };
+                let new = new.map(|input| show(input, &content(input)));
                 let role = if count == 1 { role.clone() } else { format!("{role}[{place}]") };
-                found.push(Reason::Input { role, old: old.map(show), new: new.map(show) });
+                found.push(Reason::Input { role, old, new });
             }
         }
     }
@@ -100,6 +110,14 @@ pub fn reasons(old: &KeyMaterial, new: &KeyMaterial) -> Vec<Reason> {
         }
     }
     found
+}
+
+fn show(input: &KeyInput, content: &str) -> String {
+    match &input.label {
+        Some((label, Some(seed))) => format!("{label}@{seed} {content}"),
+        Some((label, None)) => format!("{label} {content}"),
+        None => content.to_owned(),
+    }
 }
 
 fn union<'a, T>(a: &'a BTreeMap<String, T>, b: &'a BTreeMap<String, T>) -> BTreeSet<&'a String> {
@@ -146,7 +164,7 @@ impl fmt::Display for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::{KEY_SCHEMA, KeyInput};
+    use crate::cache::KEY_SCHEMA;
     use serde_json::json;
 
     fn material(params: Value, input: &[u8]) -> KeyMaterial {
@@ -156,10 +174,7 @@ mod tests {
             code_version: 1,
             params,
             seed: Some(0),
-            inputs: BTreeMap::from([(
-                "patches".into(),
-                vec![KeyInput { content: Digest::of(input), label: None }],
-            )]),
+            inputs: BTreeMap::from([("patches".into(), vec![KeyInput { content: Digest::of(input), label: None }])]),
             files: BTreeMap::new(),
         }
     }
@@ -176,6 +191,28 @@ mod tests {
         new.params["epochs"] = json!(3);
         assert_eq!(shown(&old, &new), ["epochs: (not set) → 3", "method.temperature: 0.07 → 0.1"]);
         assert!(shown(&old, &old).is_empty());
+    }
+
+    #[test]
+    fn of_inputs_that_are_not_made_only_number_and_labels_count() {
+        let old = material(json!({}), b"a");
+        let mut new = material(json!({}), b"b");
+        let shown = |new: &KeyMaterial| {
+            reasons_so_far(&old, new, |_, place| place > 1).iter().map(Reason::to_string).collect::<Vec<_>>()
+        };
+        assert!(shown(&new).is_empty());
+        let more = [b"c", b"d"].map(|content| KeyInput { content: Digest::of(content), label: None });
+        new.inputs.get_mut("patches").unwrap().extend(more);
+        assert_eq!(
+            shown(&new),
+            [
+                "input patches[1]: (none) → (not made yet)".to_owned(),
+                format!("input patches[2]: (none) → {}", Digest::of(b"d").short()),
+            ]
+        );
+        new.inputs.get_mut("patches").unwrap().truncate(1);
+        new.inputs.get_mut("patches").unwrap()[0].label = Some(("mine".into(), Some(3)));
+        assert!(shown(&new)[0].ends_with(" → mine@3 (not made yet)"), "{}", shown(&new)[0]);
     }
 
     #[test]

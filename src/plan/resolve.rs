@@ -9,6 +9,8 @@ use serde_json::Value;
 /// An input whose stage has finished.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ResolvedInput {
+    /// Its full name, for messages.
+    pub stage: String,
     /// The parameter that names it.
     pub role: String,
     /// Its label for tables and figures.
@@ -29,6 +31,7 @@ impl ResolvedInput {
     /// `input`, which refers to `instance`, which finished as `record`.
     pub fn new(input: &InputRef, instance: &Instance, record: &Record) -> Self {
         ResolvedInput {
+            stage: instance.name.clone(),
             role: input.role.to_owned(),
             label: input.label.clone(),
             seed: instance.seed,

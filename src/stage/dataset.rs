@@ -1,6 +1,6 @@
 //! `dataset`: a data set as downloaded, every file decoded and checked once.
 
-use super::{Context, Places, Stage, StageError};
+use super::{Context, ExternalFiles, Places, Stage, StageError};
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
 use crate::experiment::{self, ParamError, Section, SpannedTable};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ impl Stage for Dataset {
         self.0.check().map_err(|problem| ParamError::Check { param: problem.param, message: problem.message })
     }
 
-    fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
+    fn external_files(&self, places: &Places) -> Result<ExternalFiles, StageError> {
         Ok(list_files(&self.0, &places.resolve(&self.0.path))?)
     }
 

@@ -9,7 +9,7 @@ use super::patchify::Patchify;
 use super::pretrain::Pretrain;
 use super::synthesize::Synthesize;
 use super::table::Table;
-use super::{Context, Places, Stage, StageError};
+use super::{Context, ExternalFiles, Places, Stage, StageError};
 use crate::experiment::{KindSpec, ParamError, SpannedTable};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ pub struct Kind {
     /// See [`Stage::UNKEYED`].
     pub unkeyed: &'static [&'static str],
     /// See [`Stage::external_files`]; parameters as JSON.
-    pub external_files: fn(&Value, &Places) -> Result<Vec<(String, PathBuf)>, StageError>,
+    pub external_files: fn(&Value, &Places) -> Result<ExternalFiles, StageError>,
     /// See [`Stage::source`].
     pub source: fn(&Value, &Places) -> Result<Option<PathBuf>, StageError>,
     /// See [`Stage::run`].
@@ -79,7 +79,14 @@ const fn of<S: Stage>() -> Kind {
 fn parse<S: Stage>(table: SpannedTable<'_>) -> Result<Value, Vec<ParamError>> {
     let stage = S::parse(table)?;
     stage.check().map_err(|error| vec![error])?;
-    Ok(serde_json::to_value(stage).expect("parameters are plain data with text keys"))
+    let value = serde_json::to_value(stage).map_err(refused)?;
+    // Worker and plan read the parameters from this JSON: what does not come back as itself is refused here.
+    typed::<S>(&value).map_err(refused)?;
+    Ok(value)
+}
+
+fn refused(error: impl std::fmt::Display) -> Vec<ParamError> {
+    vec![ParamError::Toml(serde::de::Error::custom(error))]
 }
 
 /// Parameters that the front end accepted, as their own type again.

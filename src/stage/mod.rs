@@ -67,7 +67,7 @@ pub trait Stage: Serialize + DeserializeOwned {
     ///
     /// # Errors
     /// [`StageError::NotThere`] if the folder is missing.
-    fn external_files(&self, _places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
+    fn external_files(&self, _places: &Places) -> Result<ExternalFiles, StageError> {
         Ok(Vec::new())
     }
 
@@ -82,6 +82,9 @@ pub trait Stage: Serialize + DeserializeOwned {
     /// A [`StageError`] says what is wrong with data, weights or numbers; nothing of the attempt then counts.
     fn run(&self, context: &mut Context) -> Result<(), StageError>;
 }
+
+/// Files outside the cache: (name inside the data set, path).
+pub type ExternalFiles = Vec<(String, PathBuf)>;
 
 /// Where things outside the cache lie on this machine; never part of a key.
 #[derive(Clone, Debug, Default, Serialize, serde::Deserialize)]

@@ -1,8 +1,9 @@
 //! A project in a temporary folder, and the program run in it as a user would.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -106,6 +107,9 @@ impl Project {
         let mut command = Command::new(env!("CARGO_BIN_EXE_matssl-run"));
         command.args(args).current_dir(self.dir.path()).env_remove("MATSSL_DATA").env_remove("MATSSL_CACHE");
         command.env("NO_COLOR", "1").stdin(Stdio::null());
+        // What this test ignores (a shell's `&` and nohup make it so) is not ignored by the program under test.
+        set_signal(&mut command, libc::SIGINT, libc::SIG_DFL);
+        set_signal(&mut command, libc::SIGHUP, libc::SIG_DFL);
         command
     }
 
@@ -120,6 +124,13 @@ impl Project {
 
     pub fn start(&self, args: &[&str]) -> Child {
         self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Started as `nohup` would.
+    pub fn start_ignoring(&self, signal: i32, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        set_signal(&mut command, signal, libc::SIG_IGN);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Processes that hold a file of this project open or run in its folder.
@@ -175,6 +186,16 @@ impl Done {
         assert_eq!(self.code, Some(0), "stderr: {}", self.stderr);
         self
     }
+}
+
+fn set_signal(command: &mut Command, signal: i32, disposition: libc::sighandler_t) {
+    let set = move || {
+        // SAFETY: plain system call; neither disposition runs any code.
+        unsafe { libc::signal(signal, disposition) };
+        Ok(())
+    };
+    // SAFETY: between fork and exec, `set` makes one async-signal-safe call and touches no memory of others.
+    unsafe { command.pre_exec(set) };
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) {

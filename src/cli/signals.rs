@@ -1,0 +1,30 @@
+//! Ctrl-C, SIGTERM and a closed terminal end a run in order.
+
+use anyhow::Result;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Raises `flag` at SIGINT, SIGTERM and SIGHUP. A second Ctrl-C finds it raised already: the run is ending its workers,
+/// at once.
+///
+/// A SIGINT or SIGHUP that was ignored when this program started stays ignored: so `nohup` and a shell's `&` ask.
+///
+/// # Errors
+/// If the system refuses the handler.
+pub(super) fn raise_on_end(flag: Arc<AtomicBool>) -> Result<()> {
+    let ignored: Vec<i32> = [libc::SIGINT, libc::SIGHUP].into_iter().filter(|&signal| is_ignored(signal)).collect();
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    for signal in ignored {
+        // SAFETY: plain system call; ignoring a signal runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    Ok(())
+}
+
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: a zeroed sigaction is a valid value of this plain struct.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: with no new action this call only writes the present one to `now`.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &mut now) };
+    asked == 0 && now.sa_sigaction == libc::SIG_IGN
+}
