@@ -150,17 +150,29 @@ fn a_data_set_that_is_not_there_stops_everything_with_code_4() {
 fn bad_data_is_refused_by_name_before_training_with_code_5() {
     type Spoil = fn(&Path);
     let cases: &[(&str, Spoil, &[&str])] = &[
-        ("train/images/m0.png", |path| {
-            let bytes = std::fs::read(path).unwrap();
-            std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-        }, &["m0.png"]),
+        (
+            "train/images/m0.png",
+            |path| {
+                let bytes = std::fs::read(path).unwrap();
+                std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+            },
+            &["m0.png"],
+        ),
         ("train/masks/m1.png", |path| GrayImage::new(48, 39).save(path).unwrap(), &["m1.png", "48×39", "48×40"]),
-        ("val/masks/m2.png", |path| {
-            let mut mask = mask();
-            mask.put_pixel(3, 5, Luma([7]));
-            mask.save(path).unwrap();
-        }, &["m2.png", "label value 7", "column 3, row 5"]),
-        ("train/images/m0.png", |path| RgbaImage::from_pixel(48, 40, Rgba([9, 9, 9, 128])).save(path).unwrap(), &["m0.png"]),
+        (
+            "val/masks/m2.png",
+            |path| {
+                let mut mask = mask();
+                mask.put_pixel(3, 5, Luma([7]));
+                mask.save(path).unwrap();
+            },
+            &["m2.png", "label value 7", "column 3, row 5"],
+        ),
+        (
+            "train/images/m0.png",
+            |path| RgbaImage::from_pixel(48, 40, Rgba([9, 9, 9, 128])).save(path).unwrap(),
+            &["m0.png"],
+        ),
         ("train/masks/m0.png", |path| RgbImage::from_pixel(48, 40, Rgb([255, 0, 0])).save(path).unwrap(), &["m0.png"]),
         ("test/images/m3.png", |path| std::fs::write(path, "not an image").unwrap(), &["m3.png"]),
     ];

@@ -20,7 +20,10 @@ fn an_experiment_goes_from_nothing_to_reports_and_then_stays_cached() {
     let again = project.run(&["experiment.toml"]).ok();
     assert_eq!((again.ran(), again.stdout), (0, first.stdout.clone()));
 
-    project.edit("kind = \"patchify\"\ndataset = \"micrographs\"\nsize = 32", "# a comment\nsize = 32\ndataset = \"micrographs\"\nkind = \"patchify\"");
+    project.edit(
+        "kind = \"patchify\"\ndataset = \"micrographs\"\nsize = 32",
+        "# a comment\nsize = 32\ndataset = \"micrographs\"\nkind = \"patchify\"",
+    );
     assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 0, "order and comments do not matter");
 
     project.edit("title = \"A toy\"", "title = \"Another title\"");

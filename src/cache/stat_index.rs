@@ -80,8 +80,7 @@ impl StatIndex {
         let started = SystemTime::now();
         let (digest, size) = Digest::of_file(path)?;
         let settled = before.modified().is_ok_and(|at| started.duration_since(at).is_ok_and(|age| age > SETTLE));
-        let entry =
-            Entry { size, mtime: before.mtime(), mtime_nsec: before.mtime_nsec(), inode: before.ino(), digest };
+        let entry = Entry { size, mtime: before.mtime(), mtime_nsec: before.mtime_nsec(), inode: before.ino(), digest };
         Ok((entry, settled))
     }
 }

@@ -95,7 +95,8 @@ fn is_alive(pid: i32) -> bool {
 /// This machine's name, for attempt folders and provenance.
 pub fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name: String = name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
+    let name: String =
+        name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
     if name.is_empty() { "localhost".into() } else { name }
 }
 

@@ -27,7 +27,13 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Stop> {
                 let _ = writeln!(
                     text,
                     "  made for {} by {} on {} ({}, {} threads) in {:.1} s, finished {}",
-                    made.stage, made.program, made.host, made.device, made.threads, made.seconds, utc(made.finished_at)
+                    made.stage,
+                    made.program,
+                    made.host,
+                    made.device,
+                    made.threads,
+                    made.seconds,
+                    utc(made.finished_at)
                 );
                 if !reasons.is_empty() {
                     text += "  since this experiment last used it:\n";

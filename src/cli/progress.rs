@@ -96,9 +96,8 @@ impl Display {
         let Some(running) = self.running.get_mut(stage) else { return };
         let (since, from) = *running.first.get_or_insert((running.started, progress.done.saturating_sub(1)));
         let gained = progress.done.saturating_sub(from);
-        let left = (gained > 0).then(|| {
-            since.elapsed().mul_f64(progress.total.saturating_sub(progress.done) as f64 / gained as f64)
-        });
+        let left = (gained > 0)
+            .then(|| since.elapsed().mul_f64(progress.total.saturating_sub(progress.done) as f64 / gained as f64));
         let mut text = format!("{} {}/{}", progress.unit, progress.done, progress.total);
         if let Some(loss) = progress.loss {
             text += &format!(", loss {loss:.4}");

@@ -193,7 +193,8 @@ impl<'a> Run<'a> {
         let forced = self.force.contains(&stage);
         if let (State::Hit(record), false) = (&self.plan.states[stage], forced) {
             // Planned as a hit, so its inputs were hits too and nothing has changed since.
-            let inputs_ran = self.plan.dag.inputs(stage).any(|input| self.scheduler.states()[input] == scheduler::State::Done(true));
+            let inputs_ran =
+                self.plan.dag.inputs(stage).any(|input| self.scheduler.states()[input] == scheduler::State::Done(true));
             if !inputs_ran {
                 return self.hit(stage, record.clone());
             }

@@ -116,8 +116,11 @@ impl Scheduler {
         if self.states.contains(&State::Looking) {
             return decisions;
         }
-        let running: Vec<usize> =
-            self.states.iter().filter_map(|state| if let State::Running(n) = state { Some(*n) } else { None }).collect();
+        let running: Vec<usize> = self
+            .states
+            .iter()
+            .filter_map(|state| if let State::Running(n) = state { Some(*n) } else { None })
+            .collect();
         let mut free = self.threads.saturating_sub(running.iter().sum());
         let mut ready: Vec<usize> = (0..self.states.len()).filter(|&s| self.states[s] == State::Ready).collect();
         ready.sort_by_key(|&stage| (std::cmp::Reverse(self.depth[stage]), stage));

@@ -119,8 +119,7 @@ fn open_inputs(
             store.find(input.key).ok_or_else(|| anyhow!("the output of {} is gone from the cache", input.label))?;
         let kind = stage::kind(&input.kind).ok_or_else(|| anyhow!("no kind of stage is called {}", input.kind))?;
         let source = (kind.source)(&input.params, &job.places)?;
-        let files =
-            InputFiles { label: input.label.clone(), seed: input.seed, files: store.files(&record), source };
+        let files = InputFiles { label: input.label.clone(), seed: input.seed, files: store.files(&record), source };
         roles.entry(input.role.clone()).or_default().push(files);
     }
     Ok(roles)

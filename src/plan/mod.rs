@@ -89,9 +89,8 @@ impl Plan {
     /// Why `index` would run or would not, against what the experiment had last.
     pub fn explain(&self, index: usize, store: &Store) -> Explanation {
         let instance = &self.experiment.instances[index];
-        let last = LastKeys::open(store, &self.experiment.name)
-            .get(&instance.name)
-            .and_then(|key| store.read_record(key));
+        let last =
+            LastKeys::open(store, &self.experiment.name).get(&instance.name).and_then(|key| store.read_record(key));
         match &self.states[index] {
             State::Hit(record) => {
                 let reasons = last.filter(|last| last.key != record.key);

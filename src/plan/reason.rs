@@ -156,10 +156,7 @@ mod tests {
             code_version: 1,
             params,
             seed: Some(0),
-            inputs: BTreeMap::from([(
-                "patches".into(),
-                vec![KeyInput { content: Digest::of(input), label: None }],
-            )]),
+            inputs: BTreeMap::from([("patches".into(), vec![KeyInput { content: Digest::of(input), label: None }])]),
             files: BTreeMap::new(),
         }
     }
