@@ -53,11 +53,11 @@ pub fn decode_mask(path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
             "export it again as png or tif",
         ));
     }
-    let palette = png_palette(bytes);
-    let (image, stored) = decode(path, bytes)?;
+    let indexed = with_indices_as_colours(bytes);
+    let (image, stored) = decode(path, indexed.as_deref().unwrap_or(bytes))?;
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let labels = if let Some(palette) = palette {
-        palette_indices(path, &image.into_rgb8().into_raw(), &palette)?
+    let labels = if indexed.is_some() {
+        image.into_rgb8().into_raw().as_chunks::<3>().0.iter().map(|&[index, ..]| index).collect()
     } else {
         match image {
             DynamicImage::ImageLuma8(image) => {
@@ -146,41 +146,42 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
     }
 }
 
-/// The colours of an indexed png, in order; `None` for every other file.
-fn png_palette(bytes: &[u8]) -> Option<Vec<[u8; 3]>> {
+/// An indexed png with the colour of each index replaced by the grey of that value; `None` for every other file. The
+/// decoder gives colours only, and a palette may hold one colour twice (padding, above all).
+fn with_indices_as_colours(bytes: &[u8]) -> Option<Vec<u8>> {
     const INDEXED: u8 = 3;
-    let mut rest = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
-    if *rest.get(8 + 9)? != INDEXED {
+    const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+    let header = bytes.strip_prefix(SIGNATURE)?;
+    let (depth, colour) = (*header.get(8 + 8)?, *header.get(8 + 9)?);
+    if colour != INDEXED || !matches!(depth, 1 | 2 | 4 | 8) {
         return None;
     }
+    let mut at = SIGNATURE.len();
     loop {
-        let length = u32::from_be_bytes(rest.get(..4)?.try_into().ok()?) as usize;
-        let data = rest.get(8..8 + length)?;
-        match rest.get(4..8)? {
-            b"PLTE" => return Some(data.as_chunks::<3>().0.to_vec()),
+        let length = u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize;
+        let after = at.checked_add(length)?.checked_add(12)?;
+        match bytes.get(at + 4..at + 8)? {
+            b"PLTE" => {
+                let mut chunk = b"PLTE".to_vec();
+                chunk.extend((0..1u16 << depth).flat_map(|index| [index as u8; 3]));
+                let mut changed = bytes[..at].to_vec();
+                changed.extend((chunk.len() as u32 - 4).to_be_bytes());
+                changed.extend(&chunk);
+                changed.extend(crc(&chunk).to_be_bytes());
+                changed.extend(bytes.get(after..)?);
+                return Some(changed);
+            }
             b"IDAT" => return None,
-            _ => rest = rest.get(12 + length..)?,
+            _ => at = after,
         }
     }
 }
 
-/// The decoder gives colours; this takes them back to indices.
-fn palette_indices(path: &Path, rgb: &[u8], palette: &[[u8; 3]]) -> Result<Vec<u8>, DataError> {
-    rgb.as_chunks::<3>()
-        .0
-        .iter()
-        .map(|colour| {
-            let mut matches = palette.iter().enumerate().filter(|(_, entry)| *entry == colour);
-            match (matches.next(), matches.next()) {
-                (Some((index, _)), None) => Ok(index as u8),
-                _ => Err(DataError::bad(
-                    path,
-                    "an indexed mask whose palette names one colour twice",
-                    "save one label value a pixel, grey, 8 bits",
-                )),
-            }
-        })
-        .collect()
+/// A png chunk's checksum (PNG specification, annex D).
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    })
 }
 
 fn to_8_bits(values: &[u16]) -> Vec<u8> {
@@ -365,10 +366,8 @@ mod tests {
             let start = out.len();
             out.extend(name);
             out.extend(data);
-            let crc = out[start..].iter().fold(u32::MAX, |crc, &byte| {
-                (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
-            });
-            out.extend((!crc).to_be_bytes());
+            let sum = crc(&out[start..]);
+            out.extend(sum.to_be_bytes());
         }
         let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
         let mut header = width.to_be_bytes().to_vec();
@@ -398,7 +397,9 @@ mod tests {
         let indexed = small_png(4, 2, 3, &palette, &[0b00_01_10_11, 0b11_11_00_01]);
         assert_eq!(decode_mask(Path::new("x"), &indexed).unwrap().labels, [0, 1, 2, 3, 3, 3, 0, 1]);
         let twice = small_png(4, 2, 3, &[0, 0, 0, 9, 9, 9, 9, 9, 9], &[0b00_01_10_00]);
-        assert!(mask_error(&twice).contains("palette names one colour twice"));
+        assert_eq!(decode_mask(Path::new("x"), &twice).unwrap().labels, [0, 1, 2, 0]);
+        let short = small_png(4, 2, 3, &palette[..9], &[0b00_01_10_11]);
+        assert_eq!(decode_mask(Path::new("x"), &short).unwrap().labels, [0, 1, 2, 3], "an index without a colour");
         let bits = small_png(8, 1, 0, &[], &[0b0101_0011]);
         assert_eq!(decode_mask(Path::new("x"), &bits).unwrap().labels, [0, 1, 0, 1, 0, 0, 1, 1]);
         assert_eq!(decode_image(Path::new("x"), &bits).unwrap().pixels, [0, 255, 0, 255, 0, 0, 255, 255]);

@@ -5,7 +5,8 @@ use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-/// What a parameter is: decides weight decay, layout in files, and whether it is trained at all.
+/// What a parameter is: decides its layout in files, and whether it is trained at all. Weight decay makes no
+/// difference between roles: SGD and Adam decay all that is trained, as PyTorch does with `model.parameters()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Kernel of a convolution, stored as `[kernel height, kernel width, channels in, channels out]` (HWIO; PyTorch
@@ -15,7 +16,7 @@ pub enum Role {
     LinearWeight,
     /// Bias of a convolution or linear layer, `[out]`.
     Bias,
-    /// Scale (gamma) of a normalisation, `[channels]`; also other vectors that no weight decay should touch.
+    /// Scale (gamma) of a normalisation, `[channels]`; also a method's own vectors of factors, such as gates.
     NormWeight,
     /// Shift (beta) of a normalisation, `[channels]`.
     NormBias,

@@ -44,6 +44,25 @@ pub enum WeightsError {
         /// Tensors of another shape: `name: [file's] instead of [network's]`, in PyTorch's layout.
         misshapen: Vec<String>,
     },
+    /// Not one of its tensors is the network's.
+    #[error(
+        "{path} holds not one tensor of the network: the file has {}, the network {}; is there a prefix to take off the \
+         file's names?", some(.found), some(.expected)
+    )]
+    Unrelated {
+        /// The file.
+        path: PathBuf,
+        /// The file's tensors.
+        found: Vec<String>,
+        /// The network's, by the names a file should give them.
+        expected: Vec<String>,
+    },
+    /// It is no longer the file that the result is to be kept under.
+    #[error("{path} changed since the run began; run again")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The tensors themselves failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -59,13 +78,20 @@ fn lines(missing: &[String], unused: &[String], misshapen: &[String]) -> String 
     text
 }
 
+/// The first of many names, for a message.
+fn some(names: &[String]) -> String {
+    match names {
+        [] => "none".into(),
+        [first, second, third, _, ..] => format!("{first}, {second}, {third}, …"),
+        few => few.join(", "),
+    }
+}
+
 /// What [`load`] left out, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// Tensors of the network that the file lacks (their values stay), by the file's names.
     pub missing: Vec<String>,
-    /// Tensors of the file that the network has not.
-    pub unused: Vec<String>,
 }
 
 /// Writes the parameters under `prefix_filter` (the prefix taken off their names), or all, to the safetensors file
@@ -92,19 +118,43 @@ pub fn save(
 }
 
 /// Sets the parameters under `prefix` (empty: all) from the file `path`, whose names lack the prefix. Floating-point
-/// tensors of any precision convert. Either all that fits is set or, on an error, nothing. torchvision's classifier
-/// is passed over, and a missing `num_batches_tracked` (files older than PyTorch 0.4.1) is no fault.
+/// tensors of any precision convert. Either all is set or, on an error, nothing. torchvision's classifier is passed
+/// over, and a missing `num_batches_tracked` (files older than PyTorch 0.4.1) is no fault.
 ///
 /// # Errors
-/// If the file cannot be read; if tensors have other shapes; and, unless `allow_missing`, if the file lacks tensors
-/// or holds others: each by name.
+/// If the file cannot be read; if it holds other tensors or others' shapes, or not one of the network; and, unless
+/// `allow_missing`, if it lacks tensors: each by name.
 pub fn load(
     parameters: &Parameters,
     prefix: &str,
     path: &Path,
     allow_missing: bool,
 ) -> Result<LoadReport, WeightsError> {
-    let mut tensors = read(path)?;
+    set(parameters, prefix, path, read(path, None)?, allow_missing)
+}
+
+/// As [`load`], from the very bytes whose blake3 is `digest` (hex).
+///
+/// # Errors
+/// As [`load`]; [`WeightsError::Changed`] if the file is another one.
+pub fn load_verified(
+    parameters: &Parameters,
+    prefix: &str,
+    path: &Path,
+    digest: &str,
+    allow_missing: bool,
+) -> Result<LoadReport, WeightsError> {
+    set(parameters, prefix, path, read(path, Some(digest))?, allow_missing)
+}
+
+fn set(
+    parameters: &Parameters,
+    prefix: &str,
+    path: &Path,
+    mut tensors: BTreeMap<String, Tensor>,
+    allow_missing: bool,
+) -> Result<LoadReport, WeightsError> {
+    let names: Vec<String> = tensors.keys().cloned().collect();
     let (mut report, mut misshapen, mut found) = (LoadReport::default(), Vec::new(), Vec::new());
     for (name, parameter) in under(parameters, prefix) {
         let Some(tensor) = tensors.remove(name) else {
@@ -120,10 +170,12 @@ pub fn load(
             misshapen.push(format!("{name}: {:?} instead of {expected:?}", tensor.dims()));
         }
     }
-    report.unused = tensors.into_keys().filter(|name| !CLASSIFIER.contains(&name.as_str())).collect();
-    let differs = !report.missing.is_empty() || !report.unused.is_empty();
-    if !misshapen.is_empty() || (differs && !allow_missing) {
-        let LoadReport { missing, unused } = report;
+    if found.is_empty() && misshapen.is_empty() {
+        return Err(WeightsError::Unrelated { path: path.to_owned(), found: names, expected: report.missing });
+    }
+    let unused: Vec<String> = tensors.into_keys().filter(|name| !CLASSIFIER.contains(&name.as_str())).collect();
+    if !misshapen.is_empty() || !unused.is_empty() || (!report.missing.is_empty() && !allow_missing) {
+        let missing = if allow_missing { Vec::new() } else { report.missing };
         return Err(WeightsError::Mismatch { path: path.to_owned(), missing, unused, misshapen });
     }
     let converted: Vec<(&Parameter, Tensor)> = found
@@ -156,14 +208,32 @@ fn under<'p>(parameters: &'p Parameters, prefix: &str) -> impl Iterator<Item = (
     parameters.iter().filter_map(move |(name, parameter)| Some((name.strip_prefix(&prefix)?, parameter)))
 }
 
-fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+/// Where the tensors lie in the `.pth` file of a whole training.
+const STATE_DICT: &str = "state_dict";
+
+fn read(path: &Path, digest: Option<&str>) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+    let check = |bytes: &[u8]| match digest {
+        Some(digest) if blake3::hash(bytes).to_hex().as_str() != digest => {
+            Err(WeightsError::Changed { path: path.to_owned() })
+        }
+        _ => Ok(()),
+    };
+    let bytes = std::fs::read(path).map_err(|error| io(path, error))?;
+    check(&bytes)?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     if matches!(extension, "pth" | "pt") {
-        std::fs::metadata(path).map_err(|error| io(path, error))?;
-        let tensors = pickle::read_all(path).map_err(|error| format(path, error))?;
+        let mut tensors = pickle::read_all(path).map_err(|error| format(path, error))?;
+        if tensors.is_empty() {
+            tensors = pickle::read_all_with_key(path, Some(STATE_DICT)).unwrap_or_default();
+        }
+        if tensors.is_empty() {
+            return Err(format(path, "it holds no tensors, at its top or under `state_dict`"));
+        }
+        // The reader opened the file by its name again, and wants no bytes: so the file is looked at once more.
+        drop(bytes);
+        check(&std::fs::read(path).map_err(|error| io(path, error))?)?;
         return Ok(tensors.into_iter().collect());
     }
-    let bytes = std::fs::read(path).map_err(|error| io(path, error))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| format(path, error))?;
     let load = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
         Ok((name, candle_core::safetensors::Load::load(&view, &Device::Cpu)?))
@@ -278,13 +348,26 @@ mod tests {
         }
         assert!(!error.contains("fc.bias") && !error.contains("num_batches_tracked"), "{error}");
         assert_eq!(values(&target, "bn1.weight")?, before);
-        let report = load(&target, "", &path, true)?;
-        assert_eq!((report.unused, report.missing.len()), (vec!["head.weight".to_owned()], 20 * 5 - 2));
+        let error = load(&target, "", &path, true).unwrap_err().to_string();
+        assert!(error.ends_with("does not fit the network:\n  not in the network: head.weight"), "{error}");
+        let mut fitting = odd(&[4, 3, 7, 7])?;
+        fitting.remove("head.weight");
+        candle_core::safetensors::save(&fitting, &path)?;
+        assert_eq!(load(&target, "", &path, true)?.missing.len(), 20 * 5 - 2);
         assert_eq!(values(&target, "bn1.weight")?, [0.0; 4]);
         assert_eq!(values(&target, "conv1.weight")?, [1.0; 4 * 3 * 49]);
         candle_core::safetensors::save(&odd(&[4, 3, 3, 3])?, &path)?;
         let error = load(&target, "", &path, true).unwrap_err().to_string();
         assert!(error.contains("wrong shape: conv1.weight: [4, 3, 3, 3] instead of [4, 3, 7, 7]"), "{error}");
+        let prefixed: HashMap<String, Tensor> =
+            fitting.into_iter().map(|(name, tensor)| (format!("module.{name}"), tensor)).collect();
+        candle_core::safetensors::save(&prefixed, &path)?;
+        let error = load(&target, "", &path, true).unwrap_err().to_string();
+        let expected = "holds not one tensor of the network: the file has module.bn1.weight, module.conv1.weight, \
+            module.fc.bias, the network conv1.weight, bn1.weight, bn1.bias, …; is there a prefix";
+        assert!(error.contains(expected), "{error}");
+        let other = load_verified(&target, "", &path, &"0".repeat(64), true);
+        assert!(matches!(other, Err(WeightsError::Changed { .. })));
         std::fs::write(&path, "nonsense")?;
         assert!(matches!(load(&target, "", &path, true), Err(WeightsError::Format { .. })));
         assert!(matches!(load(&target, "", &folder.path().join("no.pth"), true), Err(WeightsError::Io { .. })));

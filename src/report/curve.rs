@@ -25,6 +25,8 @@ pub struct Series {
     pub label: String,
     /// By epoch.
     pub points: Vec<Point>,
+    /// The metric was taken on the test images, and the epoch chosen by it: marked, not called validation.
+    pub on_test: bool,
 }
 
 /// What is drawn: SVG, PNG, and the CSV behind them.
@@ -80,7 +82,7 @@ impl Series {
         }
         let points =
             by_epoch.into_iter().filter_map(|(epoch, values)| Some(Point { epoch, value: Summary::of(values)? }));
-        Series { label: label.into(), points: points.collect() }
+        Series { label: label.into(), points: points.collect(), on_test: false }
     }
 
     /// The point of the best mean, the first of equals; `None` where a metric has no better and worse.
@@ -114,14 +116,15 @@ impl Better {
 
 /// Metrics from 0 to 1, shown in percent.
 fn is_share(metric: &str) -> bool {
-    ["iou", "dice", "accuracy", "precision", "recall"].iter().any(|part| metric.contains(part))
+    ["iou", "dice", "accuracy", "precision", "recall", "retrieval"].iter().any(|part| metric.contains(part))
         && !metric.contains("loss")
 }
 
-/// What to write along the axis, with the unit: `val_miou` → `validation mIoU (%)`.
-fn axis_label(metric: &str) -> String {
+/// What to write along the axis, with the unit: `val_miou` → `validation mIoU (%)`; `validation` is the word for the
+/// images that the epoch was chosen on.
+fn axis_label(metric: &str, validation: &str) -> String {
     let (images, rest) = match metric.split_once('_') {
-        Some(("val", rest)) => ("validation ", rest),
+        Some(("val", rest)) => (validation, rest),
         Some(("test", rest)) => ("test ", rest),
         Some(("train", rest)) => ("training ", rest),
         _ => ("", metric),
@@ -138,6 +141,15 @@ fn axis_label(metric: &str) -> String {
 }
 
 impl Curve {
+    /// The name of the images behind `val_miou`, with a space: none where series differ in it.
+    fn validation(&self) -> &'static str {
+        match (self.series.iter().any(|s| s.on_test), self.series.iter().all(|s| s.on_test)) {
+            (false, _) => "validation ",
+            (true, true) => "test ",
+            (true, false) => "",
+        }
+    }
+
     /// The numbers behind the figure: `series,epoch,mean,std,n`, the metric in its own unit; std empty for one seed.
     ///
     /// # Errors

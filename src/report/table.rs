@@ -6,8 +6,8 @@ mod terminal;
 
 use crate::metrics::{ClassScores, Evaluation, SelectedOn, Summary};
 
-/// Put behind the label of a method whose epoch was chosen on the test images.
-const TEST_MARK: &str = "†";
+/// Put behind the label of a method whose epoch was chosen on the images it is scored on.
+pub(super) const TEST_MARK: &str = "†";
 
 /// A column of scores.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub struct Row {
     pub group: usize,
     /// How the epoch was chosen; `None` for the baseline, which has none.
     pub selected_on: Option<SelectedOn>,
+    /// The split it was scored on (`"test"`, `"val"`, `"train"`), and the number of its images.
+    pub scored_on: (String, usize),
+    /// The epoch was chosen on the very images that are scored.
+    pub optimistic: bool,
     /// Over how many seeds the scores are averaged; `None` for the baseline.
     pub seeds: Option<usize>,
     /// One for each column, in percent; `None` where the row has no such score.
@@ -83,6 +87,8 @@ impl Table {
                 label: label.clone(),
                 group,
                 selected_on: seeds.iter().map(|e| e.selected_on).max_by_key(|&on| on == SelectedOn::Test),
+                scored_on: (seeds[0].split.clone(), seeds[0].images),
+                optimistic: seeds.iter().any(optimistic),
                 seeds: Some(seeds.len()),
                 cells: cells(seeds, &classes, |e| e.miou, class_iou, |e| e.mean_dice, |e| e.pixel_accuracy),
             })
@@ -93,6 +99,8 @@ impl Table {
                 label: format!("majority class ({})", majority.class),
                 group: number,
                 selected_on: None,
+                scored_on: (group.split.clone(), group.images),
+                optimistic: false,
                 seeds: None,
                 cells: cells(
                     &[(*group, majority)],
@@ -139,21 +147,46 @@ impl Table {
         if !self.left_out.is_empty() {
             notes.push(format!("Left out of the means: {}.", self.left_out.join(", ")));
         }
-        if self.rows.iter().any(|row| row.selected_on == Some(SelectedOn::Test)) {
+        notes.extend(self.other_splits());
+        let optimistic = || self.rows.iter().filter(|row| row.optimistic);
+        if optimistic().all(|row| row.scored_on.0 == "test") && optimistic().next().is_some() {
             notes.push(format!("{TEST_MARK} Epoch chosen on the test images: these scores are optimistic."));
+        } else if optimistic().next().is_some() {
+            notes.push(format!("{TEST_MARK} Epoch chosen on the images that are scored: these scores are optimistic."));
         }
         notes
+    }
+
+    /// A sentence for each set of images that are not test images; where rows differ, with the names of its methods.
+    fn other_splits(&self) -> Vec<String> {
+        let mut sets: Vec<&(String, usize)> = Vec::new();
+        for row in &self.rows {
+            if row.scored_on.0 != "test" && !sets.contains(&&row.scored_on) {
+                sets.push(&row.scored_on);
+            }
+        }
+        let sentence = |set: &(String, usize)| {
+            let images = if set.1 == 1 { "image" } else { "images" };
+            let scored = format!("cored on the {} {} {images}.", set.1, set.0);
+            if self.rows.iter().all(|row| row.scored_on == *set) {
+                return format!("S{scored}");
+            }
+            let methods = self.rows.iter().filter(|row| row.scored_on == *set && row.seeds.is_some());
+            format!("{}: s{scored}", methods.map(|row| row.label.as_str()).collect::<Vec<_>>().join(", "))
+        };
+        sets.into_iter().map(sentence).collect()
     }
 }
 
 impl Row {
     /// The label with its mark, if it has one.
     fn marked_label(&self) -> String {
-        match self.selected_on {
-            Some(SelectedOn::Test) => format!("{} {TEST_MARK}", self.label),
-            _ => self.label.clone(),
-        }
+        if self.optimistic { format!("{} {TEST_MARK}", self.label) } else { self.label.clone() }
     }
+}
+
+fn optimistic(evaluation: &Evaluation) -> bool {
+    matches!((evaluation.selected_on, evaluation.split.as_str()), (SelectedOn::Test, "test") | (SelectedOn::Val, "val"))
 }
 
 fn class_iou(evaluation: &Evaluation, name: &str) -> Option<f64> {

@@ -5,7 +5,7 @@
 
 use super::head::{HeadSizes, ProjectionHead, mean};
 use super::method::{MethodLoss, MethodParameters, SslMethod, check_temperature};
-use super::nt_xent::{embedding_std, nt_xent};
+use super::nt_xent::{NtXent, embedding_std, nt_xent};
 use super::online::Online;
 use crate::nn::{Parameters, ResNet, Role};
 use crate::random::Stream;
@@ -93,7 +93,8 @@ impl SslMethod for Training {
             self.head.forward(online.parameters(), &self.fuse(online.parameters(), &stages)?)
         };
         let (first, second) = (embed(&views[0])?, embed(&views[1])?);
-        Ok(MethodLoss { loss: nt_xent(&first, &second, self.temperature)?, embedding_std: embedding_std(&first)? })
+        let NtXent { loss, retrieval } = nt_xent(&first, &second, self.temperature)?;
+        Ok(MethodLoss { loss, embedding_std: embedding_std(&first)?, retrieval })
     }
 
     fn columns(&self) -> &'static [&'static str] {
@@ -167,9 +168,9 @@ mod tests {
         for gate in [Gate::Paper, Gate::Code] {
             let (training, parameters) = training(gate);
             let (first, second) = (stages(0), stages(1));
-            let loss = || {
+            let loss = || -> Result<Tensor> {
                 let embed = |stages| training.head.forward(&parameters, &training.fuse(&parameters, stages)?);
-                nt_xent(&embed(&first)?, &embed(&second)?, 0.5)
+                Ok(nt_xent(&embed(&first)?, &embed(&second)?, 0.5)?.loss)
             };
             let gradients = loss().unwrap().backward().unwrap();
             let var = &parameters.get(&gate_name(1)).unwrap().var;

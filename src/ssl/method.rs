@@ -63,8 +63,11 @@ pub trait SslMethod: Send {
 pub struct MethodLoss {
     /// Scalar, with candle's graph behind it.
     pub loss: Tensor,
-    /// Spread of the normalised embeddings; 0 is collapse.
+    /// Spread of the normalised embeddings: 0 is collapse to a point. A collapse onto a line it cannot see where the head
+    /// ends in batch norm.
     pub embedding_std: f64,
+    /// The share of views whose nearest other view in the batch is their partner: 1/(2·batch − 1) is chance, and collapse.
+    pub retrieval: f64,
 }
 
 /// For [`MethodParameters::check`] of contrastive methods.

@@ -2,7 +2,7 @@
 
 use super::head::{HeadSizes, ProjectionHead};
 use super::method::{MethodLoss, MethodParameters, SslMethod, check_temperature};
-use super::nt_xent::{embedding_std, nt_xent};
+use super::nt_xent::{NtXent, embedding_std, nt_xent};
 use super::online::Online;
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
@@ -51,6 +51,7 @@ impl SslMethod for Training {
             self.head.forward(online.parameters(), &last)
         };
         let (first, second) = (embed(&views[0])?, embed(&views[1])?);
-        Ok(MethodLoss { loss: nt_xent(&first, &second, self.temperature)?, embedding_std: embedding_std(&first)? })
+        let NtXent { loss, retrieval } = nt_xent(&first, &second, self.temperature)?;
+        Ok(MethodLoss { loss, embedding_std: embedding_std(&first)?, retrieval })
     }
 }

@@ -1,10 +1,16 @@
 //! The encoder that a training stage starts from, as an experiment names it.
 
-use super::{Places, StageError};
+use super::{Context, Places, Progress, Stage, StageError};
 use crate::nn::weights::{self, WeightsError};
 use crate::nn::{Arch, Parameters, ResNetConfig, Variant};
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+/// The weight file's name among the files that a stage reads from outside the cache.
+const WEIGHTS: &str = "weights";
+/// So many of the missing tensors are named while the stage runs.
+const NAMED: usize = 3;
 
 /// Which ResNet, and with which weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +26,7 @@ pub(super) struct EncoderSpec {
     pub(super) variant: Variant,
     /// `"random"`, or a file with torchvision's names.
     pub(super) weights: Weights,
-    /// Tensors that the file lacks start at random; otherwise they are an error.
+    /// Tensors that the file lacks start at random, and are named; otherwise they are an error.
     #[serde(default)]
     pub(super) allow_missing: bool,
 }
@@ -86,7 +92,7 @@ impl EncoderSpec {
                 format!("{}: no such weight file; put it there, or correct `encoder.weights`", path.display());
             return Err(StageError::NotThere(message));
         }
-        Ok(vec![("weights".into(), path)])
+        Ok(vec![(WEIGHTS.into(), path)])
     }
 
     /// The folder of the weight file, if there is one.
@@ -97,30 +103,51 @@ impl EncoderSpec {
         }
     }
 
-    /// Sets the encoder's parameters below `prefix` from the file, if there is one. Returns the names that it lacks.
+    /// Sets the encoder's parameters below `prefix` from the file, if there is one. Tells which the file lacks: the
+    /// first of them as progress, all as telemetry `missing_weights`.
     ///
     /// # Errors
     /// If the file is damaged, of another network, or lacks tensors without `allow_missing`.
-    pub(super) fn load(
-        &self,
-        parameters: &Parameters,
-        prefix: &str,
-        places: &Places,
-    ) -> Result<Vec<String>, StageError> {
-        match &self.weights {
-            Weights::Random => Ok(Vec::new()),
-            Weights::File(path) => {
-                Ok(weights::load(parameters, prefix, &places.resolve(path), self.allow_missing)?.missing)
-            }
+    pub(super) fn load(&self, parameters: &Parameters, prefix: &str, context: &mut Context) -> Result<(), StageError> {
+        let Weights::File(path) = &self.weights else { return Ok(()) };
+        let (path, digest) = context
+            .external
+            .get(WEIGHTS)
+            .with_context(|| format!("{} was not listed among the files of the stage", path.display()))?;
+        let missing = weights::load_verified(parameters, prefix, path, digest, self.allow_missing)?.missing;
+        if !missing.is_empty() {
+            let first = missing[..missing.len().min(NAMED)].join(", ");
+            let more = if missing.len() > NAMED { ", …" } else { "" };
+            let note = format!("{} tensors start at random, for the file lacks them: {first}{more}", missing.len());
+            context.progress(Progress { unit: "epoch".into(), note: Some(note), ..Progress::default() });
+            context.telemetry.insert("missing_weights".into(), missing.into());
         }
+        Ok(())
     }
+}
+
+/// What a training's result depends on, as text: the parameters of its stage, with the weight file's content instead of
+/// its place; the seed; `data`.
+///
+/// # Errors
+/// Never in practice: writing JSON to memory.
+pub(super) fn fingerprint<S: Stage>(stage: &S, data: impl Serialize, context: &Context) -> anyhow::Result<String> {
+    let mut parameters = serde_json::to_value(stage)?;
+    if let (Some((_, digest)), Some(weights)) =
+        (context.external.get(WEIGHTS), parameters.pointer_mut("/encoder/weights"))
+    {
+        *weights = digest.clone().into();
+    }
+    Ok(serde_json::to_string(&(parameters, context.seed, data, S::CODE_VERSION))?)
 }
 
 impl From<WeightsError> for StageError {
     fn from(error: WeightsError) -> Self {
         match error {
             WeightsError::Io { .. } => StageError::NotThere(error.to_string()),
-            WeightsError::Format { .. } => StageError::BadData(error.to_string()),
+            WeightsError::Format { .. } | WeightsError::Unrelated { .. } | WeightsError::Changed { .. } => {
+                StageError::BadData(error.to_string())
+            }
             WeightsError::Mismatch { ref missing, ref unused, ref misshapen, .. } => {
                 let lacks_only = !missing.is_empty() && unused.is_empty() && misshapen.is_empty();
                 let cure =

@@ -1,6 +1,7 @@
 //! `figure`: a metric of the histories over the epochs.
 
 use super::table::by_label;
+use super::training::{SELECTION_FILE, Selection};
 use super::{Context, Stage, StageError};
 use crate::experiment::{Input, ParamError, ReferenceSpec, Section};
 use crate::report::FileName;
@@ -29,12 +30,28 @@ pub(super) struct Figure {
     /// What is drawn.
     #[serde(default)]
     kind: FigureKind,
-    /// A column of the histories, e.g. `val_miou`, `val_iou_austenite`, `loss`.
+    /// A column of the histories: `val_miou` (default), `iou_CLASS` or `train_loss` of a fine-tuning, `loss`, `retrieval`,
+    /// `embedding_std` or `gate_1` to `gate_4` of a pretraining, `learning_rate` or `gradient_norm` of both.
     #[serde(default = "default_metric")]
     metric: String,
     /// Trainings, a line for each label over all its seeds.
     series: Input,
 }
+
+/// The columns that a history may have; `iou_` goes on with the name of a class.
+const METRICS: [&str; 11] = [
+    "val_miou",
+    "train_loss",
+    "loss",
+    "learning_rate",
+    "gradient_norm",
+    "embedding_std",
+    "retrieval",
+    "gate_1",
+    "gate_2",
+    "gate_3",
+    "gate_4",
+];
 
 fn default_metric() -> String {
     "val_miou".into()
@@ -54,9 +71,9 @@ impl Stage for Figure {
     }];
 
     fn check(&self) -> Result<(), ParamError> {
-        if self.metric.is_empty() || self.metric == "epoch" {
-            let message =
-                format!("{:?} is no metric; expected a column of history.csv, e.g. \"val_miou\"", self.metric);
+        let of_a_class = self.metric.strip_prefix("iou_").is_some_and(|class| !class.is_empty());
+        if !of_a_class && !METRICS.contains(&self.metric.as_str()) {
+            let message = format!("{:?} is no metric; expected {} or iou_CLASS", self.metric, METRICS.join(", "));
             return Err(ParamError::Check { param: "metric", message });
         }
         Ok(())
@@ -65,15 +82,23 @@ impl Stage for Figure {
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let mut series = Vec::new();
         for (label, seeds) in by_label(context.inputs("series")) {
-            let mut histories = Vec::new();
+            let (mut histories, mut on_test) = (Vec::new(), false);
             for seed in seeds {
                 let text = std::fs::read_to_string(seed.file("history.csv")?)
                     .with_context(|| format!("the history of {label}"))?;
                 let history = read_history(&text, &self.metric)
                     .map_err(|error| StageError::BadData(format!("the history of {label}: {error:#}")))?;
                 histories.push(history);
+                if let Some(selection) = seed.files.get(SELECTION_FILE) {
+                    let text = std::fs::read(selection).with_context(|| format!("the selection of {label}"))?;
+                    let selection: Selection =
+                        serde_json::from_slice(&text).with_context(|| format!("the selection of {label}"))?;
+                    on_test |= selection.on_test();
+                }
             }
-            series.push(Series::new(label, &histories));
+            // The training's own columns do not come from the test images.
+            let validated = self.metric == "val_miou" || self.metric.starts_with("iou_");
+            series.push(Series { on_test: on_test && validated, ..Series::new(label, &histories) });
         }
         let FigureKind::Curve = self.kind;
         let curve = Curve { title: self.title.clone(), metric: self.metric.clone(), series };
@@ -116,6 +141,46 @@ mod tests {
         assert_eq!(csv, expected);
         assert!(std::fs::read_to_string(context.out.join("fig3.svg")).unwrap().contains("MatSSL"));
         assert_eq!(&std::fs::read(context.out.join("fig3.png")).unwrap()[1..4], b"PNG");
+    }
+
+    #[test]
+    fn curves_of_the_test_images_are_marked() {
+        let folder = tempfile::tempdir().unwrap();
+        let svg = |splits: [&str; 2], metric: &str| {
+            let series = splits.map(|split| {
+                let mut files = history(folder.path(), split, 0, "epoch,train_loss,val_miou\n1,0.9,0.25\n2,0.5,0.5\n");
+                let path = folder.path().join(format!("{split}.json"));
+                std::fs::write(&path, format!(r#"{{"selected_on":"{split}","validated_on":"{split}","epoch":2}}"#))
+                    .unwrap();
+                files.files.insert(SELECTION_FILE.into(), path);
+                files
+            });
+            let mut context = context(folder.path(), [("series", series.into())]);
+            let figure: Figure = params(&format!(r#"{{ "file": "f", "metric": "{metric}", "series": "<input>" }}"#));
+            figure.check().unwrap();
+            figure.run(&mut context).unwrap();
+            std::fs::read_to_string(context.out.join("f.svg")).unwrap()
+        };
+        let honest = svg(["val", "val"], "val_miou");
+        assert!(honest.contains("validation mIoU") && !honest.contains('†'));
+        let mixed = svg(["val", "test"], "val_miou");
+        assert!(mixed.contains("test †") && !mixed.contains("val †") && !mixed.contains("validation mIoU"), "{mixed}");
+        assert!(svg(["test", "test"], "val_miou").contains("test mIoU"));
+        assert!(!svg(["val", "test"], "train_loss").contains('†'));
+    }
+
+    #[test]
+    fn a_metric_that_no_training_leaves_is_refused_before_anything_runs() {
+        let check = |metric: &str| {
+            params::<Figure>(&format!(r#"{{"file":"f","metric":"{metric}","series":"<input>"}}"#)).check()
+        };
+        for metric in ["val_miou", "iou_austenite", "gate_4", "retrieval"] {
+            assert!(check(metric).is_ok(), "{metric}");
+        }
+        for metric in ["val_dice", "epoch", "", "iou_", "val_iou_austenite"] {
+            let Err(ParamError::Check { param: "metric", message }) = check(metric) else { panic!("{metric}") };
+            assert!(message.contains("expected val_miou, train_loss, loss"), "{message}");
+        }
     }
 
     #[test]

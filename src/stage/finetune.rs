@@ -1,9 +1,9 @@
 //! `finetune`: a segmentation model from an encoder and images with masks.
 
-use super::encoder::EncoderSpec;
+use super::encoder::{EncoderSpec, fingerprint};
 use super::pretrain::ENCODER_FILE;
 use super::segmentation::{Loss, Segmentation, Validation};
-use super::training::{CHECKPOINT_SHARE, has, take, train};
+use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, SELECTION_FILE, Selection, has, take, train};
 use super::{Context, Places, Stage, StageError, open_dataset};
 use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
@@ -22,9 +22,10 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Leaves `model.safetensors` (segmentation_models_pytorch's names) of the epoch that `select_on` chooses, and
+/// Leaves `model.safetensors` (segmentation_models_pytorch's names) of the epoch that `select_on` chooses,
 /// `history.csv` (epoch, train_loss, learning_rate, gradient_norm, val_miou, iou_CLASS; empty where an epoch was not
-/// validated).
+/// validated) and `selection.json`, which says on which images val_miou and iou_CLASS were taken and how the epoch was
+/// chosen.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Finetune {
@@ -43,9 +44,10 @@ pub(super) struct Finetune {
     loss: Loss,
     /// Passes over the training images: 200 in the paper.
     epochs: NonZeroU64,
-    /// Crops in a step; the last batch of an epoch may be smaller.
+    /// Crops in a step, 8 by default; the last batch of an epoch may be smaller.
+    #[serde(default = "default_batch_size")]
     batch_size: NonZeroUsize,
-    /// Side of the crops and of validation's tiles in pixels, a multiple of 32: 256 in the paper.
+    /// Side of the crops and of validation's tiles in pixels, a multiple of 32 up to 4096: 256 in the paper.
     #[serde(default = "default_crop_size")]
     crop_size: NonZeroUsize,
     /// Random crops of each image in an epoch.
@@ -82,6 +84,10 @@ enum Architecture {
 
 fn default_decoder() -> [NonZeroUsize; 5] {
     [256, 128, 64, 32, 16].map(|channels| NonZeroUsize::new(channels).unwrap_or(NonZeroUsize::MIN))
+}
+
+fn default_batch_size() -> NonZeroUsize {
+    const { NonZeroUsize::new(8).unwrap() }
 }
 
 fn default_crop_size() -> NonZeroUsize {
@@ -151,6 +157,9 @@ impl Stage for Finetune {
         if !self.crop_size.get().is_multiple_of(32) {
             return error("crop_size", format!("{} is no multiple of 32, which U-Net++ needs", self.crop_size));
         }
+        if self.crop_size.get() > 4096 {
+            return error("crop_size", format!("{} is more than 4096 pixels", self.crop_size));
+        }
         if let Err((name, message)) = self.augment.check() {
             return error("augment", format!("{name}: {message}"));
         }
@@ -183,22 +192,23 @@ impl Stage for Finetune {
         let classes = dataset.manifest.classes.clone();
         let samples = self.samples(&dataset, Split::Train)?;
         if samples.is_empty() {
-            let message = "the data set has no training images with masks; look at its `split`, or `val_fraction`";
+            let message = "the data set has no training images with masks; look at its `split`, `test_images` and \
+                `val_images`";
             return Err(StageError::BadData(message.into()));
         }
         let validation = self.validation(&dataset)?;
         let network = UnetPlusPlus::new(self.network(context, classes.len())?);
         let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0))?;
-        let missing = self.load_encoder(&parameters, context)?;
-        let fingerprint = serde_json::to_string(&(self, context.seed, &dataset.manifest, Self::CODE_VERSION));
+        self.load_encoder(&parameters, context)?;
         let training = Training {
             epochs: self.epochs.get(),
             optimizer: self.optimizer,
             schedule: self.schedule,
             checkpoint: context.checkpoint.clone(),
             checkpoint_share: CHECKPOINT_SHARE,
-            fingerprint: fingerprint.map_err(anyhow::Error::from)?,
+            checkpoint_wait: CHECKPOINT_WAIT,
+            fingerprint: fingerprint(self, &dataset.manifest, context)?,
         };
         let mut task = Segmentation {
             parameters,
@@ -214,13 +224,22 @@ impl Stage for Finetune {
         };
         task.check().map_err(StageError::BadData)?;
         let outcome = train(&mut task, &training, context)?;
-        if let Some(best) = outcome.best {
+        if let Some(best) = &outcome.best {
             best.restore(&task.parameters)?;
             context.telemetry.insert("best_epoch".into(), best.epoch.into());
+        } else if self.select_on != SelectedOn::Last {
+            let split = self.validated().name();
+            return Err(StageError::BadData(format!(
+                "no epoch has a mIoU on the {split} images, so that none can be chosen: their masks hold no class that \
+                 counts; choose other images, or say `select_on = \"last\"`"
+            )));
         }
-        if !missing.is_empty() {
-            context.telemetry.insert("missing_weights".into(), missing.into());
-        }
+        let selection = Selection {
+            selected_on: self.select_on,
+            validated_on: self.validated(),
+            epoch: outcome.best.map_or(self.epochs.get(), |best| best.epoch),
+        };
+        selection.write(&context.out.join(SELECTION_FILE))?;
         let config = ModelConfig {
             network: task.network.config().clone(),
             crop_size: self.crop_size.get(),
@@ -244,17 +263,22 @@ impl Finetune {
         Ok(samples)
     }
 
+    /// The images that val_miou and iou_CLASS are taken on.
+    fn validated(&self) -> Split {
+        if self.select_on == SelectedOn::Test { Split::Test } else { Split::Val }
+    }
+
     fn validation(&self, dataset: &OpenDataset) -> Result<Validation, StageError> {
-        let split = if self.select_on == SelectedOn::Test { Split::Test } else { Split::Val };
+        let split = self.validated();
         let samples = self.samples(dataset, split)?;
         if samples.is_empty() && self.select_on != SelectedOn::Last {
-            let (word, other) = match self.select_on {
-                SelectedOn::Test => ("test", "\"val\""),
-                _ => ("validation", "\"test\" (as the authors did)"),
+            let (word, cure, other) = match self.select_on {
+                SelectedOn::Test => ("test", "`split = { test = … }` or `test_images`", "\"val\""),
+                _ => ("validation", "`split = { val = … }` or `val_images`", "\"test\" (as the authors did)"),
             };
             return Err(StageError::BadData(format!(
-                "`select_on = \"{}\"` needs {word} images, and the data set has none: give it some (`val_fraction` takes \
-                 them from the training images), or say `select_on = \"last\"` or {other}",
+                "`select_on = \"{}\"` needs {word} images, and the data set has none: give it some ({cure} in the \
+                 data set's own table), or say `select_on = \"last\"` or {other}",
                 split.name()
             )));
         }
@@ -281,12 +305,12 @@ impl Finetune {
         Ok(UnetPlusPlusConfig { encoder, decoder_channels: self.decoder_channels.map(NonZeroUsize::get), classes })
     }
 
-    fn load_encoder(&self, parameters: &Parameters, context: &Context) -> Result<Vec<String>, StageError> {
+    fn load_encoder(&self, parameters: &Parameters, context: &mut Context) -> Result<(), StageError> {
         match &self.encoder {
-            MaybeInput::Value(encoder) => encoder.load(parameters, ENCODER, &context.places),
+            MaybeInput::Value(encoder) => encoder.load(parameters, ENCODER, context),
             MaybeInput::Input(_) => {
-                let file = context.input("encoder")?.file(ENCODER_FILE)?;
-                Ok(weights::load(parameters, ENCODER, file, false)?.missing)
+                weights::load(parameters, ENCODER, context.input("encoder")?.file(ENCODER_FILE)?, false)?;
+                Ok(())
             }
         }
     }
@@ -356,6 +380,10 @@ mod tests {
         let best = context.telemetry.get("best_epoch").and_then(serde_json::Value::as_u64);
         let history = std::fs::read_to_string(context.out.join("history.csv")).unwrap();
         let model = context.out.join("model.safetensors");
+        let selection: Selection =
+            serde_json::from_slice(&std::fs::read(context.out.join(SELECTION_FILE)).unwrap()).unwrap();
+        assert_eq!(selection.on_test(), text.contains("select_on = 'test'"));
+        assert!(best.is_none_or(|best| best == selection.epoch));
         assert_eq!(Segmenter::load(&model).unwrap().config().class_names, ["dark", "bright"]);
         Ok((std::fs::read(model).unwrap(), history, best))
     }
@@ -396,6 +424,7 @@ mod tests {
         let few = TOY.replace("epochs = 6", "epochs = 3\nvalidate_every = 2");
         let error = run(&few, &without(Split::Val)).unwrap_err().to_string();
         assert!(error.starts_with("`select_on = \"val\"` needs validation images"), "{error}");
+        assert!(error.contains("give it some (`split = { val = … }` or `val_images`"), "{error}");
         let on_test = format!("{few}select_on = 'test'\n");
         assert!(run(&on_test, &without(Split::Test)).unwrap_err().to_string().contains("needs test images"));
         let (_, history, best) = run(&on_test, &without(Split::Val)).unwrap();
@@ -426,6 +455,8 @@ mod tests {
             let [ParamError::Toml(error)] = &errors[..] else { panic!("{errors:?}") };
             assert_eq!(&text[error.span().unwrap()], underlined, "{error}");
         }
+        let eight: Finetune = parse(&TOY.replace("batch_size = 3\n", "")).unwrap();
+        assert_eq!(eight.batch_size.get(), 8);
         for (more, param) in [
             ("augment = { crop_size = 3 }", "augment.crop_size"),
             ("validation_overlap = 1.0", "validation_overlap"),
@@ -434,7 +465,9 @@ mod tests {
             let errors = parse::<Finetune>(&format!("{TOY}{more}")).unwrap_err();
             assert!(matches!(&errors[..], [ParamError::Check { param: p, .. }] if *p == param), "{errors:?}");
         }
-        let errors = parse::<Finetune>(&TOY.replace("crop_size = 32", "crop_size = 40")).unwrap_err();
-        assert!(matches!(&errors[..], [ParamError::Check { param: "crop_size", .. }]), "{errors:?}");
+        for size in ["crop_size = 40", "crop_size = 8192"] {
+            let errors = parse::<Finetune>(&TOY.replace("crop_size = 32", size)).unwrap_err();
+            assert!(matches!(&errors[..], [ParamError::Check { param: "crop_size", .. }]), "{errors:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `pretrain`: an encoder from patches without masks.
 
-use super::encoder::EncoderSpec;
-use super::training::{CHECKPOINT_SHARE, has, take, train};
+use super::encoder::{EncoderSpec, fingerprint};
+use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, has, take, train};
 use super::{Context, Places, Stage, StageError};
 use crate::data::augment::ViewParams;
 use crate::data::loader::{prefetch, view_batch};
@@ -21,7 +21,9 @@ use std::sync::Arc;
 pub(super) const ENCODER_FILE: &str = "encoder.safetensors";
 
 /// Leaves `encoder.safetensors` (torchvision's names) and `history.csv` (epoch, loss, learning_rate, gradient_norm,
-/// embedding_std, and what the method adds).
+/// embedding_std, retrieval, and what the method adds). The two columns before the last watch for collapse: retrieval, the
+/// share of views whose nearest other view in the batch is their partner, falls to 1/(2·batch − 1) in any collapse;
+/// embedding_std falls to 0 in a collapse to a point only.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Pretrain {
@@ -36,7 +38,7 @@ pub(super) struct Pretrain {
     /// Pairs of views in a step: 128 in the paper. The patches that do not fill a batch wait for another epoch's order.
     #[serde(default = "default_batch_size")]
     batch_size: NonZeroUsize,
-    /// Side of a view in pixels; that of the patches by default.
+    /// Side of a view in pixels, 8 to 4096; that of the patches by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     crop_size: Option<NonZeroUsize>,
     /// How two views of a patch differ.
@@ -99,6 +101,9 @@ impl Stage for Pretrain {
         if let Err(message) = self.encoder.check() {
             return error("encoder", message);
         }
+        if let Some(size) = self.crop_size.filter(|size| !(8..=4096).contains(&size.get())) {
+            return error("crop_size", format!("{size} is out of range: 8 to 4096 pixels"));
+        }
         if let Err((name, message)) = self.views.check() {
             return error("views", format!("{name}: {message}"));
         }
@@ -131,24 +136,21 @@ impl Stage for Pretrain {
         let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
         let encoder = ResNet::new(self.encoder.config());
         encoder.init(&mut parameters, ENCODER, &Stream::new(seed, "encoder", 0, 0))?;
-        let missing = self.encoder.load(&parameters, ENCODER, &context.places)?;
+        self.encoder.load(&parameters, ENCODER, context)?;
         let method = self.method.build(&encoder, &mut parameters, &Stream::new(seed, "method", 0, 0))?;
         let size = self.crop_size.map_or(patches.size(), NonZeroUsize::get);
         let views = ViewParams { size, ..self.views.clone() };
-        let fingerprint = serde_json::to_string(&(self, seed, patches.len(), Self::CODE_VERSION));
         let training = Training {
             epochs: self.epochs.get(),
             optimizer: self.optimizer,
             schedule: self.schedule,
             checkpoint: context.checkpoint.clone(),
             checkpoint_share: CHECKPOINT_SHARE,
-            fingerprint: fingerprint.map_err(anyhow::Error::from)?,
+            checkpoint_wait: CHECKPOINT_WAIT,
+            fingerprint: fingerprint(self, patches.len(), context)?,
         };
         let mut task = Pretraining { parameters, encoder, method, patches: Arc::new(patches), views, batch_size, seed };
         train(&mut task, &training, context)?;
-        if !missing.is_empty() {
-            context.telemetry.insert("missing_weights".into(), missing.into());
-        }
         let config = serde_json::to_string(task.encoder.config()).map_err(anyhow::Error::from)?;
         weights::save(&task.parameters, Some(ENCODER), &context.out.join(ENCODER_FILE), &config)?;
         Ok(())
@@ -178,14 +180,15 @@ impl Task for Pretraining {
         (self.patches.len() / self.batch_size) as u64
     }
 
-    fn batches(&self, epoch: u64) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<[Tensor; 2]>>>> {
+    fn batches(&self, epoch: u64, from: u64) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<[Tensor; 2]>>>> {
         let order = Stream::new(self.seed, "order", epoch, 0).permutation(self.patches.len());
         let (patches, views, batch, seed) = (self.patches.clone(), self.views.clone(), self.batch_size, self.seed);
+        let from = from as usize;
         let make = move |step: usize| {
-            let indices = &order[step * batch..(step + 1) * batch];
+            let indices = &order[(from + step) * batch..(from + step + 1) * batch];
             Ok(view_batch(&patches, indices, &views, seed, epoch)?)
         };
-        Ok(Box::new(prefetch(self.patches.len() / self.batch_size, make)))
+        Ok(Box::new(prefetch((self.patches.len() / self.batch_size).saturating_sub(from), make)))
     }
 
     fn step(&mut self, views: [Tensor; 2]) -> anyhow::Result<Step> {
@@ -193,11 +196,12 @@ impl Task for Pretraining {
         let made = self.method.loss(&mut online, &views)?;
         let loss = made.loss.to_dtype(DType::F64)?.to_scalar()?;
         let gradients = online.backward(&made.loss)?;
-        Ok(Step { loss, gradients, measures: vec![made.embedding_std], images: self.batch_size as u64 })
+        let measures = vec![made.embedding_std, made.retrieval];
+        Ok(Step { loss, gradients, measures, images: self.batch_size as u64 })
     }
 
     fn measures(&self) -> Vec<String> {
-        vec!["embedding_std".into()]
+        vec!["embedding_std".into(), "retrieval".into()]
     }
 
     fn columns(&self) -> Vec<String> {
@@ -265,7 +269,12 @@ pub(super) mod tests {
     fn run(text: &str) -> Result<BTreeMap<String, Vec<u8>>, StageError> {
         let folder = tempfile::tempdir().unwrap();
         let mut context = context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))]);
-        parse::<Pretrain>(text).unwrap().run(&mut context)?;
+        let stage = parse::<Pretrain>(text).unwrap();
+        for (name, path) in stage.external_files(&context.places)? {
+            let digest = blake3::hash(&std::fs::read(&path).unwrap()).to_hex().to_string();
+            context.external.insert(name, (path, digest));
+        }
+        stage.run(&mut context)?;
         let files = std::fs::read_dir(&context.out).unwrap().map(|entry| entry.unwrap());
         Ok(files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect())
     }
@@ -279,7 +288,7 @@ pub(super) mod tests {
         assert!(with(2) == output);
         assert_eq!(output.keys().collect::<Vec<_>>(), [ENCODER_FILE, "history.csv"]);
         let history = String::from_utf8(output["history.csv"].clone()).unwrap();
-        let header = "epoch,loss,learning_rate,gradient_norm,embedding_std,gate_1,gate_2,gate_3,gate_4\n";
+        let header = "epoch,loss,learning_rate,gradient_norm,embedding_std,retrieval,gate_1,gate_2,gate_3,gate_4\n";
         assert!(history.starts_with(header) && history.lines().count() == 4, "{history}");
         let other = run(&TOY.replace("resnet18', width = 4", "resnet18', width = 4, variant = 'v1'")).unwrap();
         assert!(other[ENCODER_FILE] != output[ENCODER_FILE]);
@@ -344,6 +353,7 @@ pub(super) mod tests {
             ("batch_size = 4", "batch_size = 1", "batch_size"),
             ("jitter = 0.0", "jitter = 2.0", "views"),
             ("width = 4", "width = 0", "encoder"),
+            ("epochs = 3", "epochs = 3\ncrop_size = 5000", "crop_size"),
             ("min_learning_rate = 1e-3", "min_learning_rate = 1.0", "schedule"),
         ] {
             let errors = parse::<Pretrain>(&TOY.replace(from, to)).unwrap_err();

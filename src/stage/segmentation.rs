@@ -110,7 +110,7 @@ impl Task for Segmentation {
     }
 
     /// An epoch is `crops_per_image` rounds, each with an order and crops of its own.
-    fn batches(&self, epoch: u64) -> Result<Box<dyn Iterator<Item = Result<PairBatch>>>> {
+    fn batches(&self, epoch: u64, from: u64) -> Result<Box<dyn Iterator<Item = Result<PairBatch>>>> {
         let (images, rounds, seed) = (self.samples.len(), self.crops_per_image as u64, self.seed);
         let order: Vec<(u64, usize)> = (epoch * rounds..(epoch + 1) * rounds)
             .flat_map(|round| {
@@ -119,7 +119,7 @@ impl Task for Segmentation {
             })
             .collect();
         let (samples, augment) = (self.samples.clone(), self.augment.clone());
-        let batches: Vec<Range<usize>> = self.ranges().collect();
+        let batches: Vec<Range<usize>> = self.ranges().skip(from as usize).collect();
         let steps = batches.len();
         let make = move |step: usize| {
             let batch = &order[batches[step].clone()];

@@ -1,13 +1,51 @@
 //! What pretraining and fine-tuning share: the loop's events as progress, its outcome as files and telemetry.
 
 use super::{Context, Progress, StageError};
+use crate::data::Split;
 use crate::experiment::SpannedTable;
+use crate::metrics::SelectedOn;
 use crate::train::{Event, History, Outcome, Task, Training};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::time::Duration;
 use toml::de::DeValue;
 
 /// The part of a training's time that its checkpoints may take.
 pub(super) const CHECKPOINT_SHARE: f64 = 0.05;
+
+/// The least time between a checkpoint and one inside an epoch.
+pub(super) const CHECKPOINT_WAIT: Duration = Duration::from_secs(120);
+
+/// The file of a [`Selection`] in a fine-tuning's output.
+pub(super) const SELECTION_FILE: &str = "selection.json";
+
+/// How the epoch of a fine-tuned model was chosen.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Selection {
+    /// As `select_on` says.
+    pub(super) selected_on: SelectedOn,
+    /// The split that val_miou and iou_CLASS of the history were taken on.
+    pub(super) validated_on: Split,
+    /// The epoch that was kept, counted from 1.
+    pub(super) epoch: u64,
+}
+
+impl Selection {
+    /// Whether the history's scores are those of the test images.
+    pub(super) fn on_test(&self) -> bool {
+        self.validated_on == Split::Test
+    }
+
+    /// Writes it as JSON.
+    ///
+    /// # Errors
+    /// If the disk does not take it.
+    pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        Ok(std::fs::write(path, json)?)
+    }
+}
 
 /// Trains `task`, telling the context; leaves history.csv and telemetry.
 ///
@@ -37,6 +75,10 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
     context.telemetry.insert("training_seconds".into(), outcome.seconds.into());
     context.telemetry.insert("images_per_second".into(), outcome.images_per_second.into());
     context.telemetry.insert("resumed_epochs".into(), outcome.resumed_epochs.into());
+    context.telemetry.insert("resumed_steps".into(), outcome.resumed_steps.into());
+    if outcome.failed_checkpoints > 0 {
+        context.telemetry.insert("failed_checkpoints".into(), outcome.failed_checkpoints.into());
+    }
     Ok(outcome)
 }
 

@@ -1,26 +1,30 @@
-//! Checkpoints of a training: everything that the next epoch depends on.
+//! Checkpoints of a training: everything that the next step depends on.
 //!
-//! Each is two files, `epoch-N.safetensors` and `epoch-N.json`; the second names the first by its hash and is written
-//! last, so that it alone decides. Both are written under a temporary name, synced and renamed; the last two
+//! Each is two files, `epoch-N.safetensors` and `epoch-N.json` (inside an epoch `epoch-N-step-M`); the second names the
+//! first by its hash and is written last, so that it alone decides. Both are written under a temporary name, synced and renamed; the last two
 //! checkpoints are kept. Whatever is torn, damaged or of another training is passed over with a message.
 
 use super::history::History;
-use anyhow::{Context, Result, ensure};
+use super::state::Running;
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor, safetensors as candle_safetensors};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// How many checkpoints stay on disk.
 const KEPT: usize = 2;
 
-/// The state of a training at the end of an epoch.
+/// The state of a training between two steps.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
     /// One row for each epoch done.
     pub(super) history: History,
+    /// Of the epoch after those.
+    pub(super) running: Running,
     /// Steps that the optimiser has taken.
     pub(super) optimizer_steps: u64,
     /// The best epoch so far, counted from 1, and its score.
@@ -38,6 +42,8 @@ struct Header {
     best: Option<(u64, String)>,
     /// As CSV, for the same reason.
     history: String,
+    /// The running epoch's: losses, gradient norms, each measure. As text, likewise.
+    sums: Vec<String>,
 }
 
 /// Where a training keeps its checkpoints.
@@ -60,20 +66,28 @@ impl Checkpoints {
     /// If the disk does not take it; the ones before stay as they are.
     pub(super) fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
         let tensors = safetensors::serialize(&checkpoint.tensors, None)?;
+        let running = &checkpoint.running;
+        let sums = [running.losses, running.norms].into_iter().chain(running.measures.iter().copied());
         let header = Header {
             fingerprint: self.fingerprint.clone(),
             tensors_blake3: blake3::hash(&tensors).to_hex().to_string(),
             optimizer_steps: checkpoint.optimizer_steps,
             best: checkpoint.best.map(|(epoch, score)| (epoch, score.to_string())),
             history: checkpoint.history.to_csv()?,
+            sums: sums.map(|sum| sum.to_string()).collect(),
         };
-        let epoch = checkpoint.history.epochs();
+        let at = (checkpoint.history.epochs(), running.steps);
         fs::create_dir_all(&self.folder)?;
-        write_durably(&self.tensors(epoch), &tensors)?;
-        write_durably(&self.header(epoch), &serde_json::to_vec_pretty(&header)?)?;
-        for old in self.epochs()?.into_iter().skip(KEPT) {
-            fs::remove_file(self.header(old))?;
-            fs::remove_file(self.tensors(old)).ok();
+        self.write_durably(&tensors_name(at), &tensors)?;
+        self.write_durably(&header_name(at), &serde_json::to_vec_pretty(&header)?)?;
+        for old in self.saved()?.into_iter().skip(KEPT) {
+            // Somebody else may have dropped it in between.
+            for name in [header_name(old), tensors_name(old)] {
+                match fs::remove_file(self.folder.join(name)) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                    _ => {}
+                }
+            }
         }
         Ok(())
     }
@@ -83,68 +97,84 @@ impl Checkpoints {
     /// # Errors
     /// Only if the folder cannot be listed.
     pub(super) fn load(&self, device: &Device, warn: &mut dyn FnMut(String)) -> Result<Option<Checkpoint>> {
-        for epoch in self.epochs()? {
-            match self.read(epoch, device) {
+        for at in self.saved()? {
+            match self.read(at, device) {
                 Ok(checkpoint) => return Ok(Some(checkpoint)),
-                Err(error) => warn(format!("checkpoint of epoch {epoch} is passed over: {error:#}")),
+                Err(error) => warn(format!("checkpoint {} is passed over: {error:#}", header_name(at))),
             }
         }
         Ok(None)
     }
 
-    fn read(&self, epoch: usize, device: &Device) -> Result<Checkpoint> {
-        let header: Header = serde_json::from_slice(&fs::read(self.header(epoch))?).context("its JSON is damaged")?;
+    fn read(&self, at: Place, device: &Device) -> Result<Checkpoint> {
+        let file = |name: String| fs::read(self.folder.join(name));
+        let header: Header = serde_json::from_slice(&file(header_name(at))?).context("its JSON is damaged")?;
         ensure!(header.fingerprint == self.fingerprint, "it is of another training");
-        let tensors = fs::read(self.tensors(epoch)).context("its tensors are gone")?;
+        let tensors = file(tensors_name(at)).context("its tensors are gone")?;
         ensure!(blake3::hash(&tensors).to_hex().as_str() == header.tensors_blake3, "its tensors are damaged");
         let history = History::from_csv(&header.history)?;
-        ensure!(history.epochs() == epoch, "its history has {} epochs", history.epochs());
+        ensure!(history.epochs() == at.0, "its history has {} epochs", history.epochs());
+        let sums = header.sums.iter().map(|sum| sum.parse::<f64>()).collect::<Result<Vec<_>, _>>()?;
+        let [losses, norms, measures @ ..] = sums.as_slice() else { bail!("its sums are gone") };
+        let running = Running { steps: at.1, losses: *losses, norms: *norms, measures: measures.to_vec() };
         let mut tensors: Vec<_> = candle_safetensors::load_buffer(&tensors, device)?.into_iter().collect();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(Checkpoint {
             history,
+            running,
             optimizer_steps: header.optimizer_steps,
             best: header.best.map(|(epoch, score)| anyhow::Ok((epoch, score.parse()?))).transpose()?,
             tensors: tensors.into_iter().collect(),
         })
     }
 
-    /// Epochs that have a header, latest first.
-    fn epochs(&self) -> Result<Vec<usize>> {
-        let mut epochs = Vec::new();
+    /// Places that have a header, latest first.
+    fn saved(&self) -> Result<Vec<Place>> {
+        let mut places = Vec::new();
         let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(epochs),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(places),
             entries => entries.with_context(|| format!("listing {}", self.folder.display()))?,
         };
         for entry in entries {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix("epoch-")?.strip_suffix(".json"));
-            epochs.extend(number.and_then(|number| number.parse::<usize>().ok()));
+            places.extend(name.to_str().and_then(place));
         }
-        epochs.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(epochs)
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(places)
     }
 
-    fn header(&self, epoch: usize) -> PathBuf {
-        self.folder.join(format!("epoch-{epoch}.json"))
-    }
-
-    fn tensors(&self, epoch: usize) -> PathBuf {
-        self.folder.join(format!("epoch-{epoch}.safetensors"))
+    /// Writes under a name that nobody else uses, syncs, renames, syncs the folder.
+    fn write_durably(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let write = || {
+            // As a file made in the usual way; the default is for secrets.
+            let permissions = fs::Permissions::from_mode(0o666);
+            let mut file =
+                tempfile::Builder::new().suffix(".tmp").permissions(permissions).tempfile_in(&self.folder)?;
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(self.folder.join(name)).map_err(|error| error.error)?;
+            File::open(&self.folder)?.sync_all()
+        };
+        write().with_context(|| format!("writing {}", self.folder.join(name).display()))
     }
 }
 
-/// Writes beside `path`, syncs, renames, syncs the folder.
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("tmp");
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-    };
-    write().with_context(|| format!("writing {}", path.display()))
+/// Epochs done, and steps taken in the one that follows.
+type Place = (usize, u64);
+
+fn header_name((epochs, steps): Place) -> String {
+    if steps == 0 { format!("epoch-{epochs}.json") } else { format!("epoch-{epochs}-step-{steps}.json") }
+}
+
+fn tensors_name(at: Place) -> String {
+    header_name(at).replace(".json", ".safetensors")
+}
+
+/// The place that a header's name says.
+fn place(name: &str) -> Option<Place> {
+    let place = name.strip_prefix("epoch-")?.strip_suffix(".json")?;
+    let (epochs, steps) = place.split_once("-step-").unwrap_or((place, "0"));
+    Some((epochs.parse().ok()?, steps.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -158,7 +188,8 @@ mod tests {
         }
         let tensor = Tensor::new(&[epochs as f32, f32::MIN_POSITIVE / 2.0, -0.0], &Device::Cpu).unwrap();
         let tensors = IndexMap::from([("parameter/w".to_owned(), tensor)]);
-        Checkpoint { history, optimizer_steps: 7, best: Some((1, 0.1 + 0.2)), tensors }
+        let running = Running { steps: 0, losses: 0.1 + 0.2, norms: 1e-300, measures: vec![-0.0] };
+        Checkpoint { history, running, optimizer_steps: 7, best: Some((1, 0.1 + 0.2)), tensors }
     }
 
     fn saved(epochs: std::ops::RangeInclusive<usize>) -> (tempfile::TempDir, Checkpoints) {
@@ -180,14 +211,27 @@ mod tests {
         let loaded = checkpoints.load(&Device::Cpu, &mut |warning| panic!("{warning}")).unwrap().unwrap();
         let expected = checkpoint(4);
         assert_eq!(
-            (&loaded.history, loaded.optimizer_steps, loaded.best),
-            (&expected.history, 7, Some((1, 0.1 + 0.2)))
+            (&loaded.history, &loaded.running, loaded.optimizer_steps, loaded.best),
+            (&expected.history, &expected.running, 7, Some((1, 0.1 + 0.2)))
         );
         let bits = |c: &Checkpoint| {
             c.tensors["parameter/w"].to_vec1::<f32>().unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
         };
         assert_eq!(bits(&loaded), bits(&expected));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn a_place_inside_an_epoch_comes_after_its_beginning_and_before_its_end() {
+        let (folder, checkpoints) = saved(9..=10);
+        for steps in [2, 11] {
+            let inside = checkpoint(10);
+            checkpoints.save(&Checkpoint { running: Running { steps, ..inside.running }, ..inside }).unwrap();
+        }
+        assert_eq!(checkpoints.saved().unwrap(), [(10, 11), (10, 2)]);
+        assert!(folder.path().join("epoch-10-step-11.safetensors").exists());
+        checkpoints.save(&checkpoint(11)).unwrap();
+        assert_eq!(checkpoints.saved().unwrap(), [(11, 0), (10, 11)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::nn::unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};
 use crate::nn::weights::{self, WeightsError};
 use crate::nn::{Mode, Parameters, Tape};
 use crate::random::Stream;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,7 @@ impl Segmenter {
     /// `crop_size` for a start) that overlap by the part `overlap` of their side.
     ///
     /// # Errors
-    /// If `tile` is no multiple of 32.
+    /// If `tile` is no multiple of 32, or the network's output is not finite.
     pub fn predict(&self, image: &Micrograph, tile: usize, overlap: f64) -> Result<Mask> {
         predict(&self.network, &self.parameters, image, tile, overlap)
     }
@@ -81,7 +81,7 @@ impl Segmenter {
 /// As [`Segmenter::predict`], with a network that may still be in training.
 ///
 /// # Errors
-/// If `tile` is no multiple of 32.
+/// If `tile` is no multiple of 32, or the network's output is not finite.
 pub fn predict(
     network: &UnetPlusPlus,
     parameters: &Parameters,
@@ -109,6 +109,10 @@ fn stitch<'t>(
         let logits = network.forward(&tape, &tape.constant(pixels.to_dtype(parameters.dtype())?))?;
         let mut probabilities: Vec<f32> = logits.tensor().to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
         probabilities.par_chunks_mut(classes).with_min_len(1 << 12).for_each(softmax);
+        ensure!(
+            probabilities.par_iter().with_min_len(1 << 14).all(|p| p.is_finite()),
+            "the network's output is not finite: the training has diverged, or its weights are damaged"
+        );
         for (&i, probabilities) in places.iter().zip(probabilities.chunks(tile * tile * classes)) {
             stitch.add(i, probabilities);
         }
@@ -158,6 +162,10 @@ mod tests {
             assert!(pixel.iter().all(|&p| p <= pixel[usize::from(*label)]));
         }
         assert!(segmenter.predict(&image, 40, 0.0).is_err());
+        let (_, first) = parameters.iter().next().unwrap();
+        first.var.set(&(first.var.as_detached_tensor() * f64::NAN).unwrap()).unwrap();
+        let error = predict(&network, &parameters, &image, 32, 0.25).unwrap_err().to_string();
+        assert!(error.starts_with("the network's output is not finite"), "{error}");
         assert!(Segmenter::load(&folder.path().join("gone")).err().unwrap().is::<WeightsError>());
     }
 }

@@ -33,9 +33,21 @@ impl Best {
     }
 }
 
+/// What the running epoch has come to: sums over its steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Running {
+    /// Steps taken.
+    pub(super) steps: u64,
+    pub(super) losses: f64,
+    pub(super) norms: f64,
+    /// One for each of the task's measures.
+    pub(super) measures: Vec<f64>,
+}
+
 /// The state of a training.
 pub(super) struct State {
     pub(super) history: History,
+    pub(super) running: Running,
     pub(super) optimizer: Optimizer,
     pub(super) best: Option<Best>,
 }
@@ -43,7 +55,8 @@ pub(super) struct State {
 impl State {
     /// Before the first epoch.
     pub(super) fn new(optimizer: OptimizerSpec, columns: Vec<String>) -> Self {
-        State { history: History::new(columns), optimizer: Optimizer::new(optimizer), best: None }
+        let (history, running) = (History::new(columns), Running::default());
+        State { history, running, optimizer: Optimizer::new(optimizer), best: None }
     }
 
     /// Keeps a copy of `parameters` if `score` is above all before; a NaN never is.
@@ -60,7 +73,7 @@ impl State {
         Ok(())
     }
 
-    /// Everything that the next epoch depends on. Shares storage with `parameters`: save it before the next step.
+    /// Everything that the next step depends on. Shares storage with `parameters`: save it before the next step.
     pub(super) fn checkpoint(&self, parameters: &Parameters) -> Checkpoint {
         let mut tensors = IndexMap::new();
         for (name, parameter) in parameters.iter() {
@@ -74,6 +87,7 @@ impl State {
         }
         Checkpoint {
             history: self.history.clone(),
+            running: self.running.clone(),
             optimizer_steps: self.optimizer.steps(),
             best: self.best.as_ref().map(|best| (best.epoch, best.score)),
             tensors,
@@ -92,6 +106,7 @@ impl State {
         }
         set(parameters, &values)?;
         self.history = checkpoint.history;
+        self.running = checkpoint.running;
         self.optimizer.restore(checkpoint.optimizer_steps, slots);
         self.best = checkpoint.best.map(|(epoch, score)| Best { epoch, score, tensors: best });
         Ok(())

@@ -21,11 +21,11 @@ pub trait Task {
     /// Number of batches in an epoch.
     fn steps_per_epoch(&self) -> u64;
 
-    /// The batches of `epoch` (counted from 0), in order.
+    /// The batches of `epoch` (counted from 0) from step `from` on (0: all), in order.
     ///
     /// # Errors
     /// If they cannot be made.
-    fn batches(&self, epoch: u64) -> Result<Box<dyn Iterator<Item = Result<Self::Batch>>>>;
+    fn batches(&self, epoch: u64, from: u64) -> Result<Box<dyn Iterator<Item = Result<Self::Batch>>>>;
 
     /// Forward and backward over one batch.
     ///

@@ -2,12 +2,12 @@
 
 use super::checkpoint::Checkpoints;
 use super::history::History;
-use super::optimizer::{Optimizer, OptimizerSpec};
+use super::optimizer::OptimizerSpec;
 use super::schedule::ScheduleSpec;
-use super::state::{Best, State};
+use super::state::{Best, Running, State};
 use super::task::Task;
-use crate::nn::Gradients;
-use anyhow::{Context, Result, bail, ensure};
+use crate::nn::{Gradients, Parameters};
+use anyhow::{Result, bail, ensure};
 use candle_core::{CpuStorage, Device, Storage};
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Progress inside an epoch is told at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// After so many waits a checkpoint inside an epoch is written whatever it costs.
+const PATIENCE: u32 = 5;
 
 /// How a task is trained.
 #[derive(Clone, Debug)]
@@ -30,6 +32,9 @@ pub struct Training {
     /// The part of the time that checkpoints may take, e.g. 0.05: one is written at the end of the first epoch, then of
     /// each by which the last one's time has become no more than that.
     pub checkpoint_share: f64,
+    /// The least time between a checkpoint and one inside an epoch, which keeps to the same share; after five times as
+    /// long it is written in any case.
+    pub checkpoint_wait: Duration,
     /// Names the training: whatever changes its result must change this. A checkpoint of another is not taken.
     pub fingerprint: String,
 }
@@ -70,6 +75,10 @@ pub struct Outcome {
     pub best: Option<Best>,
     /// Epochs that a checkpoint spared this attempt.
     pub resumed_epochs: u64,
+    /// Steps of the epoch after those, likewise.
+    pub resumed_steps: u64,
+    /// Checkpoints that could not be written.
+    pub failed_checkpoints: u64,
     /// Wall time of this attempt.
     pub seconds: f64,
     /// Training images a second over this attempt's steps, validation not counted.
@@ -78,68 +87,73 @@ pub struct Outcome {
 
 impl Training {
     /// Trains `task`, from its checkpoint if there is one. On a CPU the result is the same bits for any number of
-    /// threads and wherever the training was stopped and taken up.
+    /// threads and wherever the training was stopped and taken up, inside an epoch too. A checkpoint that cannot be
+    /// written is told and costs nothing else.
     ///
     /// # Errors
-    /// A loss that is not finite, with epoch and step; a task's own failures; a full disk. The last checkpoint stays.
+    /// A loss that is not finite, with epoch and step; a task's own failures. The last checkpoint stays.
     pub fn run<T: Task>(&self, task: &mut T, watch: &mut dyn FnMut(Event)) -> Result<Outcome> {
         let start = Instant::now();
         let steps = task.steps_per_epoch();
         ensure!(steps > 0, "an epoch has no step: there is less data than one batch; give a smaller `batch_size`");
-        let checkpoints = Checkpoints::new(&self.checkpoint, &self.fingerprint);
+        let mut saver = Saver {
+            training: self,
+            checkpoints: Checkpoints::new(&self.checkpoint, &self.fingerprint),
+            last: Instant::now(),
+            took: Duration::ZERO,
+            in_all: Duration::ZERO,
+            failed: 0,
+        };
         let mut state = State::new(self.optimizer, columns(task));
         if let Some(checkpoint) =
-            checkpoints.load(task.parameters().device(), &mut |text| watch(Event::Message(text)))?
+            saver.checkpoints.load(task.parameters().device(), &mut |text| watch(Event::Message(text)))?
         {
             state.restore(checkpoint, task.parameters())?;
         }
-        let resumed_epochs = state.history.epochs() as u64;
+        let (resumed_epochs, resumed_steps) = (state.history.epochs() as u64, state.running.steps);
         let (mut images, mut stepping) = (0, Duration::ZERO);
-        let (mut last_saved, mut saving) = (Instant::now(), Duration::ZERO);
         for epoch in resumed_epochs..self.epochs {
-            let stepping_since = Instant::now();
-            let (mut row, seen) = self.epoch(epoch, task, &mut state.optimizer, watch)?;
+            let (stepping_since, saving_before) = (Instant::now(), saver.in_all);
+            let (mut row, seen) = self.epoch(epoch, task, &mut state, &mut saver, watch)?;
             images += seen;
-            stepping += stepping_since.elapsed();
+            stepping += stepping_since.elapsed().saturating_sub(saver.in_all - saving_before);
             let end = task.end_of_epoch(epoch)?;
             row.extend(end.values);
             let loss = row.first().copied().flatten().unwrap_or(f64::NAN);
             state.history.push(row)?;
+            state.running = Running::default();
             state.keep_if_best(epoch + 1, end.score, task.parameters())?;
             watch(Event::Epoch { done: epoch + 1, loss, note: end.note });
             // What follows the last epoch takes seconds: no checkpoint for that.
-            let due = saving.as_secs_f64() <= self.checkpoint_share * last_saved.elapsed().as_secs_f64();
-            if epoch + 1 < self.epochs && due {
-                let saving_since = Instant::now();
-                checkpoints
-                    .save(&state.checkpoint(task.parameters()))
-                    .context("the checkpoint could not be written")?;
-                last_saved = Instant::now();
-                saving = saving_since.elapsed();
+            if epoch + 1 < self.epochs && saver.is_cheap() {
+                saver.save(&state, task.parameters(), watch);
             }
         }
         Ok(Outcome {
             history: state.history,
             best: state.best,
             resumed_epochs,
+            resumed_steps,
+            failed_checkpoints: saver.failed,
             seconds: start.elapsed().as_secs_f64(),
             images_per_second: if images > 0 { images as f64 / stepping.as_secs_f64() } else { 0.0 },
         })
     }
 
-    /// One epoch: the history's first columns, and the number of images.
+    /// One epoch, or what is left of it: the history's first columns, and the number of images.
     fn epoch<T: Task>(
         &self,
         epoch: u64,
         task: &mut T,
-        optimizer: &mut Optimizer,
+        state: &mut State,
+        saver: &mut Saver<'_>,
         watch: &mut dyn FnMut(Event),
     ) -> Result<(Vec<Option<f64>>, u64)> {
         let steps = task.steps_per_epoch();
-        let (mut losses, mut norms, mut learning_rate, mut images) = (0.0, 0.0, 0.0, 0);
-        let mut measures = vec![0.0; task.measures().len()];
-        let (mut done, mut told) = (0, Instant::now());
-        for batch in task.batches(epoch)? {
+        let (mut learning_rate, mut images, mut told) = (0.0, 0, Instant::now());
+        state.running.measures.resize(task.measures().len(), 0.0);
+        for batch in task.batches(epoch, state.running.steps)? {
+            let done = state.running.steps;
             let step = task.step(batch?)?;
             let norm = gradient_norm(&step.gradients)?;
             if !step.loss.is_finite() || !norm.is_finite() {
@@ -154,22 +168,65 @@ impl Training {
             }
             let rate = self.optimizer.learning_rate();
             learning_rate = self.schedule.learning_rate(rate, epoch * steps + done, steps, self.epochs);
-            optimizer.step(task.parameters(), &step.gradients, learning_rate)?;
-            losses += step.loss;
-            norms += norm;
-            measures.iter_mut().zip(&step.measures).for_each(|(sum, measure)| *sum += measure);
+            state.optimizer.step(task.parameters(), &step.gradients, learning_rate)?;
+            let running = &mut state.running;
+            running.losses += step.loss;
+            running.norms += norm;
+            running.measures.iter_mut().zip(&step.measures).for_each(|(sum, measure)| *sum += measure);
+            running.steps += 1;
             images += step.images;
-            done += 1;
             if told.elapsed() >= TELL_EVERY {
-                watch(Event::Step { done: epoch, step: done, steps, loss: step.loss });
+                watch(Event::Step { done: epoch, step: done + 1, steps, loss: step.loss });
                 told = Instant::now();
             }
+            // The epoch's end has a checkpoint of its own.
+            if done + 1 < steps && saver.is_due_inside() {
+                saver.save(state, task.parameters(), watch);
+            }
         }
-        ensure!(done == steps, "epoch {} had {done} steps, not {steps}", epoch + 1);
+        let running = &state.running;
+        ensure!(running.steps == steps, "epoch {} had {} steps, not {steps}", epoch + 1, running.steps);
         let mean = |sum: f64| Some(sum / steps as f64);
-        let mut row = vec![mean(losses), Some(learning_rate), mean(norms)];
-        row.extend(measures.into_iter().map(mean));
+        let mut row = vec![mean(running.losses), Some(learning_rate), mean(running.norms)];
+        row.extend(running.measures.iter().copied().map(mean));
         Ok((row, images))
+    }
+}
+
+/// Writes checkpoints, and knows when the next is due.
+struct Saver<'t> {
+    training: &'t Training,
+    checkpoints: Checkpoints,
+    /// When the last one was done; at first the start.
+    last: Instant,
+    /// How long it took.
+    took: Duration,
+    /// How long all took together.
+    in_all: Duration,
+    failed: u64,
+}
+
+impl Saver<'_> {
+    /// Whether the last one's time is no more than its share of the time since.
+    fn is_cheap(&self) -> bool {
+        self.took.as_secs_f64() <= self.training.checkpoint_share * self.last.elapsed().as_secs_f64()
+    }
+
+    /// Inside an epoch: after the wait, if it is cheap; after [`PATIENCE`] waits in any case.
+    fn is_due_inside(&self) -> bool {
+        let (since, wait) = (self.last.elapsed(), self.training.checkpoint_wait);
+        since >= wait && (self.is_cheap() || since >= wait * PATIENCE)
+    }
+
+    fn save(&mut self, state: &State, parameters: &Parameters, watch: &mut dyn FnMut(Event)) {
+        let since = Instant::now();
+        if let Err(error) = self.checkpoints.save(&state.checkpoint(parameters)) {
+            self.failed += 1;
+            watch(Event::Message(format!("a checkpoint could not be written: {error:#}")));
+        }
+        self.last = Instant::now();
+        self.took = since.elapsed();
+        self.in_all += self.took;
     }
 }
 
@@ -207,7 +264,7 @@ fn gradient_norm(gradients: &Gradients) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Parameters, Role};
+    use crate::nn::Role;
     use crate::random::Stream;
     use crate::train::{EpochEnd, Step};
     use candle_core::{DType, Tensor};
@@ -243,8 +300,8 @@ mod tests {
             3
         }
 
-        fn batches(&self, epoch: u64) -> Result<Box<dyn Iterator<Item = Result<Self::Batch>>>> {
-            Ok(Box::new((0..3).map(move |step| {
+        fn batches(&self, epoch: u64, from: u64) -> Result<Box<dyn Iterator<Item = Result<Self::Batch>>>> {
+            Ok(Box::new((from..3).map(move |step| {
                 let mut stream = Stream::new(0, "lines", epoch, step);
                 let x: Vec<f32> = (0..2 * 40_000).map(|_| stream.normal() as f32 * 0.05).collect();
                 let x = Tensor::from_vec(x, (2, 40_000), &Device::Cpu)?;
@@ -289,6 +346,7 @@ mod tests {
             schedule: serde_json::from_str(r#"{"name":"cosine","warmup_epochs":1}"#).unwrap(),
             checkpoint: folder.into(),
             checkpoint_share: f64::INFINITY,
+            checkpoint_wait: Duration::MAX,
             fingerprint: "lines".into(),
         }
     }
@@ -331,6 +389,41 @@ mod tests {
                 assert!(bits(&task, &outcome) == best, "{breaks_at:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_training_stopped_inside_an_epoch_and_taken_up_there_is_the_same_bits() {
+        for optimizer in [SGD, ADAM] {
+            let (last, best) = whole(optimizer);
+            for breaks_at in [(0, 1), (3, 2), (4, 1)] {
+                let folder = tempfile::tempdir().unwrap();
+                let each_step = || Training { checkpoint_wait: Duration::ZERO, ..training(folder.path(), optimizer) };
+                assert!(each_step().run(&mut Lines::new(Some(breaks_at)), &mut |_| ()).is_err());
+                let mut task = Lines::new(None);
+                let outcome = each_step().run(&mut task, &mut |_| ()).unwrap();
+                assert_eq!((outcome.resumed_epochs, outcome.resumed_steps), breaks_at);
+                assert!(bits(&task, &outcome) == last, "{breaks_at:?}");
+                outcome.best.as_ref().unwrap().restore(&task.parameters).unwrap();
+                assert!(bits(&task, &outcome) == best, "{breaks_at:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_written_is_told_and_the_training_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("epoch-2.safetensors/in the way")).unwrap();
+        let (mut task, mut messages) = (Lines::new(None), Vec::new());
+        let outcome = training(folder.path(), SGD)
+            .run(&mut task, &mut |event| {
+                if let Event::Message(text) = event {
+                    messages.push(text);
+                }
+            })
+            .unwrap();
+        assert_eq!((outcome.failed_checkpoints, outcome.history.epochs()), (1, 5));
+        assert!(messages.len() == 1 && messages[0].starts_with("a checkpoint could not be written: "), "{messages:?}");
+        assert!(bits(&task, &outcome) == whole(SGD).0);
     }
 
     #[test]

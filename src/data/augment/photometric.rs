@@ -11,6 +11,15 @@ fn luma(pixel: &[f32]) -> f32 {
     }
 }
 
+/// In eight partial sums, so that no addition waits for the one before.
+fn sum(values: impl Iterator<Item = f32>) -> f64 {
+    let mut sums = [0.0f64; 8];
+    for (i, value) in values.enumerate() {
+        sums[i % 8] += f64::from(value);
+    }
+    sums.iter().sum()
+}
+
 /// Multiplies every value.
 pub(super) fn brightness(values: &mut [f32], factor: f32) {
     for value in values {
@@ -20,7 +29,10 @@ pub(super) fn brightness(values: &mut [f32], factor: f32) {
 
 /// Stretches about the mean grey value.
 pub(super) fn contrast(values: &mut [f32], channels: usize, factor: f32) {
-    let sum: f64 = values.chunks_exact(channels).map(|pixel| f64::from(luma(pixel))).sum();
+    let sum: f64 = match channels {
+        1 => sum(values.iter().copied()),
+        _ => sum(values.as_chunks::<3>().0.iter().map(|pixel| luma(pixel))),
+    };
     let mean = (sum * channels as f64 / values.len() as f64) as f32;
     for value in values {
         *value = (mean + factor * (*value - mean)).clamp(0.0, WHITE);
@@ -57,10 +69,13 @@ fn turn_hue([r, g, b]: [f32; 3], turns: f32) -> [f32; 3] {
         h if h == g => 2.0 + (b - r) / chroma,
         _ => 4.0 + (r - g) / chroma,
     };
-    let sixth = (sixth + 6.0 * turns).rem_euclid(6.0);
+    // Into 0..6 without the slow remainder of floating-point division.
+    let sixth = sixth + 6.0 * turns;
+    let sixth = sixth - 6.0 * (sixth / 6.0).floor();
     // The usual closed form: each channel is `high` less a trapezoid of the hue.
     [5.0, 3.0, 1.0].map(|offset: f32| {
-        let k = (offset + sixth) % 6.0;
+        let k = offset + sixth;
+        let k = if k < 6.0 { k } else { k - 6.0 };
         high - chroma * k.min(4.0 - k).clamp(0.0, 1.0)
     })
 }

@@ -46,7 +46,7 @@ impl Filter {
     }
 }
 
-/// Resamples the part `window` of an image `[_, width, channels]` to `to` = (width, height); values from 0 to 255,
+/// Resamples the part `window` of an image `[_, width, channels]`, of 1 or 3 channels, to `to` = (width, height); values from 0 to 255,
 /// not rounded, `[to.1, to.0, channels]`. Nothing outside the window has an influence.
 pub fn resample(pixels: &[u8], width: usize, channels: usize, window: Window, to: (usize, usize)) -> Vec<f32> {
     let (across, down) = (Filter::triangle(window.width, to.0), Filter::triangle(window.height, to.1));
@@ -55,13 +55,10 @@ pub fn resample(pixels: &[u8], width: usize, channels: usize, window: Window, to
     for (y, row) in rows.chunks_exact_mut(line.max(1)).enumerate() {
         let start = ((window.top + y) * width + window.left) * channels;
         let source = &pixels[start..start + window.width * channels];
-        for (x, out) in row.chunks_exact_mut(channels).enumerate() {
-            let (first, weights) = across.at(x, window.width);
-            for (pixel, weight) in source[first * channels..].chunks_exact(channels).zip(weights) {
-                for (out, &value) in out.iter_mut().zip(pixel) {
-                    *out += weight * f32::from(value);
-                }
-            }
+        if channels == 1 {
+            resample_row::<1>(source.as_chunks().0, &across, row.as_chunks_mut().0);
+        } else {
+            resample_row::<3>(source.as_chunks().0, &across, row.as_chunks_mut().0);
         }
     }
     let mut result = vec![0.0f32; to.1 * line];
@@ -74,6 +71,20 @@ pub fn resample(pixels: &[u8], width: usize, channels: usize, window: Window, to
         }
     }
     result
+}
+
+/// One row; the number of channels is known to the compiler, for this is where a view's time goes.
+fn resample_row<const CHANNELS: usize>(source: &[[u8; CHANNELS]], filter: &Filter, row: &mut [[f32; CHANNELS]]) {
+    for (x, out) in row.iter_mut().enumerate() {
+        let (first, weights) = filter.at(x, source.len());
+        let mut sum = [0.0f32; CHANNELS];
+        for (pixel, weight) in source[first..].iter().zip(weights) {
+            for (sum, &value) in sum.iter_mut().zip(pixel) {
+                *sum += weight * f32::from(value);
+            }
+        }
+        *out = sum;
+    }
 }
 
 #[cfg(test)]

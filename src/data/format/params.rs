@@ -62,10 +62,10 @@ pub struct DatasetParams {
     /// `folder` without it has sub folders `train`, `val` and `test`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<SplitParams>,
-    /// `folder`, `metaldam`: the stems of the test images; `split` then draws only the others.
+    /// `folder`, `metaldam`: the test images, by stem or by file name; `split` then draws only the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_images: Option<Vec<String>>,
-    /// `folder`, `metaldam`: the stems of the validation images, likewise.
+    /// `folder`, `metaldam`: the validation images, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_images: Option<Vec<String>>,
 }

@@ -75,6 +75,7 @@ pub fn scan(
         }
     }
     DataError::check_all(errors)?;
+    check_splits(root, &images)?;
     Ok(Manifest {
         format: params.format.name().into(),
         classes: layout.classes,
@@ -82,6 +83,21 @@ pub fn scan(
         label_values: layout.label_values,
         images,
     })
+}
+
+/// The same file in two splits would let a test image into training, pretraining included.
+fn check_splits(root: &Path, images: &[Entry]) -> Result<(), DataError> {
+    let mut first: BTreeMap<&str, &Entry> = BTreeMap::new();
+    let mut errors = Vec::new();
+    for entry in images {
+        let other = *first.entry(&entry.image_digest).or_insert(entry);
+        if other.split != entry.split {
+            let (own, others) = (entry.split.name(), other.split.name());
+            let problem = format!("in the split {own}, is the same file as {} in the split {others}", other.image);
+            errors.push(DataError::bad(&root.join(&entry.image), problem, "keep it in one split"));
+        }
+    }
+    DataError::check_all(errors)
 }
 
 fn check(

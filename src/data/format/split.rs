@@ -27,6 +27,11 @@ impl SplitParams {
     }
 }
 
+/// Whether `wanted` is the stem of the image `name` (a path inside the data set), or its file name.
+fn is_named(name: &str, wanted: &str) -> bool {
+    stem(name) == wanted || name.rsplit('/').next() == Some(wanted)
+}
+
 /// The split of each of `names` (images with masks, sorted).
 ///
 /// Named test and validation images first; of the others, in a random order that depends on the seed and on their
@@ -37,10 +42,14 @@ pub(super) fn draw(params: &DatasetParams, root: &Path, names: &[&str]) -> Resul
     let named = [(&params.test_images, Split::Test, "test_images"), (&params.val_images, Split::Val, "val_images")];
     for (stems, split, param) in named {
         for wanted in stems.iter().flatten() {
-            let Some(i) = names.iter().position(|name| stem(name) == stem(wanted)) else {
+            let Some(i) = names.iter().position(|name| is_named(name, wanted)) else {
                 let problem = format!("has no image with a mask named {wanted}, which `{param}` names");
                 return Err(DataError::bad(root, problem, format!("correct `{param}`")));
             };
+            if splits[i].is_some_and(|other| other != split) {
+                let problem = format!("{wanted} is in both `test_images` and `val_images`");
+                return Err(DataError::bad(root, problem, "keep it in one of them"));
+            }
             splits[i] = Some(split);
         }
     }

@@ -91,6 +91,23 @@ fn two_folders_split_by_share_or_count_and_images_without_masks_are_unlabelled()
     let named = read(&params, root.path()).unwrap();
     let test: Vec<&str> = named.entries(Split::Test).iter().map(|entry| entry.stem()).collect();
     assert_eq!((test, by_split(&named)), (vec!["s03", "s07"], [8, 0, 2, 2]));
+    params.val_images = Some(vec!["s03".into(), "s04".into()]);
+    assert!(
+        message(&params, root.path())
+            .ends_with("s03 is in both `test_images` and `val_images`; keep it in one of them")
+    );
+    params.val_images = None;
+    // A stem may hold dots of its own: what is wanted is a stem or a file name, nothing less.
+    for name in ["run.1", "run.2"] {
+        let value = name.as_bytes()[4];
+        grey(root.path(), &format!("images/{name}.png"), (8, 6), value, 201);
+        grey(root.path(), &format!("masks/{name}.png"), (8, 6), 0, 1);
+    }
+    params.test_images = Some(vec!["run.2".into()]);
+    let test = read(&params, root.path()).unwrap();
+    assert_eq!(test.entries(Split::Test).iter().map(|entry| entry.stem()).collect::<Vec<_>>(), ["run.2"]);
+    params.test_images = Some(vec!["run".into()]);
+    assert!(message(&params, root.path()).contains("has no image with a mask named run, which"));
     params.test_images = Some(vec!["s99".into()]);
     assert!(message(&params, root.path()).contains("has no image with a mask named s99, which `test_images` names"));
 }
@@ -98,8 +115,8 @@ fn two_folders_split_by_share_or_count_and_images_without_masks_are_unlabelled()
 #[test]
 fn sub_folders_are_splits_and_values_are_mapped_to_classes() {
     let root = tempfile::tempdir().unwrap();
-    for split in ["train", "test"] {
-        grey(root.path(), &format!("{split}/images/a b#1.png"), (4, 4), 3, 9);
+    for (split, value) in [("train", 3), ("test", 4)] {
+        grey(root.path(), &format!("{split}/images/a b#1.png"), (4, 4), value, 9);
         grey(root.path(), &format!("{split}/masks/a b#1.png"), (4, 4), 128, 255);
     }
     grey(root.path(), "more/c.png", (4, 4), 1, 1);
@@ -130,6 +147,37 @@ fn sub_folders_are_splits_and_values_are_mapped_to_classes() {
     assert_eq!(
         message(&params, root.path()),
         "test/images/a b#1.png: has no mask of the same stem in test/masks; add the mask, or move the image to `unlabeled`"
+    );
+}
+
+/// Else test images would be pretrained on.
+#[test]
+fn a_file_in_two_splits_is_refused_whatever_its_name() {
+    let root = my_steel();
+    let mut params = folder(&["matrix", "pore"]);
+    params.test_images = Some(vec!["s03".into()]);
+    params.unlabeled = Some("more".into());
+    fs::create_dir(root.path().join("more")).unwrap();
+    fs::copy(root.path().join("images/s05.tif"), root.path().join("images/s10.tif")).unwrap();
+    fs::copy(root.path().join("images/s03.tif"), root.path().join("more/a copy.tif")).unwrap();
+    let text = message(&params, root.path());
+    let expected = [
+        "images/s10.tif: in the split unlabeled, is the same file as images/s05.tif in the split train; keep it in one split",
+        "more/a copy.tif: in the split unlabeled, is the same file as images/s03.tif in the split test; keep it in one split",
+    ];
+    assert!(expected.iter().all(|line| text.contains(line)), "{text}");
+    fs::remove_file(root.path().join("images/s10.tif")).unwrap();
+    fs::remove_file(root.path().join("more/a copy.tif")).unwrap();
+    // Twice within a split is no leak.
+    for name in ["a", "b"] {
+        fs::copy(root.path().join("images/s11.tif"), root.path().join(format!("more/{name}.tif"))).unwrap();
+    }
+    assert_eq!(by_split(&read(&params, root.path()).unwrap()), [9, 0, 1, 3]);
+    params.unlabeled = Some("images".into());
+    let text = message(&params, root.path());
+    assert!(
+        text.contains("images/s03.tif: in the split unlabeled, is the same file as images/s03.tif in the split test"),
+        "{text}"
     );
 }
 
@@ -207,7 +255,7 @@ fn ebc_is_read_as_downloaded_in_three_classes_or_two() {
             grey(root.path(), &format!("{split}_annot/{name}"), (10, 10), 1, 2);
             let path = root.path().join(split);
             fs::create_dir_all(&path).unwrap();
-            RgbImage::from_pixel(10, 10, Rgb([i; 3])).save(path.join(name)).unwrap();
+            RgbImage::from_pixel(10, 10, Rgb([i + count * split.len() as u8; 3])).save(path.join(name)).unwrap();
         }
     }
     let mut params = DatasetParams::of(Format::Ebc, "");
@@ -227,7 +275,7 @@ fn ebc_is_read_as_downloaded_in_three_classes_or_two() {
 fn metaldam_loses_its_info_band() {
     let root = tempfile::tempdir().unwrap();
     for i in 0..14 {
-        grey(root.path(), &format!("images/micrograph{i}.jpg"), (32, 96), 90, 90);
+        grey(root.path(), &format!("images/micrograph{i}.jpg"), (32, 96), 90 + 8 * i as u8, 90);
         grey(root.path(), &format!("labels/micrograph{i}.png"), (32, 31), 4, 0);
     }
     // As published: one label is RGB with equal channels, and a band in colour.

@@ -6,6 +6,7 @@ use super::{Curve, Point, Series, axis_label, is_share};
 use crate::report::font;
 use crate::report::palette::{GREY, GRID, INK};
 use crate::report::scene::{Anchor, Scene, Shape, Text};
+use crate::report::table::TEST_MARK;
 
 const WIDTH: f64 = 680.0;
 const PLOT_HEIGHT: f64 = 320.0;
@@ -125,7 +126,7 @@ impl Curve {
         scene.line(vec![(plot.left, plot.bottom), (plot.right, plot.bottom)], GREY, 1.0, &[]);
         let middle = ((plot.left + plot.right) / 2.0, (plot.top + plot.bottom) / 2.0);
         scene.text("epoch", (middle.0, plot.bottom + 7.0 + TICK + 7.0 + LABEL * 0.8), Anchor::Middle, LABEL, INK);
-        let text = font::shorten(&axis_label(&self.metric), LABEL, plot.bottom - plot.top);
+        let text = font::shorten(&axis_label(&self.metric, self.validation()), LABEL, plot.bottom - plot.top);
         let at = (MARGIN + LABEL * 0.8, middle.1);
         let label = Text { text, at, anchor: Anchor::Middle, size: LABEL, colour: INK, turned: true };
         scene.shapes.push(Shape::Text(label));
@@ -180,7 +181,8 @@ impl Curve {
             Some(best) => format!("{} at epoch {}", four_digits(best.value.mean), best.epoch),
             None => String::new(),
         };
-        Entry { style: Style::of(number), marked: !detail.is_empty(), label: series.label.clone(), detail }
+        let label = if series.on_test { format!("{} {TEST_MARK}", series.label) } else { series.label.clone() };
+        Entry { style: Style::of(number), marked: !detail.is_empty(), label, detail }
     }
 
     fn note(&self) -> String {
@@ -198,6 +200,9 @@ impl Curve {
         };
         if self.series.iter().any(|series| series.best(&self.metric).is_some()) {
             note += " Mark: best epoch.";
+        }
+        if self.series.iter().any(|series| series.on_test) {
+            note += &format!(" {TEST_MARK}: epoch chosen on (and curve of) the test images.");
         }
         note
     }

@@ -55,9 +55,9 @@ fn the_best_epoch_is_the_first_of_the_best() {
 
 #[test]
 fn axes_say_what_and_in_which_unit() {
-    let labels = ["val_miou", "val_iou_austenite", "train_loss", "learning_rate", "test_dice"].map(axis_label);
-    let expected =
-        ["validation mIoU (%)", "validation IoU of austenite (%)", "training loss", "learning rate", "test Dice (%)"];
+    let labels =
+        ["val_miou", "iou_austenite", "train_loss", "learning_rate", "test_dice"].map(|m| axis_label(m, "validation "));
+    let expected = ["validation mIoU (%)", "IoU of austenite (%)", "training loss", "learning rate", "test Dice (%)"];
     assert_eq!(labels, expected);
 }
 
@@ -71,10 +71,14 @@ fn no_text_overlaps_another_or_leaves_the_figure() {
     for (number, point) in wild.series[0].points.iter_mut().enumerate() {
         point.value.mean = (number % 2) as f64;
     }
+    let mut tested = example(3, 1, 30);
+    tested.series[1].on_test = true;
+    tested.series[2].label = long.into();
+    tested.series[2].on_test = true;
     let mut loss = example(2, 2, 30);
     loss.metric = "train_loss".into();
     let empty = Curve { title: None, metric: "val_miou".into(), series: vec![] };
-    for curve in [example(1, 1, 1), example(5, 3, 200), example(4, 2, 3), wild, loss, empty] {
+    for curve in [example(1, 1, 1), example(5, 3, 200), example(4, 2, 3), wild, tested, loss, empty] {
         let (texts, width, height) = texts(&curve);
         for (i, text) in texts.iter().enumerate() {
             let (left, top, right, bottom) = text.bounds();

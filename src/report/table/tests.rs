@@ -138,6 +138,36 @@ fn rows_compare_only_with_rows_on_the_same_images() {
 }
 
 #[test]
+fn images_that_are_not_for_testing_are_named_and_an_epoch_chosen_on_them_is_marked() {
+    let on = |split: &str, selected_on| {
+        let mut evaluation = evaluation((90, 50), selected_on);
+        evaluation.split = split.into();
+        evaluation
+    };
+    let methods = |split: &str| {
+        [SelectedOn::Val, SelectedOn::Test].map(|on_| (format!("{on_:?}"), vec![on(split, on_)])).to_vec()
+    };
+    let val = Table::new(None, &methods("val")).unwrap();
+    assert_eq!(val.rows.iter().map(|row| row.marked_label()).take(2).collect::<Vec<_>>(), ["Val †", "Test"]);
+    assert_eq!(
+        val.notes("Bold")[2..],
+        [
+            "Left out of the means: defect.",
+            "Scored on the 3 val images.",
+            "† Epoch chosen on the images that are scored: these scores are optimistic."
+        ]
+    );
+    let mixed = Table::new(None, &[methods("train"), methods("test")].concat()).unwrap();
+    let marked: Vec<bool> = mixed.rows.iter().map(|row| row.optimistic).collect();
+    assert_eq!(marked[..4], [false, false, false, true]);
+    assert!(
+        mixed.notes("Bold").contains(&"Val, Test: scored on the 3 train images.".to_owned()),
+        "{:?}",
+        mixed.notes("")
+    );
+}
+
+#[test]
 fn a_wide_table_stays_in_80_columns_and_loses_no_number() {
     let names: Vec<String> = (0..12).map(|i| format!("microconstituent-{i}")).collect();
     let labels: Vec<u8> = (0..12).collect();
