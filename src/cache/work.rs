@@ -41,8 +41,9 @@ impl WorkFolder {
     /// A full or read-only disk.
     pub fn begin(&self) -> Result<Option<Attempt>> {
         match self.try_begin() {
-            // Another process that has finished takes these folders away under our feet.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Another process that has finished takes these folders away under our feet, even between the system's
+            // "exists" and our look at what exists.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => Ok(None),
             result => result.with_context(|| format!("cannot work in {}", self.path.display())),
         }
     }

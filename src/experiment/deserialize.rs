@@ -6,7 +6,8 @@
 use super::vocabulary::{INPUT, ParamError, SpannedTable};
 use super::wording::backticked;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, Error as _, Visitor};
+use std::fmt;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer, Error, ValueDeserializer};
@@ -79,7 +80,20 @@ impl Finite {
 
 impl<'de> Deserialize<'de> for Finite {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        f64::deserialize(deserializer).and_then(|_| Err(D::Error::custom(Finite::MESSAGE)))
+        deserializer.deserialize_f64(Finite)
+    }
+}
+
+impl Visitor<'_> for Finite {
+    type Value = Finite;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a finite number")
+    }
+
+    // From inside a visitor an error gets its place.
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Finite, E> {
+        Err(E::custom(Finite::MESSAGE))
     }
 }
 
