@@ -27,7 +27,7 @@ fn wrong_experiments_are_refused_with_place_and_suggestion_before_a_cache_is_mad
         ("epochs = 3\nbatch_size = 8", "epochs = \"three\"\nbatch_size = 8", &["experiment.toml:24:10", "\"three\""]),
         ("temperature = 0.07", "temperature = nan", &["experiment.toml:22:", "temperature", "finite number"]),
         ("learning_rate = 1e-3", "learning_rate = -inf", &["learning_rate", "finite number"]),
-        ("learning_rate = 0.05", "learning_rate = 1e999", &["learning_rate", "finite number"]),
+        ("learning_rate = 0.05", "learning_rate = 1e999", &["learning_rate", "overflowed"]),
         ("name = \"matssl\"", "name = \"matsll\"", &["matsll", "did you mean `matssl`"]),
         ("patches = \"patches\"", "patches = \"patchs\"", &["patchs", "did you mean `patches`"]),
         ("kind = \"patchify\"", "kind = \"patchfy\"", &["patchfy", "did you mean `patchify`"]),
