@@ -36,6 +36,28 @@ pub struct ReferenceSpec {
     pub all_seeds: bool,
 }
 
+impl ReferenceSpec {
+    /// Names exactly one stage, of one of `kinds`.
+    pub const fn one(param: &'static str, kinds: &'static [&'static str]) -> Self {
+        ReferenceSpec { param, kinds, many: false, optional: false, all_seeds: false }
+    }
+
+    /// Names one or more.
+    pub const fn many(param: &'static str, kinds: &'static [&'static str]) -> Self {
+        ReferenceSpec { many: true, ..Self::one(param, kinds) }
+    }
+
+    /// May be left out, or hold something else.
+    pub const fn or_value(self) -> Self {
+        ReferenceSpec { optional: true, ..self }
+    }
+
+    /// Takes every seed of what it names.
+    pub const fn of_all_seeds(self) -> Self {
+        ReferenceSpec { all_seeds: true, ..self }
+    }
+}
+
 /// One kind of stage as the front end sees it.
 pub struct KindSpec {
     /// The word in the file, e.g. `"pretrain"`.

@@ -1,6 +1,6 @@
 //! `evaluate`: a trained model's predictions on one split of a data set, and what they are worth.
 
-use super::{Context, Progress, Stage, StageError, open_dataset};
+use super::{Context, DATASET, Progress, Stage, StageError, open_dataset};
 use crate::data::{Entry, IGNORE, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
 use crate::metrics::{Confusion, Evaluation, ImageScores, SelectedOn};
@@ -38,16 +38,7 @@ fn default_overlap() -> f64 {
 impl Stage for Evaluate {
     const KIND: &'static str = "evaluate";
     const CODE_VERSION: u32 = 1;
-    const REFERENCES: &'static [ReferenceSpec] = &[
-        ReferenceSpec { param: "model", kinds: &["finetune"], many: false, optional: false, all_seeds: false },
-        ReferenceSpec {
-            param: "dataset",
-            kinds: &["dataset", "synthesize"],
-            many: false,
-            optional: false,
-            all_seeds: false,
-        },
-    ];
+    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("model", &["finetune"]), DATASET];
 
     fn check(&self) -> Result<(), ParamError> {
         if self.split == Split::Unlabeled {

@@ -62,13 +62,8 @@ impl Stage for Figure {
     const CODE_VERSION: u32 = 1;
     const SECTION: Section = Section::Figures;
     const LABELLED: bool = true;
-    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec {
-        param: "series",
-        kinds: &["finetune", "pretrain"],
-        many: true,
-        optional: false,
-        all_seeds: true,
-    }];
+    const REFERENCES: &'static [ReferenceSpec] =
+        &[ReferenceSpec::many("series", &["finetune", "pretrain"]).of_all_seeds()];
 
     fn check(&self) -> Result<(), ParamError> {
         let of_a_class = self.metric.strip_prefix("iou_").is_some_and(|class| !class.is_empty());

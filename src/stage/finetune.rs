@@ -4,7 +4,7 @@ use super::encoder::{EncoderSpec, fingerprint};
 use super::pretrain::ENCODER_FILE;
 use super::segmentation::{Loss, Segmentation, Validation};
 use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, SELECTION_FILE, Selection, has, take, train};
-use super::{Context, Places, Stage, StageError, open_dataset};
+use super::{Context, DATASET, Places, Stage, StageError, open_dataset};
 use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable, vocabulary::INPUT};
@@ -117,16 +117,7 @@ impl Stage for Finetune {
     const TRAINS: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
     const UNKEYED: &'static [&'static str] = &["encoder.weights"];
-    const REFERENCES: &'static [ReferenceSpec] = &[
-        ReferenceSpec {
-            param: "dataset",
-            kinds: &["dataset", "synthesize"],
-            many: false,
-            optional: false,
-            all_seeds: false,
-        },
-        ReferenceSpec { param: "encoder", kinds: &["pretrain"], many: false, optional: true, all_seeds: false },
-    ];
+    const REFERENCES: &'static [ReferenceSpec] = &[DATASET, ReferenceSpec::one("encoder", &["pretrain"]).or_value()];
 
     fn parse(mut table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         let mut errors = Vec::new();

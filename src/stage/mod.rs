@@ -27,6 +27,9 @@ use crate::experiment::{self, ParamError, ReferenceSpec, Section, SpannedTable};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
+/// The parameter of every stage that reads images: a data set as downloaded, or a synthesised one.
+const DATASET: ReferenceSpec = ReferenceSpec::one("dataset", &["dataset", "synthesize"]);
+
 /// One kind of stage. The implementing type holds its parameters as the user writes them.
 pub trait Stage: Serialize + DeserializeOwned {
     /// The word in the experiment file.

@@ -2,7 +2,7 @@
 
 use super::evaluate::prediction_files;
 use super::table::{by_label, read_evaluation};
-use super::{Context, Progress, Stage, StageError, open_dataset};
+use super::{Context, DATASET, Progress, Stage, StageError, open_dataset};
 use crate::data::{IGNORE, Split, decode};
 use crate::experiment::{Input, ReferenceSpec, Section};
 use crate::report::overlay::Panels;
@@ -27,16 +27,7 @@ impl Stage for Overlay {
     const CODE_VERSION: u32 = 1;
     const SECTION: Section = Section::Overlays;
     const LABELLED: bool = true;
-    const REFERENCES: &'static [ReferenceSpec] = &[
-        ReferenceSpec { param: "rows", kinds: &["evaluate"], many: true, optional: false, all_seeds: true },
-        ReferenceSpec {
-            param: "dataset",
-            kinds: &["dataset", "synthesize"],
-            many: false,
-            optional: false,
-            all_seeds: false,
-        },
-    ];
+    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds(), DATASET];
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;

@@ -1,6 +1,6 @@
 //! `patchify`: images cut into the patches that pretraining reads.
 
-use super::{Context, Stage, StageError, open_dataset};
+use super::{Context, DATASET, Stage, StageError, open_dataset};
 use crate::data::patches::{Edge, PatchParams, Use, cut};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
 use serde::{Deserialize, Serialize};
@@ -31,13 +31,7 @@ fn unlabeled() -> Use {
 impl Stage for Patchify {
     const KIND: &'static str = "patchify";
     const CODE_VERSION: u32 = 1;
-    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec {
-        param: "dataset",
-        kinds: &["dataset", "synthesize"],
-        many: false,
-        optional: false,
-        all_seeds: false,
-    }];
+    const REFERENCES: &'static [ReferenceSpec] = &[DATASET];
 
     fn check(&self) -> Result<(), ParamError> {
         if !(8..=4096).contains(&self.size) {

@@ -74,8 +74,7 @@ impl Stage for Pretrain {
     const TRAINS: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
     const UNKEYED: &'static [&'static str] = &["encoder.weights"];
-    const REFERENCES: &'static [ReferenceSpec] =
-        &[ReferenceSpec { param: "patches", kinds: &["patchify"], many: true, optional: false, all_seeds: false }];
+    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("patches", &["patchify"])];
 
     fn parse(mut table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         let mut errors = Vec::new();

@@ -26,8 +26,7 @@ impl Stage for Table {
     const CODE_VERSION: u32 = 1;
     const SECTION: Section = Section::Tables;
     const LABELLED: bool = true;
-    const REFERENCES: &'static [ReferenceSpec] =
-        &[ReferenceSpec { param: "rows", kinds: &["evaluate"], many: true, optional: false, all_seeds: true }];
+    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds()];
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let mut methods = Vec::new();

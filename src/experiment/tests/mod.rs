@@ -136,10 +136,6 @@ fn parse_pretrain(table: SpannedTable<'_>) -> Result<serde_json::Value, Vec<Para
     Ok(serde_json::to_value(params).unwrap())
 }
 
-const fn one(param: &'static str, kinds: &'static [&'static str]) -> ReferenceSpec {
-    ReferenceSpec { param, kinds, many: false, optional: false, all_seeds: false }
-}
-
 static DATASET: KindSpec =
     KindSpec { kind: "dataset", section: Section::Datasets, seeded: false, references: &[], parse: parse_as::<Data> };
 static SYNTHESIZE: KindSpec = KindSpec {
@@ -153,7 +149,7 @@ static PATCHIFY: KindSpec = KindSpec {
     kind: "patchify",
     section: Section::Stages,
     seeded: false,
-    references: &[one("dataset", &["dataset", "synthesize"])],
+    references: &[ReferenceSpec::one("dataset", &["dataset", "synthesize"])],
     parse: parse_as::<Patchify>,
 };
 static PRETRAIN: KindSpec = KindSpec {
@@ -161,8 +157,8 @@ static PRETRAIN: KindSpec = KindSpec {
     section: Section::Stages,
     seeded: true,
     references: &[
-        ReferenceSpec { many: true, ..one("patches", &["patchify"]) },
-        ReferenceSpec { optional: true, ..one("encoder", &["pretrain"]) },
+        ReferenceSpec::many("patches", &["patchify"]),
+        ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
     ],
     parse: parse_pretrain,
 };
@@ -171,8 +167,8 @@ static FINETUNE: KindSpec = KindSpec {
     section: Section::Stages,
     seeded: true,
     references: &[
-        one("dataset", &["dataset", "synthesize"]),
-        ReferenceSpec { optional: true, ..one("encoder", &["pretrain"]) },
+        ReferenceSpec::one("dataset", &["dataset", "synthesize"]),
+        ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
     ],
     parse: parse_as::<Finetune>,
 };
@@ -180,14 +176,14 @@ static TABLE: KindSpec = KindSpec {
     kind: "table",
     section: Section::Tables,
     seeded: false,
-    references: &[ReferenceSpec { many: true, all_seeds: true, ..one("rows", &["finetune"]) }],
+    references: &[ReferenceSpec::many("rows", &["finetune"]).of_all_seeds()],
     parse: parse_as::<Table>,
 };
 static FIGURE: KindSpec = KindSpec {
     kind: "figure",
     section: Section::Figures,
     seeded: false,
-    references: &[ReferenceSpec { many: true, all_seeds: true, ..one("series", &["finetune", "pretrain"]) }],
+    references: &[ReferenceSpec::many("series", &["finetune", "pretrain"]).of_all_seeds()],
     parse: parse_as::<Figure>,
 };
 
