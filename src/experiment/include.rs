@@ -2,7 +2,7 @@
 
 use super::choice::{Chooser, clean_word};
 use super::diagnostic::Diagnostic;
-use super::matrix::{Axis, Member, Setting, axes_of};
+use super::member::{Axis, Member, Setting, axes_of};
 use super::syntax::{in_file_order, wrong_type};
 use std::collections::BTreeSet;
 use std::ops::Range;

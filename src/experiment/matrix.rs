@@ -5,36 +5,17 @@
 //! word in front of it. Characters other than letters, digits, `_`, `+` and `-` become `-`; the dot of a number and
 //! the dots in a stage's label stay.
 
-use super::choice::{Choice, Chooser};
+use super::choice::Chooser;
 use super::diagnostic::Diagnostic;
 use super::families::Entry;
 use super::include;
+use super::member::{Axis, Member, Setting, axes_of};
 use super::syntax::{in_file_order, wrong_type};
 use super::wording::{self, quote};
 use globset::Glob;
 use std::ops::Range;
-use std::rc::Rc;
 use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue};
-
-/// One member of a family before its parameters are read.
-pub(super) struct Member<'i> {
-    /// Family and labels.
-    pub(super) label: String,
-    /// Key and label of each value.
-    pub(super) axes: Vec<(String, String)>,
-    /// What goes into the stage's table.
-    pub(super) settings: Vec<Setting<'i>>,
-}
-
-/// A key of the matrix with one value for it.
-pub(super) type Setting<'i> = (Spanned<DeString<'i>>, Rc<Choice<'i>>);
-
-/// A key of the matrix with its values.
-pub(super) struct Axis<'i> {
-    pub(super) key: Spanned<DeString<'i>>,
-    choices: Vec<Rc<Choice<'i>>>,
-}
+use toml::de::{DeTable, DeValue};
 
 /// The members of a family, and whether they are all there is (no error hides one).
 pub(super) struct Expansion<'i> {
@@ -129,12 +110,6 @@ fn product_of<'i>(family: &str, axes: &[Axis<'i>]) -> Vec<Member<'i>> {
             Member { label: format!("{family}.{}", labels.join(".")), axes: axes_of(&settings), settings }
         })
         .collect()
-}
-
-/// The keys of a member with the labels of their values.
-pub(super) fn axes_of(settings: &[Setting<'_>]) -> Vec<(String, String)> {
-    let label = |(key, choice): &Setting<'_>| Some((key.get_ref().to_string(), choice.label.clone()?));
-    settings.iter().filter_map(label).collect()
 }
 
 /// Drops the members that an entry of `exclude` describes: all the labels it gives are theirs.

@@ -15,6 +15,7 @@ mod families;
 mod include;
 mod instances;
 mod matrix;
+mod member;
 mod order;
 mod overrides;
 mod parameters;

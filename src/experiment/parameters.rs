@@ -3,7 +3,7 @@
 use super::deserialize::missing_field;
 use super::diagnostic::Diagnostic;
 use super::families::Family;
-use super::matrix::Member;
+use super::member::Member;
 use super::resolve::Names;
 use super::vocabulary::{KindSpec, ParamError, Section, SpannedTable};
 use super::wording::{self, backticked, quote};

@@ -4,6 +4,7 @@
 mod axis;
 mod draw;
 mod legend;
+mod plot;
 
 use crate::metrics::Summary;
 use anyhow::Context;

@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::legend::{Entry, Legend, Style};
+use super::plot::Plot;
 use super::{Curve, Point, Series, axis_label, is_share};
 use crate::report::font;
 use crate::report::palette::{GREY, GRID, INK};
@@ -16,23 +17,6 @@ const LABEL: f64 = 12.5;
 const TICK: f64 = 11.5;
 const NOTE: f64 = 10.0;
 const LINE: f64 = 1.8;
-
-/// The rectangle that the data is drawn in, and what its sides stand for.
-pub(super) struct Plot {
-    pub(super) left: f64,
-    pub(super) top: f64,
-    pub(super) right: f64,
-    pub(super) bottom: f64,
-    x: Axis,
-    y: Axis,
-}
-
-impl Plot {
-    fn at(&self, x: f64, y: f64) -> (f64, f64) {
-        let across = self.left + self.x.share(x) * (self.right - self.left);
-        (across, self.bottom - self.y.share(y).clamp(0.0, 1.0) * (self.bottom - self.top))
-    }
-}
 
 impl Curve {
     /// What a share is multiplied by to be shown.

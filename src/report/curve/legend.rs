@@ -1,6 +1,6 @@
 //! Which line is whose.
 
-use super::draw::Plot;
+use super::plot::Plot;
 use crate::report::font;
 use crate::report::palette::{self, Colour, GREY, GRID, INK, WHITE};
 use crate::report::scene::{Anchor, Point, Scene, Shape};

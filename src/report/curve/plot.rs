@@ -1,0 +1,21 @@
+//! From data to places on the sheet.
+
+use super::axis::Axis;
+
+/// The rectangle that the data is drawn in, and what its sides stand for.
+pub(super) struct Plot {
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) right: f64,
+    pub(super) bottom: f64,
+    pub(super) x: Axis,
+    pub(super) y: Axis,
+}
+
+impl Plot {
+    /// Where the point (x, y) of the data lies on the sheet.
+    pub(super) fn at(&self, x: f64, y: f64) -> (f64, f64) {
+        let across = self.left + self.x.share(x) * (self.right - self.left);
+        (across, self.bottom - self.y.share(y).clamp(0.0, 1.0) * (self.bottom - self.top))
+    }
+}
