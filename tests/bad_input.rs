@@ -56,16 +56,16 @@ fn all_errors_of_a_file_are_shown_at_once() {
     says(&text, &["did you mean `size`", "did you mean `patches`", "did you mean `batch_size`", "-3"]);
 }
 
+/// The kinds of today take each other in one direction only, so a circle always holds a stage of a wrong kind; the
+/// front end's own tests have kinds that allow circles.
 #[test]
-fn a_cycle_is_shown_with_its_path() {
+fn a_stage_that_waits_for_itself_is_refused() {
     let project = Project::new(TOY);
-    project.write(
-        "experiment.toml",
-        "name = \"x\"\n[stages.a]\nkind = \"evaluate\"\ndataset = \"d\"\nmodel = \"b\"\n[stages.b]\nkind = \"finetune\"\n\
-         dataset = \"d\"\nencoder = \"c\"\nepochs = 1\n[stages.c]\nkind = \"pretrain\"\npatches = \"c\"\nepochs = 1\n\
-         [stages.d]\nkind = \"synthesize\"\n",
+    project.edit("patches = \"patches\"", "patches = \"segment\"");
+    says(
+        &refused(&project, 2),
+        &["experiment.toml:21:11", "`segment` is of the wrong kind", "`patches` takes a stage of kind `patchify`"],
     );
-    says(&refused(&project, 2), &["c"]);
 }
 
 #[test]
