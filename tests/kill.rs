@@ -54,46 +54,61 @@ fn killed_runs_go_on_where_they_were_and_end_the_same() {
     println!("{struck} kills struck a living run; stages already finished by then: {kept:?}");
 }
 
+/// A project whose pretraining takes longer than any test waits.
+fn endless() -> Project {
+    let project = Project::new(TOY);
+    project.edit("epochs = 3\nbatch_size = 8", "epochs = 100000\nbatch_size = 8");
+    project
+}
+
+/// The process that trains `ssl@0`, once it is there.
+fn training_worker(project: &Project) -> i32 {
+    let since = Instant::now();
+    loop {
+        assert!(since.elapsed() < Duration::from_secs(60), "no training worker appeared");
+        let ready = project.files("cache/runs").iter().any(|(name, _)| name.ends_with("ssl@0.log"));
+        let workers = project.processes();
+        match workers.iter().find(|line| line.contains(" worker")) {
+            Some(line) if ready => return line.split(':').next().unwrap().parse().unwrap(),
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+fn send(signal: i32, process: i32) {
+    // SAFETY: plain system call on a process of this test's project, which has not been waited for.
+    unsafe { libc::kill(process, signal) };
+}
+
 #[test]
 fn interrupting_a_run_ends_its_workers_and_says_so() {
-    let project = Project::new(TOY);
-    let mut run = project.start(&["experiment.toml"]);
-    std::thread::sleep(Duration::from_millis(400));
-    // SAFETY: a signal to our own child, which has not been waited for.
-    unsafe { libc::kill(run.id() as i32, libc::SIGINT) };
+    let project = endless();
+    let mut run = project.start(&["experiment.toml", "--only", "ssl@0"]);
+    training_worker(&project);
+    send(libc::SIGINT, run.id() as i32);
     assert_eq!(run.wait().unwrap().code(), Some(130));
     wait_until_gone(&project);
 }
 
 #[test]
 fn a_run_that_was_started_to_survive_its_terminal_does() {
-    let project = Project::new(TOY);
+    let project = endless();
     let mut run = project.start_ignoring(libc::SIGHUP, &["experiment.toml", "--only", "ssl@0"]);
-    std::thread::sleep(Duration::from_millis(400));
+    training_worker(&project);
+    send(libc::SIGHUP, run.id() as i32);
+    std::thread::sleep(Duration::from_millis(500));
     assert_eq!(run.try_wait().unwrap(), None, "still running");
-    // SAFETY: a signal to our own child, which has not been waited for.
-    unsafe { libc::kill(run.id() as i32, libc::SIGHUP) };
-    assert_eq!(run.wait().unwrap().code(), Some(0));
+    send(libc::SIGTERM, run.id() as i32);
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    wait_until_gone(&project);
 }
 
 #[test]
 fn a_killed_worker_fails_its_stage_with_its_log_and_the_next_run_goes_on() {
-    let project = Project::new(TOY);
-    project.edit("epochs = 3\nbatch_size = 8", "epochs = 2000\nbatch_size = 8");
+    let project = endless();
     let run = project.start(&["experiment.toml", "--only", "ssl@0", "--quiet"]);
-    let since = Instant::now();
-    let worker = loop {
-        assert!(since.elapsed() < Duration::from_secs(60), "no training worker appeared");
-        let ready = project.files("cache/runs").iter().any(|(name, _)| name.ends_with("ssl@0.log"));
-        let workers = project.processes();
-        match workers.iter().find(|line| line.contains(" worker")) {
-            Some(line) if ready => break line.split(':').next().unwrap().parse::<i32>().unwrap(),
-            _ => std::thread::sleep(Duration::from_millis(20)),
-        }
-    };
-    // SAFETY: plain system call on a process of this test's project.
-    unsafe { libc::kill(worker, libc::SIGKILL) };
+    send(libc::SIGKILL, training_worker(&project));
     assert_eq!(run.wait_with_output().unwrap().status.code(), Some(3));
-    project.edit("epochs = 2000\nbatch_size = 8", "epochs = 1\nbatch_size = 8");
+    project.edit("epochs = 100000\nbatch_size = 8", "epochs = 1\nbatch_size = 8");
     project.run(&["experiment.toml", "--only", "ssl@0"]).ok();
 }
