@@ -28,6 +28,8 @@ fn wrong_experiments_are_refused_with_place_and_suggestion_before_a_cache_is_mad
         ("temperature = 0.07", "temperature = nan", &["experiment.toml:22:", "temperature", "finite number"]),
         ("learning_rate = 1e-3", "learning_rate = -inf", &["learning_rate", "finite number"]),
         ("learning_rate = 0.05", "learning_rate = 1e999", &["learning_rate", "overflowed"]),
+        ("[16, 16, 8, 8, 8]", "[16, 16, 8, 8, 8, 4]", &["experiment.toml:32:20", "expected a list of 5, found 6"]),
+        ("epochs = 3\nbatch_size = 8", "epochs = 3\nviews = { ratio = [0.5] }", &["expected a list of 2, found 1"]),
         ("name = \"matssl\"", "name = \"matsll\"", &["matsll", "did you mean `matssl`"]),
         ("patches = \"patches\"", "patches = \"patchs\"", &["patchs", "did you mean `patches`"]),
         ("kind = \"patchify\"", "kind = \"patchfy\"", &["patchfy", "did you mean `patchify`"]),

@@ -17,8 +17,8 @@ const MOST_ERRORS: usize = 30;
 
 /// Deserialises a table of parameters; unknown keys and wrong types carry their place in the file.
 ///
-/// toml does not see what is left over in a list that is read as a tuple or an array of fixed length: read a `Vec`,
-/// and check its length.
+/// toml does not see what is left over in a list that is read as an array of fixed length: read such a parameter with
+/// [`exactly`].
 ///
 /// # Errors
 /// All that is wrong with the table, not only the first.
@@ -45,6 +45,18 @@ pub fn deserialize<T: DeserializeOwned>(table: SpannedTable<'_>) -> Result<T, Ve
             }
         }
     }
+}
+
+/// Reads a list of exactly `N` items, for `#[serde(deserialize_with)]`.
+///
+/// # Errors
+/// As `T`'s own, and if there are more or fewer.
+pub fn exactly<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>, const N: usize>(
+    deserializer: D,
+) -> Result<[T; N], D::Error> {
+    let items = Vec::<T>::deserialize(deserializer)?;
+    let found = items.len();
+    items.try_into().map_err(|_| D::Error::custom(format!("expected a list of {N}, found {found}")))
 }
 
 /// The first number that is none: JSON, and so the key, has no word for it.

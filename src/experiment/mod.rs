@@ -28,7 +28,7 @@ mod tests;
 pub mod vocabulary;
 mod wording;
 
-pub use deserialize::deserialize;
+pub use deserialize::{deserialize, exactly};
 use diagnostic::Diagnostic;
 pub use diagnostic::Diagnostics;
 pub use vocabulary::{Input, KindSpec, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable, Vocabulary};

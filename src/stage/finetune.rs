@@ -37,7 +37,7 @@ pub(super) struct Finetune {
     #[serde(default)]
     architecture: Architecture,
     /// Channels of the decoder, deepest first: 256, 128, 64, 32, 16 in segmentation_models_pytorch and the paper.
-    #[serde(default = "default_decoder")]
+    #[serde(default = "default_decoder", deserialize_with = "experiment::exactly")]
     decoder_channels: [NonZeroUsize; 5],
     /// Dice in the paper.
     #[serde(default)]

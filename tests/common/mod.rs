@@ -52,6 +52,7 @@ matrix.model = ["segment.*"]
 
 [[tables]]
 file = "table"
+title = "A table"
 rows = ["test.*"]
 
 [[figures]]

@@ -1,6 +1,7 @@
 //! One random view of a patch, for contrastive pretraining.
 
 use super::{Window, normalize, photometric, resample};
+use crate::experiment;
 use crate::random::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ pub struct ViewParams {
     /// The least part of the patch's area that a view shows; the most is all of it.
     pub min_scale: f64,
     /// Bounds of the crop's width over its height, drawn log-uniformly.
+    #[serde(deserialize_with = "experiment::exactly")]
     pub ratio: [f64; 2],
     /// Probability of a left-right flip.
     pub horizontal_flip: f64,
@@ -33,6 +35,7 @@ pub struct ViewParams {
     /// Probability of a Gaussian blur.
     pub blur: f64,
     /// Bounds of the blur's standard deviation in pixels.
+    #[serde(deserialize_with = "experiment::exactly")]
     pub blur_sigma: [f64; 2],
 }
 
