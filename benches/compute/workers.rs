@@ -40,7 +40,7 @@ pub(crate) struct Pytorch {
 
 impl Pytorch {
     fn script() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/compute/pytorch.py")
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/compute/pytorch_side.py")
     }
 
     /// Looks whether `python` can import all that is needed; why not, if not.

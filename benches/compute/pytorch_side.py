@@ -1,7 +1,9 @@
 """PyTorch's side of the benchmark: one process, told what to do line by line; see workers.rs for the protocol.
 
-    python pytorch.py versions
-    python pytorch.py nchw|channels-last THREADS
+Not called pytorch.py: torchvision tries to import a module of that name.
+
+    python pytorch_side.py versions
+    python pytorch_side.py nchw|channels-last THREADS
 """
 import sys
 import time
