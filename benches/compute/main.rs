@@ -90,7 +90,6 @@ fn main() -> Result<()> {
         println!("{}", table::operations(&operations));
     }
     if wants_roofline {
-        rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
         roofline::print(arguments.threads)?;
     }
     if let Some(path) = &arguments.csv {

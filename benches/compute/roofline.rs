@@ -1,12 +1,12 @@
 //! What this machine could do: float32 operations and bytes a second, the matrix product at the layers' sizes, and the
 //! time that operations and bytes of each workload would take at those rates.
+//!
+//! Rates are per second of the threads' processor time, so other work on the machine disturbs them little.
 
-use crate::table::median;
 use crate::{shapes, workloads};
 use anyhow::Result;
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::time::Instant;
+use std::sync::{Barrier, Mutex};
 
 /// Prints all of it as Markdown.
 ///
@@ -16,17 +16,17 @@ pub(crate) fn print(threads: usize) -> Result<()> {
     let counts = if threads > 1 { vec![1, threads] } else { vec![1] };
     println!("| measured | {} |", counts.iter().map(|n| format!("{n} thread(s)")).collect::<Vec<_>>().join(" | "));
     println!("| --- |{}", " ---: |".repeat(counts.len()));
-    let line = |name: &str, unit: &str, measure: fn(usize) -> f64| {
+    let line = |name: &str, unit: &str, measure: fn(usize) -> f64| -> [f64; 2] {
         let values: Vec<f64> = counts.iter().map(|&threads| measure(threads)).collect();
         let cells: Vec<String> = values.iter().map(|value| format!("{:.1} {unit}", value / 1e9)).collect();
         println!("| {name} | {} |", cells.join(" | "));
-        values.last().copied().unwrap_or(f64::NAN)
+        [values[0], values[values.len() - 1]]
     };
     let peak = line(&format!("float32 multiply-add, {}", fma::name()), "GFLOP/s", fma::peak);
     let copied = line("copying 512 MiB (read + written)", "GB/s", copy);
     let read = line("reading 512 MiB", "GB/s", read);
     println!();
-    steps(threads, peak, copied.max(read))?;
+    steps(threads, peak[1], copied[1].max(read[1]))?;
     println!();
     products(threads, peak);
     Ok(())
@@ -52,8 +52,10 @@ fn steps(threads: usize, peak: f64, bandwidth: f64) -> Result<()> {
 }
 
 /// The matrix products of each layer (im2col's for kernels above 1×1), by the gemm crate, at most 2¹⁴ rows of pixels.
-fn products(threads: usize, peak: f64) {
-    println!("The gemm crate at the layers' sizes (pixels capped at 2¹⁴), GFLOP/s and share of the peak:\n");
+fn products(threads: usize, peak: [f64; 2]) {
+    println!(
+        "The gemm crate at the layers' sizes (pixels capped at 2¹⁴), a product a thread, GFLOP/s and share of the peak:\n"
+    );
     println!(
         "| layer | pixels × inner × out | 1 thread, y = x·w | dx = dy·wᵀ | dw = xᵀ·dy | {threads} thread(s), y = x·w |"
     );
@@ -68,84 +70,89 @@ fn products(threads: usize, peak: f64) {
         }
         seen.push((pixels, inner, out));
         let (x, w, y) = (vec![0.5; pixels * inner], vec![0.5; inner * out], vec![0.5; pixels * out]);
-        let one = gemm::Parallelism::None;
         let alone = [
-            product([pixels, out, inner], (&x, inner, 1), (&w, out, 1), one),
-            product([pixels, inner, out], (&y, out, 1), (&w, 1, out), one),
-            product([inner, out, pixels], (&x, 1, inner), (&y, out, 1), one),
+            product(1, [pixels, out, inner], (&x, inner, 1), (&w, out, 1)),
+            product(1, [pixels, inner, out], (&y, out, 1), (&w, 1, out)),
+            product(1, [inner, out, pixels], (&x, 1, inner), (&y, out, 1)),
         ];
-        let all = product([pixels, out, inner], (&x, inner, 1), (&w, out, 1), gemm::Parallelism::Rayon(threads));
+        let all = product(threads, [pixels, out, inner], (&x, inner, 1), (&w, out, 1));
         let share = |rate: f64, of: f64| format!("{:.0} ({:.0} %)", rate / 1e9, 100.0 * rate / of);
-        let alone = alone.map(|rate| share(rate, peak / threads as f64)).join(" | ");
-        println!("| {conv} | {pixels} × {inner} × {out} | {alone} | {} |", share(all, peak));
+        let alone = alone.map(|rate| share(rate, peak[0])).join(" | ");
+        println!("| {conv} | {pixels} × {inner} × {out} | {alone} | {} |", share(all, peak[1]));
     }
 }
 
 /// A matrix, its row stride and its column stride.
 type Strided<'m> = (&'m [f32], usize, usize);
 
-/// Operations a second of `[rows, inner] · [inner, columns]`.
-fn product([rows, columns, inner]: [usize; 3], a: Strided<'_>, b: Strided<'_>, how: gemm::Parallelism) -> f64 {
-    let mut c = vec![0f32; rows * columns];
+/// Operations a second of `[rows, inner] · [inner, columns]`, of as many of them at once as there are threads, each on one.
+fn product(threads: usize, [rows, columns, inner]: [usize; 3], a: Strided<'_>, b: Strided<'_>) -> f64 {
     let reaches = |rows: usize, columns: usize, m: &Strided<'_>| (rows - 1) * m.1 + (columns - 1) * m.2 < m.0.len();
     assert!(reaches(rows, inner, &a) && reaches(inner, columns, &b), "matrices out of bounds");
-    let mut once = || {
-        let start = Instant::now();
-        // SAFETY: the strides reach no element outside `a` and `b` (asserted), `c` holds rows · columns elements, and
-        // no two of them overlap.
-        unsafe {
-            gemm::gemm(
-                rows,
-                columns,
-                inner,
-                c.as_mut_ptr(),
-                1,
-                columns as isize,
-                false,
-                a.0.as_ptr(),
-                a.2 as isize,
-                a.1 as isize,
-                b.0.as_ptr(),
-                b.2 as isize,
-                b.1 as isize,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                how,
-            );
+    let operations = 2.0 * (rows * columns) as f64 * inner as f64;
+    // About a tenth of a second a try.
+    let calls = (1e10 / operations).ceil().min(100.0);
+    let results: Vec<Mutex<Vec<f32>>> = (0..threads).map(|_| vec![0f32; rows * columns].into()).collect();
+    together(threads, 3, |thread| {
+        let Ok(mut c) = results[thread].lock() else { return 0.0 };
+        for _ in 0..calls as usize {
+            // SAFETY: the strides reach no element outside `a` and `b` (asserted), `c` holds rows · columns elements, and
+            // no two of them overlap.
+            unsafe {
+                gemm::gemm(
+                    rows,
+                    columns,
+                    inner,
+                    c.as_mut_ptr(),
+                    1,
+                    columns as isize,
+                    false,
+                    a.0.as_ptr(),
+                    a.2 as isize,
+                    a.1 as isize,
+                    b.0.as_ptr(),
+                    b.2 as isize,
+                    b.1 as isize,
+                    0.0,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    gemm::Parallelism::None,
+                );
+            }
         }
-        start.elapsed().as_secs_f64()
-    };
-    let first = once();
-    let calls = (0.05 / first).clamp(3.0, 50.0) as usize;
-    let times: Vec<f64> = (0..calls).map(|_| once()).collect();
-    black_box(&c);
-    2.0 * (rows * columns) as f64 * inner as f64 / median(&times)
+        black_box(&mut *c);
+        calls * operations
+    })
 }
 
-/// What `each` does a second on `threads` threads that start together, the best of several tries: a peak is asked for.
-/// `each` is given the thread's number and returns how much it did.
-fn together(threads: usize, each: impl Fn(usize) -> f64 + Sync) -> f64 {
-    let tries = (0..7).map(|_| {
-        let barrier = Barrier::new(threads);
-        let (each, barrier) = (&each, &barrier);
-        let run = move |thread: usize| {
+/// Processor time that this thread has used: what the machine's other work takes away does not count.
+fn thread_seconds() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes to `time` and nothing else.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// What `each` does a second of processor time, summed over `threads` threads that start together; the best of `tries`,
+/// for a peak is asked for. `each` is given the thread's number and returns how much it did.
+fn together(threads: usize, tries: usize, each: impl Fn(usize) -> f64 + Sync) -> f64 {
+    let barrier = Barrier::new(threads);
+    let run = |thread: usize| {
+        let once = |_| {
             barrier.wait();
-            let start = Instant::now();
-            let done = each(thread);
-            (done, start, Instant::now())
+            let start = thread_seconds();
+            each(thread) / (thread_seconds() - start)
         };
-        let ran: Vec<(f64, Instant, Instant)> = std::thread::scope(|scope| {
-            let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
-            handles.into_iter().filter_map(|handle| handle.join().ok()).collect()
-        });
-        let done: f64 = ran.iter().map(|(done, ..)| done).sum();
-        let (start, end) = (ran.iter().map(|r| r.1).min(), ran.iter().map(|r| r.2).max());
-        start.zip(end).map_or(0.0, |(start, end)| done / (end - start).as_secs_f64())
+        (0..tries).map(once).collect::<Vec<f64>>()
+    };
+    let run = &run;
+    let rates: Vec<Vec<f64>> = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
+        handles.into_iter().filter_map(|handle| handle.join().ok()).collect()
     });
-    tries.fold(0.0, f64::max)
+    (0..tries).map(|i| rates.iter().map(|rates| rates[i]).sum()).fold(0.0, f64::max)
 }
 
 const FLOATS: usize = (512 << 20) / 4;
@@ -153,8 +160,8 @@ const FLOATS: usize = (512 << 20) / 4;
 fn copy(threads: usize) -> f64 {
     let (from, to) = (vec![1f32; FLOATS], vec![2f32; FLOATS]);
     let share = FLOATS / threads;
-    let to: Vec<std::sync::Mutex<Vec<f32>>> = to.chunks(share).map(|part| part.to_vec().into()).collect();
-    together(threads, |thread| {
+    let to: Vec<Mutex<Vec<f32>>> = to.chunks(share).map(|part| part.to_vec().into()).collect();
+    together(threads, 7, |thread| {
         let from = &from[thread * share..(thread + 1) * share];
         let Ok(mut to) = to[thread].lock() else { return 0.0 };
         to.copy_from_slice(black_box(from));
@@ -166,7 +173,7 @@ fn copy(threads: usize) -> f64 {
 fn read(threads: usize) -> f64 {
     let from = vec![1f32; FLOATS];
     let share = FLOATS / threads;
-    together(threads, |thread| {
+    together(threads, 7, |thread| {
         let from = black_box(&from[thread * share..(thread + 1) * share]);
         // Sixty-four sums side by side, or the additions would be what is measured.
         let mut sums = [0u32; 64];
@@ -207,8 +214,8 @@ mod fma {
     /// Operations a second.
     pub(super) fn peak(threads: usize) -> f64 {
         // Wider is not always faster, so the better of what there is counts.
-        let wide = if has_avx512() { together(threads, |_| avx512(ROUNDS)) } else { f64::NAN };
-        let narrow = if has_fma() { together(threads, |_| avx2(ROUNDS)) } else { f64::NAN };
+        let wide = if has_avx512() { together(threads, 7, |_| avx512(ROUNDS)) } else { f64::NAN };
+        let narrow = if has_fma() { together(threads, 7, |_| avx2(ROUNDS)) } else { f64::NAN };
         wide.max(narrow)
     }
 
