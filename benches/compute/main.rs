@@ -80,6 +80,11 @@ fn main() -> Result<()> {
     };
     let all = measure(chosen, pytorch.as_ref(), &arguments)?;
     heading(pytorch.as_ref(), arguments.threads);
+    if let Some(others) = table::others(&all) {
+        let verdict = if others > table::QUIET { ": **too busy, the times below are not to be quoted**" } else { "" };
+        println!("- other processes took {:.1} % of the processors in the median round{verdict}", 100.0 * others);
+    }
+    println!();
     let part = |whole: bool| all.iter().filter(|measured| measured.workload.whole == whole).collect::<Vec<_>>();
     let (steps, operations) = (part(true), part(false));
     if !steps.is_empty() {
@@ -148,15 +153,16 @@ fn rounds(workers: &mut [Worker], workload: &Workload, rounds: usize) -> Result<
             worker.go()?;
         }
     }
-    let timed = |worker: &Worker| Timed { side: worker.side, rounds: Vec::new(), peak_kib: None };
+    let timed = |worker: &Worker| Timed { side: worker.side, rounds: Vec::new(), others: Vec::new(), peak_kib: None };
     let mut all: Vec<Timed> = workers.iter().map(timed).collect();
     let sides = workers.len();
     for round in 0..rounds {
         for place in 0..sides {
             let side = (place + round) % sides;
-            let seconds = workers[side].go()?;
+            let (seconds, others) = workers[side].go()?;
             ensure!(seconds.len() == workload.passes.len(), "{} numbers of {}", seconds.len(), workload.name);
             all[side].rounds.push(seconds);
+            all[side].others.extend(others);
         }
     }
     Ok(all)
@@ -172,7 +178,7 @@ fn heading(pytorch: Option<&Pytorch>, threads: usize) {
     let changed = git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty());
     println!("- {}, {threads} thread(s) a side of {} cores", machine::cpu_model(), machine::cores());
     println!("- commit {commit}{}, {}", if changed { " with changes" } else { "" }, today());
-    println!("- {}\n", pytorch.map_or("PyTorch was not timed", |pytorch| &pytorch.versions));
+    println!("- {}", pytorch.map_or("PyTorch was not timed", |pytorch| &pytorch.versions));
 }
 
 /// The date in UTC (Hinnant's `civil_from_days`).

@@ -60,6 +60,23 @@ impl Pytorch {
     }
 }
 
+/// Processor time in clock ticks since the machine started.
+struct Ticks {
+    all: u64,
+    busy: u64,
+    worker: u64,
+}
+
+impl Ticks {
+    /// The part of the processors that went neither to the worker nor to nobody.
+    fn others_since(&self, before: &Ticks) -> Option<f64> {
+        let (all, busy) = (self.all.checked_sub(before.all)?, self.busy.checked_sub(before.busy)?);
+        let worker = self.worker.checked_sub(before.worker)?;
+        // A few ticks say nothing.
+        (all >= 20).then(|| busy.saturating_sub(worker) as f64 / all as f64)
+    }
+}
+
 /// A worker process.
 pub(crate) struct Worker {
     /// Whose it is.
@@ -119,13 +136,31 @@ impl Worker {
         Ok(())
     }
 
-    /// Seconds of each pass.
+    /// Seconds of each pass, and the share of the machine's processors that others took meanwhile.
     ///
     /// # Errors
     /// If the worker fails.
-    pub(crate) fn go(&mut self) -> Result<Vec<f64>> {
+    pub(crate) fn go(&mut self) -> Result<(Vec<f64>, Option<f64>)> {
+        let before = self.ticks();
         let answer = self.ask("go")?;
-        answer.split(' ').map(|word| word.parse().with_context(|| format!("`{answer}` for seconds"))).collect()
+        let others = before.zip(self.ticks()).and_then(|(before, after)| after.others_since(&before));
+        let seconds = answer.split(' ').map(|word| word.parse().with_context(|| format!("`{answer}` for seconds")));
+        Ok((seconds.collect::<Result<_>>()?, others))
+    }
+
+    /// Linux only.
+    fn ticks(&self) -> Option<Ticks> {
+        let machine = std::fs::read_to_string("/proc/stat").ok()?;
+        let numbers = machine.lines().next()?.split_whitespace().skip(1);
+        // user, nice, system, idle, iowait, irq, softirq, steal; what follows is counted in user and nice too.
+        let numbers: Vec<u64> = numbers.take(8).map_while(|word| word.parse().ok()).collect();
+        let all: u64 = numbers.iter().sum();
+        let idle = numbers.get(3)? + numbers.get(4)?;
+        let process = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // The name in brackets may hold blanks; utime and stime are the 12th and 13th words after it.
+        let mut words = process.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let mut word = || words.next()?.parse::<u64>().ok();
+        Some(Ticks { all, busy: all - idle, worker: word()? + word()? })
     }
 
     /// Ends it; its peak resident memory in KiB.
