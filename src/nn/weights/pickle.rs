@@ -310,7 +310,7 @@ impl<'b> Machine<'b> {
 
     fn set_items(&mut self, items: &[Id]) -> Result<()> {
         let dict = self.last()?;
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err("a key without its value".into());
         }
         match &mut self.objects[dict.0] {
