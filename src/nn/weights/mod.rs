@@ -168,6 +168,8 @@ fn set(
             continue;
         };
         let expected = pytorch_shape(parameter);
+        // Files of PyTorch 0.3, and some converted ones, keep a counter as one number in a row; PyTorch takes them too.
+        let tensor = if expected.is_empty() && tensor.dims() == [1] { tensor.squeeze(0)? } else { tensor };
         if tensor.dims() == expected {
             found.push((parameter, tensor));
         } else {
@@ -346,6 +348,11 @@ mod tests {
         candle_core::safetensors::save(&odd(&[4, 3, 3, 3])?, &path)?;
         let error = load(&target, "", &path, true).unwrap_err().to_string();
         assert!(error.contains("wrong shape: conv1.weight: [4, 3, 3, 3] instead of [4, 3, 7, 7]"), "{error}");
+        fitting.insert("bn1.num_batches_tracked".into(), Tensor::new(&[5i64], &Device::Cpu)?);
+        candle_core::safetensors::save(&fitting, &path)?;
+        load(&target, "", &path, true)?;
+        assert_eq!(target.tensor("bn1.num_batches_tracked")?.to_scalar::<i64>()?, 5);
+        fitting.remove("bn1.num_batches_tracked");
         let prefixed: HashMap<String, Tensor> =
             fitting.into_iter().map(|(name, tensor)| (format!("module.{name}"), tensor)).collect();
         candle_core::safetensors::save(&prefixed, &path)?;
