@@ -4,19 +4,24 @@
 //! the tensors; its own convolutions, pooling, upsampling, batch norm and ReLU stay out of training, because their
 //! gradients are wrong or slow.
 
+mod decoder_block;
 pub mod init;
 pub mod losses;
 pub mod ops;
 pub mod parameters;
 pub mod resnet;
 mod saved;
+pub mod segmentation;
 pub mod tape;
 #[cfg(test)]
 mod testing;
+pub mod unet;
 pub mod unet_plus_plus;
 pub mod weights;
 
 pub use parameters::{Gradients, Parameter, Parameters, Role};
 pub use resnet::{Arch, ResNet, ResNetConfig, Variant};
+pub use segmentation::{Architecture, SegmentationConfig, SegmentationNetwork};
 pub use tape::{Mode, Tape, Value};
+pub use unet::{Unet, UnetConfig};
 pub use unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};

@@ -1,15 +1,11 @@
 //! U-Net++ (Zhou et al. 2018) exactly as segmentation_models_pytorch 0.5 builds it, with its parameter names.
 
-use super::init::{self, ConvInit, join};
-use super::ops::Conv2d;
+use super::decoder_block::{DecoderBlock, LEVELS, head, init_head, published_channels};
 use super::resnet::{ResNet, ResNetConfig};
-use super::{Parameters, Role, Tape, Value};
+use super::{Parameters, Tape, Value};
 use crate::random::Stream;
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, bail};
 use serde::{Deserialize, Serialize};
-
-/// Upsamplings from the deepest feature to the image.
-const LEVELS: usize = 5;
 
 /// A U-Net++ as an experiment names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,50 +20,11 @@ pub struct UnetPlusPlusConfig {
     pub classes: usize,
 }
 
-fn published_channels() -> [usize; LEVELS] {
-    [256, 128, 64, 32, 16]
-}
-
 /// A ResNet encoder, a decoder with dense skips, and a 3×3 convolution to one channel a class.
 #[derive(Clone, Debug)]
 pub struct UnetPlusPlus {
     config: UnetPlusPlusConfig,
     encoder: ResNet,
-}
-
-/// Block `x_{depth}_{layer}`: upsamples, joins with its skips, convolves twice.
-struct Block {
-    depth: usize,
-    layer: usize,
-    channels: [usize; 2],
-}
-
-impl Block {
-    fn name(&self) -> String {
-        format!("decoder.blocks.x_{}_{}", self.depth, self.layer)
-    }
-
-    fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()> {
-        let [channels_in, channels_out] = self.channels;
-        for (number, from) in [(1, channels_in), (2, channels_out)] {
-            let conv = format!("{}.conv{number}", self.name());
-            let shape = [3, from, channels_out];
-            init::conv_weight(parameters, &join(&conv, "0.weight"), shape, ConvInit::KaimingUniformFanIn, stream)?;
-            init::batch_norm(parameters, &join(&conv, "1"), channels_out)?;
-        }
-        Ok(())
-    }
-
-    fn apply(&self, tape: &Tape<'_>, x: &Value, skips: &[&Value]) -> Result<Value> {
-        let conv = |number: usize, inputs: &[(&Value, bool)]| {
-            let conv = format!("{}.conv{number}", self.name());
-            let names = (&*join(&conv, "0.weight"), &*join(&conv, "1"));
-            tape.conv_norm(inputs, names, Conv2d::new(1, 1), None, true)
-        };
-        let inputs: Vec<(&Value, bool)> =
-            [(x, true)].into_iter().chain(skips.iter().map(|skip| (*skip, false))).collect();
-        conv(2, &[(&conv(1, &inputs)?, false)])
-    }
 }
 
 impl UnetPlusPlus {
@@ -104,10 +61,7 @@ impl UnetPlusPlus {
             }
         }
         self.block(0, LEVELS - 1).init(parameters, stream)?;
-        let shape = [3, decoder_channels[LEVELS - 1], classes];
-        init::conv_weight(parameters, "segmentation_head.0.weight", shape, ConvInit::XavierUniform, stream)?;
-        let bias = Tensor::zeros(classes, parameters.dtype(), parameters.device())?;
-        parameters.insert("segmentation_head.0.bias", bias, Role::Bias)
+        init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
     }
 
     /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, 3]`.
@@ -126,7 +80,7 @@ impl UnetPlusPlus {
         let mut dense = Vec::with_capacity(LEVELS - 1);
         let mut skips: Vec<Vec<Value>> = Vec::with_capacity(LEVELS - 1);
         for depth in 0..LEVELS - 1 {
-            let y = self.block(depth, depth).apply(tape, &features[depth], &[&features[depth + 1]])?;
+            let y = self.block(depth, depth).forward(tape, &features[depth], &[&features[depth + 1]])?;
             dense.push(y.clone());
             skips.push(vec![y]);
         }
@@ -135,27 +89,28 @@ impl UnetPlusPlus {
                 let layer = depth + step;
                 // smp's order: x_{depth+1}_{layer} first, x_{layer}_{layer} after, the encoder's feature last.
                 let inputs: Vec<&Value> = skips[layer].iter().rev().chain([&features[layer + 1]]).collect();
-                let y = self.block(depth, layer).apply(tape, newest, &inputs)?;
+                let y = self.block(depth, layer).forward(tape, newest, &inputs)?;
                 *newest = y.clone();
                 skips[layer].push(y);
             }
         }
-        let y = self.block(0, LEVELS - 1).apply(tape, &dense[0], &[])?;
-        tape.conv2d(&y, "segmentation_head.0.weight", Some("segmentation_head.0.bias"), Conv2d::new(1, 1))
+        let y = self.block(0, LEVELS - 1).forward(tape, &dense[0], &[])?;
+        head(tape, &y)
     }
 
-    fn block(&self, depth: usize, layer: usize) -> Block {
+    /// Block `x_{depth}_{layer}`.
+    fn block(&self, depth: usize, layer: usize) -> DecoderBlock {
         let decoder = self.config.decoder_channels;
         let encoder = self.encoder.channels();
         // Channels of the encoder's feature that layer `layer` meets; the last layer, at full size, meets none.
         let skip = |layer: usize| if layer < LEVELS - 1 { encoder[LEVELS - 2 - layer] } else { 0 };
-        let channels = if depth == 0 {
+        let [channels_in, channels_out] = if depth == 0 {
             let before = if layer == 0 { encoder[LEVELS - 1] } else { decoder[layer - 1] };
             [before + skip(layer) * (layer + 1), decoder[layer]]
         } else {
             [skip(layer - 1) + skip(layer) * (layer + 1 - depth), skip(layer)]
         };
-        Block { depth, layer, channels }
+        DecoderBlock { name: format!("decoder.blocks.x_{depth}_{layer}"), channels_in, channels_out }
     }
 }
 
@@ -164,7 +119,7 @@ mod tests {
     use super::*;
     use crate::nn::Mode;
     use crate::nn::resnet::{Arch, Variant};
-    use candle_core::{DType, Device};
+    use candle_core::{DType, Device, Tensor};
 
     fn build(arch: Arch, width: usize) -> Result<(UnetPlusPlus, Parameters)> {
         let encoder = ResNetConfig { arch, width, variant: Variant::V15 };

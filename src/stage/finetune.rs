@@ -9,8 +9,7 @@ use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable, vocabulary::INPUT};
 use crate::metrics::SelectedOn;
-use crate::nn::unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};
-use crate::nn::{Parameters, ResNetConfig, weights};
+use crate::nn::{Architecture, Parameters, ResNetConfig, SegmentationConfig, SegmentationNetwork, weights};
 use crate::random::Stream;
 use crate::ssl::ENCODER;
 use crate::train::inference::ModelConfig;
@@ -33,7 +32,7 @@ pub(super) struct Finetune {
     dataset: Input,
     /// A pretraining, or an encoder in place.
     encoder: MaybeInput<EncoderSpec>,
-    /// The network around the encoder.
+    /// `"unet++"` (the paper's) or `"unet"`.
     #[serde(default)]
     architecture: Architecture,
     /// Channels of the decoder, deepest first: 256, 128, 64, 32, 16 in segmentation_models_pytorch and the paper.
@@ -71,15 +70,6 @@ pub(super) struct Finetune {
     /// Part of its side by which a tile overlaps the next in validation, from 0 to below 1.
     #[serde(default = "default_overlap")]
     validation_overlap: f64,
-}
-
-/// The network around the encoder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-enum Architecture {
-    /// Zhou et al. 2018, as in segmentation_models_pytorch.
-    #[default]
-    #[serde(rename = "unet++")]
-    UnetPlusPlus,
 }
 
 fn default_decoder() -> [NonZeroUsize; 5] {
@@ -146,7 +136,7 @@ impl Stage for Finetune {
             return error("encoder", message);
         }
         if !self.crop_size.get().is_multiple_of(32) {
-            return error("crop_size", format!("{} is no multiple of 32, which U-Net++ needs", self.crop_size));
+            return error("crop_size", format!("{} is no multiple of 32, which the network needs", self.crop_size));
         }
         if self.crop_size.get() > 4096 {
             return error("crop_size", format!("{} is more than 4096 pixels", self.crop_size));
@@ -188,7 +178,7 @@ impl Stage for Finetune {
             return Err(StageError::BadData(message.into()));
         }
         let validation = self.validation(&dataset)?;
-        let network = UnetPlusPlus::new(self.network(context, classes.len())?);
+        let network = SegmentationNetwork::new(self.network(context, classes.len())?);
         let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0))?;
         self.load_encoder(&parameters, context)?;
@@ -283,7 +273,7 @@ impl Finetune {
         })
     }
 
-    fn network(&self, context: &Context, classes: usize) -> Result<UnetPlusPlusConfig, StageError> {
+    fn network(&self, context: &Context, classes: usize) -> Result<SegmentationConfig, StageError> {
         let encoder = match &self.encoder {
             MaybeInput::Value(encoder) => encoder.config(),
             MaybeInput::Input(_) => {
@@ -292,8 +282,12 @@ impl Finetune {
                 serde_json::from_str::<ResNetConfig>(&config).context("the encoder's description of itself")?
             }
         };
-        let Architecture::UnetPlusPlus = self.architecture;
-        Ok(UnetPlusPlusConfig { encoder, decoder_channels: self.decoder_channels.map(NonZeroUsize::get), classes })
+        Ok(SegmentationConfig {
+            architecture: self.architecture,
+            encoder,
+            decoder_channels: self.decoder_channels.map(NonZeroUsize::get),
+            classes,
+        })
     }
 
     fn load_encoder(&self, parameters: &Parameters, context: &mut Context) -> Result<(), StageError> {
@@ -396,6 +390,19 @@ mod tests {
     }
 
     #[test]
+    fn the_architecture_decides_what_the_model_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut context = context(folder.path(), "dataset", &dataset(folder.path(), &ALL));
+        let text = TOY.replace("epochs = 6", "epochs = 1\narchitecture = 'unet'");
+        parse::<Finetune>(&text).unwrap().run(&mut context).unwrap();
+        let path = context.out.join("model.safetensors");
+        let model = Segmenter::load(&path).unwrap();
+        assert_eq!(model.config().network.architecture, Architecture::Unet);
+        let config = weights::read_config(&path).unwrap().unwrap();
+        assert!(config.starts_with(r#"{"network":{"architecture":"unet","encoder":{"#), "{config}");
+    }
+
+    #[test]
     fn a_lone_crop_joins_the_batch_before_it_and_is_refused_where_there_is_none() {
         let few = TOY.replace("epochs = 6", "epochs = 1");
         let three = [Split::Train, Split::Train, Split::Train, Split::Val];
@@ -440,6 +447,7 @@ mod tests {
             ("width = 4", "widht = 4", "widht"),
             ("8, 8, 8, 4, 4]", "8, 8, 8, 4]", "[8, 8, 8, 4]"),
             ("epochs = 6", "epochs = 0", "0"),
+            ("epochs = 6", "epochs = 6\narchitecture = 'unet+'", "'unet+'"),
         ] {
             let text = TOY.replace(from, to);
             let errors = parse::<Finetune>(&text).unwrap_err();

@@ -5,8 +5,7 @@ use crate::data::loader::{PairBatch, pair_batch, prefetch};
 use crate::data::{IGNORE, Mask, Micrograph};
 use crate::metrics::Confusion;
 use crate::nn::losses::{cross_entropy, dice};
-use crate::nn::unet_plus_plus::UnetPlusPlus;
-use crate::nn::{Mode, Parameters, Tape};
+use crate::nn::{Mode, Parameters, SegmentationNetwork, Tape};
 use crate::random::Stream;
 use crate::train::inference::predict;
 use crate::train::{EpochEnd, Step, Task};
@@ -30,7 +29,7 @@ pub(super) enum Loss {
 /// A segmentation network in training.
 pub(super) struct Segmentation {
     pub(super) parameters: Parameters,
-    pub(super) network: UnetPlusPlus,
+    pub(super) network: SegmentationNetwork,
     pub(super) loss: Loss,
     pub(super) samples: Arc<Vec<(Micrograph, Mask)>>,
     /// With `crop_size`.

@@ -3,9 +3,8 @@
 use crate::data::tiles::{Stitch, Tiling};
 use crate::data::{Mask, Micrograph};
 use crate::metrics::SelectedOn;
-use crate::nn::unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};
 use crate::nn::weights::{self, WeightsError};
-use crate::nn::{Mode, Parameters, Tape};
+use crate::nn::{Mode, Parameters, SegmentationConfig, SegmentationNetwork, Tape};
 use crate::random::Stream;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
@@ -20,7 +19,7 @@ const BATCH: usize = 4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
     /// The network.
-    pub network: UnetPlusPlusConfig,
+    pub network: SegmentationConfig,
     /// Side of the crops it was trained on, in pixels: what tiles it should be given.
     pub crop_size: usize,
     /// Names of the classes, in the order of the network's outputs.
@@ -32,7 +31,7 @@ pub struct ModelConfig {
 /// A trained model, ready to predict.
 pub struct Segmenter {
     config: ModelConfig,
-    network: UnetPlusPlus,
+    network: SegmentationNetwork,
     parameters: Parameters,
 }
 
@@ -47,7 +46,7 @@ impl Segmenter {
         let config = config.with_context(|| format!("{} does not say which network it is", path.display()))?;
         let config: ModelConfig = serde_json::from_str(&config)
             .map_err(|error| WeightsError::Format { path: path.into(), reason: error.to_string() })?;
-        let network = UnetPlusPlus::new(config.network.clone());
+        let network = SegmentationNetwork::new(config.network.clone());
         let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
         network.init(&mut parameters, &Stream::new(0, "overwritten", 0, 0))?;
         weights::load(&parameters, "", path, false)?;
@@ -83,7 +82,7 @@ impl Segmenter {
 /// # Errors
 /// If `tile` is no multiple of 32, or the network's output is not finite.
 pub fn predict(
-    network: &UnetPlusPlus,
+    network: &SegmentationNetwork,
     parameters: &Parameters,
     image: &Micrograph,
     tile: usize,
@@ -94,7 +93,7 @@ pub fn predict(
 }
 
 fn stitch<'t>(
-    network: &UnetPlusPlus,
+    network: &SegmentationNetwork,
     parameters: &Parameters,
     image: &Micrograph,
     tiling: &'t Tiling,
@@ -136,13 +135,15 @@ mod tests {
 
     #[test]
     fn a_saved_model_predicts_as_the_one_in_memory() {
-        let network: UnetPlusPlusConfig = serde_json::from_str(
-            r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":3}"#,
-        )
-        .unwrap();
+        let text = r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":3}"#;
+        check(serde_json::from_str(text).unwrap());
+        check(serde_json::from_str(&text.replacen('{', r#"{"architecture":"unet","#, 1)).unwrap());
+    }
+
+    fn check(network: SegmentationConfig) {
         let class_names = ["a", "b", "c"].map(str::to_owned).into();
         let config = ModelConfig { network: network.clone(), crop_size: 32, class_names, selected_on: SelectedOn::Val };
-        let network = UnetPlusPlus::new(network);
+        let network = SegmentationNetwork::new(network);
         let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
         network.init(&mut parameters, &Stream::new(1, "inference test", 0, 0)).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -1,12 +1,13 @@
 //! How the operations reach the numbers inside a CPU tensor, and how they compute on them.
 
+use super::matrix::Multiply;
 use candle_core::{CpuStorage, DType, Device, Layout, Result, Storage, Tensor, WithDType, bail};
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
 /// A floating-point type that the operations work in: `f32` or `f64`.
-pub(crate) trait Element: WithDType + num_traits::Float + num_traits::NumAssign {
+pub(crate) trait Element: WithDType + num_traits::Float + num_traits::NumAssign + Multiply {
     /// Rounds a double to this type.
     fn narrow(value: f64) -> Self;
     /// As a double, exactly.

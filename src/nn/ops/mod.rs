@@ -9,9 +9,11 @@ pub mod concat;
 pub mod conv2d;
 pub mod global_average_pool;
 pub(crate) mod host;
+pub mod linear;
 mod matrix;
 pub mod max_pool;
 pub(crate) mod sum;
+pub mod upsample_bilinear;
 pub mod upsample_nearest;
 
 pub use conv2d::Conv2d;

@@ -3,7 +3,7 @@
 use super::epilogue::Epilogue;
 use super::geometry::Geometry;
 use crate::nn::ops::host::{Element, filled, vectorized, with_scratch};
-use crate::nn::ops::matrix::{Matrix, multiply};
+use crate::nn::ops::matrix::{Matrix, Packed, multiply};
 use rayon::prelude::*;
 
 /// Partial sums of the weight gradient may hold this many elements together.
@@ -16,13 +16,13 @@ pub(super) fn forward<T: Element>(geometry: &Geometry, x: &[T], weight: &[T], ep
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let row = geometry.out[1] * channels;
     let tile = geometry.tile_rows::<T>();
+    let weight = Packed::new(Matrix::row_major(weight, channels), patch, channels);
     filled(geometry.rows() * row, |y| {
         y.par_chunks_mut(tile * row).enumerate().for_each(|(index, y)| {
             let rows = index * tile..index * tile + y.len() / row;
             with_scratch(geometry.unfolded(&rows), |buffer| {
                 let columns = geometry.unfold(x, rows, buffer);
-                let (a, b) = (Matrix::row_major(columns, patch), Matrix::row_major(weight, channels));
-                multiply(y, [y.len() / channels, channels, patch], false, a, b);
+                weight.multiply(y, y.len() / channels, false, Matrix::row_major(columns, patch));
             });
             if !epilogue.is_empty() {
                 let first = index * tile * row;
@@ -41,30 +41,46 @@ pub(super) fn forward<T: Element>(geometry: &Geometry, x: &[T], weight: &[T], ep
 
 /// Gradient with respect to the input.
 pub(super) fn backward_input<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec<T> {
+    if geometry.is_pointwise() {
+        return backward_pointwise(geometry, weight, gradient);
+    }
     match geometry.reversed() {
         Some(reversed) => forward(&reversed, gradient, &flipped(geometry, weight), &Epilogue::NONE),
         None => scatter(geometry, weight, gradient),
     }
 }
 
+/// For 1×1 convolutions: the gradient times the transposed weight.
+fn backward_pointwise<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec<T> {
+    let [c_in, c_out] = [geometry.channels_in, geometry.channels_out];
+    let reversed = Geometry { channels_in: c_out, channels_out: c_in, ..geometry.clone() };
+    let rows = reversed.tile_rows::<T>() * geometry.out[1];
+    let weight = Packed::new(Matrix::row_major(weight, c_out).transposed(), c_out, c_in);
+    filled(geometry.rows() * geometry.out[1] * c_in, |dx| {
+        dx.par_chunks_mut(rows * c_in).zip(gradient.par_chunks(rows * c_out)).for_each(|(dx, gradient)| {
+            weight.multiply(dx, dx.len() / c_in, false, Matrix::row_major(gradient, c_out));
+        });
+    })
+}
+
 /// The kernel turned by 180° with its channels exchanged: `[kh, kw, out, in]`.
 fn flipped<T: Element>(geometry: &Geometry, weight: &[T]) -> Vec<T> {
     let (c_in, c_out) = (geometry.channels_in, geometry.channels_out);
     let taps = geometry.kernel[0] * geometry.kernel[1];
-    let mut turned = vec![T::zero(); weight.len()];
-    turned.par_chunks_mut(c_in * c_out).enumerate().for_each(|(tap, turned)| {
-        let source = &weight[(taps - 1 - tap) * c_in * c_out..][..c_in * c_out];
-        // Blocks, so that neither side strides through memory for long.
-        for first in (0..c_in).step_by(16) {
-            let last = (first + 16).min(c_in);
-            for (o, turned) in turned.chunks_exact_mut(c_in).enumerate() {
-                for i in first..last {
-                    turned[i] = source[i * c_out + o];
+    filled(weight.len(), |turned| {
+        turned.par_chunks_mut(c_in * c_out).enumerate().for_each(|(tap, turned)| {
+            let source = &weight[(taps - 1 - tap) * c_in * c_out..][..c_in * c_out];
+            // Blocks, so that neither side strides through memory for long.
+            for first in (0..c_in).step_by(16) {
+                let last = (first + 16).min(c_in);
+                for (o, turned) in turned.chunks_exact_mut(c_in).enumerate() {
+                    for i in first..last {
+                        turned[i] = source[i * c_out + o];
+                    }
                 }
             }
-        }
-    });
-    turned
+        });
+    })
 }
 
 /// For strided convolutions: gradients of unfolded patches, added back image by image.
@@ -72,6 +88,7 @@ fn scatter<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let image = geometry.size[0] * geometry.size[1] * geometry.channels_in;
     let tile = geometry.tile_rows::<T>().min(geometry.out[0]);
+    let weight = Packed::new(Matrix::row_major(weight, channels).transposed(), channels, patch);
     let mut dx = vec![T::zero(); geometry.batch * image];
     dx.par_chunks_mut(image).enumerate().for_each(|(index, dx)| {
         let last = (index + 1) * geometry.out[0];
@@ -80,8 +97,7 @@ fn scatter<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec
             let pixels = rows.len() * geometry.out[1];
             let gradient = &gradient[rows.start * geometry.out[1] * channels..][..pixels * channels];
             with_scratch(pixels * patch, |buffer| {
-                let (a, b) = (Matrix::row_major(gradient, channels), Matrix::row_major(weight, channels).transposed());
-                multiply(buffer, [pixels, patch, channels], false, a, b);
+                weight.multiply(buffer, pixels, false, Matrix::row_major(gradient, channels));
                 geometry.fold(buffer, rows, index * image, dx);
             });
         }

@@ -4,6 +4,7 @@ use super::APART;
 use super::lanes::{self, Lanes, firsts, load, store};
 use crate::nn::ops::conv2d::source::Source;
 use crate::nn::ops::host::{Element, filled, vectorized};
+use crate::nn::ops::matrix::{Matrix, Packed};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -80,24 +81,47 @@ impl Block {
     }
 }
 
-/// G w Gᵀ of every kernel.
+/// G w Gᵀ of every kernel, ready to be multiplied with.
 pub(super) struct Kernel<T> {
-    /// With the block's planes, `[channels, out]` each.
-    pub(super) blocks: Vec<(Block, Vec<T>)>,
-    out: usize,
+    /// With the block's planes.
+    pub(super) blocks: Vec<(Block, Vec<Packed<T>>)>,
 }
 
 impl<T: Element> Kernel<T> {
-    /// From the weight `[3, 3, in, out]`.
+    /// Planes `[channels, out]` of the weight `[3, 3, in, out]`.
     pub(super) fn new(inputs: &[Source<'_, T>], weight: &[T], out: usize) -> Self {
+        Self::packed(inputs, weight, out, |plane, channels| {
+            vec![Packed::new(Matrix::row_major(plane, out), channels, out)]
+        })
+    }
+
+    /// For every plane its blocks of output channels, `[out, channels]` each: what takes gradients back.
+    pub(super) fn transposed(inputs: &[Source<'_, T>], weight: &[T], out: usize) -> Self {
+        Self::packed(inputs, weight, out, |plane, channels| {
+            let block = |first: usize| {
+                let whole = Matrix::row_major(&plane[first..], out).transposed();
+                Packed::new(whole, BLOCK.min(out - first), channels)
+            };
+            (0..out).step_by(BLOCK).map(block).collect()
+        })
+    }
+
+    fn packed(
+        inputs: &[Source<'_, T>],
+        weight: &[T],
+        out: usize,
+        pack: impl Fn(&[T], usize) -> Vec<Packed<T>> + Sync,
+    ) -> Self {
         let tap = weight.len() / 9;
         let transform = |block: Block| {
-            let stride = block.channels.len() * out + APART;
-            let transformed = filled(block.planes().len() * stride, |to| {
+            let (channels, planes) = (block.channels.len(), block.planes().len());
+            let stride = channels * out + APART;
+            let transformed = filled(planes * stride, |to| {
+                to.chunks_mut(stride).for_each(|plane| plane[stride - APART..].fill(T::zero()));
                 vectorized(
                     #[inline(always)]
                     || {
-                        for channel in 0..block.channels.len() {
+                        for channel in 0..channels {
                             for first in firsts(out) {
                                 let from = (block.offset + channel) * out + first;
                                 let lanes = lanes::weight(|i, j| load(weight, (3 * i + j) * tap + from));
@@ -106,18 +130,10 @@ impl<T: Element> Kernel<T> {
                         }
                     },
                 );
-                // Nobody reads what lies between planes.
-                to.chunks_mut(stride).for_each(|plane| plane[stride - APART..].fill(T::zero()));
             });
-            (block, transformed)
+            let packed = transformed.chunks(stride).flat_map(|plane| pack(&plane[..channels * out], channels));
+            (block, packed.collect())
         };
-        Kernel { blocks: Block::all(inputs).into_par_iter().map(transform).collect(), out }
-    }
-
-    /// Plane number `index` of block `block`: `[channels, out]`.
-    pub(super) fn plane(&self, block: usize, index: usize) -> &[T] {
-        let (block, planes) = &self.blocks[block];
-        let size = block.channels.len() * self.out;
-        &planes[index * (size + APART)..][..size]
+        Kernel { blocks: Block::all(inputs).into_par_iter().map(transform).collect() }
     }
 }

@@ -14,7 +14,7 @@ pub(super) use weight_gradient::backward_weight;
 use super::epilogue::Epilogue;
 use super::source::Source;
 use crate::nn::ops::host::{Element, filled, vectorized, with_scratch};
-use crate::nn::ops::matrix::{Matrix, multiply};
+use crate::nn::ops::matrix::{Matrix, Packed};
 use kernel::{Block, Kernel, flipped};
 use lanes::{LANES, firsts, load, store};
 use rayon::prelude::*;
@@ -53,7 +53,7 @@ pub(super) fn forward<T: Element>(
         let plane = tiles * out + APART;
         with_scratch(16 * plane, |products| {
             let mut written = [false; 16];
-            for (number, (block, _)) in kernel.blocks.iter().enumerate() {
+            for (block, kernels) in &kernel.blocks {
                 let (planes, depth) = (block.planes(), block.channels.len());
                 let stride = tiles * depth + APART;
                 with_scratch(planes.len() * stride, |patches| {
@@ -61,9 +61,7 @@ pub(super) fn forward<T: Element>(
                     transform_input(&grid, source, block.channels.clone(), block.doubled, &rows, patches, stride);
                     for (index, &to) in planes.iter().enumerate() {
                         let a = Matrix::row_major(&patches[index * stride..], depth);
-                        let b = Matrix::row_major(kernel.plane(number, index), out);
-                        let sizes = [tiles, out, depth];
-                        multiply(&mut products[to * plane..][..tiles * out], sizes, written[to], a, b);
+                        kernels[index].multiply(&mut products[to * plane..][..tiles * out], tiles, written[to], a);
                         written[to] = true;
                     }
                 });
@@ -103,24 +101,23 @@ pub(super) fn backward_input<T: Element>(
     out: usize,
     gradient: &[T],
 ) -> Vec<Option<Vec<T>>> {
-    let (grid, kernel) = (Grid::new(size), Kernel::new(inputs, weight, out));
+    let (grid, kernel) = (Grid::new(size), Kernel::transposed(inputs, weight, out));
     let gradient = Source { elements: gradient, channels: out, doubled: false };
     let one = |source: usize| backward_one(&grid, &kernel, source, &inputs[source], &gradient);
     wanted.iter().enumerate().map(|(source, wanted)| wanted.then(|| one(source))).collect()
 }
 
-fn backward_one<'k, T: Element>(
+fn backward_one<T: Element>(
     grid: &Grid,
-    kernel: &'k Kernel<T>,
+    kernel: &Kernel<T>,
     source: usize,
     input: &Source<'_, T>,
     gradient: &Source<'_, T>,
 ) -> Vec<T> {
     let (out, channels) = (gradient.channels, input.channels);
-    let of_source =
-        |(number, (block, _)): (usize, &'k (Block, Vec<T>))| (block.source == source).then_some((number, block));
-    let blocks: Vec<(usize, &Block)> = kernel.blocks.iter().enumerate().filter_map(of_source).collect();
-    let planes = kernel::planes(input.doubled);
+    let blocks: Vec<&(Block, Vec<Packed<T>>)> =
+        kernel.blocks.iter().filter(|(block, _)| block.source == source).collect();
+    let (planes, steps) = (kernel::planes(input.doubled), out.div_ceil(kernel::BLOCK));
     let rows = grid.rows_to_a_task(TILES, TASKS);
     let task = |(rows, dx): (Range<usize>, &mut [T])| {
         let tiles = grid.tiles(&rows);
@@ -132,13 +129,13 @@ fn backward_one<'k, T: Element>(
                 with_scratch(planes.len() * stride, |patches| {
                     transform_input(grid, gradient, first..first + depth, input.doubled, &rows, patches, stride);
                     for (index, &from) in planes.iter().enumerate() {
-                        for (number, block) in &blocks {
+                        for (block, kernels) in &blocks {
                             let (before, width) = (block.channels.start, block.channels.len());
                             let a = Matrix::row_major(&patches[index * stride..], depth);
                             let turned = planes.iter().position(|plane| *plane == flipped(from)).unwrap_or(index);
-                            let b = Matrix::row_major(&kernel.plane(*number, turned)[first..], out).transposed();
+                            let b = &kernels[turned * steps + first / kernel::BLOCK];
                             let c = &mut products[index * plane + tiles * before..][..tiles * width];
-                            multiply(c, [tiles, width, depth], first > 0, a, b);
+                            b.multiply(c, tiles, first > 0, a);
                         }
                     }
                 });
@@ -146,7 +143,7 @@ fn backward_one<'k, T: Element>(
             vectorized(
                 #[inline(always)]
                 || {
-                    for (_, block) in &blocks {
+                    for (block, _) in &blocks {
                         let (before, width) = (block.channels.start, block.channels.len());
                         let of = |index: usize, tile: usize, first: usize| {
                             index * plane + tiles * before + tile * width + first
