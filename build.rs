@@ -22,7 +22,11 @@ fn main() {
 /// The commit of this very folder; none for sources that lie inside a clone of something else.
 fn commit() -> Option<String> {
     let prefix = said("git", &["rev-parse", "--show-prefix"])?;
-    if prefix.is_empty() { said("git", &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]) } else { None }
+    if prefix.is_empty() {
+        said("git", &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+    } else {
+        None
+    }
 }
 
 /// First line of what a command prints, if it ends well.

@@ -108,7 +108,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let base = [
             ("proc/meminfo", "MemTotal:       16777216 kB\nMemFree:  9 kB\nMemAvailable:    8388608 kB\n"),
-            ("proc/self/status", "Name:\tx\nVmRSS:\t 1572864 kB\nRssAnon:\t  917504 kB\nRssFile:\t  524288 kB\nRssShmem:\t  131072 kB\n"),
+            (
+                "proc/self/status",
+                "Name:\tx\nVmRSS:\t 1572864 kB\nRssAnon:\t  917504 kB\nRssFile:\t  524288 kB\nRssShmem:\t  131072 kB\n",
+            ),
         ];
         for (name, text) in base.iter().chain(files) {
             let path = root.path().join(name);
