@@ -131,7 +131,7 @@ fn make(
     if let Some(peak) = machine::peak_memory_mib() {
         telemetry.insert("peak_memory_mib".into(), peak.into());
     }
-    store.publish(material, &attempt.out(), provenance(job, started), telemetry, job.force)?;
+    store.publish(material, &attempt.out(), provenance(job, started, store), telemetry, job.force)?;
     Ok(())
 }
 

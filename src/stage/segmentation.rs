@@ -7,7 +7,7 @@ use crate::machine;
 use crate::metrics::Confusion;
 use crate::nn::losses::{cross_entropy, dice};
 use crate::nn::unet_plus_plus::UnetPlusPlus;
-use crate::nn::{Mode, Parameters, Tape, Value};
+use crate::nn::{Mode, Parameters, Tape};
 use crate::random::Stream;
 use crate::train::inference::{self, predict};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
@@ -94,8 +94,8 @@ impl Segmentation {
     pub(super) fn memory(&self, optimizer: OptimizerSpec) -> Result<Needs> {
         let held = machine::held_memory();
         let (batch_size, size) = (self.batch_size.min(self.samples.len() * self.crops_per_image), self.crop_size());
-        let forward = |tape: &Tape<'_>, x: &Value| self.network.forward(tape, x);
-        let pass = footprint(&self.parameters, [batch_size, size, size, 3], forward)?;
+        let shape = [batch_size, size, size, 3];
+        let pass = footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;
         let (parameters, trainable) = parameter_bytes(&self.parameters);
         let validation = &self.validation;
         let between_steps = if validation.samples.is_empty() {
