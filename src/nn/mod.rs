@@ -9,6 +9,7 @@ pub mod losses;
 pub mod ops;
 pub mod parameters;
 pub mod resnet;
+mod saved;
 pub mod tape;
 #[cfg(test)]
 mod testing;
