@@ -264,12 +264,12 @@ fn a_batch_that_cannot_fit_names_one_that_does() {
     // Patches enough for a batch of 200 pairs.
     project.edit("unlabeled = 4", "unlabeled = 30").edit("\nsize = 32\n", "\nsize = 32\noverlap = 0.5\n");
     project.edit("batch_size = 8", "batch_size = 200");
-    let limited = || project.run_with(&[("MATSSL_MEMORY_LIMIT", "80M")], &["experiment.toml", "--only", "ssl@0"]);
+    let limited = || project.run_with(&[("MATSSL_MEMORY_LIMIT", "100M")], &["experiment.toml", "--only", "ssl@0"]);
     let refused = limited();
     assert_eq!(refused.code, Some(3), "{}", refused.stderr);
     says(
         &refused.stderr,
-        &["for a batch of 200 pairs of views", "MATSSL_MEMORY_LIMIT allows 80.0 MiB", "counts pairs"],
+        &["for a batch of 200 pairs of views", "MATSSL_MEMORY_LIMIT allows 100.0 MiB", "counts pairs"],
     );
     let (_, rest) = refused.stderr.split_once("give `batch_size = ").unwrap();
     let fits: u64 = rest.split_once('`').unwrap().0.parse().unwrap();

@@ -19,7 +19,7 @@ pub struct Footprint {
 pub fn footprint(
     parameters: &Parameters,
     shape: [usize; 4],
-    forward: impl FnOnce(&Tape<'_>, &Value) -> Result<Value>,
+    forward: impl Fn(&Tape<'_>, &Value) -> Result<Value>,
 ) -> Result<Footprint> {
     // Batch norm moves running statistics: not those of the training to come. And it wants two images.
     let mut copy = Parameters::new(parameters.dtype(), parameters.device());
@@ -27,12 +27,18 @@ pub fn footprint(
         copy.insert(name, parameter.var.as_detached_tensor(), parameter.role)?;
     }
     let [batch, height, width, channels] = shape;
-    let before = allocated();
-    let tape = Tape::new(&copy, Mode::Train);
-    let input = Tensor::zeros((2, height, width, channels), copy.dtype(), copy.device())?;
-    let output = forward(&tape, &tape.constant(input))?;
-    let saved_bytes = allocated().saturating_sub(before) * batch as u64 / 2;
-    drop(output);
+    let pass = || -> Result<u64> {
+        let before = allocated();
+        let tape = Tape::new(&copy, Mode::Train);
+        let input = Tensor::zeros((2, height, width, channels), copy.dtype(), copy.device())?;
+        let output = forward(&tape, &tape.constant(input))?;
+        let after = allocated();
+        drop(output);
+        Ok(after.saturating_sub(before))
+    };
+    // Threads that come to work for the first time take scratch memory and keep it: that is no activation.
+    let saved = pass()?.min(pass()?).min(pass()?).min(pass()?);
+    let saved_bytes = saved * batch as u64 / 2;
     Ok(Footprint { saved_bytes, largest_bytes: saved_bytes / 32 })
 }
 

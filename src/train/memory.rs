@@ -12,6 +12,10 @@ use std::fmt;
 /// output and of its input, one that waits for another consumer's, and what is computed anew.
 const WORKING: u64 = 4;
 
+/// Scratch memory of the kernels' threads, what the allocator holds in reserve, the program's own pages: seen as 48 MiB over
+/// what is counted, on two threads.
+const WORKSPACE: u64 = 48 << 20;
+
 /// A batch is named as fitting only if this part of the memory stays free: what is free changes from minute to minute.
 const HEADROOM: u64 = 32;
 
@@ -81,6 +85,8 @@ pub struct Needs {
 pub struct Estimate {
     /// What was held before: images, the program itself.
     pub loaded: u64,
+    /// What any work takes, whatever its size.
+    pub workspace: u64,
     /// Parameters and buffers.
     pub parameters: u64,
     /// One for each trained parameter.
@@ -125,7 +131,7 @@ impl Estimate {
     }
 
     /// All but the activations, as a message names them.
-    fn parts(&self) -> [(&'static str, u64); 6] {
+    fn parts(&self) -> [(&'static str, u64); 7] {
         [
             ("weights", self.parameters),
             ("gradients", self.gradients),
@@ -133,6 +139,7 @@ impl Estimate {
             ("batches made ahead", self.batches),
             ("copies for checkpoints", self.copies),
             ("loaded already", self.loaded),
+            ("workspace", self.workspace),
         ]
     }
 }
@@ -150,6 +157,7 @@ impl Needs {
         let checkpoint = if training { self.parameters + optimizer_state + best } else { 0 };
         Estimate {
             loaded: self.loaded,
+            workspace: WORKSPACE,
             parameters: self.parameters,
             gradients: if training { self.trainable } else { 0 },
             optimizer_state,
