@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the street door down; imports only go down (`tests/architecture.rs` holds that):
 //! `cli` → `exec` → `plan` → `stage` → {`train`, `ssl`, `report`} → {`data`, `nn`, `metrics`}, with the leaves
-//! `experiment`, `cache` and `random`. ARCHITECTURE.md is the map.
+//! `experiment`, `cache`, `machine` and `random`. ARCHITECTURE.md is the map.
 
 pub mod cache;
 pub mod cli;
@@ -10,6 +10,7 @@ pub mod data;
 pub mod exec;
 pub mod exit_code;
 pub mod experiment;
+pub mod machine;
 pub mod metrics;
 pub mod nn;
 pub mod plan;

@@ -11,11 +11,11 @@ const LAYERS: &[&[&str]] = &[
     &["stage"],
     &["train", "ssl", "report"],
     &["data", "nn", "metrics"],
-    &["experiment", "cache", "random", "exit_code"],
+    &["experiment", "cache", "machine", "random", "exit_code"],
 ];
 
 /// Of the leaves, these stay free of tensors and of each other.
-const LEAVES: &[&str] = &["experiment", "cache", "random", "exit_code"];
+const LEAVES: &[&str] = &["experiment", "cache", "machine", "random", "exit_code"];
 
 fn layer(room: &str) -> usize {
     LAYERS

@@ -233,3 +233,77 @@ fn several_bad_files_are_named_together() {
     }
     says(&refused(&project, 5), &["m0.png", "m2.png"]);
 }
+
+/// What cannot fit into memory is refused before it starts, stage by stage, and what was done before stays done.
+#[test]
+fn a_training_that_cannot_fit_into_memory_is_refused_with_the_numbers() {
+    let project = Project::new(TOY);
+    let limited = |limit: &str| project.run_with(&[("MATSSL_MEMORY_LIMIT", limit)], &["experiment.toml"]);
+    let refused = limited("1M");
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    says(&refused.stderr, &["the training needs about", "activations", "optimiser", "at 32 × 32"]);
+    says(&refused.stderr, &["MATSSL_MEMORY_LIMIT allows 1.0 MiB", "crop_size", "width"]);
+    let kinds = |project: &Project| project.outputs().into_iter().map(|(stage, ..)| stage).collect::<Vec<_>>();
+    let before = kinds(&project);
+    assert!(before.iter().any(|stage| stage == "toy/patches"), "{before:?}");
+    assert!(before.iter().all(|stage| !stage.contains("ssl") && !stage.contains("segment")), "{before:?}");
+    // A limit that no machine has is no error of the experiment: it says what would be right.
+    let wrong = limited("plenty");
+    assert_eq!(wrong.code, Some(3), "{}", wrong.stderr);
+    says(&wrong.stderr, &["MATSSL_MEMORY_LIMIT=plenty is no amount of memory", "12G"]);
+    // The same cache with enough memory: nothing that was done is done again.
+    let done = limited("4G").ok();
+    says(&done.stdout, &["A table"]);
+    assert!(before.iter().all(|stage| kinds(&project).contains(stage)));
+}
+
+/// A batch that is too large names one that fits; and that one is then taken.
+#[test]
+fn a_batch_that_cannot_fit_names_one_that_does() {
+    let project = Project::new(TOY);
+    // Patches enough for a batch of 200 pairs.
+    project.edit("unlabeled = 4", "unlabeled = 30").edit("\nsize = 32\n", "\nsize = 32\noverlap = 0.5\n");
+    project.edit("batch_size = 8", "batch_size = 200");
+    let limited = || project.run_with(&[("MATSSL_MEMORY_LIMIT", "100M")], &["experiment.toml", "--only", "ssl@0"]);
+    let refused = limited();
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    says(
+        &refused.stderr,
+        &["for a batch of 200 pairs of views", "MATSSL_MEMORY_LIMIT allows 100.0 MiB", "counts pairs"],
+    );
+    let (_, rest) = refused.stderr.split_once("give `batch_size = ").unwrap();
+    let fits: u64 = rest.split_once('`').unwrap().0.parse().unwrap();
+    assert!((2..200).contains(&fits), "{fits}");
+    project.edit("batch_size = 200", &format!("batch_size = {fits}"));
+    limited().ok();
+}
+
+/// Records say what was expected and what was seen, which build it was and on what processor.
+#[test]
+fn records_name_build_processor_and_memory() {
+    let project = Project::new(TOY);
+    project.run(&["experiment.toml"]).ok();
+    let records = project.files("cache/records");
+    let record = |stage: &str| -> serde_json::Value {
+        let records = records.iter().map(|(_, bytes)| serde_json::from_slice::<serde_json::Value>(bytes).unwrap());
+        records.into_iter().find(|record| record["made"]["stage"] == stage).unwrap()
+    };
+    for stage in ["toy/ssl@0", "toy/segment.random@0", "toy/test.segment.random@0"] {
+        let record = record(stage);
+        let telemetry = &record["telemetry"];
+        let (estimated, peak) = (telemetry["estimated_memory_mib"].as_u64(), telemetry["peak_memory_mib"].as_u64());
+        assert!(estimated.is_some_and(|mib| (1..4096).contains(&mib)), "{stage}: {telemetry}");
+        assert!(peak.is_some_and(|mib| mib > 0), "{stage}: {telemetry}");
+        let made = &record["made"];
+        let build = &made["build"];
+        assert_eq!(build["executable"].as_str().map(str::len), Some(64), "{made}");
+        assert!(build["compiler"].as_str().unwrap().starts_with("rustc "), "{made}");
+        assert!(!build["target"].as_str().unwrap().is_empty() && !made["cpu"].as_str().unwrap().is_empty(), "{made}");
+        #[cfg(target_arch = "x86_64")]
+        assert_eq!(
+            made["cpu_features"].as_array().is_some_and(|features| features.contains(&"avx2".into())),
+            std::arch::is_x86_feature_detected!("avx2"),
+            "{made}"
+        );
+    }
+}

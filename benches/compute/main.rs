@@ -9,7 +9,7 @@ mod workloads;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use matssl_run::exec::machine;
+use matssl_run::machine;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};

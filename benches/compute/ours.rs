@@ -4,7 +4,7 @@ use crate::workloads::Spec;
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use matssl_run::data::Micrograph;
-use matssl_run::exec::machine;
+use matssl_run::machine;
 use matssl_run::nn::losses::dice;
 use matssl_run::nn::ops::{Conv2d, MaxPool};
 use matssl_run::nn::{

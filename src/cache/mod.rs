@@ -23,7 +23,7 @@ mod work;
 pub use digest::Digest;
 pub use key::{KEY_SCHEMA, Key, KeyInput, KeyMaterial};
 pub use last_keys::LastKeys;
-pub use record::{Output, Provenance, Record};
+pub use record::{Build, Output, Provenance, Record};
 pub use stat_index::StatIndex;
 pub use store::Store;
 pub use work::{Attempt, WorkFolder, host_name};

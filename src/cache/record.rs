@@ -37,12 +37,18 @@ pub struct Output {
 pub struct Provenance {
     /// Name of the stage that first needed it (`experiment` / `stage`).
     pub stage: String,
-    /// Program version.
+    /// Program and version.
     pub program: String,
+    /// Which build of it; records of older programs do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
     /// Host name.
     pub host: String,
     /// Kind of processor: bits are promised for one build and one kind.
     pub cpu: String,
+    /// Vector instructions that it offered to kernels chosen at run time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpu_features: Vec<String>,
     /// Device that computed.
     pub device: String,
     /// Threads it had.
@@ -51,6 +57,26 @@ pub struct Provenance {
     pub finished_at: u64,
     /// Wall time of the attempt that finished it.
     pub seconds: f64,
+}
+
+/// Which build of the program made a record. Bits are promised for one `executable` on one kind of processor; the rest
+/// says how to make it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// Commit of the sources, `-dirty` if they differed from it; none if they did not lie in a clone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Hash of the program's own file; none if it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<Digest>,
+    /// Compiler and its version.
+    pub compiler: String,
+    /// What it was compiled for.
+    pub target: String,
+    /// Instructions that the compiler took for granted.
+    pub target_features: String,
+    /// Profile and level of optimisation.
+    pub profile: String,
 }
 
 impl Record {
@@ -62,5 +88,24 @@ impl Record {
             text += &format!("{} {}\n", output.digest, output.path);
         }
         Digest::of(text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the program wrote it before it knew of builds and vector instructions.
+    #[test]
+    fn old_provenance_is_still_read_and_a_new_one_survives() {
+        let old = r#"{"stage":"toy/ssl","program":"matssl-run 0.1.0","host":"h","cpu":"c","device":"cpu","threads":2,
+            "finished_at":7,"seconds":1.5}"#;
+        let mut made: Provenance = serde_json::from_str(old).unwrap();
+        assert_eq!((made.build.as_ref(), made.cpu_features.len(), made.threads), (None, 0, 2));
+        let build = r#"{"compiler":"rustc 1.95.0","target":"t","target_features":"sse2","profile":"release"}"#;
+        made.build = serde_json::from_str(build).unwrap();
+        made.cpu_features = vec!["avx2".into()];
+        let text = serde_json::to_string(&made).unwrap();
+        assert_eq!(serde_json::from_str::<Provenance>(&text).unwrap(), made);
     }
 }

@@ -4,7 +4,7 @@ mod event_log;
 mod export;
 mod job;
 mod local;
-pub mod machine;
+mod provenance;
 mod run;
 mod scheduler;
 mod worker;

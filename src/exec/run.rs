@@ -3,10 +3,10 @@
 use super::event_log::{Event, EventLog};
 use super::job::{ErrorClass, Job, Message};
 use super::local::{LocalExecutor, Report};
-use super::machine;
 use super::scheduler::{self, Decision, Role, Scheduler};
 use crate::cache::{Key, LastKeys, Record, Store};
 use crate::experiment::Section;
+use crate::machine;
 use crate::plan::{Plan, ResolvedInput, State, material};
 use crate::stage::{self, Places, StageError};
 use anyhow::{Context as _, Result};

@@ -1,14 +1,15 @@
 //! The worker: one process, one stage. The same locally and, later, on a cluster node.
 
 use super::job::{ErrorClass, Job, Message};
-use super::machine;
-use crate::cache::{Attempt, Key, KeyMaterial, Provenance, Store, WorkFolder, host_name};
+use super::provenance::provenance;
+use crate::cache::{Attempt, Key, KeyMaterial, Store, WorkFolder};
+use crate::machine;
 use crate::plan::{ResolvedInput, material};
 use crate::stage::{self, Context, InputFiles, Kind, StageError};
 use anyhow::{Context as _, anyhow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, Read, Write};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Reads a [`Job`] from standard input, does it, and says how it went on standard output. True if it was done.
 ///
@@ -130,17 +131,7 @@ fn make(
     if let Some(peak) = machine::peak_memory_mib() {
         telemetry.insert("peak_memory_mib".into(), peak.into());
     }
-    let made = Provenance {
-        stage: format!("{}/{}", job.experiment, job.stage),
-        program: format!("matssl-run {}", env!("CARGO_PKG_VERSION")),
-        host: host_name(),
-        cpu: machine::cpu_model(),
-        device: "cpu".into(),
-        threads: job.threads,
-        finished_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-        seconds: started.elapsed().as_secs_f64(),
-    };
-    store.publish(material, &attempt.out(), made, telemetry, job.force)?;
+    store.publish(material, &attempt.out(), provenance(job, started, store), telemetry, job.force)?;
     Ok(())
 }
 

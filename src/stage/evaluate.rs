@@ -1,5 +1,6 @@
 //! `evaluate`: a trained model's predictions on one split of a data set, and what they are worth.
 
+use super::memory::admit;
 use super::{Context, DATASET, Progress, Stage, StageError, open_dataset};
 use crate::data::{Entry, IGNORE, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
@@ -57,6 +58,8 @@ impl Stage for Evaluate {
         let segmenter = Segmenter::load(context.input("model")?.file("model.safetensors")?)?;
         check_classes(&segmenter.config().class_names, &dataset.manifest.classes)?;
         let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
+        let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));
+        admit(&segmenter.memory(tile, self.overlap, sizes)?, context)?;
         let predict = |image: &Micrograph| Ok(segmenter.predict(image, tile, self.overlap)?);
         evaluate(context, &dataset, self.split, selected_on, predict)
     }

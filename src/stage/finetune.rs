@@ -1,6 +1,7 @@
 //! `finetune`: a segmentation model from an encoder and images with masks.
 
 use super::encoder::{EncoderSpec, fingerprint};
+use super::memory::admit;
 use super::pretrain::ENCODER_FILE;
 use super::segmentation::{Loss, Segmentation, Validation};
 use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, SELECTION_FILE, Selection, has, take, train};
@@ -204,6 +205,7 @@ impl Stage for Finetune {
             validation,
         };
         task.check().map_err(StageError::BadData)?;
+        admit(&task.memory(self.optimizer)?, context)?;
         let outcome = train(&mut task, &training, context)?;
         if let Some(best) = &outcome.best {
             best.restore(&task.parameters)?;

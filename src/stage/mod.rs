@@ -10,6 +10,7 @@ mod evaluate;
 mod figure;
 mod finetune;
 mod kinds;
+mod memory;
 mod overlay;
 mod patchify;
 mod pretrain;

@@ -1,16 +1,19 @@
 //! `pretrain`: an encoder from patches without masks.
 
 use super::encoder::{EncoderSpec, fingerprint};
+use super::memory::admit;
 use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, has, take, train};
 use super::{Context, Places, Stage, StageError};
 use crate::data::augment::ViewParams;
 use crate::data::loader::{prefetch, view_batch};
 use crate::data::patches::{PATCHES, Patches};
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
+use crate::machine;
 use crate::nn::{Parameters, ResNet, weights};
 use crate::random::Stream;
 use crate::ssl::{self, ENCODER, MethodSpec, Online, SslMethod};
-use crate::train::{EpochEnd, OptimizerSpec, ScheduleSpec, Step, Task, Training};
+use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
+use crate::train::{EpochEnd, OptimizerSpec, ScheduleSpec, Step, Task, Training, footprint};
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -149,6 +152,7 @@ impl Stage for Pretrain {
             fingerprint: fingerprint(self, patches.len(), context)?,
         };
         let mut task = Pretraining { parameters, encoder, method, patches: Arc::new(patches), views, batch_size, seed };
+        admit(&task.memory(self.optimizer)?, context)?;
         train(&mut task, &training, context)?;
         let config = serde_json::to_string(task.encoder.config()).map_err(anyhow::Error::from)?;
         weights::save(&task.parameters, Some(ENCODER), &context.out.join(ENCODER_FILE), &config)?;
@@ -165,6 +169,33 @@ struct Pretraining {
     views: ViewParams,
     batch_size: usize,
     seed: u64,
+}
+
+impl Pretraining {
+    /// What the training will hold in memory at most. Heads and loss work on one vector a view: next to nothing.
+    fn memory(&self, optimizer: OptimizerSpec) -> anyhow::Result<Needs> {
+        let held = machine::held_memory();
+        let (batch_size, size) = (self.batch_size, self.views.size);
+        let pass = footprint(&self.parameters, [batch_size, size, size, 3], |tape, x| {
+            let [.., last] = self.encoder.features(tape, ENCODER, x)?;
+            Ok(last)
+        })?;
+        let (parameters, trainable) = parameter_bytes(&self.parameters);
+        Ok(Needs {
+            work: Work::Pretraining,
+            batch_size: batch_size as u64,
+            size,
+            loaded: held.saturating_sub(parameters),
+            parameters,
+            trainable,
+            optimizer: Some(optimizer),
+            keeps_best: false,
+            // Two views in float32.
+            batch: (2 * 4 * batch_size * size * size * 3) as u64,
+            activations: training_activations(pass, 2),
+            between_steps: 0,
+        })
+    }
 }
 
 impl Task for Pretraining {

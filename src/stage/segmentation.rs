@@ -3,12 +3,14 @@
 use crate::data::augment::FinetuneAugment;
 use crate::data::loader::{PairBatch, pair_batch, prefetch};
 use crate::data::{IGNORE, Mask, Micrograph};
+use crate::machine;
 use crate::metrics::Confusion;
 use crate::nn::losses::{cross_entropy, dice};
 use crate::nn::{Mode, Parameters, SegmentationNetwork, Tape};
 use crate::random::Stream;
-use crate::train::inference::predict;
-use crate::train::{EpochEnd, Step, Task};
+use crate::train::inference::{self, predict};
+use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
+use crate::train::{EpochEnd, OptimizerSpec, Step, Task, footprint};
 use anyhow::Result;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -84,9 +86,46 @@ impl Segmentation {
         (0..batches).map(move |batch| batch * size..if batch + 1 == batches { crops } else { (batch + 1) * size })
     }
 
+    /// What the training, validation included, will hold in memory at most.
+    ///
+    /// # Errors
+    /// If the crops do not fit the network.
+    pub(super) fn memory(&self, optimizer: OptimizerSpec) -> Result<Needs> {
+        let held = machine::held_memory();
+        let (batch_size, size) = (self.batch_size.min(self.samples.len() * self.crops_per_image), self.crop_size());
+        let shape = [batch_size, size, size, 3];
+        let pass = footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;
+        let (parameters, trainable) = parameter_bytes(&self.parameters);
+        let validation = &self.validation;
+        let between_steps = if validation.samples.is_empty() {
+            0
+        } else {
+            let images = validation.samples.iter().map(|(image, _)| (image.width, image.height));
+            inference::memory(&self.network, &self.parameters, size, validation.overlap, images)?.activations
+        };
+        Ok(Needs {
+            work: Work::Finetuning,
+            batch_size: batch_size as u64,
+            size,
+            loaded: held.saturating_sub(parameters),
+            parameters,
+            trainable,
+            optimizer: Some(optimizer),
+            keeps_best: validation.selects,
+            // Pixels in float32 and their classes.
+            batch: ((3 * 4 + 1) * batch_size * size * size) as u64,
+            activations: training_activations(pass, 1),
+            between_steps,
+        })
+    }
+
+    fn crop_size(&self) -> usize {
+        self.augment.crop_size.unwrap_or_default()
+    }
+
     /// The confusion matrix over all validation images together.
     fn validate(&self) -> Result<Confusion> {
-        let tile = self.augment.crop_size.unwrap_or_default();
+        let tile = self.crop_size();
         let mut confusion = Confusion::new(self.class_names.len());
         for (image, truth) in &self.validation.samples {
             let predicted = predict(&self.network, &self.parameters, image, tile, self.validation.overlap)?;

@@ -1,7 +1,10 @@
 //! What a trained segmentation model says of an image of any size: overlapping tiles, stitched.
 
+use super::footprint::footprint;
+use super::memory::{Needs, Work, parameter_bytes, prediction_activations};
 use crate::data::tiles::{Stitch, Tiling};
 use crate::data::{Mask, Micrograph};
+use crate::machine;
 use crate::metrics::SelectedOn;
 use crate::nn::weights::{self, WeightsError};
 use crate::nn::{Mode, Parameters, SegmentationConfig, SegmentationNetwork, Tape};
@@ -58,6 +61,14 @@ impl Segmenter {
         &self.config
     }
 
+    /// What [`Segmenter::predict`] will hold in memory at most on images of the sizes `images` (width, height).
+    ///
+    /// # Errors
+    /// If `tile` is no multiple of 32.
+    pub fn memory(&self, tile: usize, overlap: f64, images: impl Iterator<Item = (usize, usize)>) -> Result<Needs> {
+        memory(&self.network, &self.parameters, tile, overlap, images)
+    }
+
     /// The most probable class of each pixel of `image`, by tiles of `tile` pixels (a multiple of 32, the model's
     /// `crop_size` for a start) that overlap by the part `overlap` of their side.
     ///
@@ -75,6 +86,44 @@ impl Segmenter {
         let tiling = Tiling::new(image.width, image.height, tile, overlap);
         Ok(stitch(&self.network, &self.parameters, image, &tiling)?.probabilities())
     }
+}
+
+/// What predicting images of the sizes `images` (width, height) will hold in memory at most, by tiles as
+/// [`Segmenter::predict`] takes them, one image after the other.
+///
+/// # Errors
+/// If `tile` is no multiple of 32.
+pub fn memory(
+    network: &UnetPlusPlus,
+    parameters: &Parameters,
+    tile: usize,
+    overlap: f64,
+    images: impl Iterator<Item = (usize, usize)>,
+) -> Result<Needs> {
+    let held = machine::held_memory();
+    let (mut tiles, mut pixels) = (1, 0);
+    for (width, height) in images {
+        tiles = Tiling::new(width, height, tile, overlap).places.len().clamp(tiles, BATCH);
+        pixels = pixels.max(width * height);
+    }
+    let classes = network.config().classes;
+    let passes = footprint(parameters, [tiles, tile, tile, 3], |tape, x| network.forward(tape, x))?;
+    // In float32: sums of probabilities and of weights under the stitch, the tiles' pixels, and their probabilities twice.
+    let stitch = 4 * (pixels * (classes + 1) + tiles * tile * tile * (3 + 2 * classes));
+    let (parameters, trainable) = parameter_bytes(parameters);
+    Ok(Needs {
+        work: Work::Prediction,
+        batch_size: tiles as u64,
+        size: tile,
+        loaded: held.saturating_sub(parameters),
+        parameters,
+        trainable,
+        optimizer: None,
+        keeps_best: false,
+        batch: (4 * tiles * tile * tile * 3) as u64,
+        activations: prediction_activations(passes) + stitch as u64,
+        between_steps: 0,
+    })
 }
 
 /// As [`Segmenter::predict`], with a network that may still be in training.

@@ -1,8 +1,10 @@
 //! One training loop for all tasks: optimisers, schedules, checkpoints, history; and what a trained model predicts.
 
 mod checkpoint;
+mod footprint;
 mod history;
 pub mod inference;
+pub mod memory;
 pub mod optimizer;
 pub mod schedule;
 mod state;
@@ -10,6 +12,7 @@ mod task;
 mod training;
 mod update;
 
+pub use footprint::{Footprint, footprint};
 pub use history::History;
 pub use optimizer::OptimizerSpec;
 pub use schedule::ScheduleSpec;

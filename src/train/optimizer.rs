@@ -99,6 +99,14 @@ impl OptimizerSpec {
             OptimizerSpec::Sgd { learning_rate, .. } | OptimizerSpec::Adam { learning_rate, .. } => learning_rate,
         }
     }
+
+    /// Tensors of a trained parameter's size that its state takes. SGD keeps its velocity whatever the momentum.
+    pub(super) fn state_copies(&self) -> u64 {
+        match self {
+            OptimizerSpec::Sgd { .. } => 1,
+            OptimizerSpec::Adam { .. } => 2,
+        }
+    }
 }
 
 /// An optimiser at work.

@@ -1,0 +1,225 @@
+//! How much memory this process may hold.
+
+use super::{control_group, process};
+use std::fmt;
+use std::path::Path;
+
+/// The environment variable that says how much memory a stage's process may hold, whatever the machine says:
+/// `MATSSL_MEMORY_LIMIT=12G`.
+pub const LIMIT: &str = "MATSSL_MEMORY_LIMIT";
+
+/// What this process may hold in all, what it holds already included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// In bytes.
+    pub bytes: u64,
+    /// Who says so.
+    pub bound: Bound,
+}
+
+/// What bounds the memory of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The user, by [`LIMIT`].
+    User,
+    /// A control group: a container, a batch system, a service manager.
+    ControlGroup,
+    /// The machine's free memory.
+    Machine,
+}
+
+/// A number of bytes, written with one decimal in binary units: `9.3 GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const KIB: f64 = 1024.0;
+        let kib = self.0 as f64 / KIB;
+        let (value, unit) = if kib >= KIB * KIB {
+            (kib / KIB / KIB, "GiB")
+        } else if kib >= KIB {
+            (kib / KIB, "MiB")
+        } else {
+            (kib, "KiB")
+        };
+        write!(f, "{value:.1} {unit}")
+    }
+}
+
+/// What this process may hold now: the least of the machine's available memory (Linux's `MemAvailable`, no swap) and
+/// of what control groups leave, and what it holds already; or what the user says by [`LIMIT`]. `None` where the
+/// system does not say.
+///
+/// # Errors
+/// If [`LIMIT`] is no amount of memory.
+pub fn room() -> Result<Option<Room>, String> {
+    match std::env::var_os(LIMIT) {
+        Some(limit) => {
+            let limit = limit.to_string_lossy();
+            let message = || format!("{LIMIT}={limit} is no amount of memory; expected e.g. 800M or 12G");
+            let bytes = parse(&limit).ok_or_else(message)?;
+            Ok(Some(Room { bytes, bound: Bound::User }))
+        }
+        None => Ok(room_in(Path::new("/"))),
+    }
+}
+
+/// As the files below `root` say.
+fn room_in(root: &Path) -> Option<Room> {
+    let machine = available(root).map(|bytes| Room { bytes, bound: Bound::Machine });
+    let group = control_group::left(root).map(|bytes| Room { bytes, bound: Bound::ControlGroup });
+    let room = machine.into_iter().chain(group).min_by_key(|room| room.bytes)?;
+    Some(Room { bytes: room.bytes.saturating_add(process::held_memory_in(root)), ..room })
+}
+
+fn available(root: &Path) -> Option<u64> {
+    let info = std::fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// `800M`, `1.5GiB`, `12 GB`: a positive number and a power of 1024 (`K`, `M`, `G`, `T`; none for bytes).
+fn parse(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit);
+    let power = match unit.strip_suffix("ib").or_else(|| unit.strip_suffix('b')).unwrap_or(unit) {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return None,
+    };
+    let bytes = number.trim().parse::<f64>().ok()? * 1024f64.powi(power);
+    (bytes >= 1.0 && bytes < u64::MAX as f64).then_some(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const GIB: u64 = 1 << 30;
+
+    /// A machine with 8 GiB available on which this process holds 1 GiB, and `files` beside.
+    fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let base = [
+            ("proc/meminfo", "MemTotal:       16777216 kB\nMemFree:  9 kB\nMemAvailable:    8388608 kB\n"),
+            (
+                "proc/self/status",
+                "Name:\tx\nVmRSS:\t 1572864 kB\nRssAnon:\t  917504 kB\nRssFile:\t  524288 kB\nRssShmem:\t  131072 kB\n",
+            ),
+        ];
+        for (name, text) in base.iter().chain(files) {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    fn room_with(files: &[(&str, &str)]) -> Option<Room> {
+        room_in(machine(files).path())
+    }
+
+    const V2: &str = "29 22 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+    const V1: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
+        32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+        35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+
+    #[test]
+    fn without_limits_it_is_what_the_machine_has_and_what_is_held() {
+        let machine = Some(Room { bytes: 9 * GIB, bound: Bound::Machine });
+        assert_eq!(room_with(&[]), machine);
+        // Limits that are none, in both versions.
+        let unlimited = [
+            ("proc/self/mountinfo", V2),
+            ("proc/self/cgroup", "0::/user.slice\n"),
+            ("sys/fs/cgroup/user.slice/memory.max", "max\n"),
+            ("sys/fs/cgroup/user.slice/memory.current", "5\n"),
+        ];
+        assert_eq!(room_with(&unlimited), machine);
+        let unlimited = [
+            ("proc/self/mountinfo", V1),
+            ("proc/self/cgroup", "4:memory:/a\n1:cpu:/\n"),
+            ("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/memory/a/memory.usage_in_bytes", "5\n"),
+        ];
+        assert_eq!(room_with(&unlimited), machine);
+        assert_eq!(room_in(Path::new("/nowhere/at/all")), None);
+    }
+
+    #[test]
+    fn the_tightest_group_above_counts_and_cached_files_count_as_free() {
+        // The process's own group allows more than one above it.
+        let files = [
+            ("proc/self/mountinfo", V2),
+            ("proc/self/cgroup", "0::/slurm/job/step\n"),
+            ("sys/fs/cgroup/slurm/job/step/memory.max", "max\n"),
+            ("sys/fs/cgroup/slurm/job/step/memory.current", "1073741824\n"),
+            ("sys/fs/cgroup/slurm/job/memory.max", "4294967296\n"),
+            ("sys/fs/cgroup/slurm/job/memory.current", "3221225472\n"),
+            ("sys/fs/cgroup/slurm/job/memory.stat", "anon 1\ninactive_file 536870912\nactive_file 536870912\nfile 9\n"),
+            ("sys/fs/cgroup/slurm/memory.max", "34359738368\n"),
+            ("sys/fs/cgroup/slurm/memory.current", "3221225472\n"),
+        ];
+        // 4 allowed, 3 used, 1 of that droppable; and the process holds 1 already.
+        assert_eq!(room_with(&files), Some(Room { bytes: 3 * GIB, bound: Bound::ControlGroup }));
+    }
+
+    #[test]
+    fn version_1_counts_and_a_container_sees_its_own_group_as_the_top() {
+        let limits = |folder: &str, files: &mut Vec<(String, String)>| {
+            for (name, text) in [
+                ("memory.limit_in_bytes", "2147483648\n"),
+                ("memory.usage_in_bytes", "2147483648\n"),
+                ("memory.stat", "inactive_file 7\ntotal_inactive_file 1073741824\ntotal_active_file 0\n"),
+            ] {
+                files.push((format!("{folder}/{name}"), text.to_owned()));
+            }
+        };
+        // The host's path of the group, of which the mount shows nothing; then one of which it is the top.
+        for (group, top) in [("/docker/abc", "/"), ("/docker/abc", "/docker/abc"), ("/../other", "/")] {
+            let mount = V1.replace("0:32 / ", &format!("0:32 {top} "));
+            let group = format!("12:memory,hugetlb:{group}\n0::/\n");
+            let mut files = vec![("proc/self/mountinfo".to_owned(), mount), ("proc/self/cgroup".to_owned(), group)];
+            limits("sys/fs/cgroup/memory", &mut files);
+            let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+            assert_eq!(room_with(&files), Some(Room { bytes: 2 * GIB, bound: Bound::ControlGroup }));
+        }
+    }
+
+    #[test]
+    fn this_machine_has_room_for_this_test() {
+        if let Some(room) = room_in(Path::new("/")) {
+            assert!(room.bytes > process::held_memory() && process::held_memory() > 100_000, "{room:?}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_read_in_powers_of_1024() {
+        let amounts = [
+            ("50M", 50 << 20),
+            ("1.5GiB", 3 << 29),
+            (" 12 gb ", 12 * GIB),
+            ("2t", 2 << 40),
+            ("4096", 4096),
+            ("1k", 1024),
+        ];
+        for (text, bytes) in amounts {
+            assert_eq!(parse(text), Some(bytes), "{text}");
+        }
+        for text in ["", "0", "-1G", "G", "12 apples", "1e", "nan", "inf", "1e30T", "12Gi b"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_read_well() {
+        let shown = [0, 1000, 1 << 20, (5 << 30) + (205 << 20)].map(|bytes| Bytes(bytes).to_string());
+        assert_eq!(shown, ["0.0 KiB", "1.0 KiB", "1.0 MiB", "5.2 GiB"]);
+    }
+}

@@ -1,0 +1,12 @@
+//! What this machine, this process and this program are: for provenance, telemetry, and for refusing what cannot fit.
+
+mod control_group;
+mod memory;
+mod process;
+mod processor;
+mod program;
+
+pub use memory::{Bound, Bytes, LIMIT, Room, room};
+pub use process::{cores, held_memory, keep_freed_memory, peak_memory_mib};
+pub use processor::{cpu_model, vector_features};
+pub use program::{COMMIT, COMPILER, PROFILE, TARGET, TARGET_FEATURES, VERSION, executable};
