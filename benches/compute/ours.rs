@@ -8,7 +8,8 @@ use matssl_run::machine;
 use matssl_run::nn::losses::dice;
 use matssl_run::nn::ops::{Conv2d, MaxPool};
 use matssl_run::nn::{
-    Gradients, Mode, Parameters, ResNet, ResNetConfig, Role, Tape, UnetPlusPlus, UnetPlusPlusConfig, Value, init,
+    Architecture, Gradients, Mode, Parameters, ResNet, ResNetConfig, Role, SegmentationConfig, SegmentationNetwork,
+    Tape, Value, init,
 };
 use matssl_run::random::Stream;
 use matssl_run::ssl::{ENCODER, MethodSpec, Online};
@@ -99,11 +100,13 @@ fn resnet(spec: &Spec) -> Result<ResNetConfig> {
     Ok(serde_json::from_value(config)?)
 }
 
-fn unet_plus_plus(spec: &Spec) -> Result<(UnetPlusPlus, Parameters)> {
+fn unet_plus_plus(spec: &Spec) -> Result<(SegmentationNetwork, Parameters)> {
     let decoder_channels = spec.numbers("decoder")?;
     let decoder_channels = decoder_channels.try_into().ok().context("five channels of the decoder")?;
     let classes = spec.number("classes")?;
-    let network = UnetPlusPlus::new(UnetPlusPlusConfig { encoder: resnet(spec)?, decoder_channels, classes });
+    let architecture = Architecture::UnetPlusPlus;
+    let encoder = resnet(spec)?;
+    let network = SegmentationNetwork::new(SegmentationConfig { architecture, encoder, decoder_channels, classes });
     let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
     network.init(&mut parameters, &stream())?;
     Ok((network, parameters))

@@ -5,6 +5,7 @@
 //! gradients are wrong or slow.
 
 mod decoder_block;
+mod footprint;
 pub mod init;
 pub mod losses;
 pub mod ops;
@@ -19,6 +20,7 @@ pub mod unet;
 pub mod unet_plus_plus;
 pub mod weights;
 
+pub use footprint::{Footprint, footprint};
 pub use parameters::{Gradients, Parameter, Parameters, Role};
 pub use resnet::{Arch, ResNet, ResNetConfig, Variant};
 pub use segmentation::{Architecture, SegmentationConfig, SegmentationNetwork};

@@ -4,6 +4,7 @@
 //! Each operation is a method on [`Tape`] that lives in its own file in [`super::ops`]. What is cheap to compute again
 //! (a batch norm with its ReLU) is not kept: its [`Saved`] computes it anew when the backward pass asks.
 
+use super::footprint::{Count, Footprint, nothing};
 use super::ops;
 use super::parameters::{Gradients, Parameters};
 use super::saved::{Forget, Saved};
@@ -75,13 +76,25 @@ pub struct Tape<'p> {
     id: u64,
     nodes: RefCell<Vec<Node>>,
     leaves: RefCell<IndexMap<String, Value>>,
+    /// There if nothing is computed, only counted.
+    count: Option<RefCell<Count>>,
 }
 
 impl<'p> Tape<'p> {
     /// An empty tape. In [`Mode::Train`] batch norms move the running statistics in `parameters`.
     pub fn new(parameters: &'p Parameters, mode: Mode) -> Self {
         let id = NEXT_TAPE.fetch_add(1, Ordering::Relaxed);
-        Tape { parameters, mode, id, nodes: RefCell::default(), leaves: RefCell::default() }
+        Tape { parameters, mode, id, nodes: RefCell::default(), leaves: RefCell::default(), count: None }
+    }
+
+    /// A tape for training that computes nothing and counts what it would keep.
+    pub(super) fn dry(parameters: &'p Parameters) -> Self {
+        Tape { count: Some(RefCell::default()), ..Tape::new(parameters, Mode::Train) }
+    }
+
+    /// What a [`dry`](Self::dry) tape has counted.
+    pub(super) fn counted(&self) -> Footprint {
+        self.count.as_ref().map(|count| count.borrow().footprint).unwrap_or_default()
     }
 
     /// What the pass is for.
@@ -126,7 +139,33 @@ impl<'p> Tape<'p> {
 
     /// What an operation should keep of `value` for its gradient.
     pub(crate) fn save(&self, value: &Value) -> Saved {
+        if let (Some(count), Saved::Kept(tensor)) = (&self.count, &value.saved) {
+            count.borrow_mut().kept(tensor);
+        }
         value.saved.clone()
+    }
+
+    /// The output of an operation: `compute`'s, or on a dry tape a tensor of that `shape` that occupies nothing.
+    ///
+    /// # Errors
+    /// Those of `compute`.
+    pub(crate) fn output(&self, shape: &[usize], compute: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+        let Some(count) = &self.count else { return compute() };
+        let output = nothing(shape, self.parameters.dtype(), self.parameters)?;
+        count.borrow_mut().made(&output);
+        Ok(output)
+    }
+
+    /// Whether nothing is computed.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.count.is_some()
+    }
+
+    /// Tells a dry tape of `bytes` that an operation keeps beside its inputs.
+    pub(crate) fn keep(&self, bytes: usize) {
+        if let Some(count) = &self.count {
+            count.borrow_mut().footprint.saved_bytes += bytes as u64;
+        }
     }
 
     /// Puts an operation's output on the tape. In [`Mode::Eval`], or if no input needs a gradient, `backward` is

@@ -13,7 +13,7 @@ use crate::nn::{Parameters, ResNet, weights};
 use crate::random::Stream;
 use crate::ssl::{self, ENCODER, MethodSpec, Online, SslMethod};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
-use crate::train::{EpochEnd, OptimizerSpec, ScheduleSpec, Step, Task, Training, footprint};
+use crate::train::{EpochEnd, OptimizerSpec, ScheduleSpec, Step, Task, Training};
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -176,7 +176,7 @@ impl Pretraining {
     fn memory(&self, optimizer: OptimizerSpec) -> anyhow::Result<Needs> {
         let held = machine::held_memory();
         let (batch_size, size) = (self.batch_size, self.views.size);
-        let pass = footprint(&self.parameters, [batch_size, size, size, 3], |tape, x| {
+        let pass = crate::nn::footprint(&self.parameters, [batch_size, size, size, 3], |tape, x| {
             let [.., last] = self.encoder.features(tape, ENCODER, x)?;
             Ok(last)
         })?;

@@ -10,7 +10,7 @@ use crate::nn::{Mode, Parameters, SegmentationNetwork, Tape};
 use crate::random::Stream;
 use crate::train::inference::{self, predict};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
-use crate::train::{EpochEnd, OptimizerSpec, Step, Task, footprint};
+use crate::train::{EpochEnd, OptimizerSpec, Step, Task};
 use anyhow::Result;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ impl Segmentation {
         let held = machine::held_memory();
         let (batch_size, size) = (self.batch_size.min(self.samples.len() * self.crops_per_image), self.crop_size());
         let shape = [batch_size, size, size, 3];
-        let pass = footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;
+        let pass = crate::nn::footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;
         let (parameters, trainable) = parameter_bytes(&self.parameters);
         let validation = &self.validation;
         let between_steps = if validation.samples.is_empty() {

@@ -1,6 +1,5 @@
 //! What a trained segmentation model says of an image of any size: overlapping tiles, stitched.
 
-use super::footprint::footprint;
 use super::memory::{Needs, Work, parameter_bytes, prediction_activations};
 use crate::data::tiles::{Stitch, Tiling};
 use crate::data::{Mask, Micrograph};
@@ -94,7 +93,7 @@ impl Segmenter {
 /// # Errors
 /// If `tile` is no multiple of 32.
 pub fn memory(
-    network: &UnetPlusPlus,
+    network: &SegmentationNetwork,
     parameters: &Parameters,
     tile: usize,
     overlap: f64,
@@ -107,7 +106,7 @@ pub fn memory(
         pixels = pixels.max(width * height);
     }
     let classes = network.config().classes;
-    let passes = footprint(parameters, [tiles, tile, tile, 3], |tape, x| network.forward(tape, x))?;
+    let passes = crate::nn::footprint(parameters, [tiles, tile, tile, 3], |tape, x| network.forward(tape, x))?;
     // In float32: sums of probabilities and of weights under the stitch, the tiles' pixels, and their probabilities twice.
     let stitch = 4 * (pixels * (classes + 1) + tiles * tile * tile * (3 + 2 * classes));
     let (parameters, trainable) = parameter_bytes(parameters);

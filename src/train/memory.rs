@@ -1,10 +1,10 @@
 //! What a training or a prediction will hold in memory, estimated from the sizes of what it works on before it starts,
 //! and refused with the numbers if it cannot fit.
 
-use super::footprint::Footprint;
 use super::optimizer::OptimizerSpec;
 use crate::data::loader::BATCHES_HELD;
 use crate::machine::{Bound, Bytes, LIMIT, Room};
+use crate::nn::Footprint;
 use crate::nn::Parameters;
 use std::fmt;
 

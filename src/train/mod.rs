@@ -1,7 +1,6 @@
 //! One training loop for all tasks: optimisers, schedules, checkpoints, history; and what a trained model predicts.
 
 mod checkpoint;
-mod footprint;
 mod history;
 pub mod inference;
 pub mod memory;
@@ -12,7 +11,6 @@ mod task;
 mod training;
 mod update;
 
-pub use footprint::{Footprint, footprint};
 pub use history::History;
 pub use optimizer::OptimizerSpec;
 pub use schedule::ScheduleSpec;

@@ -77,8 +77,9 @@ impl Tape<'_> {
     /// As [`forward`].
     pub fn concat(&self, inputs: &[&Value]) -> Result<Value> {
         let tensors: Vec<&Tensor> = inputs.iter().map(|input| input.tensor()).collect();
-        let output = forward(&tensors)?;
         let channels: Vec<usize> = tensors.iter().map(|tensor| tensor.dims().last().copied().unwrap_or(0)).collect();
+        let common = tensors.first().and_then(|tensor| tensor.dims().split_last()).map_or(&[][..], |(_, rest)| rest);
+        let output = self.output(&[common, &[channels.iter().sum()]].concat(), || forward(&tensors))?;
         Ok(self.record(output, inputs, move |gradient, wanted| {
             let mut first = 0;
             let parts = channels.iter().zip(wanted).map(|(&channels, &wanted)| {

@@ -69,7 +69,8 @@ impl Tape<'_> {
     /// # Errors
     /// As [`forward`].
     pub fn global_average_pool(&self, x: &Value) -> Result<Value> {
-        let output = forward(x.tensor())?;
+        let (batch, _, _, channels) = x.tensor().dims4()?;
+        let output = self.output(&[batch, channels], || forward(x.tensor()))?;
         let shape = x.tensor().dims().to_vec();
         Ok(self.record(output, &[x], move |gradient, _| Ok(vec![Some(backward(&shape, gradient)?)])))
     }

@@ -152,12 +152,14 @@ impl Tape<'_> {
     pub fn linear(&self, x: &Value, weight: &str, bias: Option<&str>) -> Result<Value> {
         let weight = self.parameter(weight)?;
         let bias = bias.map(|name| self.parameter(name)).transpose()?;
-        let output = forward(x.tensor(), weight.tensor(), bias.as_ref().map(Value::tensor))?;
-        let (saved_x, saved_weight) = (x.tensor().clone(), weight.tensor().clone());
+        let [batch, _, outputs] = sizes(x.tensor(), weight.tensor())?;
+        let compute = || forward(x.tensor(), weight.tensor(), bias.as_ref().map(Value::tensor));
+        let output = self.output(&[batch, outputs], compute)?;
+        let (saved_x, saved_weight) = (self.save(x), weight.tensor().clone());
         let inputs: Vec<&Value> = [x, &weight].into_iter().chain(bias.as_ref()).collect();
         Ok(self.record(output, &inputs, move |gradient, wanted| {
             let wanted = [0, 1, 2].map(|input| wanted.get(input).copied().unwrap_or(false));
-            let LinearGradients { x, weight, bias } = backward(&saved_x, &saved_weight, gradient, wanted)?;
+            let LinearGradients { x, weight, bias } = backward(&saved_x.tensor()?, &saved_weight, gradient, wanted)?;
             Ok(vec![x, weight, bias])
         }))
     }

@@ -59,7 +59,7 @@ fn forward_host<T: Element>(x: &Tensor, options: MaxPool) -> Result<(Tensor, Win
     let MaxPool { kernel, stride, padding, .. } = options;
     let x = elements::<T>(x)?;
     let x: &[T] = &x;
-    let mut y = vec![T::neg_infinity(); shape.iter().product()];
+    let mut y = vec![T::zero(); shape.iter().product()];
     let mut taps = vec![0u8; y.len()];
     let row = out_w * channels;
     y.par_chunks_mut(row).zip(taps.par_chunks_mut(row)).enumerate().for_each(|(index, (y, taps))| {
@@ -144,8 +144,16 @@ impl Tape<'_> {
     /// # Errors
     /// As [`forward`].
     pub fn max_pool(&self, x: &Value, options: MaxPool) -> Result<Value> {
-        let (output, winners) = forward(x.tensor(), options)?;
-        let shape = x.tensor().dims().to_vec();
+        let (batch, height, width, channels) = x.tensor().dims4()?;
+        let pooled = [batch, options.output_size(height)?, options.output_size(width)?, channels];
+        let mut winners = Winners { taps: Vec::new() };
+        let output = self.output(&pooled, || {
+            let output;
+            (output, winners) = forward(x.tensor(), options)?;
+            Ok(output)
+        })?;
+        self.keep(output.elem_count());
+        let shape = [batch, height, width, channels];
         Ok(self.record(output, &[x], move |gradient, _| Ok(vec![Some(backward(&shape, &winners, gradient, options)?)])))
     }
 }

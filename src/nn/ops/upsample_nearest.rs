@@ -66,7 +66,8 @@ impl Tape<'_> {
     /// # Errors
     /// As [`forward`].
     pub fn upsample_nearest(&self, x: &Value) -> Result<Value> {
-        let output = forward(x.tensor())?;
+        let (batch, height, width, channels) = x.tensor().dims4()?;
+        let output = self.output(&[batch, 2 * height, 2 * width, channels], || forward(x.tensor()))?;
         Ok(self.record(output, &[x], |gradient, _| Ok(vec![Some(backward(gradient)?)])))
     }
 }

@@ -157,7 +157,7 @@ impl Tape<'_> {
         let weight = self.parameter(&format!("{prefix}.weight"))?;
         let bias = self.parameter(&format!("{prefix}.bias"))?;
         let batch = self.mode() == Mode::Train;
-        let moments = if batch {
+        let moments = if batch && !self.is_dry() {
             let moments = moments(x.tensor())?;
             self.move_running_statistics(prefix, &moments, x.tensor().elem_count())?;
             moments
@@ -166,7 +166,9 @@ impl Tape<'_> {
         };
         let inputs: Vec<&Value> = [x, &weight, &bias].into_iter().chain(residual).collect();
         let vectors = (weight.tensor().clone(), bias.tensor().clone());
-        let output = forward(x.tensor(), &moments, (&vectors.0, &vectors.1), residual.map(Value::tensor), relu)?;
+        let output = self.output(x.tensor().dims(), || {
+            forward(x.tensor(), &moments, (&vectors.0, &vectors.1), residual.map(Value::tensor), relu)
+        })?;
         let saved = (self.save(x), residual.map(|residual| self.save(residual)));
         let (x, again) = (saved.clone(), (moments.clone(), vectors.clone()));
         let again = move || {

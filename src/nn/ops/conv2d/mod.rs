@@ -206,7 +206,8 @@ impl Tape<'_> {
             .map(|(value, doubled)| Joined { tensor: value.tensor().clone(), doubled: *doubled })
             .collect();
         let after = After { bias: bias.as_ref().map(Value::tensor), ..After::default() };
-        let output = forward(&joined, weight.tensor(), after, options)?;
+        let shape = Geometry::new(&source::shape(&joined)?, weight.tensor().dims(), &options)?.shape();
+        let output = self.output(&shape, || forward(&joined, weight.tensor(), after, options))?;
         let saved: Vec<(Saved, bool)> = inputs.iter().map(|(value, doubled)| (self.save(value), *doubled)).collect();
         let saved_weight = weight.tensor().clone();
         let values: Vec<&Value> = inputs.iter().map(|(value, _)| *value).chain([&weight]).chain(&bias).collect();

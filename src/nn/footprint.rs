@@ -1,0 +1,99 @@
+//! What a training pass keeps, counted without doing it: tensors that occupy nothing go through the network, and every
+//! operation says what it would save.
+
+use super::Parameters;
+use super::tape::{Tape, Value};
+use candle_core::{DType, Result, Tensor, TensorId};
+use std::collections::HashSet;
+
+/// What a training pass over a network takes, from its own definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Kept for the backward pass, in bytes.
+    pub saved_bytes: u64,
+    /// The largest single tensor, in bytes.
+    pub largest_bytes: u64,
+}
+
+/// Of one training pass of `forward` over an input of `shape` `[batch, height, width, channels]`.
+///
+/// # Errors
+/// If the input does not fit the network.
+pub fn footprint(
+    parameters: &Parameters,
+    shape: [usize; 4],
+    forward: impl FnOnce(&Tape<'_>, &Value) -> Result<Value>,
+) -> Result<Footprint> {
+    let tape = Tape::dry(parameters);
+    forward(&tape, &tape.constant(nothing(&shape, parameters.dtype(), parameters)?))?;
+    Ok(tape.counted())
+}
+
+/// A tensor of `shape` whose elements are all one number in memory.
+pub(super) fn nothing(shape: &[usize], dtype: DType, parameters: &Parameters) -> Result<Tensor> {
+    Tensor::zeros((), dtype, parameters.device())?.broadcast_as(shape)
+}
+
+/// What has been seen so far.
+#[derive(Default)]
+pub(super) struct Count {
+    pub(super) footprint: Footprint,
+    saved: HashSet<TensorId>,
+}
+
+impl Count {
+    /// An operation's output.
+    pub(super) fn made(&mut self, tensor: &Tensor) {
+        self.footprint.largest_bytes = self.footprint.largest_bytes.max(bytes(tensor));
+    }
+
+    /// A tensor that an operation keeps; what several keep counts once.
+    pub(super) fn kept(&mut self, tensor: &Tensor) {
+        if self.saved.insert(tensor.id()) {
+            self.footprint.saved_bytes += bytes(tensor);
+        }
+    }
+}
+
+fn bytes(tensor: &Tensor) -> u64 {
+    (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ops::Conv2d;
+    use crate::nn::{ResNet, ResNetConfig, init};
+    use crate::random::Stream;
+    use candle_core::Device;
+
+    #[test]
+    fn a_convolution_keeps_its_input_and_a_batch_norm_its_own() -> Result<()> {
+        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        let stream = Stream::new(0, "footprint", 0, 0);
+        init::conv_weight(&mut parameters, "w", [3, 2, 8], init::ConvInit::XavierUniform, &stream)?;
+        init::batch_norm(&mut parameters, "bn", 8)?;
+        init::conv_weight(&mut parameters, "v", [1, 8, 4], init::ConvInit::XavierUniform, &stream)?;
+        let found = footprint(&parameters, [10, 6, 6, 2], |tape, x| {
+            let y = tape.conv_norm(&[(x, false)], ("w", "bn"), Conv2d::new(1, 1), None, true)?;
+            // What comes out of the batch norm is computed again, not kept.
+            tape.conv2d(&y, "v", None, Conv2d::new(1, 0))
+        })?;
+        assert_eq!(found, Footprint { saved_bytes: 4 * 360 * (2 + 8), largest_bytes: 4 * 360 * 8 });
+        assert_eq!(parameters.tensor("bn.num_batches_tracked")?.to_scalar::<i64>()?, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_network_keeps_grows_with_the_batch_and_costs_nothing_to_count() -> Result<()> {
+        let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet50","width":4}"#).unwrap();
+        let net = ResNet::new(config);
+        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        net.init(&mut parameters, "", &Stream::new(0, "init", 0, 0))?;
+        let last = |tape: &Tape<'_>, x: &Value| Ok(net.features(tape, "", x)?[4].clone());
+        let one = footprint(&parameters, [1, 64, 64, 3], last)?;
+        let many = footprint(&parameters, [4096, 64, 64, 3], last)?;
+        assert_eq!(many.saved_bytes, 4096 * one.saved_bytes);
+        Ok(())
+    }
+}
