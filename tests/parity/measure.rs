@@ -1,0 +1,140 @@
+//! How far a tensor is from PyTorch's, and how far it may be.
+
+use crate::fixture::{Kept, Tensors};
+use crate::hashed::{Uniform, in_pytorch};
+use candle_core::{DType, Result, Tensor};
+use matssl_run::nn::Role;
+use std::collections::BTreeMap;
+
+/// Of float64 against PyTorch's float64, relative to the tensor's norm.
+pub(crate) const FLOAT64: f64 = 1e-8;
+/// Of our float32's error to PyTorch's.
+pub(crate) const RATIO: f64 = 2.0;
+/// An error of PyTorch's below half a unit in the last place counts as that: it is luck.
+const ROUNDING: f64 = 1.0 / (1u64 << 24) as f64;
+
+/// A tensor in float64 and float32, with what it is, which decides its layout.
+pub(crate) struct Pair {
+    pub(crate) exact: Tensor,
+    pub(crate) single: Tensor,
+    pub(crate) role: Role,
+}
+
+/// One tensor beside PyTorch's.
+#[derive(Clone)]
+pub(crate) struct Measured {
+    /// Case and name.
+    pub(crate) name: String,
+    /// Of float64: the worst difference of norm and projections, relative to the norm.
+    pub(crate) float64: f64,
+    /// ‖float32 − float64‖ ÷ ‖float64‖ here.
+    pub(crate) ours: f64,
+    /// The same in PyTorch.
+    pub(crate) theirs: f64,
+}
+
+impl Measured {
+    pub(crate) fn ratio(&self) -> f64 {
+        self.ours / self.theirs.max(ROUNDING)
+    }
+}
+
+/// Which ratios of float32 errors are held to [`RATIO`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Each tensor's.
+    Each,
+    /// The median over the tensors. In training mode a deep network is chaotic: batch statistics of a dozen values,
+    /// divided by, and ReLUs that flip. Rounding grows by 10⁵ on the way, PyTorch's own float32 gradients are off by
+    /// per cents, and whose ReLU flips first is luck: PyTorch against itself with sums in another order has single
+    /// tensors with ratios of 10 and more. Errors of one run are of one size throughout the network, so the median is the
+    /// run's size, and robust; what arithmetic alone does, without the chaos, `Each` holds in inference mode and, with
+    /// every gradient, with frozen statistics.
+    Median,
+}
+
+/// A line of the table.
+#[derive(Clone)]
+pub(crate) struct Section {
+    pub(crate) name: String,
+    pub(crate) held: Held,
+    pub(crate) tensors: Vec<Measured>,
+}
+
+impl Section {
+    pub(crate) fn float64(&self) -> f64 {
+        self.tensors.iter().map(|tensor| tensor.float64).fold(0.0, f64::max)
+    }
+
+    pub(crate) fn worst(&self) -> f64 {
+        self.tensors.iter().map(Measured::ratio).fold(0.0, f64::max)
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        let mut ratios: Vec<f64> = self.tensors.iter().map(Measured::ratio).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    }
+
+    /// All that is further off than it may be.
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for Measured { name, float64, ours, theirs } in &self.tensors {
+            // Written so that NaN is a fault too.
+            if !(*float64 <= FLOAT64) {
+                faults.push(format!("{} {name}: float64 is off by {float64:.1e}", self.name));
+            }
+            let ratio = ours / theirs.max(ROUNDING);
+            if self.held == Held::Each && !(ratio <= RATIO) {
+                faults.push(format!("{} {name}: float32 error {ours:.2e}, PyTorch's {theirs:.2e}", self.name));
+            }
+        }
+        if self.held == Held::Median && !(self.median() <= RATIO) {
+            faults.push(format!("{}: float32 errors are {:.2} × PyTorch's (median)", self.name, self.median()));
+        }
+        faults
+    }
+}
+
+/// Fails with all that `sections` have to be blamed for.
+pub(crate) fn hold(sections: &[Section]) {
+    let faults: Vec<String> = sections.iter().flat_map(Section::faults).collect();
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Compares every tensor of `expected`, none left out on either side.
+pub(crate) fn compare(case: &str, pairs: BTreeMap<String, Pair>, expected: &Tensors) -> Result<Vec<Measured>> {
+    assert_eq!(pairs.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{case}: which tensors there are");
+    pairs.iter().map(|(name, pair)| measured(case, name, pair, &expected[name])).collect()
+}
+
+fn measured(case: &str, name: &str, pair: &Pair, kept: &Kept) -> Result<Measured> {
+    let exact = pair.exact.flatten_all()?.to_vec1::<f64>()?;
+    let single = pair.single.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let norm = root(exact.iter().copied());
+    let error = root(exact.iter().zip(&single).map(|(exact, single)| exact - single));
+    let [expected, projections @ .., theirs] = &kept[..] else { panic!("{case} {name}: {kept:?}") };
+    let mut worst = (norm - expected).abs();
+    for (number, projection) in (1..).zip(projections) {
+        let direction = Uniform::new(&format!("{name}#{number}"));
+        let found: f64 = match (pair.role, pair.exact.dims()) {
+            (Role::ConvWeight, &[height, width, channels_in, channels_out]) => {
+                let places = in_pytorch([height, width, channels_in, channels_out]);
+                exact.iter().zip(places).map(|(value, place)| value * direction.at(place)).sum()
+            }
+            _ => exact.iter().enumerate().map(|(place, value)| value * direction.at(place)).sum(),
+        };
+        worst = if (found - projection).abs() <= worst { worst } else { (found - projection).abs() };
+    }
+    let relative = |difference: f64| if *expected > 0.0 { difference / expected } else { difference };
+    Ok(Measured {
+        name: format!("{case} {name}"),
+        float64: relative(worst),
+        ours: if norm > 0.0 { error / norm } else { error },
+        theirs: *theirs,
+    })
+}
+
+fn root(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|value| value * value).sum::<f64>().sqrt()
+}

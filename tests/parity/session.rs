@@ -1,0 +1,1 @@
+//! What `session.py` asks for.
