@@ -3,7 +3,7 @@
 use std::fs;
 
 /// The kind of processor, e.g. `AMD EPYC 9R14`; bits are promised for one kind.
-pub(super) fn cpu_model() -> String {
+pub fn cpu_model() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         let line = info.lines().find(|line| line.starts_with(name))?;
@@ -17,20 +17,20 @@ pub(super) fn cpu_model() -> String {
 }
 
 /// The most memory this process has held so far, in MiB; `None` where the system does not say.
-pub(super) fn peak_memory_mib() -> Option<u64> {
+pub fn peak_memory_mib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
 }
 
 /// Threads this process may run at once.
-pub(super) fn cores() -> usize {
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Keeps freed buffers in the process: giving them back and faulting them in again costs a training step up to a
 /// third of its time.
-pub(super) fn keep_freed_memory() {
+pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt only sets parameters of the allocator; called before any other thread exists.
     unsafe {

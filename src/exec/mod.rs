@@ -4,7 +4,7 @@ mod event_log;
 mod export;
 mod job;
 mod local;
-mod machine;
+pub mod machine;
 mod run;
 mod scheduler;
 mod worker;

@@ -10,6 +10,7 @@ pub mod losses;
 pub mod ops;
 pub mod parameters;
 pub mod resnet;
+mod saved;
 pub mod segmentation;
 pub mod tape;
 #[cfg(test)]

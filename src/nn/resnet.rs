@@ -107,8 +107,8 @@ impl Conv {
         residual: Option<&Value>,
         relu: bool,
     ) -> Result<Value> {
-        let y = tape.conv2d(x, &join(conv, "weight"), None, Conv2d::new(self.stride, self.kernel / 2))?;
-        tape.batch_norm(&y, bn, residual, relu)
+        let options = Conv2d::new(self.stride, self.kernel / 2);
+        tape.conv_norm(&[(x, false)], (&join(conv, "weight"), bn), options, residual, relu)
     }
 }
 

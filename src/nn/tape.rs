@@ -1,13 +1,16 @@
 //! The tape: runs a network's fused operations on `[batch, height, width, channels]` tensors and keeps what their
 //! gradients need.
 //!
-//! Each operation is a method on [`Tape`] that lives in its own file in [`super::ops`].
+//! Each operation is a method on [`Tape`] that lives in its own file in [`super::ops`]. What is cheap to compute again
+//! (a batch norm with its ReLU) is not kept: its [`Saved`] computes it anew when the backward pass asks.
 
 use super::ops;
 use super::parameters::{Gradients, Parameters};
+use super::saved::{Forget, Saved};
 use candle_core::{Result, Tensor, bail};
 use indexmap::IndexMap;
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a forward pass is for.
@@ -15,6 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Mode {
     /// Batch norm uses the batch's statistics and moves the running ones; everything is recorded for `backward`.
     Train,
+    /// Batch norm uses the running statistics and leaves them alone; everything is recorded for `backward`.
+    Frozen,
     /// Batch norm uses the running statistics; nothing is recorded, and tensors are freed as values drop.
     Eval,
 }
@@ -24,6 +29,10 @@ pub enum Mode {
 pub struct Value {
     tensor: Tensor,
     place: Option<Place>,
+    /// What an operation that reads this value keeps of it.
+    saved: Saved,
+    /// Lets go of a recomputable tensor when the last handle does.
+    _forget: Option<Rc<Forget>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +51,10 @@ impl Value {
     pub fn needs_gradient(&self) -> bool {
         self.place.is_some()
     }
+
+    fn kept(tensor: Tensor, place: Option<Place>) -> Self {
+        Value { saved: Saved::Kept(tensor.clone()), tensor, place, _forget: None }
+    }
 }
 
 /// Takes the gradient of an operation's output and, for each input, whether a gradient is wanted; returns the
@@ -50,7 +63,7 @@ type Backward = Box<dyn FnOnce(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>>>
 
 enum Node {
     Leaf(String),
-    Operation { inputs: Vec<Option<usize>>, backward: Backward },
+    Operation { inputs: Vec<Option<usize>>, backward: Backward, output: Option<Saved> },
 }
 
 static NEXT_TAPE: AtomicU64 = AtomicU64::new(0);
@@ -83,7 +96,7 @@ impl<'p> Tape<'p> {
 
     /// An input that no gradient is asked for.
     pub fn constant(&self, tensor: Tensor) -> Value {
-        Value { tensor, place: None }
+        Value::kept(tensor, None)
     }
 
     /// An input whose gradient `backward` returns under `name`; its uses under one name share one gradient, so a
@@ -95,7 +108,7 @@ impl<'p> Tape<'p> {
         if let Some(known) = self.leaves.borrow().get(name) {
             return known.clone();
         }
-        let value = Value { tensor, place: Some(self.push(Node::Leaf(name.to_owned()))) };
+        let value = Value::kept(tensor, Some(self.push(Node::Leaf(name.to_owned()))));
         self.leaves.borrow_mut().insert(name.to_owned(), value.clone());
         value
     }
@@ -111,18 +124,41 @@ impl<'p> Tape<'p> {
         Ok(if parameter.role.is_trainable() { self.variable(name, tensor) } else { self.constant(tensor) })
     }
 
+    /// What an operation should keep of `value` for its gradient.
+    pub(crate) fn save(&self, value: &Value) -> Saved {
+        value.saved.clone()
+    }
+
     /// Puts an operation's output on the tape. In [`Mode::Eval`], or if no input needs a gradient, `backward` is
     /// dropped with all that it saved.
     pub(crate) fn record<F>(&self, output: Tensor, inputs: &[&Value], backward: F) -> Value
     where
         F: FnOnce(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>> + 'static,
     {
-        let inputs: Vec<Option<usize>> = inputs.iter().map(|input| input.place.map(|place| place.node)).collect();
-        if inputs.iter().all(Option::is_none) {
-            return self.constant(output);
+        match inputs_of(inputs) {
+            None => self.constant(output),
+            Some(inputs) => {
+                let node = Node::Operation { inputs, backward: Box::new(backward), output: None };
+                Value::kept(output, Some(self.push(node)))
+            }
         }
-        let place = self.push(Node::Operation { inputs, backward: Box::new(backward) });
-        Value { tensor: output, place: Some(place) }
+    }
+
+    /// As [`Tape::record`], for an output that `again` computes anew, cheaply and to the same bits: it is freed when
+    /// the last handle drops.
+    pub(crate) fn record_recomputable<F, A>(&self, output: Tensor, inputs: &[&Value], again: A, backward: F) -> Value
+    where
+        F: FnOnce(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>> + 'static,
+        A: Fn() -> Result<Tensor> + 'static,
+    {
+        match inputs_of(inputs) {
+            None => self.constant(output),
+            Some(inputs) => {
+                let (saved, forget) = Saved::recomputable(output.clone(), again);
+                let node = Node::Operation { inputs, backward: Box::new(backward), output: Some(saved.clone()) };
+                Value { tensor: output, place: Some(self.push(node)), saved, _forget: Some(Rc::new(forget)) }
+            }
+        }
     }
 
     /// Gradients of Σ ⟨seed, value⟩ over all `seeds`, by parameter (and variable) name, in the order of first use. A
@@ -155,9 +191,14 @@ impl<'p> Tape<'p> {
             let Some(gradient) = pending.pop().flatten() else { continue };
             match node {
                 Node::Leaf(name) => reached.push((name, gradient)),
-                Node::Operation { inputs, backward } => {
+                Node::Operation { inputs, backward, output } => {
+                    // Everything that reads the output lies further on and is done.
+                    if let Some(output) = output {
+                        output.forget();
+                    }
                     let wanted: Vec<bool> = inputs.iter().map(Option::is_some).collect();
                     let gradients = backward(&gradient, &wanted)?;
+                    drop(gradient);
                     for (input, gradient) in inputs.into_iter().zip(gradients) {
                         if let (Some(input), Some(gradient)) = (input, gradient) {
                             accumulate(&mut pending[input], gradient)?;
@@ -178,6 +219,12 @@ impl<'p> Tape<'p> {
         nodes.push(node);
         Place { tape: self.id, node: nodes.len() - 1 }
     }
+}
+
+/// The nodes of an operation's inputs; none if no input needs a gradient.
+fn inputs_of(inputs: &[&Value]) -> Option<Vec<Option<usize>>> {
+    let nodes: Vec<Option<usize>> = inputs.iter().map(|input| input.place.map(|place| place.node)).collect();
+    nodes.iter().any(Option::is_some).then_some(nodes)
 }
 
 fn accumulate(place: &mut Option<Tensor>, gradient: Tensor) -> Result<()> {

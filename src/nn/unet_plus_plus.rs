@@ -59,17 +59,14 @@ impl Block {
     }
 
     fn apply(&self, tape: &Tape<'_>, x: &Value, skips: &[&Value]) -> Result<Value> {
-        let mut y = tape.upsample_nearest(x)?;
-        if !skips.is_empty() {
-            let inputs: Vec<&Value> = [&y].into_iter().chain(skips.iter().copied()).collect();
-            y = tape.concat(&inputs)?;
-        }
-        for number in 1..=2 {
+        let conv = |number: usize, inputs: &[(&Value, bool)]| {
             let conv = format!("{}.conv{number}", self.name());
-            let z = tape.conv2d(&y, &join(&conv, "0.weight"), None, Conv2d::new(1, 1))?;
-            y = tape.batch_norm(&z, &join(&conv, "1"), None, true)?;
-        }
-        Ok(y)
+            let names = (&*join(&conv, "0.weight"), &*join(&conv, "1"));
+            tape.conv_norm(inputs, names, Conv2d::new(1, 1), None, true)
+        };
+        let inputs: Vec<(&Value, bool)> =
+            [(x, true)].into_iter().chain(skips.iter().map(|skip| (*skip, false))).collect();
+        conv(2, &[(&conv(1, &inputs)?, false)])
     }
 }
 

@@ -1,6 +1,7 @@
-//! How the operations reach the numbers inside a CPU tensor.
+//! How the operations reach the numbers inside a CPU tensor, and how they compute on them.
 
 use candle_core::{CpuStorage, DType, Device, Layout, Result, Storage, Tensor, WithDType, bail};
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
@@ -10,24 +11,65 @@ pub(crate) trait Element: WithDType + num_traits::Float + num_traits::NumAssign 
     fn narrow(value: f64) -> Self;
     /// As a double, exactly.
     fn widen(self) -> f64;
+    /// The buffers that this thread has used before and may use again.
+    fn spare<R>(use_them: impl FnOnce(&mut Vec<Vec<Self>>) -> R) -> R;
 }
 
-impl Element for f32 {
-    fn narrow(value: f64) -> Self {
-        value as f32
+macro_rules! element {
+    ($($type:ty),*) => {$(
+        impl Element for $type {
+            fn narrow(value: f64) -> Self {
+                value as $type
+            }
+            fn widen(self) -> f64 {
+                f64::from(self)
+            }
+            fn spare<R>(use_them: impl FnOnce(&mut Vec<Vec<Self>>) -> R) -> R {
+                thread_local!(static SPARE: RefCell<Vec<Vec<$type>>> = const { RefCell::new(Vec::new()) });
+                SPARE.with_borrow_mut(use_them)
+            }
+        }
+    )*};
+}
+element!(f32, f64);
+
+/// Bytes of a cache line, and of the widest vector.
+const LINE: usize = 64;
+
+/// Gives `work` a buffer of `length` elements that begins on a cache line and holds whatever it held last: the thread
+/// keeps it for the next.
+pub(crate) fn with_scratch<T: Element, R>(length: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+    let mut buffer = T::spare(Vec::pop).unwrap_or_default();
+    let whole = length + LINE / size_of::<T>();
+    if buffer.len() < whole {
+        buffer.resize(whole, T::zero());
     }
-    fn widen(self) -> f64 {
-        f64::from(self)
-    }
+    let first = buffer.as_ptr().align_offset(LINE).min(whole - length);
+    let result = work(&mut buffer[first..first + length]);
+    T::spare(|spare| spare.push(buffer));
+    result
 }
 
-impl Element for f64 {
-    fn narrow(value: f64) -> Self {
-        value
+/// A vector of `length` elements that `fill` must write, every one, before it reads any: nothing is cleared first, for
+/// that would cost as much as most operations. In tests they are NaN until written.
+pub(crate) fn filled<T: Element>(length: usize, fill: impl FnOnce(&mut [T])) -> Vec<T> {
+    let mut elements = Vec::<T>::with_capacity(length);
+    if cfg!(test) {
+        elements.resize(length, T::nan());
     }
-    fn widen(self) -> f64 {
-        self
-    }
+    // SAFETY: the capacity is there; `Element` is f32 or f64, of which every bit pattern is a value and which need no
+    // drop, and `fill` writes before it reads.
+    let place = unsafe { std::slice::from_raw_parts_mut(elements.as_mut_ptr(), length) };
+    fill(place);
+    // SAFETY: `fill` has written all of them.
+    unsafe { elements.set_len(length) };
+    elements
+}
+
+/// Runs `work` compiled for the widest vectors that this CPU has. All that should profit must be inlined into it.
+#[inline(always)]
+pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
 }
 
 /// Calls a function generic in [`Element`] with the type of `$tensor`, or says which side the operation lacks.

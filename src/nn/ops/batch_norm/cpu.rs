@@ -2,12 +2,12 @@
 //! tensor's type within a chunk and in double precision across chunks.
 
 use super::EPSILON;
-use crate::nn::ops::host::Element;
+use crate::nn::ops::host::{Element, filled, vectorized};
 use rayon::prelude::*;
 
-/// Elements in a chunk of whole pixels.
+/// Elements in a chunk of whole pixels: few enough for the second-level cache, where a chunk is read twice.
 fn chunk(channels: usize) -> usize {
-    ((1 << 16) / channels).clamp(16, 512) * channels
+    ((1 << 15) / channels).clamp(16, 512) * channels
 }
 
 /// Mean and variance (biased) of every channel over all pixels.
@@ -15,28 +15,30 @@ fn chunk(channels: usize) -> usize {
 /// Chunks yield their mean and their sum of squared deviations, merged as in Chan, Golub & LeVeque, *Updating
 /// formulae and a pairwise algorithm for computing sample variances* (1979): no difference of large squares.
 pub(super) fn moments<T: Element>(channels: usize, x: &[T]) -> (Vec<T>, Vec<T>) {
-    let partials: Vec<(usize, Vec<T>, Vec<T>)> = x
-        .par_chunks(chunk(channels))
-        .map(|pixels| {
-            let count = pixels.len() / channels;
-            let mut mean = vec![T::zero(); channels];
-            for pixel in pixels.chunks_exact(channels) {
-                for (sum, x) in mean.iter_mut().zip(pixel) {
-                    *sum += *x;
+    let partial = |pixels: &[T]| {
+        let count = pixels.len() / channels;
+        let (mut mean, mut squares) = (vec![T::zero(); channels], vec![T::zero(); channels]);
+        vectorized(
+            #[inline(always)]
+            || {
+                for pixel in pixels.chunks_exact(channels) {
+                    for (sum, x) in mean.iter_mut().zip(pixel) {
+                        *sum += *x;
+                    }
                 }
-            }
-            let scale = T::narrow(1.0 / count as f64);
-            mean.iter_mut().for_each(|mean| *mean *= scale);
-            let mut squares = vec![T::zero(); channels];
-            for pixel in pixels.chunks_exact(channels) {
-                for ((square, x), mean) in squares.iter_mut().zip(pixel).zip(&mean) {
-                    let deviation = *x - *mean;
-                    *square += deviation * deviation;
+                let scale = T::narrow(1.0 / count as f64);
+                mean.iter_mut().for_each(|mean| *mean *= scale);
+                for pixel in pixels.chunks_exact(channels) {
+                    for ((square, x), mean) in squares.iter_mut().zip(pixel).zip(&mean) {
+                        let deviation = *x - *mean;
+                        *square += deviation * deviation;
+                    }
                 }
-            }
-            (count, mean, squares)
-        })
-        .collect();
+            },
+        );
+        (count, mean, squares)
+    };
+    let partials: Vec<(usize, Vec<T>, Vec<T>)> = x.par_chunks(chunk(channels)).map(partial).collect();
     let (mut mean, mut squares, mut count) = (vec![0.0; channels], vec![0.0; channels], 0.0);
     for (chunk_count, chunk_mean, chunk_squares) in partials {
         let n = chunk_count as f64;
@@ -64,72 +66,112 @@ pub(super) struct Channels<'a, T> {
     pub(super) bias: &'a [T],
 }
 
+impl<T: Element> Channels<'_, T> {
+    /// weight / √(variance + ε).
+    pub(super) fn scale(&self) -> Vec<T> {
+        let inverse = inverse_deviation(self.variance);
+        inverse.iter().zip(self.weight).map(|(inverse, weight)| T::narrow(inverse * weight.widen())).collect()
+    }
+}
+
 /// weight · (x − mean) / √(variance + ε) + bias, plus `residual`, through a ReLU if asked.
 pub(super) fn forward<T: Element>(at: &Channels<'_, T>, x: &[T], residual: Option<&[T]>, relu: bool) -> Vec<T> {
     let channels = at.mean.len();
-    let scale: Vec<T> =
-        inverse_deviation(at.variance).iter().zip(at.weight).map(|(i, w)| T::narrow(i * w.widen())).collect();
-    let (mean, scale, bias) = (at.mean, &scale[..channels], &at.bias[..channels]);
-    let mut y = vec![T::zero(); x.len()];
-    // A comparison, not `max`: NaN goes through.
-    let activate = |value: T| if relu && value < T::zero() { T::zero() } else { value };
+    let (mean, scale, bias) = (at.mean, &at.scale()[..channels], &at.bias[..channels]);
     let size = chunk(channels);
-    y.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate().for_each(|(index, (y, x))| {
-        let pixels = y.chunks_exact_mut(channels).zip(x.chunks_exact(channels));
-        match residual {
-            None => {
-                for (y, x) in pixels {
-                    for c in 0..channels {
-                        y[c] = activate((x[c] - mean[c]) * scale[c] + bias[c]);
-                    }
-                }
-            }
-            Some(residual) => {
-                for ((y, x), r) in pixels.zip(residual[index * size..].chunks_exact(channels)) {
-                    for c in 0..channels {
-                        y[c] = activate((x[c] - mean[c]) * scale[c] + bias[c] + r[c]);
-                    }
-                }
-            }
-        }
-    });
-    y
+    filled(x.len(), |y| {
+        y.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate().for_each(|(index, (y, x))| {
+            let residual = residual.map(|residual| &residual[index * size..][..x.len()]);
+            vectorized(
+                #[inline(always)]
+                || match (residual, relu) {
+                    (None, false) => apply(y, x, x, [mean, scale, bias], |value, _| value),
+                    (None, true) => apply(y, x, x, [mean, scale, bias], |value, _| rectified(value)),
+                    (Some(r), false) => apply(y, x, r, [mean, scale, bias], |value, r| value + r),
+                    (Some(r), true) => apply(y, x, r, [mean, scale, bias], |value, r| rectified(value + r)),
+                },
+            );
+        });
+    })
 }
 
-/// `gradient` where the ReLU let its input through (y > 0), else 0: the gradient of the ReLU's input.
-pub(super) fn backward_relu<T: Element>(y: &[T], gradient: &[T]) -> Vec<T> {
-    const SIZE: usize = 1 << 15;
-    let mut masked = vec![T::zero(); y.len()];
-    masked.par_chunks_mut(SIZE).zip(y.par_chunks(SIZE)).zip(gradient.par_chunks(SIZE)).for_each(|((masked, y), g)| {
-        for ((masked, y), g) in masked.iter_mut().zip(y).zip(g) {
-            *masked = if *y > T::zero() { *g } else { T::zero() };
-        }
-    });
-    masked
+/// A comparison, not `max`: NaN goes through.
+#[inline(always)]
+fn rectified<T: Element>(value: T) -> T {
+    if value < T::zero() { T::zero() } else { value }
 }
 
-/// Gradients of a batch norm without its ReLU in training, where mean and variance depend on `x`: of x, weight, bias.
-pub(super) fn backward<T: Element>(
-    (mean, variance, weight): (&[T], &[T], &[T]),
+#[inline(always)]
+fn apply<T: Element>(
+    y: &mut [T],
     x: &[T],
-    gradient: &[T],
-) -> (Vec<T>, Vec<T>, Vec<T>) {
+    other: &[T],
+    [mean, scale, bias]: [&[T]; 3],
+    finish: impl Fn(T, T) -> T + Copy,
+) {
     let channels = mean.len();
+    let (mean, scale, bias) = (&mean[..channels], &scale[..channels], &bias[..channels]);
+    let pixels = y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(other.chunks_exact(channels));
+    for ((y, x), other) in pixels {
+        for c in 0..channels {
+            y[c] = finish((x[c] - mean[c]) * scale[c] + bias[c], other[c]);
+        }
+    }
+}
+
+/// What [`backward`] gives: gradients with respect to x, weight, bias, and the residual if asked for.
+pub(super) struct Gradients<T> {
+    pub(super) x: Vec<T>,
+    pub(super) weight: Vec<T>,
+    pub(super) bias: Vec<T>,
+    pub(super) residual: Option<Vec<T>>,
+}
+
+/// How the ReLU's input is computed again, to see where it was above 0.
+#[derive(Clone, Copy)]
+enum Gate<'a, T> {
+    /// There was no ReLU.
+    Open,
+    Relu,
+    ResidualRelu(&'a [T]),
+}
+
+/// Gradients of [`forward`]. With `batch` the mean and variance are those of `x` and move with it. The residual's
+/// gradient is computed only where a ReLU follows, else it is `gradient` itself.
+pub(super) fn backward<T: Element>(
+    at: &Channels<'_, T>,
+    x: &[T],
+    residual: Option<&[T]>,
+    relu: bool,
+    gradient: &[T],
+    batch: bool,
+) -> Gradients<T> {
+    let channels = at.mean.len();
+    let (mean, scale, bias) = (at.mean, &at.scale()[..channels], &at.bias[..channels]);
     let size = chunk(channels);
-    let partials: Vec<(Vec<T>, Vec<T>)> = (x.par_chunks(size), gradient.par_chunks(size))
-        .into_par_iter()
-        .map(|(x, gradient)| {
-            let (mut sums, mut products) = (vec![T::zero(); channels], vec![T::zero(); channels]);
-            let (sums_, products_) = (&mut sums[..channels], &mut products[..channels]);
-            for (x, g) in x.chunks_exact(channels).zip(gradient.chunks_exact(channels)) {
-                for c in 0..channels {
-                    sums_[c] += g[c];
-                    products_[c] += g[c] * (x[c] - mean[c]);
+    let gate = |index: usize, length: usize| match (relu, residual) {
+        (false, _) => Gate::Open,
+        (true, None) => Gate::Relu,
+        (true, Some(residual)) => Gate::ResidualRelu(&residual[index * size..][..length]),
+    };
+    let forward = [mean, scale, bias];
+    let partial = |(index, (x, g)): (usize, (&[T], &[T]))| {
+        let (mut sums, mut products) = (vec![T::zero(); channels], vec![T::zero(); channels]);
+        let gate = gate(index, x.len());
+        vectorized(
+            #[inline(always)]
+            || match gate {
+                Gate::Open => sum(&mut sums, &mut products, x, g, x, forward, |g, _, _| g),
+                Gate::Relu => sum(&mut sums, &mut products, x, g, x, forward, |g, value, _| gated(g, value)),
+                Gate::ResidualRelu(r) => {
+                    sum(&mut sums, &mut products, x, g, r, forward, |g, value, r| gated(g, value + r))
                 }
-            }
-            (sums, products)
-        })
-        .collect();
+            },
+        );
+        (sums, products)
+    };
+    let partials: Vec<(Vec<T>, Vec<T>)> =
+        x.par_chunks(size).zip(gradient.par_chunks(size)).enumerate().map(partial).collect();
     let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
     for (chunk_sums, chunk_products) in partials {
         for c in 0..channels {
@@ -138,23 +180,113 @@ pub(super) fn backward<T: Element>(
         }
     }
     // dx = γ/σ · (g − Σg/n − (x − μ)/σ² · Σg(x − μ)/n) = slope · g + curve · (x − μ) + shift
-    let count = (x.len() / channels) as f64;
-    let inverse = inverse_deviation(variance);
-    let slope: Vec<f64> = inverse.iter().zip(weight).map(|(i, w)| i * w.widen()).collect();
+    let count = if batch { (x.len() / channels) as f64 } else { f64::INFINITY };
+    let inverse = inverse_deviation(at.variance);
+    let slope: Vec<f64> = inverse.iter().zip(at.weight).map(|(i, w)| i * w.widen()).collect();
     let curve: Vec<T> =
         (0..channels).map(|c| T::narrow(-slope[c] * inverse[c] * inverse[c] * products[c] / count)).collect();
     let shift: Vec<T> = (0..channels).map(|c| T::narrow(-slope[c] * sums[c] / count)).collect();
     let slope: Vec<T> = slope.into_iter().map(T::narrow).collect();
-    let (slope, curve, shift) = (&slope[..channels], &curve[..channels], &shift[..channels]);
-    let mut dx = vec![T::zero(); x.len()];
-    (dx.par_chunks_mut(size), x.par_chunks(size), gradient.par_chunks(size)).into_par_iter().for_each(|(dx, x, g)| {
-        let pixels = x.chunks_exact(channels).zip(g.chunks_exact(channels));
-        for (dx, (x, g)) in dx.chunks_exact_mut(channels).zip(pixels) {
-            for c in 0..channels {
-                dx[c] = slope[c] * g[c] + curve[c] * (x[c] - mean[c]) + shift[c];
-            }
+    let back = [&slope[..], &curve, &shift];
+    let mut d_residual = None;
+    let dx = if let (true, Some(_)) = (relu, residual) {
+        filled(x.len(), |dx| {
+            d_residual = Some(filled(x.len(), |dr| {
+                let chunks = dx.par_chunks_mut(size).zip(dr.par_chunks_mut(size));
+                let sources = x.par_chunks(size).zip(gradient.par_chunks(size));
+                chunks.zip(sources).enumerate().for_each(|(index, ((dx, dr), (x, g)))| {
+                    let Gate::ResidualRelu(r) = gate(index, x.len()) else { return };
+                    vectorized(
+                        #[inline(always)]
+                        || {
+                            mask(dr, x, g, r, forward);
+                            spread(dx, x, dr, forward, back, |g, _| g);
+                        },
+                    );
+                });
+            }));
+        })
+    } else {
+        filled(x.len(), |dx| {
+            let sources = x.par_chunks(size).zip(gradient.par_chunks(size));
+            dx.par_chunks_mut(size).zip(sources).for_each(|(dx, (x, g))| {
+                vectorized(
+                    #[inline(always)]
+                    || match relu {
+                        false => spread(dx, x, g, forward, back, |g, _| g),
+                        true => spread(dx, x, g, forward, back, gated),
+                    },
+                );
+            });
+        })
+    };
+    let weight = products.iter().zip(&inverse).map(|(product, inverse)| T::narrow(product * inverse)).collect();
+    Gradients { x: dx, weight, bias: sums.into_iter().map(T::narrow).collect(), residual: d_residual }
+}
+
+/// The gradient of a ReLU's input `value`; at 0 it is 0, and NaN lets nothing through.
+#[inline(always)]
+fn gated<T: Element>(gradient: T, value: T) -> T {
+    if value > T::zero() { gradient } else { T::zero() }
+}
+
+/// Adds Σ g and Σ g (x − μ) of a chunk, g after `gate`.
+#[inline(always)]
+fn sum<T: Element>(
+    sums: &mut [T],
+    products: &mut [T],
+    x: &[T],
+    g: &[T],
+    r: &[T],
+    [mean, scale, bias]: [&[T]; 3],
+    gate: impl Fn(T, T, T) -> T + Copy,
+) {
+    let channels = sums.len();
+    let (products, mean, scale, bias) =
+        (&mut products[..channels], &mean[..channels], &scale[..channels], &bias[..channels]);
+    let pixels = x.chunks_exact(channels).zip(g.chunks_exact(channels)).zip(r.chunks_exact(channels));
+    for ((x, g), r) in pixels {
+        for c in 0..channels {
+            let deviation = x[c] - mean[c];
+            let g = gate(g[c], deviation * scale[c] + bias[c], r[c]);
+            sums[c] += g;
+            products[c] += g * deviation;
         }
-    });
-    let d_weight = products.iter().zip(&inverse).map(|(product, inverse)| T::narrow(product * inverse)).collect();
-    (dx, d_weight, sums.into_iter().map(T::narrow).collect())
+    }
+}
+
+/// Writes the gradient that passes a ReLU after a residual.
+#[inline(always)]
+fn mask<T: Element>(masked: &mut [T], x: &[T], g: &[T], r: &[T], [mean, scale, bias]: [&[T]; 3]) {
+    let channels = mean.len();
+    let (scale, bias) = (&scale[..channels], &bias[..channels]);
+    let sources = x.chunks_exact(channels).zip(g.chunks_exact(channels)).zip(r.chunks_exact(channels));
+    for (masked, ((x, g), r)) in masked.chunks_exact_mut(channels).zip(sources) {
+        for c in 0..channels {
+            masked[c] = gated(g[c], (x[c] - mean[c]) * scale[c] + bias[c] + r[c]);
+        }
+    }
+}
+
+/// Writes the gradient of x from that of the normalised value, g after `gate`.
+#[inline(always)]
+fn spread<T: Element>(
+    dx: &mut [T],
+    x: &[T],
+    g: &[T],
+    [mean, scale, bias]: [&[T]; 3],
+    [slope, curve, shift]: [&[T]; 3],
+    gate: impl Fn(T, T) -> T + Copy,
+) {
+    let channels = mean.len();
+    let (scale, bias) = (&scale[..channels], &bias[..channels]);
+    let (slope, curve, shift) = (&slope[..channels], &curve[..channels], &shift[..channels]);
+    let sources = x.chunks_exact(channels).zip(g.chunks_exact(channels));
+    for (dx, (x, g)) in dx.chunks_exact_mut(channels).zip(sources) {
+        for c in 0..channels {
+            let deviation = x[c] - mean[c];
+            let g = gate(g[c], deviation * scale[c] + bias[c]);
+            dx[c] = slope[c] * g + curve[c] * deviation + shift[c];
+        }
+    }
 }

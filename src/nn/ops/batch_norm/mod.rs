@@ -4,6 +4,7 @@
 mod cpu;
 
 use super::host::{Element, elements, on_host, tensor};
+use crate::nn::saved::Saved;
 use crate::nn::{Mode, Tape, Value};
 use candle_core::{Result, Tensor, bail};
 
@@ -86,7 +87,7 @@ fn forward_host<T: Element>(
     tensor(cpu::forward(&at, &elements(x)?, residual.as_deref(), relu), x.dims())
 }
 
-/// Gradients of a batch norm in training.
+/// Gradients of a batch norm.
 #[derive(Debug)]
 pub struct BatchNormGradients {
     /// With respect to the input.
@@ -95,49 +96,53 @@ pub struct BatchNormGradients {
     pub weight: Tensor,
     /// With respect to the shift, `[channels]`.
     pub bias: Tensor,
-    /// With respect to the residual (of the input's shape, whether or not there was one).
+    /// With respect to the residual, where there was one.
     pub residual: Tensor,
 }
 
-/// Gradients of [`forward`] with the batch's own `moments`, given the output's `gradient`. `y` is that output if it
-/// went through a ReLU (whose derivative at 0 is 0), else none.
+/// Gradients of [`forward`], given the output's `gradient`; the ReLU's derivative at 0 is 0. With `batch` the moments
+/// are those of `x` and move with it, else they are constants. What the ReLU cut off is computed again from `x`.
 ///
 /// # Errors
 /// As [`forward`].
 pub fn backward(
     x: &Tensor,
-    y: Option<&Tensor>,
-    moments: &Moments,
-    weight: &Tensor,
+    (moments, batch): (&Moments, bool),
+    vectors: (&Tensor, &Tensor),
+    residual: Option<&Tensor>,
+    relu: bool,
     gradient: &Tensor,
 ) -> Result<BatchNormGradients> {
     let (x, gradient) = (x.contiguous()?, gradient.contiguous()?);
-    on_host!("batch_norm", &x, backward_host(&x, y, moments, weight, &gradient))
+    let residual = residual.map(Tensor::contiguous).transpose()?;
+    on_host!("batch_norm", &x, backward_host(&x, (moments, batch), vectors, residual.as_ref(), relu, &gradient))
 }
 
 fn backward_host<T: Element>(
     x: &Tensor,
-    y: Option<&Tensor>,
-    moments: &Moments,
-    weight: &Tensor,
+    (moments, batch): (&Moments, bool),
+    (weight, bias): (&Tensor, &Tensor),
+    residual: Option<&Tensor>,
+    relu: bool,
     gradient: &Tensor,
 ) -> Result<BatchNormGradients> {
     let channels = channels(x)?;
     if gradient.dims() != x.dims() || weight.dims() != [channels] {
         bail!("batch_norm: a gradient of {:?} for an input of {:?}", gradient.dims(), x.dims());
     }
-    let gradient = match y {
-        Some(y) => tensor(cpu::backward_relu::<T>(&elements(y)?, &elements(gradient)?), x.dims())?,
-        None => gradient.clone(),
-    };
     let (mean, variance) = (elements::<T>(&moments.mean)?, elements(&moments.variance)?);
-    let vectors = (&*mean, &*variance, &*elements(weight)?);
-    let (dx, d_weight, d_bias) = cpu::backward(vectors, &elements(x)?, &elements(&gradient)?);
+    let (weight, bias) = (elements(weight)?, elements(bias)?);
+    let at = cpu::Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
+    let residual = residual.map(elements::<T>).transpose()?;
+    let found = cpu::backward(&at, &elements(x)?, residual.as_deref(), relu, &elements(gradient)?, batch);
     Ok(BatchNormGradients {
-        x: tensor(dx, x.dims())?,
-        weight: tensor(d_weight, &[channels])?,
-        bias: tensor(d_bias, &[channels])?,
-        residual: gradient,
+        x: tensor(found.x, x.dims())?,
+        weight: tensor(found.weight, &[channels])?,
+        bias: tensor(found.bias, &[channels])?,
+        residual: match found.residual {
+            Some(residual) => tensor(residual, x.dims())?,
+            None => gradient.clone(),
+        },
     })
 }
 
@@ -151,30 +156,46 @@ impl Tape<'_> {
     pub fn batch_norm(&self, x: &Value, prefix: &str, residual: Option<&Value>, relu: bool) -> Result<Value> {
         let weight = self.parameter(&format!("{prefix}.weight"))?;
         let bias = self.parameter(&format!("{prefix}.bias"))?;
-        let moments = match self.mode() {
-            Mode::Train => {
-                let moments = moments(x.tensor())?;
-                self.move_running_statistics(prefix, &moments, x.tensor().elem_count())?;
-                moments
-            }
-            Mode::Eval => {
-                let [mean, variance] = ["running_mean", "running_var"].map(|name| format!("{prefix}.{name}"));
-                Moments {
-                    mean: self.parameter(&mean)?.tensor().clone(),
-                    variance: self.parameter(&variance)?.tensor().clone(),
-                }
-            }
+        let batch = self.mode() == Mode::Train;
+        let moments = if batch {
+            let moments = moments(x.tensor())?;
+            self.move_running_statistics(prefix, &moments, x.tensor().elem_count())?;
+            moments
+        } else {
+            self.running_moments(prefix)?
         };
-        let vectors = (weight.tensor(), bias.tensor());
-        let output = forward(x.tensor(), &moments, vectors, residual.map(Value::tensor), relu)?;
-        let (saved_x, saved_weight) = (x.tensor().clone(), weight.tensor().clone());
-        let saved_y = relu.then(|| output.clone());
         let inputs: Vec<&Value> = [x, &weight, &bias].into_iter().chain(residual).collect();
-        Ok(self.record(output, &inputs, move |gradient, _| {
-            let gradients = backward(&saved_x, saved_y.as_ref(), &moments, &saved_weight, gradient)?;
-            let BatchNormGradients { x, weight, bias, residual } = gradients;
-            Ok(vec![Some(x), Some(weight), Some(bias), Some(residual)])
+        let vectors = (weight.tensor().clone(), bias.tensor().clone());
+        let output = forward(x.tensor(), &moments, (&vectors.0, &vectors.1), residual.map(Value::tensor), relu)?;
+        let saved = (self.save(x), residual.map(|residual| self.save(residual)));
+        let (x, again) = (saved.clone(), (moments.clone(), vectors.clone()));
+        let again = move || {
+            let ((x, residual), (moments, vectors)) = (&x, &again);
+            let residual = residual.as_ref().map(Saved::tensor).transpose()?;
+            forward(&x.tensor()?, moments, (&vectors.0, &vectors.1), residual.as_ref(), relu)
+        };
+        Ok(self.record_recomputable(output, &inputs, again, move |gradient, _| {
+            // Without a ReLU the residual takes no part in the gradients.
+            let residual = saved.1.filter(|_| relu).as_ref().map(Saved::tensor).transpose()?;
+            let vectors = (&vectors.0, &vectors.1);
+            let found = backward(&saved.0.tensor()?, (&moments, batch), vectors, residual.as_ref(), relu, gradient)?;
+            Ok(vec![Some(found.x), Some(found.weight), Some(found.bias), Some(found.residual)])
         }))
+    }
+
+    /// What a batch norm with the running statistics is to a convolution before it: a factor and a summand `[channels]`.
+    pub(crate) fn folded_norm(&self, prefix: &str) -> Result<(Tensor, Tensor)> {
+        let Moments { mean, variance } = self.running_moments(prefix)?;
+        let weight = self.parameter(&format!("{prefix}.weight"))?;
+        let scale = (weight.tensor() / (variance + EPSILON)?.sqrt()?)?;
+        let bias = (self.parameter(&format!("{prefix}.bias"))?.tensor() - (mean * &scale)?)?;
+        Ok((scale, bias))
+    }
+
+    /// The running statistics below `prefix`.
+    pub(crate) fn running_moments(&self, prefix: &str) -> Result<Moments> {
+        let buffer = |name: &str| self.parameter(&format!("{prefix}.{name}")).map(|value| value.tensor().clone());
+        Ok(Moments { mean: buffer("running_mean")?, variance: buffer("running_var")? })
     }
 
     fn move_running_statistics(&self, prefix: &str, moments: &Moments, elements: usize) -> Result<()> {

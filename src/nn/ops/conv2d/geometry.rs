@@ -106,13 +106,16 @@ impl Geometry {
         self.rows().div_ceil(tiles).max(1)
     }
 
+    /// Elements that [`Geometry::unfold`] needs for output rows `rows`.
+    pub(super) fn unfolded(&self, rows: &Range<usize>) -> usize {
+        if self.is_pointwise() { 0 } else { rows.len() * self.out[1] * self.patch() }
+    }
+
     /// The unfolded patches of output rows `rows`, `[pixels, patch]`: in `buffer`, or `x` itself if pointwise.
-    pub(super) fn unfold<'a, T: Element>(&self, x: &'a [T], rows: Range<usize>, buffer: &'a mut Vec<T>) -> &'a [T] {
+    pub(super) fn unfold<'a, T: Element>(&self, x: &'a [T], rows: Range<usize>, buffer: &'a mut [T]) -> &'a [T] {
         if self.is_pointwise() {
             return &x[rows.start * self.channels_in..rows.end * self.channels_in];
         }
-        let pixels = rows.len() * self.out[1];
-        buffer.resize(pixels * self.patch(), T::zero());
         self.each_segment(rows, |patch, input, length| match input {
             Some(start) => buffer[patch..patch + length].copy_from_slice(&x[start..start + length]),
             None => buffer[patch..patch + length].fill(T::zero()),

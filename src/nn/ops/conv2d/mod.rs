@@ -1,12 +1,20 @@
 //! Two-dimensional convolution (cross-correlation, as PyTorch's `Conv2d` without groups).
 
-mod cpu;
+mod epilogue;
 mod geometry;
+mod source;
+mod unfolded;
+mod winograd;
+
+pub use source::Joined;
 
 use super::host::{Element, elements, on_host, tensor};
-use crate::nn::{Tape, Value};
+use crate::nn::saved::Saved;
+use crate::nn::{Mode, Tape, Value};
 use candle_core::{Result, Tensor, bail};
+use epilogue::Epilogue;
 use geometry::Geometry;
+use source::with_sources;
 
 /// Stride, zero padding and dilation, alike in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,70 +34,148 @@ impl Conv2d {
     }
 }
 
-/// Convolves `x` `[batch, height, width, in]` with `weight` `[kernel height, kernel width, in, out]` and adds `bias`
-/// `[out]`; the output is `[batch, out height, out width, out]`.
+/// What happens to the output before it is written: a bias `[out]`, a residual of the output's shape, a ReLU.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct After<'t> {
+    /// Added to each channel.
+    pub bias: Option<&'t Tensor>,
+    /// Added to each element.
+    pub residual: Option<&'t Tensor>,
+    /// Whether negative numbers become 0 then.
+    pub relu: bool,
+}
+
+/// Convolves `inputs`, side by side `[batch, height, width, in]`, with `weight` `[kernel height, kernel width, in,
+/// out]`; the output is `[batch, out height, out width, out]`.
 ///
 /// # Errors
 /// If the shapes do not fit one another, or the device or type has no such operation.
-pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: Conv2d) -> Result<Tensor> {
-    let x = x.contiguous()?;
-    on_host!("conv2d", &x, forward_host(&x, weight, bias, options))
+pub fn forward(inputs: &[Joined], weight: &Tensor, after: After<'_>, options: Conv2d) -> Result<Tensor> {
+    let inputs = contiguous(inputs)?;
+    on_host!("conv2d", first(&inputs)?, forward_host(&inputs, &weight.contiguous()?, after, options))
 }
 
-fn forward_host<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: Conv2d) -> Result<Tensor> {
-    let geometry = Geometry::new(x.dims(), weight.dims(), &options)?;
-    let shape = geometry.shape();
-    let bias = bias.map(elements::<T>).transpose()?;
-    if bias.as_deref().is_some_and(|bias| bias.len() != shape[3]) {
-        bail!("conv2d: the bias does not have {} elements", shape[3]);
+fn contiguous(inputs: &[Joined]) -> Result<Vec<Joined>> {
+    let contiguous = |input: &Joined| Ok(Joined { tensor: input.tensor.contiguous()?, doubled: input.doubled });
+    inputs.iter().map(contiguous).collect()
+}
+
+fn first(inputs: &[Joined]) -> Result<&Tensor> {
+    match inputs.first() {
+        Some(input) => Ok(&input.tensor),
+        None => bail!("conv2d: nothing to read"),
     }
-    tensor(cpu::forward(&geometry.flattened(), &elements(x)?, &elements(weight)?, bias.as_deref()), &shape)
+}
+
+/// Whether [`winograd`] does it.
+fn is_winograd(geometry: &Geometry, inputs: &[Joined]) -> bool {
+    let Geometry { batch, size, kernel, padding, stride, dilation, channels_out, .. } = *geometry;
+    let channels = inputs.iter().map(|input| input.tensor.dims().last().copied().unwrap_or_default());
+    (kernel, padding, stride, dilation) == ([3, 3], [1, 1], 1, 1)
+        && winograd::pays([batch, size[0], size[1]], channels, channels_out)
+}
+
+fn forward_host<T: Element>(inputs: &[Joined], weight: &Tensor, after: After<'_>, options: Conv2d) -> Result<Tensor> {
+    let geometry = Geometry::new(&source::shape(inputs)?, weight.dims(), &options)?;
+    let shape = geometry.shape();
+    if let Some(bias) = after.bias.filter(|bias| bias.dims() != [shape[3]]) {
+        bail!("conv2d: a bias of {:?} for {} channels", bias.dims(), shape[3]);
+    }
+    if let Some(residual) = after.residual.filter(|residual| residual.dims() != shape) {
+        bail!("conv2d: a residual of {:?} to an output of {shape:?}", residual.dims());
+    }
+    let residual = after.residual.map(Tensor::contiguous).transpose()?;
+    let (bias, residual) =
+        (after.bias.map(elements::<T>).transpose()?, residual.as_ref().map(elements::<T>).transpose()?);
+    let epilogue = Epilogue { bias: bias.as_deref(), residual: residual.as_deref(), relu: after.relu };
+    let weight = elements(weight)?;
+    let output = if is_winograd(&geometry, inputs) {
+        let size = [geometry.batch, geometry.size[0], geometry.size[1]];
+        with_sources(inputs, |inputs| winograd::forward(size, inputs, &weight, shape[3], &epilogue))?
+    } else {
+        unfolded::forward(&geometry.flattened(), &elements(&source::join(inputs)?)?, &weight, &epilogue)
+    };
+    tensor(output, &shape)
 }
 
 /// Gradients of a convolution.
 #[derive(Debug)]
 pub struct Conv2dGradients {
-    /// With respect to the input, if asked for.
-    pub x: Option<Tensor>,
+    /// With respect to each input, if asked for.
+    pub inputs: Vec<Option<Tensor>>,
     /// With respect to the weight, if asked for.
     pub weight: Option<Tensor>,
     /// With respect to the bias, if asked for.
     pub bias: Option<Tensor>,
 }
 
-/// Gradients of [`forward`], given `gradient` of its output; `wanted` says which of input, weight and bias need one.
+/// What [`backward`] shall compute.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The gradient of each input.
+    pub inputs: Vec<bool>,
+    /// The weight's.
+    pub weight: bool,
+    /// The bias's.
+    pub bias: bool,
+}
+
+/// Gradients of [`forward`] with nothing or a bias after it, given `gradient` of its output.
 ///
 /// # Errors
 /// As [`forward`].
 pub fn backward(
-    x: &Tensor,
+    inputs: &[Joined],
     weight: &Tensor,
     gradient: &Tensor,
     options: Conv2d,
-    wanted: [bool; 3],
+    wanted: &Wanted,
 ) -> Result<Conv2dGradients> {
-    let (x, gradient) = (x.contiguous()?, gradient.contiguous()?);
-    on_host!("conv2d", &x, backward_host(&x, weight, &gradient, options, wanted))
+    let (inputs, weight, gradient) = (contiguous(inputs)?, weight.contiguous()?, gradient.contiguous()?);
+    on_host!("conv2d", first(&inputs)?, backward_host(&inputs, &weight, &gradient, options, wanted))
 }
 
 fn backward_host<T: Element>(
-    x: &Tensor,
+    inputs: &[Joined],
     weight: &Tensor,
     gradient: &Tensor,
     options: Conv2d,
-    [want_x, want_weight, want_bias]: [bool; 3],
+    wanted: &Wanted,
 ) -> Result<Conv2dGradients> {
-    let geometry = Geometry::new(x.dims(), weight.dims(), &options)?;
+    let geometry = Geometry::new(&source::shape(inputs)?, weight.dims(), &options)?;
     if gradient.dims() != geometry.shape() {
-        bail!("conv2d: a gradient of {:?} for input {:?} and weight {:?}", gradient.dims(), x.dims(), weight.dims());
+        bail!("conv2d: a gradient of {:?} for weight {:?} and {geometry:?}", gradient.dims(), weight.dims());
     }
     let g = elements::<T>(gradient)?;
-    let (geometry, channels) = (geometry.flattened(), geometry.channels_out);
-    let dx = want_x.then(|| tensor(cpu::backward_input(&geometry, &elements(weight)?, &g), x.dims())).transpose()?;
-    let dw =
-        want_weight.then(|| tensor(cpu::backward_weight(&geometry, &elements(x)?, &g), weight.dims())).transpose()?;
-    let db = want_bias.then(|| tensor(cpu::backward_bias(channels, &g), &[channels])).transpose()?;
-    Ok(Conv2dGradients { x: dx, weight: dw, bias: db })
+    let out = geometry.channels_out;
+    let bias = wanted.bias.then(|| tensor(unfolded::backward_bias(out, &g), &[out])).transpose()?;
+    let w = elements::<T>(weight)?;
+    if is_winograd(&geometry, inputs) {
+        let size = [geometry.batch, geometry.size[0], geometry.size[1]];
+        let (found, d_weight) = with_sources(inputs, |inputs| {
+            let found = if wanted.inputs.contains(&true) {
+                winograd::backward_input(size, inputs, &wanted.inputs, &w, out, &g)
+            } else {
+                inputs.iter().map(|_| None).collect()
+            };
+            (found, wanted.weight.then(|| winograd::backward_weight(size, inputs, out, &g)))
+        })?;
+        let back = |(found, input): (Option<Vec<T>>, &Joined)| {
+            found.map(|found| tensor(found, input.tensor.dims())).transpose()
+        };
+        let found = found.into_iter().zip(inputs).map(back).collect::<Result<_>>()?;
+        let weight = d_weight.map(|found| tensor(found, weight.dims())).transpose()?;
+        return Ok(Conv2dGradients { inputs: found, weight, bias });
+    }
+    let flat = geometry.flattened();
+    let found = if wanted.inputs.contains(&true) {
+        let whole = tensor(unfolded::backward_input(&flat, &w, &g), &source::shape(inputs)?)?;
+        source::part(inputs, &wanted.inputs, &whole)?
+    } else {
+        inputs.iter().map(|_| None).collect()
+    };
+    let d_weight = || tensor(unfolded::backward_weight(&flat, &elements(&source::join(inputs)?)?, &g), weight.dims());
+    Ok(Conv2dGradients { inputs: found, weight: wanted.weight.then(d_weight).transpose()?, bias })
 }
 
 impl Tape<'_> {
@@ -98,16 +184,71 @@ impl Tape<'_> {
     /// # Errors
     /// If a parameter is missing, or as [`forward`].
     pub fn conv2d(&self, x: &Value, weight: &str, bias: Option<&str>, options: Conv2d) -> Result<Value> {
+        self.conv2d_joined(&[(x, false)], weight, bias, options)
+    }
+
+    /// As [`Tape::conv2d`] of several values side by side, each doubled in height and width by nearest-neighbour
+    /// upsampling if its flag is set; neither is written out.
+    ///
+    /// # Errors
+    /// As [`Tape::conv2d`].
+    pub fn conv2d_joined(
+        &self,
+        inputs: &[(&Value, bool)],
+        weight: &str,
+        bias: Option<&str>,
+        options: Conv2d,
+    ) -> Result<Value> {
         let weight = self.parameter(weight)?;
         let bias = bias.map(|name| self.parameter(name)).transpose()?;
-        let output = forward(x.tensor(), weight.tensor(), bias.as_ref().map(Value::tensor), options)?;
-        let (saved_x, saved_weight) = (x.tensor().clone(), weight.tensor().clone());
-        let inputs: Vec<&Value> = [x, &weight].into_iter().chain(&bias).collect();
-        Ok(self.record(output, &inputs, move |gradient, wanted| {
-            let wanted = [wanted[0], wanted[1], wanted.get(2) == Some(&true)];
-            let gradients = backward(&saved_x, &saved_weight, gradient, options, wanted)?;
-            Ok(vec![gradients.x, gradients.weight, gradients.bias])
+        let joined: Vec<Joined> = inputs
+            .iter()
+            .map(|(value, doubled)| Joined { tensor: value.tensor().clone(), doubled: *doubled })
+            .collect();
+        let after = After { bias: bias.as_ref().map(Value::tensor), ..After::default() };
+        let output = forward(&joined, weight.tensor(), after, options)?;
+        let saved: Vec<(Saved, bool)> = inputs.iter().map(|(value, doubled)| (self.save(value), *doubled)).collect();
+        let saved_weight = weight.tensor().clone();
+        let values: Vec<&Value> = inputs.iter().map(|(value, _)| *value).chain([&weight]).chain(&bias).collect();
+        Ok(self.record(output, &values, move |gradient, wanted| {
+            let read = |(saved, doubled): &(Saved, bool)| Ok(Joined { tensor: saved.tensor()?, doubled: *doubled });
+            let inputs = saved.iter().map(read).collect::<Result<Vec<_>>>()?;
+            let count = inputs.len();
+            let wanted = Wanted {
+                inputs: wanted[..count].to_vec(),
+                weight: wanted[count],
+                bias: wanted.get(count + 1) == Some(&true),
+            };
+            let found = backward(&inputs, &saved_weight, gradient, options, &wanted)?;
+            Ok(found.inputs.into_iter().chain([found.weight, found.bias]).collect())
         }))
+    }
+
+    /// A convolution with the parameter `conv`, batch norm with those below `norm`, plus `residual`, through a ReLU if
+    /// `relu`; inputs as for [`Tape::conv2d_joined`]. For evaluation the batch norm is folded into the convolution.
+    ///
+    /// # Errors
+    /// If a parameter is missing, or the shapes do not fit one another.
+    pub fn conv_norm(
+        &self,
+        inputs: &[(&Value, bool)],
+        (conv, norm): (&str, &str),
+        options: Conv2d,
+        residual: Option<&Value>,
+        relu: bool,
+    ) -> Result<Value> {
+        if self.mode() != Mode::Eval {
+            let y = self.conv2d_joined(inputs, conv, None, options)?;
+            return self.batch_norm(&y, norm, residual, relu);
+        }
+        let (scale, bias) = self.folded_norm(norm)?;
+        let weight = self.parameter(conv)?.tensor().broadcast_mul(&scale)?;
+        let joined: Vec<Joined> = inputs
+            .iter()
+            .map(|(value, doubled)| Joined { tensor: value.tensor().clone(), doubled: *doubled })
+            .collect();
+        let after = After { bias: Some(&bias), residual: residual.map(Value::tensor), relu };
+        Ok(self.constant(forward(&joined, &weight, after, options)?))
     }
 }
 
@@ -157,7 +298,9 @@ mod tests {
         for (weight, part) in
             [(vec![3, 3, 3, 4], "does not fit"), (vec![1, 1, 2, 4], "3 channels"), (vec![3, 4], "4 dim")]
         {
-            let error = forward(&x, &zeros(&weight)?, None, Conv2d::new(1, 0)).unwrap_err().to_string();
+            let inputs = [Joined { tensor: x.clone(), doubled: false }];
+            let error =
+                forward(&inputs, &zeros(&weight)?, After::default(), Conv2d::new(1, 0)).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
         Ok(())

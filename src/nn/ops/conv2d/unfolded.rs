@@ -1,7 +1,8 @@
-//! Convolution on the CPU: tiles of unfolded input times the weight matrix.
+//! Convolution of any geometry: tiles of unfolded input times the weight matrix.
 
+use super::epilogue::Epilogue;
 use super::geometry::Geometry;
-use crate::nn::ops::host::Element;
+use crate::nn::ops::host::{Element, filled, vectorized, with_scratch};
 use crate::nn::ops::matrix::{Matrix, multiply};
 use rayon::prelude::*;
 
@@ -10,28 +11,38 @@ const PARTIAL_ELEMENTS: usize = 1 << 22;
 /// Elements a task sums or reduces.
 const CHUNK: usize = 1 << 15;
 
-/// `[batch, height, width, out]` from the input, the `[patch, out]` weight and the bias.
-pub(super) fn forward<T: Element>(geometry: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+/// `[batch, height, width, out]` from the input and the `[patch, out]` weight.
+pub(super) fn forward<T: Element>(geometry: &Geometry, x: &[T], weight: &[T], epilogue: &Epilogue<'_, T>) -> Vec<T> {
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let row = geometry.out[1] * channels;
     let tile = geometry.tile_rows::<T>();
-    let mut y = vec![T::zero(); geometry.rows() * row];
-    y.par_chunks_mut(tile * row).enumerate().for_each_init(Vec::new, |buffer, (index, y)| {
-        let rows = index * tile..index * tile + y.len() / row;
-        let columns = geometry.unfold(x, rows, buffer);
-        if let Some(bias) = bias {
-            y.chunks_exact_mut(channels).for_each(|pixel| pixel.copy_from_slice(bias));
-        }
-        let (a, b) = (Matrix::row_major(columns, patch), Matrix::row_major(weight, channels));
-        multiply(y, [y.len() / channels, channels, patch], bias.is_some(), a, b);
-    });
-    y
+    filled(geometry.rows() * row, |y| {
+        y.par_chunks_mut(tile * row).enumerate().for_each(|(index, y)| {
+            let rows = index * tile..index * tile + y.len() / row;
+            with_scratch(geometry.unfolded(&rows), |buffer| {
+                let columns = geometry.unfold(x, rows, buffer);
+                let (a, b) = (Matrix::row_major(columns, patch), Matrix::row_major(weight, channels));
+                multiply(y, [y.len() / channels, channels, patch], false, a, b);
+            });
+            if !epilogue.is_empty() {
+                let first = index * tile * row;
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (pixel, values) in y.chunks_exact_mut(channels).enumerate() {
+                            epilogue.apply(values, first + pixel * channels, 0);
+                        }
+                    },
+                );
+            }
+        });
+    })
 }
 
 /// Gradient with respect to the input.
 pub(super) fn backward_input<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec<T> {
     match geometry.reversed() {
-        Some(reversed) => forward(&reversed, gradient, &flipped(geometry, weight), None),
+        Some(reversed) => forward(&reversed, gradient, &flipped(geometry, weight), &Epilogue::NONE),
         None => scatter(geometry, weight, gradient),
     }
 }
@@ -62,16 +73,17 @@ fn scatter<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec
     let image = geometry.size[0] * geometry.size[1] * geometry.channels_in;
     let tile = geometry.tile_rows::<T>().min(geometry.out[0]);
     let mut dx = vec![T::zero(); geometry.batch * image];
-    dx.par_chunks_mut(image).enumerate().for_each_init(Vec::new, |buffer, (index, dx)| {
+    dx.par_chunks_mut(image).enumerate().for_each(|(index, dx)| {
         let last = (index + 1) * geometry.out[0];
         for start in (index * geometry.out[0]..last).step_by(tile) {
             let rows = start..(start + tile).min(last);
             let pixels = rows.len() * geometry.out[1];
             let gradient = &gradient[rows.start * geometry.out[1] * channels..][..pixels * channels];
-            buffer.resize(pixels * patch, T::zero());
-            let (a, b) = (Matrix::row_major(gradient, channels), Matrix::row_major(weight, channels).transposed());
-            multiply(buffer, [pixels, patch, channels], false, a, b);
-            geometry.fold(buffer, rows, index * image, dx);
+            with_scratch(pixels * patch, |buffer| {
+                let (a, b) = (Matrix::row_major(gradient, channels), Matrix::row_major(weight, channels).transposed());
+                multiply(buffer, [pixels, patch, channels], false, a, b);
+                geometry.fold(buffer, rows, index * image, dx);
+            });
         }
     });
     dx
@@ -86,14 +98,15 @@ pub(super) fn backward_weight<T: Element>(geometry: &Geometry, x: &[T], gradient
     let parts = (PARTIAL_ELEMENTS / (patch * channels)).clamp(4, 16).min(tiles);
     let partial = |part: usize| {
         let mut sum = vec![T::zero(); patch * channels];
-        let mut buffer = Vec::new();
         for index in part * tiles / parts..(part + 1) * tiles / parts {
             let rows = index * tile..((index + 1) * tile).min(geometry.rows());
             let gradient = &gradient[rows.start * row..rows.end * row];
             let pixels = rows.len() * geometry.out[1];
-            let columns = geometry.unfold(x, rows, &mut buffer);
-            let (a, b) = (Matrix::row_major(columns, patch).transposed(), Matrix::row_major(gradient, channels));
-            multiply(&mut sum, [patch, channels, pixels], true, a, b);
+            with_scratch(geometry.unfolded(&rows), |buffer| {
+                let columns = geometry.unfold(x, rows, buffer);
+                let (a, b) = (Matrix::row_major(columns, patch).transposed(), Matrix::row_major(gradient, channels));
+                multiply(&mut sum, [patch, channels, pixels], true, a, b);
+            });
         }
         sum
     };
@@ -118,11 +131,16 @@ pub(super) fn backward_bias<T: Element>(channels: usize, gradient: &[T]) -> Vec<
         .par_chunks(chunk)
         .map(|pixels| {
             let mut sum = vec![0.0; channels];
-            for pixel in pixels.chunks_exact(channels) {
-                for (sum, value) in sum.iter_mut().zip(pixel) {
-                    *sum += value.widen();
-                }
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for pixel in pixels.chunks_exact(channels) {
+                        for (sum, value) in sum.iter_mut().zip(pixel) {
+                            *sum += value.widen();
+                        }
+                    }
+                },
+            );
             sum
         })
         .collect();

@@ -1,0 +1,253 @@
+//! Medians, ratios, and the tables they are printed in.
+
+use crate::workers::Side;
+use crate::workloads::Workload;
+use std::fmt::Write as _;
+
+/// The share of the processors that others may take. PyTorch's threads wait for each other spinning, so that it loses
+/// far more than its share on a busy machine, and a ratio flatters us.
+pub(crate) const QUIET: f64 = 0.02;
+
+/// All rounds of one side.
+pub(crate) struct Timed {
+    /// Whose they are.
+    pub(crate) side: Side,
+    /// Seconds, by round, then by pass.
+    pub(crate) rounds: Vec<Vec<f64>>,
+    /// The share of the processors that other processes took, of the rounds long enough to tell.
+    pub(crate) others: Vec<f64>,
+    /// Peak resident memory of a process that did this workload alone.
+    pub(crate) peak_kib: Option<u64>,
+}
+
+impl Timed {
+    fn pass(&self, pass: usize) -> Vec<f64> {
+        self.rounds.iter().map(|round| round[pass]).collect()
+    }
+}
+
+/// All sides of one workload.
+pub(crate) struct Measured {
+    /// What was done.
+    pub(crate) workload: Workload,
+    /// Ours first.
+    pub(crate) sides: Vec<Timed>,
+}
+
+/// The value below which the part `q` of `values` lies, between neighbours in proportion.
+pub(crate) fn quantile(values: &[f64], q: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = q * (sorted.len().saturating_sub(1)) as f64;
+    let (low, part) = (place.floor() as usize, place.fract());
+    match (sorted.get(low), sorted.get(low + 1)) {
+        (Some(low), Some(high)) => low + part * (high - low),
+        (Some(last), None) => *last,
+        _ => f64::NAN,
+    }
+}
+
+/// The middle of `values`.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The share of the processors that other processes took in the median round.
+pub(crate) fn others(all: &[Measured]) -> Option<f64> {
+    let shares: Vec<f64> = all.iter().flat_map(|m| &m.sides).flat_map(|timed| timed.others.iter().copied()).collect();
+    (!shares.is_empty()).then(|| median(&shares))
+}
+
+/// What a pass comes to.
+struct Summary {
+    medians: Vec<(Side, f64, [f64; 2])>,
+    /// The quicker of PyTorch's formats, and ours by it.
+    best: Option<Ratio>,
+}
+
+struct Ratio {
+    side: Side,
+    /// Median over rounds of ours ÷ PyTorch's in that round.
+    paired: f64,
+    of_medians: f64,
+    memory: Option<f64>,
+}
+
+fn summary(measured: &Measured, pass: usize) -> Summary {
+    let medians = measured.sides.iter().map(|timed| {
+        let seconds = timed.pass(pass);
+        (timed.side, median(&seconds), [quantile(&seconds, 0.25), quantile(&seconds, 0.75)])
+    });
+    let medians: Vec<_> = medians.collect();
+    let side = |side: Side| measured.sides.iter().find(|timed| timed.side == side);
+    let quickest = medians.iter().filter(|(side, ..)| *side != Side::Ours).min_by(|a, b| a.1.total_cmp(&b.1));
+    let best = quickest.and_then(|&(best, theirs, _)| {
+        let (ours, other) = (side(Side::Ours)?, side(best)?);
+        let pairs: Vec<f64> = ours.pass(pass).iter().zip(other.pass(pass)).map(|(a, b)| a / b).collect();
+        // PyTorch's quickest format and its smallest need not be one; the stricter of the two is the peer.
+        let smallest = measured.sides.iter().filter(|t| t.side != Side::Ours).filter_map(|t| t.peak_kib).min();
+        Some(Ratio {
+            side: best,
+            paired: median(&pairs),
+            of_medians: median(&ours.pass(pass)) / theirs,
+            memory: ours.peak_kib.zip(smallest).map(|(a, b)| a as f64 / b as f64),
+        })
+    });
+    Summary { medians, best }
+}
+
+fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s >= 0.9995 => format!("{s:.2} s"),
+        s if s >= 0.0999 => format!("{:.0} ms", s * 1e3),
+        s if s >= 0.001 => format!("{:.1} ms", s * 1e3),
+        s => format!("{:.0} µs", s * 1e6),
+    }
+}
+
+/// Two columns that may be empty.
+fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| "–".into(), show)
+}
+
+/// `quiet`: whether the figure deserves a verdict.
+fn verdict(ratio: Option<f64>, target: Option<f64>, quiet: bool) -> String {
+    match (ratio, target) {
+        (Some(_), Some(target)) if !quiet => format!("≤ {target}: machine too busy"),
+        (Some(ratio), Some(target)) if ratio <= target => format!("≤ {target}: met"),
+        (Some(_), Some(target)) => format!("≤ {target}: **missed**"),
+        (None, Some(target)) => format!("≤ {target}"),
+        (_, None) => "–".into(),
+    }
+}
+
+fn row(table: &mut String, cells: &[String]) {
+    // Writing to a string does not fail.
+    let _ = writeln!(table, "| {} |", cells.join(" | "));
+}
+
+fn header(table: &mut String, cells: &[&str]) {
+    row(table, &cells.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>());
+    row(
+        table,
+        &cells.iter().enumerate().map(|(i, _)| if i == 0 { "---" } else { "---:" }.to_owned()).collect::<Vec<_>>(),
+    );
+}
+
+const SIDES: [Side; 3] = [Side::Ours, Side::PytorchNchw, Side::PytorchChannelsLast];
+
+/// The whole steps: time, then memory.
+pub(crate) fn steps(all: &[&Measured]) -> String {
+    let mut table = String::new();
+    header(
+        &mut table,
+        &[
+            "work",
+            "ours, median [quartiles]",
+            "PyTorch NCHW",
+            "PyTorch channels-last",
+            "ours ÷ best, paired",
+            "of medians",
+            "to reach",
+            "rounds",
+            "taken by others",
+        ],
+    );
+    for measured in all {
+        let summary = summary(measured, 0);
+        let of = |side: Side| {
+            let found = summary.medians.iter().find(|(other, ..)| *other == side);
+            or_dash(found, |(_, median, [low, high])| {
+                format!("{} [{} – {}]", seconds(*median), seconds(*low), seconds(*high))
+            })
+        };
+        let best = summary.best.as_ref();
+        let mut cells = vec![measured.workload.name.clone()];
+        cells.extend(SIDES.map(of));
+        cells.push(or_dash(best, |ratio| format!("{:.2} ({})", ratio.paired, short(ratio.side))));
+        cells.push(or_dash(best, |ratio| format!("{:.2}", ratio.of_medians)));
+        let others = others(std::slice::from_ref(*measured));
+        let quiet = others.is_none_or(|others| others <= QUIET);
+        cells.push(verdict(best.map(|ratio| ratio.paired), measured.workload.target.time, quiet));
+        cells.push(measured.sides[0].rounds.len().to_string());
+        cells.push(or_dash(others, |others| format!("{:.0} %", 100.0 * others)));
+        row(&mut table, &cells);
+    }
+    table.push('\n');
+    header(&mut table, &["peak memory", "ours", "PyTorch NCHW", "PyTorch channels-last", "ours ÷ smaller", "to reach"]);
+    for measured in all {
+        let peak = |side: Side| measured.sides.iter().find(|timed| timed.side == side).and_then(|timed| timed.peak_kib);
+        let memory = summary(measured, 0).best.and_then(|ratio| ratio.memory);
+        let mut cells = vec![measured.workload.name.clone()];
+        cells
+            .extend(SIDES.map(|side| or_dash(peak(side), |kib| format!("{:.2} GiB", kib as f64 / f64::from(1 << 20)))));
+        cells.push(or_dash(memory, |ratio| format!("{ratio:.2}")));
+        cells.push(verdict(memory, measured.workload.target.memory, true));
+        row(&mut table, &cells);
+    }
+    table
+}
+
+fn short(side: Side) -> &'static str {
+    match side {
+        Side::Ours => "ours",
+        Side::PytorchNchw => "NCHW",
+        Side::PytorchChannelsLast => "c-last",
+    }
+}
+
+/// Single operations, a row a pass.
+pub(crate) fn operations(all: &[&Measured]) -> String {
+    let mut table = String::new();
+    header(
+        &mut table,
+        &[
+            "operation",
+            "pass",
+            "ours",
+            "PyTorch NCHW",
+            "PyTorch channels-last",
+            "ours ÷ best, paired",
+            "ours, GFLOP/s",
+            "best PyTorch, GFLOP/s",
+        ],
+    );
+    for measured in all {
+        for (pass, name) in measured.workload.passes.iter().enumerate() {
+            let summary = summary(measured, pass);
+            let of =
+                |side: Side| summary.medians.iter().find(|(other, ..)| *other == side).map(|(_, median, _)| *median);
+            let rate = |side: Option<Side>| {
+                let operations = measured.workload.operations.as_ref().map(|passes| passes[pass]);
+                or_dash(operations.zip(side.and_then(of)), |(operations, seconds)| {
+                    format!("{:.0}", operations / seconds / 1e9)
+                })
+            };
+            let mut cells = vec![measured.workload.name.clone(), (*name).to_owned()];
+            cells.extend(SIDES.map(|side| or_dash(of(side), seconds)));
+            let best = summary.best.as_ref();
+            cells.push(or_dash(best, |ratio| format!("{:.2} ({})", ratio.paired, short(ratio.side))));
+            cells.push(rate(Some(Side::Ours)));
+            cells.push(rate(best.map(|ratio| ratio.side)));
+            row(&mut table, &cells);
+        }
+    }
+    table
+}
+
+/// Every round of everything, one a line.
+pub(crate) fn csv(all: &[Measured]) -> String {
+    let mut csv = String::from("workload,pass,side,round,seconds,peak_kib\n");
+    for measured in all {
+        for timed in &measured.sides {
+            for (number, round) in timed.rounds.iter().enumerate() {
+                for (pass, seconds) in measured.workload.passes.iter().zip(round) {
+                    let peak = timed.peak_kib.map(|kib| kib.to_string()).unwrap_or_default();
+                    let (name, side) = (&measured.workload.name, timed.side.name());
+                    let _ = writeln!(csv, "{name},{pass},{side},{},{seconds},{peak}", number + 1);
+                }
+            }
+        }
+    }
+    csv
+}

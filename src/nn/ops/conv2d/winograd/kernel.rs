@@ -1,0 +1,123 @@
+//! The transformed kernel, in blocks of input channels.
+
+use super::APART;
+use super::lanes::{self, Lanes, firsts, load, store};
+use crate::nn::ops::conv2d::source::Source;
+use crate::nn::ops::host::{Element, filled, vectorized};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Input channels to a block at most. Sums are taken block by block, which float32 is grateful for.
+pub(super) const BLOCK: usize = 128;
+
+/// Places (row · 4 + column) of the 4×4 transformed patch.
+const ALL: [usize; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+/// Those that do not vanish under a doubled input: without row and column 2.
+const DOUBLED: [usize; 9] = [0, 1, 3, 4, 5, 7, 12, 13, 15];
+
+/// The places that matter to an input.
+pub(super) fn planes(doubled: bool) -> &'static [usize] {
+    if doubled { &DOUBLED } else { &ALL }
+}
+
+/// Writes a transformed patch, or what matters of it under a doubled input, into its planes, `stride` apart.
+#[inline(always)]
+pub(super) fn store_planes<T: Element>(
+    to: &mut [T],
+    stride: usize,
+    at: usize,
+    transformed: &[[Lanes<T>; 4]; 4],
+    doubled: bool,
+) {
+    // Two loops over constants, which the compiler unrolls.
+    if doubled {
+        for (index, plane) in DOUBLED.iter().enumerate() {
+            store(to, index * stride + at, &transformed[plane / 4][plane % 4]);
+        }
+    } else {
+        for plane in ALL {
+            store(to, plane * stride + at, &transformed[plane / 4][plane % 4]);
+        }
+    }
+}
+
+/// The place where the transform of the kernel turned by 180° has what the kernel's has at `plane`.
+pub(super) fn flipped(plane: usize) -> usize {
+    let turned = |line: usize| [3, 1, 2, 0][line];
+    4 * turned(plane / 4) + turned(plane % 4)
+}
+
+/// Neighbouring channels of one input.
+pub(super) struct Block {
+    pub(super) source: usize,
+    /// Counted within the input.
+    pub(super) channels: Range<usize>,
+    /// Where they begin among all input channels.
+    pub(super) offset: usize,
+    pub(super) doubled: bool,
+}
+
+impl Block {
+    /// All blocks of `inputs`, in order.
+    pub(super) fn all<T>(inputs: &[Source<'_, T>]) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        let mut before = 0;
+        for (source, input) in inputs.iter().enumerate() {
+            // Of like size, so that none is narrower than a vector.
+            let count = input.channels.div_ceil(BLOCK);
+            for index in 0..count {
+                let channels = index * input.channels / count..(index + 1) * input.channels / count;
+                blocks.push(Block { source, offset: before + channels.start, channels, doubled: input.doubled });
+            }
+            before += input.channels;
+        }
+        blocks
+    }
+
+    /// The places that matter.
+    pub(super) fn planes(&self) -> &'static [usize] {
+        planes(self.doubled)
+    }
+}
+
+/// G w Gᵀ of every kernel.
+pub(super) struct Kernel<T> {
+    /// With the block's planes, `[channels, out]` each.
+    pub(super) blocks: Vec<(Block, Vec<T>)>,
+    out: usize,
+}
+
+impl<T: Element> Kernel<T> {
+    /// From the weight `[3, 3, in, out]`.
+    pub(super) fn new(inputs: &[Source<'_, T>], weight: &[T], out: usize) -> Self {
+        let tap = weight.len() / 9;
+        let transform = |block: Block| {
+            let stride = block.channels.len() * out + APART;
+            let transformed = filled(block.planes().len() * stride, |to| {
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for channel in 0..block.channels.len() {
+                            for first in firsts(out) {
+                                let from = (block.offset + channel) * out + first;
+                                let lanes = lanes::weight(|i, j| load(weight, (3 * i + j) * tap + from));
+                                store_planes(to, stride, channel * out + first, &lanes, block.doubled);
+                            }
+                        }
+                    },
+                );
+                // Nobody reads what lies between planes.
+                to.chunks_mut(stride).for_each(|plane| plane[stride - APART..].fill(T::zero()));
+            });
+            (block, transformed)
+        };
+        Kernel { blocks: Block::all(inputs).into_par_iter().map(transform).collect(), out }
+    }
+
+    /// Plane number `index` of block `block`: `[channels, out]`.
+    pub(super) fn plane(&self, block: usize, index: usize) -> &[T] {
+        let (block, planes) = &self.blocks[block];
+        let size = block.channels.len() * self.out;
+        &planes[index * (size + APART)..][..size]
+    }
+}

@@ -1,0 +1,136 @@
+//! Gradient with respect to the kernel: Gᵀ [Σ over tiles (Bᵀ d B)ᵀ (A g Aᵀ)] G.
+
+use super::APART;
+use super::kernel::{Block, store_planes};
+use super::lanes::{self, firsts, load, store, zero};
+use super::tiles::{Grid, transform_input};
+use crate::nn::ops::conv2d::source::Source;
+use crate::nn::ops::host::{Element, filled, vectorized, with_scratch};
+use crate::nn::ops::matrix::{Matrix, multiply};
+use rayon::prelude::*;
+use std::array::from_fn;
+use std::ops::Range;
+
+/// Tiles that enter a matrix product together.
+const TILES: usize = 128;
+/// Tasks that there should be at least, and tiles that each should have.
+const TASKS: usize = 8;
+const TILES_OF_A_TASK: usize = 64;
+
+/// `[3, 3, in, out]` from the inputs and the output's gradient.
+pub(in super::super) fn backward_weight<T: Element>(
+    size: [usize; 3],
+    inputs: &[Source<'_, T>],
+    out: usize,
+    gradient: &[T],
+) -> Vec<T> {
+    let (grid, blocks) = (Grid::new(size), Block::all(inputs));
+    let most = grid.tiles(&(0..grid.rows())) / TILES_OF_A_TASK;
+    let parts = TASKS.div_ceil(blocks.len()).min(most).min(grid.rows()).max(1);
+    let gradient = Source { elements: gradient, channels: out, doubled: false };
+    let tasks: Vec<(usize, usize)> =
+        (0..blocks.len()).flat_map(|block| (0..parts).map(move |part| (block, part))).collect();
+    let found: Vec<Vec<T>> = tasks
+        .into_par_iter()
+        .map(|(block, part)| {
+            let rows = part * grid.rows() / parts..(part + 1) * grid.rows() / parts;
+            let block = &blocks[block];
+            partial(&grid, block, &inputs[block.source], &gradient, rows)
+        })
+        .collect();
+    let total = inputs.iter().map(|input| input.channels).sum::<usize>() * out;
+    filled(9 * total, |weight| {
+        weight.par_chunks_mut(total).enumerate().for_each(|(tap, weight)| {
+            for (index, block) in blocks.iter().enumerate() {
+                let size = block.channels.len() * out;
+                let to = &mut weight[block.offset * out..][..size];
+                for part in 0..parts {
+                    let from = &found[index * parts + part][tap * size..][..size];
+                    match part {
+                        0 => to.copy_from_slice(from),
+                        _ => to.iter_mut().zip(from).for_each(|(sum, value)| *sum += *value),
+                    }
+                }
+            }
+        });
+    })
+}
+
+/// What the tiles of `rows` add to the kernels of one block: `[3, 3, channels, out]`.
+fn partial<T: Element>(
+    grid: &Grid,
+    block: &Block,
+    input: &Source<'_, T>,
+    gradient: &Source<'_, T>,
+    rows: Range<usize>,
+) -> Vec<T> {
+    let (channels, out, planes) = (block.channels.len(), gradient.channels, block.planes());
+    let places: [Option<usize>; 16] = from_fn(|place| planes.iter().position(|plane| *plane == place));
+    let size = channels * out;
+    let step = grid.rows_to_a_task(TILES, 1);
+    let most = grid.tiles(&(0..step));
+    let (patch, slope) = (most * channels + APART, most * out + APART);
+    with_scratch(planes.len() * (size + APART), |sums| {
+        with_scratch(planes.len() * patch, |patches| {
+            with_scratch(planes.len() * slope, |slopes| {
+                for first in rows.clone().step_by(step) {
+                    let (begun, rows) = (first > rows.start, first..(first + step).min(rows.end));
+                    let tiles = grid.tiles(&rows);
+                    transform_input(grid, input, block.channels.clone(), block.doubled, &rows, patches, patch);
+                    transform_gradient(grid, gradient, block.doubled, &rows, slopes, slope);
+                    for index in 0..planes.len() {
+                        let a = Matrix::row_major(&patches[index * patch..], channels).transposed();
+                        let b = Matrix::row_major(&slopes[index * slope..], out);
+                        let sums = &mut sums[index * (size + APART)..][..size];
+                        multiply(sums, [channels, out, tiles], begun, a, b);
+                    }
+                }
+            });
+        });
+        filled(9 * size, |weight| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for first in firsts(size) {
+                        let at = |i: usize, j: usize| match places[4 * i + j] {
+                            Some(index) => load(sums, index * (size + APART) + first),
+                            None => zero(),
+                        };
+                        for (tap, lanes) in lanes::weight_gradient(at).iter().flatten().enumerate() {
+                            store(weight, tap * size + first, lanes);
+                        }
+                    }
+                },
+            );
+        })
+    })
+}
+
+/// Writes A g Aᵀ of the tiles of `rows`: planes of `[tile, out]`, `stride` from one to the next, `reduced` as in
+/// [`transform_input`].
+fn transform_gradient<T: Element>(
+    grid: &Grid,
+    gradient: &Source<'_, T>,
+    reduced: bool,
+    rows: &Range<usize>,
+    slopes: &mut [T],
+    stride: usize,
+) {
+    let out = gradient.channels;
+    vectorized(
+        #[inline(always)]
+        || {
+            for (index, tile) in grid.each(rows.clone()).enumerate() {
+                for first in firsts(out) {
+                    let transformed = lanes::gradient(|i, j| {
+                        if i >= tile.height || j >= tile.width {
+                            return zero();
+                        }
+                        load(gradient.elements, ((tile.row + i) * grid.width + tile.column + j) * out + first)
+                    });
+                    store_planes(slopes, stride, index * out + first, &transformed, reduced);
+                }
+            }
+        },
+    );
+}
