@@ -2,6 +2,30 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use matssl_run::nn::{Parameter, Parameters, Role};
+use std::cell::Cell;
+
+/// Errors of one rounding each are luck where a tensor is small, so they are averaged over several draws of the inputs.
+pub(crate) const DRAWS: usize = 4;
+
+thread_local! {
+    static DRAW: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `action` with the inputs of another draw.
+pub(crate) fn with_draw<T>(draw: usize, action: impl FnOnce() -> T) -> T {
+    let before = DRAW.replace(draw);
+    let result = action();
+    DRAW.set(before);
+    result
+}
+
+/// Of the present draw.
+fn input(name: &str) -> Uniform {
+    match DRAW.get() {
+        0 => Uniform::new(name),
+        draw => Uniform::new(&format!("{name}@{draw}")),
+    }
+}
 
 /// Doubles in [-1, 1) by index: splitmix64 of (FNV-1a of a name, index).
 #[derive(Clone, Copy)]
@@ -41,7 +65,7 @@ impl Spread {
 
 /// A tensor in PyTorch's element order (images: as NHWC).
 pub(crate) fn tensor(name: &str, shape: &[usize], spread: Spread, dtype: DType) -> Result<Tensor> {
-    let draws = Uniform::new(name);
+    let draws = input(name);
     let values: Vec<f64> = (0..shape.iter().product()).map(|index| spread.apply(draws.at(index))).collect();
     Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)
 }
@@ -50,7 +74,7 @@ pub(crate) fn tensor(name: &str, shape: &[usize], spread: Spread, dtype: DType) 
 pub(crate) fn kernel(name: &str, shape: [usize; 4], dtype: DType) -> Result<Tensor> {
     let [height, width, channels_in, _] = shape;
     let spread = Spread { scale: (6.0 / (channels_in * height * width) as f64).sqrt(), offset: 0.0 };
-    let draws = Uniform::new(name);
+    let draws = input(name);
     let values: Vec<f64> = in_pytorch(shape).map(|index| spread.apply(draws.at(index))).collect();
     Tensor::from_vec(values, &shape, &Device::Cpu)?.to_dtype(dtype)
 }

@@ -13,19 +13,47 @@ pub(crate) const RATIO: f64 = 2.0;
 /// An error of PyTorch's below half a unit in the last place counts as that: it is luck.
 const ROUNDING: f64 = 1.0 / (1u64 << 24) as f64;
 
-/// A tensor in float64 and float32, with what it is, which decides its layout.
+/// A tensor in float64 and float32, of one or several draws of the inputs.
 pub(crate) struct Pair {
-    pub(crate) exact: Tensor,
-    pub(crate) single: Tensor,
-    pub(crate) role: Role,
+    /// The first draw's in float64.
+    exact: Vec<f64>,
+    shape: Vec<usize>,
+    /// Decides the layout.
+    role: Role,
+    /// Relative errors of float32, one a draw.
+    errors: Vec<f64>,
 }
+
+impl Pair {
+    pub(crate) fn new(exact: &Tensor, single: &Tensor, role: Role) -> Result<Self> {
+        let shape = exact.dims().to_vec();
+        let exact = exact.flatten_all()?.to_vec1::<f64>()?;
+        let single = single.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        let norm = root(exact.iter().copied());
+        let error = root(exact.iter().zip(&single).map(|(exact, single)| exact - single));
+        let errors = vec![if norm > 0.0 { error / norm } else { error }];
+        Ok(Pair { exact, shape, role, errors })
+    }
+
+    /// Takes up the error of a further draw.
+    pub(crate) fn also(&mut self, other: Pair) {
+        self.errors.extend(other.errors);
+    }
+
+    fn error(&self) -> f64 {
+        root(self.errors.iter().copied()) / (self.errors.len() as f64).sqrt()
+    }
+}
+
+/// By the name in the fixture.
+pub(crate) type Pairs = BTreeMap<String, Pair>;
 
 /// One tensor beside PyTorch's.
 #[derive(Clone)]
 pub(crate) struct Measured {
     /// Case and name.
     pub(crate) name: String,
-    /// Of float64: the worst difference of norm and projections, relative to the norm.
+    /// Of float64: how far norm and projections are off, relative to the norm.
     pub(crate) float64: f64,
     /// ‖float32 − float64‖ ÷ ‖float64‖ here.
     pub(crate) ours: f64,
@@ -103,36 +131,33 @@ pub(crate) fn hold(sections: &[Section]) {
 }
 
 /// Compares every tensor of `expected`, none left out on either side.
-pub(crate) fn compare(case: &str, pairs: BTreeMap<String, Pair>, expected: &Tensors) -> Result<Vec<Measured>> {
-    assert_eq!(pairs.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{case}: which tensors there are");
+pub(crate) fn compare(case: &str, pairs: &Pairs, expected: &Tensors) -> Vec<Measured> {
+    assert_eq!(
+        pairs.keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>(),
+        "{case}: which tensors there are"
+    );
     pairs.iter().map(|(name, pair)| measured(case, name, pair, &expected[name])).collect()
 }
 
-fn measured(case: &str, name: &str, pair: &Pair, kept: &Kept) -> Result<Measured> {
-    let exact = pair.exact.flatten_all()?.to_vec1::<f64>()?;
-    let single = pair.single.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
-    let norm = root(exact.iter().copied());
-    let error = root(exact.iter().zip(&single).map(|(exact, single)| exact - single));
+fn measured(case: &str, name: &str, pair: &Pair, kept: &Kept) -> Measured {
     let [expected, projections @ .., theirs] = &kept[..] else { panic!("{case} {name}: {kept:?}") };
-    let mut worst = (norm - expected).abs();
+    let mut differences = vec![root(pair.exact.iter().copied()) - expected];
     for (number, projection) in (1..).zip(projections) {
         let direction = Uniform::new(&format!("{name}#{number}"));
-        let found: f64 = match (pair.role, pair.exact.dims()) {
+        let found: f64 = match (pair.role, &pair.shape[..]) {
             (Role::ConvWeight, &[height, width, channels_in, channels_out]) => {
                 let places = in_pytorch([height, width, channels_in, channels_out]);
-                exact.iter().zip(places).map(|(value, place)| value * direction.at(place)).sum()
+                pair.exact.iter().zip(places).map(|(value, place)| value * direction.at(place)).sum()
             }
-            _ => exact.iter().enumerate().map(|(place, value)| value * direction.at(place)).sum(),
+            _ => pair.exact.iter().enumerate().map(|(place, value)| value * direction.at(place)).sum(),
         };
-        worst = if (found - projection).abs() <= worst { worst } else { (found - projection).abs() };
+        differences.push(found - projection);
     }
-    let relative = |difference: f64| if *expected > 0.0 { difference / expected } else { difference };
-    Ok(Measured {
-        name: format!("{case} {name}"),
-        float64: relative(worst),
-        ours: if norm > 0.0 { error / norm } else { error },
-        theirs: *theirs,
-    })
+    let scale = if *expected > 0.0 { *expected } else { 1.0 };
+    // A sum of squares keeps a NaN; a maximum would lose it.
+    let float64 = root(differences.into_iter()) / scale;
+    Measured { name: format!("{case} {name}"), float64, ours: pair.error(), theirs: *theirs }
 }
 
 fn root(values: impl Iterator<Item = f64>) -> f64 {

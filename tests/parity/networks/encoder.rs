@@ -3,7 +3,7 @@
 use super::{Network, Outputs};
 use crate::hashed::{self, PLAIN};
 use crate::measure::{Section, hold};
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use matssl_run::nn::{Arch, Gradients, Mode, Parameters, ResNet, ResNetConfig, Tape, Value, Variant};
 use matssl_run::random::Stream;
 use serde::Deserialize;
@@ -22,13 +22,8 @@ impl Encoder {
         ResNet::new(ResNetConfig { arch: self.arch, width: 64, variant: self.variant })
     }
 
-    pub(crate) fn image(&self, parameters: &Parameters) -> Result<Tensor> {
-        let [height, width] = self.size;
-        hashed::tensor("x", &[self.batch, height, width, 3], PLAIN, parameters.dtype())
-    }
-
     fn features(&self, tape: &Tape<'_>) -> Result<[Value; 5]> {
-        self.net().features(tape, "", &tape.constant(self.image(tape.parameters())?))
+        self.net().features(tape, "", &tape.constant(self.image(tape.parameters().dtype())?))
     }
 }
 
@@ -44,6 +39,11 @@ impl Network for Encoder {
 
     fn init(&self, parameters: &mut Parameters) -> Result<()> {
         self.net().init(parameters, "", &Stream::new(0, "parity", 0, 0))
+    }
+
+    fn image(&self, dtype: DType) -> Result<Tensor> {
+        let [height, width] = self.size;
+        hashed::tensor("x", &[self.batch, height, width, 3], PLAIN, dtype)
     }
 
     fn infer(&self, parameters: &Parameters) -> Result<Outputs> {

@@ -3,7 +3,7 @@
 use super::{Network, Outputs};
 use crate::hashed::{self, PLAIN};
 use crate::measure::{Section, hold};
-use candle_core::{Result, bail};
+use candle_core::{DType, Result, Tensor, bail};
 use matssl_run::nn::{Arch, Gradients, Mode, Parameters, ResNet, ResNetConfig, Variant};
 use matssl_run::random::Stream;
 use matssl_run::ssl::{ENCODER, Gate, HeadSizes, MatSsl, MethodLoss, MethodParameters, Online, SslMethod};
@@ -49,6 +49,10 @@ impl Network for OnResNet {
         self.encoder().init(parameters, ENCODER, &Stream::new(0, "parity", 0, 0))?;
         self.method(parameters)?;
         Ok(())
+    }
+
+    fn image(&self, _: DType) -> Result<Tensor> {
+        bail!("a method takes two views")
     }
 
     fn infer(&self, _: &Parameters) -> Result<Outputs> {

@@ -5,11 +5,11 @@ mod encoder;
 mod matssl;
 mod segmentation;
 
-use crate::fixture::{self, Column, Described, Tensors};
+use crate::fixture::{self, Column, Described};
 use crate::hashed;
-use crate::measure::{Held, Measured, Pair, Section, compare};
+use crate::measure::{Held, Pair, Pairs, Section, compare};
 use candle_core::{DType, Device, Result, Tensor};
-use matssl_run::nn::{Gradients, Mode, Parameter, Parameters, Role};
+use matssl_run::nn::{Gradients, Mode, Parameters, Role};
 use matssl_run::train::OptimizerSpec;
 use matssl_run::train::optimizer::Optimizer;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,9 @@ pub(crate) trait Network: DeserializeOwned {
 
     /// Adds its parameters, with any values.
     fn init(&self, parameters: &mut Parameters) -> Result<()>;
+
+    /// Its hashed input, `[batch, height, width, 3]`.
+    fn image(&self, dtype: DType) -> Result<Tensor>;
 
     /// Its outputs in inference mode.
     fn infer(&self, parameters: &Parameters) -> Result<Outputs>;
@@ -90,55 +93,49 @@ impl Comparison {
 
     fn sections<N: Network>(&self, described: &Described<N>) -> Result<Vec<Section>> {
         let (network, name) = (&described.network, described.network.name());
-        let section = |what: &str, held, tensors: Vec<Measured>| Section { name: format!("{name}, {what}"), held, tensors };
         let mut sections = Vec::new();
+        let mut add =
+            |what: &str, held, tensors| sections.push(Section { name: format!("{name}, {what}"), held, tensors });
         if !described.inference.is_empty() {
-            let pairs = self.outputs(network.infer(&self.exact)?, network.infer(&self.single)?);
-            sections.push(section("inference", Held::Each, compare(&name, pairs, &described.inference)?));
+            let pairs = outputs(network.infer(&self.exact)?, &network.infer(&self.single)?)?;
+            add("inference", Held::Each, compare("", &pairs, &described.inference));
         }
         if let Some(expected) = described.column(Column::Frozen) {
             let (_, exact) = network.train(&self.exact, Mode::Frozen)?;
             let (_, single) = network.train(&self.single, Mode::Frozen)?;
-            let tensors = compare("gradient of", self.gradients(&exact, &single), &expected)?;
-            sections.push(section("gradients with frozen statistics", Held::Each, tensors));
+            add(
+                "gradients with frozen statistics",
+                Held::Each,
+                compare("", &self.gradients(&exact, &single)?, &expected),
+            );
         }
         // Training moves the running statistics, so it has stores of its own.
         let (trained, trained_single) = (copy(&self.exact, DType::F64)?, copy(&self.exact, DType::F32)?);
-        let (outputs, exact) = network.train(&trained, Mode::Train)?;
-        let (outputs_single, single) = network.train(&trained_single, Mode::Train)?;
-        let mut tensors = compare(&name, self.outputs(outputs, outputs_single), &described.training)?;
-        tensors.extend(self.column(described, Column::Gradient, self.gradients(&exact, &single))?);
+        let (exact_outputs, exact) = network.train(&trained, Mode::Train)?;
+        let (single_outputs, single) = network.train(&trained_single, Mode::Train)?;
+        let mut tensors = compare("", &outputs(exact_outputs, &single_outputs)?, &described.training);
+        let expected = described.column(Column::Gradient).unwrap_or_default();
+        tensors.extend(compare("gradient of", &self.gradients(&exact, &single)?, &expected));
         let is_statistic = |name: &str, role: Role| role == Role::Buffer && !name.ends_with("num_batches_tracked");
-        let statistics = values(&trained, &trained_single, is_statistic);
-        tensors.extend(compare(&name, statistics, &described.statistics)?);
-        sections.push(section("training", Held::Median, tensors));
+        tensors.extend(compare("", &values(&trained, &trained_single, is_statistic)?, &described.statistics));
+        add("training", Held::Median, tensors);
         let Some(rates) = described.learning_rates else { return Ok(sections) };
         let sgd = OptimizerSpec::Sgd { learning_rate: rates.sgd, momentum: MOMENTUM, weight_decay: WEIGHT_DECAY };
         let adam = OptimizerSpec::Adam { learning_rate: rates.adam, weight_decay: WEIGHT_DECAY };
         for (what, column, spec) in [("SGD", Column::Sgd, sgd), ("Adam", Column::Adam, adam)] {
             let stepped = self.after_steps(network, spec, DType::F64, &exact)?;
             let stepped_single = self.after_steps(network, spec, DType::F32, &single)?;
-            let pairs = values(&stepped, &stepped_single, |_, role| role.is_trainable());
-            let tensors = self.column(described, column, pairs)?;
-            sections.push(section(&format!("after {STEPS} steps of {what}"), Held::Median, tensors));
+            let pairs = values(&stepped, &stepped_single, |_, role| role.is_trainable())?;
+            let expected = described.column(column).unwrap_or_default();
+            add(&format!("after {STEPS} steps of {what}"), Held::Median, compare("", &pairs, &expected));
         }
         Ok(sections)
     }
 
-    fn column<N>(
-        &self,
-        described: &Described<N>,
-        column: Column,
-        pairs: BTreeMap<String, Pair>,
-    ) -> Result<Vec<Measured>> {
-        let expected: Tensors = described.column(column).unwrap_or_default();
-        compare(&format!("{column:?}"), pairs, &expected)
-    }
-
     /// The first step's gradients are at hand.
-    fn after_steps<N: Network>(
+    fn after_steps(
         &self,
-        network: &N,
+        network: &impl Network,
         spec: OptimizerSpec,
         dtype: DType,
         first: &Gradients,
@@ -156,32 +153,29 @@ impl Comparison {
         Ok(parameters)
     }
 
-    fn outputs(&self, exact: Outputs, mut single: Outputs) -> BTreeMap<String, Pair> {
-        let join = |(name, exact): (String, Tensor)| {
-            let single = single.remove(&name)?;
-            Some((name, Pair { exact, single, role: Role::Buffer }))
-        };
-        exact.into_iter().filter_map(join).collect()
-    }
-
-    fn gradients(&self, exact: &Gradients, single: &Gradients) -> BTreeMap<String, Pair> {
-        let join = |(name, parameter): (&str, &Parameter)| {
-            let pair = Pair {
-                exact: exact.get(name)?.clone(),
-                single: single.get(name)?.clone(),
-                role: parameter.role,
-            };
-            Some((name.to_owned(), pair))
-        };
-        self.exact.trainable().filter_map(join).collect()
+    /// Of those parameters that have one in both.
+    fn gradients(&self, exact: &Gradients, single: &Gradients) -> Result<Pairs> {
+        let pairs = self.exact.trainable().filter_map(|(name, parameter)| {
+            let pair = Pair::new(exact.get(name)?, single.get(name)?, parameter.role);
+            Some(pair.map(|pair| (name.to_owned(), pair)))
+        });
+        pairs.collect()
     }
 }
 
-/// The values of what `chosen` says.
-fn values(exact: &Parameters, single: &Parameters, chosen: impl Fn(&str, Role) -> bool) -> BTreeMap<String, Pair> {
-    let join = |(name, parameter): (&str, &Parameter)| {
-        let single = single.tensor(name).ok()?.clone();
-        Some((name.to_owned(), Pair { exact: parameter.var.as_detached_tensor(), single, role: parameter.role }))
-    };
-    exact.iter().filter(|(name, parameter)| chosen(name, parameter.role)).filter_map(join).collect()
+fn outputs(exact: Outputs, single: &Outputs) -> Result<Pairs> {
+    exact
+        .into_iter()
+        .map(|(name, exact)| Ok((name.clone(), Pair::new(&exact, &single[&name], Role::Buffer)?)))
+        .collect()
+}
+
+/// The values of those that `chosen` picks.
+fn values(exact: &Parameters, single: &Parameters, chosen: impl Fn(&str, Role) -> bool) -> Result<Pairs> {
+    let chosen = exact.iter().filter(|(name, parameter)| chosen(name, parameter.role));
+    let pairs = chosen.map(|(name, parameter)| {
+        let pair = Pair::new(parameter.var.as_tensor(), single.tensor(name)?, parameter.role)?;
+        Ok((name.to_owned(), pair))
+    });
+    pairs.collect()
 }

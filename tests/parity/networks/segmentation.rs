@@ -3,7 +3,7 @@
 use super::{Network, Outputs};
 use crate::hashed::{self, PLAIN};
 use crate::measure::{Section, hold};
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use matssl_run::nn::{
     Arch, Architecture, Gradients, Mode, Parameters, ResNetConfig, SegmentationConfig, SegmentationNetwork, Tape,
     Variant, losses,
@@ -31,10 +31,6 @@ impl Segmentation {
         })
     }
 
-    pub(crate) fn image(&self, parameters: &Parameters) -> Result<Tensor> {
-        let [height, width] = self.size;
-        hashed::tensor("x", &[self.batch, height, width, 3], PLAIN, parameters.dtype())
-    }
 }
 
 impl Network for Segmentation {
@@ -50,15 +46,20 @@ impl Network for Segmentation {
         self.net().init(parameters, &Stream::new(0, "parity", 0, 0))
     }
 
+    fn image(&self, dtype: DType) -> Result<Tensor> {
+        let [height, width] = self.size;
+        hashed::tensor("x", &[self.batch, height, width, 3], PLAIN, dtype)
+    }
+
     fn infer(&self, parameters: &Parameters) -> Result<Outputs> {
         let tape = Tape::new(parameters, Mode::Eval);
-        let logits = self.net().forward(&tape, &tape.constant(self.image(parameters)?))?;
+        let logits = self.net().forward(&tape, &tape.constant(self.image(parameters.dtype())?))?;
         Ok([("logits".to_owned(), logits.tensor().clone())].into())
     }
 
     fn train(&self, parameters: &Parameters, mode: Mode) -> Result<(Outputs, Gradients)> {
         let tape = Tape::new(parameters, mode);
-        let logits = self.net().forward(&tape, &tape.constant(self.image(parameters)?))?;
+        let logits = self.net().forward(&tape, &tape.constant(self.image(parameters.dtype())?))?;
         let [height, width] = self.size;
         let target = hashed::labels(self.classes, [self.batch, height, width], true)?;
         let dice = losses::dice(logits.tensor(), &target, Some(255))?;

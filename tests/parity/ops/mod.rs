@@ -8,8 +8,8 @@ mod pooling;
 mod resampling;
 
 use crate::fixture::{self, Case};
-use crate::hashed::{self, PLAIN};
-use crate::measure::{Held, Pair, Section, compare};
+use crate::hashed::{self, DRAWS, PLAIN, with_draw};
+use crate::measure::{Held, Pair, Pairs, Section, compare};
 use candle_core::{DType, Result, Tensor};
 use matssl_run::nn::{Parameters, Role, Tape, Value};
 use serde::de::DeserializeOwned;
@@ -46,9 +46,8 @@ fn sections<O: Operation>(section: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     for Case { operation, tensors } in fixture::section::<Case<O>>(include_str!("../ops.json"), section) {
         let case = format!("{operation:?}");
-        let measured = pair(operation.run(DType::F64), operation.run(DType::F32))
-            .and_then(|pairs| compare(&case, pairs, &tensors))
-            .unwrap_or_else(|error| panic!("{case}: {error}"));
+        let pairs = draws(&operation).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let measured = compare(&case, &pairs, &tensors);
         match sections.iter_mut().find(|section| section.name == operation.line()) {
             Some(section) => section.tensors.extend(measured),
             None => sections.push(Section { name: operation.line(), held: Held::Each, tensors: measured }),
@@ -57,14 +56,22 @@ fn sections<O: Operation>(section: &str) -> Vec<Section> {
     sections
 }
 
-fn pair(exact: Result<Found>, single: Result<Found>) -> Result<BTreeMap<String, Pair>> {
-    let (exact, mut single) = (exact?, single?);
-    assert_eq!(exact.keys().collect::<Vec<_>>(), single.keys().collect::<Vec<_>>());
-    let join = |(name, (exact, role)): (String, (Tensor, Role))| {
-        let (single, _) = single.remove(&name)?;
-        Some((name, Pair { exact, single, role }))
-    };
-    Ok(exact.into_iter().filter_map(join).collect())
+/// Both precisions, in every draw.
+fn draws(operation: &impl Operation) -> Result<Pairs> {
+    let mut pairs = Pairs::new();
+    for draw in 0..DRAWS {
+        let (exact, single) = with_draw(draw, || (operation.run(DType::F64), operation.run(DType::F32)));
+        let (exact, single) = (exact?, single?);
+        assert_eq!(exact.keys().collect::<Vec<_>>(), single.keys().collect::<Vec<_>>());
+        for (name, (exact, role)) in exact {
+            let pair = Pair::new(&exact, &single[&name].0, role)?;
+            match pairs.get_mut(&name) {
+                Some(first) => first.also(pair),
+                None => drop(pairs.insert(name, pair)),
+            }
+        }
+    }
+    Ok(pairs)
 }
 
 /// A hashed input whose gradient is asked for.

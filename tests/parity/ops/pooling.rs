@@ -64,11 +64,7 @@ impl Operation for GlobalAveragePool {
 }
 
 static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
-    [
-        super::sections::<MaxPool>("max_pool"),
-        super::sections::<GlobalAveragePool>("global_average_pool"),
-    ]
-    .concat()
+    [super::sections::<MaxPool>("max_pool"), super::sections::<GlobalAveragePool>("global_average_pool")].concat()
 });
 
 pub(crate) fn sections() -> Vec<Section> {

@@ -11,6 +11,9 @@ import torch
 
 MASK = (1 << 64) - 1
 DIGITS = 12
+# Errors of one rounding each are luck where a tensor is small, so they are averaged over several draws of the inputs.
+DRAWS = 4
+draw = 0
 
 
 def uniform(name, count):
@@ -27,8 +30,8 @@ def uniform(name, count):
 
 
 def tensor(name, shape, scale=1.0, offset=0.0):
-    """offset + scale · uniform, rounded to float32, as doubles."""
-    values = offset + scale * uniform(name, math.prod(shape))
+    """offset + scale · uniform, rounded to float32, as doubles; of the present draw."""
+    values = offset + scale * uniform(f"{name}@{draw}" if draw else name, math.prod(shape))
     return torch.from_numpy(values.astype(np.float32).astype(np.float64)).reshape(tuple(shape))
 
 
@@ -64,17 +67,29 @@ def rounded(value, digits=DIGITS):
     return float(f"{value:.{digits}g}")
 
 
-def kept(name, exact, single, projections=2):
-    """What the file holds of a tensor: norm and projections in float64, relative error of PyTorch's float32."""
+def kept(name, exact, error, projections=2):
+    """What the file holds of a tensor: norm and projections in float64, error of PyTorch's float32."""
     exact = exact.detach().double().reshape(-1).numpy()
-    single = single.detach().double().reshape(-1).numpy()
-    norm = np.linalg.norm(exact)
     projected = [exact @ uniform(f"{name}#{number}", exact.size) for number in range(1, projections + 1)]
-    error = np.linalg.norm(single - exact) / (norm if norm > 0 else 1.0)
-    return [rounded(norm), *map(rounded, projected), rounded(error, 3)]
+    return [rounded(np.linalg.norm(exact)), *map(rounded, projected), rounded(error, 3)]
+
+
+def error(exact, single):
+    """‖single - exact‖ ÷ ‖exact‖ over the whole tensor."""
+    norm = exact.detach().double().norm().item()
+    difference = (single.detach().double() - exact.detach().double()).norm().item()
+    return difference / norm if norm > 0.0 else difference
 
 
 def compared(compute):
-    """`compute(dtype)` gives tensors by name; runs it in both precisions."""
-    exact, single = compute(torch.float64), compute(torch.float32)
-    return {name: kept(name, exact[name], single[name]) for name in exact}
+    """`compute(dtype)` gives tensors by name; runs it in both precisions, and for its errors in several draws."""
+    global draw
+    errors, found = {}, {}
+    for draw in range(DRAWS):
+        exact, single = compute(torch.float64), compute(torch.float32)
+        for name in exact:
+            errors.setdefault(name, []).append(error(exact[name], single[name]))
+        found = found or exact
+    draw = 0
+    mean_square = {name: sum(e * e for e in errors[name]) / DRAWS for name in errors}
+    return {name: kept(name, found[name], math.sqrt(mean_square[name])) for name in found}

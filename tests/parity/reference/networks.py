@@ -10,7 +10,7 @@ import torchvision
 from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
 
-from .hashed import kept, labels, nchw, nhwc, tensor, weight
+from .hashed import error, kept, labels, nchw, nhwc, tensor, weight
 
 STEPS = 3
 SGD = {"momentum": 0.9, "weight_decay": 0.01}
@@ -179,7 +179,10 @@ def fixture(subject, optimizers=None, frozen=False, **described):
     """`columns` names the parameters' numbers in their order; all are as `hashed.kept` has them."""
     exact, single = (run(subject, dtype, optimizers, frozen) for dtype in (torch.float64, torch.float32))
     found = {
-        column: {name: kept(name, exact[column][name], single[column][name], PROJECTIONS[column]) for name in exact[column]}
+        column: {
+            name: kept(name, tensor, error(tensor, single[column][name]), PROJECTIONS[column])
+            for name, tensor in exact[column].items()
+        }
         for column in exact
     }
     columns = [c for c in ("gradient", "sgd", "adam", "frozen") if c in found]
@@ -206,34 +209,34 @@ def matssl(arch, gate, hidden, output, temperature, batch, size, **options):
     return fixture(MatSsl(**described), **described, **options)
 
 
-def rates(sgd):
-    """Steps large enough to move the weights by a per cent or so, small enough not to leave the numbers to chance: the
-    deep networks' training is chaotic, and more so after each step."""
-    return {"sgd": sgd, "adam": 0.001}
+def rates(sgd, adam):
+    """Steps large enough to be seen, small enough not to leave the numbers to chance: the networks' training is chaotic,
+    the deeper and the fewer the values to a channel the more so, and more so after each step."""
+    return {"sgd": sgd, "adam": adam}
 
 
 def fixtures():
     return {
         "encoders": [
-            encoder("resnet18", "v1.5", 2, (64, 64), optimizers=rates(0.01), frozen=True),
-            encoder("resnet34", "v1.5", 2, (61, 70), optimizers=rates(0.003)),
-            encoder("resnet50", "v1.5", 2, (61, 70), optimizers=rates(0.001), frozen=True),
-            encoder("resnet101", "v1.5", 2, (64, 64), optimizers=rates(0.0003)),
+            encoder("resnet18", "v1.5", 2, (64, 64), optimizers=rates(1e-2, 1e-4), frozen=True),
+            encoder("resnet34", "v1.5", 2, (61, 70), optimizers=rates(1e-3, 1e-4)),
+            encoder("resnet50", "v1.5", 2, (61, 70), optimizers=rates(1e-4, 1e-5), frozen=True),
+            encoder("resnet101", "v1.5", 2, (64, 64), optimizers=rates(1e-5, 1e-6)),
             encoder("resnet18", "v1", 2, (61, 70)),
             encoder("resnet34", "v1", 2, (64, 64)),
             encoder("resnet50", "v1", 2, (64, 64)),
             encoder("resnet101", "v1", 2, (61, 70)),
         ],
         "segmentations": [
-            segmentation("unet", "resnet18", 4, 2, (32, 64), optimizers=rates(0.1), frozen=True),
-            segmentation("unet", "resnet50", 5, 2, (64, 32), optimizers=rates(0.03)),
-            segmentation("unet++", "resnet18", 5, 2, (64, 64), optimizers=rates(0.1), frozen=True),
-            segmentation("unet++", "resnet50", 3, 2, (32, 64), optimizers=rates(0.03)),
+            segmentation("unet", "resnet18", 4, 2, (32, 64), optimizers=rates(1e-2, 1e-4), frozen=True),
+            segmentation("unet", "resnet50", 5, 2, (64, 64), optimizers=rates(1e-3, 1e-6)),
+            segmentation("unet++", "resnet18", 5, 2, (64, 32), optimizers=rates(1e-2, 1e-4), frozen=True),
+            segmentation("unet++", "resnet50", 3, 2, (64, 64), optimizers=rates(1e-3, 1e-6)),
         ],
         "matssl": [
-            matssl("resnet18", "paper", 256, 64, 0.07, 4, (64, 64), optimizers=rates(0.001)),
-            matssl("resnet18", "code", 256, 64, 0.5, 4, (64, 64), optimizers=rates(0.003)),
-            matssl("resnet50", "paper", 256, 64, 0.5, 3, (32, 64)),
-            matssl("resnet50", "code", 256, 64, 0.07, 3, (32, 64)),
+            matssl("resnet18", "paper", 256, 64, 0.07, 4, (64, 64), optimizers=rates(1e-3, 1e-4)),
+            matssl("resnet18", "code", 256, 64, 0.5, 4, (64, 64), optimizers=rates(1e-3, 1e-4)),
+            matssl("resnet50", "paper", 256, 64, 0.5, 4, (64, 64)),
+            matssl("resnet50", "code", 256, 64, 0.07, 4, (64, 64)),
         ],
     }

@@ -104,9 +104,9 @@ def batch_norms():
     for training, residual, relu in itertools.product((True, False), repeat=3):
         for shape in [(2, 7, 9, 5), (3, 8, 8, 64), (4, 1, 2, 130), (2, 32, 32, 16)]:
             yield {"training": training, "residual": residual, "relu": relu, "shape": shape, "offset": 0.0}
-    # Means far from zero, where a variance of E[x^2] - E[x]^2 would be noise.
+    # Means far from zero, where a variance of E[x^2] - E[x]^2 would be noise; no ReLU, whose flips would be luck.
     for training, offset in itertools.product((True, False), (10.0, 1000.0)):
-        yield {"training": training, "residual": False, "relu": True, "shape": (2, 16, 16, 16), "offset": offset}
+        yield {"training": training, "residual": False, "relu": False, "shape": (2, 16, 16, 16), "offset": offset}
 
 
 def max_pool(dtype, kernel, stride, padding, ceil_mode, ties, size, channels):
