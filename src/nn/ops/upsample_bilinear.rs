@@ -90,7 +90,7 @@ fn forward_host<T: Element>(x: &Tensor, align_corners: bool) -> Result<Tensor> {
         bail!("upsample_bilinear: an empty input, {:?}", x.dims());
     }
     let (rows, columns) = (sources(height, align_corners), sources(width, align_corners));
-    let y = resample::<T>(&*elements(x)?, [width, channels], height, &rows, &columns);
+    let y = resample::<T>(&elements(x)?, [width, channels], height, &rows, &columns);
     tensor(y, &[batch, 2 * height, 2 * width, channels])
 }
 
@@ -109,7 +109,7 @@ fn backward_host<T: Element>(gradient: &Tensor, align_corners: bool) -> Result<T
         bail!("upsample_bilinear: a gradient of odd or no size, {:?}", gradient.dims());
     }
     let (rows, columns) = (destinations(height / 2, align_corners), destinations(width / 2, align_corners));
-    let dx = resample::<T>(&*elements(gradient)?, [width, channels], height, &rows, &columns);
+    let dx = resample::<T>(&elements(gradient)?, [width, channels], height, &rows, &columns);
     tensor(dx, &[batch, height / 2, width / 2, channels])
 }
 

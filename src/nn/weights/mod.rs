@@ -1,8 +1,12 @@
 //! Weight files: PyTorch's names and layouts, as `.safetensors` (written and read) and `.pth` (read).
 
+mod pickle;
+mod pth;
+mod storage;
+
 use super::init::join;
 use super::{Parameter, Parameters, Role};
-use candle_core::{DType, Device, Tensor, pickle};
+use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -164,6 +168,8 @@ fn set(
             continue;
         };
         let expected = pytorch_shape(parameter);
+        // Files of PyTorch 0.3, and some converted ones, keep a counter as one number in a row; PyTorch takes them too.
+        let tensor = if expected.is_empty() && tensor.dims() == [1] { tensor.squeeze(0)? } else { tensor };
         if tensor.dims() == expected {
             found.push((parameter, tensor));
         } else {
@@ -208,31 +214,14 @@ fn under<'p>(parameters: &'p Parameters, prefix: &str) -> impl Iterator<Item = (
     parameters.iter().filter_map(move |(name, parameter)| Some((name.strip_prefix(&prefix)?, parameter)))
 }
 
-/// Where the tensors lie in the `.pth` file of a whole training.
-const STATE_DICT: &str = "state_dict";
-
 fn read(path: &Path, digest: Option<&str>) -> Result<BTreeMap<String, Tensor>, WeightsError> {
-    let check = |bytes: &[u8]| match digest {
-        Some(digest) if blake3::hash(bytes).to_hex().as_str() != digest => {
-            Err(WeightsError::Changed { path: path.to_owned() })
-        }
-        _ => Ok(()),
-    };
     let bytes = std::fs::read(path).map_err(|error| io(path, error))?;
-    check(&bytes)?;
+    if digest.is_some_and(|digest| blake3::hash(&bytes).to_hex().as_str() != digest) {
+        return Err(WeightsError::Changed { path: path.to_owned() });
+    }
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if matches!(extension, "pth" | "pt") {
-        let mut tensors = pickle::read_all(path).map_err(|error| format(path, error))?;
-        if tensors.is_empty() {
-            tensors = pickle::read_all_with_key(path, Some(STATE_DICT)).unwrap_or_default();
-        }
-        if tensors.is_empty() {
-            return Err(format(path, "it holds no tensors, at its top or under `state_dict`"));
-        }
-        // The reader opened the file by its name again, and wants no bytes: so the file is looked at once more.
-        drop(bytes);
-        check(&std::fs::read(path).map_err(|error| io(path, error))?)?;
-        return Ok(tensors.into_iter().collect());
+    if matches!(extension, "pth" | "pt") || pth::is_one(&bytes) {
+        return pth::read(&bytes).map_err(|error| format(path, error));
     }
     let file = SafeTensors::deserialize(&bytes).map_err(|error| format(path, error))?;
     let load = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
@@ -359,6 +348,11 @@ mod tests {
         candle_core::safetensors::save(&odd(&[4, 3, 3, 3])?, &path)?;
         let error = load(&target, "", &path, true).unwrap_err().to_string();
         assert!(error.contains("wrong shape: conv1.weight: [4, 3, 3, 3] instead of [4, 3, 7, 7]"), "{error}");
+        fitting.insert("bn1.num_batches_tracked".into(), Tensor::new(&[5i64], &Device::Cpu)?);
+        candle_core::safetensors::save(&fitting, &path)?;
+        load(&target, "", &path, true)?;
+        assert_eq!(target.tensor("bn1.num_batches_tracked")?.to_scalar::<i64>()?, 5);
+        fitting.remove("bn1.num_batches_tracked");
         let prefixed: HashMap<String, Tensor> =
             fitting.into_iter().map(|(name, tensor)| (format!("module.{name}"), tensor)).collect();
         candle_core::safetensors::save(&prefixed, &path)?;
@@ -371,6 +365,28 @@ mod tests {
         std::fs::write(&path, "nonsense")?;
         assert!(matches!(load(&target, "", &path, true), Err(WeightsError::Format { .. })));
         assert!(matches!(load(&target, "", &folder.path().join("no.pth"), true), Err(WeightsError::Io { .. })));
+        Ok(())
+    }
+
+    /// A real file that lacks nine convolutions and their batch norms: each is named, and they alone start at random.
+    #[test]
+    fn what_a_real_file_lacks_is_listed() -> Outcome {
+        let Some(data) = std::env::var_os("MATSSL_DATA") else {
+            println!("skipped: MATSSL_DATA is not set");
+            return Ok(());
+        };
+        let path = Path::new(&data).join("weights/resnet50-imagenet-partial.safetensors");
+        let net = ResNet::new(ResNetConfig { arch: Arch::ResNet50, width: 64, variant: Variant::V1 });
+        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        net.init(&mut parameters, "", &Stream::new(0, "init", 0, 0))?;
+        let Err(WeightsError::Mismatch { missing, unused, misshapen, .. }) = load(&parameters, "", &path, false) else {
+            panic!("a file that lacks tensors was loaded");
+        };
+        assert!(unused.is_empty() && misshapen.is_empty(), "{unused:?} {misshapen:?}");
+        let of = |kind: fn(&str) -> bool| missing.iter().filter(|name| kind(name)).count();
+        let convolutions = of(|name| name.contains("conv") || name.ends_with("downsample.0.weight"));
+        assert_eq!((convolutions, missing.len()), (9, 9 * 5), "{missing:?}");
+        assert_eq!(load(&parameters, "", &path, true)?.missing, missing);
         Ok(())
     }
 }
