@@ -1,6 +1,6 @@
 //! The parity table.
 
-use crate::measure::{Held, Section};
+use crate::measure::{Held, Section, together};
 use crate::{networks, ops};
 use std::fmt::Write as _;
 
@@ -12,11 +12,14 @@ fn markdown(sections: &[Section]) -> String {
     for section in sections {
         let held = match section.held {
             Held::Each => "each",
-            Held::Median => "median",
+            Held::Together(_) => "together",
         };
         let (name, count) = (&section.name, section.tensors.len());
         let (float64, worst, median) = (section.float64(), section.worst(), section.median());
         let _ = writeln!(text, "| {name} | {count} | {float64:.1e} | {worst:.2} | {median:.2} | {held} |");
+    }
+    for (group, ratio) in together(sections) {
+        let _ = writeln!(text, "| all networks together, {group} | | | | {ratio:.2} | median |");
     }
     text
 }

@@ -30,7 +30,6 @@ impl Segmentation {
             classes: self.classes,
         })
     }
-
 }
 
 impl Network for Segmentation {
