@@ -108,11 +108,13 @@ impl Section {
         let mut faults = Vec::new();
         for tensor in &self.tensors {
             let Measured { name, float64, ours, theirs } = tensor;
-            // Written so that NaN is a fault too.
-            if !(*float64 <= FLOAT64) {
+            // Asked this way round, NaN is a fault too.
+            let is_pytorchs = *float64 <= FLOAT64;
+            if !is_pytorchs {
                 faults.push(format!("{}: {name}: float64 is off by {float64:.1e}", self.name));
             }
-            if self.held == Held::Each && !(tensor.ratio() <= RATIO) {
+            let is_as_good = tensor.ratio() <= RATIO;
+            if self.held == Held::Each && !is_as_good {
                 faults.push(format!("{}: {name}: float32 error {ours:.2e}, PyTorch's {theirs:.2e}", self.name));
             }
         }

@@ -19,6 +19,8 @@ pub(crate) use encoder::Encoder;
 pub(crate) use segmentation::Segmentation;
 
 const STEPS: usize = 3;
+const AFTER_SGD: &str = "after 3 steps of SGD";
+const AFTER_ADAM: &str = "after 3 steps of Adam";
 const MOMENTUM: f64 = 0.9;
 const WEIGHT_DECAY: f64 = 0.01;
 
@@ -63,15 +65,7 @@ fn sections<N: Network>(section: &str) -> Vec<Section> {
             .and_then(|comparison| comparison.sections(described))
             .unwrap_or_else(|error| panic!("{}: {error}", described.network.name()))
     };
-    networks
-        .iter()
-        .flat_map(|d| {
-            let t = std::time::Instant::now();
-            let r = of(d);
-            eprintln!("TIME {} {:?}", d.network.name(), t.elapsed());
-            r
-        })
-        .collect()
+    networks.iter().flat_map(of).collect()
 }
 
 /// The parameters of `network` with their hashed values.
@@ -137,7 +131,7 @@ impl Comparison {
         let Some(rates) = described.learning_rates else { return Ok(sections) };
         let sgd = OptimizerSpec::Sgd { learning_rate: rates.sgd, momentum: MOMENTUM, weight_decay: WEIGHT_DECAY };
         let adam = OptimizerSpec::Adam { learning_rate: rates.adam, weight_decay: WEIGHT_DECAY };
-        for (what, column, spec) in [("3 steps of SGD", Column::Sgd, sgd), ("3 steps of Adam", Column::Adam, adam)] {
+        for (what, column, spec) in [(AFTER_SGD, Column::Sgd, sgd), (AFTER_ADAM, Column::Adam, adam)] {
             let stepped = self.after_steps(network, spec, DType::F64, &exact)?;
             let stepped_single = self.after_steps(network, spec, DType::F32, &single)?;
             let pairs = values(&stepped, &stepped_single, |_, role| role.is_trainable())?;

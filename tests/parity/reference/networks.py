@@ -55,8 +55,8 @@ class Encoder:
         return {f"feature{level}": nhwc(feature) for level, feature in enumerate(stages(network, x))}
 
     def loss(self, outputs):
-        seeded = ((out * tensor(f"seed{level}", out.shape).to(out.dtype)).sum() for level, out in enumerate(outputs.values()))
-        return sum(value / out.numel() ** 0.5 for value, out in zip(seeded, outputs.values()))
+        seeds = [tensor(f"seed{level}", out.shape).to(out.dtype) for level, out in enumerate(outputs.values())]
+        return sum((out * seed).sum() / out.numel() ** 0.5 for out, seed in zip(outputs.values(), seeds))
 
 
 class Segmentation:
