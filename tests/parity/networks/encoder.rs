@@ -37,6 +37,10 @@ impl Network for Encoder {
         format!("{:?} {variant}", self.arch).replace("ResNet", "ResNet-")
     }
 
+    fn weights(&self) -> String {
+        format!("{:?}", self.arch)
+    }
+
     fn init(&self, parameters: &mut Parameters) -> Result<()> {
         self.net().init(parameters, "", &Stream::new(0, "parity", 0, 0))
     }

@@ -45,6 +45,10 @@ impl Network for OnResNet {
         format!("MatSSL, {:?}, {gate}, τ = {}", self.arch, self.temperature).replace("ResNet", "ResNet-")
     }
 
+    fn weights(&self) -> String {
+        format!("{:?}", self.arch)
+    }
+
     fn init(&self, parameters: &mut Parameters) -> Result<()> {
         self.encoder().init(parameters, ENCODER, &Stream::new(0, "parity", 0, 0))?;
         self.method(parameters)?;

@@ -32,6 +32,9 @@ pub(crate) trait Network: DeserializeOwned {
     /// Its name in the table.
     fn name(&self) -> String;
 
+    /// Networks with one word for this have the same parameters.
+    fn weights(&self) -> String;
+
     /// Adds its parameters, with any values.
     fn init(&self, parameters: &mut Parameters) -> Result<()>;
 
@@ -60,12 +63,15 @@ fn in_training_float32_is_as_good_as_pytorchs() {
 /// The networks of `section` in the fixture.
 fn sections<N: Network>(section: &str) -> Vec<Section> {
     let networks = fixture::section::<Described<N>>(include_str!("../networks.json"), section);
-    let of = |described: &Described<N>| {
-        Comparison::new(described)
-            .and_then(|comparison| comparison.sections(described))
-            .unwrap_or_else(|error| panic!("{}: {error}", described.network.name()))
-    };
-    networks.iter().flat_map(of).collect()
+    let (mut sections, mut made) = (Vec::new(), BTreeMap::new());
+    for described in networks {
+        let name = described.network.name();
+        let fail = |error| panic!("{name}: {error}");
+        let comparison =
+            made.entry(described.network.weights()).or_insert_with(|| Comparison::new(&described).unwrap_or_else(fail));
+        sections.extend(comparison.sections(&described).unwrap_or_else(fail));
+    }
+    sections
 }
 
 /// The parameters of `network` with their hashed values.

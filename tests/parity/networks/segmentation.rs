@@ -41,6 +41,10 @@ impl Network for Segmentation {
         format!("{architecture}, {:?}", self.arch).replace("ResNet", "ResNet-")
     }
 
+    fn weights(&self) -> String {
+        self.name()
+    }
+
     fn init(&self, parameters: &mut Parameters) -> Result<()> {
         self.net().init(parameters, &Stream::new(0, "parity", 0, 0))
     }
