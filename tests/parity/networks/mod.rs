@@ -14,6 +14,7 @@ use matssl_run::train::OptimizerSpec;
 use matssl_run::train::optimizer::Optimizer;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 pub(crate) use encoder::Encoder;
 pub(crate) use segmentation::Segmentation;
@@ -65,11 +66,12 @@ fn sections<N: Network>(section: &str) -> Vec<Section> {
     let networks = fixture::section::<Described<N>>(include_str!("../networks.json"), section);
     let (mut sections, mut made) = (Vec::new(), BTreeMap::new());
     for described in networks {
-        let name = described.network.name();
-        let fail = |error| panic!("{name}: {error}");
-        let comparison =
-            made.entry(described.network.weights()).or_insert_with(|| Comparison::new(&described).unwrap_or_else(fail));
-        sections.extend(comparison.sections(&described).unwrap_or_else(fail));
+        let comparison = match made.entry(described.network.weights()) {
+            Entry::Occupied(present) => Ok(present.into_mut()),
+            Entry::Vacant(place) => Comparison::new(&described).map(|comparison| place.insert(comparison)),
+        };
+        let found = comparison.and_then(|comparison| comparison.sections(&described));
+        sections.extend(found.unwrap_or_else(|error| panic!("{}: {error}", described.network.name())));
     }
     sections
 }
