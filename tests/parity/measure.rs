@@ -75,10 +75,11 @@ pub(crate) enum Held {
     /// The median over all networks of each one's median over its tensors; for columns of this name.
     ///
     /// In training mode a deep network is chaotic: it divides by batch statistics of a dozen values, and ReLUs flip.
-    /// Rounding grows by 10⁵ on the way, PyTorch's own float32 gradients are off by per cents, and a single flip in a
-    /// late stage, which is luck, moves all gradients by more than all rounding before: PyTorch against itself with sums
-    /// in another order has single networks with ratios of 10 and more. Worse arithmetic would show in all networks;
-    /// what it does without the chaos, `Each` holds in inference mode and, for every gradient, with frozen statistics.
+    /// PyTorch's own float32 gradients are off by per cents there, and a single flip in a late stage, which is luck, moves
+    /// all gradients by more than all rounding before. PyTorch channels-last against PyTorch NCHW (ResNet-34 at 61×70,
+    /// three steps): the median of the ratios is 14 with SGD and 53 with Adam, the worst 2,000. Worse arithmetic would
+    /// show in most networks; what it does without the chaos, `Each` holds in inference mode and, for every gradient,
+    /// with frozen statistics.
     Together(&'static str),
 }
 
