@@ -13,6 +13,7 @@ mod simclr;
 pub use head::HeadSizes;
 pub use matssl::{Gate, MatSsl};
 pub use method::{MethodLoss, MethodParameters, MethodSpec, SslMethod, names};
+pub use nt_xent::{NtXent, nt_xent};
 pub use online::{ENCODER, Online};
 pub use simclr::SimClr;
 

@@ -3,12 +3,12 @@
 use candle_core::{D, DType, Result, Tensor};
 
 /// What the contrast of a batch says.
-pub(crate) struct NtXent {
+pub struct NtXent {
     /// A scalar.
-    pub(crate) loss: Tensor,
+    pub loss: Tensor,
     /// The share of views whose nearest other view in the batch, by cosine, is their partner. 1/(2·batch − 1) is chance,
     /// and what any collapse comes to.
-    pub(crate) retrieval: f64,
+    pub retrieval: f64,
 }
 
 /// Each row divided by its Euclidean length; a row of zeros stays zero.
@@ -25,7 +25,10 @@ pub(crate) fn normalize(embedding: &Tensor) -> Result<Tensor> {
 ///
 /// `first` and `second` are `[batch, dimensions]`, row i of each a view of the same image; they need not be
 /// normalised. As in `lightly.loss.NTXentLoss` without a memory bank.
-pub(crate) fn nt_xent(first: &Tensor, second: &Tensor, temperature: f64) -> Result<NtXent> {
+///
+/// # Errors
+/// If the shapes differ or are not of two dimensions.
+pub fn nt_xent(first: &Tensor, second: &Tensor, temperature: f64) -> Result<NtXent> {
     let pairs = first.dim(0)?;
     let (first, second) = (normalize(first)?, normalize(second)?);
     let positive = ((&first * &second)?.sum(D::Minus1)? / temperature)?;

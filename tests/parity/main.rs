@@ -1,0 +1,17 @@
+//! The operations and the networks against PyTorch, by two measures.
+//!
+//! Mathematics: in float64 every value, gradient, running statistic and stepped weight is PyTorch's, to 1e-8 of the
+//! tensor's norm (norm and projections on hashed directions: [`measure`]). Arithmetic: our float32 is at most twice as far
+//! from the float64 truth as PyTorch's float32.
+//!
+//! `generate.py` wrote what PyTorch computes; weights and inputs come from one hash on both sides ([`hashed`]).
+//! `cargo test --release --test parity -- --nocapture table` prints the table, and writes it as Markdown to the file that
+//! `MATSSL_PARITY_TABLE` names. `session.py` goes the other way: PyTorch loads what was written here.
+
+mod fixture;
+mod hashed;
+mod measure;
+mod networks;
+mod ops;
+mod session;
+mod table;

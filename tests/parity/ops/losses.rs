@@ -1,0 +1,94 @@
+//! Losses: softmax + Dice as segmentation_models_pytorch, cross-entropy, L2 normalisation + NT-Xent as lightly.
+
+use super::{Found, Operation};
+use crate::hashed::{self, PLAIN, Spread};
+use crate::measure::{Section, hold};
+use candle_core::{DType, Device, Result, Tensor, Var, bail};
+use matssl_run::nn::{Role, losses};
+use matssl_run::ssl::nt_xent;
+use serde::Deserialize;
+use std::sync::LazyLock;
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Dice,
+    CrossEntropy,
+}
+
+#[derive(Debug, Deserialize)]
+struct SegmentationLoss {
+    loss: Kind,
+    shape: [usize; 4],
+    ignore: bool,
+    /// Of the logits.
+    scale: f64,
+}
+
+impl Operation for SegmentationLoss {
+    fn line(&self) -> String {
+        match self.loss {
+            Kind::Dice => "softmax + Dice".into(),
+            Kind::CrossEntropy => "cross-entropy".into(),
+        }
+    }
+
+    fn run(&self, dtype: DType) -> Result<Found> {
+        let [batch, height, width, classes] = self.shape;
+        let logits = hashed::tensor("logits", &self.shape, Spread { scale: self.scale, ..PLAIN }, dtype)?;
+        let target = hashed::labels(classes, [batch, height, width], self.ignore)?;
+        let ignore = self.ignore.then_some(255);
+        let found = match self.loss {
+            Kind::Dice => losses::dice(&logits, &target, ignore)?,
+            Kind::CrossEntropy => losses::cross_entropy(&logits, &target, ignore)?,
+        };
+        let loss = Tensor::new(found.loss, &Device::Cpu)?;
+        Ok([("loss", loss), ("logits", found.gradient)]
+            .map(|(name, tensor)| (name.to_owned(), (tensor, Role::Buffer)))
+            .into())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct NtXent {
+    temperature: f64,
+    rows: usize,
+    dimensions: usize,
+    /// Of the embeddings before normalisation.
+    scale: f64,
+}
+
+impl Operation for NtXent {
+    fn line(&self) -> String {
+        format!("L2 normalise + NT-Xent, τ = {}", self.temperature)
+    }
+
+    fn run(&self, dtype: DType) -> Result<Found> {
+        let shape = [self.rows, self.dimensions];
+        let spread = Spread { scale: self.scale, ..PLAIN };
+        let [first, second] =
+            ["first", "second"].map(|name| Var::from_tensor(&hashed::tensor(name, &shape, spread, dtype)?));
+        let (first, second) = (first?, second?);
+        let loss = nt_xent(&first, &second, self.temperature)?.loss;
+        let gradients = loss.backward()?;
+        let (Some(dfirst), Some(dsecond)) = (gradients.get(&first), gradients.get(&second)) else {
+            bail!("NT-Xent has no gradient")
+        };
+        Ok([("loss", &loss), ("first", dfirst), ("second", dsecond)]
+            .map(|(name, tensor)| (name.to_owned(), (tensor.detach(), Role::Buffer)))
+            .into())
+    }
+}
+
+static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
+    [super::sections::<SegmentationLoss>("segmentation_loss"), super::sections::<NtXent>("nt_xent")].concat()
+});
+
+pub(crate) fn sections() -> Vec<Section> {
+    SECTIONS.clone()
+}
+
+#[test]
+fn losses_are_smps_and_lightlys() {
+    hold(&SECTIONS);
+}
