@@ -1,13 +1,13 @@
-//! How the operations reach the numbers inside a CPU tensor, and how they compute on them.
+//! How the operations reach the numbers inside a CPU tensor, and the memory they work in.
 
-use super::matrix::Multiply;
+use super::vector::Vectors;
 use candle_core::{CpuStorage, DType, Device, Layout, Result, Storage, Tensor, WithDType, bail};
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
 /// A floating-point type that the operations work in: `f32` or `f64`.
-pub(crate) trait Element: WithDType + num_traits::Float + num_traits::NumAssign + Multiply {
+pub(crate) trait Element: WithDType + num_traits::Float + num_traits::NumAssign + Vectors {
     /// Rounds a double to this type.
     fn narrow(value: f64) -> Self;
     /// As a double, exactly.
@@ -65,12 +65,6 @@ pub(crate) fn filled<T: Element>(length: usize, fill: impl FnOnce(&mut [T])) -> 
     // SAFETY: `fill` has written all of them.
     unsafe { elements.set_len(length) };
     elements
-}
-
-/// Runs `work` compiled for the widest vectors that this CPU has. All that should profit must be inlined into it.
-#[inline(always)]
-pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
 }
 
 /// Calls a function generic in [`Element`] with the type of `$tensor`, or says which side the operation lacks.

@@ -1,13 +1,15 @@
 //! Matrix products on slices, single-threaded: the operations share out their own work.
 //!
 //! The right-hand matrix is laid out in panels of a few vectors' width ([`Packed`]), once for as many left-hand rows
-//! as there are; a kernel keeps a block of the result in registers and goes down the whole inner dimension. That is
-//! within a few per cent of what the processor can do, and ahead of the `gemm` crate, which lays out both sides anew
+//! as there are; a kernel keeps a block of the result in registers. That is within a few per cent of what the processor
+//! can do, and ahead of the `gemm` crate, which lays out both sides anew
 //! for every product.
 
 use super::host::{Element, filled, with_scratch};
-use pulp::{Arch, Simd, WithSimd};
+use super::vector::{self, Simd, WithSimd};
 use rayon::prelude::*;
+use std::marker::PhantomData;
+use std::ops::Range;
 
 /// A matrix inside a slice: element (i, j) lies at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
@@ -47,9 +49,9 @@ impl<T: Element> Packed<T> {
     /// Lays out `b`, `[inner, columns]`, on all threads.
     pub(crate) fn new(b: Matrix<'_, T>, inner: usize, columns: usize) -> Self {
         let elements = filled(packed_length::<T>(inner, columns), |to| {
-            to.par_chunks_mut((T::panel() * inner).max(1)).enumerate().for_each(|(panel, to)| {
-                let first = panel * T::panel();
-                pack_panel(to, b, inner, first..(first + T::panel()).min(columns));
+            let width = panel::<T>();
+            to.par_chunks_mut((width * inner).max(1)).enumerate().for_each(|(index, to)| {
+                pack_panel(to, b, inner, index * width..((index + 1) * width).min(columns));
             });
         });
         Packed { elements, inner, columns }
@@ -58,7 +60,7 @@ impl<T: Element> Packed<T> {
     /// `c = a · self`, or `c += a · self` with `accumulate`, where `c` is row-major `[rows, columns]` and `a` has one
     /// of its strides 1.
     pub(crate) fn multiply(&self, c: &mut [T], rows: usize, accumulate: bool, a: Matrix<'_, T>) {
-        T::multiply(c, [rows, self.columns, self.inner], accumulate, a, &self.elements);
+        multiply_packed(c, [rows, self.columns, self.inner], accumulate, a, &self.elements);
     }
 }
 
@@ -72,20 +74,20 @@ pub(crate) fn multiply<T: Element>(
     b: Matrix<'_, T>,
 ) {
     with_scratch(packed_length::<T>(inner, columns), |packed| {
-        let panel = T::panel();
-        for (index, to) in packed.chunks_mut((panel * inner).max(1)).enumerate() {
-            pack_panel(to, b, inner, index * panel..((index + 1) * panel).min(columns));
+        let width = panel::<T>();
+        for (index, to) in packed.chunks_mut((width * inner).max(1)).enumerate() {
+            pack_panel(to, b, inner, index * width..((index + 1) * width).min(columns));
         }
-        T::multiply(c, [rows, columns, inner], accumulate, a, packed);
+        multiply_packed(c, [rows, columns, inner], accumulate, a, packed);
     });
 }
 
 fn packed_length<T: Element>(inner: usize, columns: usize) -> usize {
-    inner * columns.next_multiple_of(T::panel() / VECTORS)
+    inner * columns.next_multiple_of(panel::<T>() / VECTORS)
 }
 
 /// Writes some `columns` of `b` as `[inner, width]`.
-fn pack_panel<T: Element>(to: &mut [T], b: Matrix<'_, T>, inner: usize, columns: std::ops::Range<usize>) {
+fn pack_panel<T: Element>(to: &mut [T], b: Matrix<'_, T>, inner: usize, columns: Range<usize>) {
     if inner == 0 {
         return;
     }
@@ -112,153 +114,182 @@ fn pack_panel<T: Element>(to: &mut [T], b: Matrix<'_, T>, inner: usize, columns:
     }
 }
 
-/// Types that have a kernel.
-pub(crate) trait Multiply: Sized {
-    /// Columns to a panel on this processor.
-    fn panel() -> usize;
-
-    /// As [`multiply`], with `b` in panels.
-    fn multiply(c: &mut [Self], sizes: [usize; 3], accumulate: bool, a: Matrix<'_, Self>, b: &[Self]);
+/// Columns to a panel on this processor.
+fn panel<T: Element>() -> usize {
+    struct Lanes<T>(PhantomData<T>);
+    impl<T: Element> WithSimd for Lanes<T> {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            T::lanes::<S>()
+        }
+    }
+    VECTORS * vector::run(Lanes::<T>(PhantomData))
 }
 
-/// Asks how many numbers a vector holds.
-struct LanesOf<T>(std::marker::PhantomData<T>);
+/// As [`multiply`], with `b` in panels.
+fn multiply_packed<T: Element>(c: &mut [T], sizes: [usize; 3], accumulate: bool, a: Matrix<'_, T>, b: &[T]) {
+    let [rows, columns, inner] = sizes;
+    assert!(c.len() == rows * columns && b.len() == packed_length::<T>(inner, columns), "sizes of a product");
+    assert!(a.column_stride == 1 || a.row_stride == 1, "a matrix has one stride of 1");
+    if inner == 0 {
+        if !accumulate {
+            c.fill(T::zero());
+        }
+        return;
+    }
+    // The kernel writes whole vectors only: what is left of them goes by way of a buffer.
+    let lanes = panel::<T>() / VECTORS;
+    let (whole, rest) = (columns / panel::<T>() * panel::<T>(), columns % panel::<T>());
+    if rest % lanes == 0 {
+        return vector::run(Product { c, stride: columns, rows, columns, inner, accumulate, a, b });
+    }
+    vector::run(Product { c, stride: columns, rows, columns: whole, inner, accumulate, a, b });
+    let (stride, b) = (rest.next_multiple_of(lanes), &b[whole * inner..]);
+    with_scratch(rows * stride, |padded| {
+        vector::run(Product { c: padded, stride, rows, columns: stride, inner, accumulate: false, a, b });
+        for (row, from) in padded.chunks_exact(stride).enumerate() {
+            let to = &mut c[row * columns + whole..][..rest];
+            match accumulate {
+                true => to.iter_mut().zip(from).for_each(|(to, from)| *to += *from),
+                false => to.copy_from_slice(&from[..rest]),
+            }
+        }
+    });
+}
 
-/// The work that is compiled for every kind of vector.
+/// The work that is compiled for every kind of vector: `columns` columns, whole vectors, of all `rows`; rows of `c` are
+/// `stride` apart.
 struct Product<'p, T> {
     c: &'p mut [T],
-    sizes: [usize; 3],
+    stride: usize,
+    rows: usize,
+    columns: usize,
+    inner: usize,
     accumulate: bool,
     a: Matrix<'p, T>,
     b: &'p [T],
 }
 
-macro_rules! kernels {
-    ($type:ty, $lanes:ident, $vector:ident, $splat:ident, $multiply_add:ident, $add:ident, $vectors:ident, $vectors_mut:ident) => {
-        impl WithSimd for LanesOf<$type> {
-            type Output = usize;
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, _: S) -> usize {
-                S::$lanes
+impl<T: Element> WithSimd for Product<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Product { c, stride, rows, columns, inner, accumulate, a, b } = self;
+        let lanes = T::lanes::<S>();
+        for first in (0..columns).step_by(VECTORS * lanes) {
+            let width = (VECTORS * lanes).min(columns - first);
+            let (c, b) = (&mut c[first..], T::split::<S>(&b[first * inner..][..width * inner]).0);
+            match width / lanes {
+                4 => panel_of::<T, S, 4>(simd, c, stride, rows, accumulate, a, b),
+                3 => panel_of::<T, S, 3>(simd, c, stride, rows, accumulate, a, b),
+                2 => panel_of::<T, S, 2>(simd, c, stride, rows, accumulate, a, b),
+                _ => panel_of::<T, S, 1>(simd, c, stride, rows, accumulate, a, b),
             }
         }
-
-        impl Multiply for $type {
-            fn panel() -> usize {
-                VECTORS * Arch::new().dispatch(LanesOf::<$type>(std::marker::PhantomData))
-            }
-
-            fn multiply(c: &mut [Self], sizes: [usize; 3], accumulate: bool, a: Matrix<'_, Self>, b: &[Self]) {
-                let [rows, columns, inner] = sizes;
-                assert!(c.len() == rows * columns && b.len() == packed_length::<Self>(inner, columns));
-                assert!(a.column_stride == 1 || a.row_stride == 1, "a matrix has one stride of 1");
-                match inner {
-                    0 if accumulate => (),
-                    0 => c.fill(0.0),
-                    _ => Arch::new().dispatch(Product { c, sizes, accumulate, a, b }),
-                }
-            }
-        }
-
-        impl WithSimd for Product<'_, $type> {
-            type Output = ();
-
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, simd: S) {
-                let [_, columns, inner] = self.sizes;
-                let panel = VECTORS * S::$lanes;
-                let mut product = self;
-                for first in (0..columns).step_by(panel) {
-                    let width = panel.min((columns - first).next_multiple_of(S::$lanes));
-                    let b = &product.b[first * inner..][..width * inner];
-                    let b = S::$vectors(b).0;
-                    match width / S::$lanes {
-                        4 => product.panel::<S, 4>(simd, first, b),
-                        3 => product.panel::<S, 3>(simd, first, b),
-                        2 => product.panel::<S, 2>(simd, first, b),
-                        _ => product.panel::<S, 1>(simd, first, b),
-                    }
-                }
-            }
-        }
-
-        impl Product<'_, $type> {
-            /// All rows of one panel's columns.
-            #[inline(always)]
-            fn panel<S: Simd, const V: usize>(&mut self, simd: S, first: usize, b: &[S::$vector]) {
-                let rows = self.sizes[0];
-                // Accumulators, a row of b and one broadcast number fill the registers.
-                let step = if S::REGISTER_COUNT >= 32 { 6 } else { 3 };
-                let mut row = 0;
-                while row < rows {
-                    match step.min(rows - row) {
-                        6 => self.block::<S, V, 6>(simd, row, first, b),
-                        5 => self.block::<S, V, 5>(simd, row, first, b),
-                        4 => self.block::<S, V, 4>(simd, row, first, b),
-                        3 => self.block::<S, V, 3>(simd, row, first, b),
-                        2 => self.block::<S, V, 2>(simd, row, first, b),
-                        _ => self.block::<S, V, 1>(simd, row, first, b),
-                    }
-                    row += step;
-                }
-            }
-
-            #[inline(always)]
-            fn block<S: Simd, const V: usize, const R: usize>(
-                &mut self,
-                simd: S,
-                row: usize,
-                first: usize,
-                b: &[S::$vector],
-            ) {
-                let ([_, columns, inner], a) = (self.sizes, self.a);
-                let mut sums = [[simd.$splat(0.0); V]; R];
-                let b = &b[..inner * V];
-                if a.column_stride == 1 {
-                    let lines: [&[$type]; R] =
-                        std::array::from_fn(|i| &a.elements[(row + i) * a.row_stride..][..inner]);
-                    for k in 0..inner {
-                        let b: [S::$vector; V] = std::array::from_fn(|v| b[k * V + v]);
-                        for (sums, line) in sums.iter_mut().zip(&lines) {
-                            let a = simd.$splat(line[k]);
-                            for (sum, b) in sums.iter_mut().zip(b) {
-                                *sum = simd.$multiply_add(a, b, *sum);
-                            }
-                        }
-                    }
-                } else {
-                    for k in 0..inner {
-                        let line = &a.elements[k * a.column_stride + row..][..R];
-                        let b: [S::$vector; V] = std::array::from_fn(|v| b[k * V + v]);
-                        for (sums, a) in sums.iter_mut().zip(line) {
-                            let a = simd.$splat(*a);
-                            for (sum, b) in sums.iter_mut().zip(b) {
-                                *sum = simd.$multiply_add(a, b, *sum);
-                            }
-                        }
-                    }
-                }
-                let width = (V * S::$lanes).min(columns - first);
-                for (i, sums) in sums.iter().enumerate() {
-                    let c = &mut self.c[(row + i) * columns + first..][..width];
-                    let (whole, rest) = S::$vectors_mut(c);
-                    for (c, sum) in whole.iter_mut().zip(sums) {
-                        *c = if self.accumulate { simd.$add(*c, *sum) } else { *sum };
-                    }
-                    if !rest.is_empty() {
-                        let last = std::slice::from_ref(&sums[whole.len()]);
-                        for (c, sum) in rest.iter_mut().zip(pulp::bytemuck::cast_slice::<_, $type>(last)) {
-                            *c = if self.accumulate { *c + *sum } else { *sum };
-                        }
-                    }
-                }
-            }
-        }
-    };
+    }
 }
 
-kernels!(f32, F32_LANES, f32s, splat_f32s, mul_add_e_f32s, add_f32s, as_simd_f32s, as_mut_simd_f32s);
-kernels!(f64, F64_LANES, f64s, splat_f64s, mul_add_e_f64s, add_f64s, as_simd_f64s, as_mut_simd_f64s);
+/// How far down the inner dimension one running sum goes. Short sums of short sums lose fewer digits than a long one,
+/// and this much of a panel stays in the first-level cache.
+const DEPTH: usize = 64;
+
+#[inline(always)]
+fn panel_of<T: Element, S: Simd, const V: usize>(
+    simd: S,
+    c: &mut [T],
+    stride: usize,
+    rows: usize,
+    accumulate: bool,
+    a: Matrix<'_, T>,
+    b: &[T::Of<S>],
+) {
+    // Sums, a row of b and one broadcast number fill the registers.
+    let step = if S::REGISTER_COUNT >= 32 { 6 } else { 3 };
+    for (number, b) in b.chunks(DEPTH * V).enumerate() {
+        let (start, accumulate) = (number * DEPTH, accumulate || number > 0);
+        for row in (0..rows).step_by(step) {
+            let c = &mut c[row * stride..];
+            let a = Matrix { elements: &a.elements[row * a.row_stride + start * a.column_stride..], ..a };
+            match step.min(rows - row) {
+                6 => block::<T, S, V, 6>(simd, c, stride, accumulate, a, b),
+                5 => block::<T, S, V, 5>(simd, c, stride, accumulate, a, b),
+                4 => block::<T, S, V, 4>(simd, c, stride, accumulate, a, b),
+                3 => block::<T, S, V, 3>(simd, c, stride, accumulate, a, b),
+                2 => block::<T, S, V, 2>(simd, c, stride, accumulate, a, b),
+                _ => block::<T, S, V, 1>(simd, c, stride, accumulate, a, b),
+            }
+        }
+    }
+}
+
+/// `R` rows and `V` vectors of columns, kept in registers. Nothing may take the address of a sum, and every index be a
+/// constant: else all of them would lie in memory, at half the speed.
+#[inline(always)]
+fn block<T: Element, S: Simd, const V: usize, const R: usize>(
+    simd: S,
+    c: &mut [T],
+    stride: usize,
+    accumulate: bool,
+    a: Matrix<'_, T>,
+    b: &[T::Of<S>],
+) {
+    let sums = match a.column_stride {
+        1 => {
+            let line = |i: usize| &a.elements[i * a.row_stride..][..b.len() / V];
+            sum_rows::<T, S, V, R>(simd, std::array::from_fn(line), b)
+        }
+        between => sum_columns::<T, S, V, R>(simd, a.elements, between, b),
+    };
+    for (i, sums) in sums.into_iter().enumerate() {
+        let c = T::split_mut::<S>(&mut c[i * stride..][..V * T::lanes::<S>()]).0;
+        for v in 0..V {
+            c[v] = if accumulate { T::sum(simd, c[v], sums[v]) } else { sums[v] };
+        }
+    }
+}
+
+/// Products of rows of the left-hand matrix with `b`, `[depth, V]`.
+#[inline(always)]
+fn sum_rows<T: Element, S: Simd, const V: usize, const R: usize>(
+    simd: S,
+    lines: [&[T]; R],
+    b: &[T::Of<S>],
+) -> [[T::Of<S>; V]; R] {
+    let mut sums = [[T::splat(simd, T::zero()); V]; R];
+    for (k, b) in b.as_chunks::<V>().0.iter().enumerate() {
+        for i in 0..R {
+            let Some(a) = lines[i].get(k) else { return sums };
+            let a = T::splat(simd, *a);
+            for v in 0..V {
+                sums[i][v] = T::product_plus(simd, a, b[v], sums[i][v]);
+            }
+        }
+    }
+    sums
+}
+
+/// The same where a column of the left-hand matrix lies together, `stride` from one to the next.
+#[inline(always)]
+fn sum_columns<T: Element, S: Simd, const V: usize, const R: usize>(
+    simd: S,
+    a: &[T],
+    stride: usize,
+    b: &[T::Of<S>],
+) -> [[T::Of<S>; V]; R] {
+    let mut sums = [[T::splat(simd, T::zero()); V]; R];
+    for (k, b) in b.as_chunks::<V>().0.iter().enumerate() {
+        let Some(a) = a.get(k * stride..k * stride + R) else { return sums };
+        for i in 0..R {
+            let a = T::splat(simd, a[i]);
+            for v in 0..V {
+                sums[i][v] = T::product_plus(simd, a, b[v], sums[i][v]);
+            }
+        }
+    }
+    sums
+}
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ pub mod max_pool;
 pub(crate) mod sum;
 pub mod upsample_bilinear;
 pub mod upsample_nearest;
+pub(crate) mod vector;
 
 pub use conv2d::Conv2d;
 pub use max_pool::MaxPool;

@@ -1,8 +1,9 @@
-//! Batch norm on the CPU. Sums are taken over chunks of pixels whose size the number of channels decides, in the
-//! tensor's type within a chunk and in double precision across chunks.
+//! Batch norm on the CPU. Sums are taken over chunks of pixels whose size the number of channels decides, in double
+//! precision: in float32 the statistics of channels far from 0 would lose an order of magnitude to PyTorch's.
 
 use super::EPSILON;
-use crate::nn::ops::host::{Element, filled, vectorized};
+use crate::nn::ops::host::{Element, filled};
+use crate::nn::ops::vector::vectorized;
 use rayon::prelude::*;
 
 /// Elements in a chunk of whole pixels: few enough for the second-level cache, where a chunk is read twice.
@@ -17,36 +18,44 @@ fn chunk(channels: usize) -> usize {
 pub(super) fn moments<T: Element>(channels: usize, x: &[T]) -> (Vec<T>, Vec<T>) {
     let partial = |pixels: &[T]| {
         let count = pixels.len() / channels;
-        let (mut mean, mut squares) = (vec![T::zero(); channels], vec![T::zero(); channels]);
+        let (mut mean, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
+        let mut center = vec![T::zero(); channels];
         vectorized(
             #[inline(always)]
             || {
                 for pixel in pixels.chunks_exact(channels) {
                     for (sum, x) in mean.iter_mut().zip(pixel) {
-                        *sum += *x;
+                        *sum += x.widen();
                     }
                 }
-                let scale = T::narrow(1.0 / count as f64);
-                mean.iter_mut().for_each(|mean| *mean *= scale);
+                for (mean, center) in mean.iter_mut().zip(&mut center) {
+                    *mean /= count as f64;
+                    *center = T::narrow(*mean);
+                }
                 for pixel in pixels.chunks_exact(channels) {
-                    for ((square, x), mean) in squares.iter_mut().zip(pixel).zip(&mean) {
-                        let deviation = *x - *mean;
+                    for ((square, x), center) in squares.iter_mut().zip(pixel).zip(&center) {
+                        let deviation = (*x - *center).widen();
                         *square += deviation * deviation;
                     }
+                }
+                // The squares are about the rounded mean: Σ(x − c)² = Σ(x − μ)² + n (μ − c)².
+                for ((square, mean), center) in squares.iter_mut().zip(&mean).zip(&center) {
+                    let off = mean - center.widen();
+                    *square = (*square - count as f64 * off * off).max(0.0);
                 }
             },
         );
         (count, mean, squares)
     };
-    let partials: Vec<(usize, Vec<T>, Vec<T>)> = x.par_chunks(chunk(channels)).map(partial).collect();
+    let partials: Vec<(usize, Vec<f64>, Vec<f64>)> = x.par_chunks(chunk(channels)).map(partial).collect();
     let (mut mean, mut squares, mut count) = (vec![0.0; channels], vec![0.0; channels], 0.0);
     for (chunk_count, chunk_mean, chunk_squares) in partials {
         let n = chunk_count as f64;
         let total = count + n;
         for c in 0..channels {
-            let delta = chunk_mean[c].widen() - mean[c];
+            let delta = chunk_mean[c] - mean[c];
             mean[c] += delta * n / total;
-            squares[c] += chunk_squares[c].widen() + delta * delta * count * n / total;
+            squares[c] += chunk_squares[c] + delta * delta * count * n / total;
         }
         count = total;
     }
@@ -156,7 +165,7 @@ pub(super) fn backward<T: Element>(
     };
     let forward = [mean, scale, bias];
     let partial = |(index, (x, g)): (usize, (&[T], &[T]))| {
-        let (mut sums, mut products) = (vec![T::zero(); channels], vec![T::zero(); channels]);
+        let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
         let gate = gate(index, x.len());
         vectorized(
             #[inline(always)]
@@ -170,13 +179,13 @@ pub(super) fn backward<T: Element>(
         );
         (sums, products)
     };
-    let partials: Vec<(Vec<T>, Vec<T>)> =
+    let partials: Vec<(Vec<f64>, Vec<f64>)> =
         x.par_chunks(size).zip(gradient.par_chunks(size)).enumerate().map(partial).collect();
     let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
     for (chunk_sums, chunk_products) in partials {
         for c in 0..channels {
-            sums[c] += chunk_sums[c].widen();
-            products[c] += chunk_products[c].widen();
+            sums[c] += chunk_sums[c];
+            products[c] += chunk_products[c];
         }
     }
     // dx = γ/σ · (g − Σg/n − (x − μ)/σ² · Σg(x − μ)/n) = slope · g + curve · (x − μ) + shift
@@ -233,8 +242,8 @@ fn gated<T: Element>(gradient: T, value: T) -> T {
 /// Adds Σ g and Σ g (x − μ) of a chunk, g after `gate`.
 #[inline(always)]
 fn sum<T: Element>(
-    sums: &mut [T],
-    products: &mut [T],
+    sums: &mut [f64],
+    products: &mut [f64],
     x: &[T],
     g: &[T],
     r: &[T],
@@ -249,8 +258,8 @@ fn sum<T: Element>(
         for c in 0..channels {
             let deviation = x[c] - mean[c];
             let g = gate(g[c], deviation * scale[c] + bias[c], r[c]);
-            sums[c] += g;
-            products[c] += g * deviation;
+            sums[c] += g.widen();
+            products[c] += (g * deviation).widen();
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::epilogue::Epilogue;
 use super::geometry::Geometry;
-use crate::nn::ops::host::{Element, filled, vectorized, with_scratch};
+use crate::nn::ops::host::{Element, filled, with_scratch};
 use crate::nn::ops::matrix::{Matrix, Packed, multiply};
+use crate::nn::ops::vector::vectorized;
 use rayon::prelude::*;
 
 /// Partial sums of the weight gradient may hold this many elements together.

@@ -1,10 +1,11 @@
 //! The transformed kernel, in blocks of input channels.
 
 use super::APART;
-use super::lanes::{self, Lanes, firsts, load, store};
+use super::lanes::{Transform, firsts, load, store};
 use crate::nn::ops::conv2d::source::Source;
-use crate::nn::ops::host::{Element, filled, vectorized};
+use crate::nn::ops::host::{Element, filled};
 use crate::nn::ops::matrix::{Matrix, Packed};
+use crate::nn::ops::vector::{self, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -23,21 +24,21 @@ pub(super) fn planes(doubled: bool) -> &'static [usize] {
 
 /// Writes a transformed patch, or what matters of it under a doubled input, into its planes, `stride` apart.
 #[inline(always)]
-pub(super) fn store_planes<T: Element>(
+pub(super) fn store_planes<T: Element, S: Simd>(
     to: &mut [T],
     stride: usize,
     at: usize,
-    transformed: &[[Lanes<T>; 4]; 4],
+    transformed: &[[T::Of<S>; 4]; 4],
     doubled: bool,
 ) {
     // Two loops over constants, which the compiler unrolls.
     if doubled {
         for (index, plane) in DOUBLED.iter().enumerate() {
-            store(to, index * stride + at, &transformed[plane / 4][plane % 4]);
+            store::<T, S>(to, index * stride + at, transformed[plane / 4][plane % 4]);
         }
     } else {
         for plane in ALL {
-            store(to, plane * stride + at, &transformed[plane / 4][plane % 4]);
+            store::<T, S>(to, plane * stride + at, transformed[plane / 4][plane % 4]);
         }
     }
 }
@@ -118,22 +119,42 @@ impl<T: Element> Kernel<T> {
             let stride = channels * out + APART;
             let transformed = filled(planes * stride, |to| {
                 to.chunks_mut(stride).for_each(|plane| plane[stride - APART..].fill(T::zero()));
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        for channel in 0..channels {
-                            for first in firsts(out) {
-                                let from = (block.offset + channel) * out + first;
-                                let lanes = lanes::weight(|i, j| load(weight, (3 * i + j) * tap + from));
-                                store_planes(to, stride, channel * out + first, &lanes, block.doubled);
-                            }
-                        }
-                    },
-                );
+                vector::run(TransformKernel { weight, tap, block: &block, out, to, stride });
             });
             let packed = transformed.chunks(stride).flat_map(|plane| pack(&plane[..channels * out], channels));
             (block, packed.collect())
         };
         Kernel { blocks: Block::all(inputs).into_par_iter().map(transform).collect() }
+    }
+}
+
+/// Writes G w Gᵀ of a block's kernels: planes `[channels, out]`, `stride` apart.
+struct TransformKernel<'k, T> {
+    weight: &'k [T],
+    /// Elements of one tap of the weight.
+    tap: usize,
+    block: &'k Block,
+    out: usize,
+    to: &'k mut [T],
+    stride: usize,
+}
+
+impl<T: Element> WithSimd for TransformKernel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let TransformKernel { weight, tap, block, out, to, stride } = self;
+        let transform = Transform::<T, S>::new(simd);
+        for channel in 0..block.channels.len() {
+            for first in firsts::<T, S>(out) {
+                let from = (block.offset + channel) * out + first;
+                let transformed = transform.weight(
+                    #[inline(always)]
+                    |i, j| load::<T, S>(weight, (3 * i + j) * tap + from),
+                );
+                store_planes::<T, S>(to, stride, channel * out + first, &transformed, block.doubled);
+            }
+        }
     }
 }

@@ -12,112 +12,161 @@
 //! (F(4×4) has about eight times the error).
 
 use crate::nn::ops::host::Element;
-use std::array::from_fn;
+use crate::nn::ops::vector::Simd;
 
-/// Channels worked on together: one AVX-512 vector of float32.
+/// Channels that a tensor must have: the widest vector of float32 has so many lanes.
 pub(super) const LANES: usize = 16;
 
-/// One number for each of [`LANES`] channels.
-pub(super) type Lanes<T> = [T; LANES];
-
-/// Where to begin so that whole [`LANES`] cover `channels`, which are at least as many: the last may overlap.
+/// Where to begin so that whole vectors cover `channels`, which are at least [`LANES`]: the last may overlap.
 #[inline(always)]
-pub(super) fn firsts(channels: usize) -> impl Iterator<Item = usize> {
-    (0..channels.div_ceil(LANES)).map(move |index| (index * LANES).min(channels - LANES))
-}
-
-/// 0 for each channel.
-#[inline(always)]
-pub(super) fn zero<T: Element>() -> Lanes<T> {
-    [T::zero(); LANES]
+pub(super) fn firsts<T: Element, S: Simd>(channels: usize) -> impl Iterator<Item = usize> {
+    let lanes = T::lanes::<S>();
+    (0..channels.div_ceil(lanes)).map(move |index| (index * lanes).min(channels - lanes))
 }
 
 /// The channels from `first` on.
 #[inline(always)]
-pub(super) fn load<T: Element>(from: &[T], first: usize) -> Lanes<T> {
-    let mut lanes = zero();
-    lanes.copy_from_slice(&from[first..first + LANES]);
-    lanes
+pub(super) fn load<T: Element, S: Simd>(from: &[T], first: usize) -> T::Of<S> {
+    T::split::<S>(&from[first..first + T::lanes::<S>()]).0[0]
 }
 
 /// Writes the channels from `first` on.
 #[inline(always)]
-pub(super) fn store<T: Element>(to: &mut [T], first: usize, lanes: &Lanes<T>) {
-    to[first..first + LANES].copy_from_slice(lanes);
+pub(super) fn store<T: Element, S: Simd>(to: &mut [T], first: usize, vector: T::Of<S>) {
+    T::split_mut::<S>(&mut to[first..first + T::lanes::<S>()]).0[0] = vector;
 }
 
-#[inline(always)]
-fn add<T: Element>(a: Lanes<T>, b: Lanes<T>) -> Lanes<T> {
-    from_fn(|lane| a[lane] + b[lane])
+/// The transforms, on vectors of channels.
+pub(super) struct Transform<T, S> {
+    pub(super) simd: S,
+    numbers: std::marker::PhantomData<T>,
 }
 
-#[inline(always)]
-fn sub<T: Element>(a: Lanes<T>, b: Lanes<T>) -> Lanes<T> {
-    from_fn(|lane| a[lane] - b[lane])
-}
+impl<T: Element, S: Simd> Transform<T, S> {
+    pub(super) fn new(simd: S) -> Self {
+        Transform { simd, numbers: std::marker::PhantomData }
+    }
 
-#[inline(always)]
-fn half<T: Element>(a: Lanes<T>) -> Lanes<T> {
-    let half = T::narrow(0.5);
-    from_fn(|lane| a[lane] * half)
-}
+    #[inline(always)]
+    fn add(&self, a: T::Of<S>, b: T::Of<S>) -> T::Of<S> {
+        T::sum(self.simd, a, b)
+    }
 
-/// Applies `line` to every column, then to every row of what that gives: L d Lᵀ.
-#[inline(always)]
-fn both_ways<T: Element, const N: usize, const M: usize>(
-    at: impl Fn(usize, usize) -> Lanes<T>,
-    line: impl Fn([Lanes<T>; N]) -> [Lanes<T>; M],
-) -> [[Lanes<T>; M]; M] {
-    let columns: [[Lanes<T>; M]; N] = from_fn(|column| line(from_fn(|row| at(row, column))));
-    from_fn(|row| line(from_fn(|column| columns[column][row])))
-}
+    #[inline(always)]
+    fn sub(&self, a: T::Of<S>, b: T::Of<S>) -> T::Of<S> {
+        T::difference(self.simd, a, b)
+    }
 
-/// Bᵀ d B of a 4×4 patch of the input.
-#[inline(always)]
-pub(super) fn input<T: Element>(at: impl Fn(usize, usize) -> Lanes<T>) -> [[Lanes<T>; 4]; 4] {
-    both_ways(at, |[a, b, c, d]: [Lanes<T>; 4]| [sub(a, c), add(b, c), sub(c, b), sub(b, d)])
-}
+    #[inline(always)]
+    fn half(&self, a: T::Of<S>) -> T::Of<S> {
+        T::product(self.simd, a, T::splat(self.simd, T::narrow(0.5)))
+    }
 
-/// Bᵀ d B where the patch is a 3×3 one of an image of half the size, its middle row and column doubled: line 2 of the
-/// result would be 0 both ways and is left out.
-#[inline(always)]
-pub(super) fn doubled_input<T: Element>(at: impl Fn(usize, usize) -> Lanes<T>) -> [[Lanes<T>; 3]; 3] {
-    both_ways(at, |[a, b, c]: [Lanes<T>; 3]| [sub(a, b), add(b, b), sub(b, c)])
-}
+    #[inline(always)]
+    pub(super) fn zero(&self) -> T::Of<S> {
+        T::splat(self.simd, T::zero())
+    }
 
-/// Aᵀ m A: 2×2 pixels of the output.
-#[inline(always)]
-pub(super) fn output<T: Element>(at: impl Fn(usize, usize) -> Lanes<T>) -> [[Lanes<T>; 2]; 2] {
-    both_ways(at, |[a, b, c, d]: [Lanes<T>; 4]| [add(a, add(b, c)), sub(sub(b, c), d)])
-}
+    /// Applies `line` to every column, then to every row of what that gives: L d Lᵀ.
+    #[inline(always)]
+    fn both_ways<const N: usize, const M: usize>(
+        &self,
+        at: impl Fn(usize, usize) -> T::Of<S>,
+        line: impl Fn([T::Of<S>; N]) -> [T::Of<S>; M],
+    ) -> [[T::Of<S>; M]; M] {
+        let mut columns = [[self.zero(); N]; M];
+        for column in 0..N {
+            let mut vectors = [self.zero(); N];
+            for (row, vector) in vectors.iter_mut().enumerate() {
+                *vector = at(row, column);
+            }
+            let vectors = line(vectors);
+            for row in 0..M {
+                columns[row][column] = vectors[row];
+            }
+        }
+        let mut both = [[self.zero(); M]; M];
+        for row in 0..M {
+            both[row] = line(columns[row]);
+        }
+        both
+    }
 
-/// The sum of the four pixels of Aᵀ m A, to which line 2 of m does not contribute: `at` counts the lines 0, 1, 3.
-#[inline(always)]
-pub(super) fn output_sum<T: Element>(at: impl Fn(usize, usize) -> Lanes<T>) -> Lanes<T> {
-    let [[sum]] = both_ways(at, |[a, b, d]: [Lanes<T>; 3]| [sub(add(a, add(b, b)), d)]);
-    sum
-}
+    /// Bᵀ d B of a 4×4 patch of the input.
+    #[inline(always)]
+    pub(super) fn input(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 4]; 4] {
+        self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b, c, d]: [T::Of<S>; 4]| [self.sub(a, c), self.add(b, c), self.sub(c, b), self.sub(b, d)],
+        )
+    }
 
-/// A g Aᵀ: what the gradient of 2×2 output pixels is to m.
-#[inline(always)]
-pub(super) fn gradient<T: Element>(at: impl Fn(usize, usize) -> Lanes<T>) -> [[Lanes<T>; 4]; 4] {
-    both_ways(at, |[a, b]: [Lanes<T>; 2]| [a, add(a, b), sub(a, b), sub(zero(), b)])
-}
+    /// Bᵀ d B where the patch is a 3×3 one of an image of half the size, its middle row and column doubled: line 2 of
+    /// the result would be 0 both ways and is left out.
+    #[inline(always)]
+    pub(super) fn doubled_input(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 3]; 3] {
+        self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b, c]: [T::Of<S>; 3]| [self.sub(a, b), self.add(b, b), self.sub(b, c)],
+        )
+    }
 
-/// G w Gᵀ of a 3×3 kernel.
-#[inline(always)]
-pub(super) fn weight<T: Element>(at: impl Fn(usize, usize) -> Lanes<T>) -> [[Lanes<T>; 4]; 4] {
-    both_ways(at, |[a, b, c]: [Lanes<T>; 3]| {
-        let outer = add(a, c);
-        [a, half(add(outer, b)), half(sub(outer, b)), c]
-    })
-}
+    /// Aᵀ m A: 2×2 pixels of the output.
+    #[inline(always)]
+    pub(super) fn output(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 2]; 2] {
+        self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b, c, d]: [T::Of<S>; 4]| [self.add(a, self.add(b, c)), self.sub(self.sub(b, c), d)],
+        )
+    }
 
-/// Gᵀ u G: what the gradient of the transformed kernel is to the kernel.
-#[inline(always)]
-pub(super) fn weight_gradient<T: Element>(at: impl Fn(usize, usize) -> Lanes<T>) -> [[Lanes<T>; 3]; 3] {
-    both_ways(at, |[a, b, c, d]: [Lanes<T>; 4]| {
-        let (sum, difference) = (half(add(b, c)), half(sub(b, c)));
-        [add(a, sum), difference, add(sum, d)]
-    })
+    /// The sum of the four pixels of Aᵀ m A, to which line 2 of m does not contribute: `at` counts the lines 0, 1, 3.
+    #[inline(always)]
+    pub(super) fn output_sum(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> T::Of<S> {
+        let [[sum]] = self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b, d]: [T::Of<S>; 3]| [self.sub(self.add(a, self.add(b, b)), d)],
+        );
+        sum
+    }
+
+    /// A g Aᵀ: what the gradient of 2×2 output pixels is to m.
+    #[inline(always)]
+    pub(super) fn gradient(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 4]; 4] {
+        self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b]: [T::Of<S>; 2]| [a, self.add(a, b), self.sub(a, b), self.sub(self.zero(), b)],
+        )
+    }
+
+    /// G w Gᵀ of a 3×3 kernel.
+    #[inline(always)]
+    pub(super) fn weight(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 4]; 4] {
+        self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b, c]: [T::Of<S>; 3]| {
+                let outer = self.add(a, c);
+                [a, self.half(self.add(outer, b)), self.half(self.sub(outer, b)), c]
+            },
+        )
+    }
+
+    /// Gᵀ u G: what the gradient of the transformed kernel is to the kernel.
+    #[inline(always)]
+    pub(super) fn weight_gradient(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 3]; 3] {
+        self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b, c, d]: [T::Of<S>; 4]| {
+                let (sum, difference) = (self.half(self.add(b, c)), self.half(self.sub(b, c)));
+                [self.add(a, sum), difference, self.add(sum, d)]
+            },
+        )
+    }
 }

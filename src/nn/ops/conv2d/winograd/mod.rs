@@ -13,13 +13,14 @@ pub(super) use weight_gradient::backward_weight;
 
 use super::epilogue::Epilogue;
 use super::source::Source;
-use crate::nn::ops::host::{Element, filled, vectorized, with_scratch};
+use crate::nn::ops::host::{Element, filled, with_scratch};
 use crate::nn::ops::matrix::{Matrix, Packed};
+use crate::nn::ops::vector::{self, Simd, WithSimd};
 use kernel::{Block, Kernel, flipped};
-use lanes::{LANES, firsts, load, store};
+use lanes::{LANES, Transform, firsts, load, store};
 use rayon::prelude::*;
 use std::ops::Range;
-use tiles::{Grid, transform_input};
+use tiles::{Grid, TransformInput};
 
 /// Tiles to a task: enough for the matrix product's blocking, few enough that a task's planes stay near.
 const TILES: usize = 64;
@@ -57,8 +58,9 @@ pub(super) fn forward<T: Element>(
                 let (planes, depth) = (block.planes(), block.channels.len());
                 let stride = tiles * depth + APART;
                 with_scratch(planes.len() * stride, |patches| {
-                    let source = &inputs[block.source];
-                    transform_input(&grid, source, block.channels.clone(), block.doubled, &rows, patches, stride);
+                    let (grid, source, to, rows) = (&grid, &inputs[block.source], &mut *patches, rows.clone());
+                    let (channels, reduced) = (block.channels.clone(), block.doubled);
+                    vector::run(TransformInput { grid, source, channels, reduced, rows, to, stride });
                     for (index, &to) in planes.iter().enumerate() {
                         let a = Matrix::row_major(&patches[index * stride..], depth);
                         kernels[index].multiply(&mut products[to * plane..][..tiles * out], tiles, written[to], a);
@@ -69,24 +71,7 @@ pub(super) fn forward<T: Element>(
             for untouched in (0..16).filter(|plane| !written[*plane]) {
                 products[untouched * plane..][..tiles * out].fill(T::zero());
             }
-            let start = grid.first_row(rows.start) * width;
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (index, tile) in grid.each(rows.clone()).enumerate() {
-                        for first in firsts(out) {
-                            let at = |i: usize, j: usize| load(products, (4 * i + j) * plane + index * out + first);
-                            for (i, line) in lanes::output(at).iter_mut().enumerate().take(tile.height) {
-                                for (j, pixel) in line.iter_mut().enumerate().take(tile.width) {
-                                    let place = ((tile.row + i) * grid.width + tile.column + j) * out + first;
-                                    epilogue.apply(pixel, place, first);
-                                    store(y, place - start, pixel);
-                                }
-                            }
-                        }
-                    }
-                },
-            );
+            vector::run(WriteOutput { grid: &grid, products, plane, out, rows, epilogue, y });
         });
     };
     filled(size[0] * size[1] * width, |y| grid.share(rows, y, width).into_par_iter().for_each(task))
@@ -127,7 +112,9 @@ fn backward_one<T: Element>(
                 let depth = kernel::BLOCK.min(out - first);
                 let stride = tiles * depth + APART;
                 with_scratch(planes.len() * stride, |patches| {
-                    transform_input(grid, gradient, first..first + depth, input.doubled, &rows, patches, stride);
+                    let (source, to, rows) = (gradient, &mut *patches, rows.clone());
+                    let (channels, reduced) = (first..first + depth, input.doubled);
+                    vector::run(TransformInput { grid, source, channels, reduced, rows, to, stride });
                     for (index, &from) in planes.iter().enumerate() {
                         for (block, kernels) in &blocks {
                             let (before, width) = (block.channels.start, block.channels.len());
@@ -140,35 +127,12 @@ fn backward_one<T: Element>(
                     }
                 });
             }
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (block, _) in &blocks {
-                        let (before, width) = (block.channels.start, block.channels.len());
-                        let of = |index: usize, tile: usize, first: usize| {
-                            index * plane + tiles * before + tile * width + first
-                        };
-                        for (index, tile) in grid.each(rows.clone()).enumerate() {
-                            for first in firsts(width) {
-                                let to = before + first;
-                                if input.doubled {
-                                    let sum = lanes::output_sum(|i, j| load(products, of(3 * i + j, index, first)));
-                                    store(dx, index * channels + to, &sum);
-                                    continue;
-                                }
-                                let pixels = lanes::output(|i, j| load(products, of(4 * i + j, index, first)));
-                                let row = tile.row - grid.first_row(rows.start);
-                                for (i, line) in pixels.iter().enumerate().take(tile.height) {
-                                    for (j, pixel) in line.iter().enumerate().take(tile.width) {
-                                        let place = (row + i) * grid.width + tile.column + j;
-                                        store(dx, place * channels + to, pixel);
-                                    }
-                                }
-                            }
-                        }
-                    }
-                },
-            );
+            for (block, _) in &blocks {
+                let (channels, doubled) = (block.channels.clone(), input.doubled);
+                let rows = rows.clone();
+                let products = &products[tiles * channels.start..];
+                vector::run(WriteGradient { grid, products, plane, channels, of: input.channels, doubled, rows, dx });
+            }
         });
     };
     let width = grid.width * channels;
@@ -176,6 +140,100 @@ fn backward_one<T: Element>(
         let shares = if input.doubled { grid.share_halves(rows, dx, width / 2) } else { grid.share(rows, dx, width) };
         shares.into_par_iter().for_each(task);
     })
+}
+
+/// Writes Aᵀ m A of the tiles of `rows` and finishes it.
+struct WriteOutput<'t, T> {
+    grid: &'t Grid,
+    /// Planes of `[tile, out]`, `plane` apart.
+    products: &'t [T],
+    plane: usize,
+    out: usize,
+    rows: Range<usize>,
+    epilogue: &'t Epilogue<'t, T>,
+    /// The rows of pixels under `rows`.
+    y: &'t mut [T],
+}
+
+impl<T: Element> WithSimd for WriteOutput<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let WriteOutput { grid, products, plane, out, rows, epilogue, y } = self;
+        let (transform, lanes) = (Transform::<T, S>::new(simd), T::lanes::<S>());
+        let start = grid.first_row(rows.start) * grid.width * out;
+        for (index, tile) in grid.each(rows).enumerate() {
+            for first in firsts::<T, S>(out) {
+                let pixels = transform.output(
+                    #[inline(always)]
+                    |i, j| load::<T, S>(products, (4 * i + j) * plane + index * out + first),
+                );
+                for i in 0..2 {
+                    for j in 0..2 {
+                        if i < tile.height && j < tile.width {
+                            let place = ((tile.row + i) * grid.width + tile.column + j) * out + first;
+                            store::<T, S>(y, place - start, pixels[i][j]);
+                            if !epilogue.is_empty() {
+                                epilogue.apply(&mut y[place - start..][..lanes], place, first);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Writes Aᵀ m A of the tiles of `rows` as some `channels` of an input's gradient, or its sums if the input is doubled.
+struct WriteGradient<'t, T> {
+    grid: &'t Grid,
+    /// Planes of `[tile, channels]`, `plane` apart.
+    products: &'t [T],
+    plane: usize,
+    channels: Range<usize>,
+    /// Channels of the input.
+    of: usize,
+    doubled: bool,
+    rows: Range<usize>,
+    /// The rows of pixels under `rows`.
+    dx: &'t mut [T],
+}
+
+impl<T: Element> WithSimd for WriteGradient<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let WriteGradient { grid, products, plane, channels, of, doubled, rows, dx } = self;
+        let (transform, width) = (Transform::<T, S>::new(simd), channels.len());
+        let start = grid.first_row(rows.start);
+        for (index, tile) in grid.each(rows).enumerate() {
+            for first in firsts::<T, S>(width) {
+                let (from, to) = (index * width + first, channels.start + first);
+                if doubled {
+                    let sum = transform.output_sum(
+                        #[inline(always)]
+                        |i, j| load::<T, S>(products, (3 * i + j) * plane + from),
+                    );
+                    store::<T, S>(dx, index * of + to, sum);
+                    continue;
+                }
+                let pixels = transform.output(
+                    #[inline(always)]
+                    |i, j| load::<T, S>(products, (4 * i + j) * plane + from),
+                );
+                for i in 0..2 {
+                    for j in 0..2 {
+                        if i < tile.height && j < tile.width {
+                            let pixel = (tile.row + i - start) * grid.width + tile.column + j;
+                            store::<T, S>(dx, pixel * of + to, pixels[i][j]);
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

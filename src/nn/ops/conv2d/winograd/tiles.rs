@@ -1,9 +1,10 @@
 //! Where the tiles of 2×2 output pixels lie, and the transform of the patches under them.
 
 use super::kernel::{BLOCK, store_planes};
-use super::lanes::{self, firsts, load, store};
+use super::lanes::{Transform, firsts, load, store};
 use crate::nn::ops::conv2d::source::Source;
-use crate::nn::ops::host::{Element, vectorized};
+use crate::nn::ops::host::Element;
+use crate::nn::ops::vector::{Simd, WithSimd};
 use std::ops::Range;
 
 /// The tiles of a batch of images; rows of tiles are counted over the whole batch.
@@ -111,43 +112,52 @@ impl Grid {
 /// Writes Bᵀ d B of the patches under all tiles of `rows`, for some `channels` of `source`: planes of `[tile,
 /// channels]`, `stride` from one to the next. With `reduced`, only the planes that matter to a doubled input or to the
 /// gradient of one.
-pub(super) fn transform_input<T: Element>(
-    grid: &Grid,
-    source: &Source<'_, T>,
-    channels: Range<usize>,
-    reduced: bool,
-    rows: &Range<usize>,
-    patches: &mut [T],
-    stride: usize,
-) {
-    let zeros = [T::zero(); BLOCK];
-    let zeros = &zeros[..channels.len()];
-    vectorized(
-        #[inline(always)]
-        || {
-            for (index, tile) in grid.each(rows.clone()).enumerate() {
-                let at = index * channels.len();
-                if source.doubled {
-                    let (height, width) = (grid.height / 2, grid.width / 2);
-                    let pixels =
-                        patch::<T, 3>(source, [height, width], &tile, [tile.y / 2, tile.column / 2], &channels, zeros);
-                    for first in firsts(channels.len()) {
-                        let transformed = lanes::doubled_input(|i, j| load(pixels[i][j], first));
-                        for (plane, lanes) in transformed.iter().flatten().enumerate() {
-                            store(patches, plane * stride + at + first, lanes);
-                        }
+pub(super) struct TransformInput<'t, T> {
+    pub(super) grid: &'t Grid,
+    pub(super) source: &'t Source<'t, T>,
+    pub(super) channels: Range<usize>,
+    pub(super) reduced: bool,
+    pub(super) rows: Range<usize>,
+    pub(super) to: &'t mut [T],
+    pub(super) stride: usize,
+}
+
+impl<T: Element> WithSimd for TransformInput<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let TransformInput { grid, source, channels, reduced, rows, to, stride } = self;
+        let zeros = [T::zero(); BLOCK];
+        let zeros = &zeros[..channels.len()];
+        let transform = Transform::<T, S>::new(simd);
+        for (index, tile) in grid.each(rows).enumerate() {
+            let at = index * channels.len();
+            if source.doubled {
+                let (size, corner) = ([grid.height / 2, grid.width / 2], [tile.y / 2, tile.column / 2]);
+                let pixels = patch::<T, 3>(source, size, &tile, corner, &channels, zeros);
+                for first in firsts::<T, S>(channels.len()) {
+                    let transformed = transform.doubled_input(
+                        #[inline(always)]
+                        |i, j| load::<T, S>(pixels[i][j], first),
+                    );
+                    for plane in 0..9 {
+                        store::<T, S>(to, plane * stride + at + first, transformed[plane / 3][plane % 3]);
                     }
-                    continue;
                 }
-                let pixels =
-                    patch::<T, 4>(source, [grid.height, grid.width], &tile, [tile.y, tile.column], &channels, zeros);
-                for first in firsts(channels.len()) {
-                    let transformed = lanes::input(|i, j| load(pixels[i][j], first));
-                    store_planes(patches, stride, at + first, &transformed, reduced);
+            } else {
+                let (size, corner) = ([grid.height, grid.width], [tile.y, tile.column]);
+                let pixels = patch::<T, 4>(source, size, &tile, corner, &channels, zeros);
+                for first in firsts::<T, S>(channels.len()) {
+                    let transformed = transform.input(
+                        #[inline(always)]
+                        |i, j| load::<T, S>(pixels[i][j], first),
+                    );
+                    store_planes::<T, S>(to, stride, at + first, &transformed, reduced);
                 }
             }
-        },
-    );
+        }
+    }
 }
 
 /// The pixels of the `N`×`N` patch that begins one up and one left of `corner`; zeros outside the image.

@@ -2,11 +2,12 @@
 
 use super::APART;
 use super::kernel::{Block, store_planes};
-use super::lanes::{self, firsts, load, store, zero};
-use super::tiles::{Grid, transform_input};
+use super::lanes::{Transform, firsts, load, store};
+use super::tiles::{Grid, TransformInput};
 use crate::nn::ops::conv2d::source::Source;
-use crate::nn::ops::host::{Element, filled, vectorized, with_scratch};
+use crate::nn::ops::host::{Element, filled, with_scratch};
 use crate::nn::ops::matrix::{Matrix, multiply};
+use crate::nn::ops::vector::{self, Simd, WithSimd};
 use rayon::prelude::*;
 use std::array::from_fn;
 use std::ops::Range;
@@ -76,61 +77,87 @@ fn partial<T: Element>(
                 for first in rows.clone().step_by(step) {
                     let (begun, rows) = (first > rows.start, first..(first + step).min(rows.end));
                     let tiles = grid.tiles(&rows);
-                    transform_input(grid, input, block.channels.clone(), block.doubled, &rows, patches, patch);
-                    transform_gradient(grid, gradient, block.doubled, &rows, slopes, slope);
+                    let (channels, reduced) = (block.channels.clone(), block.doubled);
+                    let (source, to, stride) = (input, &mut *patches, patch);
+                    vector::run(TransformInput { grid, source, channels, reduced, rows: rows.clone(), to, stride });
+                    let (to, stride) = (&mut *slopes, slope);
+                    vector::run(TransformGradient { grid, gradient, reduced, rows, to, stride });
                     for index in 0..planes.len() {
-                        let a = Matrix::row_major(&patches[index * patch..], channels).transposed();
+                        let a = Matrix::row_major(&patches[index * patch..], block.channels.len()).transposed();
                         let b = Matrix::row_major(&slopes[index * slope..], out);
                         let sums = &mut sums[index * (size + APART)..][..size];
-                        multiply(sums, [channels, out, tiles], begun, a, b);
+                        multiply(sums, [block.channels.len(), out, tiles], begun, a, b);
                     }
                 }
             });
         });
-        filled(9 * size, |weight| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for first in firsts(size) {
-                        let at = |i: usize, j: usize| match places[4 * i + j] {
-                            Some(index) => load(sums, index * (size + APART) + first),
-                            None => zero(),
-                        };
-                        for (tap, lanes) in lanes::weight_gradient(at).iter().flatten().enumerate() {
-                            store(weight, tap * size + first, lanes);
-                        }
-                    }
-                },
-            );
-        })
+        filled(9 * size, |to| vector::run(TransformSums { sums, places, size, to }))
     })
 }
 
-/// Writes A g Aᵀ of the tiles of `rows`: planes of `[tile, out]`, `stride` from one to the next, `reduced` as in
-/// [`transform_input`].
-fn transform_gradient<T: Element>(
-    grid: &Grid,
-    gradient: &Source<'_, T>,
-    reduced: bool,
-    rows: &Range<usize>,
-    slopes: &mut [T],
-    stride: usize,
-) {
-    let out = gradient.channels;
-    vectorized(
-        #[inline(always)]
-        || {
-            for (index, tile) in grid.each(rows.clone()).enumerate() {
-                for first in firsts(out) {
-                    let transformed = lanes::gradient(|i, j| {
-                        if i >= tile.height || j >= tile.width {
-                            return zero();
-                        }
-                        load(gradient.elements, ((tile.row + i) * grid.width + tile.column + j) * out + first)
-                    });
-                    store_planes(slopes, stride, index * out + first, &transformed, reduced);
-                }
+/// Writes Gᵀ u G, `[3, 3, size]`, from sums in planes.
+struct TransformSums<'t, T> {
+    sums: &'t [T],
+    /// Where each place of u is among the planes.
+    places: [Option<usize>; 16],
+    size: usize,
+    to: &'t mut [T],
+}
+
+impl<T: Element> WithSimd for TransformSums<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let TransformSums { sums, places, size, to } = self;
+        let transform = Transform::<T, S>::new(simd);
+        for first in firsts::<T, S>(size) {
+            let kernel = transform.weight_gradient(
+                #[inline(always)]
+                |i, j| match places[4 * i + j] {
+                    Some(index) => load::<T, S>(sums, index * (size + APART) + first),
+                    None => transform.zero(),
+                },
+            );
+            for tap in 0..9 {
+                store::<T, S>(to, tap * size + first, kernel[tap / 3][tap % 3]);
             }
-        },
-    );
+        }
+    }
+}
+
+/// Writes A g Aᵀ of the tiles of `rows`: planes of `[tile, out]`, `stride` from one to the next, `reduced` as in
+/// [`TransformInput`].
+struct TransformGradient<'t, T> {
+    grid: &'t Grid,
+    gradient: &'t Source<'t, T>,
+    reduced: bool,
+    rows: Range<usize>,
+    to: &'t mut [T],
+    stride: usize,
+}
+
+impl<T: Element> WithSimd for TransformGradient<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let TransformGradient { grid, gradient, reduced, rows, to, stride } = self;
+        let (out, transform) = (gradient.channels, Transform::<T, S>::new(simd));
+        for (index, tile) in grid.each(rows).enumerate() {
+            for first in firsts::<T, S>(out) {
+                let slopes = transform.gradient(
+                    #[inline(always)]
+                    |i, j| {
+                        if i >= tile.height || j >= tile.width {
+                            return transform.zero();
+                        }
+                        let pixel = (tile.row + i) * grid.width + tile.column + j;
+                        load::<T, S>(gradient.elements, pixel * out + first)
+                    },
+                );
+                store_planes::<T, S>(to, stride, index * out + first, &slopes, reduced);
+            }
+        }
+    }
 }
