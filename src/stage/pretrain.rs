@@ -72,7 +72,7 @@ fn without_size<S: Serializer>(views: &ViewParams, serializer: S) -> Result<S::O
 
 impl Stage for Pretrain {
     const KIND: &'static str = "pretrain";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
     const SEEDED: bool = true;
     const TRAINS: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.

@@ -1,5 +1,6 @@
 //! The arithmetic of the optimisers: element by element, in place, in PyTorch's order of operations.
 
+use crate::nn::ops::vector::vectorized;
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, bail};
 use num_traits::Float;
 use rayon::prelude::*;
@@ -38,6 +39,7 @@ pub(super) struct AdamUpdate {
 }
 
 /// A constant in the arithmetic's own precision.
+#[inline(always)]
 fn real<T: Float>(value: f64) -> T {
     T::from(value).unwrap_or_else(T::nan)
 }
@@ -54,6 +56,7 @@ trait Ternary {
 
 impl Binary for SgdUpdate {
     const NAME: &'static str = "sgd-update";
+    #[inline(always)]
     fn apply<T: Float>(&self, value: T, velocity: T) -> T {
         value - real::<T>(self.learning_rate) * velocity
     }
@@ -61,6 +64,7 @@ impl Binary for SgdUpdate {
 
 impl Ternary for Decay {
     const NAME: &'static str = "sgd-momentum";
+    #[inline(always)]
     fn apply<T: Float>(&self, velocity: T, gradient: T, value: T) -> T {
         velocity * real(self.keep) + (gradient + real::<T>(self.weight_decay) * value)
     }
@@ -68,6 +72,7 @@ impl Ternary for Decay {
 
 impl Ternary for FirstMoment {
     const NAME: &'static str = "adam-first-moment";
+    #[inline(always)]
     fn apply<T: Float>(&self, moment: T, gradient: T, value: T) -> T {
         let gradient = gradient + real::<T>(self.weight_decay) * value;
         moment + real::<T>(1.0 - self.beta) * (gradient - moment)
@@ -76,6 +81,7 @@ impl Ternary for FirstMoment {
 
 impl Ternary for SecondMoment {
     const NAME: &'static str = "adam-second-moment";
+    #[inline(always)]
     fn apply<T: Float>(&self, moment: T, gradient: T, value: T) -> T {
         let gradient = gradient + real::<T>(self.weight_decay) * value;
         moment * real(self.beta) + real::<T>(1.0 - self.beta) * gradient * gradient
@@ -84,6 +90,7 @@ impl Ternary for SecondMoment {
 
 impl Ternary for AdamUpdate {
     const NAME: &'static str = "adam-update";
+    #[inline(always)]
     fn apply<T: Float>(&self, value: T, first: T, second: T) -> T {
         let root = second.sqrt() / real(self.root_of_correction) + real(self.epsilon);
         value - real::<T>(self.step_size) * (first / root)
@@ -127,9 +134,14 @@ macro_rules! in_place {
                         let (a, b) = (part_mut(name, $a, l1)?, part(name, $b, l2)?);
                         same_length(name, &[a.len(), b.len()])?;
                         a.par_chunks_mut(CHUNK).zip(b.par_chunks(CHUNK)).for_each(|(a, b)| {
-                            for (a, b) in a.iter_mut().zip(b) {
-                                *a = self.apply(*a, *b);
-                            }
+                            vectorized(
+                                #[inline(always)]
+                                || {
+                                    for (a, b) in a.iter_mut().zip(b) {
+                                        *a = self.apply(*a, *b);
+                                    }
+                                },
+                            );
                         });
                         Ok(())
                     }};
@@ -164,9 +176,14 @@ macro_rules! in_place {
                         same_length(name, &[a.len(), b.len(), c.len()])?;
                         let chunks = a.par_chunks_mut(CHUNK).zip(b.par_chunks(CHUNK)).zip(c.par_chunks(CHUNK));
                         chunks.for_each(|((a, b), c)| {
-                            for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
-                                *a = self.apply(*a, *b, *c);
-                            }
+                            vectorized(
+                                #[inline(always)]
+                                || {
+                                    for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
+                                        *a = self.apply(*a, *b, *c);
+                                    }
+                                },
+                            );
                         });
                         Ok(())
                     }};

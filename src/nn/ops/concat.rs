@@ -1,6 +1,6 @@
 //! Concatenation along channels.
 
-use super::host::{Element, elements, on_host, tensor};
+use super::host::{Element, elements, filled, on_host, tensor};
 use crate::nn::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -28,16 +28,17 @@ fn forward_host<T: Element>(inputs: &[Tensor]) -> Result<Tensor> {
     let pixels: usize = common.iter().product();
     let sources = inputs.iter().map(elements::<T>).collect::<Result<Vec<_>>>()?;
     let sources: Vec<&[T]> = sources.iter().map(|source| &**source).collect();
-    let mut joined = vec![T::zero(); pixels * total];
     let chunk = (CHUNK / total.max(1)).max(1);
-    joined.par_chunks_mut((chunk * total).max(1)).enumerate().for_each(|(index, joined)| {
-        for (offset, joined) in joined.chunks_exact_mut(total).enumerate() {
-            let (pixel, mut at) = (index * chunk + offset, 0);
-            for (source, &c) in sources.iter().zip(&channels) {
-                joined[at..at + c].copy_from_slice(&source[pixel * c..][..c]);
-                at += c;
+    let joined = filled(pixels * total, |joined| {
+        joined.par_chunks_mut((chunk * total).max(1)).enumerate().for_each(|(index, joined)| {
+            for (offset, joined) in joined.chunks_exact_mut(total).enumerate() {
+                let (pixel, mut at) = (index * chunk + offset, 0);
+                for (source, &c) in sources.iter().zip(&channels) {
+                    joined[at..at + c].copy_from_slice(&source[pixel * c..][..c]);
+                    at += c;
+                }
             }
-        }
+        });
     });
     let shape: Vec<usize> = common.iter().copied().chain([total]).collect();
     tensor(joined, &shape)
@@ -60,12 +61,13 @@ fn backward_host<T: Element>(gradient: &Tensor, first: usize, channels: usize) -
     let shape: Vec<usize> = common.iter().copied().chain([channels]).collect();
     let gradient = elements::<T>(gradient)?;
     let gradient: &[T] = &gradient;
-    let mut part = vec![T::zero(); shape.iter().product()];
     let chunk = (CHUNK / channels).max(1);
-    part.par_chunks_mut(chunk * channels).enumerate().for_each(|(index, part)| {
-        for (offset, part) in part.chunks_exact_mut(channels).enumerate() {
-            part.copy_from_slice(&gradient[(index * chunk + offset) * total + first..][..channels]);
-        }
+    let part = filled(shape.iter().product(), |part| {
+        part.par_chunks_mut(chunk * channels).enumerate().for_each(|(index, part)| {
+            for (offset, part) in part.chunks_exact_mut(channels).enumerate() {
+                part.copy_from_slice(&gradient[(index * chunk + offset) * total + first..][..channels]);
+            }
+        });
     });
     tensor(part, &shape)
 }

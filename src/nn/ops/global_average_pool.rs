@@ -1,6 +1,7 @@
 //! Global average pooling: one vector of channel means for each image.
 
-use super::host::{Element, elements, on_host, tensor};
+use super::host::{Element, elements, filled, on_host, tensor};
+use super::vector::vectorized;
 use crate::nn::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -23,11 +24,16 @@ fn forward_host<T: Element>(x: &Tensor) -> Result<Tensor> {
     let mut means = vec![T::zero(); batch * channels];
     means.par_chunks_mut(channels).zip(x.par_chunks(height * width * channels)).for_each(|(means, image)| {
         let mut sums = vec![0.0; channels];
-        for pixel in image.chunks_exact(channels) {
-            for (sum, value) in sums.iter_mut().zip(pixel) {
-                *sum += value.widen();
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for pixel in image.chunks_exact(channels) {
+                    for (sum, value) in sums.iter_mut().zip(pixel) {
+                        *sum += value.widen();
+                    }
+                }
+            },
+        );
         for (mean, sum) in means.iter_mut().zip(sums) {
             *mean = T::narrow(sum / (height * width) as f64);
         }
@@ -52,13 +58,19 @@ fn backward_host<T: Element>(shape: &[usize], gradient: &Tensor) -> Result<Tenso
     let pixels = shape[1] * shape[2];
     let scale = T::narrow(1.0 / pixels as f64);
     let gradient = elements::<T>(gradient)?;
-    let mut dx = vec![T::zero(); shape.iter().product()];
-    dx.par_chunks_mut(pixels * channels).zip(gradient.par_chunks(channels)).for_each(|(dx, gradient)| {
-        for dx in dx.chunks_exact_mut(channels) {
-            for (dx, gradient) in dx.iter_mut().zip(gradient) {
-                *dx = *gradient * scale;
-            }
-        }
+    let dx = filled(shape.iter().product(), |dx| {
+        dx.par_chunks_mut(pixels * channels).zip(gradient.par_chunks(channels)).for_each(|(dx, gradient)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for dx in dx.chunks_exact_mut(channels) {
+                        for (dx, gradient) in dx.iter_mut().zip(gradient) {
+                            *dx = *gradient * scale;
+                        }
+                    }
+                },
+            );
+        });
     });
     tensor(dx, shape)
 }

@@ -1,6 +1,7 @@
 //! Max pooling, as PyTorch's `MaxPool2d`: the first of equal maxima gets the gradient, NaN wins.
 
 use super::host::{Element, elements, on_host, tensor};
+use super::vector::vectorized;
 use crate::nn::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -63,28 +64,33 @@ fn forward_host<T: Element>(x: &Tensor, options: MaxPool) -> Result<(Tensor, Win
     let mut taps = vec![0u8; y.len()];
     let row = out_w * channels;
     y.par_chunks_mut(row).zip(taps.par_chunks_mut(row)).enumerate().for_each(|(index, (y, taps))| {
-        let (image, out_y) = (index / out_h, index % out_h);
-        let pixels = y.chunks_exact_mut(channels).zip(taps.chunks_exact_mut(channels));
-        for (out_x, (y, taps)) in pixels.enumerate() {
-            let mut first = true;
-            for ky in 0..kernel {
-                let in_y = (out_y * stride + ky).wrapping_sub(padding);
-                for kx in 0..kernel {
-                    let in_x = (out_x * stride + kx).wrapping_sub(padding);
-                    if in_y >= height || in_x >= width {
-                        continue;
-                    }
-                    let x = &x[((image * height + in_y) * width + in_x) * channels..][..channels];
-                    let tap = (ky * kernel + kx) as u8;
-                    for ((y, taps), x) in y.iter_mut().zip(taps.iter_mut()).zip(x) {
-                        if first || *x > *y || x.is_nan() {
-                            (*y, *taps) = (*x, tap);
+        vectorized(
+            #[inline(always)]
+            || {
+                let (image, out_y) = (index / out_h, index % out_h);
+                let pixels = y.chunks_exact_mut(channels).zip(taps.chunks_exact_mut(channels));
+                for (out_x, (y, taps)) in pixels.enumerate() {
+                    let mut first = true;
+                    for ky in 0..kernel {
+                        let in_y = (out_y * stride + ky).wrapping_sub(padding);
+                        for kx in 0..kernel {
+                            let in_x = (out_x * stride + kx).wrapping_sub(padding);
+                            if in_y >= height || in_x >= width {
+                                continue;
+                            }
+                            let x = &x[((image * height + in_y) * width + in_x) * channels..][..channels];
+                            let tap = (ky * kernel + kx) as u8;
+                            for ((y, taps), x) in y.iter_mut().zip(taps.iter_mut()).zip(x) {
+                                if first || *x > *y || x.is_nan() {
+                                    (*y, *taps) = (*x, tap);
+                                }
+                            }
+                            first = false;
                         }
                     }
-                    first = false;
                 }
-            }
-        }
+            },
+        )
     });
     Ok((tensor(y, &shape)?, Winners { taps }))
 }
@@ -115,25 +121,30 @@ fn backward_host<T: Element>(
     let mut dx = vec![T::zero(); shape.iter().product()];
     // Each row of the input gathers from the windows that reach it, so rows do not meet.
     dx.par_chunks_mut(width * channels).enumerate().for_each(|(index, dx)| {
-        let (image, y) = (index / height, index % height);
-        let first = (y + padding + 1).saturating_sub(kernel).div_ceil(stride);
-        for out_y in first..out_h.min((y + padding) / stride + 1) {
-            let ky = y + padding - out_y * stride;
-            for out_x in 0..out_w {
-                let window = ((image * out_h + out_y) * out_w + out_x) * channels;
-                let (g, taps) = (&gradient[window..][..channels], &winners.taps[window..][..channels]);
-                for kx in 0..kernel {
-                    let x = (out_x * stride + kx).wrapping_sub(padding);
-                    if x >= width {
-                        continue;
-                    }
-                    let tap = (ky * kernel + kx) as u8;
-                    for ((dx, g), winner) in dx[x * channels..][..channels].iter_mut().zip(g).zip(taps) {
-                        *dx += if *winner == tap { *g } else { T::zero() };
+        vectorized(
+            #[inline(always)]
+            || {
+                let (image, y) = (index / height, index % height);
+                let first = (y + padding + 1).saturating_sub(kernel).div_ceil(stride);
+                for out_y in first..out_h.min((y + padding) / stride + 1) {
+                    let ky = y + padding - out_y * stride;
+                    for out_x in 0..out_w {
+                        let window = ((image * out_h + out_y) * out_w + out_x) * channels;
+                        let (g, taps) = (&gradient[window..][..channels], &winners.taps[window..][..channels]);
+                        for kx in 0..kernel {
+                            let x = (out_x * stride + kx).wrapping_sub(padding);
+                            if x >= width {
+                                continue;
+                            }
+                            let tap = (ky * kernel + kx) as u8;
+                            for ((dx, g), winner) in dx[x * channels..][..channels].iter_mut().zip(g).zip(taps) {
+                                *dx += if *winner == tap { *g } else { T::zero() };
+                            }
+                        }
                     }
                 }
-            }
-        }
+            },
+        )
     });
     tensor(dx, shape)
 }

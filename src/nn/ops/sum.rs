@@ -1,6 +1,7 @@
 //! Sum of two tensors: how gradients meet where a value has several consumers.
 
-use super::host::{Element, elements, on_host, tensor};
+use super::host::{Element, elements, filled, on_host, tensor};
+use super::vector::vectorized;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
@@ -20,11 +21,17 @@ pub(crate) fn forward(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 fn forward_host<T: Element>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (shape, a, b) = (a.dims(), elements::<T>(a)?, elements::<T>(b)?);
-    let mut sum = vec![T::zero(); a.len()];
-    sum.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((sum, a), b)| {
-        for ((sum, a), b) in sum.iter_mut().zip(a).zip(b) {
-            *sum = *a + *b;
-        }
+    let sum = filled(a.len(), |sum| {
+        sum.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((sum, a), b)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((sum, a), b) in sum.iter_mut().zip(a).zip(b) {
+                        *sum = *a + *b;
+                    }
+                },
+            );
+        });
     });
     tensor(sum, shape)
 }

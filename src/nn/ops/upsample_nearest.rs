@@ -1,6 +1,6 @@
 //! Nearest-neighbour upsampling by two: every pixel becomes a square of four.
 
-use super::host::{Element, elements, on_host, tensor};
+use super::host::{Element, elements, filled, on_host, tensor};
 use crate::nn::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -18,14 +18,15 @@ fn forward_host<T: Element>(x: &Tensor) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
     let row = width * channels;
     let x = elements::<T>(x)?;
-    let mut y = vec![T::zero(); 4 * x.len()];
-    y.par_chunks_mut(4 * row).zip(x.par_chunks(row)).for_each(|(y, x)| {
-        let (upper, lower) = y.split_at_mut(2 * row);
-        for (pair, pixel) in upper.chunks_exact_mut(2 * channels).zip(x.chunks_exact(channels)) {
-            pair[..channels].copy_from_slice(pixel);
-            pair[channels..].copy_from_slice(pixel);
-        }
-        lower.copy_from_slice(upper);
+    let y = filled(4 * x.len(), |y| {
+        y.par_chunks_mut(4 * row).zip(x.par_chunks(row)).for_each(|(y, x)| {
+            let (upper, lower) = y.split_at_mut(2 * row);
+            for (pair, pixel) in upper.chunks_exact_mut(2 * channels).zip(x.chunks_exact(channels)) {
+                pair[..channels].copy_from_slice(pixel);
+                pair[channels..].copy_from_slice(pixel);
+            }
+            lower.copy_from_slice(upper);
+        });
     });
     tensor(y, &[batch, 2 * height, 2 * width, channels])
 }

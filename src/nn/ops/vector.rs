@@ -51,8 +51,6 @@ pub(crate) trait Vectors: Copy + 'static {
     fn split<S: Simd>(slice: &[Self]) -> (&[Self::Of<S>], &[Self]);
     /// Whole vectors, and what is left.
     fn split_mut<S: Simd>(slice: &mut [Self]) -> (&mut [Self::Of<S>], &mut [Self]);
-    /// A vector's lanes.
-    fn numbers<S: Simd>(vector: &Self::Of<S>) -> &[Self];
 }
 
 macro_rules! vectors {
@@ -91,10 +89,6 @@ macro_rules! vectors {
             #[inline(always)]
             fn split_mut<S: Simd>(slice: &mut [Self]) -> (&mut [S::$of], &mut [Self]) {
                 S::$split_mut(slice)
-            }
-            #[inline(always)]
-            fn numbers<S: Simd>(vector: &S::$of) -> &[Self] {
-                pulp::bytemuck::cast_slice(std::slice::from_ref(vector))
             }
         }
     };

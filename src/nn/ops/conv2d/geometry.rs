@@ -124,6 +124,7 @@ impl Geometry {
     }
 
     /// Adds patches of output rows `rows` back to where they came from: the transpose of [`Self::unfold`].
+    #[inline(always)]
     pub(super) fn fold<T: Element>(&self, columns: &[T], rows: Range<usize>, first_row: usize, dx: &mut [T]) {
         self.each_segment(rows, |patch, input, length| {
             if let Some(start) = input {
@@ -137,6 +138,7 @@ impl Geometry {
 
     /// Calls `visit(offset in the unfolded rows, offset in the input or none if padding, length)` for every
     /// contiguous piece of every patch.
+    #[inline(always)]
     fn each_segment(&self, rows: Range<usize>, mut visit: impl FnMut(usize, Option<usize>, usize)) {
         let ([height, width], [kernel_h, kernel_w], c) = (self.size, self.kernel, self.channels_in);
         let mut patch = 0;

@@ -90,20 +90,24 @@ fn scatter<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec
     let image = geometry.size[0] * geometry.size[1] * geometry.channels_in;
     let tile = geometry.tile_rows::<T>().min(geometry.out[0]);
     let weight = Packed::new(Matrix::row_major(weight, channels).transposed(), channels, patch);
-    let mut dx = vec![T::zero(); geometry.batch * image];
-    dx.par_chunks_mut(image).enumerate().for_each(|(index, dx)| {
-        let last = (index + 1) * geometry.out[0];
-        for start in (index * geometry.out[0]..last).step_by(tile) {
-            let rows = start..(start + tile).min(last);
-            let pixels = rows.len() * geometry.out[1];
-            let gradient = &gradient[rows.start * geometry.out[1] * channels..][..pixels * channels];
-            with_scratch(pixels * patch, |buffer| {
-                weight.multiply(buffer, pixels, false, Matrix::row_major(gradient, channels));
-                geometry.fold(buffer, rows, index * image, dx);
-            });
-        }
-    });
-    dx
+    filled(geometry.batch * image, |dx| {
+        dx.par_chunks_mut(image).enumerate().for_each(|(index, dx)| {
+            dx.fill(T::zero());
+            let last = (index + 1) * geometry.out[0];
+            for start in (index * geometry.out[0]..last).step_by(tile) {
+                let rows = start..(start + tile).min(last);
+                let pixels = rows.len() * geometry.out[1];
+                let gradient = &gradient[rows.start * geometry.out[1] * channels..][..pixels * channels];
+                with_scratch(pixels * patch, |buffer| {
+                    weight.multiply(buffer, pixels, false, Matrix::row_major(gradient, channels));
+                    vectorized(
+                        #[inline(always)]
+                        || geometry.fold(buffer, rows.clone(), index * image, dx),
+                    );
+                });
+            }
+        });
+    })
 }
 
 /// Gradient with respect to the weight, `[patch, out]`, from a number of partial sums that the sizes decide.
@@ -132,11 +136,16 @@ pub(super) fn backward_weight<T: Element>(geometry: &Geometry, x: &[T], gradient
     let mut total = partials.next().unwrap_or_default();
     let rest: Vec<Vec<T>> = partials.collect();
     total.par_chunks_mut(CHUNK).enumerate().for_each(|(index, total)| {
-        for part in &rest {
-            for (total, value) in total.iter_mut().zip(&part[index * CHUNK..]) {
-                *total += *value;
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for part in &rest {
+                    for (total, value) in total.iter_mut().zip(&part[index * CHUNK..]) {
+                        *total += *value;
+                    }
+                }
+            },
+        );
     });
     total
 }

@@ -4,6 +4,9 @@
 //!
 //! Work is cut into rows of tiles (2×2 output pixels) and blocks of channels, both decided by the sizes alone.
 
+// Loops over constant ranges are unrolled and keep vectors in registers; iterators over arrays of them do not always.
+#![allow(clippy::needless_range_loop)]
+
 mod kernel;
 mod lanes;
 mod tiles;
