@@ -2,8 +2,7 @@
 //!
 //! The right-hand matrix is laid out in panels of a few vectors' width ([`Packed`]), once for as many left-hand rows
 //! as there are; a kernel keeps a block of the result in registers. That is within a few per cent of what the processor
-//! can do, and ahead of the `gemm` crate, which lays out both sides anew
-//! for every product.
+//! can do, and ahead of the `gemm` crate, which lays out both sides anew for every product.
 
 use super::host::{Element, filled, with_scratch};
 use super::vector::{self, Simd, WithSimd};
