@@ -12,6 +12,7 @@ fn markdown(sections: &[Section]) -> String {
     for section in sections {
         let held = match section.held {
             Held::Each => "each",
+            Held::Median => "the median",
             Held::Together(_) => "together",
         };
         let (name, count) = (&section.name, section.tensors.len());

@@ -178,6 +178,10 @@ fn backward_host<T: Element>(
     Ok(Conv2dGradients { inputs: found, weight: wanted.weight.then(d_weight).transpose()?, bias })
 }
 
+fn joined(inputs: &[(&Value, bool)]) -> Vec<Joined> {
+    inputs.iter().map(|(value, doubled)| Joined { tensor: value.tensor().clone(), doubled: *doubled }).collect()
+}
+
 impl Tape<'_> {
     /// Convolves `x` `[batch, height, width, in]` with the parameter `weight` and adds the parameter `bias`.
     ///
@@ -201,10 +205,7 @@ impl Tape<'_> {
     ) -> Result<Value> {
         let weight = self.parameter(weight)?;
         let bias = bias.map(|name| self.parameter(name)).transpose()?;
-        let joined: Vec<Joined> = inputs
-            .iter()
-            .map(|(value, doubled)| Joined { tensor: value.tensor().clone(), doubled: *doubled })
-            .collect();
+        let joined = joined(inputs);
         let after = After { bias: bias.as_ref().map(Value::tensor), ..After::default() };
         let shape = Geometry::new(&source::shape(&joined)?, weight.tensor().dims(), &options)?.shape();
         let output = self.output(&shape, || forward(&joined, weight.tensor(), after, options))?;
@@ -244,10 +245,7 @@ impl Tape<'_> {
         }
         let (scale, bias) = self.folded_norm(norm)?;
         let weight = self.parameter(conv)?.tensor().broadcast_mul(&scale)?;
-        let joined: Vec<Joined> = inputs
-            .iter()
-            .map(|(value, doubled)| Joined { tensor: value.tensor().clone(), doubled: *doubled })
-            .collect();
+        let joined = joined(inputs);
         let after = After { bias: Some(&bias), residual: residual.map(Value::tensor), relu };
         Ok(self.constant(forward(&joined, &weight, after, options)?))
     }
