@@ -139,7 +139,8 @@ impl Store {
         let content = Record::content_of(&outputs);
         let record = Record { key, material, outputs, content, made, telemetry };
         let path = self.record_path(key);
-        let mut temporary = temporary_in(&self.root.join("records"))?;
+        // In the attempt's folder, which somebody clears away: `records` holds what is finished and nothing else.
+        let mut temporary = temporary_in(folder)?;
         serde_json::to_writer_pretty(&mut temporary, &record)?;
         temporary.flush()?;
         temporary.as_file().sync_all()?;
