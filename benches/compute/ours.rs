@@ -4,7 +4,6 @@ use crate::workloads::Spec;
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use matssl_run::data::Micrograph;
-use matssl_run::machine;
 use matssl_run::nn::losses::dice;
 use matssl_run::nn::ops::{Conv2d, MaxPool};
 use matssl_run::nn::{
@@ -27,7 +26,6 @@ type Step = Box<dyn FnMut() -> Result<Vec<f64>>>;
 /// # Errors
 /// If a workload fails.
 pub(crate) fn work() -> Result<()> {
-    machine::keep_freed_memory();
     let mut step: Option<Step> = None;
     for line in std::io::stdin().lock().lines() {
         let line = line?;

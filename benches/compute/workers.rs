@@ -96,6 +96,7 @@ impl Worker {
             Side::Ours => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg("--worker");
+                matssl_run::machine::tune_allocator(&mut command);
                 command
             }
             Side::PytorchNchw | Side::PytorchChannelsLast => {

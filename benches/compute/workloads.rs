@@ -177,9 +177,11 @@ pub(crate) fn layers() -> Vec<(&'static str, usize, Conv)> {
     let decoder = shapes::decoder(&encoder, &[256, 128, 64, 32, 16], 256);
     let total: f64 = decoder.iter().map(|conv| conv.operations(1)).sum();
     let heavy = |conv: &Conv| conv.operations(1) > 0.03 * total || conv.channels == [32, 16];
+    let small = shapes::ResNet::new(false, [2, 2, 2, 2], 64, 64);
     let encoder = distinct(encoder.convs).into_iter().map(|conv| ("resnet50", 8, conv));
     let decoder = distinct(decoder).into_iter().filter(heavy).map(|conv| ("decoder", 4, conv));
-    encoder.chain(decoder).collect()
+    let small = distinct(small.convs).into_iter().map(|conv| ("resnet18", 32, conv));
+    encoder.chain(decoder).chain(small).collect()
 }
 
 fn convolutions() -> Result<Vec<Workload>> {

@@ -1,6 +1,7 @@
 //! The local executor: worker processes on this machine.
 
 use super::job::{ErrorClass, Job, Message};
+use crate::machine;
 use anyhow::{Context as _, Result};
 use std::collections::HashMap;
 use std::fs::File;
@@ -39,7 +40,9 @@ impl LocalExecutor {
     /// Starts a worker on `job`; its standard error goes to `log`.
     pub(super) fn start(&mut self, id: usize, job: &Job, log: &Path) -> Result<()> {
         let log_file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        machine::tune_allocator(&mut command);
+        let mut child = command
             .arg("worker")
             // candle and gemm ask these; the worker's own pool is built from the job.
             .env("RAYON_NUM_THREADS", job.threads.to_string())

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// If the job cannot be read at all.
 pub fn work() -> anyhow::Result<bool> {
-    machine::keep_freed_memory();
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("no job on standard input")?;
     let job: Job = serde_json::from_str(&line).context("the job on standard input is not one of this program's")?;

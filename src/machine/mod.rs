@@ -7,6 +7,6 @@ mod processor;
 mod program;
 
 pub use memory::{Bound, Bytes, LIMIT, Room, room};
-pub use process::{cores, held_memory, keep_freed_memory, peak_memory_mib};
+pub use process::{cores, held_memory, peak_memory_mib, tune_allocator};
 pub use processor::{cpu_model, vector_features};
 pub use program::{COMMIT, COMPILER, PROFILE, TARGET, TARGET_FEATURES, VERSION, executable};

@@ -56,11 +56,41 @@ impl<T: Element> Packed<T> {
         Packed { elements, inner, columns }
     }
 
+    /// As [`Panels::multiply`].
+    pub(crate) fn multiply(&self, c: &mut [T], rows: usize, accumulate: bool, a: Matrix<'_, T>) {
+        let Packed { elements, inner, columns } = self;
+        Panels { elements, inner: *inner, columns: *columns }.multiply(c, rows, accumulate, a);
+    }
+}
+
+/// A [`Packed`] matrix that lies in somebody else's memory.
+pub(crate) struct Panels<'p, T> {
+    elements: &'p [T],
+    inner: usize,
+    columns: usize,
+}
+
+impl<T: Element> Panels<'_, T> {
     /// `c = a · self`, or `c += a · self` with `accumulate`, where `c` is row-major `[rows, columns]` and `a` has one
     /// of its strides 1.
     pub(crate) fn multiply(&self, c: &mut [T], rows: usize, accumulate: bool, a: Matrix<'_, T>) {
-        multiply_packed(c, [rows, self.columns, self.inner], accumulate, a, &self.elements);
+        multiply_packed(c, [rows, self.columns, self.inner], accumulate, a, self.elements);
     }
+}
+
+/// Lays out `b`, `[inner, columns]`, on this thread and in memory that it keeps.
+pub(crate) fn with_panels<T: Element, R>(
+    b: Matrix<'_, T>,
+    [inner, columns]: [usize; 2],
+    work: impl FnOnce(Panels<'_, T>) -> R,
+) -> R {
+    with_scratch(packed_length::<T>(inner, columns), |elements| {
+        let width = panel::<T>();
+        for (index, to) in elements.chunks_mut((width * inner).max(1)).enumerate() {
+            pack_panel(to, b, inner, index * width..((index + 1) * width).min(columns));
+        }
+        work(Panels { elements, inner, columns })
+    })
 }
 
 /// `c = a · b`, or `c += a · b` with `accumulate`, where `c` is row-major `[rows, columns]`, `a` `[rows, inner]` and
@@ -72,13 +102,7 @@ pub(crate) fn multiply<T: Element>(
     a: Matrix<'_, T>,
     b: Matrix<'_, T>,
 ) {
-    with_scratch(packed_length::<T>(inner, columns), |packed| {
-        let width = panel::<T>();
-        for (index, to) in packed.chunks_mut((width * inner).max(1)).enumerate() {
-            pack_panel(to, b, inner, index * width..((index + 1) * width).min(columns));
-        }
-        multiply_packed(c, [rows, columns, inner], accumulate, a, packed);
-    });
+    with_panels(b, [inner, columns], |b| b.multiply(c, rows, accumulate, a));
 }
 
 fn packed_length<T: Element>(inner: usize, columns: usize) -> usize {

@@ -5,8 +5,18 @@ use crate::nn::ops::host::Element;
 use candle_core::{Result, bail};
 use std::ops::Range;
 
-/// Bytes of unfolded input a task works on: it should stay in the second-level cache.
-const TILE_BYTES: usize = 1 << 20;
+/// What a task works on at a time.
+pub(super) struct Tile {
+    /// Bytes of unfolded input.
+    pub(super) bytes: usize,
+    /// Output pixels at most, whatever the bytes.
+    pub(super) pixels: usize,
+}
+
+impl Tile {
+    /// Output pixels at least: fewer would not be worth the reading of the weight.
+    const LEAST_PIXELS: usize = 64;
+}
 
 /// Sizes of a convolution; pairs are (vertical, horizontal).
 #[derive(Clone, Debug)]
@@ -99,10 +109,18 @@ impl Geometry {
         self.kernel[0] * self.kernel[1] * self.channels_in
     }
 
-    /// Output rows to a tile: few enough for the cache, and tiles in fours so that cores end together.
-    pub(super) fn tile_rows<T>(&self) -> usize {
-        let bytes = self.patch() * self.out[1] * size_of::<T>();
-        let tiles = (self.rows() * bytes).div_ceil(TILE_BYTES).next_multiple_of(4);
+    /// The outputs along `axis` whose window has tap `tap` inside the image.
+    pub(super) fn seen(&self, axis: usize, tap: usize) -> Range<usize> {
+        let (shift, padding) = (tap * self.dilation, self.padding[axis]);
+        let first = padding.saturating_sub(shift).div_ceil(self.stride);
+        let last = (self.size[axis] + padding).saturating_sub(shift).div_ceil(self.stride).min(self.out[axis]);
+        first.min(last)..last
+    }
+
+    /// Output rows to a tile, such that tiles come in fours and cores end together.
+    pub(super) fn tile_rows<T>(&self, tile: &Tile) -> usize {
+        let pixels = (tile.bytes / (self.patch() * size_of::<T>())).min(tile.pixels).max(Tile::LEAST_PIXELS);
+        let tiles = (self.rows() * self.out[1]).div_ceil(pixels).next_multiple_of(4);
         self.rows().div_ceil(tiles).max(1)
     }
 

@@ -3,6 +3,7 @@
 mod epilogue;
 mod geometry;
 mod source;
+mod tapwise;
 mod unfolded;
 mod winograd;
 
@@ -67,12 +68,29 @@ fn first(inputs: &[Joined]) -> Result<&Tensor> {
     }
 }
 
-/// Whether [`winograd`] does it.
-fn is_winograd(geometry: &Geometry, inputs: &[Joined]) -> bool {
+/// How a convolution is computed.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Winograd,
+    Tapwise,
+    Unfolded,
+}
+
+/// Part of the products that Winograd's way needs.
+const WINOGRAD: f64 = 16.0 / 36.0;
+/// Part of the taps inside the image up to which going tap by tap is quicker than unfolding.
+const TAPWISE: f64 = 0.75;
+
+fn way(geometry: &Geometry, inputs: &[Joined]) -> Way {
     let Geometry { batch, size, kernel, padding, stride, dilation, channels_out, .. } = *geometry;
     let channels = inputs.iter().map(|input| input.tensor.dims().last().copied().unwrap_or_default());
-    (kernel, padding, stride, dilation) == ([3, 3], [1, 1], 1, 1)
-        && winograd::pays([batch, size[0], size[1]], channels, channels_out)
+    let winograd = (kernel, padding, stride, dilation) == ([3, 3], [1, 1], 1, 1)
+        && winograd::pays([batch, size[0], size[1]], channels, channels_out);
+    match tapwise::inside(geometry) {
+        Some(inside) if inside <= if winograd { WINOGRAD } else { TAPWISE } => Way::Tapwise,
+        _ if winograd => Way::Winograd,
+        _ => Way::Unfolded,
+    }
 }
 
 fn forward_host<T: Element>(inputs: &[Joined], weight: &Tensor, after: After<'_>, options: Conv2d) -> Result<Tensor> {
@@ -89,11 +107,15 @@ fn forward_host<T: Element>(inputs: &[Joined], weight: &Tensor, after: After<'_>
         (after.bias.map(elements::<T>).transpose()?, residual.as_ref().map(elements::<T>).transpose()?);
     let epilogue = Epilogue { bias: bias.as_deref(), residual: residual.as_deref(), relu: after.relu };
     let weight = elements(weight)?;
-    let output = if is_winograd(&geometry, inputs) {
-        let size = [geometry.batch, geometry.size[0], geometry.size[1]];
-        with_sources(inputs, |inputs| winograd::forward(size, inputs, &weight, shape[3], &epilogue))?
-    } else {
-        unfolded::forward(&geometry.flattened(), &elements(&source::join(inputs)?)?, &weight, &epilogue)
+    let output = match way(&geometry, inputs) {
+        Way::Winograd => {
+            let size = [geometry.batch, geometry.size[0], geometry.size[1]];
+            with_sources(inputs, |inputs| winograd::forward(size, inputs, &weight, shape[3], &epilogue))?
+        }
+        Way::Tapwise => tapwise::forward(&geometry, &elements(&source::join(inputs)?)?, &weight, &epilogue),
+        Way::Unfolded => {
+            unfolded::forward(&geometry.flattened(), &elements(&source::join(inputs)?)?, &weight, &epilogue)
+        }
     };
     tensor(output, &shape)
 }
@@ -150,7 +172,8 @@ fn backward_host<T: Element>(
     let out = geometry.channels_out;
     let bias = wanted.bias.then(|| tensor(unfolded::backward_bias(out, &g), &[out])).transpose()?;
     let w = elements::<T>(weight)?;
-    if is_winograd(&geometry, inputs) {
+    let way = way(&geometry, inputs);
+    if way == Way::Winograd {
         let size = [geometry.batch, geometry.size[0], geometry.size[1]];
         let (found, d_weight) = with_sources(inputs, |inputs| {
             let found = if wanted.inputs.contains(&true) {
@@ -169,12 +192,22 @@ fn backward_host<T: Element>(
     }
     let flat = geometry.flattened();
     let found = if wanted.inputs.contains(&true) {
-        let whole = tensor(unfolded::backward_input(&flat, &w, &g), &source::shape(inputs)?)?;
-        source::part(inputs, &wanted.inputs, &whole)?
+        let whole = match way {
+            Way::Tapwise => tapwise::backward_input(&geometry, &w, &g),
+            _ => unfolded::backward_input(&flat, &w, &g),
+        };
+        source::part(inputs, &wanted.inputs, &tensor(whole, &source::shape(inputs)?)?)?
     } else {
         inputs.iter().map(|_| None).collect()
     };
-    let d_weight = || tensor(unfolded::backward_weight(&flat, &elements(&source::join(inputs)?)?, &g), weight.dims());
+    let d_weight = || {
+        let x = source::join(inputs)?;
+        let found = match way {
+            Way::Tapwise => tapwise::backward_weight(&geometry, &elements(&x)?, &g),
+            _ => unfolded::backward_weight(&flat, &elements(&x)?, &g),
+        };
+        tensor(found, weight.dims())
+    };
     Ok(Conv2dGradients { inputs: found, weight: wanted.weight.then(d_weight).transpose()?, bias })
 }
 

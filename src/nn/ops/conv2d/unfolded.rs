@@ -1,12 +1,18 @@
 //! Convolution of any geometry: tiles of unfolded input times the weight matrix.
 
 use super::epilogue::Epilogue;
-use super::geometry::Geometry;
+use super::geometry::{Geometry, Tile};
 use crate::nn::ops::host::{Element, filled, with_scratch};
 use crate::nn::ops::matrix::{Matrix, Packed, multiply};
 use crate::nn::ops::vector::vectorized;
 use rayon::prelude::*;
 
+/// Of the input's and output's way: what is read, written and read again stays in the second-level cache.
+const TILE: Tile = Tile { bytes: 1 << 17, pixels: usize::MAX };
+/// Of the weight gradient, whose sums are read and written anew for every tile.
+const WEIGHT_TILE: Tile = Tile { bytes: 1 << 20, pixels: 256 };
+/// Left-hand rows up to which laying out the right-hand side takes a good part of a product's time.
+const FEW_ROWS: usize = 64;
 /// Partial sums of the weight gradient may hold this many elements together.
 const PARTIAL_ELEMENTS: usize = 1 << 22;
 /// Elements a task sums or reduces.
@@ -16,7 +22,7 @@ const CHUNK: usize = 1 << 15;
 pub(super) fn forward<T: Element>(geometry: &Geometry, x: &[T], weight: &[T], epilogue: &Epilogue<'_, T>) -> Vec<T> {
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let row = geometry.out[1] * channels;
-    let tile = geometry.tile_rows::<T>();
+    let tile = geometry.tile_rows::<T>(&TILE);
     let weight = Packed::new(Matrix::row_major(weight, channels), patch, channels);
     filled(geometry.rows() * row, |y| {
         y.par_chunks_mut(tile * row).enumerate().for_each(|(index, y)| {
@@ -55,7 +61,7 @@ pub(super) fn backward_input<T: Element>(geometry: &Geometry, weight: &[T], grad
 fn backward_pointwise<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec<T> {
     let [c_in, c_out] = [geometry.channels_in, geometry.channels_out];
     let reversed = Geometry { channels_in: c_out, channels_out: c_in, ..geometry.clone() };
-    let rows = reversed.tile_rows::<T>() * geometry.out[1];
+    let rows = reversed.tile_rows::<T>(&TILE) * geometry.out[1];
     let weight = Packed::new(Matrix::row_major(weight, c_out).transposed(), c_out, c_in);
     filled(geometry.rows() * geometry.out[1] * c_in, |dx| {
         dx.par_chunks_mut(rows * c_in).zip(gradient.par_chunks(rows * c_out)).for_each(|(dx, gradient)| {
@@ -88,7 +94,7 @@ fn flipped<T: Element>(geometry: &Geometry, weight: &[T]) -> Vec<T> {
 fn scatter<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec<T> {
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let image = geometry.size[0] * geometry.size[1] * geometry.channels_in;
-    let tile = geometry.tile_rows::<T>().min(geometry.out[0]);
+    let tile = geometry.tile_rows::<T>(&TILE).min(geometry.out[0]);
     let weight = Packed::new(Matrix::row_major(weight, channels).transposed(), channels, patch);
     filled(geometry.batch * image, |dx| {
         dx.par_chunks_mut(image).enumerate().for_each(|(index, dx)| {
@@ -114,9 +120,11 @@ fn scatter<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec
 pub(super) fn backward_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T]) -> Vec<T> {
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let row = geometry.out[1] * channels;
-    let tile = geometry.tile_rows::<T>();
+    let tile = geometry.tile_rows::<T>(&WEIGHT_TILE);
     let tiles = geometry.rows().div_ceil(tile);
     let parts = (PARTIAL_ELEMENTS / (patch * channels)).clamp(4, 16).min(tiles);
+    // With few channels before it and more after it, a 1×1 convolution's is computed as its transpose.
+    let turned = geometry.is_pointwise() && patch <= FEW_ROWS && patch < channels;
     let partial = |part: usize| {
         let mut sum = vec![T::zero(); patch * channels];
         for index in part * tiles / parts..(part + 1) * tiles / parts {
@@ -125,8 +133,11 @@ pub(super) fn backward_weight<T: Element>(geometry: &Geometry, x: &[T], gradient
             let pixels = rows.len() * geometry.out[1];
             with_scratch(geometry.unfolded(&rows), |buffer| {
                 let columns = geometry.unfold(x, rows, buffer);
-                let (a, b) = (Matrix::row_major(columns, patch).transposed(), Matrix::row_major(gradient, channels));
-                multiply(&mut sum, [patch, channels, pixels], true, a, b);
+                let (x, gradient) = (Matrix::row_major(columns, patch), Matrix::row_major(gradient, channels));
+                match turned {
+                    false => multiply(&mut sum, [patch, channels, pixels], true, x.transposed(), gradient),
+                    true => multiply(&mut sum, [channels, patch, pixels], true, gradient.transposed(), x),
+                }
             });
         }
         sum
@@ -147,7 +158,10 @@ pub(super) fn backward_weight<T: Element>(geometry: &Geometry, x: &[T], gradient
             },
         );
     });
-    total
+    match turned {
+        false => total,
+        true => (0..patch * channels).map(|at| total[at % channels * patch + at / channels]).collect(),
+    }
 }
 
 /// Gradient with respect to the bias: the sum over all pixels, `[channels]`, in double precision.
