@@ -1,6 +1,5 @@
 //! The transformed kernel, in blocks of input channels.
 
-use super::APART;
 use super::lanes::{Transform, firsts, load, store};
 use crate::nn::ops::conv2d::source::Source;
 use crate::nn::ops::host::{Element, filled};
@@ -11,6 +10,9 @@ use std::ops::Range;
 
 /// Input channels to a block at most. Sums are taken block by block, which float32 is grateful for.
 pub(super) const BLOCK: usize = 128;
+
+/// Input channels whose kernels a task transforms.
+const CHANNELS: usize = 8;
 
 /// Places (row · 4 + column) of the 4×4 transformed patch.
 const ALL: [usize; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -91,17 +93,15 @@ pub(super) struct Kernel<T> {
 impl<T: Element> Kernel<T> {
     /// Planes `[channels, out]` of the weight `[3, 3, in, out]`.
     pub(super) fn new(inputs: &[Source<'_, T>], weight: &[T], out: usize) -> Self {
-        Self::packed(inputs, weight, out, |plane, channels| {
-            vec![Packed::new(Matrix::row_major(plane, out), channels, out)]
-        })
+        Self::packed(inputs, weight, out, |plane, channels| vec![Packed::new(plane, channels, out)])
     }
 
     /// For every plane its blocks of output channels, `[out, channels]` each: what takes gradients back.
     pub(super) fn transposed(inputs: &[Source<'_, T>], weight: &[T], out: usize) -> Self {
         Self::packed(inputs, weight, out, |plane, channels| {
             let block = |first: usize| {
-                let whole = Matrix::row_major(&plane[first..], out).transposed();
-                Packed::new(whole, BLOCK.min(out - first), channels)
+                let rest = Matrix { elements: &plane.elements[first..], ..plane };
+                Packed::new(rest.transposed(), BLOCK.min(out - first), channels)
             };
             (0..out).step_by(BLOCK).map(block).collect()
         })
@@ -111,32 +111,40 @@ impl<T: Element> Kernel<T> {
         inputs: &[Source<'_, T>],
         weight: &[T],
         out: usize,
-        pack: impl Fn(&[T], usize) -> Vec<Packed<T>> + Sync,
+        pack: impl Fn(Matrix<'_, T>, usize) -> Vec<Packed<T>> + Sync,
     ) -> Self {
         let tap = weight.len() / 9;
         let transform = |block: Block| {
             let (channels, planes) = (block.channels.len(), block.planes().len());
-            let stride = channels * out + APART;
-            let transformed = filled(planes * stride, |to| {
-                to.chunks_mut(stride).for_each(|plane| plane[stride - APART..].fill(T::zero()));
-                vector::run(TransformKernel { weight, tap, block: &block, out, to, stride });
+            let row = planes * out;
+            let transformed = filled(channels * row, |to| {
+                to.par_chunks_mut(CHANNELS * row).enumerate().for_each(|(index, to)| {
+                    let channel = block.offset + index * CHANNELS;
+                    vector::run(TransformKernel { weight, tap, channel, doubled: block.doubled, out, row, to });
+                });
             });
-            let packed = transformed.chunks(stride).flat_map(|plane| pack(&plane[..channels * out], channels));
-            (block, packed.collect())
+            let plane = |index: usize| {
+                pack(Matrix { elements: &transformed[index * out..], row_stride: row, column_stride: 1 }, channels)
+            };
+            let packed = (0..planes).into_par_iter().flat_map_iter(plane).collect();
+            (block, packed)
         };
         Kernel { blocks: Block::all(inputs).into_par_iter().map(transform).collect() }
     }
 }
 
-/// Writes G w Gᵀ of a block's kernels: planes `[channels, out]`, `stride` apart.
+/// Writes G w Gᵀ of some input channels' kernels: `[channel, plane, out]`.
 struct TransformKernel<'k, T> {
     weight: &'k [T],
     /// Elements of one tap of the weight.
     tap: usize,
-    block: &'k Block,
+    /// The first of them, counted over all inputs.
+    channel: usize,
+    doubled: bool,
     out: usize,
+    /// Elements of a channel's planes.
+    row: usize,
     to: &'k mut [T],
-    stride: usize,
 }
 
 impl<T: Element> WithSimd for TransformKernel<'_, T> {
@@ -144,16 +152,16 @@ impl<T: Element> WithSimd for TransformKernel<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let TransformKernel { weight, tap, block, out, to, stride } = self;
+        let TransformKernel { weight, tap, channel, doubled, out, row, to } = self;
         let transform = Transform::<T, S>::new(simd);
-        for channel in 0..block.channels.len() {
+        for (index, to) in to.chunks_exact_mut(row).enumerate() {
             for first in firsts::<T, S>(out) {
-                let from = (block.offset + channel) * out + first;
+                let from = (channel + index) * out + first;
                 let transformed = transform.weight(
                     #[inline(always)]
                     |i, j| load::<T, S>(weight, (3 * i + j) * tap + from),
                 );
-                store_planes::<T, S>(to, stride, channel * out + first, &transformed, block.doubled);
+                store_planes::<T, S>(to, out, first, &transformed, doubled);
             }
         }
     }
