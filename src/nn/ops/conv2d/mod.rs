@@ -168,47 +168,49 @@ fn backward_host<T: Element>(
     if gradient.dims() != geometry.shape() {
         bail!("conv2d: a gradient of {:?} for weight {:?} and {geometry:?}", gradient.dims(), weight.dims());
     }
-    let g = elements::<T>(gradient)?;
+    let (g, w) = (elements::<T>(gradient)?, elements::<T>(weight)?);
+    let (g, w): (&[T], &[T]) = (&g, &w);
     let out = geometry.channels_out;
-    let bias = wanted.bias.then(|| tensor(unfolded::backward_bias(out, &g), &[out])).transpose()?;
-    let w = elements::<T>(weight)?;
-    let way = way(&geometry, inputs);
-    if way == Way::Winograd {
-        let size = [geometry.batch, geometry.size[0], geometry.size[1]];
-        let (found, d_weight) = with_sources(inputs, |inputs| {
-            let found = if wanted.inputs.contains(&true) {
-                winograd::backward_input(size, inputs, &wanted.inputs, &w, out, &g)
-            } else {
-                inputs.iter().map(|_| None).collect()
+    let bias = wanted.bias.then(|| tensor(unfolded::backward_bias(out, g), &[out])).transpose()?;
+    let any = wanted.inputs.contains(&true);
+    // Both at once: one fills the gaps that the other leaves when its tasks run out.
+    let (found, d_weight) = match way(&geometry, inputs) {
+        Way::Winograd => {
+            let size = [geometry.batch, geometry.size[0], geometry.size[1]];
+            let (found, d_weight) = with_sources(inputs, |inputs| {
+                let d_inputs = || match any {
+                    true => winograd::backward_input(size, inputs, &wanted.inputs, w, out, g),
+                    false => inputs.iter().map(|_| None).collect(),
+                };
+                rayon::join(d_inputs, || wanted.weight.then(|| winograd::backward_weight(size, inputs, out, g)))
+            })?;
+            let each = found.into_iter().zip(inputs);
+            let found = each.map(|(found, input)| found.map(|found| tensor(found, input.tensor.dims())).transpose());
+            (found.collect::<Result<_>>()?, d_weight)
+        }
+        way => {
+            let (flat, tapwise) = (geometry.flattened(), way == Way::Tapwise);
+            let x = wanted.weight.then(|| source::join(inputs)).transpose()?;
+            let x = x.as_ref().map(elements::<T>).transpose()?;
+            let x: Option<&[T]> = x.as_deref();
+            let d_input = || match tapwise {
+                true => tapwise::backward_input(&geometry, w, g),
+                false => unfolded::backward_input(&flat, w, g),
             };
-            (found, wanted.weight.then(|| winograd::backward_weight(size, inputs, out, &g)))
-        })?;
-        let back = |(found, input): (Option<Vec<T>>, &Joined)| {
-            found.map(|found| tensor(found, input.tensor.dims())).transpose()
-        };
-        let found = found.into_iter().zip(inputs).map(back).collect::<Result<_>>()?;
-        let weight = d_weight.map(|found| tensor(found, weight.dims())).transpose()?;
-        return Ok(Conv2dGradients { inputs: found, weight, bias });
-    }
-    let flat = geometry.flattened();
-    let found = if wanted.inputs.contains(&true) {
-        let whole = match way {
-            Way::Tapwise => tapwise::backward_input(&geometry, &w, &g),
-            _ => unfolded::backward_input(&flat, &w, &g),
-        };
-        source::part(inputs, &wanted.inputs, &tensor(whole, &source::shape(inputs)?)?)?
-    } else {
-        inputs.iter().map(|_| None).collect()
+            let d_weight = |x: &[T]| match tapwise {
+                true => tapwise::backward_weight(&geometry, x, g),
+                false => unfolded::backward_weight(&flat, x, g),
+            };
+            let (d_input, d_weight) = rayon::join(|| any.then(d_input), || x.map(d_weight));
+            let found = match d_input {
+                Some(d_input) => source::part(inputs, &wanted.inputs, &tensor(d_input, &source::shape(inputs)?)?)?,
+                None => inputs.iter().map(|_| None).collect(),
+            };
+            (found, d_weight)
+        }
     };
-    let d_weight = || {
-        let x = source::join(inputs)?;
-        let found = match way {
-            Way::Tapwise => tapwise::backward_weight(&geometry, &elements(&x)?, &g),
-            _ => unfolded::backward_weight(&flat, &elements(&x)?, &g),
-        };
-        tensor(found, weight.dims())
-    };
-    Ok(Conv2dGradients { inputs: found, weight: wanted.weight.then(d_weight).transpose()?, bias })
+    let weight = d_weight.map(|found| tensor(found, weight.dims())).transpose()?;
+    Ok(Conv2dGradients { inputs: found, weight, bias })
 }
 
 fn joined(inputs: &[(&Value, bool)]) -> Vec<Joined> {
