@@ -26,6 +26,8 @@ type Step = Box<dyn FnMut() -> Result<Vec<f64>>>;
 /// # Errors
 /// If a workload fails.
 pub(crate) fn work() -> Result<()> {
+    // As a stage's worker; RAYON_NUM_THREADS says how many.
+    rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
     let mut step: Option<Step> = None;
     for line in std::io::stdin().lock().lines() {
         let line = line?;

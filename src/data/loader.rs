@@ -6,6 +6,7 @@ use super::{Mask, Micrograph};
 use crate::random::Stream;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
+use rayon::{ThreadPoolBuildError, ThreadPoolBuilder, current_num_threads};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
@@ -24,10 +25,19 @@ pub struct Prefetch<T> {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Calls `make` for 0..`n` on a background thread, at most two results ahead. `make` may use rayon (the global pool)
-/// inside; results come in order.
-pub fn prefetch<T: Send + 'static>(n: usize, make: impl Fn(usize) -> T + Send + 'static) -> Prefetch<T> {
+/// Calls `make` for 0..`n` in the background, at most two results ahead and in order.
+///
+/// `make` may use rayon: it has a pool of its own, of as many threads as the caller's, because those of the caller's may
+/// all be waiting for a batch.
+///
+/// # Errors
+/// If no threads can be started.
+pub fn prefetch<T: Send + 'static>(
+    n: usize,
+    make: impl Fn(usize) -> T + Send + 'static,
+) -> Result<Prefetch<T>, ThreadPoolBuildError> {
     let (sender, receiver) = sync_channel(AHEAD);
+    let pool = ThreadPoolBuilder::new().num_threads(current_num_threads()).build()?;
     let work = move || {
         for i in 0..n {
             if sender.send(make(i)).is_err() {
@@ -35,7 +45,7 @@ pub fn prefetch<T: Send + 'static>(n: usize, make: impl Fn(usize) -> T + Send + 
             }
         }
     };
-    Prefetch { receiver: Some(receiver), thread: Some(std::thread::spawn(work)) }
+    Ok(Prefetch { receiver: Some(receiver), thread: Some(std::thread::spawn(move || pool.install(work))) })
 }
 
 impl<T> Iterator for Prefetch<T> {
@@ -153,20 +163,21 @@ mod tests {
         let mut items = prefetch(50, move |i| {
             count.fetch_add(1, Ordering::SeqCst);
             i * i
-        });
+        })
+        .unwrap();
         assert_eq!(items.next(), Some(0));
         std::thread::sleep(Duration::from_millis(50));
         // One taken, two waiting, one in the hands of the thread.
         assert_eq!(made.load(Ordering::SeqCst), 4);
         assert_eq!(items.collect::<Vec<_>>(), (1..50).map(|i| i * i).collect::<Vec<_>>());
-        assert_eq!(prefetch(0, |i| i).next(), None);
+        assert_eq!(prefetch(0, |i| i).unwrap().next(), None);
     }
 
     #[test]
     fn dropping_stops_the_thread_and_its_panic_is_ours() {
-        drop(prefetch(usize::MAX, |i| i));
+        drop(prefetch(usize::MAX, |i| i).unwrap());
         let caught = std::panic::catch_unwind(|| {
-            prefetch(3, |i| if i == 1 { std::panic::resume_unwind(Box::new("broken")) } else { i }).count()
+            prefetch(3, |i| if i == 1 { std::panic::resume_unwind(Box::new("broken")) } else { i }).unwrap().count()
         });
         assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"broken"));
     }

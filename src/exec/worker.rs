@@ -20,7 +20,8 @@ pub fn work() -> anyhow::Result<bool> {
     std::io::stdin().lock().read_line(&mut line).context("no job on standard input")?;
     let job: Job = serde_json::from_str(&line).context("the job on standard input is not one of this program's")?;
     die_with_the_run();
-    rayon::ThreadPoolBuilder::new().num_threads(job.threads).build_global()?;
+    // This thread belongs to the pool: handing each of a step's many small jobs over to another would cost two wake-ups.
+    rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread().build_global()?;
     let started = Instant::now();
     let message = match do_stage(&job) {
         Ok((key, ran)) => Message::Finished { key, ran, seconds: started.elapsed().as_secs_f64() },

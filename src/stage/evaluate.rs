@@ -38,7 +38,7 @@ fn default_overlap() -> f64 {
 
 impl Stage for Evaluate {
     const KIND: &'static str = "evaluate";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("model", &["finetune"]), DATASET];
 
     fn check(&self) -> Result<(), ParamError> {

@@ -103,7 +103,7 @@ fn default_optimizer() -> OptimizerSpec {
 
 impl Stage for Finetune {
     const KIND: &'static str = "finetune";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
     const SEEDED: bool = true;
     const TRAINS: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.

@@ -72,7 +72,7 @@ fn without_size<S: Serializer>(views: &ViewParams, serializer: S) -> Result<S::O
 
 impl Stage for Pretrain {
     const KIND: &'static str = "pretrain";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
     const SEEDED: bool = true;
     const TRAINS: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
@@ -218,7 +218,7 @@ impl Task for Pretraining {
             let indices = &order[(from + step) * batch..(from + step + 1) * batch];
             Ok(view_batch(&patches, indices, &views, seed, epoch)?)
         };
-        Ok(Box::new(prefetch((self.patches.len() / self.batch_size).saturating_sub(from), make)))
+        Ok(Box::new(prefetch((self.patches.len() / self.batch_size).saturating_sub(from), make)?))
     }
 
     fn step(&mut self, views: [Tensor; 2]) -> anyhow::Result<Step> {

@@ -172,7 +172,7 @@ impl Task for Segmentation {
                 .unzip();
             Ok(PairBatch { images: Tensor::cat(&images, 0)?, masks: Tensor::cat(&masks, 0)? })
         };
-        Ok(Box::new(prefetch(steps, make)))
+        Ok(Box::new(prefetch(steps, make)?))
     }
 
     fn step(&mut self, batch: PairBatch) -> Result<Step> {
