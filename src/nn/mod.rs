@@ -15,7 +15,7 @@ mod saved;
 pub mod segmentation;
 pub mod tape;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod unet;
 pub mod unet_plus_plus;
 pub mod weights;

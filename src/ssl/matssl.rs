@@ -7,9 +7,9 @@ use super::head::{HeadSizes, ProjectionHead, mean};
 use super::method::{MethodLoss, MethodParameters, SslMethod, check_temperature};
 use super::nt_xent::{NtXent, embedding_std, nt_xent};
 use super::online::Online;
-use crate::nn::{Parameters, ResNet, Role};
+use crate::nn::{Parameters, ResNet, Role, Tape, Value};
 use crate::random::Stream;
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 use candle_nn::ops::sigmoid;
 use serde::{Deserialize, Serialize};
 
@@ -76,21 +76,44 @@ struct Training {
 
 impl Training {
     /// The gated features of the four stages, side by side: `[batch, sum of channels]`.
-    fn fuse(&self, parameters: &Parameters, stages: &[Tensor; 4]) -> Result<Tensor> {
+    fn fuse(&self, tape: &Tape<'_>, stages: &[Value; 4]) -> Result<Value> {
         let gated = stages.iter().enumerate().map(|(stage, features)| match self.gate {
-            Gate::Paper => sigmoid(features)?.broadcast_mul(parameters.tensor(&gate_name(stage))?),
-            Gate::Code => features.broadcast_mul(&sigmoid(parameters.tensor(&gate_name(stage))?)?),
+            Gate::Paper => weigh_sigmoid(tape, features, &tape.parameter(&gate_name(stage))?),
+            Gate::Code => weigh_by_sigmoid(tape, features, &tape.parameter(&gate_name(stage))?),
             Gate::None => Ok(features.clone()),
         });
-        Tensor::cat(&gated.collect::<Result<Vec<_>>>()?, D::Minus1)
+        let gated = gated.collect::<Result<Vec<_>>>()?;
+        tape.concat(&gated.iter().collect::<Vec<_>>())
     }
+}
+
+/// σ(F)·P.
+fn weigh_sigmoid(tape: &Tape<'_>, features: &Value, gate: &Value) -> Result<Value> {
+    let (sigma, weight) = (sigmoid(features.tensor())?, gate.tensor().clone());
+    let output = sigma.broadcast_mul(&weight)?;
+    Ok(tape.record(output, &[features, gate], move |gradient, _| {
+        let slope = (&sigma * (1.0 - &sigma)?)?;
+        let d_features = (gradient.broadcast_mul(&weight)? * slope)?;
+        Ok(vec![Some(d_features), Some((gradient * sigma)?.sum(0)?)])
+    }))
+}
+
+/// σ(P)·F.
+fn weigh_by_sigmoid(tape: &Tape<'_>, features: &Value, gate: &Value) -> Result<Value> {
+    let (sigma, weighed) = (sigmoid(gate.tensor())?, features.tensor().clone());
+    let output = weighed.broadcast_mul(&sigma)?;
+    Ok(tape.record(output, &[features, gate], move |gradient, _| {
+        let slope = (&sigma * (1.0 - &sigma)?)?;
+        let d_gate = ((gradient * weighed)?.sum(0)? * slope)?;
+        Ok(vec![Some(gradient.broadcast_mul(&sigma)?), Some(d_gate)])
+    }))
 }
 
 impl SslMethod for Training {
     fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2]) -> Result<MethodLoss> {
         let mut embed = |view: &Tensor| -> Result<Tensor> {
-            let stages = online.pooled(view)?;
-            self.head.forward(online.parameters(), &self.fuse(online.parameters(), &stages)?)
+            let fused = self.fuse(online.tape(), &online.pooled(view)?)?;
+            online.leave(self.head.forward(online.tape(), &fused)?)
         };
         let (first, second) = (embed(&views[0])?, embed(&views[1])?);
         let NtXent { loss, retrieval } = nt_xent(&first, &second, self.temperature)?;
@@ -113,46 +136,45 @@ impl SslMethod for Training {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{DType, Device, Var};
-    use std::num::NonZeroUsize;
+    use crate::nn::Mode;
+    use crate::nn::testing::{Inputs, check_gradients};
+    use candle_core::DType;
 
     const CHANNELS: [usize; 4] = [2, 3, 4, 5];
+    const GATES: [Gate; 3] = [Gate::Paper, Gate::Code, Gate::None];
 
-    fn training(gate: Gate) -> (Training, Parameters) {
-        let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
-        let stream = Stream::new(3, "matssl", 0, 0);
-        for (stage, channels) in CHANNELS.into_iter().enumerate() {
-            let mut stream = stream.child(stage as u64);
-            let gate: Vec<f64> = (0..channels).map(|_| stream.normal()).collect();
-            parameters.insert(gate_name(stage), Tensor::new(gate, &Device::Cpu).unwrap(), Role::NormWeight).unwrap();
-        }
-        let sizes = HeadSizes { hidden: NonZeroUsize::new(6).unwrap(), output: NonZeroUsize::new(4).unwrap() };
-        let head = ProjectionHead::init(CHANNELS.iter().sum(), sizes, &mut parameters, &stream.child(9)).unwrap();
-        (Training { temperature: 0.07, gate, head }, parameters)
+    fn training(gate: Gate) -> Training {
+        Training { temperature: 0.07, gate, head: ProjectionHead }
     }
 
-    fn stages(index: u64) -> [Tensor; 4] {
-        let mut stream = Stream::new(4, "stages", 0, index);
-        CHANNELS.map(|channels| {
-            let values: Vec<f64> = (0..3 * channels).map(|_| stream.normal()).collect();
-            Var::from_vec(values, (3, channels), &Device::Cpu).unwrap().into_inner()
-        })
+    fn inputs() -> Inputs {
+        let mut inputs = Inputs::new(3);
+        for (stage, channels) in CHANNELS.into_iter().enumerate() {
+            inputs.normal(&format!("stage {stage}"), &[3, channels]);
+            inputs.normal(&gate_name(stage), &[channels]);
+        }
+        inputs
+    }
+
+    fn fuse(tape: &Tape<'_>, gate: Gate) -> Result<Value> {
+        let stage = |stage: usize| tape.parameter(&format!("stage {stage}"));
+        training(gate).fuse(tape, &[stage(0)?, stage(1)?, stage(2)?, stage(3)?])
     }
 
     #[test]
     fn each_gate_is_the_formula_it_is_named_after() {
         let sigma = |x: f64| 1.0 / (1.0 + (-x).exp());
-        for gate in [Gate::Paper, Gate::Code, Gate::None] {
+        let parameters = inputs().parameters(DType::F64).unwrap();
+        for gate in GATES {
             let formula = |f: f64, p: f64| match gate {
                 Gate::Paper => sigma(f) * p,
                 Gate::Code => sigma(p) * f,
                 Gate::None => f,
             };
-            let (training, parameters) = training(gate);
-            let stages = stages(0);
-            let fused: Vec<Vec<f64>> = training.fuse(&parameters, &stages).unwrap().to_vec2().unwrap();
+            let tape = Tape::new(&parameters, Mode::Train);
+            let fused: Vec<Vec<f64>> = fuse(&tape, gate).unwrap().tensor().to_vec2().unwrap();
             assert_eq!((fused.len(), fused[0].len()), (3, 14));
-            let features: Vec<Vec<f64>> = stages[2].to_vec2().unwrap();
+            let features: Vec<Vec<f64>> = parameters.tensor("stage 2").unwrap().to_vec2().unwrap();
             let weights: Vec<f64> = parameters.tensor(&gate_name(2)).unwrap().to_vec1().unwrap();
             for row in 0..3 {
                 for channel in 0..4 {
@@ -164,33 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_of_gates_head_and_loss_agrees_with_finite_differences() {
+    fn gradients_of_features_and_gates_agree_with_finite_differences() {
         for gate in [Gate::Paper, Gate::Code] {
-            let (training, parameters) = training(gate);
-            let (first, second) = (stages(0), stages(1));
-            let loss = || -> Result<Tensor> {
-                let embed = |stages| training.head.forward(&parameters, &training.fuse(&parameters, stages)?);
-                Ok(nt_xent(&embed(&first)?, &embed(&second)?, 0.5)?.loss)
-            };
-            let gradients = loss().unwrap().backward().unwrap();
-            let var = &parameters.get(&gate_name(1)).unwrap().var;
-            let mut checked = vec![var.clone()];
-            checked.extend([&first[0], &first[3], &second[1]].map(|stage| Var::from_tensor(stage).unwrap()));
-            for var in checked {
-                let analytic: Vec<f64> = gradients.get(&var).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-                let value: Vec<f64> = var.as_detached_tensor().flatten_all().unwrap().to_vec1().unwrap();
-                for i in 0..value.len() {
-                    let at = |step: f64| -> f64 {
-                        let mut moved = value.clone();
-                        moved[i] += step;
-                        var.set(&Tensor::from_vec(moved, var.shape().clone(), &Device::Cpu).unwrap()).unwrap();
-                        loss().unwrap().to_scalar().unwrap()
-                    };
-                    let numeric = (at(1e-6) - at(-1e-6)) / 2e-6;
-                    at(0.0);
-                    assert!((analytic[i] - numeric).abs() < 1e-7, "{gate:?}[{i}]: {} {numeric}", analytic[i]);
-                }
-            }
+            check_gradients(&inputs(), |tape| fuse(tape, gate));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Self-supervised methods: trait [`SslMethod`] and the table of methods. One file a method.
 //!
-//! A method owns its parameters, its heads and its loss, all in plain candle; the encoder runs on the tape, and the
-//! two meet at the features ([`Online`]).
+//! A method owns its parameters, its heads and its loss. Encoder and heads run on the tape, losses are plain candle; the
+//! two meet at the embeddings ([`Online`]).
 
 mod head;
 mod matssl;

@@ -48,7 +48,7 @@ impl SslMethod for Training {
     fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2]) -> Result<MethodLoss> {
         let mut embed = |view: &Tensor| -> Result<Tensor> {
             let [.., last] = online.pooled(view)?;
-            self.head.forward(online.parameters(), &last)
+            online.leave(self.head.forward(online.tape(), &last)?)
         };
         let (first, second) = (embed(&views[0])?, embed(&views[1])?);
         let NtXent { loss, retrieval } = nt_xent(&first, &second, self.temperature)?;
