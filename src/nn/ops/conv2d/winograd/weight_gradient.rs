@@ -49,7 +49,10 @@ pub(in super::super) fn backward_weight<T: Element>(
                     let from = &found[index * parts + part][tap * size..][..size];
                     match part {
                         0 => to.copy_from_slice(from),
-                        _ => to.iter_mut().zip(from).for_each(|(sum, value)| *sum += *value),
+                        _ => vector::vectorized(
+                            #[inline(always)]
+                            || to.iter_mut().zip(from).for_each(|(sum, value)| *sum += *value),
+                        ),
                     }
                 }
             }
