@@ -13,6 +13,10 @@ const TILE: Tile = Tile { bytes: 1 << 17, pixels: usize::MAX };
 const WEIGHT_TILE: Tile = Tile { bytes: 1 << 20, pixels: 256 };
 /// Left-hand rows up to which laying out the right-hand side takes a good part of a product's time.
 const FEW_ROWS: usize = 64;
+/// Elements from which on a weight's gradient is not computed in partial sums.
+const LARGE_WEIGHT: usize = 1 << 18;
+/// Rows of such a gradient to a task.
+const ROWS: usize = 96;
 /// Partial sums of the weight gradient may hold this many elements together.
 const PARTIAL_ELEMENTS: usize = 1 << 22;
 /// Elements a task sums or reduces.
@@ -116,8 +120,44 @@ fn scatter<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec
     })
 }
 
-/// Gradient with respect to the weight, `[patch, out]`, from a number of partial sums that the sizes decide.
+/// Gradient with respect to the weight, `[patch, out]`.
 pub(super) fn backward_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T]) -> Vec<T> {
+    match geometry.patch() * geometry.channels_out {
+        LARGE_WEIGHT.. => backward_large_weight(geometry, x, gradient),
+        _ => backward_small_weight(geometry, x, gradient),
+    }
+}
+
+/// The gradient of a weight so large that its rows are work enough for many: each task does some, over all pixels.
+fn backward_large_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T]) -> Vec<T> {
+    let (patch, channels) = (geometry.patch(), geometry.channels_out);
+    let tile = geometry.tile_rows::<T>(&WEIGHT_TILE);
+    let pixels = tile * geometry.out[1];
+    let pack = |gradient: &[T]| {
+        let pixels = gradient.len() / channels;
+        Packed::new(Matrix::row_major(gradient, channels), pixels, channels)
+    };
+    let gradient: Vec<Packed<T>> = gradient.par_chunks(pixels * channels).map(pack).collect();
+    let unfolded = filled(geometry.unfolded(&(0..geometry.rows())), |unfolded| {
+        unfolded.par_chunks_mut(pixels * patch).enumerate().for_each(|(index, unfolded)| {
+            geometry.unfold(x, index * tile..((index + 1) * tile).min(geometry.rows()), unfolded);
+        });
+    });
+    let columns = if geometry.is_pointwise() { x } else { &unfolded };
+    filled(patch * channels, |d_weight| {
+        d_weight.par_chunks_mut(ROWS * channels).enumerate().for_each(|(block, d_weight)| {
+            let rows = d_weight.len() / channels;
+            for (index, gradient) in gradient.iter().enumerate() {
+                let elements = &columns[index * pixels * patch + block * ROWS..];
+                let columns = Matrix { elements, row_stride: 1, column_stride: patch };
+                gradient.multiply(d_weight, rows, index > 0, columns);
+            }
+        });
+    })
+}
+
+/// The gradient of a small weight, from a number of partial sums that the sizes decide.
+fn backward_small_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T]) -> Vec<T> {
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let row = geometry.out[1] * channels;
     let tile = geometry.tile_rows::<T>(&WEIGHT_TILE);
@@ -185,4 +225,35 @@ pub(super) fn backward_bias<T: Element>(channels: usize, gradient: &[T]) -> Vec<
         })
         .collect();
     (0..channels).map(|c| T::narrow(partials.iter().map(|partial| partial[c]).sum())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Conv2d;
+    use super::*;
+    use crate::random::Stream;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn gradients_of_large_and_small_weights_are_computed_alike(
+            (batch, height, width) in (1usize..4, 3usize..30, 3usize..30),
+            (c_in, c_out) in (1usize..110, 1usize..80),
+            (kernel, stride, seed) in (1usize..4, 1usize..3, any::<u64>()),
+        ) {
+            let mut stream = Stream::new(seed, "unfolded", 0, 0);
+            let options = Conv2d::new(stride, kernel / 2);
+            let (x, weight) = ([batch, height, width, c_in], [kernel, kernel, c_in, c_out]);
+            let geometry = Geometry::new(&x, &weight, &options).unwrap();
+            let mut normal = |count: usize| (0..count).map(|_| stream.normal()).collect::<Vec<f64>>();
+            let (x, gradient) = (normal(x.iter().product()), normal(geometry.shape().iter().product()));
+            let flat = geometry.flattened();
+            let large = backward_large_weight(&flat, &x, &gradient);
+            let small = backward_small_weight(&flat, &x, &gradient);
+            for (large, small) in large.iter().zip(&small) {
+                prop_assert!((large - small).abs() < 1e-10, "{large} {small}");
+            }
+        }
+    }
 }
