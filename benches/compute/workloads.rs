@@ -161,8 +161,8 @@ fn operation(name: String, spec: &str, operations: Option<Vec<f64>>) -> Result<W
     Ok(Workload { name, spec, passes: BOTH, operations, target, rounds: 7, whole: false })
 }
 
-/// The layers that are timed one by one, with their batch: all distinct ones of ResNet-50 at 256², and those of U-Net++'s
-/// decoder on it that take 3 % or more of the decoder's operations, with the 32→16 at 256².
+/// The layers that are timed one by one, with their batch: all distinct ones of ResNet-50 at 256², those of U-Net++'s
+/// decoder on it that take 3 % or more of the decoder's operations, with the 32→16 at 256²; and ResNet-18's at 64².
 pub(crate) fn layers() -> Vec<(&'static str, usize, Conv)> {
     let distinct = |convs: Vec<Conv>| {
         let mut seen: Vec<Conv> = Vec::new();

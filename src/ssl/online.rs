@@ -48,21 +48,29 @@ impl<'a> Online<'a> {
         Ok(var.into_inner())
     }
 
-    /// The gradients of the scalar `loss` with respect to all parameters that it depends on.
+    /// The gradients of the scalar `loss` with respect to all parameters that it depends on, on the tape or, as a
+    /// learnt temperature might be, in candle.
     ///
     /// # Errors
     /// If it depends on nothing that has left the tape.
     pub fn backward(self, loss: &Tensor) -> Result<Gradients> {
+        let parameters = self.tape.parameters();
         let grads = loss.backward()?;
         let seeds = self.left.into_iter().filter_map(|(value, var)| Some((value, grads.get(&var)?.clone())));
-        self.tape.backward(seeds.collect())
+        let mut gradients = self.tape.backward(seeds.collect())?;
+        for (name, parameter) in parameters.trainable() {
+            if let Some(gradient) = grads.get(&parameter.var) {
+                gradients.add(name, gradient.clone())?;
+            }
+        }
+        Ok(gradients)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ResNetConfig;
+    use crate::nn::{ResNetConfig, Role};
     use crate::random::Stream;
     use crate::ssl::MethodSpec;
     use candle_core::{DType, Device};
@@ -73,6 +81,24 @@ mod tests {
             let values: Vec<f64> = (0..3 * 64 * 64 * 3).map(|_| stream.normal()).collect();
             Tensor::from_vec(values, (3, 64, 64, 3), &Device::Cpu).unwrap()
         })
+    }
+
+    #[test]
+    fn a_parameter_in_the_loss_itself_has_its_gradient_too() {
+        let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":2}"#).unwrap();
+        let encoder = ResNet::new(config);
+        let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
+        encoder.init(&mut parameters, ENCODER, &Stream::new(1, "online test", 0, 9)).unwrap();
+        parameters.insert("scale", Tensor::new(3.0, &Device::Cpu).unwrap(), Role::Bias).unwrap();
+        let mut online = Online::new(&encoder, &parameters);
+        let [.., last] = online.pooled(&views()[0]).unwrap();
+        let sum = last.tensor().sum_all().unwrap().to_scalar::<f64>().unwrap();
+        let features = online.leave(last).unwrap();
+        let loss = (features.sum_all().unwrap() * parameters.tensor("scale").unwrap()).unwrap();
+        let gradients = online.backward(&loss).unwrap();
+        let found: f64 = gradients.get("scale").unwrap().to_scalar().unwrap();
+        assert!((found - sum).abs() < 1e-12 * sum.abs(), "{found} {sum}");
+        assert!(gradients.get("encoder.conv1.weight").is_some());
     }
 
     /// The chain rule across the meeting point: every method's gradient with respect to weights of the encoder's first

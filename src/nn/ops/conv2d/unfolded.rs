@@ -17,8 +17,9 @@ const FEW_ROWS: usize = 64;
 const LARGE_WEIGHT: usize = 1 << 18;
 /// Rows of such a gradient to a task.
 const ROWS: usize = 96;
-/// Partial sums of the weight gradient may hold this many elements together.
-const PARTIAL_ELEMENTS: usize = 1 << 22;
+/// What the weight gradient holds beside its outcome, be it partial sums or the whole input unfolded and the output's
+/// gradient laid out anew, may have this many elements together.
+const BESIDE_ELEMENTS: usize = 1 << 22;
 /// Elements a task sums or reduces.
 const CHUNK: usize = 1 << 15;
 
@@ -122,13 +123,15 @@ fn scatter<T: Element>(geometry: &Geometry, weight: &[T], gradient: &[T]) -> Vec
 
 /// Gradient with respect to the weight, `[patch, out]`.
 pub(super) fn backward_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T]) -> Vec<T> {
-    match geometry.patch() * geometry.channels_out {
-        LARGE_WEIGHT.. => backward_large_weight(geometry, x, gradient),
-        _ => backward_small_weight(geometry, x, gradient),
+    let beside = geometry.unfolded(&(0..geometry.rows())) + gradient.len();
+    let large = geometry.patch() * geometry.channels_out >= LARGE_WEIGHT;
+    match large && beside <= BESIDE_ELEMENTS {
+        true => backward_large_weight(geometry, x, gradient),
+        false => backward_small_weight(geometry, x, gradient),
     }
 }
 
-/// The gradient of a weight so large that its rows are work enough for many: each task does some, over all pixels.
+/// The gradient of a weight that is large beside the pixels: each task does some of its rows, over all of them.
 fn backward_large_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T]) -> Vec<T> {
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let tile = geometry.tile_rows::<T>(&WEIGHT_TILE);
@@ -156,13 +159,13 @@ fn backward_large_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T
     })
 }
 
-/// The gradient of a small weight, from a number of partial sums that the sizes decide.
+/// The gradient of a weight that is small beside the pixels, from a number of partial sums that the sizes decide.
 fn backward_small_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T]) -> Vec<T> {
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let row = geometry.out[1] * channels;
     let tile = geometry.tile_rows::<T>(&WEIGHT_TILE);
     let tiles = geometry.rows().div_ceil(tile);
-    let parts = (PARTIAL_ELEMENTS / (patch * channels)).clamp(4, 16).min(tiles);
+    let parts = (BESIDE_ELEMENTS / (patch * channels)).clamp(4, 16).min(tiles);
     // With few channels before it and more after it, a 1×1 convolution's is computed as its transpose.
     let turned = geometry.is_pointwise() && patch <= FEW_ROWS && patch < channels;
     let partial = |part: usize| {
