@@ -1,6 +1,8 @@
-//! Tells the program which build it is. Nothing here may fail a build: what cannot be found out is left out.
+//! Tells the program which build it is, which may not fail a build: what cannot be found out is left out. And compiles
+//! the GPU kernels for the feature `cuda`, which may.
 
 use std::env::var;
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
@@ -17,6 +19,25 @@ fn main() {
     println!("cargo::rustc-env=MATSSL_BUILD_TARGET={}", known("TARGET"));
     println!("cargo::rustc-env=MATSSL_BUILD_TARGET_FEATURES={}", known("CARGO_CFG_TARGET_FEATURE"));
     println!("cargo::rustc-env=MATSSL_BUILD_PROFILE={}, opt-level {}", known("PROFILE"), known("OPT_LEVEL"));
+    if var("CARGO_FEATURE_CUDA").is_ok() {
+        compile_kernels(Path::new(&known("OUT_DIR")));
+    }
+}
+
+/// To PTX, which the driver translates for the GPU that it finds: of the Ampere generation (8.0) or later, for bfloat16.
+fn compile_kernels(out: &Path) {
+    println!("cargo::rerun-if-env-changed=NVCC");
+    let nvcc = var("NVCC").unwrap_or_else(|_| "nvcc".into());
+    let mut command = Command::new(&nvcc);
+    command.args(["-ptx", "-arch=compute_80", "-std=c++17", "-O3", "src/nn/ops/gpu/kernels.cu", "-o"]);
+    match command.arg(out.join("kernels.ptx")).status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => panic!("{nvcc} could not compile src/nn/ops/gpu/kernels.cu ({status}): its messages are above"),
+        Err(error) => panic!(
+            "the feature `cuda` needs CUDA's compiler, and {nvcc} cannot be run ({error}): install CUDA 13, or name the \
+             compiler in NVCC"
+        ),
+    }
 }
 
 /// The commit of this very folder; none for sources that lie inside a clone of something else.

@@ -7,6 +7,8 @@ use super::{ExperimentArgs, Stop, print};
 use crate::exec::{self, ErrorClass, Options, Outcome, StageOutcome};
 use crate::exit_code;
 use crate::experiment::Section;
+use crate::nn::{self, DeviceName};
+use crate::plan::State;
 use crate::stage;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,8 @@ pub(super) struct RunArgs {
     /// Where tables, figures and pictures go, in a folder named after the experiment.
     #[arg(long, value_name = "DIR", default_value = "reports")]
     reports: PathBuf,
-    /// What to train on: auto, cpu, cuda or cuda:N.
+    /// What to train and predict on: cpu, cuda (all NVIDIA GPUs), cuda:N (one of them), or auto (GPUs where there are
+    /// any).
     #[arg(long, default_value = "auto")]
     device: Device,
     /// Run at most N stages at a time [default: as many as cores].
@@ -44,9 +47,11 @@ pub(super) struct RunArgs {
 /// `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Device {
+    /// All GPUs that there are, or else the CPU.
     Auto,
-    Cpu,
-    Cuda(usize),
+    /// All GPUs; it is an error if there is none.
+    AllGpus,
+    One(DeviceName),
 }
 
 impl FromStr for Device {
@@ -54,26 +59,62 @@ impl FromStr for Device {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "auto" => Ok(Device::Auto),
-            "cpu" => Ok(Device::Cpu),
-            "cuda" => Ok(Device::Cuda(0)),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|index| index.parse().ok())
-                .map(Device::Cuda)
-                .ok_or_else(|| "expected auto, cpu, cuda or cuda:N".to_owned()),
+            "cuda" => Ok(Device::AllGpus),
+            _ => text.parse().map(Device::One).map_err(|_| "expected auto, cpu, cuda or cuda:N".to_owned()),
         }
     }
 }
 
-pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
-    if let Device::Cuda(index) = args.device {
-        let message = format!("error: --device cuda:{index}: this build has no CUDA in it; use --device cpu");
-        return Err(Stop::new(exit_code::NOT_THERE, message));
+impl Device {
+    /// The GPUs that it means; none for the CPU.
+    fn gpus(self) -> Result<Vec<DeviceName>, Stop> {
+        let not_there = |why: String| {
+            let name = if let Device::One(name) = self { name.to_string() } else { "cuda".to_owned() };
+            Stop::new(exit_code::NOT_THERE, format!("error: --device {name}: {why}; use --device cpu"))
+        };
+        let all = |count: usize| (0..count).map(DeviceName::Cuda).collect();
+        match self {
+            Device::One(DeviceName::Cpu) => Ok(Vec::new()),
+            Device::Auto => Ok(nn::device::gpus().map_or_else(|_| Vec::new(), all)),
+            Device::AllGpus => nn::device::gpus().map(all).map_err(not_there),
+            Device::One(name @ DeviceName::Cuda(ordinal)) => match nn::device::gpus().map_err(not_there)? {
+                count if ordinal < count => Ok(vec![name]),
+                1 => Err(not_there("there is only one GPU, cuda:0".to_owned())),
+                count => Err(not_there(format!("there are only {count} GPUs, cuda:0 to cuda:{}", count - 1))),
+            },
+        }
     }
+}
+
+/// What needs a GPU is refused before anything starts.
+fn check_precision(place: &Place, wanted: &[bool]) -> Result<(), Stop> {
+    let instances = place.plan.experiment.instances.iter().zip(&place.plan.states).zip(wanted);
+    let mut message = String::new();
+    for ((instance, _), _) in instances.filter(|((_, state), wanted)| **wanted && !matches!(state, State::Hit(_))) {
+        let Some(kind) = stage::kind(instance.kind) else { continue };
+        let precision = (kind.precision)(&instance.params).map_err(anyhow::Error::from)?;
+        if precision.needs_gpu() {
+            let name = precision.name();
+            message += &format!("error: {}: `precision = \"{name}\"` needs a GPU\n", instance.name);
+        }
+    }
+    if message.is_empty() {
+        return Ok(());
+    }
+    let why = nn::device::gpus().map_or_else(|why| why, |_| "`--device cpu` was asked for".to_owned());
+    message += &format!("help: {why}; say `precision = \"float32\"`, or give `--device cuda`");
+    Err(Stop::new(exit_code::NOT_THERE, message))
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
+    let gpus = args.device.gpus()?;
     let place = place::open(&args.experiment)?;
     let (wanted, forced) = select(&place, &args.only, &args.force)?;
     place.check_available(&wanted)?;
-    let options = Options { jobs: args.jobs.map(usize::from), keep_going: args.keep_going, wanted, forced };
+    if gpus.is_empty() {
+        check_precision(&place, &wanted)?;
+    }
+    let options = Options { jobs: args.jobs.map(usize::from), keep_going: args.keep_going, wanted, forced, gpus };
     let interrupted = Arc::new(AtomicBool::new(false));
     signals::raise_on_end(Arc::clone(&interrupted))?;
     let mut display = Display::new(args.quiet);

@@ -1,6 +1,7 @@
 //! What run and worker say to each other: one JSON line each.
 
 use crate::cache::Key;
+use crate::nn::DeviceName;
 use crate::plan::ResolvedInput;
 use crate::stage::{Places, Progress, StageError};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ pub struct Job {
     pub cache: PathBuf,
     /// Do it although it is done, and replace its record.
     pub force: bool,
+    /// What to compute on; never part of a key.
+    #[serde(default)]
+    pub device: DeviceName,
     /// Threads to compute with; never changes a bit of the output.
     pub threads: usize,
 }

@@ -5,8 +5,8 @@ use crate::cache::{Build, Digest, Provenance, StatIndex, Store, host_name};
 use crate::machine;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Of the stage that `job` names, begun at `started` and finished now, by this program on this machine.
-pub(super) fn provenance(job: &Job, started: Instant, store: &Store) -> Provenance {
+/// Of the stage that `job` names, begun at `started` and finished now on `device`, by this program on this machine.
+pub(super) fn provenance(job: &Job, started: Instant, store: &Store, device: String) -> Provenance {
     let seconds = started.elapsed().as_secs_f64();
     Provenance {
         stage: format!("{}/{}", job.experiment, job.stage),
@@ -15,7 +15,7 @@ pub(super) fn provenance(job: &Job, started: Instant, store: &Store) -> Provenan
         host: host_name(),
         cpu: machine::cpu_model(),
         cpu_features: machine::vector_features(),
-        device: "cpu".into(),
+        device,
         threads: job.threads,
         finished_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         seconds,

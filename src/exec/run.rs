@@ -3,10 +3,11 @@
 use super::event_log::{Event, EventLog};
 use super::job::{ErrorClass, Job, Message};
 use super::local::{LocalExecutor, Report};
-use super::scheduler::{self, Decision, Role, Scheduler};
+use super::scheduler::{self, Decision, Duty, Resources, Role, Scheduler};
 use crate::cache::{Key, LastKeys, Record, Store};
 use crate::experiment::Section;
 use crate::machine;
+use crate::nn::DeviceName;
 use crate::plan::{Plan, ResolvedInput, State, material};
 use crate::stage::{self, Places, StageError};
 use anyhow::{Context as _, Result};
@@ -26,6 +27,8 @@ pub struct Options {
     pub wanted: Vec<bool>,
     /// For each stage whether to run it again although it is cached.
     pub forced: Vec<bool>,
+    /// What stages that train or predict compute on, one at a time each; none: on the CPU.
+    pub gpus: Vec<DeviceName>,
 }
 
 /// How a run ended.
@@ -85,6 +88,7 @@ struct Run<'a> {
     places: &'a Places,
     forced: &'a [bool],
     scheduler: Scheduler,
+    gpus: &'a [DeviceName],
     outcomes: Vec<StageOutcome>,
     ran: usize,
     last_keys: LastKeys,
@@ -111,6 +115,7 @@ impl<'a> Run<'a> {
         let Options { wanted, forced, .. } = options;
         let threads = machine::cores();
         let jobs = options.jobs.unwrap_or(threads);
+        let resources = Resources { threads, jobs, gpus: options.gpus.len() };
         let (sender, reports) = mpsc::channel();
         let hit = |&i: &usize| wanted[i] && matches!(plan.states[i], State::Hit(_)) && !forced[i];
         let cached = (0..count).filter(hit).count();
@@ -119,7 +124,8 @@ impl<'a> Run<'a> {
             store,
             places,
             forced,
-            scheduler: Scheduler::new(plan.dag.clone(), wanted, roles(plan), threads, jobs, options.keep_going),
+            scheduler: Scheduler::new(plan.dag.clone(), wanted, duties(plan), resources, options.keep_going),
+            gpus: &options.gpus,
             outcomes: (0..count).map(|_| StageOutcome::NotRun).collect(),
             ran: 0,
             last_keys: LastKeys::open(store, &plan.experiment.name),
@@ -192,7 +198,7 @@ impl<'a> Run<'a> {
             for decision in decisions {
                 match decision {
                     Decision::Look(stage) => self.look(stage),
-                    Decision::Start { stage, threads } => self.start(stage, threads),
+                    Decision::Start { stage, threads, gpu } => self.start(stage, threads, gpu),
                 }
             }
         }
@@ -251,14 +257,14 @@ impl<'a> Run<'a> {
         self.emit(event);
     }
 
-    fn start(&mut self, stage: usize, threads: usize) {
-        match self.try_start(stage, threads) {
+    fn start(&mut self, stage: usize, threads: usize, gpu: Option<usize>) {
+        match self.try_start(stage, threads, gpu) {
             Ok(key) => self.emit(Event::StageStarted { stage: self.name(stage), key, threads }),
             Err(error) => self.fail(stage, ErrorClass::from(&error), error.to_string(), None),
         }
     }
 
-    fn try_start(&mut self, stage: usize, threads: usize) -> Result<Key, StageError> {
+    fn try_start(&mut self, stage: usize, threads: usize, gpu: Option<usize>) -> Result<Key, StageError> {
         let instance = &self.plan.experiment.instances[stage];
         let key = self.material(stage)?.key();
         let job = Job {
@@ -271,6 +277,7 @@ impl<'a> Run<'a> {
             places: self.places.clone(),
             cache: self.store.root().to_owned(),
             force: self.forced[stage],
+            device: gpu.map_or(DeviceName::Cpu, |gpu| self.gpus[gpu]),
             threads,
         };
         self.executor.start(stage, &job, &self.log_of(stage))?;
@@ -352,13 +359,17 @@ impl<'a> Run<'a> {
 }
 
 /// Data sets are checked before any training starts.
-fn roles(plan: &Plan) -> Vec<Role> {
-    let role = |kind: &str| match stage::kind(kind) {
-        Some(kind) if kind.spec.section == Section::Datasets => Role::Check,
-        Some(kind) if kind.trains => Role::Training,
-        _ => Role::Other,
+fn duties(plan: &Plan) -> Vec<Duty> {
+    let duty = |kind: &str| {
+        let kind = stage::kind(kind);
+        let role = match kind {
+            Some(kind) if kind.spec.section == Section::Datasets => Role::Check,
+            Some(kind) if kind.trains => Role::Training,
+            _ => Role::Other,
+        };
+        Duty { role, computes: kind.is_some_and(|kind| kind.computes) }
     };
-    plan.experiment.instances.iter().map(|instance| role(instance.kind)).collect()
+    plan.experiment.instances.iter().map(|instance| duty(instance.kind)).collect()
 }
 
 /// `runs/<seconds since 1970>-<experiment>-<pid>/`.

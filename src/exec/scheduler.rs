@@ -2,7 +2,7 @@
 
 use crate::plan::Dag;
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,29 @@ pub(super) enum Decision {
         stage: usize,
         /// Threads it may use, at least one.
         threads: usize,
+        /// The GPU that is its own, counted from 0, if it computes on one.
+        gpu: Option<usize>,
     },
+}
+
+/// What stages share out among themselves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resources {
+    /// Threads that compute at a time.
+    pub(super) threads: usize,
+    /// Workers at a time.
+    pub(super) jobs: usize,
+    /// GPUs, each for one stage at a time.
+    pub(super) gpus: usize,
+}
+
+/// What a stage is to the scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Duty {
+    /// Decides the order of starts.
+    pub(super) role: Role,
+    /// Whether it waits for a GPU, where there are any.
+    pub(super) computes: bool,
 }
 
 /// How one stage stands.
@@ -70,10 +92,9 @@ pub(super) enum Role {
 pub(super) struct Scheduler {
     dag: Dag,
     states: Vec<State>,
-    roles: Vec<Role>,
+    duties: Vec<Duty>,
     depth: Vec<usize>,
-    threads: usize,
-    jobs: usize,
+    resources: Resources,
     keep_going: bool,
     /// Inputs of each stage that are not done.
     missing: Vec<usize>,
@@ -81,6 +102,12 @@ pub(super) struct Scheduler {
     fed: BTreeSet<usize>,
     /// Ready stages that may start, best first.
     ready: BTreeSet<Rank>,
+    /// Those that wait for a GPU.
+    ready_for_gpu: BTreeSet<Rank>,
+    /// GPUs that are nobody's.
+    free_gpus: BTreeSet<usize>,
+    /// The GPU of each running stage.
+    gpu_of: BTreeMap<usize, usize>,
     /// Ready trainings that wait for checks.
     held: Vec<usize>,
     counts: Counts,
@@ -104,31 +131,32 @@ struct Counts {
 }
 
 impl Scheduler {
-    /// For the stages that `wanted` marks, on `threads` threads, with at most `jobs` workers at a time.
+    /// For the stages that `wanted` marks.
     pub(super) fn new(
         dag: Dag,
         wanted: &[bool],
-        mut roles: Vec<Role>,
-        threads: usize,
-        jobs: usize,
+        mut duties: Vec<Duty>,
+        resources: Resources,
         keep_going: bool,
     ) -> Self {
         let missing: Vec<usize> = (0..dag.len()).map(|stage| dag.inputs(stage).count()).collect();
-        for (role, &missing) in roles.iter_mut().zip(&missing) {
-            if *role == Role::Check && missing > 0 {
-                *role = Role::Other;
+        for (duty, &missing) in duties.iter_mut().zip(&missing) {
+            if duty.role == Role::Check && missing > 0 {
+                duty.role = Role::Other;
             }
         }
         let mut scheduler = Scheduler {
             states: vec![State::NotWanted; dag.len()],
-            roles,
+            duties,
             depth: dag.remaining_depth(),
-            threads: threads.max(1),
-            jobs: jobs.max(1),
+            resources: Resources { threads: resources.threads.max(1), jobs: resources.jobs.max(1), ..resources },
             keep_going,
             missing,
             fed: BTreeSet::new(),
             ready: BTreeSet::new(),
+            ready_for_gpu: BTreeSet::new(),
+            free_gpus: (0..resources.gpus).collect(),
+            gpu_of: BTreeMap::new(),
             held: Vec::new(),
             counts: Counts::default(),
             dag,
@@ -155,10 +183,10 @@ impl Scheduler {
             Event::Finished(stage) => self.done(stage, true),
             Event::Miss(stage) => {
                 self.set(stage, State::Ready);
-                if self.roles[stage] == Role::Training && self.counts.checks > 0 {
+                if self.duties[stage].role == Role::Training && self.counts.checks > 0 {
                     self.held.push(stage);
                 } else {
-                    self.ready.insert(self.rank(stage));
+                    self.make_ready(stage);
                 }
             }
             Event::Failed(stage) => {
@@ -169,8 +197,11 @@ impl Scheduler {
         Vec::new()
     }
 
-    fn rank(&self, stage: usize) -> Rank {
-        (self.roles[stage] != Role::Check, Reverse(self.depth[stage]), stage)
+    fn make_ready(&mut self, stage: usize) {
+        let Duty { role, computes } = self.duties[stage];
+        let rank = (role != Role::Check, Reverse(self.depth[stage]), stage);
+        let waits_for_gpu = computes && self.resources.gpus > 0;
+        (if waits_for_gpu { &mut self.ready_for_gpu } else { &mut self.ready }).insert(rank);
     }
 
     fn done(&mut self, stage: usize, ran: bool) {
@@ -185,7 +216,10 @@ impl Scheduler {
 
     /// Changes a state, and with it what is counted.
     fn set(&mut self, stage: usize, state: State) {
-        let is_check = self.roles[stage] == Role::Check;
+        let is_check = self.duties[stage].role == Role::Check;
+        if let Some(gpu) = self.gpu_of.remove(&stage) {
+            self.free_gpus.insert(gpu);
+        }
         self.counts.of(self.states[stage], is_check, |count, n| *count -= n);
         self.counts.of(state, is_check, |count, n| *count += n);
         self.states[stage] = state;
@@ -220,20 +254,34 @@ impl Scheduler {
         }
         if self.counts.checks == 0 {
             for stage in std::mem::take(&mut self.held) {
-                self.ready.insert(self.rank(stage));
+                self.make_ready(stage);
             }
         }
-        let mut free = self.threads.saturating_sub(self.counts.used);
-        let mut slots = self.ready.len().min(self.jobs.saturating_sub(self.counts.running)).min(free);
+        let mut free = self.resources.threads.saturating_sub(self.counts.used);
+        let may_start = self.ready.len() + self.ready_for_gpu.len().min(self.free_gpus.len());
+        let mut slots = may_start.min(self.resources.jobs.saturating_sub(self.counts.running)).min(free);
         let mut decisions = Vec::new();
         while slots > 0 {
-            let Some((_, _, stage)) = self.ready.pop_first() else { break };
+            let Some((stage, gpu)) = self.next() else { break };
             let threads = free.div_ceil(slots);
             (free, slots) = (free - threads, slots - 1);
             self.set(stage, State::Running(threads));
-            decisions.push(Decision::Start { stage, threads });
+            self.gpu_of.extend(gpu.map(|gpu| (stage, gpu)));
+            decisions.push(Decision::Start { stage, threads, gpu });
         }
         decisions
+    }
+
+    /// The best of the stages that may start now, and its GPU.
+    fn next(&mut self) -> Option<(usize, Option<usize>)> {
+        let on_gpu = self.ready_for_gpu.first().filter(|_| !self.free_gpus.is_empty());
+        let takes_gpu = match (on_gpu, self.ready.first()) {
+            (Some(on_gpu), Some(other)) => on_gpu < other,
+            (on_gpu, _) => on_gpu.is_some(),
+        };
+        let from = if takes_gpu { &mut self.ready_for_gpu } else { &mut self.ready };
+        let (_, _, stage) = from.pop_first()?;
+        Some((stage, if takes_gpu { self.free_gpus.pop_first() } else { None }))
     }
 
     /// A failure lets nothing more start.
@@ -272,9 +320,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn start(stage: usize, threads: usize) -> Decision {
+        Decision::Start { stage, threads, gpu: None }
+    }
+
     fn scheduler(nodes: usize, edges: &[(usize, usize)], threads: usize, jobs: usize, keep_going: bool) -> Scheduler {
         let dag = Dag::from_edges(nodes, edges.iter().copied());
-        Scheduler::new(dag, &vec![true; nodes], vec![Role::Other; nodes], threads, jobs, keep_going)
+        let duties = vec![Duty { role: Role::Other, computes: false }; nodes];
+        Scheduler::new(dag, &vec![true; nodes], duties, Resources { threads, jobs, gpus: 0 }, keep_going)
     }
 
     #[test]
@@ -282,13 +335,13 @@ mod tests {
         let mut s = scheduler(3, &[(0, 1), (0, 2)], 4, 8, false);
         assert_eq!(s.decide(), [Decision::Look(0)]);
         s.on(Event::Miss(0));
-        assert_eq!(s.decide(), [Decision::Start { stage: 0, threads: 4 }]);
+        assert_eq!(s.decide(), [start(0, 4)]);
         s.on(Event::Finished(0));
         assert_eq!(s.decide(), [Decision::Look(1), Decision::Look(2)]);
         s.on(Event::Miss(1));
         assert!(s.decide().is_empty(), "not before the other lookup is answered");
         s.on(Event::Miss(2));
-        assert_eq!(s.decide(), [Decision::Start { stage: 1, threads: 2 }, Decision::Start { stage: 2, threads: 2 }]);
+        assert_eq!(s.decide(), [start(1, 2), start(2, 2)]);
     }
 
     #[test]
@@ -297,7 +350,7 @@ mod tests {
         assert_eq!(s.decide(), [Decision::Look(0), Decision::Look(1)]);
         s.on(Event::Miss(0));
         s.on(Event::Miss(1));
-        assert_eq!(s.decide(), [Decision::Start { stage: 1, threads: 1 }]);
+        assert_eq!(s.decide(), [start(1, 1)]);
     }
 
     #[test]
@@ -307,10 +360,10 @@ mod tests {
             s.decide();
             s.on(Event::Miss(0));
             s.on(Event::Miss(2));
-            assert_eq!(s.decide(), [Decision::Start { stage: 0, threads: 2 }]);
+            assert_eq!(s.decide(), [start(0, 2)]);
             s.on(Event::Failed(0));
             assert_eq!(s.states()[1], State::Skipped(0));
-            let next = if keep_going { vec![Decision::Start { stage: 2, threads: 2 }] } else { vec![] };
+            let next = if keep_going { vec![start(2, 2)] } else { vec![] };
             assert_eq!(s.decide(), next);
             assert_eq!(s.is_over(), !keep_going);
         }
@@ -319,23 +372,38 @@ mod tests {
     #[test]
     fn no_training_starts_before_the_last_check_has_ended() {
         // 0 (check) → 2 (training) → 3, and 1 (check) that nothing reads.
-        let roles = vec![Role::Check, Role::Check, Role::Training, Role::Other];
+        let roles = [Role::Check, Role::Check, Role::Training, Role::Other];
         let dag = Dag::from_edges(4, [(0, 2), (2, 3)]);
-        let mut s = Scheduler::new(dag, &[true; 4], roles, 2, 2, true);
+        let duties = roles.map(|role| Duty { role, computes: false }).to_vec();
+        let mut s = Scheduler::new(dag, &[true; 4], duties, Resources { threads: 2, jobs: 2, gpus: 0 }, true);
         s.decide();
         s.on(Event::Hit(0));
         s.on(Event::Miss(1));
         assert_eq!(s.decide(), [Decision::Look(2)]);
         s.on(Event::Miss(2));
-        assert_eq!(s.decide(), [Decision::Start { stage: 1, threads: 2 }], "the check, though the training is deeper");
+        assert_eq!(s.decide(), [start(1, 2)], "the check, though the training is deeper");
         assert!(s.decide().is_empty() && !s.is_over());
         s.on(Event::Failed(1));
-        assert_eq!(s.decide(), [Decision::Start { stage: 2, threads: 2 }], "told to keep going");
+        assert_eq!(s.decide(), [start(2, 2)], "told to keep going");
+    }
+
+    #[test]
+    fn a_gpu_is_one_stages_own_and_others_do_not_wait_for_it() {
+        let duty = |computes| Duty { role: Role::Other, computes };
+        let duties = vec![duty(true), duty(true), duty(true), duty(false)];
+        let dag = Dag::from_edges(4, []);
+        let mut s = Scheduler::new(dag, &[true; 4], duties, Resources { threads: 8, jobs: 8, gpus: 2 }, true);
+        s.decide();
+        (0..4).for_each(|stage| drop(s.on(Event::Miss(stage))));
+        let start = |stage, threads, gpu| Decision::Start { stage, threads, gpu };
+        assert_eq!(s.decide(), [start(0, 3, Some(0)), start(1, 3, Some(1)), start(3, 2, None)]);
+        s.on(Event::Failed(1));
+        assert_eq!(s.decide(), [start(2, 3, Some(1))]);
     }
 
     proptest! {
         /// Any graph, any outcome of each stage: the run ends, inputs are done before readers start, no training
-        /// starts before a check has ended, threads and jobs are never oversubscribed, and with `keep_going` every
+        /// starts before a check has ended, threads, jobs and GPUs are never oversubscribed, and with `keep_going` every
         /// stage is done, failed or rests on a failed one.
         #[test]
         fn every_run_ends_and_keeps_its_promises(
@@ -345,6 +413,7 @@ mod tests {
             kinds in prop::collection::vec(0..3u8, 12),
             threads in 1..5usize,
             jobs in 1..4usize,
+            gpus in 0..3usize,
             keep_going: bool,
         ) {
             let edges: Vec<_> = raw.into_iter().map(|(a, b)| (a % nodes, b % nodes)).filter(|(a, b)| a < b).collect();
@@ -355,9 +424,12 @@ mod tests {
             };
             let is_check = |stage: usize| kinds[stage] == 0 && edges.iter().all(|&(_, reader)| reader != stage);
             let dag = Dag::from_edges(nodes, edges.iter().copied());
-            let roles = (0..nodes).map(role).collect();
-            let mut s = Scheduler::new(dag, &vec![true; nodes], roles, threads, jobs, keep_going);
+            let computes = |stage: usize| role(stage) == Role::Training;
+            let duties = (0..nodes).map(|stage| Duty { role: role(stage), computes: computes(stage) }).collect();
+            let resources = Resources { threads, jobs, gpus };
+            let mut s = Scheduler::new(dag, &vec![true; nodes], duties, resources, keep_going);
             let mut running: Vec<usize> = Vec::new();
+            let mut gpu_of = BTreeMap::new();
             for _ in 0..10 * nodes {
                 for decision in s.decide() {
                     match decision {
@@ -365,8 +437,13 @@ mod tests {
                             let event = if outcomes[stage] == 0 { Event::Hit(stage) } else { Event::Miss(stage) };
                             s.on(event);
                         }
-                        Decision::Start { stage, threads } => {
+                        Decision::Start { stage, threads, gpu } => {
                             prop_assert!(threads >= 1);
+                            prop_assert_eq!(gpu.is_some(), computes(stage) && gpus > 0);
+                            if let Some(gpu) = gpu {
+                                prop_assert!(gpu < gpus && gpu_of.values().all(|&other| other != gpu));
+                                gpu_of.insert(stage, gpu);
+                            }
                             for check in (0..nodes).filter(|&check| role(stage) == Role::Training && is_check(check)) {
                                 prop_assert!(matches!(s.states()[check], State::Done(_) | State::Failed));
                             }
@@ -385,6 +462,7 @@ mod tests {
                 }
                 if !running.is_empty() {
                     let stage = running.remove(0);
+                    gpu_of.remove(&stage);
                     s.on(if outcomes[stage] == 3 { Event::Failed(stage) } else { Event::Finished(stage) });
                 }
             }

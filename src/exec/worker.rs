@@ -4,6 +4,7 @@ use super::job::{ErrorClass, Job, Message};
 use super::provenance::provenance;
 use crate::cache::{Attempt, Key, KeyMaterial, Store, WorkFolder};
 use crate::machine;
+use crate::nn::OpenDevice;
 use crate::plan::{ResolvedInput, material};
 use crate::stage::{self, Context, InputFiles, Kind, StageError};
 use anyhow::{Context as _, anyhow};
@@ -122,6 +123,8 @@ fn make(
         external,
         out: attempt.out(),
         checkpoint: work.checkpoint(),
+        device: job.device,
+        opened: None,
         places: job.places.clone(),
         telemetry: BTreeMap::new(),
         on_progress: Box::new(|progress| say(&Message::Progress(progress.clone()))),
@@ -131,7 +134,12 @@ fn make(
     if let Some(peak) = machine::peak_memory_mib() {
         telemetry.insert("peak_memory_mib".into(), peak.into());
     }
-    store.publish(material, &attempt.out(), provenance(job, started, store), telemetry, job.force)?;
+    let device = context.opened.as_ref();
+    if let Some(peak) = device.and_then(OpenDevice::peak_memory) {
+        telemetry.insert("peak_gpu_memory_mib".into(), peak.div_ceil(1 << 20).into());
+    }
+    let device = device.map_or_else(|| "cpu".to_owned(), OpenDevice::describe);
+    store.publish(material, &attempt.out(), provenance(job, started, store, device), telemetry, job.force)?;
     Ok(())
 }
 

@@ -26,6 +26,8 @@ pub enum Bound {
     ControlGroup,
     /// The machine's free memory.
     Machine,
+    /// The free memory of the GPU in use.
+    Gpu,
 }
 
 /// A number of bytes, written with one decimal in binary units: `9.3 GiB`.

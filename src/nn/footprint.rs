@@ -25,7 +25,7 @@ pub fn footprint(
     forward: impl FnOnce(&Tape<'_>, &Value) -> Result<Value>,
 ) -> Result<Footprint> {
     let tape = Tape::dry(parameters);
-    forward(&tape, &tape.constant(nothing(&shape, parameters.dtype(), parameters)?))?;
+    forward(&tape, &tape.constant(nothing(&shape, parameters.activations(), parameters)?))?;
     Ok(tape.counted())
 }
 

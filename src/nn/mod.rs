@@ -5,11 +5,13 @@
 //! gradients are wrong or slow.
 
 mod decoder_block;
+pub mod device;
 mod footprint;
 pub mod init;
 pub mod losses;
 pub mod ops;
 pub mod parameters;
+pub mod precision;
 pub mod resnet;
 mod saved;
 pub mod segmentation;
@@ -20,8 +22,10 @@ pub mod unet;
 pub mod unet_plus_plus;
 pub mod weights;
 
+pub use device::{DeviceName, OpenDevice};
 pub use footprint::{Footprint, footprint};
 pub use parameters::{Gradients, Parameter, Parameters, Role};
+pub use precision::Precision;
 pub use resnet::{Arch, ResNet, ResNetConfig, Variant};
 pub use segmentation::{Architecture, SegmentationConfig, SegmentationNetwork};
 pub use tape::{Mode, Tape, Value};

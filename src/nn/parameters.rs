@@ -1,6 +1,6 @@
 //! The ordered store of a network's parameters, and the gradients that belong to it.
 
-use super::ops;
+use super::{Precision, ops};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use indexmap::IndexMap;
 use indexmap::map::Entry;
@@ -46,12 +46,18 @@ pub struct Parameters {
     entries: IndexMap<String, Parameter>,
     dtype: DType,
     device: Device,
+    precision: Precision,
 }
 
 impl Parameters {
     /// An empty store; `dtype` (float32 or float64) and `device` are what networks build their tensors with.
     pub fn new(dtype: DType, device: &Device) -> Self {
-        Parameters { entries: IndexMap::new(), dtype, device: device.clone() }
+        Parameters { entries: IndexMap::new(), dtype, device: device.clone(), precision: Precision::default() }
+    }
+
+    /// The same, for networks that compute with `precision`.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Parameters { precision, ..self }
     }
 
     /// Adds a parameter; the store keeps a copy of `tensor` of its own.
@@ -116,6 +122,11 @@ impl Parameters {
     /// Type of the trainable parameters.
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// Type of the activations of networks that run with them.
+    pub fn activations(&self) -> DType {
+        self.precision.activations(self.dtype)
     }
 
     /// Where they lie.

@@ -107,6 +107,15 @@ impl<'p> Tape<'p> {
         self.parameters
     }
 
+    /// A batch of images as the network's input: on the parameters' device, in the type of the activations.
+    ///
+    /// # Errors
+    /// If it cannot be copied there.
+    pub fn input(&self, images: &Tensor) -> Result<Value> {
+        let images = images.to_device(self.parameters.device())?;
+        Ok(self.constant(images.to_dtype(self.parameters.activations())?))
+    }
+
     /// An input that no gradient is asked for.
     pub fn constant(&self, tensor: Tensor) -> Value {
         Value::kept(tensor, None)
@@ -151,7 +160,7 @@ impl<'p> Tape<'p> {
     /// Those of `compute`.
     pub(crate) fn output(&self, shape: &[usize], compute: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
         let Some(count) = &self.count else { return compute() };
-        let output = nothing(shape, self.parameters.dtype(), self.parameters)?;
+        let output = nothing(shape, self.parameters.activations(), self.parameters)?;
         count.borrow_mut().made(&output);
         Ok(output)
     }

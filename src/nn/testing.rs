@@ -1,5 +1,6 @@
 //! What the tests of the operations share: random inputs, finite differences, and bits under several threads.
 
+use super::ops::gpu::pretend;
 use super::{Mode, Parameters, Role, Tape, Value};
 use crate::random::Stream;
 use candle_core::{DType, Device, Result, Tensor};
@@ -69,12 +70,16 @@ impl Inputs {
     }
 }
 
-/// Holds the tape's gradients of Σ seed · output, for a random seed, to central differences over every input element.
+/// Holds the tape's gradients of Σ seed · output, for a random seed, to central differences over every input element: on
+/// the CPU's side and, by way of [`pretend`], on the GPU's.
 pub(crate) fn check_gradients(inputs: &Inputs, forward: impl Fn(&Tape<'_>) -> Result<Value>) {
-    run_check(inputs, forward).expect("the operation runs");
+    run_check(inputs, &forward).expect("the operation runs");
+    if let Some(result) = pretend::on(|| run_check(inputs, &forward)) {
+        result.expect("the operation's GPU side runs");
+    }
 }
 
-fn run_check(inputs: &Inputs, forward: impl Fn(&Tape<'_>) -> Result<Value>) -> Result<()> {
+fn run_check(inputs: &Inputs, forward: &impl Fn(&Tape<'_>) -> Result<Value>) -> Result<()> {
     let parameters = inputs.parameters(DType::F64)?;
     let tape = Tape::new(&parameters, Mode::Train);
     let output = forward(&tape)?;

@@ -33,7 +33,7 @@ impl<'a> Online<'a> {
     /// # Errors
     /// If the view does not fit the encoder.
     pub fn pooled(&self, view: &Tensor) -> Result<[Value; 4]> {
-        let [_, a, b, c, d] = self.encoder.features(&self.tape, ENCODER, &self.tape.constant(view.clone()))?;
+        let [_, a, b, c, d] = self.encoder.features(&self.tape, ENCODER, &self.tape.input(view)?)?;
         let pool = |stage| self.tape.global_average_pool(&stage);
         Ok([pool(a)?, pool(b)?, pool(c)?, pool(d)?])
     }

@@ -1,6 +1,8 @@
 //! What a running stage sees of the world.
 
-use super::Places;
+use super::{Places, StageError};
+use crate::nn::{DeviceName, OpenDevice, Precision};
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,6 +61,10 @@ pub struct Context {
     /// A folder that survives a killed attempt of the same key: checkpoints go here, each written under a temporary
     /// name and renamed.
     pub checkpoint: PathBuf,
+    /// What to compute on.
+    pub device: DeviceName,
+    /// That device, once [`Context::open_device`] has opened it.
+    pub opened: Option<OpenDevice>,
     /// Where data sets lie on this machine.
     pub places: Places,
     /// Facts about this attempt that are no part of the output: seconds, images a second, peak memory.
@@ -79,6 +85,15 @@ impl Context {
     /// All inputs of `role`, in the file's order; none if the parameter was left out.
     pub fn inputs(&self, role: &str) -> &[InputFiles] {
         self.inputs.get(role).map_or(&[], Vec::as_slice)
+    }
+
+    /// Opens the device, to compute with `precision` and, if `deterministic`, to the same bits each time.
+    ///
+    /// # Errors
+    /// If it is not there or cannot compute so.
+    pub fn open_device(&mut self, precision: Precision, deterministic: bool) -> Result<Device, StageError> {
+        let device = self.device.open(precision, deterministic).map_err(StageError::NotThere)?;
+        Ok(self.opened.insert(device).candle().clone())
     }
 
     /// Tells whoever watches how far the stage is.

@@ -5,6 +5,7 @@ use super::{Context, DATASET, Progress, Stage, StageError, open_dataset};
 use crate::data::{Entry, IGNORE, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
 use crate::metrics::{Confusion, Evaluation, ImageScores, SelectedOn};
+use crate::nn::Precision;
 use crate::report;
 use crate::train::inference::Segmenter;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,7 @@ fn default_overlap() -> f64 {
 impl Stage for Evaluate {
     const KIND: &'static str = "evaluate";
     const CODE_VERSION: u32 = 3;
+    const COMPUTES: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("model", &["finetune"]), DATASET];
 
     fn check(&self) -> Result<(), ParamError> {
@@ -55,7 +57,9 @@ impl Stage for Evaluate {
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
-        let segmenter = Segmenter::load(context.input("model")?.file("model.safetensors")?)?;
+        // In float32 whatever the model was trained with: what is scored is the model, not its arithmetic.
+        let device = context.open_device(Precision::Float32, true)?;
+        let segmenter = Segmenter::load(context.input("model")?.file("model.safetensors")?, &device)?;
         check_classes(&segmenter.config().class_names, &dataset.manifest.classes)?;
         let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
         let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));

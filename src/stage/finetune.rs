@@ -4,19 +4,19 @@ use super::encoder::{EncoderSpec, fingerprint};
 use super::memory::admit;
 use super::pretrain::ENCODER_FILE;
 use super::segmentation::{Loss, Segmentation, Validation};
-use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, SELECTION_FILE, Selection, has, take, train};
+use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, SELECTION_FILE, Selection, has, is_yes, take, train, yes};
 use super::{Context, DATASET, Places, Stage, StageError, open_dataset};
 use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable, vocabulary::INPUT};
 use crate::metrics::SelectedOn;
-use crate::nn::{Architecture, Parameters, ResNetConfig, SegmentationConfig, SegmentationNetwork, weights};
+use crate::nn::{Architecture, Parameters, Precision, ResNetConfig, SegmentationConfig, SegmentationNetwork, weights};
 use crate::random::Stream;
 use crate::ssl::ENCODER;
 use crate::train::inference::ModelConfig;
 use crate::train::{OptimizerSpec, ScheduleSpec, Training};
 use anyhow::Context as _;
-use candle_core::{DType, Device};
+use candle_core::DType;
 use serde::{Deserialize, Serialize};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -71,6 +71,12 @@ pub(super) struct Finetune {
     /// Part of its side by which a tile overlaps the next in validation, from 0 to below 1.
     #[serde(default = "default_overlap")]
     validation_overlap: f64,
+    /// `"float32"`; `"tf32"` or `"bf16"` on a GPU.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    precision: Precision,
+    /// The same bits each time, as in the paper; false allows a GPU what is faster.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    deterministic: bool,
 }
 
 fn default_decoder() -> [NonZeroUsize; 5] {
@@ -106,6 +112,7 @@ impl Stage for Finetune {
     const CODE_VERSION: u32 = 3;
     const SEEDED: bool = true;
     const TRAINS: bool = true;
+    const COMPUTES: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
     const UNKEYED: &'static [&'static str] = &["encoder.weights"];
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET, ReferenceSpec::one("encoder", &["pretrain"]).or_value()];
@@ -155,6 +162,10 @@ impl Stage for Finetune {
         Ok(())
     }
 
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
     fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
         match &self.encoder {
             MaybeInput::Input(_) => Ok(Vec::new()),
@@ -180,7 +191,8 @@ impl Stage for Finetune {
         }
         let validation = self.validation(&dataset)?;
         let network = SegmentationNetwork::new(self.network(context, classes.len())?);
-        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        let device = context.open_device(self.precision, self.deterministic)?;
+        let mut parameters = Parameters::new(DType::F32, &device).with_precision(self.precision);
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0))?;
         self.load_encoder(&parameters, context)?;
         let training = Training {
@@ -371,7 +383,10 @@ mod tests {
             serde_json::from_slice(&std::fs::read(context.out.join(SELECTION_FILE)).unwrap()).unwrap();
         assert_eq!(selection.on_test(), text.contains("select_on = 'test'"));
         assert!(best.is_none_or(|best| best == selection.epoch));
-        assert_eq!(Segmenter::load(&model).unwrap().config().class_names, ["dark", "bright"]);
+        assert_eq!(
+            Segmenter::load(&model, &candle_core::Device::Cpu).unwrap().config().class_names,
+            ["dark", "bright"]
+        );
         Ok((std::fs::read(model).unwrap(), history, best))
     }
 
@@ -398,7 +413,7 @@ mod tests {
         let text = TOY.replace("epochs = 6", "epochs = 1\narchitecture = 'unet'");
         parse::<Finetune>(&text).unwrap().run(&mut context).unwrap();
         let path = context.out.join("model.safetensors");
-        let model = Segmenter::load(&path).unwrap();
+        let model = Segmenter::load(&path, &candle_core::Device::Cpu).unwrap();
         assert_eq!(model.config().network.architecture, Architecture::Unet);
         let config = weights::read_config(&path).unwrap().unwrap();
         assert!(config.starts_with(r#"{"network":{"architecture":"unet","encoder":{"#), "{config}");

@@ -11,6 +11,7 @@ use super::synthesize::Synthesize;
 use super::table::Table;
 use super::{Context, ExternalFiles, Places, Stage, StageError};
 use crate::experiment::{KindSpec, ParamError, SpannedTable};
+use crate::nn::Precision;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -37,6 +38,10 @@ pub struct Kind {
     pub labelled: bool,
     /// See [`Stage::TRAINS`].
     pub trains: bool,
+    /// See [`Stage::COMPUTES`].
+    pub computes: bool,
+    /// See [`Stage::precision`]; parameters as JSON.
+    pub precision: fn(&Value) -> Result<Precision, StageError>,
     /// See [`Stage::UNKEYED`].
     pub unkeyed: &'static [&'static str],
     /// See [`Stage::external_files`]; parameters as JSON.
@@ -69,6 +74,8 @@ const fn of<S: Stage>() -> Kind {
         code_version: S::CODE_VERSION,
         labelled: S::LABELLED,
         trains: S::TRAINS,
+        computes: S::COMPUTES,
+        precision: |params| Ok(typed::<S>(params)?.precision()),
         unkeyed: S::UNKEYED,
         external_files: |params, places| typed::<S>(params)?.external_files(places),
         source: |params, places| Ok(typed::<S>(params)?.source(places)),

@@ -25,6 +25,7 @@ pub use kinds::{Kind, kind, vocabulary};
 use crate::data::{OpenDataset, Root};
 use crate::exit_code;
 use crate::experiment::{self, ParamError, ReferenceSpec, Section, SpannedTable};
+use crate::nn::Precision;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,8 @@ pub trait Stage: Serialize + DeserializeOwned {
     const SEEDED: bool = false;
     /// A training stage: worth a checkpoint and a line of progress.
     const TRAINS: bool = false;
+    /// Computes on the device that the run was given; all else does without.
+    const COMPUTES: bool = false;
     /// The labels of inputs enter the output (and so the key).
     const LABELLED: bool = false;
     /// Parameters (dotted for nested ones) that say where things lie, not what they are: kept out of the key.
@@ -65,6 +68,11 @@ pub trait Stage: Serialize + DeserializeOwned {
     /// Names the parameter to underline and says the cure.
     fn check(&self) -> Result<(), ParamError> {
         Ok(())
+    }
+
+    /// How exactly it computes; what needs a GPU is refused without one before anything starts.
+    fn precision(&self) -> Precision {
+        Precision::default()
     }
 
     /// Files outside the cache that this stage reads: (name inside the data set, path). Sorted by name.

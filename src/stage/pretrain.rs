@@ -2,19 +2,19 @@
 
 use super::encoder::{EncoderSpec, fingerprint};
 use super::memory::admit;
-use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, has, take, train};
+use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, has, is_yes, take, train, yes};
 use super::{Context, Places, Stage, StageError};
 use crate::data::augment::ViewParams;
 use crate::data::loader::{prefetch, view_batch};
 use crate::data::patches::{PATCHES, Patches};
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
 use crate::machine;
-use crate::nn::{Parameters, ResNet, weights};
+use crate::nn::{Parameters, Precision, ResNet, weights};
 use crate::random::Stream;
 use crate::ssl::{self, ENCODER, MethodSpec, Online, SslMethod};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
 use crate::train::{EpochEnd, OptimizerSpec, ScheduleSpec, Step, Task, Training};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -53,6 +53,12 @@ pub(super) struct Pretrain {
     /// Constant by default; cosine in the paper.
     #[serde(default)]
     schedule: ScheduleSpec,
+    /// `"float32"`; `"tf32"` or `"bf16"` on a GPU.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    precision: Precision,
+    /// The same bits each time, as in the paper; false allows a GPU what is faster.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    deterministic: bool,
 }
 
 fn default_batch_size() -> NonZeroUsize {
@@ -75,6 +81,7 @@ impl Stage for Pretrain {
     const CODE_VERSION: u32 = 3;
     const SEEDED: bool = true;
     const TRAINS: bool = true;
+    const COMPUTES: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
     const UNKEYED: &'static [&'static str] = &["encoder.weights"];
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("patches", &["patchify"])];
@@ -115,6 +122,10 @@ impl Stage for Pretrain {
         Ok(())
     }
 
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
     fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
         self.encoder.external_files(places)
     }
@@ -135,7 +146,8 @@ impl Stage for Pretrain {
             )));
         }
         let seed = context.seed;
-        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        let device = context.open_device(self.precision, self.deterministic)?;
+        let mut parameters = Parameters::new(DType::F32, &device).with_precision(self.precision);
         let encoder = ResNet::new(self.encoder.config());
         encoder.init(&mut parameters, ENCODER, &Stream::new(seed, "encoder", 0, 0))?;
         self.encoder.load(&parameters, ENCODER, context)?;
@@ -183,6 +195,7 @@ impl Pretraining {
         let (parameters, trainable) = parameter_bytes(&self.parameters);
         Ok(Needs {
             work: Work::Pretraining,
+            gpu: !self.parameters.device().is_cpu(),
             batch_size: batch_size as u64,
             size,
             loaded: held.saturating_sub(parameters),
@@ -266,6 +279,8 @@ pub(super) mod tests {
             external: BTreeMap::new(),
             out,
             checkpoint,
+            device: Default::default(),
+            opened: None,
             places: Places::default(),
             telemetry: BTreeMap::new(),
             on_progress: Box::new(|_| ()),
@@ -289,7 +304,8 @@ pub(super) mod tests {
             let (patch, y, x) = (i / 1024, i / 32 % 32, i % 32);
             (128.0 + 100.0 * ((x * (patch + 1)) as f64 * 0.2).sin() * ((y * (9 - patch)) as f64 * 0.2).cos()) as u8
         };
-        let patches = Tensor::from_vec((0..9 * 1024).map(pixel).collect(), (9, 32, 32, 1), &Device::Cpu).unwrap();
+        let patches =
+            Tensor::from_vec((0..9 * 1024).map(pixel).collect(), (9, 32, 32, 1), &candle_core::Device::Cpu).unwrap();
         let path = folder.join(PATCHES);
         std::fs::write(&path, safetensors::serialize([("patches", &patches)], None).unwrap()).unwrap();
         path

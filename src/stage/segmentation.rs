@@ -105,6 +105,7 @@ impl Segmentation {
         };
         Ok(Needs {
             work: Work::Finetuning,
+            gpu: !self.parameters.device().is_cpu(),
             batch_size: batch_size as u64,
             size,
             loaded: held.saturating_sub(parameters),
@@ -178,7 +179,7 @@ impl Task for Segmentation {
     fn step(&mut self, batch: PairBatch) -> Result<Step> {
         let images = batch.images.dim(0)? as u64;
         let tape = Tape::new(&self.parameters, Mode::Train);
-        let logits = self.network.forward(&tape, &tape.constant(batch.images))?;
+        let logits = self.network.forward(&tape, &tape.input(&batch.images)?)?;
         let made = match self.loss {
             Loss::Dice => dice(logits.tensor(), &batch.masks, Some(IGNORE))?,
             Loss::CrossEntropy => cross_entropy(logits.tensor(), &batch.masks, Some(IGNORE))?,

@@ -16,6 +16,16 @@ pub(super) const CHECKPOINT_SHARE: f64 = 0.05;
 /// The least time between a checkpoint and one inside an epoch.
 pub(super) const CHECKPOINT_WAIT: Duration = Duration::from_secs(120);
 
+/// The default of a parameter that is on.
+pub(super) fn yes() -> bool {
+    true
+}
+
+/// Such a parameter is left out of keys.
+pub(super) fn is_yes(value: &bool) -> bool {
+    *value
+}
+
 /// The file of a [`Selection`] in a fine-tuning's output.
 pub(super) const SELECTION_FILE: &str = "selection.json";
 

@@ -38,18 +38,18 @@ pub struct Segmenter {
 }
 
 impl Segmenter {
-    /// Reads a model that fine-tuning left.
+    /// Reads a model that fine-tuning left, to predict on `device`.
     ///
     /// # Errors
     /// [`WeightsError`] (in the chain) if the file is missing, damaged or of another network; else if it has no
     /// configuration in its metadata.
-    pub fn load(path: &Path) -> Result<Self> {
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let config = weights::read_config(path)?;
         let config = config.with_context(|| format!("{} does not say which network it is", path.display()))?;
         let config: ModelConfig = serde_json::from_str(&config)
             .map_err(|error| WeightsError::Format { path: path.into(), reason: error.to_string() })?;
         let network = SegmentationNetwork::new(config.network.clone());
-        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        let mut parameters = Parameters::new(DType::F32, device);
         network.init(&mut parameters, &Stream::new(0, "overwritten", 0, 0))?;
         weights::load(&parameters, "", path, false)?;
         Ok(Segmenter { config, network, parameters })
@@ -99,7 +99,7 @@ pub fn memory(
     overlap: f64,
     images: impl Iterator<Item = (usize, usize)>,
 ) -> Result<Needs> {
-    let held = machine::held_memory();
+    let (held, network_device) = (machine::held_memory(), parameters.device().clone());
     let (mut tiles, mut pixels) = (1, 0);
     for (width, height) in images {
         tiles = Tiling::new(width, height, tile, overlap).places.len().clamp(tiles, BATCH);
@@ -112,6 +112,7 @@ pub fn memory(
     let (parameters, trainable) = parameter_bytes(parameters);
     Ok(Needs {
         work: Work::Prediction,
+        gpu: !network_device.is_cpu(),
         batch_size: tiles as u64,
         size: tile,
         loaded: held.saturating_sub(parameters),
@@ -151,9 +152,9 @@ fn stitch<'t>(
     let places: Vec<usize> = (0..tiling.places.len()).collect();
     for places in places.chunks(BATCH) {
         let pixels: Vec<Vec<f32>> = places.par_iter().map(|&i| tiling.cut(image, i)).collect();
-        let pixels = Tensor::from_vec(pixels.concat(), (places.len(), tile, tile, 3), parameters.device())?;
+        let pixels = Tensor::from_vec(pixels.concat(), (places.len(), tile, tile, 3), &Device::Cpu)?;
         let tape = Tape::new(parameters, Mode::Eval);
-        let logits = network.forward(&tape, &tape.constant(pixels.to_dtype(parameters.dtype())?))?;
+        let logits = network.forward(&tape, &tape.input(&pixels)?)?;
         let mut probabilities: Vec<f32> = logits.tensor().to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
         probabilities.par_chunks_mut(classes).with_min_len(1 << 12).for_each(softmax);
         ensure!(
@@ -197,7 +198,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         weights::save(&parameters, None, &path, &serde_json::to_string(&config).unwrap()).unwrap();
-        let segmenter = Segmenter::load(&path).unwrap();
+        let segmenter = Segmenter::load(&path, &Device::Cpu).unwrap();
         assert_eq!(segmenter.config(), &config);
         let mut stream = Stream::new(2, "image", 0, 0);
         let pixels = (0..50 * 41).map(|_| stream.next_u32() as u8).collect();
@@ -215,6 +216,6 @@ mod tests {
         first.var.set(&(first.var.as_detached_tensor() * f64::NAN).unwrap()).unwrap();
         let error = predict(&network, &parameters, &image, 32, 0.25).unwrap_err().to_string();
         assert!(error.starts_with("the network's output is not finite"), "{error}");
-        assert!(Segmenter::load(&folder.path().join("gone")).err().unwrap().is::<WeightsError>());
+        assert!(Segmenter::load(&folder.path().join("gone"), &Device::Cpu).err().unwrap().is::<WeightsError>());
     }
 }

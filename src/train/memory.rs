@@ -16,6 +16,9 @@ const WORKING: u64 = 4;
 /// what is counted, on two threads.
 const WORKSPACE: u64 = 48 << 20;
 
+/// The same on a GPU: cuDNN's workspaces, which may take so much, and the kernels' partial sums.
+const GPU_WORKSPACE: u64 = (1 << 30) + (64 << 20);
+
 /// A batch is named as fitting only if this part of the memory stays free: what is free changes from minute to minute.
 const HEADROOM: u64 = 32;
 
@@ -58,6 +61,8 @@ impl Work {
 pub struct Needs {
     /// What is going to be done.
     pub work: Work,
+    /// Whether on a GPU: then it is the GPU's memory that counts.
+    pub gpu: bool,
     /// Samples (pairs of views, crops, tiles) in a batch.
     pub batch_size: u64,
     /// Side of a sample in pixels.
@@ -155,7 +160,7 @@ impl Needs {
         let optimizer_state = self.optimizer.map_or(0, |optimizer| optimizer.state_copies() * self.trainable);
         let best = if self.keeps_best { self.parameters } else { 0 };
         let checkpoint = if training { self.parameters + optimizer_state + best } else { 0 };
-        Estimate {
+        let estimate = Estimate {
             loaded: self.loaded,
             workspace: WORKSPACE,
             parameters: self.parameters,
@@ -164,7 +169,13 @@ impl Needs {
             activations: scaled(self.activations).max(self.between_steps),
             batches: if training { BATCHES_HELD * scaled(self.batch) } else { scaled(self.batch) },
             copies: best + checkpoint,
+        };
+        if !self.gpu {
+            return estimate;
         }
+        // What is loaded and what waits lies in the machine's memory, and so does a checkpoint on its way; of the
+        // batches the one in use is on the GPU.
+        Estimate { loaded: 0, workspace: GPU_WORKSPACE, batches: scaled(self.batch), copies: best, ..estimate }
     }
 
     /// The estimate.
@@ -252,6 +263,7 @@ impl fmt::Display for TooLarge {
             Bound::User => write!(f, "), and {LIMIT} allows {free}: ")?,
             Bound::ControlGroup => write!(f, "), and the memory limit of this job or container leaves {free}: ")?,
             Bound::Machine => write!(f, "), and {free} are free: ")?,
+            Bound::Gpu => write!(f, "), and {free} of the GPU's are free: ")?,
         }
         let others = match work {
             Work::Pretraining => "a smaller `crop_size` or an encoder of smaller `width`",
@@ -269,8 +281,10 @@ impl fmt::Display for TooLarge {
             }
             Cure::OtherThanBatch => write!(f, "give {others}")?,
         }
-        if room.bound == Bound::User {
-            return Ok(());
+        match room.bound {
+            Bound::User => return Ok(()),
+            Bound::Gpu => return write!(f, ", `precision = \"bf16\"` if it is another, or `--device cpu`"),
+            Bound::ControlGroup | Bound::Machine => {}
         }
         write!(f, ", or more memory ({LIMIT} overrules what is found)")
     }

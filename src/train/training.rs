@@ -6,9 +6,10 @@ use super::optimizer::OptimizerSpec;
 use super::schedule::ScheduleSpec;
 use super::state::{Best, Running, State};
 use super::task::Task;
+use crate::nn::ops::gpu::{self, Row, Table};
 use crate::nn::{Gradients, Parameters};
 use anyhow::{Result, bail, ensure};
-use candle_core::{CpuStorage, Device, Storage};
+use candle_core::{CpuStorage, Storage};
 use rayon::prelude::*;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -240,6 +241,13 @@ fn columns<T: Task>(task: &T) -> Vec<String> {
 
 /// √Σ g² over all gradients, in float64; the same bits for any number of threads.
 fn gradient_norm(gradients: &Gradients) -> Result<f64> {
+    let device = gradients.iter().next().map(|(_, gradient)| gradient.device().clone());
+    if let Some(gpu) = device.map_or(Ok(None), |device| gpu::find(&device))? {
+        let contiguous = gradients.iter().map(|(_, gradient)| gradient.contiguous()).collect::<Result<Vec<_>, _>>()?;
+        let row = |gradient| Row { value: gradient, gradient, slots: [None, None] };
+        let rows: Vec<Row<'_>> = contiguous.iter().map(row).collect();
+        return Ok(Table::new(&*gpu, &rows)?.square_sum()?.sqrt());
+    }
     /// Elements of one partial sum.
     const CHUNK: usize = 1 << 14;
     fn square_sum<T: num_traits::ToPrimitive + Sync>(values: &[T]) -> f64 {
@@ -249,7 +257,7 @@ fn gradient_norm(gradients: &Gradients) -> Result<f64> {
     }
     let mut sum = 0.0;
     for (name, gradient) in gradients.iter() {
-        let gradient = gradient.to_device(&Device::Cpu)?.contiguous()?;
+        let gradient = gradient.contiguous()?;
         let (storage, layout) = gradient.storage_and_layout();
         let (start, end) = (layout.start_offset(), layout.start_offset() + gradient.elem_count());
         sum += match &*storage {
@@ -267,7 +275,7 @@ mod tests {
     use crate::nn::Role;
     use crate::random::Stream;
     use crate::train::{EpochEnd, Step};
-    use candle_core::{DType, Tensor};
+    use candle_core::{DType, Device, Tensor};
     use std::path::Path;
 
     /// Fits y = ⟨w, x⟩ to noisy lines; a buffer counts its steps.

@@ -2,8 +2,9 @@
 
 use super::LossGradient;
 use super::pixels::{CHUNK, labels};
-use crate::nn::ops::host::{Element, elements, on_host, tensor};
-use candle_core::{Result, Tensor};
+use crate::nn::ops::gpu::{Gpu, column_sums, launch, on_device, wide_type};
+use crate::nn::ops::host::{Element, elements, tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 
 /// The mean over pixels of −ln softmax(`logits`)[label], for `logits` `[batch, height, width, classes]` and `target`
@@ -14,13 +15,46 @@ use rayon::prelude::*;
 /// If the shapes do not fit, or a label is not a class.
 pub fn cross_entropy(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Result<LossGradient> {
     let logits = logits.contiguous()?;
-    on_host!("cross_entropy", &logits, cross_entropy_host(&logits, target, ignore))
-}
-
-fn cross_entropy_host<T: Element>(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Result<LossGradient> {
-    let (classes, labels) = labels(logits, target, ignore)?;
+    let (classes, labels) = labels(&logits, target, ignore)?;
     let counted = labels.iter().filter(|&&label| Some(label) != ignore).count();
     let weight = if counted == 0 { 0.0 } else { 1.0 / counted as f64 };
+    on_device!(
+        "cross_entropy",
+        &logits,
+        cross_entropy_gpu(&logits, classes, &labels, ignore, weight),
+        cross_entropy_host(&logits, classes, &labels, ignore, weight)
+    )
+}
+
+fn cross_entropy_gpu(
+    gpu: &dyn Gpu,
+    logits: &Tensor,
+    classes: usize,
+    labels: &[u8],
+    ignore: Option<u8>,
+    weight: f64,
+) -> Result<LossGradient> {
+    let (dtype, pixels, ignore) = (logits.dtype(), labels.len(), ignore.map_or(-1, i64::from));
+    let labels = gpu.upload(&Tensor::new(labels, &Device::Cpu)?)?;
+    let (gradient, losses) = (gpu.empty(logits.dims(), dtype)?, gpu.empty(&[pixels, 1], wide_type(dtype))?);
+    launch!(
+        gpu,
+        "cross_entropy",
+        dtype,
+        pixels,
+        [logits, &labels, &gradient, &losses, pixels, classes, ignore, weight]
+    )?;
+    let sum = column_sums(gpu, &losses, 1)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+    Ok(LossGradient { loss: weight * sum.to_vec1::<f64>()?[0], gradient })
+}
+
+fn cross_entropy_host<T: Element>(
+    logits: &Tensor,
+    classes: usize,
+    labels: &[u8],
+    ignore: Option<u8>,
+    weight: f64,
+) -> Result<LossGradient> {
     let scale = T::narrow(weight);
     let mut gradient = elements::<T>(logits)?.to_vec();
     let partials: Vec<f64> = (gradient.par_chunks_mut(CHUNK * classes), labels.par_chunks(CHUNK))

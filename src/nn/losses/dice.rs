@@ -2,8 +2,9 @@
 
 use super::LossGradient;
 use super::pixels::{CHUNK, labels, softmax};
-use crate::nn::ops::host::{Element, on_host, tensor};
-use candle_core::{Result, Tensor};
+use crate::nn::ops::gpu::{Gpu, launch, on_device, strip_sums, wide_type};
+use crate::nn::ops::host::{Element, tensor};
+use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
 /// 1 − 2 Σ p·t / Σ (p + t) for each class over batch and pixels, where p is the softmax of `logits`
@@ -16,7 +17,63 @@ use rayon::prelude::*;
 /// If the shapes do not fit, or a label is not a class.
 pub fn dice(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Result<LossGradient> {
     let logits = logits.contiguous()?;
-    on_host!("dice", &logits, dice_host(&logits, target, ignore))
+    let (classes, labels) = labels(&logits, target, ignore)?;
+    on_device!(
+        "dice",
+        &logits,
+        dice_gpu(&logits, classes, &labels, ignore),
+        dice_host(&logits, classes, &labels, ignore)
+    )
+}
+
+/// The loss, and what its gradient is made of.
+struct Score {
+    loss: f64,
+    /// d loss / d p of each class.
+    base: Vec<f64>,
+    /// What is added to it where the pixel is of the class.
+    hit: Vec<f64>,
+}
+
+impl Score {
+    fn new(sums: &[Sums]) -> Self {
+        let (mut loss, mut base, mut hit) = (0.0, vec![0.0; sums.len()], vec![0.0; sums.len()]);
+        let weight = 1.0 / sums.len() as f64;
+        for (class, sums) in sums.iter().enumerate().filter(|(_, sums)| sums.target > 0.0) {
+            let denominator = sums.probability + sums.target;
+            let score = 2.0 * sums.intersection / denominator;
+            loss += weight * (1.0 - score);
+            base[class] = weight * score / denominator;
+            hit[class] = -weight * 2.0 / denominator;
+        }
+        Score { loss, base, hit }
+    }
+}
+
+/// The sums come back to the host, which makes the factors of them: with the loss they are what a step waits for.
+fn dice_gpu(gpu: &dyn Gpu, logits: &Tensor, classes: usize, labels: &[u8], ignore: Option<u8>) -> Result<LossGradient> {
+    let (dtype, pixels, ignored) = (logits.dtype(), labels.len(), ignore.map_or(-1, i64::from));
+    let wide = wide_type(dtype);
+    let on_device = gpu.upload(&Tensor::new(labels, &Device::Cpu)?)?;
+    let probabilities = gpu.empty(logits.dims(), wide)?;
+    launch!(gpu, "softmax", dtype, pixels, [logits, &probabilities, pixels, classes])?;
+    // A thread takes one class, whatever `strip_sums` thinks of widths.
+    let (folded, folds) = strip_sums(gpu, wide, [pixels, classes, 2 * classes], |sums, strips, _, _| {
+        let (p, threads) = (&probabilities, strips * classes);
+        launch!(gpu, "dice_strips", wide, threads, [p, &on_device, pixels, classes, ignored, strips, sums])
+    })?;
+    let folded = folded.to_device(&Device::Cpu)?.to_vec2::<f64>()?;
+    let column = |index: usize| folded[..folds].iter().map(|fold| fold[index]).sum::<f64>();
+    let mut sums: Vec<Sums> = (0..classes)
+        .map(|class| Sums { probability: column(class), intersection: column(classes + class), target: 0.0 })
+        .collect();
+    labels.iter().filter(|&&label| Some(label) != ignore).for_each(|&label| sums[usize::from(label)].target += 1.0);
+    let Score { loss, base, hit } = Score::new(&sums);
+    let factors = Tensor::new([base, hit].concat(), &Device::Cpu)?.to_dtype(wide)?;
+    let (factors, gradient) = (gpu.upload(&factors)?, gpu.empty(logits.dims(), dtype)?);
+    let p = &probabilities;
+    launch!(gpu, "dice_gradient", dtype, pixels, [p, &on_device, &factors, &gradient, pixels, classes, ignored])?;
+    Ok(LossGradient { loss, gradient })
 }
 
 /// Sums of one class over the pixels that count.
@@ -27,21 +84,11 @@ struct Sums {
     target: f64,
 }
 
-fn dice_host<T: Element>(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Result<LossGradient> {
-    let (classes, labels) = labels(logits, target, ignore)?;
+fn dice_host<T: Element>(logits: &Tensor, classes: usize, labels: &[u8], ignore: Option<u8>) -> Result<LossGradient> {
     let mut gradient = softmax::<T>(classes, logits)?;
-    let sums = sums(classes, &gradient, &labels, ignore);
-    let mut loss = 0.0;
-    // d loss / d p = base, plus hit where the pixel is of the class.
-    let (mut base, mut hit) = (vec![T::zero(); classes], vec![T::zero(); classes]);
-    let weight = 1.0 / classes as f64;
-    for (class, sums) in sums.iter().enumerate().filter(|(_, sums)| sums.target > 0.0) {
-        let denominator = sums.probability + sums.target;
-        let score = 2.0 * sums.intersection / denominator;
-        loss += weight * (1.0 - score);
-        base[class] = T::narrow(weight * score / denominator);
-        hit[class] = T::narrow(-weight * 2.0 / denominator);
-    }
+    let Score { loss, base, hit } = Score::new(&sums(classes, &gradient, labels, ignore));
+    let narrow = |values: Vec<f64>| values.into_iter().map(T::narrow).collect::<Vec<T>>();
+    let (base, hit) = (narrow(base), narrow(hit));
     gradient.par_chunks_mut(CHUNK * classes).zip(labels.par_chunks(CHUNK)).for_each(|(chunk, labels)| {
         for (pixel, &label) in chunk.chunks_exact_mut(classes).zip(labels) {
             if Some(label) == ignore {

@@ -1,6 +1,7 @@
 //! Concatenation along channels.
 
-use super::host::{Element, elements, filled, on_host, tensor};
+use super::gpu::{self, Gpu, on_device};
+use super::host::{Element, elements, filled, tensor};
 use crate::nn::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -15,7 +16,24 @@ const CHUNK: usize = 1 << 15;
 pub fn forward(inputs: &[&Tensor]) -> Result<Tensor> {
     let Some(first) = inputs.first() else { bail!("concat: nothing to join") };
     let inputs: Vec<Tensor> = inputs.iter().map(|input| input.contiguous()).collect::<Result<_>>()?;
-    on_host!("concat", first, forward_host(&inputs))
+    on_device!("concat", first, forward_gpu(&inputs), forward_host(&inputs))
+}
+
+/// As images of one row: the kernels join images.
+fn as_image(tensor: &Tensor) -> Result<Tensor> {
+    let channels = tensor.dims().last().copied().unwrap_or(1);
+    tensor.reshape((1, 1, tensor.elem_count() / channels.max(1), channels))
+}
+
+fn forward_gpu(gpu: &dyn Gpu, inputs: &[Tensor]) -> Result<Tensor> {
+    let Some((_, common)) = inputs[0].dims().split_last() else { bail!("concat: a scalar has no channels") };
+    if let Some(other) = inputs.iter().find(|input| input.dims().split_last().map(|(_, rest)| rest) != Some(common)) {
+        bail!("concat: {:?} beside {:?}", other.dims(), inputs[0].dims());
+    }
+    let images = inputs.iter().map(as_image).collect::<Result<Vec<_>>>()?;
+    let joined = gpu::join(gpu, &images.iter().map(|image| (image, 1)).collect::<Vec<_>>())?;
+    let shape: Vec<usize> = common.iter().copied().chain([joined.dims4()?.3]).collect();
+    joined.reshape(shape)
 }
 
 fn forward_host<T: Element>(inputs: &[Tensor]) -> Result<Tensor> {
@@ -50,7 +68,13 @@ fn forward_host<T: Element>(inputs: &[Tensor]) -> Result<Tensor> {
 /// If `gradient` has fewer channels.
 pub fn backward(gradient: &Tensor, first: usize, channels: usize) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
-    on_host!("concat", &gradient, backward_host(&gradient, first, channels))
+    on_device!("concat", &gradient, backward_gpu(&gradient, first, channels), backward_host(&gradient, first, channels))
+}
+
+fn backward_gpu(gpu: &dyn Gpu, gradient: &Tensor, first: usize, channels: usize) -> Result<Tensor> {
+    let part = gpu::part(gpu, &as_image(gradient)?, first, channels, 1)?;
+    let common = gradient.dims().split_last().map_or(&[][..], |(_, rest)| rest);
+    part.reshape([common, &[channels]].concat())
 }
 
 fn backward_host<T: Element>(gradient: &Tensor, first: usize, channels: usize) -> Result<Tensor> {

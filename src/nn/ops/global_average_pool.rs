@@ -1,25 +1,34 @@
 //! Global average pooling: one vector of channel means for each image.
 
-use super::host::{Element, elements, filled, on_host, tensor};
+use super::gpu::{Gpu, launch, on_device, wide_type};
+use super::host::{Element, elements, filled, tensor};
 use super::vector::vectorized;
 use crate::nn::{Tape, Value};
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 use rayon::prelude::*;
 
-/// `[batch, channels]` from `x` `[batch, height, width, channels]`, summed in double precision.
+/// `[batch, channels]` from `x` `[batch, height, width, channels]`, summed in double precision on a CPU; in float32 from
+/// bfloat16.
 ///
 /// # Errors
 /// If an image is empty, or the device or type has no such operation.
 pub fn forward(x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
-    on_host!("global_average_pool", &x, forward_host(&x))
+    if x.elem_count() == 0 {
+        bail!("global_average_pool: an empty image, {:?}", x.dims());
+    }
+    on_device!("global_average_pool", &x, forward_gpu(&x), forward_host(&x))
+}
+
+fn forward_gpu(gpu: &dyn Gpu, x: &Tensor) -> Result<Tensor> {
+    let ((batch, height, width, channels), dtype) = (x.dims4()?, x.dtype());
+    let means = gpu.empty(&[batch, channels], wide_type(dtype))?;
+    launch!(gpu, "pool_mean", dtype, batch * channels, [x, &means, batch, height * width, channels])?;
+    Ok(means)
 }
 
 fn forward_host<T: Element>(x: &Tensor) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
-    if height * width * channels == 0 {
-        bail!("global_average_pool: an empty image, {:?}", x.dims());
-    }
     let x = elements::<T>(x)?;
     let mut means = vec![T::zero(); batch * channels];
     means.par_chunks_mut(channels).zip(x.par_chunks(height * width * channels)).for_each(|(means, image)| {
@@ -41,20 +50,32 @@ fn forward_host<T: Element>(x: &Tensor) -> Result<Tensor> {
     tensor(means, &[batch, channels])
 }
 
-/// Gradient of [`forward`] with respect to its input of `shape`, given the output's `gradient`.
+/// Gradient of [`forward`] with respect to its input of `shape` and `dtype`, given the output's `gradient`.
 ///
 /// # Errors
-/// If `gradient` is not `[batch, channels]`.
-pub fn backward(shape: &[usize], gradient: &Tensor) -> Result<Tensor> {
+/// If `gradient` is not `[batch, channels]`, or on a CPU not of that type.
+pub fn backward(shape: &[usize], dtype: DType, gradient: &Tensor) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
-    on_host!("global_average_pool", &gradient, backward_host(shape, &gradient))
-}
-
-fn backward_host<T: Element>(shape: &[usize], gradient: &Tensor) -> Result<Tensor> {
     let channels = match (shape, gradient.dims()) {
         (&[batch, _, _, channels], &[b, c]) if b == batch && c == channels => channels,
         (_, found) => bail!("global_average_pool: a gradient of {found:?} for an input of {shape:?}"),
     };
+    on_device!(
+        "global_average_pool",
+        &gradient,
+        backward_gpu(shape, dtype, &gradient),
+        backward_host(shape, channels, &gradient)
+    )
+}
+
+fn backward_gpu(gpu: &dyn Gpu, shape: &[usize], dtype: DType, gradient: &Tensor) -> Result<Tensor> {
+    let dx = gpu.empty(shape, dtype)?;
+    let (elements, pixels, channels) = (dx.elem_count(), shape[1] * shape[2], shape[3]);
+    launch!(gpu, "pool_mean_backward", dtype, elements, [gradient, &dx, elements, pixels, channels])?;
+    Ok(dx)
+}
+
+fn backward_host<T: Element>(shape: &[usize], channels: usize, gradient: &Tensor) -> Result<Tensor> {
     let pixels = shape[1] * shape[2];
     let scale = T::narrow(1.0 / pixels as f64);
     let gradient = elements::<T>(gradient)?;
@@ -83,8 +104,8 @@ impl Tape<'_> {
     pub fn global_average_pool(&self, x: &Value) -> Result<Value> {
         let (batch, _, _, channels) = x.tensor().dims4()?;
         let output = self.output(&[batch, channels], || forward(x.tensor()))?;
-        let shape = x.tensor().dims().to_vec();
-        Ok(self.record(output, &[x], move |gradient, _| Ok(vec![Some(backward(&shape, gradient)?)])))
+        let (shape, dtype) = (x.tensor().dims().to_vec(), x.tensor().dtype());
+        Ok(self.record(output, &[x], move |gradient, _| Ok(vec![Some(backward(&shape, dtype, gradient)?)])))
     }
 }
 

@@ -83,8 +83,7 @@ pub(crate) fn supported(operation: &str, tensor: &Tensor) -> Result<DType> {
     match (tensor.device(), tensor.dtype()) {
         (Device::Cpu, dtype @ (DType::F32 | DType::F64)) => Ok(dtype),
         (Device::Cpu, dtype) => bail!("{operation} works in float32 and float64, not in {dtype:?}"),
-        (Device::Cuda(_), _) => bail!("{operation} has no CUDA side yet"),
-        (Device::Metal(_), _) => bail!("{operation} has no Metal side"),
+        (other, _) => bail!("{operation} has no side for {:?}", other.location()),
     }
 }
 

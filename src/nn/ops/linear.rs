@@ -1,6 +1,7 @@
 //! Linear layers: `y = x Wᵀ + b`.
 
-use super::host::{Element, elements, filled, on_host, tensor};
+use super::gpu::{Gpu, column_sums as column_sums_gpu, launch, on_device};
+use super::host::{Element, elements, filled, tensor};
 use super::matrix::{Matrix, Packed};
 use crate::nn::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
@@ -57,7 +58,22 @@ fn sizes(x: &Tensor, weight: &Tensor) -> Result<[usize; 3]> {
 /// If the shapes do not fit or are empty, or the device or type has no such operation.
 pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    on_host!("linear", &x, forward_host(&x, &weight, bias))
+    let [_, _, outputs] = sizes(&x, &weight)?;
+    if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
+        bail!("linear: a bias of {:?} for {outputs} outputs", bias.dims());
+    }
+    let bias = bias.map(Tensor::contiguous).transpose()?;
+    let bias = bias.as_ref();
+    on_device!("linear", &x, forward_gpu(&x, &weight, bias), forward_host(&x, &weight, bias))
+}
+
+/// By cuBLAS, through candle.
+fn forward_gpu(gpu: &dyn Gpu, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let y = x.matmul(&weight.t()?)?.contiguous()?;
+    if let Some(bias) = bias {
+        launch!(gpu, "add_bias", y.dtype(), y.elem_count(), [&y, bias, y.elem_count(), bias.elem_count()])?;
+    }
+    Ok(y)
 }
 
 fn forward_host<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -66,11 +82,7 @@ fn forward_host<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) 
     let (a, b) = (Matrix::row_major(&x, inputs), Matrix::row_major(&weight, inputs).transposed());
     let mut y = product([batch, outputs, inputs], a, b);
     if let Some(bias) = bias {
-        if bias.dims() != [outputs] {
-            bail!("linear: a bias of {:?} for {outputs} outputs", bias.dims());
-        }
-        let bias = bias.contiguous()?;
-        let bias = elements::<T>(&bias)?;
+        let bias = elements::<T>(bias)?;
         for row in y.chunks_exact_mut(outputs) {
             for (y, bias) in row.iter_mut().zip(&*bias) {
                 *y += *bias;
@@ -96,7 +108,30 @@ pub struct LinearGradients {
 /// As [`forward`]; if `gradient` has not the output's shape.
 pub fn backward(x: &Tensor, weight: &Tensor, gradient: &Tensor, wanted: [bool; 3]) -> Result<LinearGradients> {
     let (x, weight, gradient) = (x.contiguous()?, weight.contiguous()?, gradient.contiguous()?);
-    on_host!("linear", &x, backward_host(&x, &weight, &gradient, wanted))
+    let [batch, _, outputs] = sizes(&x, &weight)?;
+    if gradient.dims() != [batch, outputs] {
+        bail!("linear: a gradient of {:?} for an output of {:?}", gradient.dims(), [batch, outputs]);
+    }
+    on_device!(
+        "linear",
+        &x,
+        backward_gpu(&x, &weight, &gradient, wanted),
+        backward_host(&x, &weight, &gradient, wanted)
+    )
+}
+
+fn backward_gpu(
+    gpu: &dyn Gpu,
+    x: &Tensor,
+    weight: &Tensor,
+    gradient: &Tensor,
+    [wants_x, wants_weight, wants_bias]: [bool; 3],
+) -> Result<LinearGradients> {
+    Ok(LinearGradients {
+        x: wants_x.then(|| gradient.matmul(weight)).transpose()?,
+        weight: wants_weight.then(|| gradient.t()?.matmul(x)).transpose()?,
+        bias: wants_bias.then(|| column_sums_gpu(gpu, gradient, weight.dims2()?.0)).transpose()?,
+    })
 }
 
 fn backward_host<T: Element>(
@@ -106,9 +141,6 @@ fn backward_host<T: Element>(
     wanted: [bool; 3],
 ) -> Result<LinearGradients> {
     let [batch, inputs, outputs] = sizes(x, weight)?;
-    if gradient.dims() != [batch, outputs] {
-        bail!("linear: a gradient of {:?} for an output of {:?}", gradient.dims(), [batch, outputs]);
-    }
     let (x, weight, gradient) = (elements::<T>(x)?, elements::<T>(weight)?, elements::<T>(gradient)?);
     let [wants_x, wants_weight, wants_bias] = wanted;
     let dx = || {

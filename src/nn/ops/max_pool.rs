@@ -1,9 +1,10 @@
 //! Max pooling, as PyTorch's `MaxPool2d`: the first of equal maxima gets the gradient, NaN wins.
 
-use super::host::{Element, elements, on_host, tensor};
+use super::gpu::{Gpu, launch, on_device};
+use super::host::{Element, elements, tensor};
 use super::vector::vectorized;
 use crate::nn::{Tape, Value};
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 use rayon::prelude::*;
 
 /// Window, stride and padding, alike in both directions; padded places never win.
@@ -37,11 +38,9 @@ impl MaxPool {
     }
 }
 
-/// Where in its window each maximum lies (`row * kernel + column`), shaped as the output.
+/// Where in its window each maximum lies (`row * kernel + column`), u8 and shaped as the output.
 #[derive(Debug)]
-pub struct Winners {
-    taps: Vec<u8>,
-}
+pub struct Winners(Tensor);
 
 /// The largest of every window of `x` `[batch, height, width, channels]`, and where it was found.
 ///
@@ -50,7 +49,24 @@ pub struct Winners {
 pub fn forward(x: &Tensor, options: MaxPool) -> Result<(Tensor, Winners)> {
     options.check()?;
     let x = x.contiguous()?;
-    on_host!("max_pool", &x, forward_host(&x, options))
+    on_device!("max_pool", &x, forward_gpu(&x, options), forward_host(&x, options))
+}
+
+fn forward_gpu(gpu: &dyn Gpu, x: &Tensor, options: MaxPool) -> Result<(Tensor, Winners)> {
+    let ((batch, height, width, channels), dtype) = (x.dims4()?, x.dtype());
+    let (out_h, out_w) = (options.output_size(height)?, options.output_size(width)?);
+    let shape = [batch, out_h, out_w, channels];
+    let MaxPool { kernel, stride, padding, .. } = options;
+    let (y, taps) = (gpu.empty(&shape, dtype)?, gpu.empty(&shape, DType::U8)?);
+    let elements = y.elem_count();
+    launch!(
+        gpu,
+        "max_pool",
+        dtype,
+        elements,
+        [x, &y, &taps, elements, height, width, channels, out_h, out_w, kernel, stride, padding]
+    )?;
+    Ok((y, Winners(taps)))
 }
 
 fn forward_host<T: Element>(x: &Tensor, options: MaxPool) -> Result<(Tensor, Winners)> {
@@ -92,7 +108,7 @@ fn forward_host<T: Element>(x: &Tensor, options: MaxPool) -> Result<(Tensor, Win
             },
         )
     });
-    Ok((tensor(y, &shape)?, Winners { taps }))
+    Ok((tensor(y, &shape)?, Winners(tensor(taps, &shape)?)))
 }
 
 /// Gradient of [`forward`] with respect to its input of `shape`, given the output's `gradient`.
@@ -101,7 +117,35 @@ fn forward_host<T: Element>(x: &Tensor, options: MaxPool) -> Result<(Tensor, Win
 /// If `gradient` does not have the output's shape.
 pub fn backward(shape: &[usize], winners: &Winners, gradient: &Tensor, options: MaxPool) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
-    on_host!("max_pool", &gradient, backward_host(shape, winners, &gradient, options))
+    if shape.len() != 4 || gradient.dims() != winners.0.dims() {
+        bail!("max_pool: a gradient of {:?} for an input of {shape:?}", gradient.dims());
+    }
+    on_device!(
+        "max_pool",
+        &gradient,
+        backward_gpu(shape, winners, &gradient, options),
+        backward_host(shape, winners, &gradient, options)
+    )
+}
+
+fn backward_gpu(
+    gpu: &dyn Gpu,
+    shape: &[usize],
+    Winners(taps): &Winners,
+    gradient: &Tensor,
+    MaxPool { kernel, stride, padding, .. }: MaxPool,
+) -> Result<Tensor> {
+    let ((_, out_h, out_w, channels), dtype) = (gradient.dims4()?, gradient.dtype());
+    let dx = gpu.empty(shape, dtype)?;
+    let (elements, height, width) = (dx.elem_count(), shape[1], shape[2]);
+    launch!(
+        gpu,
+        "max_pool_backward",
+        dtype,
+        elements,
+        [gradient, taps, &dx, elements, height, width, channels, out_h, out_w, kernel, stride, padding]
+    )?;
+    Ok(dx)
 }
 
 fn backward_host<T: Element>(
@@ -111,10 +155,9 @@ fn backward_host<T: Element>(
     options: MaxPool,
 ) -> Result<Tensor> {
     let (_, out_h, out_w, channels) = gradient.dims4()?;
-    let &[_, height, width, _] = shape else { bail!("max_pool: expected four dimensions, found {shape:?}") };
-    if gradient.elem_count() != winners.taps.len() {
-        bail!("max_pool: a gradient of {:?} for an input of {shape:?}", gradient.dims());
-    }
+    let (height, width) = (shape[1], shape[2]);
+    let taps = elements::<u8>(&winners.0)?;
+    let taps: &[u8] = &taps;
     let MaxPool { kernel, stride, padding, .. } = options;
     let gradient = elements::<T>(gradient)?;
     let gradient: &[T] = &gradient;
@@ -130,7 +173,7 @@ fn backward_host<T: Element>(
                     let ky = y + padding - out_y * stride;
                     for out_x in 0..out_w {
                         let window = ((image * out_h + out_y) * out_w + out_x) * channels;
-                        let (g, taps) = (&gradient[window..][..channels], &winners.taps[window..][..channels]);
+                        let (g, taps) = (&gradient[window..][..channels], &taps[window..][..channels]);
                         for kx in 0..kernel {
                             let x = (out_x * stride + kx).wrapping_sub(padding);
                             if x >= width {
@@ -157,15 +200,18 @@ impl Tape<'_> {
     pub fn max_pool(&self, x: &Value, options: MaxPool) -> Result<Value> {
         let (batch, height, width, channels) = x.tensor().dims4()?;
         let pooled = [batch, options.output_size(height)?, options.output_size(width)?, channels];
-        let mut winners = Winners { taps: Vec::new() };
+        let mut winners = None;
         let output = self.output(&pooled, || {
-            let output;
-            (output, winners) = forward(x.tensor(), options)?;
+            let (output, found) = forward(x.tensor(), options)?;
+            winners = Some(found);
             Ok(output)
         })?;
         self.keep(output.elem_count());
         let shape = [batch, height, width, channels];
-        Ok(self.record(output, &[x], move |gradient, _| Ok(vec![Some(backward(&shape, &winners, gradient, options)?)])))
+        Ok(self.record(output, &[x], move |gradient, _| {
+            let Some(winners) = winners else { bail!("max_pool: a dry tape has no way back") };
+            Ok(vec![Some(backward(&shape, &winners, gradient, options)?)])
+        }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sum of two tensors: how gradients meet where a value has several consumers.
 
-use super::host::{Element, elements, filled, on_host, tensor};
+use super::gpu::{Gpu, launch, on_device, width};
+use super::host::{Element, elements, filled, tensor};
 use super::vector::vectorized;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -16,7 +17,16 @@ pub(crate) fn forward(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if a.dims() != b.dims() || a.dtype() != b.dtype() {
         bail!("sum of {:?} and {:?}", a.shape(), b.shape());
     }
-    on_host!("sum", a, forward_host(&a.contiguous()?, &b.contiguous()?))
+    let (a, b) = (a.contiguous()?, b.contiguous()?);
+    on_device!("sum", &a, forward_gpu(&a, &b), forward_host(&a, &b))
+}
+
+fn forward_gpu(gpu: &dyn Gpu, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (dtype, elements, sum) = (a.dtype(), a.elem_count(), gpu.empty(a.dims(), a.dtype())?);
+    // A view may begin anywhere: its rows, of which it holds whole ones, decide whether that is a multiple of 16 bytes.
+    let at_once = width(dtype, &[a.dims().last().copied().unwrap_or(1)]);
+    launch!(gpu, "add", dtype, elements / at_once, [a, b, &sum, elements, at_once > 1])?;
+    Ok(sum)
 }
 
 fn forward_host<T: Element>(a: &Tensor, b: &Tensor) -> Result<Tensor> {

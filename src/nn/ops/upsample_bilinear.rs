@@ -3,9 +3,10 @@
 //! Interpolation is separable: rows are blended first, then the columns of the blended row. The backward pass is the
 //! transpose, as a gather: each row of dx collects from the rows of the gradient that it was blended into.
 
-use super::host::{Element, elements, on_host, tensor};
+use super::gpu::{Gpu, launch, on_device};
+use super::host::{Element, elements, tensor};
 use crate::nn::{Tape, Value};
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
 /// Where a pixel's neighbours along one axis are, and how much each counts.
@@ -81,14 +82,48 @@ fn resample<T: Element>(
 /// If `x` is empty, or the device or type has no such operation.
 pub fn forward(x: &Tensor, align_corners: bool) -> Result<Tensor> {
     let x = x.contiguous()?;
-    on_host!("upsample_bilinear", &x, forward_host(&x, align_corners))
+    if x.elem_count() == 0 {
+        bail!("upsample_bilinear: an empty input, {:?}", x.dims());
+    }
+    on_device!("upsample_bilinear", &x, forward_gpu(&x, align_corners), forward_host(&x, align_corners))
+}
+
+fn forward_gpu(gpu: &dyn Gpu, x: &Tensor, align_corners: bool) -> Result<Tensor> {
+    let (_, height, width, _) = x.dims4()?;
+    resample_gpu(gpu, x, &sources(height, align_corners), &sources(width, align_corners))
+}
+
+/// As [`resample`], of `x` `[batch, height, width, channels]`.
+fn resample_gpu(gpu: &dyn Gpu, x: &Tensor, rows: &[Taps<f64>], columns: &[Taps<f64>]) -> Result<Tensor> {
+    let ((batch, height, width, channels), dtype) = (x.dims4()?, x.dtype());
+    let y = gpu.empty(&[batch, rows.len(), columns.len(), channels], dtype)?;
+    let elements = y.elem_count();
+    let ([r, ri], rw) = taps_on_device(gpu, rows)?;
+    let ([c, ci], cw) = taps_on_device(gpu, columns)?;
+    let (out_h, out_w) = (rows.len(), columns.len());
+    launch!(
+        gpu,
+        "resample",
+        dtype,
+        elements,
+        [x, &y, elements, height, width, channels, out_h, out_w, &r, &ri, &rw, &c, &ci, &cw]
+    )?;
+    Ok(y)
+}
+
+/// Where the taps of each place begin, their indices, and their weights.
+fn taps_on_device(gpu: &dyn Gpu, taps: &[Taps<f64>]) -> Result<([Tensor; 2], Tensor)> {
+    let mut start = vec![0i64];
+    for taps in taps {
+        start.push(start[start.len() - 1] + taps.len() as i64);
+    }
+    let (index, weight): (Vec<i64>, Vec<f64>) = taps.iter().flatten().map(|&(index, w)| (index as i64, w)).unzip();
+    let integers = |values: Vec<i64>| gpu.upload(&Tensor::new(values, &Device::Cpu)?);
+    Ok(([integers(start)?, integers(index)?], gpu.upload(&Tensor::new(weight, &Device::Cpu)?)?))
 }
 
 fn forward_host<T: Element>(x: &Tensor, align_corners: bool) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
-    if x.elem_count() == 0 {
-        bail!("upsample_bilinear: an empty input, {:?}", x.dims());
-    }
     let (rows, columns) = (sources(height, align_corners), sources(width, align_corners));
     let y = resample::<T>(&elements(x)?, [width, channels], height, &rows, &columns);
     tensor(y, &[batch, 2 * height, 2 * width, channels])
@@ -100,14 +135,26 @@ fn forward_host<T: Element>(x: &Tensor, align_corners: bool) -> Result<Tensor> {
 /// If `gradient` is empty, or its height or width odd.
 pub fn backward(gradient: &Tensor, align_corners: bool) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
-    on_host!("upsample_bilinear", &gradient, backward_host(&gradient, align_corners))
+    let (_, height, width, _) = gradient.dims4()?;
+    if gradient.elem_count() == 0 || height % 2 != 0 || width % 2 != 0 {
+        bail!("upsample_bilinear: a gradient of odd or no size, {:?}", gradient.dims());
+    }
+    on_device!(
+        "upsample_bilinear",
+        &gradient,
+        backward_gpu(&gradient, align_corners),
+        backward_host(&gradient, align_corners)
+    )
+}
+
+fn backward_gpu(gpu: &dyn Gpu, gradient: &Tensor, align_corners: bool) -> Result<Tensor> {
+    let (_, height, width, _) = gradient.dims4()?;
+    let (rows, columns) = (destinations(height / 2, align_corners), destinations(width / 2, align_corners));
+    resample_gpu(gpu, gradient, &rows, &columns)
 }
 
 fn backward_host<T: Element>(gradient: &Tensor, align_corners: bool) -> Result<Tensor> {
     let (batch, height, width, channels) = gradient.dims4()?;
-    if gradient.elem_count() == 0 || height % 2 != 0 || width % 2 != 0 {
-        bail!("upsample_bilinear: a gradient of odd or no size, {:?}", gradient.dims());
-    }
     let (rows, columns) = (destinations(height / 2, align_corners), destinations(width / 2, align_corners));
     let dx = resample::<T>(&elements(gradient)?, [width, channels], height, &rows, &columns);
     tensor(dx, &[batch, height / 2, width / 2, channels])

@@ -1,6 +1,7 @@
 //! Nearest-neighbour upsampling by two: every pixel becomes a square of four.
 
-use super::host::{Element, elements, filled, on_host, tensor};
+use super::gpu::{self, Gpu, on_device};
+use super::host::{Element, elements, filled, tensor};
 use crate::nn::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -11,7 +12,11 @@ use rayon::prelude::*;
 /// If the device or type has no such operation.
 pub fn forward(x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
-    on_host!("upsample_nearest", &x, forward_host(&x))
+    on_device!("upsample_nearest", &x, forward_gpu(&x), forward_host(&x))
+}
+
+fn forward_gpu(gpu: &dyn Gpu, x: &Tensor) -> Result<Tensor> {
+    gpu::join(gpu, &[(x, 2)])
 }
 
 fn forward_host<T: Element>(x: &Tensor) -> Result<Tensor> {
@@ -37,7 +42,11 @@ fn forward_host<T: Element>(x: &Tensor) -> Result<Tensor> {
 /// If height or width of `gradient` is odd.
 pub fn backward(gradient: &Tensor) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
-    on_host!("upsample_nearest", &gradient, backward_host(&gradient))
+    on_device!("upsample_nearest", &gradient, backward_gpu(&gradient), backward_host(&gradient))
+}
+
+fn backward_gpu(gpu: &dyn Gpu, gradient: &Tensor) -> Result<Tensor> {
+    gpu::part(gpu, gradient, 0, gradient.dims4()?.3, 2)
 }
 
 fn backward_host<T: Element>(gradient: &Tensor) -> Result<Tensor> {

@@ -16,6 +16,8 @@ pub(in crate::stage) fn context<const N: usize>(folder: &Path, inputs: [(&str, V
         external: BTreeMap::new(),
         out: folder.join("out"),
         checkpoint: folder.join("checkpoint"),
+        device: Default::default(),
+        opened: None,
         places: Places::default(),
         telemetry: BTreeMap::new(),
         on_progress: Box::new(|_| {}),

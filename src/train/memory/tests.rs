@@ -10,6 +10,7 @@ const ADAM: OptimizerSpec = OptimizerSpec::Adam { learning_rate: 0.1, weight_dec
 
 fn needs() -> Needs {
     Needs {
+        gpu: false,
         work: Work::Pretraining,
         batch_size: 128,
         size: 256,

@@ -2,7 +2,9 @@
 //! ReLU; numbers as PyTorch's `BatchNorm2d` with ε = 1e-5 and momentum 0.1.
 
 mod cpu;
+mod gpu;
 
+use super::gpu::of;
 use super::host::{Element, elements, on_host, tensor};
 use crate::nn::saved::Saved;
 use crate::nn::{Mode, Tape, Value};
@@ -27,15 +29,23 @@ pub struct Moments {
 /// # Errors
 /// If there are fewer than two values to a channel, or the device or type has no such operation.
 pub fn moments(x: &Tensor) -> Result<Moments> {
-    let x = x.contiguous()?;
-    on_host!("batch_norm", &x, moments_host(&x))
+    let (x, channels) = (x.contiguous()?, several(x)?);
+    match of("batch_norm", &x)? {
+        Some(gpu) => gpu::moments(&*gpu, &x, channels, None),
+        None => on_host!("batch_norm", &x, moments_host(&x, channels)),
+    }
 }
 
-fn moments_host<T: Element>(x: &Tensor) -> Result<Moments> {
+/// The channels of `x`, if each has the two values that a variance takes.
+fn several(x: &Tensor) -> Result<usize> {
     let channels = channels(x)?;
     if x.elem_count() < 2 * channels {
         bail!("batch_norm: {:?} has fewer than two values to a channel, so no variance to train with", x.dims());
     }
+    Ok(channels)
+}
+
+fn moments_host<T: Element>(x: &Tensor, channels: usize) -> Result<Moments> {
     let (mean, variance) = cpu::moments::<T>(channels, &elements(x)?);
     Ok(Moments { mean: tensor(mean, &[channels])?, variance: tensor(variance, &[channels])? })
 }
@@ -61,16 +71,15 @@ pub fn forward(
 ) -> Result<Tensor> {
     let x = x.contiguous()?;
     let residual = residual.map(Tensor::contiguous).transpose()?;
-    on_host!("batch_norm", &x, forward_host(&x, moments, (weight, bias), residual.as_ref(), relu))
+    let residual = residual.as_ref();
+    check(&x, moments, (weight, bias), residual)?;
+    match of("batch_norm", &x)? {
+        Some(gpu) => gpu::forward(&*gpu, &x, &gpu::Channels { moments, weight, bias }, residual, relu),
+        None => on_host!("batch_norm", &x, forward_host(&x, moments, (weight, bias), residual, relu)),
+    }
 }
 
-fn forward_host<T: Element>(
-    x: &Tensor,
-    moments: &Moments,
-    (weight, bias): (&Tensor, &Tensor),
-    residual: Option<&Tensor>,
-    relu: bool,
-) -> Result<Tensor> {
+fn check(x: &Tensor, moments: &Moments, (weight, bias): (&Tensor, &Tensor), residual: Option<&Tensor>) -> Result<()> {
     let channels = channels(x)?;
     for vector in [&moments.mean, &moments.variance, weight, bias] {
         if vector.dims() != [channels] {
@@ -80,6 +89,16 @@ fn forward_host<T: Element>(
     if let Some(residual) = residual.filter(|residual| residual.dims() != x.dims()) {
         bail!("batch_norm: a residual of {:?} to an input of {:?}", residual.dims(), x.dims());
     }
+    Ok(())
+}
+
+fn forward_host<T: Element>(
+    x: &Tensor,
+    moments: &Moments,
+    (weight, bias): (&Tensor, &Tensor),
+    residual: Option<&Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
     let (mean, variance) = (elements::<T>(&moments.mean)?, elements(&moments.variance)?);
     let (weight, bias) = (elements(weight)?, elements(bias)?);
     let at = cpu::Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
@@ -115,7 +134,20 @@ pub fn backward(
 ) -> Result<BatchNormGradients> {
     let (x, gradient) = (x.contiguous()?, gradient.contiguous()?);
     let residual = residual.map(Tensor::contiguous).transpose()?;
-    on_host!("batch_norm", &x, backward_host(&x, (moments, batch), vectors, residual.as_ref(), relu, &gradient))
+    let residual = residual.as_ref();
+    check(&x, moments, vectors, residual)?;
+    if gradient.dims() != x.dims() || gradient.dtype() != x.dtype() {
+        bail!("batch_norm: a gradient of {:?} for an input of {:?}", gradient.dims(), x.dims());
+    }
+    match of("batch_norm", &x)? {
+        Some(gpu) => {
+            let channels = gpu::Channels { moments, weight: vectors.0, bias: vectors.1 };
+            gpu::backward(&*gpu, &x, &channels, residual, relu, &gradient, batch)
+        }
+        None => {
+            on_host!("batch_norm", &x, backward_host(&x, (moments, batch), vectors, residual, relu, &gradient))
+        }
+    }
 }
 
 fn backward_host<T: Element>(
@@ -127,9 +159,6 @@ fn backward_host<T: Element>(
     gradient: &Tensor,
 ) -> Result<BatchNormGradients> {
     let channels = channels(x)?;
-    if gradient.dims() != x.dims() || weight.dims() != [channels] {
-        bail!("batch_norm: a gradient of {:?} for an input of {:?}", gradient.dims(), x.dims());
-    }
     let (mean, variance) = (elements::<T>(&moments.mean)?, elements(&moments.variance)?);
     let (weight, bias) = (elements(weight)?, elements(bias)?);
     let at = cpu::Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
@@ -158,9 +187,7 @@ impl Tape<'_> {
         let bias = self.parameter(&format!("{prefix}.bias"))?;
         let batch = self.mode() == Mode::Train;
         let moments = if batch && !self.is_dry() {
-            let moments = moments(x.tensor())?;
-            self.move_running_statistics(prefix, &moments, x.tensor().elem_count())?;
-            moments
+            self.batch_moments(prefix, x.tensor())?
         } else {
             self.running_moments(prefix)?
         };
@@ -198,6 +225,22 @@ impl Tape<'_> {
     pub(crate) fn running_moments(&self, prefix: &str) -> Result<Moments> {
         let buffer = |name: &str| self.parameter(&format!("{prefix}.{name}")).map(|value| value.tensor().clone());
         Ok(Moments { mean: buffer("running_mean")?, variance: buffer("running_var")? })
+    }
+
+    /// Moments of `x`, with which the running statistics below `prefix` move.
+    fn batch_moments(&self, prefix: &str, x: &Tensor) -> Result<Moments> {
+        if let Some(gpu) = of("batch_norm", x)? {
+            let buffer = |name: &str| self.parameters().tensor(&format!("{prefix}.{name}"));
+            let running = gpu::Running {
+                mean: buffer("running_mean")?,
+                variance: buffer("running_var")?,
+                tracked: buffer("num_batches_tracked")?,
+            };
+            return gpu::moments(&*gpu, &x.contiguous()?, several(x)?, Some(running));
+        }
+        let found = moments(x)?;
+        self.move_running_statistics(prefix, &found, x.elem_count())?;
+        Ok(found)
     }
 
     fn move_running_statistics(&self, prefix: &str, moments: &Moments, elements: usize) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod epilogue;
 mod geometry;
+mod gpu;
 mod source;
 mod tapwise;
 mod unfolded;
@@ -9,6 +10,7 @@ mod winograd;
 
 pub use source::Joined;
 
+use super::gpu::of;
 use super::host::{Element, elements, on_host, tensor};
 use crate::nn::saved::Saved;
 use crate::nn::{Mode, Tape, Value};
@@ -52,8 +54,21 @@ pub struct After<'t> {
 /// # Errors
 /// If the shapes do not fit one another, or the device or type has no such operation.
 pub fn forward(inputs: &[Joined], weight: &Tensor, after: After<'_>, options: Conv2d) -> Result<Tensor> {
-    let inputs = contiguous(inputs)?;
-    on_host!("conv2d", first(&inputs)?, forward_host(&inputs, &weight.contiguous()?, after, options))
+    let (inputs, weight) = (contiguous(inputs)?, weight.contiguous()?);
+    let geometry = Geometry::new(&source::shape(&inputs)?, weight.dims(), &options)?;
+    let shape = geometry.shape();
+    if let Some(bias) = after.bias.filter(|bias| bias.dims() != [shape[3]]) {
+        bail!("conv2d: a bias of {:?} for {} channels", bias.dims(), shape[3]);
+    }
+    if let Some(residual) = after.residual.filter(|residual| residual.dims() != shape) {
+        bail!("conv2d: a residual of {:?} to an output of {shape:?}", residual.dims());
+    }
+    let residual = after.residual.map(Tensor::contiguous).transpose()?;
+    let after = After { residual: residual.as_ref(), ..after };
+    match of("conv2d", first(&inputs)?)? {
+        Some(gpu) => gpu::forward(&*gpu, &inputs, &weight, after, &geometry),
+        None => on_host!("conv2d", first(&inputs)?, forward_host(&inputs, &weight, after, &geometry)),
+    }
 }
 
 fn contiguous(inputs: &[Joined]) -> Result<Vec<Joined>> {
@@ -93,26 +108,22 @@ fn way(geometry: &Geometry, inputs: &[Joined]) -> Way {
     }
 }
 
-fn forward_host<T: Element>(inputs: &[Joined], weight: &Tensor, after: After<'_>, options: Conv2d) -> Result<Tensor> {
-    let geometry = Geometry::new(&source::shape(inputs)?, weight.dims(), &options)?;
+fn forward_host<T: Element>(
+    inputs: &[Joined],
+    weight: &Tensor,
+    after: After<'_>,
+    geometry: &Geometry,
+) -> Result<Tensor> {
     let shape = geometry.shape();
-    if let Some(bias) = after.bias.filter(|bias| bias.dims() != [shape[3]]) {
-        bail!("conv2d: a bias of {:?} for {} channels", bias.dims(), shape[3]);
-    }
-    if let Some(residual) = after.residual.filter(|residual| residual.dims() != shape) {
-        bail!("conv2d: a residual of {:?} to an output of {shape:?}", residual.dims());
-    }
-    let residual = after.residual.map(Tensor::contiguous).transpose()?;
-    let (bias, residual) =
-        (after.bias.map(elements::<T>).transpose()?, residual.as_ref().map(elements::<T>).transpose()?);
+    let (bias, residual) = (after.bias.map(elements::<T>).transpose()?, after.residual.map(elements::<T>).transpose()?);
     let epilogue = Epilogue { bias: bias.as_deref(), residual: residual.as_deref(), relu: after.relu };
     let weight = elements(weight)?;
-    let output = match way(&geometry, inputs) {
+    let output = match way(geometry, inputs) {
         Way::Winograd => {
             let size = [geometry.batch, geometry.size[0], geometry.size[1]];
             with_sources(inputs, |inputs| winograd::forward(size, inputs, &weight, shape[3], &epilogue))?
         }
-        Way::Tapwise => tapwise::forward(&geometry, &elements(&source::join(inputs)?)?, &weight, &epilogue),
+        Way::Tapwise => tapwise::forward(geometry, &elements(&source::join(inputs)?)?, &weight, &epilogue),
         Way::Unfolded => {
             unfolded::forward(&geometry.flattened(), &elements(&source::join(inputs)?)?, &weight, &epilogue)
         }
@@ -154,27 +165,30 @@ pub fn backward(
     wanted: &Wanted,
 ) -> Result<Conv2dGradients> {
     let (inputs, weight, gradient) = (contiguous(inputs)?, weight.contiguous()?, gradient.contiguous()?);
-    on_host!("conv2d", first(&inputs)?, backward_host(&inputs, &weight, &gradient, options, wanted))
+    let geometry = Geometry::new(&source::shape(&inputs)?, weight.dims(), &options)?;
+    if gradient.dims() != geometry.shape() {
+        bail!("conv2d: a gradient of {:?} for weight {:?} and {geometry:?}", gradient.dims(), weight.dims());
+    }
+    match of("conv2d", first(&inputs)?)? {
+        Some(gpu) => gpu::backward(&*gpu, &inputs, &weight, &gradient, &geometry, wanted),
+        None => on_host!("conv2d", first(&inputs)?, backward_host(&inputs, &weight, &gradient, &geometry, wanted)),
+    }
 }
 
 fn backward_host<T: Element>(
     inputs: &[Joined],
     weight: &Tensor,
     gradient: &Tensor,
-    options: Conv2d,
+    geometry: &Geometry,
     wanted: &Wanted,
 ) -> Result<Conv2dGradients> {
-    let geometry = Geometry::new(&source::shape(inputs)?, weight.dims(), &options)?;
-    if gradient.dims() != geometry.shape() {
-        bail!("conv2d: a gradient of {:?} for weight {:?} and {geometry:?}", gradient.dims(), weight.dims());
-    }
     let (g, w) = (elements::<T>(gradient)?, elements::<T>(weight)?);
     let (g, w): (&[T], &[T]) = (&g, &w);
     let out = geometry.channels_out;
     let bias = wanted.bias.then(|| tensor(unfolded::backward_bias(out, g), &[out])).transpose()?;
     let any = wanted.inputs.contains(&true);
     // Both at once: one fills the gaps that the other leaves when its tasks run out.
-    let (found, d_weight) = match way(&geometry, inputs) {
+    let (found, d_weight) = match way(geometry, inputs) {
         Way::Winograd => {
             let size = [geometry.batch, geometry.size[0], geometry.size[1]];
             let (found, d_weight) = with_sources(inputs, |inputs| {
@@ -194,11 +208,11 @@ fn backward_host<T: Element>(
             let x = x.as_ref().map(elements::<T>).transpose()?;
             let x: Option<&[T]> = x.as_deref();
             let d_input = || match tapwise {
-                true => tapwise::backward_input(&geometry, w, g),
+                true => tapwise::backward_input(geometry, w, g),
                 false => unfolded::backward_input(&flat, w, g),
             };
             let d_weight = |x: &[T]| match tapwise {
-                true => tapwise::backward_weight(&geometry, x, g),
+                true => tapwise::backward_weight(geometry, x, g),
                 false => unfolded::backward_weight(&flat, x, g),
             };
             let (d_input, d_weight) = rayon::join(|| any.then(d_input), || x.map(d_weight));

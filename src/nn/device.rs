@@ -1,0 +1,163 @@
+//! The devices that networks compute on.
+
+use super::Precision;
+use super::ops::gpu;
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A device by the name that users give it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum DeviceName {
+    /// `cpu`.
+    #[default]
+    Cpu,
+    /// `cuda:N`: an NVIDIA GPU, counted as the driver does.
+    Cuda(usize),
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceName::Cpu => f.write_str("cpu"),
+            DeviceName::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
+}
+
+impl From<DeviceName> for String {
+    fn from(name: DeviceName) -> Self {
+        name.to_string()
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("cuda:").map(str::parse)) {
+            ("cpu", _) => Ok(DeviceName::Cpu),
+            ("cuda", _) => Ok(DeviceName::Cuda(0)),
+            (_, Some(Ok(ordinal))) => Ok(DeviceName::Cuda(ordinal)),
+            _ => Err("expected cpu, cuda or cuda:N".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// Number of GPUs that this program can use.
+///
+/// # Errors
+/// Why it can use none, in a sentence.
+#[cfg(feature = "cuda")]
+pub fn gpus() -> Result<usize, String> {
+    match gpu::cuda::count() {
+        Ok(0) => Err("the NVIDIA driver finds no GPU".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("the NVIDIA driver does not work: {error}")),
+    }
+}
+
+/// Number of GPUs that this program can use.
+///
+/// # Errors
+/// Why it can use none, in a sentence.
+#[cfg(not(feature = "cuda"))]
+pub fn gpus() -> Result<usize, String> {
+    Err("this build has no CUDA in it (README: \"On a GPU\")".to_owned())
+}
+
+/// A device in use.
+#[derive(Clone, Debug)]
+pub struct OpenDevice {
+    device: Device,
+}
+
+impl DeviceName {
+    /// Opens the device for this process, to compute with `precision` and, if `deterministic`, to the same bits each
+    /// time.
+    ///
+    /// # Errors
+    /// Why that cannot be, in a sentence with the cure.
+    pub fn open(self, precision: Precision, deterministic: bool) -> Result<OpenDevice, String> {
+        gpu::set_arithmetic(precision == Precision::Tf32, deterministic);
+        match self {
+            DeviceName::Cpu if precision.needs_gpu() => Err(format!(
+                "`precision = \"{}\"` needs a GPU, and this runs on the CPU; say \"float32\", or give `--device cuda`",
+                precision.name()
+            )),
+            DeviceName::Cpu => Ok(OpenDevice { device: Device::Cpu }),
+            #[cfg(feature = "cuda")]
+            DeviceName::Cuda(ordinal) => match gpu::cuda::open(ordinal) {
+                Ok(device) => Ok(OpenDevice { device }),
+                Err(error) => Err(format!("{self} cannot be used: {error}; give `--device cpu`")),
+            },
+            #[cfg(not(feature = "cuda"))]
+            DeviceName::Cuda(_) => Err(format!("{self} cannot be used: {}", gpus().unwrap_err())),
+        }
+    }
+}
+
+impl OpenDevice {
+    /// As candle knows it.
+    pub fn candle(&self) -> &Device {
+        &self.device
+    }
+
+    /// What it is, for records: `cpu`, or a GPU's name, capability and driver.
+    pub fn describe(&self) -> String {
+        match &self.device {
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => gpu::cuda::describe(device).unwrap_or_else(|error| format!("cuda ({error})")),
+            _ => "cpu".to_owned(),
+        }
+    }
+
+    /// Free bytes of a GPU's memory; none for a CPU.
+    pub fn free_memory(&self) -> Option<u64> {
+        match &self.device {
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => gpu::cuda::memory(device).ok().map(|(free, _)| free),
+            _ => None,
+        }
+    }
+
+    /// The most bytes of a GPU's memory that this process's tensors took; none for a CPU.
+    pub fn peak_memory(&self) -> Option<u64> {
+        match &self.device {
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => gpu::cuda::peak_memory(device).ok(),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for (text, name) in [("cpu", DeviceName::Cpu), ("cuda:3", DeviceName::Cuda(3))] {
+            assert_eq!((text.parse(), name.to_string()), (Ok(name), text.to_owned()));
+        }
+        assert_eq!("cuda".parse(), Ok(DeviceName::Cuda(0)));
+        assert!(["", "gpu", "cuda:", "cuda:x"].iter().all(|text| text.parse::<DeviceName>().is_err()));
+    }
+
+    #[test]
+    fn a_cpu_refuses_what_only_gpus_do() {
+        assert_eq!(DeviceName::Cpu.open(Precision::Float32, true).unwrap().describe(), "cpu");
+        let error = DeviceName::Cpu.open(Precision::Bf16, true).unwrap_err();
+        assert!(error.starts_with("`precision = \"bf16\"` needs a GPU"), "{error}");
+    }
+}

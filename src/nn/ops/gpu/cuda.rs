@@ -1,0 +1,228 @@
+//! An NVIDIA GPU, through candle's device and its stream.
+//!
+//! One process uses one GPU, from one thread: kernels and copies run in the order in which they are asked for.
+
+use super::cudnn::Convolver;
+use super::{Argument, Convolution, Gpu};
+use candle_core::backend::BackendDevice;
+use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, sys};
+use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage, CudaStorageSlice, WrapErr};
+use candle_core::op::BackpropOp;
+use candle_core::{DType, Device, Result, Storage, Tensor, bail};
+use half::bf16;
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The kernels, compiled by build.rs.
+const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
+/// Threads to a block.
+const BLOCK: usize = 256;
+
+/// Whether new tensors are filled with NaN: for checks that nothing reads what was not written.
+static POISON: AtomicBool = AtomicBool::new(false);
+
+/// Fills every new tensor with NaN from now on, or no longer.
+pub(crate) fn set_poison(on: bool) {
+    POISON.store(on, Ordering::Relaxed);
+}
+
+/// Number of GPUs.
+///
+/// # Errors
+/// If there is no driver that works.
+pub(crate) fn count() -> Result<usize> {
+    use candle_core::cuda_backend::cudarc::driver::CudaContext;
+    Ok(usize::try_from(CudaContext::device_count().w()?).unwrap_or(0))
+}
+
+/// Opens a GPU for this process. Freed memory stays in its pool: giving it back to the driver takes longer than a step.
+///
+/// # Errors
+/// If there is no such GPU, or it does not work.
+pub(crate) fn open(ordinal: usize) -> Result<Device> {
+    let device = CudaDevice::new(ordinal)?;
+    let stream = device.cuda_stream();
+    // SAFETY: all work is asked for by one thread on one stream, so nothing is used before it is there or after it is
+    // freed: both happen in the stream's order.
+    unsafe { device.disable_event_tracking() };
+    let pool = pool(&device)?;
+    let mut threshold = u64::MAX;
+    let value = (&raw mut threshold).cast::<c_void>();
+    // SAFETY: the attribute is a u64, which outlives the call.
+    unsafe { sys::cuMemPoolSetAttribute(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, value) }
+        .result()
+        .w()?;
+    drop(stream);
+    Ok(Device::Cuda(device))
+}
+
+fn pool(device: &CudaDevice) -> Result<sys::CUmemoryPool> {
+    let mut pool = std::ptr::null_mut();
+    // SAFETY: the context keeps its device; the pool is the device's own.
+    unsafe { sys::cuDeviceGetDefaultMemPool(&raw mut pool, device.cuda_stream().context().cu_device()) }
+        .result()
+        .w()?;
+    Ok(pool)
+}
+
+/// Bytes of GPU memory that this process's tensors took at most.
+pub(crate) fn peak_memory(device: &CudaDevice) -> Result<u64> {
+    let mut bytes = 0u64;
+    let value = (&raw mut bytes).cast::<c_void>();
+    // SAFETY: the attribute is a u64, which outlives the call.
+    unsafe {
+        sys::cuMemPoolGetAttribute(pool(device)?, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, value)
+    }
+    .result()
+    .w()?;
+    Ok(bytes)
+}
+
+/// Free and total bytes of GPU memory.
+pub(crate) fn memory(device: &CudaDevice) -> Result<(u64, u64)> {
+    let (free, total) = device.cuda_stream().context().mem_get_info().w()?;
+    Ok((free as u64, total as u64))
+}
+
+/// Name, compute capability and driver, e.g. `NVIDIA H100 80GB HBM3, compute capability 9.0, driver for CUDA 13.0`.
+pub(crate) fn describe(device: &CudaDevice) -> Result<String> {
+    let stream = device.cuda_stream();
+    let context = stream.context();
+    let (major, minor) = context.compute_capability().w()?;
+    let mut version = 0;
+    // SAFETY: writes an int.
+    unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().w()?;
+    let (driver, part) = (version / 1000, version % 1000 / 10);
+    let name = context.name().w()?;
+    Ok(format!("{name}, compute capability {major}.{minor}, driver for CUDA {driver}.{part}"))
+}
+
+thread_local!(static CONVOLVER: RefCell<Option<Convolver>> = const { RefCell::new(None) });
+
+/// The device that a tensor lies on.
+pub(super) struct Cuda {
+    device: CudaDevice,
+}
+
+impl Cuda {
+    pub(super) fn new(device: &CudaDevice) -> Self {
+        Cuda { device: device.clone() }
+    }
+
+    fn allocate<T: CudaDType + DeviceRepr>(&self, count: usize) -> Result<CudaStorage> {
+        // SAFETY: the caller's kernel writes it before anything reads it.
+        match unsafe { self.device.alloc::<T>(count) } {
+            Ok(slice) => Ok(CudaStorage::wrap_cuda_slice(slice, self.device.clone())),
+            Err(error) => Err(self.explained(error, count * size_of::<T>())),
+        }
+    }
+
+    /// An allocation's error, with numbers if memory ran out.
+    fn explained(&self, error: candle_core::Error, bytes: usize) -> candle_core::Error {
+        match memory(&self.device) {
+            Ok((free, total)) if error.to_string().contains("OUT_OF_MEMORY") => candle_core::Error::Msg(format!(
+                "the GPU is out of memory: {} MiB were asked for, and {} of {} MiB are free; give a smaller \
+                 `batch_size` or `crop_size`",
+                bytes >> 20,
+                free >> 20,
+                total >> 20
+            )),
+            _ => error,
+        }
+    }
+}
+
+impl Gpu for Cuda {
+    fn empty(&self, shape: &[usize], dtype: DType) -> Result<Tensor> {
+        let count = shape.iter().product();
+        let storage = match dtype {
+            DType::F32 => self.allocate::<f32>(count)?,
+            DType::F64 => self.allocate::<f64>(count)?,
+            DType::BF16 => self.allocate::<bf16>(count)?,
+            DType::U8 => self.allocate::<u8>(count)?,
+            other => bail!("no kernel writes {other:?}"),
+        };
+        let tensor = Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false);
+        if POISON.load(Ordering::Relaxed) && count > 0 {
+            let (address, bytes) = (self.address(&tensor)?, count * dtype.size_in_bytes());
+            // SAFETY: the tensor has so many bytes; all ones are a NaN in every floating type.
+            unsafe { sys::cuMemsetD8Async(address, 0xff, bytes, self.device.cuda_stream().cu_stream()) }
+                .result()
+                .w()?;
+        }
+        Ok(tensor)
+    }
+
+    fn upload(&self, values: &Tensor) -> Result<Tensor> {
+        values.to_device(&Device::Cuda(self.device.clone()))
+    }
+
+    fn address(&self, tensor: &Tensor) -> Result<u64> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let Some((start, _)) = layout.contiguous_offsets() else {
+            bail!("a kernel takes contiguous tensors, not {layout:?}");
+        };
+        let Storage::Cuda(storage) = &*storage else {
+            bail!("a tensor on {:?} among those of a GPU", tensor.device().location());
+        };
+        let stream = self.device.cuda_stream();
+        let first = match &storage.slice {
+            CudaStorageSlice::F32(slice) => slice.device_ptr(&stream).0,
+            CudaStorageSlice::F64(slice) => slice.device_ptr(&stream).0,
+            CudaStorageSlice::BF16(slice) => slice.device_ptr(&stream).0,
+            CudaStorageSlice::U8(slice) => slice.device_ptr(&stream).0,
+            CudaStorageSlice::I64(slice) => slice.device_ptr(&stream).0,
+            _ => bail!("no kernel takes {:?}", tensor.dtype()),
+        };
+        Ok(first + (start * tensor.dtype().size_in_bytes()) as u64)
+    }
+
+    fn launch(&self, kernel: &str, dtype: DType, threads: usize, arguments: &[Argument<'_>]) -> Result<()> {
+        if threads == 0 {
+            return Ok(());
+        }
+        let suffix = match dtype {
+            DType::F32 => "f32",
+            DType::F64 => "f64",
+            DType::BF16 => "bf16",
+            other => bail!("{kernel} has no kernel for {other:?}"),
+        };
+        // All arguments are of eight bytes.
+        let mut words = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            words.push(match *argument {
+                Argument::Tensor(tensor) => self.address(tensor)?,
+                Argument::Nothing => 0,
+                Argument::Integer(value) => value.cast_unsigned(),
+                Argument::Real(value) => value.to_bits(),
+            });
+        }
+        let function = self.device.get_or_load_custom_func(&format!("{kernel}_{suffix}"), "matssl-run", PTX)?;
+        let Ok(blocks) = u32::try_from(threads.div_ceil(BLOCK)) else {
+            bail!("{kernel}: {threads} threads are too many for one launch");
+        };
+        let config = LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (BLOCK as u32, 1, 1), shared_mem_bytes: 0 };
+        let mut builder = function.builder();
+        for word in &words {
+            builder.arg(word);
+        }
+        // SAFETY: kernels.cu takes these arguments, in this order (the tests run the same calls on the same kernels),
+        // and every thread stays within the sizes among them.
+        unsafe { builder.launch(config) }.w()?;
+        Ok(())
+    }
+
+    fn convolve(&self, convolution: Convolution<'_>) -> Result<()> {
+        CONVOLVER.with_borrow_mut(|convolver| {
+            let convolver = match convolver {
+                Some(convolver) => convolver,
+                None => convolver.insert(Convolver::new(&self.device)?),
+            };
+            let address = |tensor: &Tensor| self.address(tensor);
+            let tensors = [convolution.input, convolution.filter, convolution.output];
+            let addresses = [address(tensors[0])?, address(tensors[1])?, address(tensors[2])?];
+            convolver.run(&convolution, addresses)
+        })
+    }
+}

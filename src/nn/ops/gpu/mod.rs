@@ -1,0 +1,208 @@
+//! The GPU side of the operations: what they ask of a device, and the kernels that all of them share.
+//!
+//! An operation says which kernel ([`kernels.cu`](self)) runs on how many threads with which arguments, or which
+//! convolution cuDNN shall compute; it does not know what carries that out. With the feature `cuda` that is
+//! [`cuda`]; in the tests it is [`pretend`], which runs the same kernels, compiled by a C++ compiler, on tensors in the
+//! CPU's memory. So everything above the driver's own calls is tested on machines without a GPU.
+
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+#[cfg(feature = "cuda")]
+mod cudnn;
+mod side_by_side;
+mod sums;
+mod table;
+
+use candle_core::{DType, Device, Result, Tensor, bail};
+pub(crate) use side_by_side::{join, part};
+use std::sync::atomic::{AtomicBool, Ordering};
+pub(crate) use sums::{column_sums, strip_sums};
+pub(crate) use table::{Row, Table};
+
+/// An argument of a kernel.
+#[derive(Clone, Copy)]
+pub(crate) enum Argument<'a> {
+    /// The address of a contiguous tensor's first element. What the kernel writes it must not be read meanwhile:
+    /// kernels run one after the other.
+    Tensor(&'a Tensor),
+    /// Null.
+    Nothing,
+    /// `integer` in kernels.cu.
+    Integer(i64),
+    /// `double` in kernels.cu.
+    Real(f64),
+}
+
+impl<'a> From<&'a Tensor> for Argument<'a> {
+    fn from(tensor: &'a Tensor) -> Self {
+        Argument::Tensor(tensor)
+    }
+}
+
+impl<'a> From<Option<&'a Tensor>> for Argument<'a> {
+    fn from(tensor: Option<&'a Tensor>) -> Self {
+        tensor.map_or(Argument::Nothing, Argument::Tensor)
+    }
+}
+
+impl From<usize> for Argument<'_> {
+    fn from(value: usize) -> Self {
+        Argument::Integer(value as i64)
+    }
+}
+
+impl From<i64> for Argument<'_> {
+    fn from(value: i64) -> Self {
+        Argument::Integer(value)
+    }
+}
+
+impl From<bool> for Argument<'_> {
+    fn from(value: bool) -> Self {
+        Argument::Integer(value.into())
+    }
+}
+
+impl From<f64> for Argument<'_> {
+    fn from(value: f64) -> Self {
+        Argument::Real(value)
+    }
+}
+
+/// Runs a kernel: `launch!(gpu, "add", dtype, threads, [a, b, sum, elements])`.
+macro_rules! launch {
+    ($gpu:expr, $kernel:literal, $dtype:expr, $threads:expr, [$($argument:expr),* $(,)?]) => {
+        $gpu.launch($kernel, $dtype, $threads, &[$($crate::nn::ops::gpu::Argument::from($argument)),*])
+    };
+}
+pub(crate) use launch;
+
+/// Which of its three tensors a convolution computes from the other two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Direction {
+    /// The output.
+    Forward,
+    /// The gradient of the input.
+    Data,
+    /// The gradient of the filter.
+    Filter,
+}
+
+/// Sizes of a convolution for cuDNN; pairs are (vertical, horizontal).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sizes {
+    /// Input, `[batch, height, width, in]`.
+    pub(crate) input: [usize; 4],
+    /// Filter, `[out, kernel height, kernel width, in]`.
+    pub(crate) filter: [usize; 4],
+    /// Output, `[batch, height, width, out]`.
+    pub(crate) output: [usize; 4],
+    /// Zeros on each side.
+    pub(crate) padding: [usize; 2],
+    /// Pixels from one output to the next.
+    pub(crate) stride: usize,
+    /// Pixels from one tap to the next.
+    pub(crate) dilation: usize,
+}
+
+/// A convolution's tensors, all of one type (float32 or bfloat16) and contiguous; one of them is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Convolution<'a> {
+    pub(crate) direction: Direction,
+    pub(crate) sizes: Sizes,
+    pub(crate) input: &'a Tensor,
+    pub(crate) filter: &'a Tensor,
+    pub(crate) output: &'a Tensor,
+}
+
+/// A device that runs kernels, in the order in which they are launched.
+pub(crate) trait Gpu {
+    /// A contiguous tensor whose elements are yet to be written.
+    fn empty(&self, shape: &[usize], dtype: DType) -> Result<Tensor>;
+
+    /// `values` on the device.
+    fn upload(&self, values: &Tensor) -> Result<Tensor>;
+
+    /// The address of a contiguous tensor's first element.
+    fn address(&self, tensor: &Tensor) -> Result<u64>;
+
+    /// Runs `kernel` for tensors of type `dtype` on at least `threads` threads.
+    fn launch(&self, kernel: &str, dtype: DType, threads: usize, arguments: &[Argument<'_>]) -> Result<()>;
+
+    /// Computes what `convolution.direction` says, in float32 at least within.
+    fn convolve(&self, convolution: Convolution<'_>) -> Result<()>;
+}
+
+/// Calls the GPU side of an operation where its tensor lies on one, and otherwise the CPU side, generic in
+/// [`Element`](super::host::Element), with the type of `$tensor`.
+macro_rules! on_device {
+    ($operation:literal, $tensor:expr, $gpu:ident($($g:expr),* $(,)?), $host:ident($($h:expr),* $(,)?)) => {
+        match $crate::nn::ops::gpu::of($operation, $tensor)? {
+            Some(gpu) => $gpu(&*gpu, $($g),*),
+            None => $crate::nn::ops::host::on_host!($operation, $tensor, $host($($h),*)),
+        }
+    };
+}
+pub(crate) use on_device;
+
+/// The type that parameters, statistics and sums have beside tensors of type `dtype`.
+pub(crate) fn wide_type(dtype: DType) -> DType {
+    if dtype == DType::BF16 { DType::F32 } else { dtype }
+}
+
+/// Elements of type `dtype` that a thread takes at once: 16 bytes of them if all of `counts` allow it, else one.
+pub(crate) fn width(dtype: DType, counts: &[usize]) -> usize {
+    let width = 16 / dtype.size_in_bytes();
+    if counts.iter().all(|count| count.is_multiple_of(width)) { width } else { 1 }
+}
+
+/// Whether float32 convolutions may round their factors to TF32.
+static TF32: AtomicBool = AtomicBool::new(false);
+/// Whether algorithms may be taken that do not give the same bits each time.
+static NONDETERMINISTIC: AtomicBool = AtomicBool::new(false);
+
+/// Sets how this process computes on GPUs: TF32 for float32 products, and only algorithms that give the same bits each
+/// time. Without a call: neither TF32 nor any other algorithm.
+pub(crate) fn set_arithmetic(tf32: bool, deterministic: bool) {
+    TF32.store(tf32, Ordering::Relaxed);
+    NONDETERMINISTIC.store(!deterministic, Ordering::Relaxed);
+    #[cfg(feature = "cuda")]
+    candle_core::cuda_backend::set_gemm_reduced_precision_f32(tf32);
+}
+
+#[cfg(feature = "cuda")]
+fn arithmetic() -> (bool, bool) {
+    (TF32.load(Ordering::Relaxed), !NONDETERMINISTIC.load(Ordering::Relaxed))
+}
+
+/// The device that `tensor` lies on; none if it is the CPU.
+///
+/// # Errors
+/// If the operations have no kernels for its type.
+pub(crate) fn of(operation: &str, tensor: &Tensor) -> Result<Option<Box<dyn Gpu>>> {
+    let gpu = find(tensor.device())?;
+    if gpu.is_some() && !matches!(tensor.dtype(), DType::F32 | DType::F64 | DType::BF16) {
+        bail!("{operation} works in float32, float64 and bfloat16, not in {:?}", tensor.dtype());
+    }
+    Ok(gpu)
+}
+
+/// The GPU that `device` is, if it is one.
+///
+/// # Errors
+/// If this build has no side for it.
+pub(crate) fn find(device: &Device) -> Result<Option<Box<dyn Gpu>>> {
+    match device {
+        #[cfg(test)]
+        Device::Cpu if pretend::is_on() => Ok(Some(Box::new(pretend::Pretend))),
+        Device::Cpu => Ok(None),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => Ok(Some(Box::new(cuda::Cuda::new(device)))),
+        other => bail!("the operations have no side for {:?}", other.location()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::pretend;
