@@ -2,7 +2,7 @@
 
 use super::Precision;
 use super::ops::gpu;
-use candle_core::Device;
+use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -36,7 +36,7 @@ impl From<DeviceName> for String {
 impl FromStr for DeviceName {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
         match (text, text.strip_prefix("cuda:").map(str::parse)) {
             ("cpu", _) => Ok(DeviceName::Cpu),
             ("cuda", _) => Ok(DeviceName::Cuda(0)),
@@ -49,7 +49,7 @@ impl FromStr for DeviceName {
 impl TryFrom<String> for DeviceName {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> std::result::Result<Self, String> {
         text.parse()
     }
 }
@@ -59,11 +59,11 @@ impl TryFrom<String> for DeviceName {
 /// # Errors
 /// Why it can use none, in a sentence.
 #[cfg(feature = "cuda")]
-pub fn gpus() -> Result<usize, String> {
+pub fn gpus() -> std::result::Result<usize, String> {
     match gpu::cuda::count() {
         Ok(0) => Err("the NVIDIA driver finds no GPU".to_owned()),
         Ok(count) => Ok(count),
-        Err(error) => Err(format!("the NVIDIA driver does not work: {error}")),
+        Err(error) => Err(format!("the NVIDIA driver says {error}")),
     }
 }
 
@@ -72,8 +72,19 @@ pub fn gpus() -> Result<usize, String> {
 /// # Errors
 /// Why it can use none, in a sentence.
 #[cfg(not(feature = "cuda"))]
-pub fn gpus() -> Result<usize, String> {
+pub fn gpus() -> std::result::Result<usize, String> {
     Err("this build has no CUDA in it (README: \"On a GPU\")".to_owned())
+}
+
+/// `tensor` on `device`, wholly there when this returns: another thread may go on with it.
+///
+/// # Errors
+/// If it cannot be copied, for want of memory for one.
+pub fn send(tensor: &Tensor, device: &Device) -> Result<Tensor> {
+    let sent = tensor.to_device(device)?;
+    // A thread has a stream of its own, which no other waits for.
+    device.synchronize()?;
+    Ok(sent)
 }
 
 /// A device in use.
@@ -88,7 +99,7 @@ impl DeviceName {
     ///
     /// # Errors
     /// Why that cannot be, in a sentence with the cure.
-    pub fn open(self, precision: Precision, deterministic: bool) -> Result<OpenDevice, String> {
+    pub fn open(self, precision: Precision, deterministic: bool) -> std::result::Result<OpenDevice, String> {
         gpu::set_arithmetic(precision == Precision::Tf32, deterministic);
         match self {
             DeviceName::Cpu if precision.needs_gpu() => Err(format!(
@@ -99,7 +110,11 @@ impl DeviceName {
             #[cfg(feature = "cuda")]
             DeviceName::Cuda(ordinal) => match gpu::cuda::open(ordinal) {
                 Ok(device) => Ok(OpenDevice { device }),
-                Err(error) => Err(format!("{self} cannot be used: {error}; give `--device cpu`")),
+                Err(error) => {
+                    // What follows the first line is candle's backtrace.
+                    let error = error.to_string();
+                    Err(format!("{self} cannot be used: {}", error.lines().next().unwrap_or_default()))
+                }
             },
             #[cfg(not(feature = "cuda"))]
             DeviceName::Cuda(_) => Err(format!("{self} cannot be used: {}", gpus().unwrap_err())),

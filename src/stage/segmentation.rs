@@ -5,6 +5,7 @@ use crate::data::loader::{PairBatch, pair_batch, prefetch};
 use crate::data::{IGNORE, Mask, Micrograph};
 use crate::machine;
 use crate::metrics::Confusion;
+use crate::nn::device::send;
 use crate::nn::losses::{cross_entropy, dice};
 use crate::nn::{Mode, Parameters, SegmentationNetwork, Tape};
 use crate::random::Stream;
@@ -159,7 +160,7 @@ impl Task for Segmentation {
             .collect();
         let (samples, augment) = (self.samples.clone(), self.augment.clone());
         let batches: Vec<Range<usize>> = self.ranges().skip(from as usize).collect();
-        let steps = batches.len();
+        let (steps, device) = (batches.len(), self.parameters.device().clone());
         let make = move |step: usize| {
             let batch = &order[batches[step].clone()];
             let parts = batch.chunk_by(|a, b| a.0 == b.0).map(|part| {
@@ -171,7 +172,8 @@ impl Task for Segmentation {
                 .into_iter()
                 .map(|part| (part.images, part.masks))
                 .unzip();
-            Ok(PairBatch { images: Tensor::cat(&images, 0)?, masks: Tensor::cat(&masks, 0)? })
+            // Here, so that the copy goes on while the network computes. The losses look at the masks on the CPU.
+            Ok(PairBatch { images: send(&Tensor::cat(&images, 0)?, &device)?, masks: Tensor::cat(&masks, 0)? })
         };
         Ok(Box::new(prefetch(steps, make)?))
     }

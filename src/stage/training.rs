@@ -84,6 +84,7 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
     write_history(&outcome.history, &context.out)?;
     context.telemetry.insert("training_seconds".into(), outcome.seconds.into());
     context.telemetry.insert("images_per_second".into(), outcome.images_per_second.into());
+    context.telemetry.insert("data_wait_share".into(), outcome.data_wait_share.into());
     context.telemetry.insert("resumed_epochs".into(), outcome.resumed_epochs.into());
     context.telemetry.insert("resumed_steps".into(), outcome.resumed_steps.into());
     if outcome.failed_checkpoints > 0 {

@@ -173,9 +173,8 @@ impl Needs {
         if !self.gpu {
             return estimate;
         }
-        // What is loaded and what waits lies in the machine's memory, and so does a checkpoint on its way; of the
-        // batches the one in use is on the GPU.
-        Estimate { loaded: 0, workspace: GPU_WORKSPACE, batches: scaled(self.batch), copies: best, ..estimate }
+        // What is loaded lies in the machine's memory, and so does a checkpoint on its way.
+        Estimate { loaded: 0, workspace: GPU_WORKSPACE, copies: best, ..estimate }
     }
 
     /// The estimate.

@@ -84,6 +84,8 @@ pub struct Outcome {
     pub seconds: f64,
     /// Training images a second over this attempt's steps, validation not counted.
     pub images_per_second: f64,
+    /// The part of those steps' time that went into waiting for batches: what a GPU stood idle at least.
+    pub data_wait_share: f64,
 }
 
 impl Training {
@@ -112,11 +114,11 @@ impl Training {
             state.restore(checkpoint, task.parameters())?;
         }
         let (resumed_epochs, resumed_steps) = (state.history.epochs() as u64, state.running.steps);
-        let (mut images, mut stepping) = (0, Duration::ZERO);
+        let (mut images, mut stepping, mut waiting) = (0, Duration::ZERO, Duration::ZERO);
         for epoch in resumed_epochs..self.epochs {
             let (stepping_since, saving_before) = (Instant::now(), saver.in_all);
-            let (mut row, seen) = self.epoch(epoch, task, &mut state, &mut saver, watch)?;
-            images += seen;
+            let (mut row, seen, waited) = self.epoch(epoch, task, &mut state, &mut saver, watch)?;
+            (images, waiting) = (images + seen, waiting + waited);
             stepping += stepping_since.elapsed().saturating_sub(saver.in_all - saving_before);
             let end = task.end_of_epoch(epoch)?;
             row.extend(end.values);
@@ -138,10 +140,12 @@ impl Training {
             failed_checkpoints: saver.failed,
             seconds: start.elapsed().as_secs_f64(),
             images_per_second: if images > 0 { images as f64 / stepping.as_secs_f64() } else { 0.0 },
+            data_wait_share: if images > 0 { waiting.as_secs_f64() / stepping.as_secs_f64() } else { 0.0 },
         })
     }
 
-    /// One epoch, or what is left of it: the history's first columns, and the number of images.
+    /// One epoch, or what is left of it: the history's first columns, the number of images, and the time spent waiting
+    /// for batches.
     fn epoch<T: Task>(
         &self,
         epoch: u64,
@@ -149,11 +153,16 @@ impl Training {
         state: &mut State,
         saver: &mut Saver<'_>,
         watch: &mut dyn FnMut(Event),
-    ) -> Result<(Vec<Option<f64>>, u64)> {
+    ) -> Result<(Vec<Option<f64>>, u64, Duration)> {
         let steps = task.steps_per_epoch();
         let (mut learning_rate, mut images, mut told) = (0.0, 0, Instant::now());
         state.running.measures.resize(task.measures().len(), 0.0);
-        for batch in task.batches(epoch, state.running.steps)? {
+        let mut batches = task.batches(epoch, state.running.steps)?;
+        let mut waiting = Duration::ZERO;
+        loop {
+            let since = Instant::now();
+            let Some(batch) = batches.next() else { break };
+            waiting += since.elapsed();
             let done = state.running.steps;
             let step = task.step(batch?)?;
             let norm = gradient_norm(&step.gradients)?;
@@ -190,7 +199,7 @@ impl Training {
         let mean = |sum: f64| Some(sum / steps as f64);
         let mut row = vec![mean(running.losses), Some(learning_rate), mean(running.norms)];
         row.extend(running.measures.iter().copied().map(mean));
-        Ok((row, images))
+        Ok((row, images, waiting))
     }
 }
 

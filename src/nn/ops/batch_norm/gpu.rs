@@ -45,65 +45,70 @@ pub(super) struct Channels<'t> {
     pub(super) bias: &'t Tensor,
 }
 
+/// Mean, factor and summand of each channel, `[3, channels]`.
+fn factors(gpu: &dyn Gpu, Channels { moments, weight, bias }: &Channels<'_>) -> Result<Tensor> {
+    let (channels, dtype) = (weight.elem_count(), weight.dtype());
+    let factors = gpu.empty(&[3, channels], dtype)?;
+    let (mean, variance, weight, bias): (_, _, &Tensor, &Tensor) = (&moments.mean, &moments.variance, weight, bias);
+    launch!(gpu, "norm_factors", dtype, channels, [mean, variance, weight, bias, &factors, channels, EPSILON])?;
+    Ok(factors)
+}
+
 pub(super) fn forward(
     gpu: &dyn Gpu,
     x: &Tensor,
-    Channels { moments, weight, bias }: &Channels<'_>,
+    at: &Channels<'_>,
     residual: Option<&Tensor>,
     relu: bool,
 ) -> Result<Tensor> {
-    let (dtype, channels) = (x.dtype(), weight.elem_count());
-    let (rows, y, at_once) = (rows(x, channels), gpu.empty(x.dims(), dtype)?, width(dtype, &[channels]));
-    let (mean, variance, wide) = (&moments.mean, &moments.variance, at_once > 1);
-    let (weight, bias): (&Tensor, &Tensor) = (weight, bias);
-    launch!(
-        gpu,
-        "norm",
-        dtype,
-        x.elem_count() / at_once,
-        [x, mean, variance, weight, bias, residual, &y, rows, channels, relu, wide, EPSILON]
-    )?;
+    let (dtype, channels, elements) = (x.dtype(), at.weight.elem_count(), x.elem_count());
+    let (factors, y, at_once) = (factors(gpu, at)?, gpu.empty(x.dims(), dtype)?, width(dtype, &[channels]));
+    let (threads, wide) = (elements / at_once, at_once > 1);
+    launch!(gpu, "norm", dtype, threads, [x, &factors, residual, &y, elements, channels, relu, wide])?;
     Ok(y)
 }
 
 pub(super) fn backward(
     gpu: &dyn Gpu,
     x: &Tensor,
-    Channels { moments, weight, bias }: &Channels<'_>,
+    at: &Channels<'_>,
     residual: Option<&Tensor>,
     relu: bool,
     gradient: &Tensor,
     batch: bool,
 ) -> Result<BatchNormGradients> {
-    let (dtype, channels) = (x.dtype(), weight.elem_count());
-    let (rows, mean, variance) = (rows(x, channels), &moments.mean, &moments.variance);
-    let (weight, bias): (&Tensor, &Tensor) = (weight, bias);
+    let (dtype, channels, elements) = (x.dtype(), at.weight.elem_count(), x.elem_count());
+    let (rows, factors) = (rows(x, channels), factors(gpu, at)?);
     let (folded, folds) = strip_sums(gpu, dtype, [rows, channels, 2 * channels], |sums, strips, threads, wide| {
         launch!(
             gpu,
             "norm_strips",
             dtype,
             threads,
-            [x, mean, variance, weight, bias, residual, gradient, rows, channels, strips, relu, wide, EPSILON, sums]
+            [x, &factors, residual, gradient, rows, channels, strips, relu, wide, sums]
         )
     })?;
     // Of bias and weight.
-    let sums = gpu.empty(&[2, channels], wide_type(dtype))?;
-    launch!(gpu, "column_sums", dtype, 2 * channels, [&folded, folds, 2 * channels, &sums])?;
+    let (sums, slopes) = (gpu.empty(&[2, channels], wide_type(dtype))?, gpu.empty(&[2, channels], wide_type(dtype))?);
+    let (variance, weight) = (&at.moments.variance, at.weight);
+    launch!(
+        gpu,
+        "norm_slopes",
+        dtype,
+        channels,
+        [&folded, folds, variance, weight, &sums, &slopes, rows, channels, batch, EPSILON]
+    )?;
     let dx = gpu.empty(x.dims(), dtype)?;
     // Without a ReLU the residual's gradient is the output's.
     let masked = (relu && residual.is_some()).then(|| gpu.empty(x.dims(), dtype)).transpose()?;
     let at_once = width(dtype, &[channels]);
-    let (d_residual, wide) = (masked.as_ref(), at_once > 1);
+    let (d_residual, threads, wide) = (masked.as_ref(), elements / at_once, at_once > 1);
     launch!(
         gpu,
         "norm_backward",
         dtype,
-        x.elem_count() / at_once,
-        [
-            x, mean, variance, weight, bias, residual, gradient, &sums, &dx, d_residual, rows, channels, relu, batch,
-            wide, EPSILON
-        ]
+        threads,
+        [x, &factors, &slopes, residual, gradient, &dx, d_residual, elements, channels, relu, wide]
     )?;
     Ok(BatchNormGradients {
         x: dx,

@@ -1,11 +1,12 @@
 //! An NVIDIA GPU, through candle's device and its stream.
 //!
-//! One process uses one GPU, from one thread: kernels and copies run in the order in which they are asked for.
+//! One process uses one GPU. Kernels run in the order in which one thread asks for them; batches come from another, which
+//! waits until they are there (`device::send`).
 
 use super::cudnn::Convolver;
-use super::{Argument, Convolution, Gpu};
+use super::{Argument, BLOCK, Convolution, Gpu, kernel_name, words};
 use candle_core::backend::BackendDevice;
-use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, sys};
+use candle_core::cuda_backend::cudarc::driver::{CudaContext, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, sys};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage, CudaStorageSlice, WrapErr};
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, Result, Storage, Tensor, bail};
@@ -16,24 +17,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The kernels, compiled by build.rs.
 const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
-/// Threads to a block.
-const BLOCK: usize = 256;
 
+/// If set, new tensors are filled with NaN.
+const POISON_VARIABLE: &str = "MATSSL_GPU_POISON";
 /// Whether new tensors are filled with NaN: for checks that nothing reads what was not written.
 static POISON: AtomicBool = AtomicBool::new(false);
-
-/// Fills every new tensor with NaN from now on, or no longer.
-pub(crate) fn set_poison(on: bool) {
-    POISON.store(on, Ordering::Relaxed);
-}
 
 /// Number of GPUs.
 ///
 /// # Errors
-/// If there is no driver that works.
-pub(crate) fn count() -> Result<usize> {
-    use candle_core::cuda_backend::cudarc::driver::CudaContext;
-    Ok(usize::try_from(CudaContext::device_count().w()?).unwrap_or(0))
+/// What the driver says instead.
+pub(crate) fn count() -> std::result::Result<usize, String> {
+    match CudaContext::device_count() {
+        Ok(count) => Ok(usize::try_from(count).unwrap_or(0)),
+        Err(error) => Err(format!("{:?}", error.0)),
+    }
 }
 
 /// Opens a GPU for this process. Freed memory stays in its pool: giving it back to the driver takes longer than a step.
@@ -41,10 +39,10 @@ pub(crate) fn count() -> Result<usize> {
 /// # Errors
 /// If there is no such GPU, or it does not work.
 pub(crate) fn open(ordinal: usize) -> Result<Device> {
+    POISON.store(std::env::var_os(POISON_VARIABLE).is_some(), Ordering::Relaxed);
     let device = CudaDevice::new(ordinal)?;
-    let stream = device.cuda_stream();
-    // SAFETY: all work is asked for by one thread on one stream, so nothing is used before it is there or after it is
-    // freed: both happen in the stream's order.
+    // SAFETY: nothing is used before it is there or after it is freed: what one thread asks for happens in its stream's
+    // order, and what another hands over is there (`device::send`).
     unsafe { device.disable_event_tracking() };
     let pool = pool(&device)?;
     let mut threshold = u64::MAX;
@@ -53,7 +51,6 @@ pub(crate) fn open(ordinal: usize) -> Result<Device> {
     unsafe { sys::cuMemPoolSetAttribute(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, value) }
         .result()
         .w()?;
-    drop(stream);
     Ok(Device::Cuda(device))
 }
 
@@ -182,26 +179,9 @@ impl Gpu for Cuda {
         if threads == 0 {
             return Ok(());
         }
-        let suffix = match dtype {
-            DType::F32 => "f32",
-            DType::F64 => "f64",
-            DType::BF16 => "bf16",
-            other => bail!("{kernel} has no kernel for {other:?}"),
-        };
-        // All arguments are of eight bytes.
-        let mut words = Vec::with_capacity(arguments.len());
-        for argument in arguments {
-            words.push(match *argument {
-                Argument::Tensor(tensor) => self.address(tensor)?,
-                Argument::Nothing => 0,
-                Argument::Integer(value) => value.cast_unsigned(),
-                Argument::Real(value) => value.to_bits(),
-            });
-        }
-        let function = self.device.get_or_load_custom_func(&format!("{kernel}_{suffix}"), "matssl-run", PTX)?;
-        let Ok(blocks) = u32::try_from(threads.div_ceil(BLOCK)) else {
-            bail!("{kernel}: {threads} threads are too many for one launch");
-        };
+        let words = words(self, kernel, threads, arguments)?;
+        let function = self.device.get_or_load_custom_func(&kernel_name(kernel, dtype)?, "matssl-run", PTX)?;
+        let blocks = threads.div_ceil(BLOCK) as u32;
         let config = LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (BLOCK as u32, 1, 1), shared_mem_bytes: 0 };
         let mut builder = function.builder();
         for word in &words {

@@ -7,7 +7,7 @@
 #define __global__
 #define __device__
 #define THREAD thread_index
-static thread_local long long thread_index;
+static thread_local int thread_index;
 
 struct bfloat {
     uint16_t bits;
@@ -28,7 +28,7 @@ static inline void put(bfloat &place, float x) {
 
 template <class... P, size_t... I>
 static void launch(void (*kernel)(P...), void **arguments, long long threads, std::index_sequence<I...>) {
-    for (thread_index = 0; thread_index < threads; thread_index++) kernel(*(P *)arguments[I]...);
+    for (thread_index = 0; thread_index < (int)threads; thread_index++) kernel(*(P *)arguments[I]...);
 }
 template <class... P> static void launch(void (*kernel)(P...), void **arguments, long long threads) {
     launch(kernel, arguments, threads, std::index_sequence_for<P...>());

@@ -7,13 +7,16 @@
 #ifdef __CUDACC__
 #include <cuda_bf16.h>
 typedef __nv_bfloat16 bfloat;
-#define THREAD ((integer)blockIdx.x * blockDim.x + threadIdx.x)
+#define THREAD ((integer)(blockIdx.x * blockDim.x + threadIdx.x))
 #define EXPORT(name)
 #else
 #include "host.h"
 #endif
 
-typedef long long integer;
+// Divisions of longer ones would take as long as the memory they find the way to: whoever launches sees to it that
+// tensors have fewer elements than this can count.
+typedef int integer;
+typedef long long address;
 typedef unsigned char byte;
 
 static __device__ inline float number(float x) { return x; }
@@ -25,8 +28,8 @@ static __device__ inline float number(bfloat x) { return __bfloat162float(x); }
 static __device__ inline void put(bfloat &place, float x) { place = __float2bfloat16(x); }
 #endif
 
-// V neighbours in memory, read and written at once.
-template <class T, int V> struct alignas(sizeof(T) * V) Pack { T at[V]; };
+// V neighbours in memory, read and written at once, or 16 bytes at a time.
+template <class T, int V> struct alignas(sizeof(T) * V < 16 ? sizeof(T) * V : 16) Pack { T at[V]; };
 
 template <int V, class T> static __device__ inline Pack<T, V> read(const T *from) {
     return *reinterpret_cast<const Pack<T, V> *>(from);

@@ -15,12 +15,12 @@
 
 template <int V>
 static __device__ void NAME(column_strips_by, SUFFIX)(const T *x, integer rows, integer channels, integer strips, A *sums) {
-    A sum[V] = {};
+    Pack<A, V> sum = {};
     FOR_ROWS(V) {
         const Pack<T, V> pixel = read<V>(x + row * channels + c);
-        for (int i = 0; i < V; i++) sum[i] += number(pixel.at[i]);
+        for (int i = 0; i < V; i++) sum.at[i] += number(pixel.at[i]);
     }
-    for (int i = 0; i < V; i++) sums[strip * channels + c + i] = sum[i];
+    write<V>(sums + strip * channels + c, sum);
 }
 // sums[strip][channel]: of x.
 KERNEL(column_strips)(const T *x, integer rows, integer channels, integer strips, integer wide, A *sums) {
@@ -49,25 +49,22 @@ KERNEL(column_sums)(const double *folded, integer folds, integer columns, A *tot
 }
 EXPORT(column_sums)
 
-// ---- Batch norm: y = relu(weight (x - mean) / sqrt(variance + epsilon) + bias + residual).
+// ---- Batch norm: y = relu((x - mean) scale + bias + residual), where scale = weight / sqrt(variance + epsilon).
 
 template <int V>
 static __device__ void NAME(moment_strips_by, SUFFIX)(const T *x, integer rows, integer channels, integer strips, A *sums) {
-    A sum[V] = {}, squares[V] = {}, shift[V];
-    const integer groups_ = channels / V, first = THREAD % groups_ * V;
-    for (int i = 0; i < V; i++) shift[i] = number(x[first + i]);
+    const Pack<T, V> first = read<V>(x + THREAD % (channels / V) * V);
+    Pack<A, V> sum = {}, squares = {};
     FOR_ROWS(V) {
         const Pack<T, V> pixel = read<V>(x + row * channels + c);
         for (int i = 0; i < V; i++) {
-            const A from_shift = number(pixel.at[i]) - shift[i];
-            sum[i] += from_shift;
-            squares[i] += from_shift * from_shift;
+            const A from_shift = number(pixel.at[i]) - number(first.at[i]);
+            sum.at[i] += from_shift;
+            squares.at[i] += from_shift * from_shift;
         }
     }
-    for (int i = 0; i < V; i++) {
-        sums[strip * 2 * channels + c + i] = sum[i];
-        sums[strip * 2 * channels + channels + c + i] = squares[i];
-    }
+    write<V>(sums + strip * 2 * channels + c, sum);
+    write<V>(sums + strip * 2 * channels + channels + c, squares);
 }
 // sums[strip][2][channel]: of x - shift and of its square. The shift is the first row: sums of squares of numbers far
 // from zero would lose the variance.
@@ -79,7 +76,7 @@ EXPORT(moment_strips)
 
 // Mean and biased variance. With running statistics (or null) moves them, with the unbiased variance.
 KERNEL(moments)(const double *folded, integer folds, const T *x, integer rows, integer channels, A *mean, A *variance,
-                A *running_mean, A *running_variance, integer *tracked, double momentum) {
+                A *running_mean, A *running_variance, address *tracked, double momentum) {
     const integer c = THREAD;
     if (c >= channels) return;
     double sum = 0, squares = 0;
@@ -101,108 +98,128 @@ KERNEL(moments)(const double *folded, integer folds, const T *x, integer rows, i
 }
 EXPORT(moments)
 
+// factors[3][channel]: mean, scale, bias. A root for each element would take longer than its way to memory.
+KERNEL(norm_factors)(const A *mean, const A *variance, const A *weight, const A *bias, A *factors, integer channels,
+                     double epsilon) {
+    const integer c = THREAD;
+    if (c >= channels) return;
+    factors[c] = mean[c];
+    factors[channels + c] = weight[c] / sqrt(variance[c] + (A)epsilon);
+    factors[2 * channels + c] = bias[c];
+}
+EXPORT(norm_factors)
+
 template <int V>
-static __device__ void NAME(norm_by, SUFFIX)(const T *x, const A *mean, const A *variance, const A *weight, const A *bias,
-                                             const T *residual, T *y, integer rows, integer channels, integer relu,
-                                             double epsilon) {
+static __device__ void NAME(norm_by, SUFFIX)(const T *x, const A *factors, const T *residual, T *y, integer elements,
+                                             integer channels, integer relu) {
     const integer at = THREAD * V, c = at % channels;
-    if (at >= rows * channels) return;
+    if (at >= elements) return;
     const Pack<T, V> pixel = read<V>(x + at);
+    const Pack<A, V> mean = read<V>(factors + c), scale = read<V>(factors + channels + c);
+    const Pack<A, V> bias = read<V>(factors + 2 * channels + c);
     Pack<T, V> other = {}, result;
     if (residual) other = read<V>(residual + at);
     for (int i = 0; i < V; i++) {
-        const A scale = 1 / sqrt(variance[c + i] + (A)epsilon);
-        A value = (number(pixel.at[i]) - mean[c + i]) * scale * weight[c + i] + bias[c + i];
+        A value = (number(pixel.at[i]) - mean.at[i]) * scale.at[i] + bias.at[i];
         if (residual) value += number(other.at[i]);
         put(result.at[i], relu && value < 0 ? 0 : value);
     }
     write<V>(y + at, result);
 }
-KERNEL(norm)(const T *x, const A *mean, const A *variance, const A *weight, const A *bias, const T *residual, T *y,
-             integer rows, integer channels, integer relu, integer wide, double epsilon) {
-    if (wide) NAME(norm_by, SUFFIX)<WIDE>(x, mean, variance, weight, bias, residual, y, rows, channels, relu, epsilon);
-    else NAME(norm_by, SUFFIX)<1>(x, mean, variance, weight, bias, residual, y, rows, channels, relu, epsilon);
+KERNEL(norm)(const T *x, const A *factors, const T *residual, T *y, integer elements, integer channels, integer relu,
+             integer wide) {
+    if (wide) NAME(norm_by, SUFFIX)<WIDE>(x, factors, residual, y, elements, channels, relu);
+    else NAME(norm_by, SUFFIX)<1>(x, factors, residual, y, elements, channels, relu);
 }
 EXPORT(norm)
 
-// What the ReLU lets through of the gradient, and the normalised x.
+// What the ReLU lets through of the gradient, and x - mean. What it cut off is computed anew, as `norm` does.
 template <int V>
-static __device__ inline void NAME(through, SUFFIX)(const T *x, const A *mean, const A *variance, const A *weight,
-                                                    const A *bias, const T *residual, const T *dy, integer at, integer c,
-                                                    integer relu, double epsilon, A *passed, A *normal) {
+static __device__ inline void NAME(through, SUFFIX)(const T *x, const Pack<A, V> &mean, const Pack<A, V> &scale,
+                                                    const Pack<A, V> &bias, const T *residual, const T *dy, integer at,
+                                                    integer relu, A *passed, A *centred) {
     const Pack<T, V> pixel = read<V>(x + at), gradient = read<V>(dy + at);
     Pack<T, V> other = {};
     if (relu && residual) other = read<V>(residual + at);
     for (int i = 0; i < V; i++) {
-        const A scale = 1 / sqrt(variance[c + i] + (A)epsilon);
-        normal[i] = (number(pixel.at[i]) - mean[c + i]) * scale;
-        A value = normal[i] * weight[c + i] + bias[c + i];
+        centred[i] = number(pixel.at[i]) - mean.at[i];
+        A value = centred[i] * scale.at[i] + bias.at[i];
         if (relu && residual) value += number(other.at[i]);
         passed[i] = relu && !(value > 0) ? 0 : number(gradient.at[i]);
     }
 }
 
 template <int V>
-static __device__ void NAME(norm_strips_by, SUFFIX)(const T *x, const A *mean, const A *variance, const A *weight,
-                                                    const A *bias, const T *residual, const T *dy, integer rows,
-                                                    integer channels, integer strips, integer relu, double epsilon,
+static __device__ void NAME(norm_strips_by, SUFFIX)(const T *x, const A *factors, const T *residual, const T *dy,
+                                                    integer rows, integer channels, integer strips, integer relu,
                                                     A *sums) {
-    A shift[V] = {}, scale[V] = {}, passed[V], normal[V];
+    const integer mine = THREAD % (channels / V) * V;
+    const Pack<A, V> mean = read<V>(factors + mine), scale = read<V>(factors + channels + mine);
+    const Pack<A, V> bias = read<V>(factors + 2 * channels + mine);
+    Pack<A, V> shifts = {}, products = {};
+    A passed[V], centred[V];
     FOR_ROWS(V) {
-        NAME(through, SUFFIX)<V>(x, mean, variance, weight, bias, residual, dy, row * channels + c, c, relu, epsilon,
-                                 passed, normal);
+        NAME(through, SUFFIX)<V>(x, mean, scale, bias, residual, dy, row * channels + c, relu, passed, centred);
         for (int i = 0; i < V; i++) {
-            shift[i] += passed[i];
-            scale[i] += passed[i] * normal[i];
+            shifts.at[i] += passed[i];
+            products.at[i] += passed[i] * centred[i];
         }
     }
-    for (int i = 0; i < V; i++) {
-        sums[strip * 2 * channels + c + i] = shift[i];
-        sums[strip * 2 * channels + channels + c + i] = scale[i];
-    }
+    write<V>(sums + strip * 2 * channels + c, shifts);
+    write<V>(sums + strip * 2 * channels + channels + c, products);
 }
-// sums[strip][2][channel]: the gradients of bias and weight.
-KERNEL(norm_strips)(const T *x, const A *mean, const A *variance, const A *weight, const A *bias, const T *residual,
-                    const T *dy, integer rows, integer channels, integer strips, integer relu, integer wide, double epsilon,
-                    A *sums) {
-    if (wide)
-        NAME(norm_strips_by, SUFFIX)<WIDE>(x, mean, variance, weight, bias, residual, dy, rows, channels, strips, relu,
-                                           epsilon, sums);
-    else
-        NAME(norm_strips_by, SUFFIX)<1>(x, mean, variance, weight, bias, residual, dy, rows, channels, strips, relu,
-                                        epsilon, sums);
+// sums[strip][2][channel]: of what passes the ReLU, and of that times x - mean.
+KERNEL(norm_strips)(const T *x, const A *factors, const T *residual, const T *dy, integer rows, integer channels,
+                    integer strips, integer relu, integer wide, A *sums) {
+    if (wide) NAME(norm_strips_by, SUFFIX)<WIDE>(x, factors, residual, dy, rows, channels, strips, relu, sums);
+    else NAME(norm_strips_by, SUFFIX)<1>(x, factors, residual, dy, rows, channels, strips, relu, sums);
 }
 EXPORT(norm_strips)
 
+// gradients[2][channel]: of bias and weight; slopes[2][channel]: what the moments add to dx for each x - mean, and in
+// any case. With `batch` the moments are those of x and move with it, else they add nothing.
+KERNEL(norm_slopes)(const double *folded, integer folds, const A *variance, const A *weight, A *gradients, A *slopes,
+                    integer rows, integer channels, integer batch, double epsilon) {
+    const integer c = THREAD;
+    if (c >= channels) return;
+    double shift = 0, product = 0;
+    for (integer fold = 0; fold < folds; fold++) {
+        shift += folded[fold * 2 * channels + c];
+        product += folded[fold * 2 * channels + channels + c];
+    }
+    const double inverse = 1 / sqrt((double)(variance[c] + (A)epsilon)), scale = weight[c] * inverse;
+    gradients[c] = (A)shift;
+    gradients[channels + c] = (A)(product * inverse);
+    slopes[c] = batch ? (A)(-scale * inverse * inverse * product / rows) : 0;
+    slopes[channels + c] = batch ? (A)(-scale * shift / rows) : 0;
+}
+EXPORT(norm_slopes)
+
 template <int V>
-static __device__ void NAME(norm_backward_by, SUFFIX)(const T *x, const A *mean, const A *variance, const A *weight,
-                                                      const A *bias, const T *residual, const T *dy, const A *gradients,
-                                                      T *dx, T *d_residual, integer rows, integer channels, integer relu,
-                                                      integer batch, double epsilon) {
+static __device__ void NAME(norm_backward_by, SUFFIX)(const T *x, const A *factors, const A *slopes, const T *residual,
+                                                      const T *dy, T *dx, T *d_residual, integer elements,
+                                                      integer channels, integer relu) {
     const integer at = THREAD * V, c = at % channels;
-    if (at >= rows * channels) return;
-    A passed[V], normal[V];
-    NAME(through, SUFFIX)<V>(x, mean, variance, weight, bias, residual, dy, at, c, relu, epsilon, passed, normal);
+    if (at >= elements) return;
+    const Pack<A, V> mean = read<V>(factors + c), scale = read<V>(factors + channels + c);
+    const Pack<A, V> bias = read<V>(factors + 2 * channels + c);
+    const Pack<A, V> slope = read<V>(slopes + c), constant = read<V>(slopes + channels + c);
+    A passed[V], centred[V];
+    NAME(through, SUFFIX)<V>(x, mean, scale, bias, residual, dy, at, relu, passed, centred);
     Pack<T, V> result, rest;
     for (int i = 0; i < V; i++) {
-        A slope = passed[i];
-        if (batch) slope -= (gradients[c + i] + normal[i] * gradients[channels + c + i]) / (A)rows;
-        put(result.at[i], slope * weight[c + i] / sqrt(variance[c + i] + (A)epsilon));
+        put(result.at[i], passed[i] * scale.at[i] + (centred[i] * slope.at[i] + constant.at[i]));
         put(rest.at[i], passed[i]);
     }
     write<V>(dx + at, result);
     if (d_residual) write<V>(d_residual + at, rest);
 }
-// `gradients`: of bias and weight, [2][channels]. With `batch` the moments are those of x and move with it.
-KERNEL(norm_backward)(const T *x, const A *mean, const A *variance, const A *weight, const A *bias, const T *residual,
-                      const T *dy, const A *gradients, T *dx, T *d_residual, integer rows, integer channels, integer relu,
-                      integer batch, integer wide, double epsilon) {
+KERNEL(norm_backward)(const T *x, const A *factors, const A *slopes, const T *residual, const T *dy, T *dx, T *d_residual,
+                      integer elements, integer channels, integer relu, integer wide) {
     if (wide)
-        NAME(norm_backward_by, SUFFIX)<WIDE>(x, mean, variance, weight, bias, residual, dy, gradients, dx, d_residual, rows,
-                                             channels, relu, batch, epsilon);
+        NAME(norm_backward_by, SUFFIX)<WIDE>(x, factors, slopes, residual, dy, dx, d_residual, elements, channels, relu);
     else
-        NAME(norm_backward_by, SUFFIX)<1>(x, mean, variance, weight, bias, residual, dy, gradients, dx, d_residual, rows,
-                                          channels, relu, batch, epsilon);
+        NAME(norm_backward_by, SUFFIX)<1>(x, factors, slopes, residual, dy, dx, d_residual, elements, channels, relu);
 }
 EXPORT(norm_backward)
 
@@ -342,16 +359,16 @@ EXPORT(part)
 // Bilinear: y[r][c] = sum over taps of row r and column c. Taps of place p: indices and weights from start[p] to
 // start[p + 1].
 KERNEL(resample)(const T *x, T *y, integer elements, integer height, integer width, integer channels, integer out_height,
-                 integer out_width, const integer *row_start, const integer *row_index, const double *row_weight,
-                 const integer *column_start, const integer *column_index, const double *column_weight) {
+                 integer out_width, const address *row_start, const address *row_index, const double *row_weight,
+                 const address *column_start, const address *column_index, const double *column_weight) {
     const integer at = THREAD;
     if (at >= elements) return;
     const integer c = at % channels, column = at / channels % out_width, row = at / channels / out_width % out_height;
     const T *image = x + at / channels / out_width / out_height * height * width * channels;
     A sum = 0;
-    for (integer i = row_start[row]; i < row_start[row + 1]; i++) {
+    for (address i = row_start[row]; i < row_start[row + 1]; i++) {
         A line = 0;
-        for (integer j = column_start[column]; j < column_start[column + 1]; j++)
+        for (address j = column_start[column]; j < column_start[column + 1]; j++)
             line += (A)column_weight[j] * number(image[(row_index[i] * width + column_index[j]) * channels + c]);
         sum += (A)row_weight[i] * line;
     }
@@ -392,14 +409,15 @@ KERNEL(max_pool_backward)(const T *dy, const byte *taps, T *dx, integer elements
     if (at >= elements) return;
     const integer c = at % channels, ix = at / channels % width, iy = at / channels / width % height;
     const integer image = at / channels / width / height;
+    // The windows that reach this pixel.
+    const integer below = iy + padding, right = ix + padding;
+    const integer first_y = below < kernel ? 0 : (below - kernel) / stride + 1;
+    const integer first_x = right < kernel ? 0 : (right - kernel) / stride + 1;
     A sum = 0;
-    for (integer ky = 0; ky < kernel; ky++)
-        for (integer kx = 0; kx < kernel; kx++) {
-            const integer up = iy + padding - ky, left = ix + padding - kx;
-            if (up < 0 || left < 0 || up % stride || left % stride) continue;
-            if (up / stride >= out_height || left / stride >= out_width) continue;
-            const integer from = ((image * out_height + up / stride) * out_width + left / stride) * channels + c;
-            if (taps[from] == ky * kernel + kx) sum += number(dy[from]);
+    for (integer oy = first_y; oy < out_height && oy * stride <= below; oy++)
+        for (integer ox = first_x; ox < out_width && ox * stride <= right; ox++) {
+            const integer from = ((image * out_height + oy) * out_width + ox) * channels + c;
+            if (taps[from] == (below - oy * stride) * kernel + right - ox * stride) sum += number(dy[from]);
         }
     put(dx[at], sum);
 }
@@ -516,7 +534,7 @@ KERNEL(cross_entropy)(const T *logits, const byte *labels, T *gradient, A *losse
 EXPORT(cross_entropy)
 
 // ---- All parameters at once. A row of the table: addresses of value, gradient and two slots, and the number of elements
-// before this tensor's; the last row holds their total. In PyTorch's order of operations, rounded after each.
+// before this tensor's; the last row holds their total. In PyTorch's order of operations.
 
 #undef OWN
 #define OWN                                                                        \
@@ -526,9 +544,9 @@ EXPORT(cross_entropy)
         if (table[middle * 5 + 4] <= at) low = middle;                             \
         else high = middle;                                                        \
     }                                                                              \
-    const integer *row = table + low * 5, i = at - row[4];
+    const address *row = table + low * 5, i = at - row[4];
 
-KERNEL(sgd)(const integer *table, integer tensors, integer elements, double learning_rate, double momentum,
+KERNEL(sgd)(const address *table, integer tensors, integer elements, double learning_rate, double momentum,
             double weight_decay) {
     const integer at = THREAD;
     if (at >= elements) return;
@@ -540,7 +558,7 @@ KERNEL(sgd)(const integer *table, integer tensors, integer elements, double lear
 }
 EXPORT(sgd)
 
-KERNEL(adam)(const integer *table, integer tensors, integer elements, double step_size, double root_of_correction,
+KERNEL(adam)(const address *table, integer tensors, integer elements, double step_size, double root_of_correction,
              double beta_1, double beta_2, double epsilon, double weight_decay) {
     const integer at = THREAD;
     if (at >= elements) return;
@@ -554,7 +572,7 @@ KERNEL(adam)(const integer *table, integer tensors, integer elements, double ste
 EXPORT(adam)
 
 // sums[strip]: of the squares of all gradients.
-KERNEL(square_strips)(const integer *table, integer tensors, integer elements, integer strips, double *sums) {
+KERNEL(square_strips)(const address *table, integer tensors, integer elements, integer strips, double *sums) {
     const integer strip = THREAD;
     if (strip >= strips) return;
     double sum = 0;

@@ -1,5 +1,5 @@
-//! Whole networks on the GPU side, against the CPU's: the same kernels, launches and calls as on a GPU, with
-//! `pretend` in its place. Single operations are held to finite differences where they are defined.
+//! Whole networks on the GPU side, against the CPU's: with [`pretend`] in the place of a GPU, and with the feature `cuda`
+//! on one. Single operations are held to finite differences where they are defined.
 
 pub(crate) mod pretend;
 
@@ -11,6 +11,35 @@ use crate::random::Stream;
 use candle_core::{DType, Device, Result, Tensor};
 use std::collections::BTreeMap;
 
+/// Where GPU sides run.
+enum Side {
+    Pretended,
+    #[cfg(feature = "cuda")]
+    Cuda(Device),
+}
+
+impl Side {
+    /// Those that this machine has; says which it lacks.
+    fn all() -> Vec<Side> {
+        let mut sides = vec![Side::Pretended];
+        #[cfg(feature = "cuda")]
+        match crate::nn::device::gpus().and_then(|_| super::cuda::open(0).map_err(|error| error.to_string())) {
+            Ok(device) => sides.push(Side::Cuda(device)),
+            Err(error) => eprintln!("skipped: no CUDA device ({error})"),
+        }
+        sides.retain(|side| !matches!(side, Side::Pretended) || pretend::on(|| ()).is_some());
+        sides
+    }
+
+    fn run<R>(&self, work: impl FnOnce(&Device) -> Result<R>) -> R {
+        match self {
+            Side::Pretended => pretend::on(|| work(&Device::Cpu)).unwrap().unwrap(),
+            #[cfg(feature = "cuda")]
+            Side::Cuda(device) => work(device).unwrap(),
+        }
+    }
+}
+
 /// What a pass leaves: output, gradients and running statistics by name, in float64.
 type Found = BTreeMap<String, Tensor>;
 
@@ -21,21 +50,22 @@ fn images(batch: usize, size: usize) -> Tensor {
 }
 
 fn found(output: &Tensor, gradients: &Gradients, parameters: &Parameters) -> Result<Found> {
-    let mut found = Found::from([("output".to_owned(), output.to_dtype(DType::F64)?)]);
+    let double = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.to_device(&Device::Cpu);
+    let mut found = Found::from([("output".to_owned(), double(output)?)]);
     for (name, gradient) in gradients.iter() {
-        found.insert(format!("gradient of {name}"), gradient.to_dtype(DType::F64)?);
+        found.insert(format!("gradient of {name}"), double(gradient)?);
     }
     for (name, parameter) in parameters.iter().filter(|(name, _)| name.contains("running") || name.contains("num_")) {
-        found.insert(name.to_owned(), parameter.var.as_detached_tensor().to_dtype(DType::F64)?.flatten_all()?);
+        found.insert(name.to_owned(), double(&parameter.var.flatten_all()?)?);
     }
     Ok(found)
 }
 
 /// A pass of a narrow ResNet and back; the seeds are the features themselves.
-fn resnet(arch: &str, dtype: DType, precision: Precision, mode: Mode) -> Result<Found> {
+fn resnet(arch: &str, device: &Device, dtype: DType, precision: Precision, mode: Mode) -> Result<Found> {
     let config: ResNetConfig = serde_json::from_str(&format!(r#"{{"arch":"{arch}","width":8}}"#)).unwrap();
     let network = ResNet::new(config);
-    let mut parameters = Parameters::new(dtype, &Device::Cpu).with_precision(precision);
+    let mut parameters = Parameters::new(dtype, device).with_precision(precision);
     network.init(&mut parameters, "", &Stream::new(4, "gpu test", 0, 0))?;
     let tape = Tape::new(&parameters, mode);
     let features = network.features(&tape, "", &tape.input(&images(3, 64))?)?;
@@ -46,12 +76,21 @@ fn resnet(arch: &str, dtype: DType, precision: Precision, mode: Mode) -> Result<
     found(&output, &gradients, &parameters)
 }
 
-/// A training step of a narrow U-Net++, by one loss or the other, with some pixels ignored.
-fn unet_plus_plus(dtype: DType, precision: Precision, mode: Mode, by_dice: bool) -> Result<Found> {
+fn narrow_unet_plus_plus(
+    device: &Device,
+    dtype: DType,
+    precision: Precision,
+) -> Result<(SegmentationNetwork, Parameters)> {
     let text = r#"{"encoder":{"arch":"resnet18","width":8},"decoder_channels":[16,16,8,8,8],"classes":5}"#;
     let network = SegmentationNetwork::new(serde_json::from_str::<SegmentationConfig>(text).unwrap());
-    let mut parameters = Parameters::new(dtype, &Device::Cpu).with_precision(precision);
+    let mut parameters = Parameters::new(dtype, device).with_precision(precision);
     network.init(&mut parameters, &Stream::new(5, "gpu test", 0, 0))?;
+    Ok((network, parameters))
+}
+
+/// A training step of a narrow U-Net++, by one loss or the other, with some pixels ignored.
+fn unet_plus_plus(device: &Device, dtype: DType, precision: Precision, mode: Mode, by_dice: bool) -> Result<Found> {
+    let (network, parameters) = narrow_unet_plus_plus(device, dtype, precision)?;
     let mut stream = Stream::new(6, "gpu test", 0, 0);
     let labels: Vec<u8> = (0..2 * 64 * 64).map(|_| [0, 1, 2, 3, 255][stream.below(5) as usize]).collect();
     let labels = Tensor::from_vec(labels, (2, 64, 64), &Device::Cpu)?;
@@ -84,38 +123,61 @@ fn together(found: &Found, truth: &Found) -> f64 {
     sum(&|name| norm(&(&found[name] - &truth[name]).unwrap())) / sum(&|name| norm(&truth[name]))
 }
 
-fn check(run: impl Fn(DType, Precision, Mode) -> Result<Found>) {
+fn check(run: impl Fn(&Device, DType, Precision, Mode) -> Result<Found>) {
     let (float32, train, frozen) = (Precision::Float32, Mode::Train, Mode::Frozen);
-    let truth = run(DType::F64, float32, train).unwrap();
-    let Some(double) = pretend::on(|| run(DType::F64, float32, train).unwrap()) else { return };
-    let (difference, name) = worst(&double, &truth);
-    assert!(difference < 1e-10, "float64: {name} differs by {difference:e}");
-    let of_cpu = together(&run(DType::F32, float32, train).unwrap(), &truth);
-    let single = together(&pretend::on(|| run(DType::F32, float32, train).unwrap()).unwrap(), &truth);
-    assert!(single <= 2.0 * of_cpu, "float32: gradients are off by {single:e}, the CPU's by {of_cpu:e}");
-    // In training mode a deep network passes small errors on many times over, in PyTorch too: bfloat16 is held to the
-    // truth where batch norms are constants.
-    let trained = truth;
-    let truth = run(DType::F64, float32, frozen).unwrap();
-    let half = pretend::on(|| run(DType::F32, Precision::Bf16, frozen).unwrap()).unwrap();
-    let output = norm(&(&half["output"] - &truth["output"]).unwrap()) / norm(&truth["output"]);
-    let gradients = together(&half, &truth);
-    assert!(output < 0.02 && gradients < 0.15, "bfloat16: off by {output}, gradients by {gradients}");
-    // The stem's statistics come before all that passes errors on.
-    let stem = trained.keys().find(|name| name.ends_with("bn1.running_var") && !name.contains("layer")).unwrap();
-    let half = pretend::on(|| run(DType::F32, Precision::Bf16, train).unwrap()).unwrap();
-    let moved = norm(&(&half[stem] - &trained[stem]).unwrap()) / norm(&trained[stem]);
-    assert!(moved < 1e-3 && half.values().all(|tensor| norm(tensor).is_finite()), "bfloat16, {stem}: {moved}");
+    let cpu = |dtype, mode| run(&Device::Cpu, dtype, float32, mode).unwrap();
+    let (truth, truth_frozen) = (cpu(DType::F64, train), cpu(DType::F64, frozen));
+    let of_cpu = together(&cpu(DType::F32, train), &truth);
+    for side in Side::all() {
+        let on_gpu = |dtype, precision, mode| side.run(|device| run(device, dtype, precision, mode));
+        let (difference, name) = worst(&on_gpu(DType::F64, float32, train), &truth);
+        assert!(difference < 1e-10, "float64: {name} differs by {difference:e}");
+        let single = together(&on_gpu(DType::F32, float32, train), &truth);
+        assert!(single <= 2.0 * of_cpu, "float32: gradients are off by {single:e}, the CPU's by {of_cpu:e}");
+        // In training mode a deep network passes small errors on many times over, in PyTorch too: bfloat16 is held to
+        // the truth where batch norms are constants.
+        let half = on_gpu(DType::F32, Precision::Bf16, frozen);
+        let output = norm(&(&half["output"] - &truth_frozen["output"]).unwrap()) / norm(&truth_frozen["output"]);
+        let gradients = together(&half, &truth_frozen);
+        assert!(output < 0.02 && gradients < 0.15, "bfloat16: off by {output}, gradients by {gradients}");
+        // The stem's statistics come before all that passes errors on.
+        let stem = truth.keys().find(|name| name.ends_with("bn1.running_var") && !name.contains("layer")).unwrap();
+        let half = on_gpu(DType::F32, Precision::Bf16, train);
+        let moved = norm(&(&half[stem] - &truth[stem]).unwrap()) / norm(&truth[stem]);
+        assert!(moved < 1e-3 && half.values().all(|tensor| norm(tensor).is_finite()), "bfloat16, {stem}: {moved}");
+    }
 }
 
 #[test]
 fn resnets_are_the_cpus() {
-    check(|dtype, precision, mode| resnet("resnet18", dtype, precision, mode));
-    check(|dtype, precision, mode| resnet("resnet50", dtype, precision, mode));
+    check(|device, dtype, precision, mode| resnet("resnet18", device, dtype, precision, mode));
+    check(|device, dtype, precision, mode| resnet("resnet50", device, dtype, precision, mode));
 }
 
 #[test]
 fn unet_plus_plus_is_the_cpus_with_either_loss() {
-    check(|dtype, precision, mode| unet_plus_plus(dtype, precision, mode, true));
-    check(|dtype, precision, mode| unet_plus_plus(dtype, precision, mode, false));
+    check(|device, dtype, precision, mode| unet_plus_plus(device, dtype, precision, mode, true));
+    check(|device, dtype, precision, mode| unet_plus_plus(device, dtype, precision, mode, false));
+}
+
+/// Batch norms folded into convolutions, residuals and ReLUs in their epilogues.
+#[test]
+fn predictions_are_the_cpus() {
+    let run = |device: &Device, dtype, precision| -> Result<Tensor> {
+        let (network, parameters) = narrow_unet_plus_plus(device, dtype, precision)?;
+        let tape = Tape::new(&parameters, Mode::Eval);
+        let logits = network.forward(&tape, &tape.input(&images(2, 64))?)?;
+        logits.tensor().to_dtype(DType::F64)?.to_device(&Device::Cpu)
+    };
+    let truth = run(&Device::Cpu, DType::F64, Precision::Float32).unwrap();
+    let cases = [
+        (DType::F64, Precision::Float32, 1e-12),
+        (DType::F32, Precision::Float32, 1e-5),
+        (DType::F32, Precision::Bf16, 0.03),
+    ];
+    for (side, (dtype, precision, limit)) in Side::all().iter().flat_map(|side| cases.map(|case| (side, case))) {
+        let found = side.run(|device| run(device, dtype, precision));
+        let difference = norm(&(found - &truth).unwrap()) / norm(&truth);
+        assert!(difference < limit, "{precision:?}: {difference}");
+    }
 }

@@ -2,7 +2,7 @@
 //! What a real one does otherwise: many threads at once, its own libraries for convolutions, and its own memory.
 
 use crate::nn::ops::conv2d::{self, After, Conv2d, Joined, Wanted};
-use crate::nn::ops::gpu::{Argument, Convolution, Direction, Gpu, Sizes};
+use crate::nn::ops::gpu::{Argument, BLOCK, Convolution, Direction, Gpu, Sizes, kernel_name, words};
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
 use half::bf16;
 use std::cell::Cell;
@@ -106,24 +106,10 @@ impl Gpu for Pretend {
     }
 
     fn launch(&self, kernel: &str, dtype: DType, threads: usize, arguments: &[Argument<'_>]) -> Result<()> {
-        let suffix = match dtype {
-            DType::F32 => "f32",
-            DType::F64 => "f64",
-            DType::BF16 => "bf16",
-            other => bail!("{kernel} has no kernel for {other:?}"),
-        };
-        let mut words = Vec::with_capacity(arguments.len());
-        for argument in arguments {
-            words.push(match *argument {
-                Argument::Tensor(tensor) => self.address(tensor)?,
-                Argument::Nothing => 0,
-                Argument::Integer(value) => value as u64,
-                Argument::Real(value) => value.to_bits(),
-            });
-        }
+        let mut words = words(self, kernel, threads, arguments)?;
         let mut pointers: Vec<*mut c_void> = words.iter_mut().map(|word| (&raw mut *word).cast()).collect();
         let Some(library) = library() else { bail!("no kernels") };
-        let name = CString::new(format!("host_{kernel}_{suffix}")).expect("a name");
+        let name = CString::new(format!("host_{}", kernel_name(kernel, dtype)?)).expect("a name");
         // SAFETY: a library that stays loaded.
         let symbol = unsafe { libc::dlsym(library.0, name.as_ptr()) };
         if symbol.is_null() {
@@ -132,7 +118,7 @@ impl Gpu for Pretend {
         // SAFETY: host.h defines every `host_…` so.
         let run: extern "C" fn(*mut *mut c_void, i64) = unsafe { std::mem::transmute(symbol) };
         // A real launch is of whole blocks: more threads than asked for.
-        run(pointers.as_mut_ptr(), threads.next_multiple_of(256) as i64);
+        run(pointers.as_mut_ptr(), threads.next_multiple_of(BLOCK) as i64);
         Ok(())
     }
 
