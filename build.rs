@@ -2,7 +2,8 @@
 //! the GPU kernels for the feature `cuda`, which may.
 
 use std::env::var;
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
@@ -20,7 +21,9 @@ fn main() {
     println!("cargo::rustc-env=MATSSL_BUILD_TARGET_FEATURES={}", known("CARGO_CFG_TARGET_FEATURE"));
     println!("cargo::rustc-env=MATSSL_BUILD_PROFILE={}, opt-level {}", known("PROFILE"), known("OPT_LEVEL"));
     if var("CARGO_FEATURE_CUDA").is_ok() {
-        compile_kernels(Path::new(&known("OUT_DIR")));
+        let out = known("OUT_DIR");
+        compile_kernels(Path::new(&out));
+        write_stand_ins(Path::new(&out), &known("CARGO_CFG_TARGET_ARCH"));
     }
 }
 
@@ -38,6 +41,80 @@ fn compile_kernels(out: &Path) {
              compiler in NVCC"
         ),
     }
+}
+
+/// CUDA's libraries: what the linker calls them, and the file that a driver or toolkit brings.
+const LIBRARIES: [(&str, &str); 6] = [
+    ("cuda", "libcuda.so.1"),
+    ("cudart", ""),
+    ("cublas", "libcublas.so.13"),
+    ("cublasLt", "libcublasLt.so.13"),
+    ("curand", "libcurand.so.10"),
+    ("cudnn", "libcudnn.so.9"),
+];
+
+/// Writes Rust that stands in for every function of those libraries with a jump through a table, which the program fills
+/// when it opens the libraries itself. candle would link them, and a program that links a missing library does not even
+/// start to say so. Until then functions return 999, CUDA's "unknown error"; those of the runtime (`cudart`), which only
+/// candle's kernels for mixtures of experts use, always: registering them, which happens before `main`, does nothing.
+fn write_stand_ins(out: &Path, architecture: &str) {
+    let (mut jumps, mut libraries, mut entries) = (String::new(), String::new(), Vec::new());
+    for (name, file) in LIBRARIES {
+        let found = if architecture == "x86_64" { library(name) } else { None };
+        let Some(path) = found else {
+            println!("cargo::warning=lib{name}.so is linked: the program will not start where it is missing");
+            continue;
+        };
+        let (first, symbols) = (entries.len(), functions(&path));
+        for symbol in &symbols {
+            let place = 8 * entries.len();
+            let _ = writeln!(jumps, "\".globl {symbol}\", \"{symbol}: jmp *{{table}}+{place}(%rip)\",");
+            entries.push(if symbol.starts_with("__") { "zero" } else { "unknown" });
+        }
+        if !file.is_empty() {
+            let _ = writeln!(libraries, "    Library {{ file: {file:?}, first: {first}, symbols: &{symbols:?} }},");
+        }
+    }
+    let (count, table) =
+        (entries.len(), entries.iter().map(|first| format!("Entry::new({first}),")).collect::<String>());
+    let code = format!(
+        "static LIBRARIES: &[Library] = &[\n{libraries}];\n\
+         static TABLE: [Entry; {count}] = [{table}];\n\
+         core::arch::global_asm!({jumps} table = sym TABLE, options(att_syntax));\n"
+    );
+    let path = out.join("stand_ins.rs");
+    if let Err(error) = std::fs::write(&path, code) {
+        panic!("cannot write {}: {error}", path.display());
+    }
+}
+
+/// The file `lib<name>.so` of the toolkit.
+fn library(name: &str) -> Option<PathBuf> {
+    let homes = ["CUDA_HOME", "CUDA_PATH", "CUDA_ROOT"].into_iter().filter_map(|home| var(home).ok());
+    let homes = homes.chain(["/usr/local/cuda".to_owned()]).map(PathBuf::from);
+    let inside = homes.flat_map(|home| ["lib64", "lib64/stubs", "lib", "lib/stubs"].map(|folder| home.join(folder)));
+    let paths = var("LIBRARY_PATH").unwrap_or_default();
+    let usual = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/wsl/lib"].map(PathBuf::from);
+    let folders = inside.chain(std::env::split_paths(&paths)).chain(usual);
+    folders.map(|folder| folder.join(format!("lib{name}.so"))).find(|path| path.exists())
+}
+
+/// The functions of CUDA's that a library has.
+fn functions(library: &Path) -> Vec<String> {
+    let output = Command::new("nm").args(["-D", "--defined-only"]).arg(library).output();
+    let output = output.unwrap_or_else(|error| panic!("the feature `cuda` needs nm, of binutils: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let symbols = text.lines().filter_map(|line| {
+        // Address, kind, name with its version.
+        let (kind, name) = line.rsplit_once(' ').and_then(|(rest, name)| Some((rest.rsplit_once(' ')?.1, name)))?;
+        let name = name.split('@').next().unwrap_or(name);
+        (matches!(kind, "T" | "W" | "i") && (name.starts_with("cu") || name.starts_with("__cuda")))
+            .then(|| name.to_owned())
+    });
+    let mut symbols: Vec<String> = symbols.collect();
+    symbols.sort_unstable();
+    symbols.dedup();
+    symbols
 }
 
 /// The commit of this very folder; none for sources that lie inside a clone of something else.

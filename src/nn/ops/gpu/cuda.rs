@@ -4,6 +4,7 @@
 //! waits until they are there (`device::send`).
 
 use super::cudnn::Convolver;
+use super::libraries;
 use super::{Argument, BLOCK, Convolution, Gpu, kernel_name, words};
 use candle_core::backend::BackendDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, sys};
@@ -28,9 +29,10 @@ static POISON: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// What the driver says instead.
 pub(crate) fn count() -> std::result::Result<usize, String> {
+    libraries::open()?;
     match CudaContext::device_count() {
         Ok(count) => Ok(usize::try_from(count).unwrap_or(0)),
-        Err(error) => Err(format!("{:?}", error.0)),
+        Err(error) => Err(format!("the NVIDIA driver says {:?}", error.0)),
     }
 }
 
@@ -39,6 +41,7 @@ pub(crate) fn count() -> std::result::Result<usize, String> {
 /// # Errors
 /// If there is no such GPU, or it does not work.
 pub(crate) fn open(ordinal: usize) -> Result<Device> {
+    libraries::open().map_err(candle_core::Error::Msg)?;
     POISON.store(std::env::var_os(POISON_VARIABLE).is_some(), Ordering::Relaxed);
     let device = CudaDevice::new(ordinal)?;
     // SAFETY: nothing is used before it is there or after it is freed: what one thread asks for happens in its stream's

@@ -9,6 +9,8 @@
 pub(crate) mod cuda;
 #[cfg(feature = "cuda")]
 mod cudnn;
+#[cfg(feature = "cuda")]
+mod libraries;
 mod side_by_side;
 mod sums;
 mod table;
