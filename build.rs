@@ -56,7 +56,8 @@ const LIBRARIES: [(&str, &str); 6] = [
 /// Writes Rust that stands in for every function of those libraries with a jump through a table, which the program fills
 /// when it opens the libraries itself. candle would link them, and a program that links a missing library does not even
 /// start to say so. Until then functions return 999, CUDA's "unknown error"; those of the runtime (`cudart`), which only
-/// candle's kernels for mixtures of experts use, always: registering them, which happens before `main`, does nothing.
+/// candle's kernels for mixtures of experts use, always: registering them, which happens before `main`, does nothing. They
+/// are hidden: the libraries must find each other's functions, not these.
 fn write_stand_ins(out: &Path, architecture: &str) {
     let (mut jumps, mut libraries, mut entries) = (String::new(), String::new(), Vec::new());
     for (name, file) in LIBRARIES {
@@ -68,7 +69,7 @@ fn write_stand_ins(out: &Path, architecture: &str) {
         let (first, symbols) = (entries.len(), functions(&path));
         for symbol in &symbols {
             let place = 8 * entries.len();
-            let _ = writeln!(jumps, "\".globl {symbol}\", \"{symbol}: jmp *{{table}}+{place}(%rip)\",");
+            let _ = writeln!(jumps, "\".globl {symbol}\", \".hidden {symbol}\", \"{symbol}: jmp *{{table}}+{place}(%rip)\",");
             entries.push(if symbol.starts_with("__") { "zero" } else { "unknown" });
         }
         if !file.is_empty() {

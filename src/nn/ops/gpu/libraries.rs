@@ -2,7 +2,6 @@
 //! says which. build.rs writes the list of their functions and the jumps that stand in for them.
 
 use std::ffi::{CString, c_int, c_void};
-use std::ptr::null_mut;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -61,7 +60,7 @@ fn open_all() -> Result<(), String> {
             // SAFETY: the handle stays open.
             let function = unsafe { libc::dlsym(handle, symbol.as_ptr()) };
             // An older library may lack some, which then go on returning an error.
-            if function != null_mut() {
+            if !function.is_null() {
                 entry.0.store(function, Ordering::Relaxed);
             }
         }
