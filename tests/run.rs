@@ -117,3 +117,22 @@ fn a_device_that_is_not_there_is_said_so_before_anything_runs() {
     assert!(done.stderr.contains("no CUDA"), "{}", done.stderr);
     assert!(!project.path("cache").exists());
 }
+
+#[test]
+fn a_precision_that_no_cpu_has_is_refused_before_anything_runs_and_is_part_of_the_key() {
+    let half = TOY.replace("kind = \"pretrain\"", "kind = \"pretrain\"\nprecision = \"bf16\"");
+    let project = Project::new(&half);
+    for device in ["auto", "cpu"] {
+        let done = project.run(&["experiment.toml", "--device", device]);
+        assert_eq!(done.code, Some(4), "{}", done.stderr);
+        assert!(done.stderr.contains("`precision = \"bf16\"` needs a GPU"), "{}", done.stderr);
+        assert!(!project.path("cache/runs").exists());
+    }
+    let written = |text: &str| {
+        let plan = Project::new(text).run(&["plan", "experiment.toml", "--json"]).stdout;
+        plan.contains("\"precision\":") || plan.contains("\"precision\": ")
+    };
+    assert!(written(&half));
+    // What it was before there was a choice keeps its key.
+    assert!(!written(TOY) && !written(&half.replace("bf16", "float32")));
+}
