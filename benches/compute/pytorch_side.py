@@ -263,13 +263,12 @@ def encoder(spec):
 
 def operation(forward, inputs):
     """Times forward and backward of `forward()` with respect to `inputs`, each per call."""
-    forward = compiled(forward)
+    forward = autocast()(compiled(forward))
     seed = torch.randn_like(forward().detach())
 
     def once():
         start = time.perf_counter()
-        with autocast():
-            y = forward()
+        y = forward()
         finish()
         middle = time.perf_counter()
         torch.autograd.grad(y, inputs, seed)
