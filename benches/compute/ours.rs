@@ -335,7 +335,8 @@ fn max_pool(place: &Place, spec: &Spec) -> Result<Step> {
 
 fn upsample_concat(place: &Place, spec: &Spec) -> Result<Step> {
     let x = maps(place, spec, spec.number("channels")?, 1, 0)?;
-    let skips = spec.numbers("skips")?.into_iter().zip(1..).map(|(channels, index)| maps(place, spec, channels, 2, index));
+    let skips =
+        spec.numbers("skips")?.into_iter().zip(1..).map(|(channels, index)| maps(place, spec, channels, 2, index));
     let skips = skips.collect::<Result<Vec<_>>>()?;
     operation(place, place.parameters(), move |tape| {
         let mut parts = vec![tape.upsample_nearest(&tape.variable("x", x.clone()))?];

@@ -20,7 +20,9 @@ pub(crate) struct Setting {
 
 fn precision(text: &str) -> Result<Precision, String> {
     let all = [Precision::Float32, Precision::Tf32, Precision::Bf16];
-    all.into_iter().find(|precision| precision.name() == text).ok_or_else(|| "expected float32, tf32 or bf16".to_owned())
+    all.into_iter()
+        .find(|precision| precision.name() == text)
+        .ok_or_else(|| "expected float32, tf32 or bf16".to_owned())
 }
 
 impl Setting {

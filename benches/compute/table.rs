@@ -126,7 +126,9 @@ fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
 fn verdict(measured: &Measured, ratio: Option<f64>, target: Option<f64>, quiet: bool) -> String {
     let missing = measured.sides.iter().find_map(|timed| Some((timed.side, timed.missing?)));
     match (ratio, target) {
-        (None, Some(target)) if missing.is_some_and(|(side, _)| side == Side::Ours) => format!("≤ {target}: **missed**"),
+        (None, Some(target)) if missing.is_some_and(|(side, _)| side == Side::Ours) => {
+            format!("≤ {target}: **missed**")
+        }
         (Some(_), Some(target)) if !quiet => format!("≤ {target}: machine too busy"),
         (Some(ratio), Some(target)) if ratio <= target => format!("≤ {target}: met"),
         (Some(_), Some(target)) => format!("≤ {target}: **missed**"),

@@ -156,9 +156,7 @@ pub(crate) fn steps() -> Result<Vec<Workload>> {
 /// The paper's networks at the batches that GPUs are given.
 fn gpu_steps() -> Result<Vec<Workload>> {
     let unet = |batch| {
-        format!(
-            "arch=resnet50 width=64 decoder=256-128-64-32-16 classes=5 batch={batch} size=256 lr=1e-4 wd=1e-5"
-        )
+        format!("arch=resnet50 width=64 decoder=256-128-64-32-16 classes=5 batch={batch} size=256 lr=1e-4 wd=1e-5")
     };
     let target = |time| Target { time: Some(time), memory: Some(0.7) };
     let mut all = Vec::new();
