@@ -241,6 +241,9 @@ pub(crate) fn verdicts(all: &[&Measured]) -> String {
         if let Some(ratio) = &summary.compiled {
             line("time ÷ compiled PyTorch's", Some(ratio.paired), None);
         }
+        if let Some(passes) = &measured.workload.operations {
+            let _ = writeln!(lines, "{name}\toperations\t{:.0} GFLOP\t–\t–", passes.iter().sum::<f64>() / 1e9);
+        }
         for timed in &measured.sides {
             let word = timed.missing.map_or_else(|| seconds(median(&timed.pass(0))), str::to_owned);
             let _ = writeln!(lines, "{name}\t{}\t{word}\t–\t–", timed.side.name());
