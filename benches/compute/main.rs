@@ -1,7 +1,9 @@
 //! The compute layer against PyTorch, in one run: `cargo bench --bench compute`. See `benches/README.md`.
 
+mod measure;
 mod ours;
 mod roofline;
+mod setting;
 mod shapes;
 mod table;
 mod workers;
@@ -10,15 +12,12 @@ mod workloads;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use matssl_run::machine;
+use setting::Setting;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
-use table::{Measured, Timed};
 use workers::{Pytorch, Side, Worker};
 use workloads::Workload;
-
-/// Rounds that are not counted.
-const WARM_UP: usize = 2;
 
 /// Times the compute layer beside PyTorch, alternating, and prints medians and ratios.
 #[derive(Parser)]
@@ -30,6 +29,11 @@ struct Arguments {
     /// Rounds of every workload in place of each one's own number.
     #[arg(long)]
     rounds: Option<usize>,
+    #[command(flatten)]
+    setting: Setting,
+    /// On a GPU: without `torch.compile`, which takes its minute a workload.
+    #[arg(long)]
+    eager: bool,
     /// Threads of each side.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -42,6 +46,10 @@ struct Arguments {
     /// Also writes every round to this file.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Also writes what is to be reached and whether it is to this file: workload, what, figure, to reach, verdict,
+    /// separated by tabs.
+    #[arg(long, value_name = "FILE")]
+    verdicts: Option<PathBuf>,
     /// Lists the workloads and what the workers are told.
     #[arg(long)]
     list: bool,
@@ -56,12 +64,14 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.worker {
-        return ours::work();
+        return ours::work(&arguments.setting);
     }
     ensure!(arguments.threads > 0 && arguments.rounds != Some(0), "no threads or no rounds");
-    let wants_roofline = arguments.only.as_deref().is_none_or(|only| only.split(',').any(|word| word == "roofline"));
+    let (only, on_gpu) = (arguments.only.as_deref(), arguments.setting.on_gpu());
+    // It is the CPU's.
+    let wants_roofline = only.map_or(!on_gpu, |only| only.split(',').any(|word| word == "roofline"));
     let chosen: Vec<Workload> =
-        workloads::all()?.into_iter().filter(|workload| is_chosen(workload, arguments.only.as_deref())).collect();
+        workloads::all(on_gpu)?.into_iter().filter(|workload| is_chosen(workload, only)).collect();
     ensure!(wants_roofline || !chosen.is_empty(), "no workload has such a name: --list shows all");
     if arguments.list {
         chosen.iter().for_each(|workload| println!("{}: {}", workload.name, workload.spec));
@@ -70,7 +80,7 @@ fn main() -> Result<()> {
     let pytorch = if arguments.alone || chosen.is_empty() {
         None
     } else {
-        match Pytorch::find(&arguments.python) {
+        match Pytorch::find(&arguments.python, &arguments.setting) {
             Ok(pytorch) => Some(pytorch),
             Err(reason) => {
                 eprintln!("PyTorch is left out, `{}` cannot import it all: {reason}", arguments.python.display());
@@ -78,8 +88,22 @@ fn main() -> Result<()> {
             }
         }
     };
-    let all = measure(chosen, pytorch.as_ref(), &arguments)?;
+    let device = if on_gpu {
+        // Said first, for what follows takes long.
+        let mut worker = Worker::start(Side::Ours, None, arguments.threads, &arguments.setting)?;
+        let device = worker.device()?;
+        eprintln!("on {device}");
+        Some(device)
+    } else {
+        None
+    };
+    let all = measure::measure(chosen, pytorch.as_ref(), &arguments)?;
     heading(pytorch.as_ref(), arguments.threads);
+    if let Some(device) = device {
+        let Setting { precision, nondeterministic, .. } = arguments.setting;
+        let bits = if nondeterministic { "not deterministic" } else { "deterministic" };
+        println!("- {device}; {}, ours {bits}", precision.name());
+    }
     if let Some(others) = table::others(&all) {
         let verdict = if others > table::QUIET { ": **too busy, the times below are not to be quoted**" } else { "" };
         println!("- other processes took {:.1} % of the processors in the median round{verdict}", 100.0 * others);
@@ -100,6 +124,9 @@ fn main() -> Result<()> {
     if let Some(path) = &arguments.csv {
         std::fs::write(path, table::csv(&all))?;
     }
+    if let Some(path) = &arguments.verdicts {
+        std::fs::write(path, table::verdicts(&steps))?;
+    }
     Ok(())
 }
 
@@ -112,60 +139,6 @@ fn is_chosen(workload: &Workload, only: Option<&str>) -> bool {
         ("" | "roofline", _) => false,
         (word, _) => workload.name.contains(word),
     })
-}
-
-/// Times all workloads. Whole steps have workers of their own; the operations share one a side.
-fn measure(chosen: Vec<Workload>, pytorch: Option<&Pytorch>, arguments: &Arguments) -> Result<Vec<Measured>> {
-    let sides = match pytorch {
-        Some(_) => vec![Side::Ours, Side::PytorchNchw, Side::PytorchChannelsLast],
-        None => vec![Side::Ours],
-    };
-    let start = || -> Result<Vec<Worker>> {
-        sides.iter().map(|&side| Worker::start(side, pytorch, arguments.threads)).collect()
-    };
-    let mut shared: Option<Vec<Worker>> = None;
-    let mut all = Vec::new();
-    let count = chosen.len();
-    for (number, workload) in chosen.into_iter().enumerate() {
-        eprintln!("{}/{count} {}", number + 1, workload.name);
-        let mut own = if workload.whole { Some(start()?) } else { None };
-        if own.is_none() && shared.is_none() {
-            shared = Some(start()?);
-        }
-        let workers = own.as_mut().or(shared.as_mut()).map(Vec::as_mut_slice).unwrap_or_default();
-        let mut timed = rounds(workers, &workload, arguments.rounds.unwrap_or(workload.rounds))?;
-        if let Some(own) = own {
-            for (timed, worker) in timed.iter_mut().zip(own) {
-                timed.peak_kib = Some(worker.end()?);
-            }
-        }
-        all.push(Measured { workload, sides: timed });
-    }
-    Ok(all)
-}
-
-/// Alternates the sides, one at work at a time; who begins changes from round to round.
-fn rounds(workers: &mut [Worker], workload: &Workload, rounds: usize) -> Result<Vec<Timed>> {
-    for worker in workers.iter_mut() {
-        worker.set(&workload.spec)?;
-        // An operation's worker has warmed up while it found out how often to repeat.
-        for _ in 0..if workload.whole { WARM_UP } else { 1 } {
-            worker.go()?;
-        }
-    }
-    let timed = |worker: &Worker| Timed { side: worker.side, rounds: Vec::new(), others: Vec::new(), peak_kib: None };
-    let mut all: Vec<Timed> = workers.iter().map(timed).collect();
-    let sides = workers.len();
-    for round in 0..rounds {
-        for place in 0..sides {
-            let side = (place + round) % sides;
-            let (seconds, others) = workers[side].go()?;
-            ensure!(seconds.len() == workload.passes.len(), "{} numbers of {}", seconds.len(), workload.name);
-            all[side].rounds.push(seconds);
-            all[side].others.extend(others);
-        }
-    }
-    Ok(all)
 }
 
 /// What the figures were taken on and with.

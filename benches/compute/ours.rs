@@ -1,14 +1,16 @@
 //! Our side: a worker that does each workload as the stages of an experiment do it.
 
+use crate::setting::Setting;
+use crate::workers::OUT_OF_MEMORY;
 use crate::workloads::Spec;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use matssl_run::data::Micrograph;
 use matssl_run::nn::losses::dice;
 use matssl_run::nn::ops::{Conv2d, MaxPool};
 use matssl_run::nn::{
-    Architecture, Gradients, Mode, Parameters, ResNet, ResNetConfig, Role, SegmentationConfig, SegmentationNetwork,
-    Tape, Value, init,
+    Architecture, Gradients, Mode, OpenDevice, Parameters, Precision, ResNet, ResNetConfig, Role, SegmentationConfig,
+    SegmentationNetwork, Tape, Value, init,
 };
 use matssl_run::random::Stream;
 use matssl_run::ssl::{ENCODER, MethodSpec, Online};
@@ -21,30 +23,75 @@ use std::time::Instant;
 /// Does a workload once; the seconds of each pass.
 type Step = Box<dyn FnMut() -> Result<Vec<f64>>>;
 
+/// What this worker computes on.
+#[derive(Clone)]
+struct Place {
+    device: OpenDevice,
+    precision: Precision,
+}
+
+impl Place {
+    /// A store without parameters.
+    fn parameters(&self) -> Parameters {
+        Parameters::new(DType::F32, self.device.candle()).with_precision(self.precision)
+    }
+
+    /// `tensor` on the device.
+    fn bring(&self, tensor: &Tensor) -> Result<Tensor> {
+        Ok(tensor.to_device(self.device.candle())?)
+    }
+
+    /// Waits for what a GPU still has to do.
+    fn finish(&self) -> Result<()> {
+        Ok(self.device.candle().synchronize()?)
+    }
+
+    /// Memory that the work took at most: the GPU's, or else the process's.
+    fn peak_kib(&self) -> Result<String> {
+        match self.device.peak_memory() {
+            Some(bytes) => Ok((bytes >> 10).to_string()),
+            None => resident_peak_kib(),
+        }
+    }
+}
+
 /// Serves the protocol of `workers.rs` until `end`, or until nobody listens any more.
 ///
 /// # Errors
-/// If a workload fails.
-pub(crate) fn work() -> Result<()> {
+/// If the device cannot be used, or a workload fails for another reason than the GPU's memory.
+pub(crate) fn work(setting: &Setting) -> Result<()> {
     // As a stage's worker; RAYON_NUM_THREADS says how many.
     rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
+    let place = Place { device: setting.open()?, precision: setting.precision };
     let mut step: Option<Step> = None;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
         let answer = match word {
+            "device" => Ok(place.device.describe()),
             "set" => {
                 // What the one before held is free before the next is made.
                 drop(step.take());
-                step = Some(prepare(&Spec::parse(rest)?)?);
-                "ready".to_owned()
+                Spec::parse(rest).and_then(|spec| prepare(&place, &spec)).map(|made| {
+                    step = Some(made);
+                    "ready".to_owned()
+                })
             }
-            "go" => {
-                let seconds = step.as_mut().context("`go` before `set`")?()?;
-                seconds.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
-            }
-            "end" => peak_kib()?,
+            "go" => step
+                .as_mut()
+                .context("`go` before `set`")
+                .and_then(|step| step())
+                .map(|seconds| seconds.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")),
+            "end" => place.peak_kib(),
             _ => bail!("`{line}` is no word of the protocol"),
+        };
+        let answer = match answer {
+            Err(error) if is_out_of_memory(&error) => {
+                eprintln!("{error:#}");
+                drop(step.take());
+                OUT_OF_MEMORY.to_owned()
+            }
+            answer => answer?,
         };
         let mut out = std::io::stdout().lock();
         writeln!(out, "{answer}")?;
@@ -56,39 +103,46 @@ pub(crate) fn work() -> Result<()> {
     Ok(())
 }
 
-fn peak_kib() -> Result<String> {
+/// The library's, the driver's (CUDA_ERROR_OUT_OF_MEMORY) and cuDNN's (CUDNN_STATUS_ALLOC_FAILED) words for it.
+fn is_out_of_memory(error: &Error) -> bool {
+    let text = format!("{error:#}").to_lowercase().replace('_', " ");
+    text.contains("out of memory") || text.contains("alloc failed")
+}
+
+fn resident_peak_kib() -> Result<String> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM")?;
     Ok(line.split_whitespace().nth(1).context("no number in VmHWM")?.to_owned())
 }
 
-fn prepare(spec: &Spec) -> Result<Step> {
+fn prepare(place: &Place, spec: &Spec) -> Result<Step> {
     match spec.kind.as_str() {
-        "matssl" => matssl(spec),
-        "unet++" => unet(spec),
-        "unet++-inference" => unet_inference(spec),
-        "encoder" => encoder(spec),
-        "conv" => conv(spec),
-        "batch-norm" => batch_norm(spec),
-        "max-pool" => max_pool(spec),
-        "upsample-concat" => upsample_concat(spec),
-        "global-average-pool" => global_average_pool(spec),
+        "matssl" => matssl(place, spec),
+        "unet++" => unet(place, spec),
+        "unet++-inference" => unet_inference(place, spec),
+        "unet++-forward" => unet_forward(place, spec),
+        "encoder" => encoder(place, spec),
+        "conv" => conv(place, spec),
+        "batch-norm" => batch_norm(place, spec),
+        "max-pool" => max_pool(place, spec),
+        "upsample-concat" => upsample_concat(place, spec),
+        "global-average-pool" => global_average_pool(place, spec),
         other => bail!("there is no workload {other}"),
     }
 }
 
 /// Normal numbers.
-fn normal(shape: &[usize], index: u64) -> Result<Tensor> {
+fn normal(place: &Place, shape: &[usize], index: u64) -> Result<Tensor> {
     let mut stream = Stream::new(0, "bench", 0, index);
     // A cycle of 2²⁰ is as good as more, and takes no minute to draw.
     let drawn: Vec<f32> = (0..1 << 20).map(|_| stream.normal() as f32).collect();
     let values = drawn.iter().copied().cycle().take(shape.iter().product()).collect::<Vec<_>>();
-    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+    place.bring(&Tensor::from_vec(values, shape, &Device::Cpu)?)
 }
 
-fn images(spec: &Spec, index: u64) -> Result<Tensor> {
+fn images(place: &Place, spec: &Spec, index: u64) -> Result<Tensor> {
     let size = spec.number("size")?;
-    normal(&[spec.number("batch")?, size, size, 3], index)
+    normal(place, &[spec.number("batch")?, size, size, 3], index)
 }
 
 fn stream() -> Stream {
@@ -100,20 +154,20 @@ fn resnet(spec: &Spec) -> Result<ResNetConfig> {
     Ok(serde_json::from_value(config)?)
 }
 
-fn unet_plus_plus(spec: &Spec) -> Result<(SegmentationNetwork, Parameters)> {
+fn unet_plus_plus(place: &Place, spec: &Spec) -> Result<(SegmentationNetwork, Parameters)> {
     let decoder_channels = spec.numbers("decoder")?;
     let decoder_channels = decoder_channels.try_into().ok().context("five channels of the decoder")?;
     let classes = spec.number("classes")?;
     let architecture = Architecture::UnetPlusPlus;
     let encoder = resnet(spec)?;
     let network = SegmentationNetwork::new(SegmentationConfig { architecture, encoder, decoder_channels, classes });
-    let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+    let mut parameters = place.parameters();
     network.init(&mut parameters, &stream())?;
     Ok((network, parameters))
 }
 
 /// A whole step of training: `gradients` gives loss and gradients, the optimiser moves the parameters.
-fn training<F>(spec: &Spec, parameters: Parameters, mut gradients: F) -> Result<Step>
+fn training<F>(place: &Place, spec: &Spec, parameters: Parameters, mut gradients: F) -> Result<Step>
 where
     F: FnMut(&Parameters) -> Result<(f64, Gradients)> + 'static,
 {
@@ -122,20 +176,21 @@ where
         Ok(momentum) => OptimizerSpec::Sgd { learning_rate, momentum, weight_decay },
         Err(_) => OptimizerSpec::Adam { learning_rate, weight_decay },
     };
-    let mut optimizer = Optimizer::new(optimizer);
+    let (mut optimizer, place) = (Optimizer::new(optimizer), place.clone());
     Ok(Box::new(move || {
         let start = Instant::now();
         let (loss, gradients) = gradients(&parameters)?;
         optimizer.step(&parameters, &gradients, learning_rate)?;
         drop(gradients);
         black_box(loss);
+        place.finish()?;
         Ok(vec![start.elapsed().as_secs_f64()])
     }))
 }
 
-fn matssl(spec: &Spec) -> Result<Step> {
+fn matssl(place: &Place, spec: &Spec) -> Result<Step> {
     let encoder = ResNet::new(resnet(spec)?);
-    let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+    let mut parameters = place.parameters();
     encoder.init(&mut parameters, ENCODER, &stream())?;
     let head = serde_json::json!({ "hidden": spec.number("hidden")?, "output": spec.number("output")? });
     let method = serde_json::json!({
@@ -143,8 +198,8 @@ fn matssl(spec: &Spec) -> Result<Step> {
     });
     let method: MethodSpec = serde_json::from_value(method)?;
     let method = method.build(&encoder, &mut parameters, &stream().child(1))?;
-    let views = [images(spec, 0)?, images(spec, 1)?];
-    training(spec, parameters, move |parameters| {
+    let views = [images(place, spec, 0)?, images(place, spec, 1)?];
+    training(place, spec, parameters, move |parameters| {
         let mut online = Online::new(&encoder, parameters);
         let made = method.loss(&mut online, &views)?;
         let loss = made.loss.to_dtype(DType::F64)?.to_scalar()?;
@@ -152,23 +207,23 @@ fn matssl(spec: &Spec) -> Result<Step> {
     })
 }
 
-fn unet(spec: &Spec) -> Result<Step> {
-    let (network, parameters) = unet_plus_plus(spec)?;
-    let (x, mut stream) = (images(spec, 0)?, Stream::new(0, "bench labels", 0, 0));
+fn unet(place: &Place, spec: &Spec) -> Result<Step> {
+    let (network, parameters) = unet_plus_plus(place, spec)?;
+    let (x, mut stream) = (images(place, spec, 0)?, Stream::new(0, "bench labels", 0, 0));
     let (batch, size, classes) = (spec.number("batch")?, spec.number("size")?, spec.number("classes")?);
     let labels: Vec<u8> = (0..batch * size * size).map(|_| stream.below(classes as u64) as u8).collect();
     let labels = Tensor::from_vec(labels, (batch, size, size), &Device::Cpu)?;
-    training(spec, parameters, move |parameters| {
+    training(place, spec, parameters, move |parameters| {
         let tape = Tape::new(parameters, Mode::Train);
-        let logits = network.forward(&tape, &tape.constant(x.clone()))?;
+        let logits = network.forward(&tape, &tape.input(&x)?)?;
         let made = dice(logits.tensor(), &labels, None)?;
         Ok((made.loss, tape.backward(vec![(logits, made.gradient)])?))
     })
 }
 
 /// An image that is `batch` tiles, through the function that evaluation calls.
-fn unet_inference(spec: &Spec) -> Result<Step> {
-    let (network, parameters) = unet_plus_plus(spec)?;
+fn unet_inference(place: &Place, spec: &Spec) -> Result<Step> {
+    let (network, parameters) = unet_plus_plus(place, spec)?;
     let (batch, size) = (spec.number("batch")?, spec.number("size")?);
     let mut stream = Stream::new(0, "bench image", 0, 0);
     let pixels = (0..batch * size * size).map(|_| stream.next_u32() as u8).collect();
@@ -180,36 +235,53 @@ fn unet_inference(spec: &Spec) -> Result<Step> {
     }))
 }
 
+/// The network alone: images and logits stay on the device.
+fn unet_forward(place: &Place, spec: &Spec) -> Result<Step> {
+    let (network, parameters) = unet_plus_plus(place, spec)?;
+    let (x, place) = (images(place, spec, 0)?, place.clone());
+    Ok(Box::new(move || {
+        let start = Instant::now();
+        let tape = Tape::new(&parameters, Mode::Eval);
+        drop(black_box(network.forward(&tape, &tape.input(&x)?)?));
+        place.finish()?;
+        Ok(vec![start.elapsed().as_secs_f64()])
+    }))
+}
+
 /// A ResNet alone; the loss is the mean square of the pooled last stage.
-fn encoder(spec: &Spec) -> Result<Step> {
+fn encoder(place: &Place, spec: &Spec) -> Result<Step> {
     let encoder = ResNet::new(resnet(spec)?);
-    let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+    let mut parameters = place.parameters();
     encoder.init(&mut parameters, ENCODER, &stream())?;
-    let x = images(spec, 0)?;
-    training(spec, parameters, move |parameters| {
+    let x = images(place, spec, 0)?;
+    training(place, spec, parameters, move |parameters| {
         let tape = Tape::new(parameters, Mode::Train);
-        let [.., last] = encoder.features(&tape, ENCODER, &tape.constant(x.clone()))?;
+        let [.., last] = encoder.features(&tape, ENCODER, &tape.input(&x)?)?;
         let pooled = tape.global_average_pool(&last)?;
-        let loss = pooled.tensor().sqr()?.mean_all()?.to_scalar::<f32>()?;
+        let loss = pooled.tensor().to_dtype(DType::F32)?.sqr()?.mean_all()?.to_scalar::<f32>()?;
         let seed = (pooled.tensor() * (2.0 / pooled.tensor().elem_count() as f64))?;
         Ok((f64::from(loss), tape.backward(vec![(pooled, seed)])?))
     })
 }
 
 /// Forward and backward of one operation, each per call.
-fn operation<F>(parameters: Parameters, forward: F) -> Result<Step>
+fn operation<F>(place: &Place, parameters: Parameters, forward: F) -> Result<Step>
 where
     F: Fn(&Tape<'_>) -> candle_core::Result<Value> + 'static,
 {
     let shape = forward(&Tape::new(&parameters, Mode::Train))?.tensor().dims().to_vec();
-    let seed = normal(&shape, 99)?;
+    let seed = normal(place, &shape, 99)?.to_dtype(parameters.activations())?;
+    let place = place.clone();
+    place.finish()?;
     let once = move || -> Result<[f64; 2]> {
         let start = Instant::now();
         let tape = Tape::new(&parameters, Mode::Train);
         let y = forward(&tape)?;
+        place.finish()?;
         let middle = Instant::now();
         let seeds = vec![(y, seed.clone())];
         drop(black_box(tape.backward(seeds)?));
+        place.finish()?;
         Ok([(middle - start).as_secs_f64(), middle.elapsed().as_secs_f64()])
     };
     once()?;
@@ -223,55 +295,58 @@ where
     }))
 }
 
-fn maps(spec: &Spec, channels: usize, scale: usize, index: u64) -> Result<Tensor> {
+/// In the type of activations.
+fn maps(place: &Place, spec: &Spec, channels: usize, scale: usize, index: u64) -> Result<Tensor> {
     let size = scale * spec.number("size")?;
-    normal(&[spec.number("batch")?, size, size, channels], index)
+    let maps = normal(place, &[spec.number("batch")?, size, size, channels], index)?;
+    Ok(maps.to_dtype(place.parameters().activations())?)
 }
 
-fn conv(spec: &Spec) -> Result<Step> {
+fn conv(place: &Place, spec: &Spec) -> Result<Step> {
     let (from, to, kernel) = (spec.number("in")?, spec.number("out")?, spec.number("kernel")?);
-    let (x, wants_dx) = (maps(spec, from, 1, 0)?, spec.number("dx")? == 1);
-    let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
-    parameters.insert("w", (normal(&[kernel, kernel, from, to], 1)? * 0.02)?, Role::ConvWeight)?;
+    let (x, wants_dx) = (maps(place, spec, from, 1, 0)?, spec.number("dx")? == 1);
+    let mut parameters = place.parameters();
+    parameters.insert("w", (normal(place, &[kernel, kernel, from, to], 1)? * 0.02)?, Role::ConvWeight)?;
     let options = Conv2d::new(spec.number("stride")?, kernel / 2);
-    operation(parameters, move |tape| {
+    operation(place, parameters, move |tape| {
         let x = if wants_dx { tape.variable("x", x.clone()) } else { tape.constant(x.clone()) };
         tape.conv2d(&x, "w", None, options)
     })
 }
 
-fn batch_norm(spec: &Spec) -> Result<Step> {
+fn batch_norm(place: &Place, spec: &Spec) -> Result<Step> {
     let channels = spec.number("channels")?;
-    let (x, residual) = (maps(spec, channels, 1, 0)?, maps(spec, channels, 1, 1)?);
+    let (x, residual) = (maps(place, spec, channels, 1, 0)?, maps(place, spec, channels, 1, 1)?);
     let adds = spec.number("residual")? == 1;
-    let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+    let mut parameters = place.parameters();
     init::batch_norm(&mut parameters, "bn", channels)?;
-    operation(parameters, move |tape| {
+    operation(place, parameters, move |tape| {
         let residual = adds.then(|| tape.variable("residual", residual.clone()));
         tape.batch_norm(&tape.variable("x", x.clone()), "bn", residual.as_ref(), true)
     })
 }
 
-fn max_pool(spec: &Spec) -> Result<Step> {
-    let x = maps(spec, spec.number("channels")?, 1, 0)?;
+fn max_pool(place: &Place, spec: &Spec) -> Result<Step> {
+    let x = maps(place, spec, spec.number("channels")?, 1, 0)?;
     let options = MaxPool { kernel: 3, stride: 2, padding: 1, ceil_mode: false };
-    let parameters = Parameters::new(DType::F32, &Device::Cpu);
-    operation(parameters, move |tape| tape.max_pool(&tape.variable("x", x.clone()), options))
+    let parameters = place.parameters();
+    operation(place, parameters, move |tape| tape.max_pool(&tape.variable("x", x.clone()), options))
 }
 
-fn upsample_concat(spec: &Spec) -> Result<Step> {
-    let x = maps(spec, spec.number("channels")?, 1, 0)?;
-    let skips = spec.numbers("skips")?.into_iter().zip(1..).map(|(channels, index)| maps(spec, channels, 2, index));
+fn upsample_concat(place: &Place, spec: &Spec) -> Result<Step> {
+    let x = maps(place, spec, spec.number("channels")?, 1, 0)?;
+    let skips =
+        spec.numbers("skips")?.into_iter().zip(1..).map(|(channels, index)| maps(place, spec, channels, 2, index));
     let skips = skips.collect::<Result<Vec<_>>>()?;
-    operation(Parameters::new(DType::F32, &Device::Cpu), move |tape| {
+    operation(place, place.parameters(), move |tape| {
         let mut parts = vec![tape.upsample_nearest(&tape.variable("x", x.clone()))?];
         parts.extend(skips.iter().enumerate().map(|(i, skip)| tape.variable(&format!("skip{i}"), skip.clone())));
         tape.concat(&parts.iter().collect::<Vec<_>>())
     })
 }
 
-fn global_average_pool(spec: &Spec) -> Result<Step> {
-    let x = maps(spec, spec.number("channels")?, 1, 0)?;
-    let parameters = Parameters::new(DType::F32, &Device::Cpu);
-    operation(parameters, move |tape| tape.global_average_pool(&tape.variable("x", x.clone())))
+fn global_average_pool(place: &Place, spec: &Spec) -> Result<Step> {
+    let x = maps(place, spec, spec.number("channels")?, 1, 0)?;
+    let parameters = place.parameters();
+    operation(place, parameters, move |tape| tape.global_average_pool(&tape.variable("x", x.clone())))
 }

@@ -2,24 +2,35 @@
 
 Not called pytorch.py: torchvision tries to import a module of that name.
 
-    python pytorch_side.py versions
-    python pytorch_side.py nchw|channels-last THREADS
+    python pytorch_side.py versions [DEVICE]
+    python pytorch_side.py nchw|channels-last|compiled THREADS [DEVICE [float32|tf32|bf16]]
 """
+import importlib
 import sys
 import time
 
+# What a machine with a GPU may lack: pytorch_fallback.py stands in.
+OPTIONAL = ("segmentation_models_pytorch", "lightly")
 
-def versions():
-    import lightly
-    import segmentation_models_pytorch
+
+def versions(device):
     import torch
-    import torchvision
-    modules = (torch, torchvision, segmentation_models_pytorch, lightly)
-    print(", ".join(f"{module.__name__} {module.__version__}" for module in modules))
+    found = []
+    for name in ("torch", "torchvision") + OPTIONAL:
+        try:
+            found.append(f"{name} {importlib.import_module(name).__version__}")
+        except ImportError:
+            if device == "cpu" or name not in OPTIONAL:
+                raise
+            found.append(f"{name} as in pytorch_fallback.py")
+    if device != "cpu":
+        found.append(f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}")
+        found.append(torch.cuda.get_device_name(device))
+    print(", ".join(found))
 
 
 if sys.argv[1] == "versions":
-    versions()
+    versions(sys.argv[2] if len(sys.argv) > 2 else "cpu")
     sys.exit()
 
 import torch
@@ -27,8 +38,41 @@ import torch.nn.functional as F
 from torch import nn
 
 torch.set_num_threads(int(sys.argv[2]))
-FORMAT = torch.channels_last if sys.argv[1] == "channels-last" else torch.contiguous_format
+FORMAT = torch.contiguous_format if sys.argv[1] == "nchw" else torch.channels_last
+COMPILED = sys.argv[1] == "compiled"
+DEVICE = torch.device(sys.argv[3] if len(sys.argv) > 3 else "cpu")
+PRECISION = sys.argv[4] if len(sys.argv) > 4 else "float32"
+ON_GPU = DEVICE.type == "cuda"
+if ON_GPU:
+    torch.cuda.set_device(DEVICE)
+    # bf16: what autocast leaves in float32 may use TF32.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = PRECISION != "float32"
+    torch.backends.cudnn.benchmark = True
 torch.manual_seed(0)
+
+
+def autocast():
+    return torch.autocast(DEVICE.type, torch.bfloat16, enabled=PRECISION == "bf16")
+
+
+def compiled(function):
+    return torch.compile(function) if COMPILED else function
+
+
+def finish():
+    """Waits for what a GPU still has to do."""
+    if ON_GPU:
+        torch.cuda.synchronize()
+
+
+def library(name):
+    """The module, or what stands in for it on a machine with a GPU."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        if not ON_GPU:
+            raise
+        return importlib.import_module("pytorch_fallback")
 
 
 class Spec:
@@ -50,7 +94,13 @@ class Spec:
 
 
 def images(*shape):
-    return torch.randn(*shape).to(memory_format=FORMAT)
+    return torch.randn(*shape).to(DEVICE).to(memory_format=FORMAT)
+
+
+def maps(*shape):
+    """What an operation takes in: in the type of activations, with a gradient."""
+    x = images(*shape)
+    return (x.bfloat16() if PRECISION == "bf16" else x).requires_grad_()
 
 
 class ResNet18(nn.Module):
@@ -117,33 +167,43 @@ class UnetPlusPlus(nn.Module):
 
     def __init__(self, spec):
         super().__init__()
-        from segmentation_models_pytorch.base import SegmentationHead
-        from segmentation_models_pytorch.decoders.unetplusplus.decoder import UnetPlusPlusDecoder
+        make_head = library("segmentation_models_pytorch.base").SegmentationHead
+        make = library("segmentation_models_pytorch.decoders.unetplusplus.decoder").UnetPlusPlusDecoder
         self.net, channels = resnet(spec)
         decoder = spec.numbers("decoder")
-        self.decoder = UnetPlusPlusDecoder(encoder_channels=[3] + channels, decoder_channels=decoder)
-        self.head = SegmentationHead(decoder[-1], spec.classes, kernel_size=3)
+        self.decoder = make(encoder_channels=[3] + channels, decoder_channels=decoder)
+        self.head = make_head(decoder[-1], spec.classes, kernel_size=3)
 
     def forward(self, x):
         return self.head(self.decoder([x] + features(self.net, x)))
 
 
 def unet(spec):
-    if spec.width != 64:
+    smp = library("segmentation_models_pytorch")
+    if spec.width != 64 or not hasattr(smp, "UnetPlusPlus"):
         return UnetPlusPlus(spec)
-    import segmentation_models_pytorch as smp
     decoder = spec.numbers("decoder")
     return smp.UnetPlusPlus(spec.arch, encoder_weights=None, decoder_channels=decoder, classes=spec.classes)
 
 
-def training(model, optimizer, loss):
+def placed(model):
+    return model.to(DEVICE).to(memory_format=FORMAT)
+
+
+def training(model, optimizer, outputs, loss):
+    """`outputs(model)` in the precision asked for, `loss(*outputs)` in float32."""
+    model = compiled(model)
+
     def step():
         start = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        value = loss(model)
+        with autocast():
+            found = outputs(model)
+        value = loss(*(output.float() for output in found))
         value.backward()
         optimizer.step()
         value.item()
+        finish()
         return [time.perf_counter() - start]
     return step
 
@@ -153,50 +213,66 @@ def sgd(model, spec):
 
 
 def matssl(spec):
-    from lightly.loss import NTXentLoss
-    model = MatSsl(spec).to(memory_format=FORMAT)
+    model = placed(MatSsl(spec))
     first, second = [images(spec.batch, 3, spec.size, spec.size) for _ in range(2)]
-    criterion = NTXentLoss(spec.tau)
-    return training(model, sgd(model, spec), lambda model: criterion(model(first), model(second)))
+    criterion = library("lightly.loss").NTXentLoss(spec.tau)
+    return training(model, sgd(model, spec), lambda model: (model(first), model(second)), criterion)
 
 
 def unet_step(spec):
-    import segmentation_models_pytorch as smp
-    model = unet(spec).to(memory_format=FORMAT)
+    model = placed(unet(spec))
     x = images(spec.batch, 3, spec.size, spec.size)
-    target = torch.randint(0, spec.classes, (spec.batch, spec.size, spec.size))
-    criterion = smp.losses.DiceLoss(mode="multiclass", from_logits=True)
+    target = torch.randint(0, spec.classes, (spec.batch, spec.size, spec.size)).to(DEVICE)
+    dice = library("segmentation_models_pytorch.losses").DiceLoss(mode="multiclass", from_logits=True)
     adam = torch.optim.Adam(model.parameters(), spec.lr, weight_decay=spec.wd)
-    return training(model, adam, lambda model: criterion(model(x), target))
+    return training(model, adam, lambda model: (model(x),), lambda logits: dice(logits, target))
 
 
-def unet_inference(spec):
-    model = unet(spec).to(memory_format=FORMAT).eval()
+def inference(spec, function):
+    """Times `function(model, images)` with a model in inference mode."""
+    model = placed(unet(spec)).eval()
     x = images(spec.batch, 3, spec.size, spec.size)
+    function = compiled(function)
 
     def step():
         start = time.perf_counter()
-        with torch.inference_mode():
-            model(x).softmax(1).argmax(1)
+        with torch.inference_mode(), autocast():
+            found = function(model, x)
+        if found.dtype == torch.int64:
+            # Labels are for the CPU.
+            found.cpu()
+        finish()
         return [time.perf_counter() - start]
     return step
 
 
+def unet_inference(spec):
+    return inference(spec, lambda model, x: model(x).softmax(1).argmax(1))
+
+
+def unet_forward(spec):
+    return inference(spec, lambda model, x: model(x))
+
+
 def encoder(spec):
-    model = resnet(spec)[0].to(memory_format=FORMAT)
+    model = placed(resnet(spec)[0])
     x = images(spec.batch, 3, spec.size, spec.size)
-    return training(model, sgd(model, spec), lambda model: features(model, x)[-1].mean((2, 3)).square().mean())
+    last = lambda model: (features(model, x)[-1].mean((2, 3)),)
+    return training(model, sgd(model, spec), last, lambda pooled: pooled.square().mean())
 
 
 def operation(forward, inputs):
     """Times forward and backward of `forward()` with respect to `inputs`, each per call."""
+    forward = autocast()(compiled(forward))
     seed = torch.randn_like(forward().detach())
 
     def once():
         start = time.perf_counter()
         y = forward()
+        finish()
         middle = time.perf_counter()
         torch.autograd.grad(y, inputs, seed)
+        finish()
         return middle - start, time.perf_counter() - middle
 
     once()
@@ -209,7 +285,7 @@ def operation(forward, inputs):
 
 
 def conv(spec):
-    x = images(spec.batch, getattr(spec, "in"), spec.size, spec.size).requires_grad_(spec.dx == 1)
+    x = maps(spec.batch, getattr(spec, "in"), spec.size, spec.size).requires_grad_(spec.dx == 1)
     w = images(spec.out, getattr(spec, "in"), spec.kernel, spec.kernel).mul_(0.02).requires_grad_()
     forward = lambda: F.conv2d(x, w, None, spec.stride, spec.kernel // 2)
     return operation(forward, [x, w] if spec.dx == 1 else [w])
@@ -217,9 +293,10 @@ def conv(spec):
 
 def batch_norm(spec):
     shape = (spec.batch, spec.channels, spec.size, spec.size)
-    x, residual = images(*shape).requires_grad_(), images(*shape).requires_grad_()
-    w, b = torch.ones(spec.channels, requires_grad=True), torch.zeros(spec.channels, requires_grad=True)
-    mean, variance = torch.zeros(spec.channels), torch.ones(spec.channels)
+    x, residual = maps(*shape), maps(*shape)
+    ones, zeros = [make(spec.channels, device=DEVICE) for make in (torch.ones, torch.zeros)]
+    w, b = ones.clone().requires_grad_(), zeros.clone().requires_grad_()
+    mean, variance = zeros.clone(), ones.clone()
 
     def forward():
         y = F.batch_norm(x, mean, variance, w, b, True)
@@ -230,14 +307,14 @@ def batch_norm(spec):
 
 
 def max_pool(spec):
-    x = images(spec.batch, spec.channels, spec.size, spec.size).requires_grad_()
+    x = maps(spec.batch, spec.channels, spec.size, spec.size)
     return operation(lambda: F.max_pool2d(x, 3, 2, 1), [x])
 
 
 def upsample_concat(spec):
-    x = images(spec.batch, spec.channels, spec.size, spec.size).requires_grad_()
+    x = maps(spec.batch, spec.channels, spec.size, spec.size)
     side = 2 * spec.size
-    skips = [images(spec.batch, c, side, side).requires_grad_() for c in spec.numbers("skips")]
+    skips = [maps(spec.batch, c, side, side) for c in spec.numbers("skips")]
 
     def forward():
         # As segmentation_models_pytorch: the skips are joined first, where there are several.
@@ -247,20 +324,27 @@ def upsample_concat(spec):
 
 
 def global_average_pool(spec):
-    x = images(spec.batch, spec.channels, spec.size, spec.size).requires_grad_()
+    x = maps(spec.batch, spec.channels, spec.size, spec.size)
     return operation(lambda: x.mean((2, 3)), [x])
 
 
 KINDS = {
-    "matssl": matssl, "unet++": unet_step, "unet++-inference": unet_inference, "encoder": encoder, "conv": conv,
-    "batch-norm": batch_norm, "max-pool": max_pool, "upsample-concat": upsample_concat,
+    "matssl": matssl, "unet++": unet_step, "unet++-inference": unet_inference, "unet++-forward": unet_forward,
+    "encoder": encoder, "conv": conv, "batch-norm": batch_norm, "max-pool": max_pool, "upsample-concat": upsample_concat,
     "global-average-pool": global_average_pool,
 }
 
 
 def peak_kib():
+    if ON_GPU:
+        return torch.cuda.max_memory_allocated() >> 10
     with open("/proc/self/status") as status:
         return next(line.split()[1] for line in status if line.startswith("VmHWM:"))
+
+
+def is_out_of_memory(error):
+    text = str(error).lower().replace("_", " ")
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "alloc failed" in text
 
 
 def say(text):
@@ -270,13 +354,23 @@ def say(text):
 step = None
 for line in sys.stdin:
     word, _, rest = line.strip().partition(" ")
-    if word == "set":
+    try:
+        if word == "set":
+            step = None
+            spec = Spec(rest)
+            step = KINDS[spec.kind](spec)
+            say("ready")
+        elif word == "go":
+            if ON_GPU:
+                # Trying algorithms out takes memory that a step does not: the peak is the last round's.
+                torch.cuda.reset_peak_memory_stats()
+            say(" ".join(repr(seconds) for seconds in step()))
+        elif word == "end":
+            say(peak_kib())
+            break
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        print(error, file=sys.stderr)
         step = None
-        spec = Spec(rest)
-        step = KINDS[spec.kind](spec)
-        say("ready")
-    elif word == "go":
-        say(" ".join(repr(seconds) for seconds in step()))
-    elif word == "end":
-        say(peak_kib())
-        break
+        say("out of memory")

@@ -138,7 +138,7 @@ pub(crate) fn step(spec: &Spec) -> Result<Cost> {
     let (batch, encoder) = (spec.number("batch")?, ResNet::of(spec)?);
     let (mut convs, size) = (encoder.convs.clone(), spec.number("size")?);
     let mut moved = 0.0;
-    let trains = spec.kind != "unet++-inference";
+    let trains = !matches!(spec.kind.as_str(), "unet++-inference" | "unet++-forward");
     let unet = spec.kind.starts_with("unet++");
     let mut head = None;
     if unet {

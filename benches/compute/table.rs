@@ -16,11 +16,18 @@ pub(crate) struct Timed {
     pub(crate) rounds: Vec<Vec<f64>>,
     /// The share of the processors that other processes took, of the rounds long enough to tell.
     pub(crate) others: Vec<f64>,
-    /// Peak resident memory of a process that did this workload alone.
+    /// Peak memory of a process that did this workload alone.
     pub(crate) peak_kib: Option<u64>,
+    /// Why there are no rounds, in a word.
+    pub(crate) missing: Option<&'static str>,
 }
 
 impl Timed {
+    /// No rounds yet.
+    pub(crate) fn new(side: Side) -> Self {
+        Timed { side, rounds: Vec::new(), others: Vec::new(), peak_kib: None, missing: None }
+    }
+
     fn pass(&self, pass: usize) -> Vec<f64> {
         self.rounds.iter().map(|round| round[pass]).collect()
     }
@@ -60,9 +67,12 @@ pub(crate) fn others(all: &[Measured]) -> Option<f64> {
 
 /// What a pass comes to.
 struct Summary {
+    /// Of the sides that did it.
     medians: Vec<(Side, f64, [f64; 2])>,
-    /// The quicker of PyTorch's formats, and ours by it.
+    /// Ours by the quicker of PyTorch's formats.
     best: Option<Ratio>,
+    /// Ours by compiled PyTorch.
+    compiled: Option<Ratio>,
 }
 
 struct Ratio {
@@ -74,26 +84,28 @@ struct Ratio {
 }
 
 fn summary(measured: &Measured, pass: usize) -> Summary {
-    let medians = measured.sides.iter().map(|timed| {
+    let medians = measured.sides.iter().filter(|timed| !timed.rounds.is_empty()).map(|timed| {
         let seconds = timed.pass(pass);
         (timed.side, median(&seconds), [quantile(&seconds, 0.25), quantile(&seconds, 0.75)])
     });
     let medians: Vec<_> = medians.collect();
     let side = |side: Side| measured.sides.iter().find(|timed| timed.side == side);
-    let quickest = medians.iter().filter(|(side, ..)| *side != Side::Ours).min_by(|a, b| a.1.total_cmp(&b.1));
-    let best = quickest.and_then(|&(best, theirs, _)| {
-        let (ours, other) = (side(Side::Ours)?, side(best)?);
+    let best_of = |is_peer: fn(Side) -> bool| {
+        let &(best, theirs, _) =
+            medians.iter().filter(|(side, ..)| is_peer(*side)).min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let (ours, other) = (side(Side::Ours).filter(|ours| ours.missing.is_none())?, side(best)?);
         let pairs: Vec<f64> = ours.pass(pass).iter().zip(other.pass(pass)).map(|(a, b)| a / b).collect();
         // PyTorch's quickest format and its smallest need not be one; the stricter of the two is the peer.
-        let smallest = measured.sides.iter().filter(|t| t.side != Side::Ours).filter_map(|t| t.peak_kib).min();
+        let smallest = measured.sides.iter().filter(|t| is_peer(t.side)).filter_map(|t| t.peak_kib).min();
         Some(Ratio {
             side: best,
             paired: median(&pairs),
             of_medians: median(&ours.pass(pass)) / theirs,
             memory: ours.peak_kib.zip(smallest).map(|(a, b)| a as f64 / b as f64),
         })
-    });
-    Summary { medians, best }
+    };
+    let (best, compiled) = (best_of(Side::is_peer), best_of(|side| side == Side::PytorchCompiled));
+    Summary { medians, best, compiled }
 }
 
 fn seconds(seconds: f64) -> String {
@@ -111,8 +123,12 @@ fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
 }
 
 /// `quiet`: whether the figure deserves a verdict.
-fn verdict(ratio: Option<f64>, target: Option<f64>, quiet: bool) -> String {
+fn verdict(measured: &Measured, ratio: Option<f64>, target: Option<f64>, quiet: bool) -> String {
+    let missing = measured.sides.iter().find_map(|timed| Some((timed.side, timed.missing?)));
     match (ratio, target) {
+        (None, Some(target)) if missing.is_some_and(|(side, _)| side == Side::Ours) => {
+            format!("≤ {target}: **missed**")
+        }
         (Some(_), Some(target)) if !quiet => format!("≤ {target}: machine too busy"),
         (Some(ratio), Some(target)) if ratio <= target => format!("≤ {target}: met"),
         (Some(_), Some(target)) => format!("≤ {target}: **missed**"),
@@ -134,58 +150,106 @@ fn header(table: &mut String, cells: &[&str]) {
     );
 }
 
-const SIDES: [Side; 3] = [Side::Ours, Side::PytorchNchw, Side::PytorchChannelsLast];
+/// The sides that have a column each.
+fn columns(all: &[&Measured]) -> &'static [Side] {
+    let has = |side| all.iter().flat_map(|measured| &measured.sides).any(|timed| timed.side == side);
+    match (has(Side::PytorchCompiled), has(Side::PytorchNchw) || !has(Side::PytorchChannelsLast)) {
+        (true, _) => &[Side::Ours, Side::PytorchChannelsLast, Side::PytorchCompiled],
+        (false, true) => &[Side::Ours, Side::PytorchNchw, Side::PytorchChannelsLast],
+        (false, false) => &[Side::Ours, Side::PytorchChannelsLast],
+    }
+}
+
+/// `show` of a side that did the work; a dash, or why it did not.
+fn cell<T>(measured: &Measured, side: Side, value: Option<T>, show: impl Fn(T) -> String) -> String {
+    let missing = measured.sides.iter().find(|timed| timed.side == side).and_then(|timed| timed.missing);
+    missing.map_or_else(|| or_dash(value, show), str::to_owned)
+}
 
 /// The whole steps: time, then memory.
 pub(crate) fn steps(all: &[&Measured]) -> String {
     let mut table = String::new();
-    header(
-        &mut table,
-        &[
-            "work",
-            "ours, median [quartiles]",
-            "PyTorch NCHW",
-            "PyTorch channels-last",
-            "ours ÷ best, paired",
-            "of medians",
-            "to reach",
-            "rounds",
-            "taken by others",
-        ],
-    );
+    let columns = columns(all);
+    let compiles = columns.contains(&Side::PytorchCompiled);
+    let mut words = vec!["work", "ours, median [quartiles]"];
+    words.extend(columns[1..].iter().map(|side| side.name()));
+    words.extend(["ours ÷ best, paired", "of medians"]);
+    words.extend(compiles.then_some("÷ compiled"));
+    words.extend(["to reach", "rounds", "taken by others"]);
+    header(&mut table, &words);
     for measured in all {
         let summary = summary(measured, 0);
-        let of = |side: Side| {
+        let of = |&side: &Side| {
             let found = summary.medians.iter().find(|(other, ..)| *other == side);
-            or_dash(found, |(_, median, [low, high])| {
+            cell(measured, side, found, |(_, median, [low, high])| {
                 format!("{} [{} – {}]", seconds(*median), seconds(*low), seconds(*high))
             })
         };
         let best = summary.best.as_ref();
         let mut cells = vec![measured.workload.name.clone()];
-        cells.extend(SIDES.map(of));
+        cells.extend(columns.iter().map(of));
         cells.push(or_dash(best, |ratio| format!("{:.2} ({})", ratio.paired, short(ratio.side))));
         cells.push(or_dash(best, |ratio| format!("{:.2}", ratio.of_medians)));
+        if compiles {
+            cells.push(or_dash(summary.compiled.as_ref(), |ratio| format!("{:.2}", ratio.paired)));
+        }
         let others = others(std::slice::from_ref(*measured));
         let quiet = others.is_none_or(|others| others <= QUIET);
-        cells.push(verdict(best.map(|ratio| ratio.paired), measured.workload.target.time, quiet));
+        cells.push(verdict(measured, best.map(|ratio| ratio.paired), measured.workload.target.time, quiet));
         cells.push(measured.sides[0].rounds.len().to_string());
         cells.push(or_dash(others, |others| format!("{:.0} %", 100.0 * others)));
         row(&mut table, &cells);
     }
     table.push('\n');
-    header(&mut table, &["peak memory", "ours", "PyTorch NCHW", "PyTorch channels-last", "ours ÷ smaller", "to reach"]);
+    let mut words = vec!["peak memory"];
+    words.extend(columns.iter().map(|side| side.name()));
+    words.extend([if columns.contains(&Side::PytorchNchw) { "ours ÷ smaller" } else { "ours ÷ eager" }, "to reach"]);
+    header(&mut table, &words);
     for measured in all {
         let peak = |side: Side| measured.sides.iter().find(|timed| timed.side == side).and_then(|timed| timed.peak_kib);
         let memory = summary(measured, 0).best.and_then(|ratio| ratio.memory);
         let mut cells = vec![measured.workload.name.clone()];
-        cells
-            .extend(SIDES.map(|side| or_dash(peak(side), |kib| format!("{:.2} GiB", kib as f64 / f64::from(1 << 20)))));
+        let gib = |kib| format!("{:.2} GiB", kib as f64 / f64::from(1 << 20));
+        cells.extend(columns.iter().map(|&side| cell(measured, side, peak(side), gib)));
         cells.push(or_dash(memory, |ratio| format!("{ratio:.2}")));
-        cells.push(verdict(memory, measured.workload.target.memory, true));
+        cells.push(verdict(measured, memory, measured.workload.target.memory, true));
         row(&mut table, &cells);
     }
     table
+}
+
+/// What is to be reached, and whether it is, a line each for programs to read; ratios to compiled PyTorch and ours
+/// alone beside them.
+pub(crate) fn verdicts(all: &[&Measured]) -> String {
+    let mut lines = String::new();
+    for measured in all {
+        let (summary, target) = (summary(measured, 0), measured.workload.target);
+        let name = &measured.workload.name;
+        let mut line = |what: &str, figure: Option<f64>, target: Option<f64>| {
+            let verdict = match (figure, target) {
+                (Some(figure), Some(target)) if figure <= target => "met",
+                (Some(_), Some(_)) => "missed",
+                _ => "–",
+            };
+            let target = or_dash(target, |target| format!("≤ {target}"));
+            let figure = or_dash(figure, |figure| format!("{figure:.2}"));
+            // Writing to a string does not fail.
+            let _ = writeln!(lines, "{name}\t{what}\t{figure}\t{target}\t{verdict}");
+        };
+        line("time ÷ PyTorch's", summary.best.as_ref().map(|ratio| ratio.paired), target.time);
+        line("memory ÷ PyTorch's", summary.best.as_ref().and_then(|ratio| ratio.memory), target.memory);
+        if let Some(ratio) = &summary.compiled {
+            line("time ÷ compiled PyTorch's", Some(ratio.paired), None);
+        }
+        if let Some(passes) = &measured.workload.operations {
+            let _ = writeln!(lines, "{name}\toperations\t{:.0} GFLOP\t–\t–", passes.iter().sum::<f64>() / 1e9);
+        }
+        for timed in &measured.sides {
+            let word = timed.missing.map_or_else(|| seconds(median(&timed.pass(0))), str::to_owned);
+            let _ = writeln!(lines, "{name}\t{}\t{word}\t–\t–", timed.side.name());
+        }
+    }
+    lines
 }
 
 fn short(side: Side) -> &'static str {
@@ -193,25 +257,18 @@ fn short(side: Side) -> &'static str {
         Side::Ours => "ours",
         Side::PytorchNchw => "NCHW",
         Side::PytorchChannelsLast => "c-last",
+        Side::PytorchCompiled => "compiled",
     }
 }
 
 /// Single operations, a row a pass.
 pub(crate) fn operations(all: &[&Measured]) -> String {
     let mut table = String::new();
-    header(
-        &mut table,
-        &[
-            "operation",
-            "pass",
-            "ours",
-            "PyTorch NCHW",
-            "PyTorch channels-last",
-            "ours ÷ best, paired",
-            "ours, GFLOP/s",
-            "best PyTorch, GFLOP/s",
-        ],
-    );
+    let columns = columns(all);
+    let mut words = vec!["operation", "pass", "ours"];
+    words.extend(columns[1..].iter().map(|side| side.name()));
+    words.extend(["ours ÷ best, paired", "ours, GFLOP/s", "best PyTorch, GFLOP/s"]);
+    header(&mut table, &words);
     for measured in all {
         for (pass, name) in measured.workload.passes.iter().enumerate() {
             let summary = summary(measured, pass);
@@ -224,7 +281,7 @@ pub(crate) fn operations(all: &[&Measured]) -> String {
                 })
             };
             let mut cells = vec![measured.workload.name.clone(), (*name).to_owned()];
-            cells.extend(SIDES.map(|side| or_dash(of(side), seconds)));
+            cells.extend(columns.iter().map(|&side| cell(measured, side, of(side), seconds)));
             let best = summary.best.as_ref();
             cells.push(or_dash(best, |ratio| format!("{:.2} ({})", ratio.paired, short(ratio.side))));
             cells.push(rate(Some(Side::Ours)));

@@ -1,13 +1,32 @@
 //! The worker processes of both sides, one at work at a time.
 //!
 //! A worker reads lines. `set WORKLOAD`: prepares it, answers `ready`. `go`: does it once (an operation: often enough to
-//! be timed), answers the seconds of each pass. `end`: answers its peak resident memory in KiB and exits.
+//! be timed), answers the seconds of each pass. `end`: answers its peak memory in KiB (resident, or the GPU's that its
+//! tensors took) and exits. Where the GPU's memory does not suffice it answers `out of memory`, and goes on reading.
+//! Ours answers `device` too: what it computes on.
 
+use crate::setting::Setting;
 use crate::workloads::Spec;
 use anyhow::{Context, Result, ensure};
+use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// What a worker answers that could not do it.
+pub(crate) const OUT_OF_MEMORY: &str = "out of memory";
+
+/// A worker has answered [`OUT_OF_MEMORY`].
+#[derive(Debug)]
+pub(crate) struct OutOfMemory;
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(OUT_OF_MEMORY)
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
 
 /// Who does the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +37,23 @@ pub(crate) enum Side {
     PytorchNchw,
     /// PyTorch with its channels-last memory format.
     PytorchChannelsLast,
+    /// The same through `torch.compile`.
+    PytorchCompiled,
 }
 
 impl Side {
+    /// Whether it is what ours is held to: PyTorch as it runs without being compiled.
+    pub(crate) fn is_peer(self) -> bool {
+        matches!(self, Side::PytorchNchw | Side::PytorchChannelsLast)
+    }
+
     /// As in the tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Side::Ours => "ours",
             Side::PytorchNchw => "PyTorch NCHW",
             Side::PytorchChannelsLast => "PyTorch channels-last",
+            Side::PytorchCompiled => "PyTorch compiled",
         }
     }
 }
@@ -39,13 +66,17 @@ pub(crate) struct Pytorch {
 }
 
 impl Pytorch {
+    /// Where it was when this was compiled; else, for a binary from elsewhere, below the present folder.
     fn script() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/compute/pytorch_side.py")
+        let path = Path::new("benches/compute/pytorch_side.py");
+        let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        if compiled.exists() { compiled } else { path.into() }
     }
 
     /// Looks whether `python` can import all that is needed; why not, if not.
-    pub(crate) fn find(python: &Path) -> std::result::Result<Self, String> {
-        let output = Command::new(python).arg(Self::script()).arg("versions").output();
+    pub(crate) fn find(python: &Path, setting: &Setting) -> std::result::Result<Self, String> {
+        let device = setting.device.to_string();
+        let output = Command::new(python).arg(Self::script()).args(["versions", &device]).output();
         match output {
             Ok(output) if output.status.success() => {
                 let versions = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -91,19 +122,25 @@ impl Worker {
     ///
     /// # Errors
     /// If it cannot be started.
-    pub(crate) fn start(side: Side, pytorch: Option<&Pytorch>, threads: usize) -> Result<Self> {
-        let mut command = match side {
-            Side::Ours => {
+    pub(crate) fn start(side: Side, pytorch: Option<&Pytorch>, threads: usize, setting: &Setting) -> Result<Self> {
+        let format = match side {
+            Side::Ours => None,
+            Side::PytorchNchw => Some("nchw"),
+            Side::PytorchChannelsLast => Some("channels-last"),
+            Side::PytorchCompiled => Some("compiled"),
+        };
+        let mut command = match format {
+            None => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.arg("--worker");
+                command.arg("--worker").args(setting.arguments());
                 matssl_run::machine::tune_allocator(&mut command);
                 command
             }
-            Side::PytorchNchw | Side::PytorchChannelsLast => {
+            Some(format) => {
                 let pytorch = pytorch.context("no PyTorch to start")?;
-                let format = if side == Side::PytorchNchw { "nchw" } else { "channels-last" };
+                let (device, precision) = (setting.device.to_string(), setting.precision.name());
                 let mut command = Command::new(&pytorch.python);
-                command.arg(Pytorch::script()).args([format, &threads.to_string()]);
+                command.arg(Pytorch::script()).args([format, &threads.to_string(), &device, precision]);
                 command
             }
         };
@@ -120,6 +157,7 @@ impl Worker {
         let mut answer = String::new();
         self.from.read_line(&mut answer)?;
         ensure!(!answer.is_empty(), self.died());
+        ensure!(answer.trim() != OUT_OF_MEMORY, OutOfMemory);
         Ok(answer.trim().to_owned())
     }
 
@@ -127,10 +165,18 @@ impl Worker {
         format!("the worker of {} is gone; what it said is above", self.side.name())
     }
 
+    /// What our side computes on.
+    ///
+    /// # Errors
+    /// If it cannot be used.
+    pub(crate) fn device(&mut self) -> Result<String> {
+        self.ask("device")
+    }
+
     /// Prepares a workload in place of the one before.
     ///
     /// # Errors
-    /// If the worker fails.
+    /// If the worker fails; [`OutOfMemory`].
     pub(crate) fn set(&mut self, spec: &Spec) -> Result<()> {
         let answer = self.ask(&format!("set {spec}"))?;
         ensure!(answer == "ready", "{}: `{answer}` for `set {spec}`", self.side.name());
@@ -140,7 +186,7 @@ impl Worker {
     /// Seconds of each pass, and the share of the machine's processors that others took meanwhile.
     ///
     /// # Errors
-    /// If the worker fails.
+    /// If the worker fails; [`OutOfMemory`].
     pub(crate) fn go(&mut self) -> Result<(Vec<f64>, Option<f64>)> {
         let before = self.ticks();
         let answer = self.ask("go")?;
@@ -164,7 +210,7 @@ impl Worker {
         Some(Ticks { all, busy: all - idle, worker: word()? + word()? })
     }
 
-    /// Ends it; its peak resident memory in KiB.
+    /// Ends it; its peak memory in KiB.
     ///
     /// # Errors
     /// If the worker fails.

@@ -99,12 +99,13 @@ pub(crate) struct Workload {
 const STEP: &[&str] = &["step"];
 const BOTH: &[&str] = &["forward", "backward"];
 
-/// All workloads, whole steps first.
+/// All workloads, whole steps first; on a GPU with those that are too large for CPUs.
 ///
 /// # Errors
 /// None but mistakes in the list itself.
-pub(crate) fn all() -> Result<Vec<Workload>> {
-    let mut all = steps()?;
+pub(crate) fn all(on_gpu: bool) -> Result<Vec<Workload>> {
+    let mut all = if on_gpu { gpu_steps()? } else { Vec::new() };
+    all.extend(steps()?);
     all.extend(convolutions()?);
     all.extend(other_operations()?);
     Ok(all)
@@ -148,12 +149,36 @@ pub(crate) fn steps() -> Result<Vec<Workload>> {
         ),
     ]
     .into_iter()
-    .map(|(name, spec, target, rounds)| {
-        let spec = Spec::parse(&spec)?;
-        let (name, operations) = (name.into(), Some(vec![shapes::step(&spec)?.operations]));
-        Ok(Workload { name, spec, passes: STEP, operations, target, rounds, whole: true })
-    })
+    .map(|(name, spec, target, rounds)| step(name.into(), &spec, target, rounds))
     .collect()
+}
+
+/// The paper's networks at the batches that GPUs are given.
+fn gpu_steps() -> Result<Vec<Workload>> {
+    let unet = |batch| {
+        format!("arch=resnet50 width=64 decoder=256-128-64-32-16 classes=5 batch={batch} size=256 lr=1e-4 wd=1e-5")
+    };
+    let target = |time| Target { time: Some(time), memory: Some(0.7) };
+    let mut all = Vec::new();
+    for batch in [32, 64, 128] {
+        let sizes = format!("arch=resnet50 width=64 batch={batch} size=256");
+        let spec = format!("matssl {sizes} gate=code lr=0.1 hidden=2048 output=128 tau=0.07 momentum=0.9 wd=1e-6");
+        all.push(step(format!("gpu/matssl/{batch}"), &spec, target(1.0), 10)?);
+    }
+    for batch in [32, 64, 128] {
+        all.push(step(format!("gpu/unet++/{batch}"), &format!("unet++ {}", unet(batch)), target(1.0), 10)?);
+    }
+    let spec = format!("unet++-forward {}", unet(64));
+    all.push(step("gpu/unet++-inference/64".into(), &spec, target(0.8), 10)?);
+    let spec = format!("unet++-inference {}", unet(64));
+    all.push(step("gpu/unet++-prediction/64".into(), &spec, Target::default(), 10)?);
+    Ok(all)
+}
+
+fn step(name: String, spec: &str, target: Target, rounds: usize) -> Result<Workload> {
+    let spec = Spec::parse(spec)?;
+    let operations = Some(vec![shapes::step(&spec)?.operations]);
+    Ok(Workload { name, spec, passes: STEP, operations, target, rounds, whole: true })
 }
 
 fn operation(name: String, spec: &str, operations: Option<Vec<f64>>) -> Result<Workload> {

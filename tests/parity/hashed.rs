@@ -1,14 +1,31 @@
 //! Numbers that both sides draw alike: `reference/hashed.py` in Rust.
 
 use candle_core::{DType, Device, Result, Tensor};
-use matssl_run::nn::{Parameter, Parameters, Role};
+use matssl_run::nn::{DeviceName, Parameter, Parameters, Precision, Role};
 use std::cell::Cell;
+use std::sync::LazyLock;
 
 /// Errors of one rounding each are luck where a tensor is small, so they are averaged over several draws of the inputs.
 pub(crate) const DRAWS: usize = 4;
 
 thread_local! {
     static DRAW: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What parameters and inputs lie on: `MATSSL_PARITY_DEVICE`, e.g. `cuda:0`, or else the CPU. One for all threads, for
+/// tensors of one GPU that was opened twice do not mix.
+///
+/// # Panics
+/// If there is no such device.
+pub(crate) fn device() -> &'static Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| {
+        let name = std::env::var("MATSSL_PARITY_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+        let name: DeviceName = name.parse().unwrap_or_else(|error| panic!("MATSSL_PARITY_DEVICE={name}: {error}"));
+        let opened = name.open(Precision::Float32, true).unwrap_or_else(|error| panic!("{error}"));
+        println!("on {}", opened.describe());
+        opened.candle().clone()
+    });
+    &DEVICE
 }
 
 /// Runs `action` with the inputs of another draw.
@@ -67,7 +84,7 @@ impl Spread {
 pub(crate) fn tensor(name: &str, shape: &[usize], spread: Spread, dtype: DType) -> Result<Tensor> {
     let draws = input(name);
     let values: Vec<f64> = (0..shape.iter().product()).map(|index| spread.apply(draws.at(index))).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)
+    Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device())
 }
 
 /// A kernel whose OIHW elements are drawn in their order, as it is kept here: `shape` is HWIO.
@@ -76,7 +93,7 @@ pub(crate) fn kernel(name: &str, shape: [usize; 4], dtype: DType) -> Result<Tens
     let spread = Spread { scale: (6.0 / (channels_in * height * width) as f64).sqrt(), offset: 0.0 };
     let draws = input(name);
     let values: Vec<f64> = in_pytorch(shape).map(|index| spread.apply(draws.at(index))).collect();
-    Tensor::from_vec(values, &shape, &Device::Cpu)?.to_dtype(dtype)
+    Tensor::from_vec(values, &shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device())
 }
 
 /// For each element of an HWIO kernel, in order, its place in PyTorch's OIHW.
@@ -86,7 +103,7 @@ pub(crate) fn in_pytorch([height, width, channels_in, channels_out]: [usize; 4])
     })
 }
 
-/// Classes 0 to classes - 2, so that one is absent; if `ignore`, one label in ten is 255.
+/// Classes 0 to classes - 2, so that one is absent; if `ignore`, one label in ten is 255. On the CPU, as in training.
 pub(crate) fn labels(classes: usize, shape: [usize; 3], ignore: bool) -> Result<Tensor> {
     let (draws, ignored) = (Uniform::new("labels"), Uniform::new("ignored"));
     let label = |index| {

@@ -6,7 +6,8 @@
 //!
 //! `generate.py` wrote what PyTorch computes; weights and inputs come from one hash on both sides ([`hashed`]).
 //! `cargo test --release --test parity -- --nocapture table` prints the table, and writes it as Markdown to the file that
-//! `MATSSL_PARITY_TABLE` names. `session.py` goes the other way: PyTorch loads what was written here.
+//! `MATSSL_PARITY_TABLE` names. `MATSSL_PARITY_DEVICE=cuda:0` computes our side on a GPU. `session.py` goes the other way,
+//! on the CPU: PyTorch loads what was written here.
 
 mod fixture;
 mod hashed;

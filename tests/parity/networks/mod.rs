@@ -8,7 +8,7 @@ mod segmentation;
 use crate::fixture::{self, Column, Described};
 use crate::hashed;
 use crate::measure::{Held, Pair, Pairs, RATIO, Section, compare, together};
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use matssl_run::nn::{Gradients, Mode, Parameters, Role};
 use matssl_run::train::OptimizerSpec;
 use matssl_run::train::optimizer::Optimizer;
@@ -78,7 +78,7 @@ fn sections<N: Network>(section: &str) -> Vec<Section> {
 
 /// The parameters of `network` with their hashed values.
 pub(crate) fn parameters(network: &impl Network, dtype: DType) -> Result<Parameters> {
-    let mut parameters = Parameters::new(dtype, &Device::Cpu);
+    let mut parameters = Parameters::new(dtype, hashed::device());
     network.init(&mut parameters)?;
     hashed::fill(&parameters)?;
     Ok(parameters)

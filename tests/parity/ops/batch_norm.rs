@@ -3,7 +3,7 @@
 use super::{Found, Operation, output_and_gradients, store};
 use crate::hashed::{self, PLAIN, Spread};
 use crate::measure::{Section, hold};
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use matssl_run::nn::{Mode, Parameters, Role, Tape, Value};
 use serde::Deserialize;
 use std::sync::LazyLock;
@@ -37,7 +37,7 @@ impl BatchNorm {
             let value = hashed::tensor(name, &self.shape[3..], Spread { scale, offset }, dtype)?;
             parameters.insert(format!("bn.{name}"), value, role)?;
         }
-        parameters.insert("bn.num_batches_tracked", Tensor::new(0i64, &Device::Cpu)?, Role::Buffer)?;
+        parameters.insert("bn.num_batches_tracked", Tensor::new(0i64, hashed::device())?, Role::Buffer)?;
         Ok(parameters)
     }
 }

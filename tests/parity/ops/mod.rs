@@ -94,5 +94,5 @@ fn output_and_gradients(tape: Tape<'_>, y: Value) -> Result<Found> {
 
 /// No parameters yet.
 fn store(dtype: DType) -> Parameters {
-    Parameters::new(dtype, &candle_core::Device::Cpu)
+    Parameters::new(dtype, hashed::device())
 }
