@@ -69,7 +69,10 @@ fn write_stand_ins(out: &Path, architecture: &str) {
         let (first, symbols) = (entries.len(), functions(&path));
         for symbol in &symbols {
             let place = 8 * entries.len();
-            let _ = writeln!(jumps, "\".globl {symbol}\", \".hidden {symbol}\", \"{symbol}: jmp *{{table}}+{place}(%rip)\",");
+            let _ = writeln!(
+                jumps,
+                "\".globl {symbol}\", \".hidden {symbol}\", \"{symbol}: jmp *{{table}}+{place}(%rip)\","
+            );
             entries.push(if symbol.starts_with("__") { "zero" } else { "unknown" });
         }
         if !file.is_empty() {

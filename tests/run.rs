@@ -126,7 +126,7 @@ fn a_precision_that_no_cpu_has_is_refused_before_anything_runs_and_is_part_of_th
         let done = project.run(&["experiment.toml", "--device", device]);
         assert_eq!(done.code, Some(4), "{}", done.stderr);
         assert!(done.stderr.contains("`precision = \"bf16\"` needs a GPU"), "{}", done.stderr);
-        assert!(!project.path("cache/runs").exists());
+        assert_eq!(std::fs::read_dir(project.path("cache/records")).unwrap().count(), 0);
     }
     let written = |text: &str| {
         let plan = Project::new(text).run(&["plan", "experiment.toml", "--json"]).stdout;

@@ -14,8 +14,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Tiles that go through the network together.
-const BATCH: usize = 4;
+/// Tiles that go through the network together: what fits a CPU's caches, and what fills a GPU.
+fn batch(parameters: &Parameters) -> usize {
+    if parameters.device().is_cpu() { 4 } else { 32 }
+}
 
 /// What a model file says of itself, in its metadata.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,7 +104,7 @@ pub fn memory(
     let (held, network_device) = (machine::held_memory(), parameters.device().clone());
     let (mut tiles, mut pixels) = (1, 0);
     for (width, height) in images {
-        tiles = Tiling::new(width, height, tile, overlap).places.len().clamp(tiles, BATCH);
+        tiles = Tiling::new(width, height, tile, overlap).places.len().clamp(tiles, batch(parameters));
         pixels = pixels.max(width * height);
     }
     let classes = network.config().classes;
@@ -150,7 +152,7 @@ fn stitch<'t>(
     let (tile, classes) = (tiling.tile, network.config().classes);
     let mut stitch = Stitch::new(tiling, classes);
     let places: Vec<usize> = (0..tiling.places.len()).collect();
-    for places in places.chunks(BATCH) {
+    for places in places.chunks(batch(parameters)) {
         let pixels: Vec<Vec<f32>> = places.par_iter().map(|&i| tiling.cut(image, i)).collect();
         let pixels = Tensor::from_vec(pixels.concat(), (places.len(), tile, tile, 3), &Device::Cpu)?;
         let tape = Tape::new(parameters, Mode::Eval);
