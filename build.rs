@@ -22,6 +22,9 @@ fn main() {
     println!("cargo::rustc-env=MATSSL_BUILD_PROFILE={}, opt-level {}", known("PROFILE"), known("OPT_LEVEL"));
     if var("CARGO_FEATURE_CUDA").is_ok() {
         let out = known("OUT_DIR");
+        for place in ["CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "LIBRARY_PATH"] {
+            println!("cargo::rerun-if-env-changed={place}");
+        }
         compile_kernels(Path::new(&out));
         write_stand_ins(Path::new(&out), &known("CARGO_CFG_TARGET_ARCH"));
     }
@@ -66,6 +69,7 @@ fn write_stand_ins(out: &Path, architecture: &str) {
             println!("cargo::warning=lib{name}.so is linked: the program will not start where it is missing");
             continue;
         };
+        println!("cargo::rerun-if-changed={}", path.display());
         let (first, symbols) = (entries.len(), functions(&path));
         for symbol in &symbols {
             let place = 8 * entries.len();

@@ -114,9 +114,14 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     if gpus.is_empty() {
         check_precision(&place, &wanted)?;
     }
-    let options = Options { jobs: args.jobs.map(usize::from), keep_going: args.keep_going, wanted, forced, gpus };
+    let options =
+        Options { jobs: args.jobs.map(usize::from), keep_going: args.keep_going, wanted, forced, gpus: gpus.clone() };
     let interrupted = Arc::new(AtomicBool::new(false));
     signals::raise_on_end(Arc::clone(&interrupted))?;
+    if !gpus.is_empty() && !args.quiet {
+        let named: Vec<String> = gpus.iter().map(|gpu| gpu.with_model()).collect();
+        eprintln!("computing on {}", named.join(", "));
+    }
     let mut display = Display::new(args.quiet);
     let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &interrupted, &mut |event| {
         display.show(event);

@@ -80,7 +80,16 @@ pub fn gpus() -> std::result::Result<usize, String> {
 /// # Errors
 /// If it cannot be copied, for want of memory for one.
 pub fn send(tensor: &Tensor, device: &Device) -> Result<Tensor> {
-    let sent = tensor.to_device(device)?;
+    let sent = tensor.to_device(device);
+    #[cfg(feature = "cuda")]
+    let sent = match device {
+        Device::Cuda(device) => {
+            let bytes = tensor.elem_count() * tensor.dtype().size_in_bytes();
+            sent.map_err(|error| gpu::cuda::explained(device, error, bytes))
+        }
+        _ => sent,
+    };
+    let sent = sent?;
     // A thread has a stream of its own, which no other waits for.
     device.synchronize()?;
     Ok(sent)
@@ -93,6 +102,18 @@ pub struct OpenDevice {
 }
 
 impl DeviceName {
+    /// With its model, e.g. `cuda:0 (NVIDIA H100 80GB HBM3)`, without opening it.
+    pub fn with_model(self) -> String {
+        match self {
+            #[cfg(feature = "cuda")]
+            DeviceName::Cuda(ordinal) => match gpu::cuda::name(ordinal) {
+                Ok(model) => format!("{self} ({model})"),
+                Err(_) => self.to_string(),
+            },
+            _ => self.to_string(),
+        }
+    }
+
     /// Opens the device for this process, to compute with `precision` and, if `deterministic`, to the same bits each
     /// time.
     ///

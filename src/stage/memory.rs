@@ -13,7 +13,8 @@ use crate::train::memory::Needs;
 /// If it does not fit: the numbers and the cure. If `MATSSL_MEMORY_LIMIT` is no amount of memory.
 pub(super) fn admit(needs: &Needs, context: &mut Context) -> Result<(), StageError> {
     let free = context.opened.as_ref().and_then(OpenDevice::free_memory);
-    let gpu = free.map(|bytes| Room { bytes, bound: Bound::Gpu });
+    // The parameters are on the GPU already, and among what is needed.
+    let gpu = free.map(|free| Room { bytes: free + needs.parameters, bound: Bound::Gpu });
     let estimate = needs.estimate().total().div_ceil(1 << 20);
     context.telemetry.insert("estimated_memory_mib".into(), estimate.into());
     let room = if gpu.is_some() { gpu } else { machine::room().map_err(anyhow::Error::msg)? };

@@ -23,8 +23,9 @@ pub(crate) fn forward(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 fn forward_gpu(gpu: &dyn Gpu, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (dtype, elements, sum) = (a.dtype(), a.elem_count(), gpu.empty(a.dims(), a.dtype())?);
-    // A view may begin anywhere: its rows, of which it holds whole ones, decide whether that is a multiple of 16 bytes.
-    let at_once = width(dtype, &[a.dims().last().copied().unwrap_or(1)]);
+    // A view may begin anywhere.
+    let aligned = gpu.address(a)?.is_multiple_of(16) && gpu.address(b)?.is_multiple_of(16);
+    let at_once = if aligned { width(dtype, &[elements]) } else { 1 };
     launch!(gpu, "add", dtype, elements / at_once, [a, b, &sum, elements, at_once > 1])?;
     Ok(sum)
 }

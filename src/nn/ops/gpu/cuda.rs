@@ -7,7 +7,9 @@ use super::cudnn::Convolver;
 use super::libraries;
 use super::{Argument, BLOCK, Convolution, Gpu, kernel_name, words};
 use candle_core::backend::BackendDevice;
-use candle_core::cuda_backend::cudarc::driver::{CudaContext, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, sys};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaContext, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, result, sys,
+};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage, CudaStorageSlice, WrapErr};
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, Result, Storage, Tensor, bail};
@@ -36,6 +38,16 @@ pub(crate) fn count() -> std::result::Result<usize, String> {
     }
 }
 
+/// The name of a GPU, without opening it.
+///
+/// # Errors
+/// If there is no such GPU.
+pub(crate) fn name(ordinal: usize) -> Result<String> {
+    let ordinal = i32::try_from(ordinal).unwrap_or(i32::MAX);
+    let device = result::device::get(ordinal).w()?;
+    result::device::get_name(device).w()
+}
+
 /// Opens a GPU for this process. Freed memory stays in its pool: giving it back to the driver takes longer than a step.
 ///
 /// # Errors
@@ -47,13 +59,14 @@ pub(crate) fn open(ordinal: usize) -> Result<Device> {
     // SAFETY: nothing is used before it is there or after it is freed: what one thread asks for happens in its stream's
     // order, and what another hands over is there (`device::send`).
     unsafe { device.disable_event_tracking() };
-    let pool = pool(&device)?;
-    let mut threshold = u64::MAX;
-    let value = (&raw mut threshold).cast::<c_void>();
-    // SAFETY: the attribute is a u64, which outlives the call.
-    unsafe { sys::cuMemPoolSetAttribute(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, value) }
-        .result()
-        .w()?;
+    // Without pools, as on some shared GPUs, every allocation goes to the driver.
+    if device.cuda_stream().context().has_async_alloc() {
+        let mut threshold = u64::MAX;
+        let value = (&raw mut threshold).cast::<c_void>();
+        let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        // SAFETY: the attribute is a u64, which outlives the call.
+        unsafe { sys::cuMemPoolSetAttribute(pool(&device)?, attribute, value) }.result().w()?;
+    }
     Ok(Device::Cuda(device))
 }
 
@@ -66,23 +79,41 @@ fn pool(device: &CudaDevice) -> Result<sys::CUmemoryPool> {
     Ok(pool)
 }
 
-/// Bytes of GPU memory that this process's tensors took at most.
-pub(crate) fn peak_memory(device: &CudaDevice) -> Result<u64> {
+/// A number that the pool keeps of itself.
+fn pool_bytes(device: &CudaDevice, attribute: sys::CUmemPool_attribute) -> Result<u64> {
     let mut bytes = 0u64;
     let value = (&raw mut bytes).cast::<c_void>();
-    // SAFETY: the attribute is a u64, which outlives the call.
-    unsafe {
-        sys::cuMemPoolGetAttribute(pool(device)?, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, value)
-    }
-    .result()
-    .w()?;
+    // SAFETY: the attributes asked for are u64, which outlives the call.
+    unsafe { sys::cuMemPoolGetAttribute(pool(device)?, attribute, value) }.result().w()?;
     Ok(bytes)
 }
 
-/// Free and total bytes of GPU memory.
+/// Bytes of GPU memory that this process's tensors took at most.
+pub(crate) fn peak_memory(device: &CudaDevice) -> Result<u64> {
+    pool_bytes(device, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH)
+}
+
+/// Free and total bytes of GPU memory. What the pool holds in reserve is free for this process.
 pub(crate) fn memory(device: &CudaDevice) -> Result<(u64, u64)> {
     let (free, total) = device.cuda_stream().context().mem_get_info().w()?;
-    Ok((free as u64, total as u64))
+    let bytes = |attribute| pool_bytes(device, attribute).unwrap_or(0);
+    let reserved = bytes(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT);
+    let used = bytes(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT);
+    Ok((free as u64 + reserved.saturating_sub(used), total as u64))
+}
+
+/// The error of asking for `bytes`, with numbers if memory ran out.
+pub(crate) fn explained(device: &CudaDevice, error: candle_core::Error, bytes: usize) -> candle_core::Error {
+    match memory(device) {
+        Ok((free, total)) if error.to_string().contains("OUT_OF_MEMORY") => candle_core::Error::Msg(format!(
+            "the GPU is out of memory: {} MiB were asked for, and {} of {} MiB are free; give a smaller `batch_size` or \
+             `crop_size`",
+            bytes >> 20,
+            free >> 20,
+            total >> 20
+        )),
+        _ => error,
+    }
 }
 
 /// Name, compute capability and driver, e.g. `NVIDIA H100 80GB HBM3, compute capability 9.0, driver for CUDA 13.0`.
@@ -114,21 +145,7 @@ impl Cuda {
         // SAFETY: the caller's kernel writes it before anything reads it.
         match unsafe { self.device.alloc::<T>(count) } {
             Ok(slice) => Ok(CudaStorage::wrap_cuda_slice(slice, self.device.clone())),
-            Err(error) => Err(self.explained(error, count * size_of::<T>())),
-        }
-    }
-
-    /// An allocation's error, with numbers if memory ran out.
-    fn explained(&self, error: candle_core::Error, bytes: usize) -> candle_core::Error {
-        match memory(&self.device) {
-            Ok((free, total)) if error.to_string().contains("OUT_OF_MEMORY") => candle_core::Error::Msg(format!(
-                "the GPU is out of memory: {} MiB were asked for, and {} of {} MiB are free; give a smaller \
-                 `batch_size` or `crop_size`",
-                bytes >> 20,
-                free >> 20,
-                total >> 20
-            )),
-            _ => error,
+            Err(error) => Err(explained(&self.device, error, count * size_of::<T>())),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! cuDNN's convolutions in NHWC, with descriptors and the choice of algorithm kept for each shape.
 
+use super::cuda::explained;
 use super::{Convolution, Direction, Sizes, arithmetic};
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::cudnn::{CudnnError, result, sys};
@@ -8,7 +9,7 @@ use candle_core::{DType, Error, Result, bail};
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 
-/// Memory that an algorithm may take beside its tensors, in bytes.
+/// Memory that an algorithm may take beside its tensors, in bytes, if there is one that takes no more.
 const WORKSPACE: usize = 1 << 30;
 /// Algorithms that are looked at: cuDNN has fewer in each direction.
 const CANDIDATES: usize = 10;
@@ -51,7 +52,6 @@ enum Algorithm {
 struct Candidate {
     algorithm: Algorithm,
     status: sys::cudnnStatus_t,
-    memory: usize,
     determinism: sys::cudnnDeterminism_t,
     math: sys::cudnnMathType_t,
 }
@@ -144,12 +144,28 @@ impl Convolver {
         })?;
         let all = self.candidates(key.direction, x, w, y, convolution)?;
         let tried = all.len();
-        let fits = |candidate: &Candidate| {
+        let usable = |candidate: &Candidate| {
             candidate.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
-                && candidate.memory <= WORKSPACE
                 && (!deterministic || candidate.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC)
         };
-        let Some(chosen) = all.into_iter().find(fits) else {
+        // The first that keeps within the workspace, else the most modest. cuDNN may refuse one that it has listed.
+        let mut chosen: Option<(Plan, sys::cudnnMathType_t)> = None;
+        for candidate in all.into_iter().filter(usable) {
+            if !exact {
+                math(candidate.math)?;
+            }
+            let mut plan = Plan { x, w, y, convolution, algorithm: candidate.algorithm, workspace: 0 };
+            let Ok(workspace) = self.workspace(&plan) else { continue };
+            plan.workspace = workspace;
+            if chosen.as_ref().is_none_or(|(other, _)| workspace < other.workspace) {
+                chosen = Some((plan, candidate.math));
+            }
+            if workspace <= WORKSPACE {
+                chosen = Some((plan, candidate.math));
+                break;
+            }
+        }
+        let Some((plan, found)) = chosen else {
             bail!(
                 "conv2d: none of cuDNN's {tried} algorithms does {:?} of {sizes:?} in {dtype:?}{}",
                 key.direction,
@@ -157,10 +173,8 @@ impl Convolver {
             );
         };
         if !exact {
-            math(chosen.math)?;
+            math(found)?;
         }
-        let mut plan = Plan { x, w, y, convolution, algorithm: chosen.algorithm, workspace: 0 };
-        plan.workspace = self.workspace(&plan)?;
         Ok(plan)
     }
 
@@ -189,7 +203,6 @@ impl Convolver {
                 let candidate = |answer: &$answer| Candidate {
                     algorithm: $kind(answer.algo),
                     status: answer.status,
-                    memory: answer.memory,
                     determinism: answer.determinism,
                     math: answer.mathType,
                 };
@@ -241,7 +254,8 @@ impl Convolver {
         let Plan { x, w, y, convolution, algorithm, workspace, .. } = *plan;
         // From the pool, in the stream's order: it costs next to nothing, and only the largest one counts.
         // SAFETY: cuDNN writes it before it reads it.
-        let space = unsafe { self.device.alloc::<u8>(workspace.max(1)) }?;
+        let space = unsafe { self.device.alloc::<u8>(workspace.max(1)) };
+        let space = space.map_err(|error| explained(&self.device, error, workspace))?;
         let stream = self.device.cuda_stream();
         let place = space.device_ptr(&stream).0 as *mut c_void;
         let (one, zero) = (1f32, 0f32);

@@ -122,7 +122,8 @@ pub(crate) struct Convolution<'a> {
 /// # Errors
 /// If a number or a tensor is larger than a kernel can count.
 fn words(gpu: &dyn Gpu, kernel: &str, threads: usize, arguments: &[Argument<'_>]) -> Result<Vec<u64>> {
-    let countable = |count: usize| match i32::try_from(count) {
+    // The last block's surplus threads count on, each by up to eight elements.
+    let countable = |count: usize| match i32::try_from(count + 8 * BLOCK) {
         Ok(_) => Ok(()),
         Err(_) => bail!("{kernel}: {count} elements are too many for a GPU kernel; give a smaller `batch_size`"),
     };
