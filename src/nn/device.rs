@@ -60,7 +60,7 @@ impl TryFrom<String> for DeviceName {
 /// Why it can use none, in a sentence.
 #[cfg(feature = "cuda")]
 pub fn gpus() -> std::result::Result<usize, String> {
-    match gpu::cuda::count() {
+    match gpu::driver::count() {
         Ok(0) => Err("the NVIDIA driver finds no GPU".to_owned()),
         counted => counted,
     }
@@ -85,7 +85,7 @@ pub fn send(tensor: &Tensor, device: &Device) -> Result<Tensor> {
     let sent = match device {
         Device::Cuda(device) => {
             let bytes = tensor.elem_count() * tensor.dtype().size_in_bytes();
-            sent.map_err(|error| gpu::cuda::explained(device, error, bytes))
+            sent.map_err(|error| gpu::driver::explained(device, error, bytes))
         }
         _ => sent,
     };
@@ -106,7 +106,7 @@ impl DeviceName {
     pub fn with_model(self) -> String {
         match self {
             #[cfg(feature = "cuda")]
-            DeviceName::Cuda(ordinal) => match gpu::cuda::name(ordinal) {
+            DeviceName::Cuda(ordinal) => match gpu::driver::name(ordinal) {
                 Ok(model) => format!("{self} ({model})"),
                 Err(_) => self.to_string(),
             },
@@ -128,7 +128,7 @@ impl DeviceName {
             )),
             DeviceName::Cpu => Ok(OpenDevice { device: Device::Cpu }),
             #[cfg(feature = "cuda")]
-            DeviceName::Cuda(ordinal) => match gpu::cuda::open(ordinal) {
+            DeviceName::Cuda(ordinal) => match gpu::driver::open(ordinal) {
                 Ok(device) => Ok(OpenDevice { device }),
                 Err(error) => {
                     // What follows the first line is candle's backtrace.
@@ -137,7 +137,7 @@ impl DeviceName {
                 }
             },
             #[cfg(not(feature = "cuda"))]
-            DeviceName::Cuda(_) => Err(format!("{self} cannot be used: {}", gpus().unwrap_err())),
+            DeviceName::Cuda(_) => Err(format!("{self} cannot be used: {}", gpus().err().unwrap_or_default())),
         }
     }
 }
@@ -152,7 +152,7 @@ impl OpenDevice {
     pub fn describe(&self) -> String {
         match &self.device {
             #[cfg(feature = "cuda")]
-            Device::Cuda(device) => gpu::cuda::describe(device).unwrap_or_else(|error| format!("cuda ({error})")),
+            Device::Cuda(device) => gpu::driver::describe(device).unwrap_or_else(|error| format!("cuda ({error})")),
             _ => "cpu".to_owned(),
         }
     }
@@ -161,7 +161,7 @@ impl OpenDevice {
     pub fn free_memory(&self) -> Option<u64> {
         match &self.device {
             #[cfg(feature = "cuda")]
-            Device::Cuda(device) => gpu::cuda::memory(device).ok().map(|(free, _)| free),
+            Device::Cuda(device) => gpu::driver::memory(device).ok().map(|(free, _)| free),
             _ => None,
         }
     }
@@ -170,7 +170,7 @@ impl OpenDevice {
     pub fn peak_memory(&self) -> Option<u64> {
         match &self.device {
             #[cfg(feature = "cuda")]
-            Device::Cuda(device) => gpu::cuda::peak_memory(device).ok(),
+            Device::Cuda(device) => gpu::driver::peak_memory(device).ok(),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! cuDNN's convolutions in NHWC, with descriptors and the choice of algorithm kept for each shape.
 
-use super::cuda::explained;
+use super::driver::explained;
 use super::{Convolution, Direction, Sizes, arithmetic};
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::cudnn::{CudnnError, result, sys};

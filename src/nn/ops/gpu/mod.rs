@@ -6,9 +6,11 @@
 //! CPU's memory. So everything above the driver's own calls is tested on machines without a GPU.
 
 #[cfg(feature = "cuda")]
-pub(crate) mod cuda;
+mod cuda;
 #[cfg(feature = "cuda")]
 mod cudnn;
+#[cfg(feature = "cuda")]
+pub(crate) mod driver;
 #[cfg(feature = "cuda")]
 mod libraries;
 mod side_by_side;

@@ -23,7 +23,7 @@ impl Side {
     fn all() -> Vec<Side> {
         let mut sides = vec![Side::Pretended];
         #[cfg(feature = "cuda")]
-        match crate::nn::device::gpus().and_then(|_| super::cuda::open(0).map_err(|error| error.to_string())) {
+        match crate::nn::device::gpus().and_then(|_| super::driver::open(0).map_err(|error| error.to_string())) {
             Ok(device) => sides.push(Side::Cuda(device)),
             Err(error) => eprintln!("skipped: no CUDA device ({error})"),
         }
