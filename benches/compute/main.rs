@@ -1,5 +1,6 @@
 //! The compute layer against PyTorch, in one run: `cargo bench --bench compute`. See `benches/README.md`.
 
+mod accuracy;
 mod measure;
 mod ours;
 mod roofline;
@@ -40,6 +41,9 @@ struct Arguments {
     /// A Python that has torch, torchvision, segmentation_models_pytorch and lightly.
     #[arg(long, env = "MATSSL_PYTHON", default_value = "python3")]
     python: PathBuf,
+    /// Errors against float64 in place of times.
+    #[arg(long)]
+    errors: bool,
     /// Our side alone.
     #[arg(long)]
     alone: bool,
@@ -88,6 +92,13 @@ fn main() -> Result<()> {
             }
         }
     };
+    if arguments.errors {
+        let verdicts = accuracy::print(pytorch.as_ref(), &arguments)?;
+        if let Some(path) = &arguments.verdicts {
+            std::fs::write(path, verdicts)?;
+        }
+        return Ok(());
+    }
     let device = if on_gpu {
         // Said first, for what follows takes long.
         let mut worker = Worker::start(Side::Ours, None, arguments.threads, &arguments.setting)?;

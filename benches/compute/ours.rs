@@ -1,5 +1,6 @@
 //! Our side: a worker that does each workload as the stages of an experiment do it.
 
+use crate::accuracy;
 use crate::setting::Setting;
 use crate::workers::OUT_OF_MEMORY;
 use crate::workloads::Spec;
@@ -21,24 +22,29 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 /// Does a workload once; the seconds of each pass.
-type Step = Box<dyn FnMut() -> Result<Vec<f64>>>;
+pub(crate) type Step = Box<dyn FnMut() -> Result<Vec<f64>>>;
 
 /// What this worker computes on.
 #[derive(Clone)]
-struct Place {
+pub(crate) struct Place {
     device: OpenDevice,
     precision: Precision,
 }
 
 impl Place {
     /// A store without parameters.
-    fn parameters(&self) -> Parameters {
+    pub(crate) fn parameters(&self) -> Parameters {
         Parameters::new(DType::F32, self.device.candle()).with_precision(self.precision)
     }
 
     /// `tensor` on the device.
-    fn bring(&self, tensor: &Tensor) -> Result<Tensor> {
+    pub(crate) fn bring(&self, tensor: &Tensor) -> Result<Tensor> {
         Ok(tensor.to_device(self.device.candle())?)
+    }
+
+    /// As candle knows it.
+    pub(crate) fn device(&self) -> &Device {
+        self.device.candle()
     }
 
     /// Waits for what a GPU still has to do.
@@ -122,6 +128,7 @@ fn prepare(place: &Place, spec: &Spec) -> Result<Step> {
         "unet++-inference" => unet_inference(place, spec),
         "unet++-forward" => unet_forward(place, spec),
         "encoder" => encoder(place, spec),
+        "accuracy" | "accuracy-unet++" => accuracy::step(place, spec),
         "conv" => conv(place, spec),
         "batch-norm" => batch_norm(place, spec),
         "max-pool" => max_pool(place, spec),
@@ -140,7 +147,7 @@ fn normal(place: &Place, shape: &[usize], index: u64) -> Result<Tensor> {
     place.bring(&Tensor::from_vec(values, shape, &Device::Cpu)?)
 }
 
-fn images(place: &Place, spec: &Spec, index: u64) -> Result<Tensor> {
+pub(crate) fn images(place: &Place, spec: &Spec, index: u64) -> Result<Tensor> {
     let size = spec.number("size")?;
     normal(place, &[spec.number("batch")?, size, size, 3], index)
 }
@@ -149,18 +156,22 @@ fn stream() -> Stream {
     Stream::new(0, "bench weights", 0, 0)
 }
 
-fn resnet(spec: &Spec) -> Result<ResNetConfig> {
+pub(crate) fn resnet(spec: &Spec) -> Result<ResNetConfig> {
     let config = serde_json::json!({ "arch": spec.text("arch")?, "width": spec.number("width")? });
     Ok(serde_json::from_value(config)?)
 }
 
-fn unet_plus_plus(place: &Place, spec: &Spec) -> Result<(SegmentationNetwork, Parameters)> {
+pub(crate) fn segmentation(spec: &Spec) -> Result<SegmentationNetwork> {
     let decoder_channels = spec.numbers("decoder")?;
     let decoder_channels = decoder_channels.try_into().ok().context("five channels of the decoder")?;
     let classes = spec.number("classes")?;
     let architecture = Architecture::UnetPlusPlus;
     let encoder = resnet(spec)?;
-    let network = SegmentationNetwork::new(SegmentationConfig { architecture, encoder, decoder_channels, classes });
+    Ok(SegmentationNetwork::new(SegmentationConfig { architecture, encoder, decoder_channels, classes }))
+}
+
+fn unet_plus_plus(place: &Place, spec: &Spec) -> Result<(SegmentationNetwork, Parameters)> {
+    let network = segmentation(spec)?;
     let mut parameters = place.parameters();
     network.init(&mut parameters, &stream())?;
     Ok((network, parameters))

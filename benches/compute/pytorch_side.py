@@ -261,6 +261,36 @@ def encoder(spec):
     return training(model, sgd(model, spec), last, lambda pooled: pooled.square().mean())
 
 
+def accuracy(spec):
+    """Relative errors of output and gradients, as accuracy.rs; in inference mode, so batch norms are constants."""
+    import copy
+
+    def outputs(model, x):
+        if spec.kind == "accuracy-unet++":
+            return model(x)
+        return torch.cat([f.mean((2, 3), dtype=torch.promote_types(f.dtype, torch.float32)) for f in features(model, x)], 1)
+
+    def one_pass(model, x, seed, rounded):
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=rounded and PRECISION == "bf16"):
+            y = outputs(model, x)
+        y.backward((y.detach() if seed is None else seed).to(y.dtype))
+        return y.detach().double(), torch.cat([p.grad.double().flatten() for p in model.parameters()])
+
+    def step():
+        model = (unet if spec.kind == "accuracy-unet++" else lambda spec: resnet(spec)[0])(spec).eval()
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                spread = lambda offset, scale: offset + scale * (2 * torch.rand(module.num_features) - 1)
+                module.running_mean, module.running_var = spread(0, 0.1), spread(1, 0.3)
+                module.weight.data = spread(1, 0.3)
+        model = placed(model)
+        x = images(spec.batch, 3, spec.size, spec.size)
+        y, gradients = one_pass(copy.deepcopy(model).double(), x.double(), None, False)
+        z, found = one_pass(model, x, y, True)
+        return [float((z - y).norm() / y.norm()), float((found - gradients).norm() / gradients.norm())]
+    return step
+
+
 def operation(forward, inputs):
     """Times forward and backward of `forward()` with respect to `inputs`, each per call."""
     forward = autocast()(compiled(forward))
@@ -331,7 +361,7 @@ def global_average_pool(spec):
 KINDS = {
     "matssl": matssl, "unet++": unet_step, "unet++-inference": unet_inference, "unet++-forward": unet_forward,
     "encoder": encoder, "conv": conv, "batch-norm": batch_norm, "max-pool": max_pool, "upsample-concat": upsample_concat,
-    "global-average-pool": global_average_pool,
+    "global-average-pool": global_average_pool, "accuracy": accuracy, "accuracy-unet++": accuracy,
 }
 
 
