@@ -86,6 +86,16 @@ impl Device {
     }
 }
 
+/// Which GPUs are used; of a build that could use some, why it uses none although it was free to.
+fn say_device(asked: Device, gpus: &[DeviceName]) {
+    if !gpus.is_empty() {
+        let named: Vec<String> = gpus.iter().map(|gpu| gpu.with_model()).collect();
+        eprintln!("computing on {}", named.join(", "));
+    } else if let (Device::Auto, true, Err(why)) = (asked, cfg!(feature = "cuda"), nn::device::gpus()) {
+        eprintln!("computing on the CPU: {why}");
+    }
+}
+
 /// What needs a GPU is refused before anything starts.
 fn check_precision(place: &Place, wanted: &[bool]) -> Result<(), Stop> {
     let instances = place.plan.experiment.instances.iter().zip(&place.plan.states).zip(wanted);
@@ -118,9 +128,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
         Options { jobs: args.jobs.map(usize::from), keep_going: args.keep_going, wanted, forced, gpus: gpus.clone() };
     let interrupted = Arc::new(AtomicBool::new(false));
     signals::raise_on_end(Arc::clone(&interrupted))?;
-    if !gpus.is_empty() && !args.quiet {
-        let named: Vec<String> = gpus.iter().map(|gpu| gpu.with_model()).collect();
-        eprintln!("computing on {}", named.join(", "));
+    if !args.quiet {
+        say_device(args.device, &gpus);
     }
     let mut display = Display::new(args.quiet);
     let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &interrupted, &mut |event| {

@@ -71,7 +71,8 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
 fn forward_gpu(gpu: &dyn Gpu, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let y = x.matmul(&weight.t()?)?.contiguous()?;
     if let Some(bias) = bias {
-        launch!(gpu, "add_bias", y.dtype(), y.elem_count(), [&y, bias, y.elem_count(), bias.elem_count()])?;
+        let (dtype, elements) = (y.dtype(), y.elem_count());
+        launch!(gpu, "epilogue", dtype, elements, [&y, bias, None, elements, bias.elem_count(), false])?;
     }
     Ok(y)
 }

@@ -1,6 +1,6 @@
 // Around convolutions.
 
-// y = relu(y + bias + residual), in place; bias and residual may be null.
+// y = relu(y + bias + residual), in place; bias and residual may be null. Linear layers add their bias by it, too.
 KERNEL(epilogue)(T *y, const A *bias, const T *residual, integer elements, integer channels, integer relu) {
     const integer at = THREAD;
     if (at >= elements) return;

@@ -13,9 +13,3 @@ KERNEL(add)(const T *a, const T *b, T *sum, integer elements, integer wide) {
     else NAME(add_by, SUFFIX)<1>(a, b, sum, elements);
 }
 EXPORT(add)
-
-KERNEL(add_bias)(T *y, const A *bias, integer elements, integer channels) {
-    const integer at = THREAD;
-    if (at < elements) put(y[at], number(y[at]) + bias[at % channels]);
-}
-EXPORT(add_bias)
