@@ -19,8 +19,12 @@ const WORKSPACE: u64 = 48 << 20;
 /// The same on a GPU: cuDNN's workspaces, which may take so much, and the kernels' partial sums.
 const GPU_WORKSPACE: u64 = (1 << 30) + (64 << 20);
 
-/// A batch is named as fitting only if this part of the memory stays free: what is free changes from minute to minute.
+/// A batch is named as fitting only if this part of the memory stays free, and at least [`LEAST_HEADROOM`]: what is free,
+/// and what a process holds before its work, changes from one attempt to the next.
 const HEADROOM: u64 = 32;
+
+/// In bytes.
+const LEAST_HEADROOM: u64 = 12 << 20;
 
 /// What is going to be done: decides the words and the cure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +133,11 @@ pub fn parameter_bytes(parameters: &Parameters) -> (u64, u64) {
     sums
 }
 
+/// What is to stay free of `bytes`.
+fn headroom(bytes: u64) -> u64 {
+    (bytes / HEADROOM).max(LEAST_HEADROOM)
+}
+
 impl Estimate {
     /// All together.
     pub fn total(&self) -> u64 {
@@ -192,7 +201,7 @@ impl Needs {
             return Ok(());
         }
         let total = |batch| self.at(batch).total();
-        let safe = room.bytes - room.bytes / HEADROOM;
+        let safe = room.bytes.saturating_sub(headroom(room.bytes));
         let cure = match self.work.least_batch().filter(|&least| least < self.batch_size) {
             None => Cure::OtherThanBatch,
             Some(least) if total(least) > safe => Cure::NoBatch { least, total: total(least) },

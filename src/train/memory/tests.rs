@@ -122,7 +122,7 @@ proptest! {
             Ok(()) => prop_assert!(needs.estimate().total() <= bytes),
             Err(error) => {
                 prop_assert!(needs.estimate().total() > bytes);
-                let bytes = bytes - bytes / HEADROOM;
+                let bytes = bytes.saturating_sub(headroom(bytes));
                 match error.cure {
                     Cure::Batch { fits, total: named } => {
                         prop_assert!(fits < batch_size && total(fits) <= bytes && total(fits + 1) > bytes);
