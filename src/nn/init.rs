@@ -58,6 +58,40 @@ pub fn conv_weight(
     parameters.insert(name, weight, Role::ConvWeight)
 }
 
+/// Adds the weight `prefix.weight` `[out, in]` of a linear layer, and its `prefix.bias` if it has one: both uniform within
+/// ±1/√in, as PyTorch's `nn.Linear`.
+///
+/// # Errors
+/// If a name is taken.
+pub fn linear(
+    parameters: &mut Parameters,
+    prefix: &str,
+    [inputs, outputs]: [usize; 2],
+    bias: bool,
+    stream: &Stream,
+) -> Result<()> {
+    let (dtype, device) = (parameters.dtype(), parameters.device().clone());
+    let bound = 1.0 / (inputs as f64).sqrt();
+    let drawn = |name: &str, count: usize| {
+        let stream = named(stream, name);
+        let mut values = vec![0.0; count];
+        values.par_chunks_mut(CHUNK).enumerate().for_each(|(index, values)| {
+            let mut stream = stream.child(index as u64);
+            values.fill_with(|| stream.range(-bound, bound));
+        });
+        Tensor::from_vec(values, count, &device)?.to_dtype(dtype)
+    };
+    let weight = join(prefix, "weight");
+    let drawn_weight = drawn(&weight, inputs * outputs)?.reshape((outputs, inputs))?;
+    parameters.insert(weight, drawn_weight, Role::LinearWeight)?;
+    if bias {
+        let bias = join(prefix, "bias");
+        let drawn_bias = drawn(&bias, outputs)?;
+        parameters.insert(bias, drawn_bias, Role::Bias)?;
+    }
+    Ok(())
+}
+
 /// Adds a batch norm over `channels`: weight 1, bias 0, and running statistics that have seen no batch.
 ///
 /// # Errors
@@ -65,8 +99,18 @@ pub fn conv_weight(
 pub fn batch_norm(parameters: &mut Parameters, prefix: &str, channels: usize) -> Result<()> {
     let (dtype, device) = (parameters.dtype(), parameters.device().clone());
     let (zeros, ones) = (Tensor::zeros(channels, dtype, &device)?, Tensor::ones(channels, dtype, &device)?);
-    parameters.insert(join(prefix, "weight"), ones.clone(), Role::NormWeight)?;
-    parameters.insert(join(prefix, "bias"), zeros.clone(), Role::NormBias)?;
+    parameters.insert(join(prefix, "weight"), ones, Role::NormWeight)?;
+    parameters.insert(join(prefix, "bias"), zeros, Role::NormBias)?;
+    plain_batch_norm(parameters, prefix, channels)
+}
+
+/// Adds the running statistics of a batch norm, which has no scale and shift.
+///
+/// # Errors
+/// If a name is taken.
+pub fn plain_batch_norm(parameters: &mut Parameters, prefix: &str, channels: usize) -> Result<()> {
+    let (dtype, device) = (parameters.dtype(), parameters.device().clone());
+    let (zeros, ones) = (Tensor::zeros(channels, dtype, &device)?, Tensor::ones(channels, dtype, &device)?);
     parameters.insert(join(prefix, "running_mean"), zeros, Role::Buffer)?;
     parameters.insert(join(prefix, "running_var"), ones, Role::Buffer)?;
     parameters.insert(join(prefix, "num_batches_tracked"), Tensor::zeros((), DType::I64, &device)?, Role::Buffer)

@@ -1,82 +1,150 @@
-//! The projection head: linear layers with batch norm.
+//! Projection and prediction heads: linear layers with batch norms and ReLUs between them.
 
-use crate::nn::{Mode, Parameters, Role, Tape, Value, init};
+use crate::nn::{Mode, Parameters, Tape, Value, init};
 use crate::random::Stream;
 use candle_core::{DType, Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
-/// Sizes of a projection head.
+/// Sizes of a projection head, with a method's own defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct HeadSizes {
-    /// Width of the hidden layer: 2048 in the authors' code.
+pub struct HeadSizes<const HIDDEN: usize, const OUTPUT: usize> {
+    /// Width of the hidden layers.
     pub hidden: NonZeroUsize,
-    /// Dimensions of the embedding: 128 (Chen et al. 2020, appendix B.9).
+    /// Dimensions of the embedding.
     pub output: NonZeroUsize,
 }
 
-impl Default for HeadSizes {
+impl<const HIDDEN: usize, const OUTPUT: usize> Default for HeadSizes<HIDDEN, OUTPUT> {
     fn default() -> Self {
         HeadSizes {
-            hidden: const { NonZeroUsize::new(2048).unwrap() },
-            output: const { NonZeroUsize::new(128).unwrap() },
+            hidden: const { NonZeroUsize::new(HIDDEN).unwrap() },
+            output: const { NonZeroUsize::new(OUTPUT).unwrap() },
         }
     }
 }
 
-/// SimCLR's head as lightly has it (`SimCLRProjectionHead`, two layers): linear without bias, batch norm, ReLU, linear
-/// without bias, batch norm. Its parameters carry lightly's names below `projection_head.`.
+/// What follows a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Norm {
+    /// Nothing; the layer itself has a bias.
+    Bias,
+    /// Batch norm.
+    Batch,
+    /// Batch norm without scale and shift.
+    Plain,
+}
+
+/// A linear layer and what follows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layer {
+    pub(crate) outputs: usize,
+    pub(crate) norm: Norm,
+    pub(crate) relu: bool,
+}
+
+impl Layer {
+    /// Linear without bias, batch norm, ReLU.
+    pub(crate) fn hidden(outputs: NonZeroUsize) -> Self {
+        Layer { outputs: outputs.get(), norm: Norm::Batch, relu: true }
+    }
+
+    /// Linear with bias.
+    pub(crate) fn last(outputs: NonZeroUsize) -> Self {
+        Layer { outputs: outputs.get(), norm: Norm::Bias, relu: false }
+    }
+}
+
+/// A head: its parameters carry the names of lightly's `nn.Sequential` below `<name>.layers.`.
 #[derive(Debug)]
-pub(crate) struct ProjectionHead;
+pub(crate) struct Head {
+    name: &'static str,
+    layers: Vec<Layer>,
+}
 
-/// Places in lightly's `nn.Sequential`: linear, batch norm, ReLU, linear, batch norm.
-const LAYERS: [(&str, &str); 2] = [
-    ("projection_head.layers.0", "projection_head.layers.1"),
-    ("projection_head.layers.3", "projection_head.layers.4"),
-];
-
-impl ProjectionHead {
-    /// Inserts the parameters of a head for features of `input` dimensions, drawn as PyTorch draws them: weights
-    /// uniform in ±1/√(inputs), batch norms at scale 1 and shift 0.
+impl Head {
+    /// Inserts the parameters of a head for features of `inputs` dimensions, drawn as PyTorch draws them.
     ///
     /// # Errors
     /// If the names are taken.
-    pub(crate) fn init(input: usize, sizes: HeadSizes, parameters: &mut Parameters, stream: &Stream) -> Result<Self> {
-        let widths = [(input, sizes.hidden.get()), (sizes.hidden.get(), sizes.output.get())];
-        for (layer, ((linear, norm), (input, output))) in LAYERS.into_iter().zip(widths).enumerate() {
-            let mut stream = stream.child(layer as u64);
-            let bound = 1.0 / (input as f64).sqrt();
-            let weight: Vec<f64> = (0..input * output).map(|_| stream.range(-bound, bound)).collect();
-            let (dtype, device) = (parameters.dtype(), parameters.device().clone());
-            let weight = Tensor::from_vec(weight, (output, input), &device)?.to_dtype(dtype)?;
-            parameters.insert(format!("{linear}.weight"), weight, Role::LinearWeight)?;
-            init::batch_norm(parameters, norm, output)?;
+    pub(crate) fn init(
+        name: &'static str,
+        mut inputs: usize,
+        layers: impl Into<Vec<Layer>>,
+        parameters: &mut Parameters,
+        stream: &Stream,
+    ) -> Result<Self> {
+        let head = Head { name, layers: layers.into() };
+        for (layer, linear, norm) in head.places() {
+            init::linear(parameters, &linear, [inputs, layer.outputs], layer.norm == Norm::Bias, stream)?;
+            match layer.norm {
+                Norm::Bias => {}
+                Norm::Batch => init::batch_norm(parameters, &norm, layer.outputs)?,
+                Norm::Plain => init::plain_batch_norm(parameters, &norm, layer.outputs)?,
+            }
+            inputs = layer.outputs;
         }
-        Ok(ProjectionHead)
+        Ok(head)
     }
 
     /// Embeddings `[batch, output]` of features `[batch, input]`. In training they are normalised by the batch's
     /// statistics, and the running ones move, once a call, as in PyTorch.
     ///
     /// # Errors
-    /// If a training batch holds fewer than two rows: it has no variance then.
+    /// If a training batch holds fewer than two rows and there is a norm: it has no variance then.
     pub(crate) fn forward(&self, tape: &Tape<'_>, features: &Value) -> Result<Value> {
+        self.forward_below("", tape, features)
+    }
+
+    /// As [`Head::forward`], with the parameters whose names begin with `prefix`: a momentum network's.
+    ///
+    /// # Errors
+    /// As [`Head::forward`].
+    pub(crate) fn forward_below(&self, prefix: &str, tape: &Tape<'_>, features: &Value) -> Result<Value> {
         let mut x = features.clone();
-        for (layer, (linear, norm)) in LAYERS.into_iter().enumerate() {
-            if tape.mode() == Mode::Train && x.tensor().dim(0)? < 2 {
+        for (layer, linear, norm) in self.places() {
+            let (linear, norm) = (init::join(prefix, &linear), init::join(prefix, &norm));
+            if layer.norm != Norm::Bias && tape.mode() == Mode::Train && x.tensor().dim(0)? < 2 {
                 bail!("batch norm `{norm}` needs at least two images in a batch");
             }
-            x = tape.linear(&x, &format!("{linear}.weight"), None)?;
-            x = tape.batch_norm(&x, norm, None, layer == 0)?;
+            let bias = format!("{linear}.bias");
+            x = tape.linear(&x, &format!("{linear}.weight"), (layer.norm == Norm::Bias).then_some(&*bias))?;
+            x = match (layer.norm, layer.relu) {
+                (Norm::Bias, false) => x,
+                (Norm::Bias, true) => tape.relu(&x)?,
+                (Norm::Batch, relu) => tape.batch_norm(&x, &norm, None, relu)?,
+                (Norm::Plain, false) => tape.plain_batch_norm(&x, &norm)?,
+                (Norm::Plain, true) => tape.relu(&tape.plain_batch_norm(&x, &norm)?)?,
+            };
         }
         Ok(x)
     }
+
+    /// Each layer with the names of its linear layer and of its norm.
+    fn places(&self) -> impl Iterator<Item = (Layer, String, String)> {
+        let mut place = 0;
+        self.layers.iter().map(move |&layer| {
+            let at = |place: usize| format!("{}.layers.{place}", self.name);
+            let names = (layer, at(place), at(place + 1));
+            place += 1 + usize::from(layer.norm != Norm::Bias) + usize::from(layer.relu);
+            names
+        })
+    }
 }
 
-/// Mean of a parameter's entries, in float64: for histories.
-pub(crate) fn mean(tensor: &Tensor) -> Result<f64> {
-    tensor.detach().to_dtype(DType::F64)?.mean_all()?.to_scalar()
+/// SimCLR's head as lightly has it (`SimCLRProjectionHead`, two layers): linear without bias, batch norm, ReLU, linear
+/// without bias, batch norm.
+pub(crate) fn simclr<const H: usize, const O: usize>(sizes: HeadSizes<H, O>) -> [Layer; 2] {
+    [Layer::hidden(sizes.hidden), Layer { outputs: sizes.output.get(), norm: Norm::Batch, relu: false }]
+}
+
+/// Mean and standard deviation of a parameter's entries, in float64: for histories.
+pub(crate) fn moments(tensor: &Tensor) -> Result<[f64; 2]> {
+    let values: Vec<f64> = tensor.detach().flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+    Ok([mean, variance.sqrt()])
 }
 
 #[cfg(test)]
@@ -85,13 +153,12 @@ mod tests {
     use crate::nn::testing::{Inputs, check_gradients};
     use candle_core::Device;
 
-    fn sizes() -> HeadSizes {
-        HeadSizes { hidden: NonZeroUsize::new(5).unwrap(), output: NonZeroUsize::new(3).unwrap() }
-    }
+    const SIZES: HeadSizes<5, 3> =
+        HeadSizes { hidden: NonZeroUsize::new(5).unwrap(), output: NonZeroUsize::new(3).unwrap() };
 
-    fn head(input: usize) -> (ProjectionHead, Parameters) {
+    fn head(layers: &[Layer]) -> (Head, Parameters) {
         let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
-        let head = ProjectionHead::init(input, sizes(), &mut parameters, &Stream::new(1, "head", 0, 0)).unwrap();
+        let head = Head::init("head", 4, layers, &mut parameters, &Stream::new(1, "head", 0, 0)).unwrap();
         (head, parameters)
     }
 
@@ -102,29 +169,46 @@ mod tests {
 
     #[test]
     fn every_gradient_agrees_with_finite_differences() {
-        let mut inputs = Inputs::new(5);
-        inputs.normal("x", &[6, 4]);
-        for ((linear, norm), [from, to]) in LAYERS.into_iter().zip([[4, 5], [5, 3]]) {
-            inputs.normal(&format!("{linear}.weight"), &[to, from]);
-            inputs.normal(&format!("{norm}.weight"), &[to]);
-            inputs.normal(&format!("{norm}.bias"), &[to]);
-            inputs.buffer(&format!("{norm}.running_mean"), &[to], 0.0);
-            inputs.buffer(&format!("{norm}.running_var"), &[to], 1.0);
-            inputs.count(&format!("{norm}.num_batches_tracked"));
+        let plain = Layer { outputs: 3, norm: Norm::Plain, relu: false };
+        for layers in [
+            simclr(SIZES),
+            [Layer { outputs: 5, norm: Norm::Bias, relu: true }, Layer::last(SIZES.output)],
+            [Layer::hidden(SIZES.hidden), plain],
+        ] {
+            let (head, parameters) = head(&layers);
+            let mut inputs = Inputs::new(5);
+            inputs.normal("x", &[6, 4]);
+            for (name, parameter) in parameters.iter() {
+                match parameter.role.is_trainable() {
+                    true => inputs.normal(name, parameter.var.dims()),
+                    false if name.ends_with("tracked") => inputs.count(name),
+                    false => inputs.buffer(name, parameter.var.dims(), f64::from(name.ends_with("var"))),
+                }
+            }
+            check_gradients(&inputs, |tape| head.forward(tape, &tape.parameter("x")?));
         }
-        check_gradients(&inputs, |tape| ProjectionHead.forward(tape, &tape.parameter("x")?));
+    }
+
+    #[test]
+    fn names_are_those_of_lightlys_sequence() {
+        let (_, parameters) = head(&simclr(SIZES));
+        let names: Vec<&str> = parameters.trainable().map(|(name, _)| name).collect();
+        let expected = ["0.weight", "1.weight", "1.bias", "3.weight", "4.weight", "4.bias"];
+        assert_eq!(names, expected.map(|name| format!("head.layers.{name}")));
+        let (_, parameters) = head(&[Layer { outputs: 5, norm: Norm::Bias, relu: true }, Layer::last(SIZES.output)]);
+        let names: Vec<&str> = parameters.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias"].map(|name| format!("head.layers.{name}")));
     }
 
     #[test]
     fn running_statistics_move_as_in_pytorch() {
-        let (head, parameters) = head(4);
+        let (head, parameters) = head(&simclr(SIZES));
         let tape = Tape::new(&parameters, Mode::Train);
         head.forward(&tape, &tape.constant(features())).unwrap();
-        let hidden = features().matmul(&parameters.tensor("projection_head.layers.0.weight").unwrap().t().unwrap());
+        let hidden = features().matmul(&parameters.tensor("head.layers.0.weight").unwrap().t().unwrap());
         let columns: Vec<Vec<f64>> = hidden.unwrap().t().unwrap().to_vec2().unwrap();
-        let running = |name: &str| -> Vec<f64> {
-            parameters.tensor(&format!("projection_head.layers.1.{name}")).unwrap().to_vec1().unwrap()
-        };
+        let running =
+            |name: &str| -> Vec<f64> { parameters.tensor(&format!("head.layers.1.{name}")).unwrap().to_vec1().unwrap() };
         for (column, (mean, variance)) in
             columns.iter().zip(running("running_mean").into_iter().zip(running("running_var")))
         {
@@ -136,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_single_row_is_refused() {
-        let (head, parameters) = head(4);
+        let (head, parameters) = head(&simclr(SIZES));
         let tape = Tape::new(&parameters, Mode::Train);
         let one = tape.constant(features().narrow(0, 0, 1).unwrap());
         let error = head.forward(&tape, &one).unwrap_err().to_string();

@@ -36,14 +36,25 @@ pub trait MethodParameters: Serialize + DeserializeOwned {
     ) -> candle_core::Result<Box<dyn SslMethod>>;
 }
 
-/// A method under training: heads and loss.
+/// A method under training: heads and loss. Whatever it carries from step to step (a momentum encoder, a queue) lies in
+/// the parameters as buffers, so that it is in every checkpoint.
 pub trait SslMethod: Send {
-    /// The loss of a batch of two views, each `[batch, height, width, 3]`, normalised. The caller takes the loss back
-    /// through `online`.
+    /// The loss of a batch of two views, each `[batch, height, width, 3]`, normalised, at one step of a training. The
+    /// caller takes the loss back through `online`.
     ///
     /// # Errors
     /// If shapes do not fit.
-    fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2]) -> candle_core::Result<MethodLoss>;
+    fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], moment: Moment) -> candle_core::Result<MethodLoss>;
+
+    /// Passes through the encoder whose tensors are kept for one common backward pass: for the estimate of memory.
+    fn recorded_passes(&self) -> u64 {
+        2
+    }
+
+    /// Names of [`MethodLoss::parts`]: columns of the history.
+    fn parts(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Columns of the history beyond those that every method has.
     fn columns(&self) -> &'static [&'static str] {
@@ -59,15 +70,25 @@ pub trait SslMethod: Send {
     }
 }
 
+/// Where a training is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Steps taken, over all epochs.
+    pub step: u64,
+    /// Steps in all.
+    pub steps: u64,
+    /// The stage's, for what a method draws in a step.
+    pub seed: u64,
+}
+
 /// What a method makes of a batch.
 pub struct MethodLoss {
     /// Scalar, with candle's graph behind it.
     pub loss: Tensor,
-    /// Spread of the normalised embeddings: 0 is collapse to a point. A collapse onto a line it cannot see where the head
-    /// ends in batch norm.
-    pub embedding_std: f64,
-    /// The share of views whose nearest other view in the batch is their partner: 1/(2·batch − 1) is chance, and collapse.
-    pub retrieval: f64,
+    /// One for each of [`SslMethod::parts`].
+    pub parts: Vec<f64>,
+    /// The two views' embeddings `[batch, dimensions]`, of which row i belongs to one image: for the [`Watch`](super::Watch).
+    pub embeddings: [Tensor; 2],
 }
 
 /// For [`MethodParameters::check`] of contrastive methods.
@@ -77,6 +98,20 @@ pub(super) fn check_temperature(temperature: f64) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("temperature = {temperature}: a temperature is above 0, as 0.07"))
+    }
+}
+
+/// Likewise for a part of something, from 0 to 1.
+pub(super) fn check_part(name: &str, part: f64) -> Result<(), String> {
+    if (0.0..=1.0).contains(&part) { Ok(()) } else { Err(format!("{name} = {part} is out of range: 0 to 1")) }
+}
+
+/// Likewise for the weight of a part of a loss.
+pub(super) fn check_weight(name: &str, weight: f64) -> Result<(), String> {
+    if weight >= 0.0 && weight.is_finite() {
+        Ok(())
+    } else {
+        Err(format!("{name} = {weight}: a weight is a number from 0 on"))
     }
 }
 
@@ -249,8 +284,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_underlined() {
         let cases = [
-            ("method = 'matsl'", "'matsl'", "unknown variant `matsl`, expected `matssl` or `simclr`"),
-            ("method = { name = 'byol' }", "'byol'", "unknown variant `byol`"),
+            ("method = 'matsl'", "'matsl'", "unknown variant `matsl`, expected one of"),
+            ("method = { name = 'dino' }", "'dino'", "unknown variant `dino`"),
             ("method = 3", "3", "invalid type: integer `3`, expected the name of a method"),
             ("method = { name = 'matssl', tau = 1.0 }", "tau", "unknown field `tau`, expected one of"),
             ("method = { gate = 'papr', name = 'matssl' }", "'papr'", "unknown variant `papr`, expected one of"),

@@ -3,19 +3,38 @@
 //! A method owns its parameters, its heads and its loss. Encoder and heads run on the tape, losses are plain candle; the
 //! two meet at the embeddings ([`Online`]).
 
+mod barlow_twins;
+mod byol;
+mod densecl;
 mod head;
 mod matssl;
 mod method;
+mod mocov2;
+mod momentum;
 mod nt_xent;
 mod online;
+mod queue;
 mod simclr;
+mod simsiam;
+mod vicreg;
+mod watch;
 
 pub use head::HeadSizes;
 pub use matssl::{Gate, MatSsl};
-pub use method::{MethodLoss, MethodParameters, MethodSpec, SslMethod, names};
-pub use nt_xent::{NtXent, nt_xent};
+pub use method::{MethodLoss, MethodParameters, MethodSpec, Moment, SslMethod, names};
+pub use momentum::MOMENTUM;
+pub use nt_xent::nt_xent;
 pub use online::{ENCODER, Online};
-pub use simclr::SimClr;
+pub use watch::Watch;
 
 /// All methods. A new one is a file with its [`MethodParameters`], and a word here.
-static METHODS: &[method::Method] = &[method::method::<MatSsl>(), method::method::<SimClr>()];
+static METHODS: &[method::Method] = &[
+    method::method::<MatSsl>(),
+    method::method::<simclr::SimClr>(),
+    method::method::<mocov2::MoCoV2>(),
+    method::method::<densecl::DenseCl>(),
+    method::method::<byol::Byol>(),
+    method::method::<simsiam::SimSiam>(),
+    method::method::<barlow_twins::BarlowTwins>(),
+    method::method::<vicreg::VicReg>(),
+];

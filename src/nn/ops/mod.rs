@@ -16,6 +16,8 @@ pub(crate) mod host;
 pub mod linear;
 mod matrix;
 pub mod max_pool;
+pub mod relu;
+mod rows;
 pub(crate) mod sum;
 pub mod upsample_bilinear;
 pub mod upsample_nearest;

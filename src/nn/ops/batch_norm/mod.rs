@@ -185,6 +185,27 @@ impl Tape<'_> {
     pub fn batch_norm(&self, x: &Value, prefix: &str, residual: Option<&Value>, relu: bool) -> Result<Value> {
         let weight = self.parameter(&format!("{prefix}.weight"))?;
         let bias = self.parameter(&format!("{prefix}.bias"))?;
+        self.normalized(x, prefix, (weight, bias), residual, relu)
+    }
+
+    /// Batch norm without scale and shift (PyTorch's `affine=False`), with the buffers `prefix.running_mean` and so on.
+    ///
+    /// # Errors
+    /// As [`Tape::batch_norm`].
+    pub fn plain_batch_norm(&self, x: &Value, prefix: &str) -> Result<Value> {
+        let zeros = self.parameters().tensor(&format!("{prefix}.running_mean"))?.zeros_like()?;
+        let vectors = (self.constant(zeros.ones_like()?), self.constant(zeros));
+        self.normalized(x, prefix, vectors, None, false)
+    }
+
+    fn normalized(
+        &self,
+        x: &Value,
+        prefix: &str,
+        (weight, bias): (Value, Value),
+        residual: Option<&Value>,
+        relu: bool,
+    ) -> Result<Value> {
         let batch = self.mode() == Mode::Train;
         let moments = if batch && !self.is_dry() {
             self.batch_moments(prefix, x.tensor())?

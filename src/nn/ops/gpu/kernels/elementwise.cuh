@@ -13,3 +13,18 @@ KERNEL(add)(const T *a, const T *b, T *sum, integer elements, integer wide) {
     else NAME(add_by, SUFFIX)<1>(a, b, sum, elements);
 }
 EXPORT(add)
+
+// max(x, 0); NaN stays NaN.
+KERNEL(relu)(const T *x, T *y, integer elements) {
+    const integer at = THREAD;
+    if (at >= elements) return;
+    put(y[at], number(x[at]) < 0 ? 0 : number(x[at]));
+}
+EXPORT(relu)
+
+KERNEL(relu_backward)(const T *x, const T *gradient, T *dx, integer elements) {
+    const integer at = THREAD;
+    if (at >= elements) return;
+    put(dx[at], number(x[at]) <= 0 ? 0 : number(gradient[at]));
+}
+EXPORT(relu_backward)
