@@ -9,6 +9,7 @@ pub mod device;
 mod footprint;
 pub mod init;
 pub mod losses;
+pub mod moving_average;
 pub mod ops;
 pub mod parameters;
 pub mod precision;

@@ -5,6 +5,7 @@
 
 use super::update::{AdamUpdate, Decay, FirstMoment, SecondMoment, SgdUpdate};
 use crate::nn::ops::gpu::{self, Gpu, Row, Table};
+use crate::nn::ops::in_place::InPlace;
 use crate::nn::{Gradients, Parameters};
 use anyhow::{Context as _, Result, ensure};
 use candle_core::Tensor;
@@ -146,17 +147,17 @@ impl Optimizer {
             match self.spec {
                 OptimizerSpec::Sgd { momentum, weight_decay, .. } => {
                     let velocity = self.slot("momentum", name, value)?;
-                    velocity.inplace_op3(&gradient, value, &Decay { keep: momentum, weight_decay })?;
-                    value.inplace_op2(velocity, &SgdUpdate { learning_rate })?;
+                    velocity.inplace_op3(&gradient, value, &InPlace(Decay { keep: momentum, weight_decay }))?;
+                    value.inplace_op2(velocity, &InPlace(SgdUpdate { learning_rate }))?;
                 }
                 OptimizerSpec::Adam { weight_decay, .. } => {
                     let first = self.slot("first_moment", name, value)?.clone();
                     let second = self.slot("second_moment", name, value)?.clone();
-                    first.inplace_op3(&gradient, value, &FirstMoment { beta: BETA_1, weight_decay })?;
-                    second.inplace_op3(&gradient, value, &SecondMoment { beta: BETA_2, weight_decay })?;
+                    first.inplace_op3(&gradient, value, &InPlace(FirstMoment { beta: BETA_1, weight_decay }))?;
+                    second.inplace_op3(&gradient, value, &InPlace(SecondMoment { beta: BETA_2, weight_decay }))?;
                     let [step_size, root_of_correction] = self.bias_corrected(learning_rate);
                     let update = AdamUpdate { step_size, root_of_correction, epsilon: EPSILON };
-                    value.inplace_op3(&first, &second, &update)?;
+                    value.inplace_op3(&first, &second, &InPlace(update))?;
                 }
             }
         }

@@ -13,6 +13,7 @@ pub mod global_average_pool;
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub(crate) mod gpu;
 pub(crate) mod host;
+pub(crate) mod in_place;
 pub mod linear;
 mod matrix;
 pub mod max_pool;

@@ -10,9 +10,9 @@ const STRIPS: usize = 1 << 14;
 
 /// What a step knows of one parameter; all tensors are contiguous, of one type (float32 or float64), and of one shape.
 pub(crate) struct Row<'t> {
-    /// Moved in place by an optimiser.
+    /// Moved in place by an optimiser or a moving average.
     pub(crate) value: &'t Tensor,
-    /// Of the loss.
+    /// Of the loss; to a moving average what it follows.
     pub(crate) gradient: &'t Tensor,
     /// The optimiser's state, moved in place.
     pub(crate) slots: [Option<&'t Tensor>; 2],
@@ -79,6 +79,13 @@ impl<'g> Table<'g> {
             elements,
             [rows, tensors, elements, step_size, root, beta_1, beta_2, epsilon, weight_decay]
         )
+    }
+
+    /// value ← keep·value + (1 − keep)·gradient: a moving average.
+    pub(crate) fn follow(&self, keep: f64) -> Result<()> {
+        let (rows, tensors, elements) = (&self.rows, self.tensors, self.elements);
+        let (gpu, dtype) = (self.gpu, self.dtype);
+        launch!(gpu, "follow", dtype, elements, [rows, tensors, elements, keep])
     }
 
     /// Σ g² over all gradients, in float64.

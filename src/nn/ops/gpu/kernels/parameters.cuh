@@ -36,6 +36,16 @@ KERNEL(adam)(const address *table, integer tensors, integer elements, double ste
 }
 EXPORT(adam)
 
+// A moving average, in the value's place, of what lies in the gradient's.
+KERNEL(follow)(const address *table, integer tensors, integer elements, double keep) {
+    const integer at = THREAD;
+    if (at >= elements) return;
+    OWN
+    A *average = (A *)row[0] + i;
+    *average = *average * (A)keep + ((const A *)row[1])[i] * (A)(1 - keep);
+}
+EXPORT(follow)
+
 // sums[strip]: of the squares of all gradients.
 KERNEL(square_strips)(const address *table, integer tensors, integer elements, integer strips, double *sums) {
     const integer strip = THREAD;
