@@ -3,12 +3,11 @@
 use crate::nn::{Mode, Parameters, Tape, Value, init};
 use crate::random::Stream;
 use candle_core::{DType, Result, Tensor, bail};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::num::NonZeroUsize;
 
 /// Sizes of a projection head, with a method's own defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadSizes<const HIDDEN: usize, const OUTPUT: usize> {
     /// Width of the hidden layers.
     pub hidden: NonZeroUsize,
@@ -22,6 +21,27 @@ impl<const HIDDEN: usize, const OUTPUT: usize> Default for HeadSizes<HIDDEN, OUT
             hidden: const { NonZeroUsize::new(HIDDEN).unwrap() },
             output: const { NonZeroUsize::new(OUTPUT).unwrap() },
         }
+    }
+}
+
+/// serde's derive knows no parameters that are numbers.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    hidden: Option<NonZeroUsize>,
+    output: Option<NonZeroUsize>,
+}
+
+impl<const HIDDEN: usize, const OUTPUT: usize> Serialize for HeadSizes<HIDDEN, OUTPUT> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        Written { hidden: Some(self.hidden), output: Some(self.output) }.serialize(serializer)
+    }
+}
+
+impl<'de, const HIDDEN: usize, const OUTPUT: usize> Deserialize<'de> for HeadSizes<HIDDEN, OUTPUT> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let (written, sizes) = (Written::deserialize(deserializer)?, Self::default());
+        Ok(HeadSizes { hidden: written.hidden.unwrap_or(sizes.hidden), output: written.output.unwrap_or(sizes.output) })
     }
 }
 
@@ -207,8 +227,9 @@ mod tests {
         head.forward(&tape, &tape.constant(features())).unwrap();
         let hidden = features().matmul(&parameters.tensor("head.layers.0.weight").unwrap().t().unwrap());
         let columns: Vec<Vec<f64>> = hidden.unwrap().t().unwrap().to_vec2().unwrap();
-        let running =
-            |name: &str| -> Vec<f64> { parameters.tensor(&format!("head.layers.1.{name}")).unwrap().to_vec1().unwrap() };
+        let running = |name: &str| -> Vec<f64> {
+            parameters.tensor(&format!("head.layers.1.{name}")).unwrap().to_vec1().unwrap()
+        };
         for (column, (mean, variance)) in
             columns.iter().zip(running("running_mean").into_iter().zip(running("running_var")))
         {

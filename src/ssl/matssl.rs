@@ -3,9 +3,9 @@
 //! Global average pooling of each stage, a gate a stage, concatenation (256 + 512 + 1024 + 2048 = 3840 for a ResNet-50),
 //! SimCLR's projection head, NT-Xent.
 
-use super::head::{HeadSizes, ProjectionHead, mean};
-use super::method::{MethodLoss, MethodParameters, SslMethod, check_temperature};
-use super::nt_xent::{NtXent, embedding_std, nt_xent};
+use super::head::{Head, HeadSizes, moments, simclr};
+use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_temperature};
+use super::nt_xent::nt_xent;
 use super::online::Online;
 use crate::nn::{Parameters, ResNet, Role, Tape, Value};
 use crate::random::Stream;
@@ -26,6 +26,9 @@ pub enum Gate {
     None,
 }
 
+/// Where the projection head's parameters lie.
+const HEAD: &str = "projection_head";
+
 /// Parameters of MatSSL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -35,7 +38,7 @@ pub struct MatSsl {
     /// The paper's by default: what a reader of the paper expects the name to mean.
     pub gate: Gate,
     /// The projection head.
-    pub head: HeadSizes,
+    pub head: HeadSizes<2048, 128>,
 }
 
 impl Default for MatSsl {
@@ -59,7 +62,7 @@ impl MethodParameters for MatSsl {
                 parameters.insert(gate_name(stage), ones, Role::NormWeight)?;
             }
         }
-        let head = ProjectionHead::init(stages.iter().sum(), self.head, parameters, stream)?;
+        let head = Head::init(HEAD, stages.iter().sum(), simclr(self.head), parameters, stream)?;
         Ok(Box::new(Training { temperature: self.temperature, gate: self.gate, head }))
     }
 }
@@ -71,7 +74,7 @@ fn gate_name(stage: usize) -> String {
 struct Training {
     temperature: f64,
     gate: Gate,
-    head: ProjectionHead,
+    head: Head,
 }
 
 impl Training {
@@ -110,26 +113,28 @@ fn weigh_by_sigmoid(tape: &Tape<'_>, features: &Value, gate: &Value) -> Result<V
 }
 
 impl SslMethod for Training {
-    fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2]) -> Result<MethodLoss> {
+    fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], _: Moment) -> Result<MethodLoss> {
         let mut embed = |view: &Tensor| -> Result<Tensor> {
             let fused = self.fuse(online.tape(), &online.pooled(view)?)?;
             online.leave(self.head.forward(online.tape(), &fused)?)
         };
-        let (first, second) = (embed(&views[0])?, embed(&views[1])?);
-        let NtXent { loss, retrieval } = nt_xent(&first, &second, self.temperature)?;
-        Ok(MethodLoss { loss, embedding_std: embedding_std(&first)?, retrieval })
+        let embeddings = [embed(&views[0])?, embed(&views[1])?];
+        let loss = nt_xent(&embeddings[0], &embeddings[1], self.temperature)?;
+        Ok(MethodLoss { loss, parts: Vec::new(), embeddings })
     }
 
     fn columns(&self) -> &'static [&'static str] {
         match self.gate {
             Gate::None => &[],
-            _ => &["gate_1", "gate_2", "gate_3", "gate_4"],
+            _ => &["gate_1", "gate_1_std", "gate_2", "gate_2_std", "gate_3", "gate_3_std", "gate_4", "gate_4_std"],
         }
     }
 
-    /// The mean of each stage's gate parameters.
+    /// Mean and standard deviation of each stage's gate parameters.
     fn values(&self, parameters: &Parameters) -> Result<Vec<f64>> {
-        (0..self.columns().len()).map(|stage| mean(parameters.tensor(&gate_name(stage))?)).collect()
+        let stages = self.columns().len() / 2;
+        let each = (0..stages).map(|stage| moments(parameters.tensor(&gate_name(stage))?));
+        Ok(each.collect::<Result<Vec<_>>>()?.concat())
     }
 }
 
@@ -144,7 +149,9 @@ mod tests {
     const GATES: [Gate; 3] = [Gate::Paper, Gate::Code, Gate::None];
 
     fn training(gate: Gate) -> Training {
-        Training { temperature: 0.07, gate, head: ProjectionHead }
+        let mut parameters = crate::nn::Parameters::new(DType::F64, &candle_core::Device::Cpu);
+        let head = Head::init(HEAD, 1, [], &mut parameters, &Stream::new(0, "test", 0, 0)).unwrap();
+        Training { temperature: 0.07, gate, head }
     }
 
     fn inputs() -> Inputs {

@@ -5,6 +5,7 @@
 
 mod barlow_twins;
 mod byol;
+mod cosine;
 mod densecl;
 mod head;
 mod matssl;
@@ -19,22 +20,29 @@ mod simsiam;
 mod vicreg;
 mod watch;
 
+pub use barlow_twins::BarlowTwins;
+pub use byol::Byol;
+pub use densecl::{DenseCl, DenseNegatives, Matching};
 pub use head::HeadSizes;
 pub use matssl::{Gate, MatSsl};
 pub use method::{MethodLoss, MethodParameters, MethodSpec, Moment, SslMethod, names};
+pub use mocov2::MoCoV2;
 pub use momentum::MOMENTUM;
 pub use nt_xent::nt_xent;
 pub use online::{ENCODER, Online};
+pub use simclr::SimClr;
+pub use simsiam::SimSiam;
+pub use vicreg::VicReg;
 pub use watch::Watch;
 
 /// All methods. A new one is a file with its [`MethodParameters`], and a word here.
 static METHODS: &[method::Method] = &[
     method::method::<MatSsl>(),
-    method::method::<simclr::SimClr>(),
-    method::method::<mocov2::MoCoV2>(),
-    method::method::<densecl::DenseCl>(),
-    method::method::<byol::Byol>(),
-    method::method::<simsiam::SimSiam>(),
-    method::method::<barlow_twins::BarlowTwins>(),
-    method::method::<vicreg::VicReg>(),
+    method::method::<SimClr>(),
+    method::method::<MoCoV2>(),
+    method::method::<DenseCl>(),
+    method::method::<Byol>(),
+    method::method::<SimSiam>(),
+    method::method::<BarlowTwins>(),
+    method::method::<VicReg>(),
 ];

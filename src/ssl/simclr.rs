@@ -1,13 +1,16 @@
 //! SimCLR (Chen et al. 2020): contrast of two views by the features of the last stage.
 
-use super::head::{HeadSizes, ProjectionHead};
-use super::method::{MethodLoss, MethodParameters, SslMethod, check_temperature};
-use super::nt_xent::{NtXent, embedding_std, nt_xent};
+use super::head::{Head, HeadSizes, simclr};
+use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_temperature};
+use super::nt_xent::nt_xent;
 use super::online::Online;
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
+
+/// Where the projection head's parameters lie.
+const HEAD: &str = "projection_head";
 
 /// Parameters of SimCLR.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +19,7 @@ pub struct SimClr {
     /// τ of NT-Xent: 0.1 (Chen et al. 2020, appendix B.9).
     pub temperature: f64,
     /// The projection head.
-    pub head: HeadSizes,
+    pub head: HeadSizes<2048, 128>,
 }
 
 impl Default for SimClr {
@@ -34,24 +37,24 @@ impl MethodParameters for SimClr {
 
     fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [.., last] = encoder.channels();
-        let head = ProjectionHead::init(last, self.head, parameters, stream)?;
+        let head = Head::init(HEAD, last, simclr(self.head), parameters, stream)?;
         Ok(Box::new(Training { temperature: self.temperature, head }))
     }
 }
 
 struct Training {
     temperature: f64,
-    head: ProjectionHead,
+    head: Head,
 }
 
 impl SslMethod for Training {
-    fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2]) -> Result<MethodLoss> {
+    fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], _: Moment) -> Result<MethodLoss> {
         let mut embed = |view: &Tensor| -> Result<Tensor> {
-            let [.., last] = online.pooled(view)?;
-            online.leave(self.head.forward(online.tape(), &last)?)
+            let features = online.features("", view)?;
+            online.leave(self.head.forward(online.tape(), &features)?)
         };
-        let (first, second) = (embed(&views[0])?, embed(&views[1])?);
-        let NtXent { loss, retrieval } = nt_xent(&first, &second, self.temperature)?;
-        Ok(MethodLoss { loss, embedding_std: embedding_std(&first)?, retrieval })
+        let embeddings = [embed(&views[0])?, embed(&views[1])?];
+        let loss = nt_xent(&embeddings[0], &embeddings[1], self.temperature)?;
+        Ok(MethodLoss { loss, parts: Vec::new(), embeddings })
     }
 }

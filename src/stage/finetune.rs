@@ -397,7 +397,7 @@ mod tests {
         };
         let (model, text, best) = with(1);
         assert!(with(2) == (model, text.clone(), best));
-        assert!(text.starts_with("epoch,train_loss,learning_rate,gradient_norm,val_miou,iou_dark,iou_bright\n"));
+        assert!(text.starts_with("epoch,step,train_loss,learning_rate,gradient_norm,val_miou,iou_dark,iou_bright\n"));
         let history = History::from_csv(&text).unwrap();
         let column = |name: &str| history.column(name).unwrap().into_iter().flatten().collect::<Vec<f64>>();
         let (losses, scores) = (column("train_loss"), column("val_miou"));

@@ -12,7 +12,7 @@ use crate::machine;
 use crate::nn::device::send;
 use crate::nn::{Parameters, Precision, ResNet, weights};
 use crate::random::Stream;
-use crate::ssl::{self, ENCODER, MethodSpec, Online, SslMethod};
+use crate::ssl::{self, ENCODER, MethodSpec, Moment, Online, SslMethod, Watch};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
 use crate::train::{EpochEnd, OptimizerSpec, ScheduleSpec, Step, Task, Training};
 use candle_core::{DType, Tensor};
@@ -24,10 +24,9 @@ use std::sync::Arc;
 /// The encoder in a pretraining's output.
 pub(super) const ENCODER_FILE: &str = "encoder.safetensors";
 
-/// Leaves `encoder.safetensors` (torchvision's names) and `history.csv` (epoch, loss, learning_rate, gradient_norm,
-/// embedding_std, retrieval, and what the method adds). The two columns before the last watch for collapse: retrieval, the
-/// share of views whose nearest other view in the batch is their partner, falls to 1/(2·batch − 1) in any collapse;
-/// embedding_std falls to 0 in a collapse to a point only.
+/// Leaves `encoder.safetensors` (torchvision's names) and `history.csv` (epoch, step, loss, learning_rate, gradient_norm,
+/// the parts of the method's loss, what [`Watch`] sees of the embeddings, and what else the method tells). A collapse to a
+/// point stops the stage.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Pretrain {
@@ -79,7 +78,7 @@ fn without_size<S: Serializer>(views: &ViewParams, serializer: S) -> Result<S::O
 
 impl Stage for Pretrain {
     const KIND: &'static str = "pretrain";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
     const SEEDED: bool = true;
     const TRAINS: bool = true;
     const COMPUTES: bool = true;
@@ -164,7 +163,8 @@ impl Stage for Pretrain {
             checkpoint_wait: CHECKPOINT_WAIT,
             fingerprint: fingerprint(self, patches.len(), context)?,
         };
-        let mut task = Pretraining { parameters, encoder, method, patches: Arc::new(patches), views, batch_size, seed };
+        let (patches, epochs) = (Arc::new(patches), self.epochs.get());
+        let mut task = Pretraining { parameters, encoder, method, patches, views, batch_size, epochs, seed };
         admit(&task.memory(self.optimizer)?, context)?;
         train(&mut task, &training, context)?;
         let config = serde_json::to_string(task.encoder.config()).map_err(anyhow::Error::from)?;
@@ -181,7 +181,14 @@ struct Pretraining {
     patches: Arc<Patches>,
     views: ViewParams,
     batch_size: usize,
+    epochs: u64,
     seed: u64,
+}
+
+/// Two views of a batch of patches, and when they are looked at.
+struct Views {
+    views: [Tensor; 2],
+    moment: Moment,
 }
 
 impl Pretraining {
@@ -206,14 +213,14 @@ impl Pretraining {
             keeps_best: false,
             // Two views in float32.
             batch: (2 * 4 * batch_size * size * size * 3) as u64,
-            activations: training_activations(pass, 2),
+            activations: training_activations(pass, self.method.recorded_passes()),
             between_steps: 0,
         })
     }
 }
 
 impl Task for Pretraining {
-    type Batch = [Tensor; 2];
+    type Batch = Views;
     const LOSS: &'static str = "loss";
 
     fn parameters(&self) -> &Parameters {
@@ -224,31 +231,33 @@ impl Task for Pretraining {
         (self.patches.len() / self.batch_size) as u64
     }
 
-    fn batches(&self, epoch: u64, from: u64) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<[Tensor; 2]>>>> {
+    fn batches(&self, epoch: u64, from: u64) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Views>>>> {
         let order = Stream::new(self.seed, "order", epoch, 0).permutation(self.patches.len());
         let (patches, views, batch, seed) = (self.patches.clone(), self.views.clone(), self.batch_size, self.seed);
-        let from = from as usize;
-        let device = self.parameters.device().clone();
+        let (device, steps, epochs) = (self.parameters.device().clone(), self.steps_per_epoch(), self.epochs);
         let make = move |step: usize| {
-            let indices = &order[(from + step) * batch..(from + step + 1) * batch];
+            let step = from as usize + step;
+            let indices = &order[step * batch..(step + 1) * batch];
             let [first, second] = view_batch(&patches, indices, &views, seed, epoch)?;
+            let moment = Moment { step: epoch * steps + step as u64, steps: epochs * steps, seed };
             // Here, so that the copy goes on while the network computes.
-            Ok([send(&first, &device)?, send(&second, &device)?])
+            Ok(Views { views: [send(&first, &device)?, send(&second, &device)?], moment })
         };
-        Ok(Box::new(prefetch((self.patches.len() / self.batch_size).saturating_sub(from), make)?))
+        Ok(Box::new(prefetch(steps.saturating_sub(from) as usize, make)?))
     }
 
-    fn step(&mut self, views: [Tensor; 2]) -> anyhow::Result<Step> {
+    fn step(&mut self, Views { views, moment }: Views) -> anyhow::Result<Step> {
         let mut online = Online::new(&self.encoder, &self.parameters);
-        let made = self.method.loss(&mut online, &views)?;
+        let made = self.method.loss(&mut online, &views, moment)?;
         let loss = made.loss.to_dtype(DType::F64)?.to_scalar()?;
         let gradients = online.backward(&made.loss)?;
-        let measures = vec![made.embedding_std, made.retrieval];
-        Ok(Step { loss, gradients, measures, images: self.batch_size as u64 })
+        let watch = Watch::new(&made.embeddings)?;
+        let measures = made.parts.into_iter().chain(watch.values()).collect();
+        Ok(Step { loss, gradients, measures, images: self.batch_size as u64, fault: watch.collapsed() })
     }
 
     fn measures(&self) -> Vec<String> {
-        vec!["embedding_std".into(), "retrieval".into()]
+        self.method.parts().iter().chain(&Watch::COLUMNS).map(|&column| column.into()).collect()
     }
 
     fn columns(&self) -> Vec<String> {
@@ -339,7 +348,8 @@ pub(super) mod tests {
         assert!(with(2) == output);
         assert_eq!(output.keys().collect::<Vec<_>>(), [ENCODER_FILE, "history.csv"]);
         let history = String::from_utf8(output["history.csv"].clone()).unwrap();
-        let header = "epoch,loss,learning_rate,gradient_norm,embedding_std,retrieval,gate_1,gate_2,gate_3,gate_4\n";
+        let header = "epoch,step,loss,learning_rate,gradient_norm,embedding_std,retrieval,alignment,uniformity,\
+            gate_1,gate_1_std,gate_2,gate_2_std,gate_3,gate_3_std,gate_4,gate_4_std\n";
         assert!(history.starts_with(header) && history.lines().count() == 4, "{history}");
         let other = run(&TOY.replace("resnet18', width = 4", "resnet18', width = 4, variant = 'v1'")).unwrap();
         assert!(other[ENCODER_FILE] != output[ENCODER_FILE]);
@@ -418,7 +428,7 @@ pub(super) mod tests {
 
     #[test]
     fn all_that_is_wrong_with_the_table_is_told_at_once() {
-        let text = "patches = '<input>'\nencoder = { arch = 'resnet18', weights = 'random' }\nmethod = 'byol'\n\
+        let text = "patches = '<input>'\nencoder = { arch = 'resnet18', weights = 'random' }\nmethod = 'dino'\n\
             epochs = 3\nbatch = 4\nviews = { size = 3 }";
         let errors = parse::<Pretrain>(text).unwrap_err();
         let underlined: Vec<&str> = errors
@@ -428,7 +438,7 @@ pub(super) mod tests {
                 ParamError::Check { param, .. } => param,
             })
             .collect();
-        assert_eq!(underlined, ["views.size", "batch", "'byol'"]);
+        assert_eq!(underlined, ["views.size", "batch", "'dino'"]);
         for (from, to, param) in [
             ("batch_size = 4", "batch_size = 1", "batch_size"),
             ("jitter = 0.0", "jitter = 2.0", "views"),

@@ -187,7 +187,7 @@ impl Task for Segmentation {
             Loss::CrossEntropy => cross_entropy(logits.tensor(), &batch.masks, Some(IGNORE))?,
         };
         let gradients = tape.backward(vec![(logits, made.gradient)])?;
-        Ok(Step { loss: made.loss, gradients, measures: Vec::new(), images })
+        Ok(Step { loss: made.loss, gradients, measures: Vec::new(), images, fault: None })
     }
 
     fn measures(&self) -> Vec<String> {

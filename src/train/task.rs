@@ -56,6 +56,9 @@ pub struct Step {
     pub measures: Vec<f64>,
     /// Images in the batch, for the images a second.
     pub images: u64,
+    /// What is wrong with the state of things, if it makes no sense to go on: the loop stops with it, and with epoch and
+    /// step.
+    pub fault: Option<String>,
 }
 
 /// What is known after an epoch.

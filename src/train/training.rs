@@ -122,7 +122,7 @@ impl Training {
             stepping += stepping_since.elapsed().saturating_sub(saver.in_all - saving_before);
             let end = task.end_of_epoch(epoch)?;
             row.extend(end.values);
-            let loss = row.first().copied().flatten().unwrap_or(f64::NAN);
+            let loss = row.get(1).copied().flatten().unwrap_or(f64::NAN);
             state.history.push(row)?;
             state.running = Running::default();
             state.keep_if_best(epoch + 1, end.score, task.parameters())?;
@@ -176,6 +176,9 @@ impl Training {
                     done + 1,
                 );
             }
+            if let Some(fault) = step.fault {
+                bail!("in epoch {} of {}, step {} of {steps}: {fault}", epoch + 1, self.epochs, done + 1);
+            }
             let rate = self.optimizer.learning_rate();
             learning_rate = self.schedule.learning_rate(rate, epoch * steps + done, steps, self.epochs);
             state.optimizer.step(task.parameters(), &step.gradients, learning_rate)?;
@@ -197,7 +200,8 @@ impl Training {
         let running = &state.running;
         ensure!(running.steps == steps, "epoch {} had {} steps, not {steps}", epoch + 1, running.steps);
         let mean = |sum: f64| Some(sum / steps as f64);
-        let mut row = vec![mean(running.losses), Some(learning_rate), mean(running.norms)];
+        let mut row =
+            vec![Some(((epoch + 1) * steps) as f64), mean(running.losses), Some(learning_rate), mean(running.norms)];
         row.extend(running.measures.iter().copied().map(mean));
         Ok((row, images, waiting))
     }
@@ -242,7 +246,7 @@ impl Saver<'_> {
 
 /// The history's columns after `epoch`.
 fn columns<T: Task>(task: &T) -> Vec<String> {
-    let mut columns: Vec<String> = [T::LOSS, "learning_rate", "gradient_norm"].map(str::to_owned).into();
+    let mut columns: Vec<String> = ["step", T::LOSS, "learning_rate", "gradient_norm"].map(str::to_owned).into();
     columns.extend(task.measures());
     columns.extend(task.columns());
     columns
@@ -338,11 +342,11 @@ mod tests {
             steps.set(&(steps.as_detached_tensor() + 1.0)?)?;
             self.taken = (epoch, step);
             let loss = if self.breaks_at == Some((epoch, step)) { f64::NAN } else { loss.to_scalar::<f32>()?.into() };
-            Ok(Step { loss, gradients, measures: vec![step as f64], images: 2 })
+            Ok(Step { loss, gradients, measures: vec![step as f64], images: 2, fault: None })
         }
 
         fn measures(&self) -> Vec<String> {
-            vec!["step".into()]
+            vec!["mark".into()]
         }
 
         fn columns(&self) -> Vec<String> {
@@ -471,7 +475,7 @@ mod tests {
         let losses: Vec<f64> = outcome.history.column("loss").unwrap().into_iter().flatten().collect();
         assert!(losses[4] < 0.5 * losses[0], "{losses:?}");
         let header = outcome.history.to_csv().unwrap();
-        assert!(header.starts_with("epoch,loss,learning_rate,gradient_norm,step,score\n1,"), "{header}");
+        assert!(header.starts_with("epoch,step,loss,learning_rate,gradient_norm,mark,score\n1,3,"), "{header}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
-"""Writes what PyTorch computes for the operations and the networks of src/nn: ops.json and networks.json.
+"""Writes what PyTorch and lightly compute for the operations and networks of src/nn and the methods of src/ssl: ops.json,
+networks.json and methods.json.
 
-    python tests/parity/generate.py              makes both files anew
+    python tests/parity/generate.py              makes the files anew
+    python tests/parity/generate.py methods      makes methods.json alone anew
     python tests/parity/generate.py --check      makes them anew in memory and compares with those committed
 
 Needs torch 2.11, torchvision 0.26, segmentation_models_pytorch 0.5 and lightly 1.5.20; the versions that were at work
@@ -18,7 +20,7 @@ import segmentation_models_pytorch as smp
 import torch
 import torchvision
 
-from reference import networks, ops
+from reference import methods, networks, ops
 
 FOLDER = pathlib.Path(__file__).parent
 # float64 sums are taken in another order on another machine: 1e-10 of the norm.
@@ -27,13 +29,11 @@ SUMMARY = 1e-10
 FACTOR, ROUNDING = 2.0, 2.0**-24
 
 
-def fixtures():
+def fixtures(only):
     versions = {module.__name__: module.__version__ for module in (torch, torchvision, smp, lightly)}
     versions["cpu"] = torch.backends.cpu.get_cpu_capability()
-    return {
-        "ops.json": {"versions": versions, **ops.fixture()},
-        "networks.json": {"versions": versions, **networks.fixtures()},
-    }
+    made = {"ops": ops.fixture, "networks": networks.fixtures, "methods": methods.fixtures}
+    return {f"{name}.json": {"versions": versions, **make()} for name, make in made.items() if name in (only or made)}
 
 
 def text(fixture):
@@ -72,7 +72,8 @@ def differences(place, new, old):
 def main():
     torch.set_num_threads(1)
     found = []
-    for name, fixture in fixtures().items():
+    only = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    for name, fixture in fixtures(only).items():
         path = FOLDER / name
         if "--check" in sys.argv[1:]:
             found += differences(name, json.loads(text(fixture)), json.loads(path.read_text()))

@@ -121,7 +121,15 @@ pub(crate) fn fill(parameters: &Parameters) -> Result<()> {
             (Role::ConvWeight, &[height, width, channels_in, channels_out]) => {
                 kernel(name, [height, width, channels_in, channels_out], var.dtype())?
             }
-            (Role::LinearWeight, &[_, inputs]) => {
+            (_, &[_, dimensions]) if name.ends_with("queue") => {
+                let rows = tensor(name, shape, PLAIN, var.dtype())?;
+                rows.broadcast_div(&rows.sqr()?.sum_keepdim(1)?.sqrt()?)?.reshape(((), dimensions))?
+            }
+            // A momentum network's weights are buffers, of the same shapes.
+            (Role::Buffer, &[height, width, channels_in, channels_out]) => {
+                kernel(name, [height, width, channels_in, channels_out], var.dtype())?
+            }
+            (Role::LinearWeight | Role::Buffer, &[_, inputs]) => {
                 tensor(name, shape, Spread { scale: (6.0 / inputs as f64).sqrt(), offset: 0.0 }, var.dtype())?
             }
             _ if name.ends_with("running_var") || name.ends_with("weight") || name.contains(".gates.") => {

@@ -12,6 +12,7 @@
 mod fixture;
 mod hashed;
 mod measure;
+mod methods;
 mod networks;
 mod ops;
 mod session;

@@ -83,6 +83,8 @@ pub(crate) enum Held {
     /// show in most networks; what it does without the chaos, `Each` holds in inference mode and, for every gradient,
     /// with frozen statistics.
     Together(&'static str),
+    /// None: float64 alone is compared.
+    Float64,
 }
 
 /// A line of the table.

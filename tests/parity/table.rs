@@ -1,7 +1,7 @@
 //! The parity table.
 
 use crate::measure::{Held, Section, together};
-use crate::{networks, ops};
+use crate::{methods, networks, ops};
 use std::fmt::Write as _;
 
 fn markdown(sections: &[Section]) -> String {
@@ -14,6 +14,7 @@ fn markdown(sections: &[Section]) -> String {
             Held::Each => "each",
             Held::Median => "the median",
             Held::Together(_) => "together",
+            Held::Float64 => "not compared",
         };
         let (name, count) = (&section.name, section.tensors.len());
         let (float64, worst, median) = (section.float64(), section.worst(), section.median());
@@ -28,7 +29,7 @@ fn markdown(sections: &[Section]) -> String {
 /// Prints the table, and writes it where `MATSSL_PARITY_TABLE` says.
 #[test]
 fn table() {
-    let text = markdown(&[ops::all(), networks::all()].concat());
+    let text = markdown(&[ops::all(), networks::all(), methods::all()].concat());
     println!("{text}");
     if let Some(path) = std::env::var_os("MATSSL_PARITY_TABLE") {
         std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -6,7 +6,7 @@ use crate::measure::{Section, hold};
 use candle_core::{DType, Result, Tensor, bail};
 use matssl_run::nn::{Arch, Gradients, Mode, Parameters, ResNet, ResNetConfig, Variant};
 use matssl_run::random::Stream;
-use matssl_run::ssl::{ENCODER, Gate, HeadSizes, MatSsl, MethodLoss, MethodParameters, Online, SslMethod};
+use matssl_run::ssl::{ENCODER, Gate, HeadSizes, MatSsl, MethodLoss, MethodParameters, Moment, Online, SslMethod};
 use serde::Deserialize;
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
@@ -71,9 +71,9 @@ impl Network for OnResNet {
         let method = self.method(&mut Parameters::new(parameters.dtype(), parameters.device()))?;
         let [height, width] = self.size;
         let view = |name| hashed::tensor(name, &[self.batch, height, width, 3], PLAIN, parameters.dtype());
-        let encoder = self.encoder();
+        let (encoder, moment) = (self.encoder(), Moment { step: 0, steps: 1, seed: 0 });
         let mut online = Online::new(&encoder, parameters);
-        let MethodLoss { loss, .. } = method.loss(&mut online, &[view("first")?, view("second")?])?;
+        let MethodLoss { loss, .. } = method.loss(&mut online, &[view("first")?, view("second")?], moment)?;
         let gradients = online.backward(&loss)?;
         Ok(([("loss".to_owned(), loss.detach())].into(), gradients))
     }

@@ -69,7 +69,7 @@ impl Operation for NtXent {
         let [first, second] =
             ["first", "second"].map(|name| Var::from_tensor(&hashed::tensor(name, &shape, spread, dtype)?));
         let (first, second) = (first?, second?);
-        let loss = nt_xent(&first, &second, self.temperature)?.loss;
+        let loss = nt_xent(&first, &second, self.temperature)?;
         let gradients = loss.backward()?;
         let (Some(dfirst), Some(dsecond)) = (gradients.get(&first), gradients.get(&second)) else {
             bail!("NT-Xent has no gradient")
