@@ -80,14 +80,52 @@ fn send(signal: i32, process: i32) {
     unsafe { libc::kill(process, signal) };
 }
 
+/// Checkpoints in the cache.
+fn checkpoints(project: &Project) -> usize {
+    project
+        .files("cache/work")
+        .iter()
+        .filter(|(name, _)| name.contains("/checkpoint/") && name.ends_with(".json"))
+        .count()
+}
+
+/// Waits until an epoch is done, so that the training is under way.
+fn wait_for_an_epoch(project: &Project) {
+    let since = Instant::now();
+    while checkpoints(project) == 0 {
+        assert!(since.elapsed() < Duration::from_secs(60), "no epoch was done");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
-fn interrupting_a_run_ends_its_workers_and_says_so() {
+fn interrupting_a_run_ends_its_workers_after_a_last_checkpoint() {
     let project = endless();
-    let mut run = project.start(&["experiment.toml", "--only", "ssl@0"]);
+    let run = project.start(&["experiment.toml", "--only", "ssl@0"]);
     training_worker(&project);
+    wait_for_an_epoch(&project);
     send(libc::SIGINT, run.id() as i32);
-    assert_eq!(run.wait().unwrap().code(), Some(130));
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("trainings write a last checkpoint"), "{stderr}");
     wait_until_gone(&project);
+    assert!(checkpoints(&project) > 0);
+}
+
+#[test]
+fn a_worker_that_is_asked_to_stop_says_where_it_did() {
+    let project = endless();
+    let run = project.start(&["experiment.toml", "--only", "ssl@0", "--quiet"]);
+    let worker = training_worker(&project);
+    wait_for_an_epoch(&project);
+    send(libc::SIGUSR1, worker);
+    std::thread::sleep(Duration::from_millis(100));
+    send(libc::SIGTERM, worker);
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("stopped by a signal after") && stderr.contains("goes on from there"), "{stderr}");
 }
 
 #[test]

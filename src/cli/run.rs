@@ -14,7 +14,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -126,13 +126,13 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     }
     let options =
         Options { jobs: args.jobs.map(usize::from), keep_going: args.keep_going, wanted, forced, gpus: gpus.clone() };
-    let interrupted = Arc::new(AtomicBool::new(false));
-    signals::raise_on_end(Arc::clone(&interrupted))?;
+    let interrupts = Arc::new(AtomicUsize::new(0));
+    signals::count_interrupts(Arc::clone(&interrupts))?;
     if !args.quiet {
         say_device(args.device, &gpus);
     }
     let mut display = Display::new(args.quiet);
-    let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &interrupted, &mut |event| {
+    let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &interrupts, &mut |event| {
         display.show(event);
     })?;
     let folder = args.reports.join(&place.plan.experiment.name);

@@ -2,18 +2,19 @@
 
 use anyhow::Result;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Raises `flag` at SIGINT, SIGTERM and SIGHUP. A second Ctrl-C finds it raised already: the run is ending its workers,
-/// at once.
+/// Counts SIGINT, SIGTERM and SIGHUP in `interrupts`.
 ///
 /// A SIGINT or SIGHUP that was ignored when this program started stays ignored: so `nohup` and a shell's `&` ask.
 ///
 /// # Errors
 /// If the system refuses the handler.
-pub(super) fn raise_on_end(flag: Arc<AtomicBool>) -> Result<()> {
+pub(super) fn count_interrupts(interrupts: Arc<AtomicUsize>) -> Result<()> {
     let ignored: Vec<i32> = [libc::SIGINT, libc::SIGHUP].into_iter().filter(|&signal| is_ignored(signal)).collect();
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    ctrlc::set_handler(move || {
+        interrupts.fetch_add(1, Ordering::Relaxed);
+    })?;
     for signal in ignored {
         // SAFETY: plain system call; ignoring a signal runs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_IGN) };

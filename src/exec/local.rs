@@ -92,6 +92,19 @@ impl LocalExecutor {
         self.lifelines.remove(&id);
     }
 
+    /// Asks all workers to end: one that trains writes a checkpoint first.
+    pub(super) fn ask_to_stop(&self) {
+        for lifeline in self.lifelines.values() {
+            // SAFETY: plain system call. The worker may be gone already, which is no error here.
+            unsafe { libc::kill(lifeline.group, libc::SIGTERM) };
+        }
+    }
+
+    /// Whether no worker is left.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lifelines.is_empty()
+    }
+
     /// Ends all workers now; their checkpoints stay.
     pub(super) fn stop_all(&mut self) {
         self.lifelines.clear();

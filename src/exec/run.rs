@@ -12,7 +12,7 @@ use crate::plan::{Plan, ResolvedInput, State, material};
 use crate::stage::{self, Places, StageError};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,11 @@ pub struct Failure {
     pub log: Option<PathBuf>,
 }
 
-/// Carries the plan out. `interrupted` is looked at ten times a second; `observe` sees every event.
+/// How long workers have for a last checkpoint when a run is interrupted: what Slurm gives a job, too.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Carries the plan out. `interrupts` counts how often somebody asked to stop, and is looked at ten times a second: the
+/// first lets workers write their checkpoints, the second ends them at once. `observe` sees every event.
 ///
 /// # Errors
 /// If no folder can be made for this run. Failed stages are no error here: see [`Outcome`].
@@ -73,13 +77,13 @@ pub fn run(
     store: &Store,
     places: &Places,
     options: &Options,
-    interrupted: &AtomicBool,
+    interrupts: &AtomicUsize,
     observe: &mut dyn FnMut(&Event),
 ) -> Result<Outcome> {
     let started = Instant::now();
     let mut run = Run::new(plan, store, places, options, observe)?;
-    run.go(interrupted);
-    Ok(run.finish(started, interrupted.load(Ordering::Relaxed)))
+    run.go(interrupts);
+    Ok(run.finish(started, interrupts.load(Ordering::Relaxed) > 0))
 }
 
 struct Run<'a> {
@@ -168,7 +172,7 @@ impl<'a> Run<'a> {
         (self.observe)(&Event::Warning { message });
     }
 
-    fn go(&mut self, interrupted: &AtomicBool) {
+    fn go(&mut self, interrupts: &AtomicUsize) {
         let mut changed = true;
         loop {
             if changed {
@@ -181,11 +185,28 @@ impl<'a> Run<'a> {
                 Ok(report) => self.take(report),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
             };
-            if interrupted.load(Ordering::Relaxed) {
-                self.executor.stop_all();
-                return;
+            if interrupts.load(Ordering::Relaxed) > 0 {
+                return self.stop(interrupts);
             }
         }
+    }
+
+    /// Ends all workers, those that train after a last checkpoint.
+    fn stop(&mut self, interrupts: &AtomicUsize) {
+        if !self.executor.is_idle() {
+            self.warn("interrupted: trainings write a last checkpoint; once more ends them at once".to_owned());
+        }
+        self.executor.ask_to_stop();
+        let since = Instant::now();
+        while !self.executor.is_idle() && since.elapsed() < GRACE && interrupts.load(Ordering::Relaxed) < 2 {
+            match self.reports.recv_timeout(Duration::from_millis(100)) {
+                // One that was about to finish has finished; one that stopped has not failed.
+                Ok(Report { id, message: Message::Failed { .. } }) => self.executor.ended(id),
+                Ok(report) => drop(self.take(report)),
+                Err(_) => {}
+            }
+        }
+        self.executor.stop_all();
     }
 
     /// Answers to lookups lead to further decisions without any waiting.

@@ -3,7 +3,7 @@
 use super::job::{ErrorClass, Job, Message};
 use super::provenance::provenance;
 use crate::cache::{Attempt, Key, KeyMaterial, Store, WorkFolder};
-use crate::machine;
+use crate::machine::{self, Asked};
 use crate::nn::OpenDevice;
 use crate::plan::{ResolvedInput, material};
 use crate::stage::{self, Context, InputFiles, Kind, StageError};
@@ -126,6 +126,8 @@ fn make(
         device: job.device,
         opened: None,
         places: job.places.clone(),
+        // What does not train has nothing to save: SIGTERM ends it at once.
+        asked: if kind.trains { Asked::listen()? } else { Asked::default() },
         telemetry: BTreeMap::new(),
         on_progress: Box::new(|progress| say(&Message::Progress(progress.clone()))),
     };

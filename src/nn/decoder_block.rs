@@ -52,7 +52,7 @@ impl DecoderBlock {
         };
         let inputs: Vec<(&Value, bool)> =
             [(x, true)].into_iter().chain(skips.iter().map(|skip| (*skip, false))).collect();
-        conv(2, &[(&conv(1, &inputs)?, false)])
+        Ok(tape.keep(conv(2, &[(&conv(1, &inputs)?, false)])?))
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Footprint {
     pub saved_bytes: u64,
     /// The largest single tensor, in bytes.
     pub largest_bytes: u64,
+    /// The most that is computed again at once, in bytes: 0 where everything is kept.
+    pub recomputed_bytes: u64,
 }
 
 /// Of one training pass of `forward` over an input of `shape` `[batch, height, width, channels]`.
@@ -39,12 +41,20 @@ pub(super) fn nothing(shape: &[usize], dtype: DType, parameters: &Parameters) ->
 pub(super) struct Count {
     pub(super) footprint: Footprint,
     saved: HashSet<TensorId>,
+    /// Outputs since the last value that is kept, in bytes.
+    segment: u64,
 }
 
 impl Count {
     /// An operation's output.
     pub(super) fn made(&mut self, tensor: &Tensor) {
         self.footprint.largest_bytes = self.footprint.largest_bytes.max(bytes(tensor));
+        self.segment += bytes(tensor);
+    }
+
+    /// All outputs since the last such call may lie in memory together in the backward pass.
+    pub(super) fn segment_ends(&mut self) {
+        self.footprint.recomputed_bytes = self.footprint.recomputed_bytes.max(std::mem::take(&mut self.segment));
     }
 
     /// A tensor that an operation keeps; what several keep counts once.
@@ -79,7 +89,10 @@ mod tests {
             // What comes out of the batch norm is computed again, not kept.
             tape.conv2d(&y, "v", None, Conv2d::new(1, 0))
         })?;
-        assert_eq!(found, Footprint { saved_bytes: 4 * 360 * (2 + 8), largest_bytes: 4 * 360 * 8 });
+        assert_eq!(
+            found,
+            Footprint { saved_bytes: 4 * 360 * (2 + 8), largest_bytes: 4 * 360 * 8, recomputed_bytes: 0 }
+        );
         assert_eq!(parameters.tensor("bn.num_batches_tracked")?.to_scalar::<i64>()?, 0);
         Ok(())
     }

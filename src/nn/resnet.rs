@@ -164,7 +164,7 @@ impl ResNet {
             Variant::V1 => (0, true),
             Variant::V15 => (1, false),
         };
-        let pooled = tape.max_pool(&stem, MaxPool { kernel: 3, stride: 2, padding, ceil_mode })?;
+        let pooled = tape.keep(tape.max_pool(&stem, MaxPool { kernel: 3, stride: 2, padding, ceil_mode })?);
         let first = self.stage(tape, prefix, 0, pooled)?;
         let second = self.stage(tape, prefix, 1, first.clone())?;
         let third = self.stage(tape, prefix, 2, second.clone())?;
@@ -173,7 +173,8 @@ impl ResNet {
     }
 
     fn stage(&self, tape: &Tape<'_>, prefix: &str, stage: usize, mut x: Value) -> Result<Value> {
-        for block in self.blocks(stage) {
+        let blocks = self.blocks(stage);
+        for (index, block) in blocks.iter().enumerate() {
             let name = join(prefix, &block.name);
             let identity = match &block.downsample {
                 Some(conv) => {
@@ -186,6 +187,10 @@ impl ResNet {
                 let residual = (number == block.convs.len()).then_some(&identity);
                 let names = (&*format!("{name}.conv{number}"), &*format!("{name}.bn{number}"));
                 x = conv.apply(tape, &x, names, residual, true)?;
+            }
+            // Two blocks between values that are kept: with one, what is kept would be most of it.
+            if index % 2 == 1 || index + 1 == blocks.len() {
+                x = tape.keep(x);
             }
         }
         Ok(x)

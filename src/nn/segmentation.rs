@@ -116,4 +116,42 @@ mod tests {
         assert_eq!(SegmentationNetwork::new(serde_json::from_str(&text).unwrap()).config(), &unet);
         assert!(serde_json::from_str::<SegmentationConfig>(&text.replace("unet", "unet+")).is_err());
     }
+    /// Recomputation changes no bit of output, gradients or statistics, and keeps less.
+    #[test]
+    fn what_is_computed_again_is_the_same() -> candle_core::Result<()> {
+        use crate::nn::{Mode, footprint};
+        use candle_core::{DType, Device, Tensor};
+        for (architecture, arch) in [("unet++", "resnet50"), ("unet", "resnet18")] {
+            let text = format!(
+                r#"{{"architecture":"{architecture}","encoder":{{"arch":"{arch}","width":4}},"decoder_channels":[8,8,4,4,4],"classes":3}}"#
+            );
+            let network = SegmentationNetwork::new(serde_json::from_str(&text).unwrap());
+            let run = |recompute: bool| -> candle_core::Result<_> {
+                let mut parameters = Parameters::new(DType::F32, &Device::Cpu).with_recompute(recompute);
+                network.init(&mut parameters, &Stream::new(3, "recompute", 0, 0))?;
+                let mut stream = Stream::new(4, "recompute", 0, 0);
+                let x: Vec<f32> = (0..2 * 64 * 64 * 3).map(|_| stream.normal() as f32).collect();
+                let x = Tensor::from_vec(x, (2, 64, 64, 3), &Device::Cpu)?;
+                let kept = footprint(&parameters, [2, 64, 64, 3], |tape, x| network.forward(tape, x))?;
+                let tape = Tape::new(&parameters, Mode::Train);
+                let logits = network.forward(&tape, &tape.input(&x)?)?;
+                let mut found = vec![logits.tensor().flatten_all()?.to_vec1::<f32>()?];
+                let seed = logits.tensor().sin()?;
+                for (_, gradient) in tape.backward(vec![(logits, seed)])?.iter() {
+                    found.push(gradient.flatten_all()?.to_vec1()?);
+                }
+                for (_, buffer) in parameters.iter().filter(|(name, _)| name.contains("running")) {
+                    found.push(buffer.var.flatten_all()?.to_vec1()?);
+                }
+                Ok((found, kept))
+            };
+            let ((kept, whole), (again, less)) = (run(false)?, run(true)?);
+            assert!(kept == again && kept.len() > 100, "{architecture}");
+            assert_eq!(whole.recomputed_bytes, 0);
+            // At this size a decoder's block is as large as the rest; in larger networks what is kept counts most.
+            let recomputed = less.saved_bytes + less.recomputed_bytes;
+            assert!(2 * less.saved_bytes < whole.saved_bytes && recomputed < whole.saved_bytes, "{less:?} of {whole:?}");
+        }
+        Ok(())
+    }
 }

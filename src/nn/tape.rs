@@ -146,6 +146,18 @@ impl<'p> Tape<'p> {
         Ok(if parameter.role.is_trainable() { self.variable(name, tensor) } else { self.constant(tensor) })
     }
 
+    /// Marks `value` as one that is kept where networks compute again what lies between such values
+    /// ([`Parameters::with_recompute`]); elsewhere nothing happens.
+    pub fn keep(&self, value: Value) -> Value {
+        if !self.parameters.recomputes() {
+            return value;
+        }
+        if let Some(count) = &self.count {
+            count.borrow_mut().segment_ends();
+        }
+        Value { saved: Saved::Kept(value.tensor.clone()), ..value }
+    }
+
     /// What an operation should keep of `value` for its gradient.
     pub(crate) fn save(&self, value: &Value) -> Saved {
         if let (Some(count), Saved::Kept(tensor)) = (&self.count, &value.saved) {
@@ -171,7 +183,7 @@ impl<'p> Tape<'p> {
     }
 
     /// Tells a dry tape of `bytes` that an operation keeps beside its inputs.
-    pub(crate) fn keep(&self, bytes: usize) {
+    pub(crate) fn keep_bytes(&self, bytes: usize) {
         if let Some(count) = &self.count {
             count.borrow_mut().footprint.saved_bytes += bytes as u64;
         }

@@ -1,6 +1,7 @@
 //! What a running stage sees of the world.
 
 use super::{Places, StageError};
+use crate::machine::Asked;
 use crate::nn::{DeviceName, OpenDevice, Precision};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,8 @@ pub struct Context {
     pub opened: Option<OpenDevice>,
     /// Where data sets lie on this machine.
     pub places: Places,
+    /// What signals ask of a training.
+    pub asked: Asked,
     /// Facts about this attempt that are no part of the output: seconds, images a second, peak memory.
     pub telemetry: BTreeMap<String, serde_json::Value>,
     /// Called with every progress report.

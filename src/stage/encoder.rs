@@ -138,6 +138,8 @@ pub(super) fn fingerprint<S: Stage>(stage: &S, data: impl Serialize, context: &C
     {
         *weights = digest.clone().into();
     }
+    // Changes no bit: a training that did not fit may go on with it.
+    parameters.as_object_mut().map(|parameters| parameters.remove("recompute"));
     Ok(serde_json::to_string(&(parameters, context.seed, data, S::CODE_VERSION))?)
 }
 

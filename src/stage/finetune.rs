@@ -77,6 +77,9 @@ pub(super) struct Finetune {
     /// The same bits each time, as in the paper; false allows a GPU what is faster.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     deterministic: bool,
+    /// Computes activations again in the backward pass instead of keeping them: less memory, more time, the same bits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    recompute: bool,
 }
 
 fn default_decoder() -> [NonZeroUsize; 5] {
@@ -114,7 +117,7 @@ impl Stage for Finetune {
     const TRAINS: bool = true;
     const COMPUTES: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
-    const UNKEYED: &'static [&'static str] = &["encoder.weights"];
+    const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET, ReferenceSpec::one("encoder", &["pretrain"]).or_value()];
 
     fn parse(mut table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
@@ -192,7 +195,8 @@ impl Stage for Finetune {
         let validation = self.validation(&dataset)?;
         let network = SegmentationNetwork::new(self.network(context, classes.len())?);
         let device = context.open_device(self.precision, self.deterministic)?;
-        let mut parameters = Parameters::new(DType::F32, &device).with_precision(self.precision);
+        let mut parameters =
+            Parameters::new(DType::F32, &device).with_precision(self.precision).with_recompute(self.recompute);
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0))?;
         self.load_encoder(&parameters, context)?;
         let training = Training {
@@ -203,6 +207,7 @@ impl Stage for Finetune {
             checkpoint_share: CHECKPOINT_SHARE,
             checkpoint_wait: CHECKPOINT_WAIT,
             fingerprint: fingerprint(self, &dataset.manifest, context)?,
+            asked: context.asked.clone(),
         };
         let mut task = Segmentation {
             parameters,

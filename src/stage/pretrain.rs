@@ -59,6 +59,9 @@ pub(super) struct Pretrain {
     /// The same bits each time, as in the paper; false allows a GPU what is faster.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     deterministic: bool,
+    /// Computes activations again in the backward pass instead of keeping them: less memory, more time, the same bits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    recompute: bool,
 }
 
 fn default_batch_size() -> NonZeroUsize {
@@ -83,7 +86,7 @@ impl Stage for Pretrain {
     const TRAINS: bool = true;
     const COMPUTES: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
-    const UNKEYED: &'static [&'static str] = &["encoder.weights"];
+    const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("patches", &["patchify"])];
 
     fn parse(mut table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
@@ -147,7 +150,8 @@ impl Stage for Pretrain {
         }
         let seed = context.seed;
         let device = context.open_device(self.precision, self.deterministic)?;
-        let mut parameters = Parameters::new(DType::F32, &device).with_precision(self.precision);
+        let mut parameters =
+            Parameters::new(DType::F32, &device).with_precision(self.precision).with_recompute(self.recompute);
         let encoder = ResNet::new(self.encoder.config());
         encoder.init(&mut parameters, ENCODER, &Stream::new(seed, "encoder", 0, 0))?;
         self.encoder.load(&parameters, ENCODER, context)?;
@@ -162,6 +166,7 @@ impl Stage for Pretrain {
             checkpoint_share: CHECKPOINT_SHARE,
             checkpoint_wait: CHECKPOINT_WAIT,
             fingerprint: fingerprint(self, patches.len(), context)?,
+            asked: context.asked.clone(),
         };
         let (patches, epochs) = (Arc::new(patches), self.epochs.get());
         let mut task = Pretraining { parameters, encoder, method, patches, views, batch_size, epochs, seed };
@@ -296,6 +301,7 @@ pub(super) mod tests {
             device: Default::default(),
             opened: None,
             places: Places::default(),
+            asked: Default::default(),
             telemetry: BTreeMap::new(),
             on_progress: Box::new(|_| ()),
         }

@@ -112,7 +112,7 @@ pub struct Estimate {
 
 /// A training pass's activations: `passes` passes whose tensors are kept until one common backward pass.
 pub fn training_activations(footprint: Footprint, passes: u64) -> u64 {
-    passes * footprint.saved_bytes + WORKING * footprint.largest_bytes
+    passes * footprint.saved_bytes + WORKING * footprint.largest_bytes + footprint.recomputed_bytes
 }
 
 /// A prediction's activations: without a backward pass only what later layers still read is kept (a fifth in U-Net++ with a

@@ -6,6 +6,7 @@ use super::optimizer::OptimizerSpec;
 use super::schedule::ScheduleSpec;
 use super::state::{Best, Running, State};
 use super::task::Task;
+use crate::machine::Asked;
 use crate::nn::ops::gpu::{self, Row, Table};
 use crate::nn::{Gradients, Parameters};
 use anyhow::{Result, bail, ensure};
@@ -38,6 +39,8 @@ pub struct Training {
     pub checkpoint_wait: Duration,
     /// Names the training: whatever changes its result must change this. A checkpoint of another is not taken.
     pub fingerprint: String,
+    /// What signals ask: a checkpoint, or one and an end.
+    pub asked: Asked,
 }
 
 /// What the loop tells whoever watches.
@@ -128,8 +131,9 @@ impl Training {
             state.keep_if_best(epoch + 1, end.score, task.parameters())?;
             watch(Event::Epoch { done: epoch + 1, loss, note: end.note });
             // What follows the last epoch takes seconds: no checkpoint for that.
-            if epoch + 1 < self.epochs && saver.is_cheap() {
+            if epoch + 1 < self.epochs && (saver.is_cheap() || self.is_asked()) {
                 saver.save(&state, task.parameters(), watch);
+                self.stop_if_asked(epoch + 1, 0, &saver)?;
             }
         }
         Ok(Outcome {
@@ -142,6 +146,23 @@ impl Training {
             images_per_second: if images > 0 { images as f64 / stepping.as_secs_f64() } else { 0.0 },
             data_wait_share: if images > 0 { waiting.as_secs_f64() / stepping.as_secs_f64() } else { 0.0 },
         })
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.stop() || self.asked.checkpoint()
+    }
+
+    /// After a checkpoint.
+    fn stop_if_asked(&self, epochs: u64, steps: u64, saver: &Saver<'_>) -> Result<()> {
+        ensure!(
+            !self.asked.stop(),
+            "stopped by a signal after {epochs} epochs and {steps} steps; {}",
+            match saver.failed {
+                0 => "the next run goes on from there",
+                _ => "not every checkpoint could be written: the next run goes on from the last one that was",
+            }
+        );
+        Ok(())
     }
 
     /// One epoch, or what is left of it: the history's first columns, the number of images, and the time spent waiting
@@ -193,8 +214,9 @@ impl Training {
                 told = Instant::now();
             }
             // The epoch's end has a checkpoint of its own.
-            if done + 1 < steps && saver.is_due_inside() {
+            if done + 1 < steps && (saver.is_due_inside() || self.is_asked()) {
                 saver.save(state, task.parameters(), watch);
+                self.stop_if_asked(epoch, done + 1, saver)?;
             }
         }
         let running = &state.running;
@@ -369,6 +391,7 @@ mod tests {
             checkpoint_share: f64::INFINITY,
             checkpoint_wait: Duration::MAX,
             fingerprint: "lines".into(),
+            asked: Asked::default(),
         }
     }
 
@@ -466,6 +489,43 @@ mod tests {
         assert!(error.starts_with("the loss is NaN in epoch 3 of 5, step 2 of 3"), "{error}");
         assert!(matches!(told.last(), Some(Event::Epoch { done: 2, .. })));
         assert!(folder.path().join("epoch-2.json").exists());
+    }
+
+    #[test]
+    fn a_signal_leaves_a_checkpoint_from_which_the_rest_is_the_same() {
+        let whole = tempfile::tempdir().unwrap();
+        let mut task = Lines::new(None);
+        let outcome = training(whole.path(), SGD).run(&mut task, &mut |_| ()).unwrap();
+        let expected = bits(&task, &outcome);
+        // Before the first step, and between two epochs.
+        for epochs in [0, 2] {
+            let folder = tempfile::tempdir().unwrap();
+            // No checkpoint but those that are asked for.
+            let rare = || Training { checkpoint_share: -1.0, ..training(folder.path(), SGD) };
+            let stopped = rare();
+            if epochs == 0 {
+                stopped.asked.ask_to_stop();
+            }
+            let asked = stopped.asked.clone();
+            let error = stopped
+                .run(&mut Lines::new(None), &mut |event| match event {
+                    Event::Epoch { done, .. } if done == epochs => asked.ask_to_stop(),
+                    _ => {}
+                })
+                .unwrap_err()
+                .to_string();
+            let place = if epochs == 0 { "0 epochs and 1 steps" } else { "2 epochs and 0 steps" };
+            assert_eq!(error, format!("stopped by a signal after {place}; the next run goes on from there"));
+            let mut task = Lines::new(None);
+            let outcome = rare().run(&mut task, &mut |_| ()).unwrap();
+            assert_eq!((outcome.resumed_epochs, outcome.resumed_steps), if epochs == 0 { (0, 1) } else { (2, 0) });
+            assert!(bits(&task, &outcome) == expected);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let asked_once = Training { checkpoint_share: -1.0, ..training(folder.path(), SGD) };
+        asked_once.asked.ask_for_checkpoint();
+        asked_once.run(&mut Lines::new(None), &mut |_| ()).unwrap();
+        assert!(folder.path().join("epoch-0-step-1.json").exists(), "and it went on");
     }
 
     #[test]

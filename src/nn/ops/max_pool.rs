@@ -206,7 +206,7 @@ impl Tape<'_> {
             winners = Some(found);
             Ok(output)
         })?;
-        self.keep(output.elem_count());
+        self.keep_bytes(output.elem_count());
         let shape = [batch, height, width, channels];
         Ok(self.record(output, &[x], move |gradient, _| {
             let Some(winners) = winners else { bail!("max_pool: a dry tape has no way back") };

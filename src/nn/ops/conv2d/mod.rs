@@ -231,6 +231,11 @@ fn joined(inputs: &[(&Value, bool)]) -> Vec<Joined> {
     inputs.iter().map(|(value, doubled)| Joined { tensor: value.tensor().clone(), doubled: *doubled }).collect()
 }
 
+/// The inputs as they were kept, or computed again.
+fn read(saved: &[(Saved, bool)]) -> Result<Vec<Joined>> {
+    saved.iter().map(|(saved, doubled)| Ok(Joined { tensor: saved.tensor()?, doubled: *doubled })).collect()
+}
+
 impl Tape<'_> {
     /// Convolves `x` `[batch, height, width, in]` with the parameter `weight` and adds the parameter `bias`.
     ///
@@ -261,9 +266,13 @@ impl Tape<'_> {
         let saved: Vec<(Saved, bool)> = inputs.iter().map(|(value, doubled)| (self.save(value), *doubled)).collect();
         let saved_weight = weight.tensor().clone();
         let values: Vec<&Value> = inputs.iter().map(|(value, _)| *value).chain([&weight]).chain(&bias).collect();
-        Ok(self.record(output, &values, move |gradient, wanted| {
-            let read = |(saved, doubled): &(Saved, bool)| Ok(Joined { tensor: saved.tensor()?, doubled: *doubled });
-            let inputs = saved.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let again = {
+            let (saved, weight) = (saved.clone(), saved_weight.clone());
+            let bias = bias.as_ref().map(|bias| bias.tensor().clone());
+            move || forward(&read(&saved)?, &weight, After { bias: bias.as_ref(), ..After::default() }, options)
+        };
+        let backward = move |gradient: &Tensor, wanted: &[bool]| {
+            let inputs = read(&saved)?;
             let count = inputs.len();
             let wanted = Wanted {
                 inputs: wanted[..count].to_vec(),
@@ -272,7 +281,11 @@ impl Tape<'_> {
             };
             let found = backward(&inputs, &saved_weight, gradient, options, &wanted)?;
             Ok(found.inputs.into_iter().chain([found.weight, found.bias]).collect())
-        }))
+        };
+        Ok(match self.parameters().recomputes() {
+            true => self.record_recomputable(output, &values, again, backward),
+            false => self.record(output, &values, backward),
+        })
     }
 
     /// A convolution with the parameter `conv`, batch norm with those below `norm`, plus `residual`, through a ReLU if
