@@ -20,8 +20,9 @@ impl AveragedWeights {
     /// That begin as copies of `parameters`.
     ///
     /// # Errors
-    /// If there is no memory for them on the device.
+    /// If `keep` does not lie in 0 ≤ keep < 1, or there is no memory for them on the device.
     pub(super) fn new(keep: f64, parameters: &Parameters) -> Result<Self> {
+        ensure!((0.0..1.0).contains(&keep), "ema = {keep}: an average keeps 0 to below 1 of itself, e.g. 0.999");
         let mut tensors = IndexMap::new();
         for (name, parameter) in parameters.trainable() {
             tensors.insert(name.to_owned(), parameter.var.as_detached_tensor().copy()?);
@@ -32,7 +33,7 @@ impl AveragedWeights {
     /// Follows `parameters` after update `update`, counted from 1.
     ///
     /// # Errors
-    /// If `keep` does not lie in 0 to 1, or these are other parameters.
+    /// If these are other parameters.
     pub(super) fn follow(&self, parameters: &Parameters, update: u64) -> Result<()> {
         let keep = self.keep.min((1.0 + update as f64) / (10.0 + update as f64));
         let mut pairs = Vec::with_capacity(self.tensors.len());

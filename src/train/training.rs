@@ -30,9 +30,9 @@ pub struct Training {
     pub schedule: ScheduleSpec,
     /// Steps of the task whose gradients are averaged for one update of the weights, by the learning rate of that
     /// update's place among all; the last update of an epoch takes what there is. 1 or more. Whatever else a step of a
-    /// task does, such as batch statistics and momentum encoders, it does each time.
+    /// task does, such as batch statistics, contrasts within the batch, and momentum encoders, it does each time.
     pub accumulate: NonZeroU64,
-    /// What a moving average of the weights keeps of itself at each update, e.g. 0.999: the averaged weights are what
+    /// What a moving average of the weights keeps of itself at each update, 0 ≤ ema < 1, e.g. 0.999: the averaged weights are what
     /// is validated and what is left in the end. None: the weights themselves.
     pub ema: Option<f64>,
     /// Folder for checkpoints; a training that finds one of its own goes on from there.

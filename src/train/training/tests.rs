@@ -236,6 +236,16 @@ fn averaged_weights_are_validated_and_left_and_change_nothing_else() {
 }
 
 #[test]
+fn an_average_that_keeps_all_of_itself_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for ema in [1.0, -0.1, f64::NAN] {
+        let training = Training { ema: Some(ema), ..training(folder.path(), SGD) };
+        let error = training.run(&mut Lines::new(None), &mut |_| ()).unwrap_err().to_string();
+        assert!(error.contains("keeps 0 to below 1 of itself"), "{error}");
+    }
+}
+
+#[test]
 fn the_history_has_the_norm_before_clipping() {
     let first = |text: &str| {
         let folder = tempfile::tempdir().unwrap();

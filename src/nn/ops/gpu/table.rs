@@ -121,7 +121,7 @@ impl<'g> Table<'g> {
         let (rows, tensors, columns) = (&self.rows, self.tensors, 2 * self.tensors);
         let (gpu, strips) = (self.gpu, TENSOR_STRIPS.min(self.most).max(1));
         let sums = gpu.empty(&[strips, columns], DType::F64)?;
-        launch!(gpu, "norm_strips", self.dtype, strips * tensors, [rows, tensors, strips, &sums])?;
+        launch!(gpu, "lars_strips", self.dtype, strips * tensors, [rows, tensors, strips, &sums])?;
         let folds = FOLDS.min(strips);
         let folded = gpu.empty(&[folds, columns], DType::F64)?;
         launch!(gpu, "fold", DType::F64, folds * columns, [&sums, strips, columns, folds, &folded])?;

@@ -42,7 +42,7 @@ KERNEL(adam)(const address *table, integer tensors, integer elements, double ste
 EXPORT(adam)
 
 // sums[strip][tensor]: of the squares of its value and of its gradient.
-KERNEL(norm_strips)(const address *table, integer tensors, integer strips, double *sums) {
+KERNEL(lars_strips)(const address *table, integer tensors, integer strips, double *sums) {
     const integer tensor = THREAD / strips, strip = THREAD % strips;
     if (tensor >= tensors) return;
     const address *row = table + tensor * ROW;
@@ -57,7 +57,7 @@ KERNEL(norm_strips)(const address *table, integer tensors, integer strips, doubl
     sum[0] = values;
     sum[1] = gradients;
 }
-EXPORT(norm_strips)
+EXPORT(lars_strips)
 
 // rates[tensor]: LARS's rate and weight decay, from the folded sums. Where a norm is 0 it neither adapts nor decays.
 KERNEL(lars_rates)(const address *table, integer tensors, integer folds, const double *folded, double scale,
