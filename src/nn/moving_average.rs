@@ -50,8 +50,7 @@ pub fn follow(pairs: &[(&Tensor, &Tensor)], keep: f64) -> Result<()> {
     for dtype in [DType::F32, DType::F64] {
         let of_type = pairs.iter().filter(|(average, _)| average.dtype() == dtype);
         let pairs = of_type.map(|&(average, value)| Ok((average, value.contiguous()?))).collect::<Result<Vec<_>>>()?;
-        let rows: Vec<Row<'_>> =
-            pairs.iter().map(|(average, value)| Row { value: average, gradient: value, slots: [None, None] }).collect();
+        let rows: Vec<Row<'_>> = pairs.iter().map(|(average, value)| Row::of(average, value)).collect();
         if !rows.is_empty() {
             Table::new(&*gpu, &rows)?.follow(keep)?;
         }

@@ -5,8 +5,8 @@ use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-/// What a parameter is: decides its layout in files, and whether it is trained at all. Weight decay makes no
-/// difference between roles: SGD and Adam decay all that is trained, as PyTorch does with `model.parameters()`.
+/// What a parameter is: decides its layout in files, and whether it is trained at all. Weight decay makes a
+/// difference between roles only if an optimiser's `decay_norms_and_biases` is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Kernel of a convolution, stored as `[kernel height, kernel width, channels in, channels out]` (HWIO; PyTorch

@@ -107,7 +107,7 @@ fn default_overlap() -> f64 {
 }
 
 fn default_optimizer() -> OptimizerSpec {
-    OptimizerSpec::Adam { learning_rate: 1e-4, weight_decay: 1e-5 }
+    OptimizerSpec::adam(1e-4, 1e-5)
 }
 
 impl Stage for Finetune {
@@ -202,7 +202,9 @@ impl Stage for Finetune {
         let training = Training {
             epochs: self.epochs.get(),
             optimizer: self.optimizer,
-            schedule: self.schedule,
+            schedule: self.schedule.clone(),
+            accumulate: NonZeroU64::MIN,
+            ema: None,
             checkpoint: context.checkpoint.clone(),
             checkpoint_share: CHECKPOINT_SHARE,
             checkpoint_wait: CHECKPOINT_WAIT,

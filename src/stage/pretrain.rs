@@ -69,7 +69,7 @@ fn default_batch_size() -> NonZeroUsize {
 }
 
 fn default_optimizer() -> OptimizerSpec {
-    OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 1e-6 }
+    OptimizerSpec::sgd(0.1, 0.9, 1e-6)
 }
 
 /// `crop_size` says the size; another one beside it would be a lie in the key.
@@ -161,7 +161,9 @@ impl Stage for Pretrain {
         let training = Training {
             epochs: self.epochs.get(),
             optimizer: self.optimizer,
-            schedule: self.schedule,
+            schedule: self.schedule.clone(),
+            accumulate: NonZeroU64::MIN,
+            ema: None,
             checkpoint: context.checkpoint.clone(),
             checkpoint_share: CHECKPOINT_SHARE,
             checkpoint_wait: CHECKPOINT_WAIT,
@@ -215,6 +217,8 @@ impl Pretraining {
             parameters,
             trainable,
             optimizer: Some(optimizer),
+            accumulates: false,
+            averages: false,
             keeps_best: false,
             // Two views in float32.
             batch: (2 * 4 * batch_size * size * size * 3) as u64,

@@ -113,6 +113,8 @@ impl Segmentation {
             parameters,
             trainable,
             optimizer: Some(optimizer),
+            accumulates: false,
+            averages: false,
             keeps_best: validation.selects,
             // Pixels in float32 and their classes.
             batch: ((3 * 4 + 1) * batch_size * size * size) as u64,

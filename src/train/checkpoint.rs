@@ -29,7 +29,7 @@ pub(super) struct Checkpoint {
     pub(super) optimizer_steps: u64,
     /// The best epoch so far, counted from 1, and its score.
     pub(super) best: Option<(u64, f64)>,
-    /// By name: `parameter/…`, `optimizer/…`, `best/…`.
+    /// By name: `parameter/…`, `optimizer/…`, `average/…`, `best/…`.
     pub(super) tensors: IndexMap<String, Tensor>,
 }
 

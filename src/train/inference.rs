@@ -121,6 +121,8 @@ pub fn memory(
         parameters,
         trainable,
         optimizer: None,
+        accumulates: false,
+        averages: false,
         keeps_best: false,
         batch: (4 * tiles * tile * tile * 3) as u64,
         activations: prediction_activations(passes) + stitch as u64,

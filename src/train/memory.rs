@@ -79,6 +79,10 @@ pub struct Needs {
     pub trainable: u64,
     /// None in a prediction.
     pub optimizer: Option<OptimizerSpec>,
+    /// The gradients of several steps are gathered for one update.
+    pub accumulates: bool,
+    /// A moving average of the trained parameters is kept.
+    pub averages: bool,
     /// The best epoch's parameters are kept beside the last one's.
     pub keeps_best: bool,
     /// Bytes of the tensors of one batch as the loader makes it.
@@ -96,9 +100,9 @@ pub struct Estimate {
     pub loaded: u64,
     /// What any work takes, whatever its size.
     pub workspace: u64,
-    /// Parameters and buffers.
+    /// Parameters and buffers, and a moving average of what is trained.
     pub parameters: u64,
-    /// One for each trained parameter.
+    /// One for each trained parameter; two where they are gathered over steps.
     pub gradients: u64,
     /// Momentum, moments.
     pub optimizer_state: u64,
@@ -168,12 +172,14 @@ impl Needs {
         let training = self.optimizer.is_some();
         let optimizer_state = self.optimizer.map_or(0, |optimizer| optimizer.state_copies() * self.trainable);
         let best = if self.keeps_best { self.parameters } else { 0 };
-        let checkpoint = if training { self.parameters + optimizer_state + best } else { 0 };
+        let parameters = self.parameters + if self.averages { self.trainable } else { 0 };
+        let checkpoint = if training { parameters + optimizer_state + best } else { 0 };
+        let gradients = self.trainable * (1 + u64::from(self.accumulates));
         let estimate = Estimate {
             loaded: self.loaded,
             workspace: WORKSPACE,
-            parameters: self.parameters,
-            gradients: if training { self.trainable } else { 0 },
+            parameters,
+            gradients: if training { gradients } else { 0 },
             optimizer_state,
             activations: scaled(self.activations).max(self.between_steps),
             batches: if training { BATCHES_HELD * scaled(self.batch) } else { scaled(self.batch) },

@@ -1,15 +1,17 @@
 //! One training loop for all tasks: optimisers, schedules, checkpoints, history; and what a trained model predicts.
 
+mod accumulation;
+mod averaged_weights;
 mod checkpoint;
 mod history;
 pub mod inference;
 pub mod memory;
+mod norm;
 pub mod optimizer;
 pub mod schedule;
 mod state;
 mod task;
 mod training;
-mod update;
 
 pub use history::History;
 pub use optimizer::OptimizerSpec;

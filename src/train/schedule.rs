@@ -4,7 +4,16 @@ use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
 /// A schedule and its parameters, as in `schedule = { name = "cosine", min_learning_rate = 1e-4 }`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// | name | parameters of its own | the learning rate |
+/// | --- | --- | --- |
+/// | `constant` | | stays |
+/// | `cosine` | `min_learning_rate = 0` | falls along a cosine, by the step |
+/// | `polynomial` | `power = 1`, `min_learning_rate = 0` | falls as (1 − t)^power, by the step |
+/// | `step` | `every` or `milestones`, `factor = 0.1` | is multiplied by `factor` every so many epochs, or after each of the milestones; `every = 1` is an exponential |
+///
+/// All have `warmup_epochs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct ScheduleSpec {
     shape: Shape,
@@ -12,10 +21,21 @@ pub struct ScheduleSpec {
     warmup_epochs: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Shape {
     Constant,
     Cosine { min_learning_rate: f64 },
+    Polynomial { power: f64, min_learning_rate: f64 },
+    Step { at: Falls, factor: f64 },
+}
+
+/// The epochs before which the rate falls, counted from 0 over the whole training, warm-up included.
+#[derive(Clone, Debug, PartialEq)]
+enum Falls {
+    /// PyTorch's `StepLR`.
+    Every(u64),
+    /// PyTorch's `MultiStepLR`; ascending.
+    Milestones(Vec<u64>),
 }
 
 impl Default for ScheduleSpec {
@@ -24,11 +44,28 @@ impl Default for ScheduleSpec {
     }
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+/// PyTorch's.
+const FACTOR: f64 = 0.1;
+const POWER: f64 = 1.0;
+
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Name {
     Constant,
     Cosine,
+    Polynomial,
+    Step,
+}
+
+impl Name {
+    fn text(self) -> &'static str {
+        match self {
+            Name::Constant => "constant",
+            Name::Cosine => "cosine",
+            Name::Polynomial => "polynomial",
+            Name::Step => "step",
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,20 +74,79 @@ struct Written {
     name: Name,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min_learning_rate: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    power: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    every: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    milestones: Option<Vec<u64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    factor: Option<f64>,
     #[serde(default)]
     warmup_epochs: u64,
+}
+
+impl Written {
+    /// Parameters that not every schedule has: whether this one is written, and who has it.
+    fn own(&self) -> [(&'static str, bool, &'static [Name]); 5] {
+        [
+            ("min_learning_rate", self.min_learning_rate.is_some(), &[Name::Cosine, Name::Polynomial]),
+            ("power", self.power.is_some(), &[Name::Polynomial]),
+            ("every", self.every.is_some(), &[Name::Step]),
+            ("milestones", self.milestones.is_some(), &[Name::Step]),
+            ("factor", self.factor.is_some(), &[Name::Step]),
+        ]
+    }
+
+    fn min_learning_rate(&self) -> Result<f64, String> {
+        match self.min_learning_rate.unwrap_or(0.0) {
+            least if least >= 0.0 => Ok(least),
+            least => Err(format!("min_learning_rate = {least}: a learning rate is 0 or above")),
+        }
+    }
+}
+
+fn falls(every: Option<u64>, milestones: Option<Vec<u64>>) -> Result<Falls, String> {
+    match (every, milestones) {
+        (Some(0), None) => Err("every = 0: expected a number of epochs from 1 on".into()),
+        (Some(every), None) => Ok(Falls::Every(every)),
+        (None, Some(milestones)) => {
+            let ascending = milestones.windows(2).all(|pair| pair[0] < pair[1]);
+            if milestones.first().is_none_or(|&first| first == 0) || !ascending {
+                return Err(format!("milestones = {milestones:?}: expected numbers of epochs, each above the last"));
+            }
+            Ok(Falls::Milestones(milestones))
+        }
+        (Some(_), Some(_)) => Err("step takes `every` or `milestones`, not both".into()),
+        (None, None) => Err("step needs `every` (a number of epochs) or `milestones` (a list of them)".into()),
+    }
 }
 
 impl TryFrom<Written> for ScheduleSpec {
     type Error = String;
 
-    fn try_from(Written { name, min_learning_rate, warmup_epochs }: Written) -> Result<Self, String> {
-        let shape = match (name, min_learning_rate) {
-            (Name::Constant, None) => Shape::Constant,
-            (Name::Constant, Some(_)) => return Err("`min_learning_rate` belongs to cosine".into()),
-            (Name::Cosine, least) => match least.unwrap_or(0.0) {
-                min_learning_rate if min_learning_rate >= 0.0 => Shape::Cosine { min_learning_rate },
-                least => return Err(format!("min_learning_rate = {least}: a learning rate is 0 or above")),
+    fn try_from(written: Written) -> Result<Self, String> {
+        let (name, warmup_epochs) = (written.name, written.warmup_epochs);
+        for (parameter, is_written, owners) in written.own() {
+            if is_written && !owners.contains(&name) {
+                let owners: Vec<&str> = owners.iter().map(|owner| owner.text()).collect();
+                return Err(format!("`{parameter}` belongs to {}; {} has none", owners.join(" and "), name.text()));
+            }
+        }
+        let shape = match name {
+            Name::Constant => Shape::Constant,
+            Name::Cosine => Shape::Cosine { min_learning_rate: written.min_learning_rate()? },
+            Name::Polynomial => match written.power.unwrap_or(POWER) {
+                power if power > 0.0 && power.is_finite() => {
+                    Shape::Polynomial { power, min_learning_rate: written.min_learning_rate()? }
+                }
+                power => return Err(format!("power = {power}: expected a number above 0")),
+            },
+            Name::Step => match written.factor.unwrap_or(FACTOR) {
+                factor if factor > 0.0 && factor < 1.0 => {
+                    Shape::Step { at: falls(written.every, written.milestones)?, factor }
+                }
+                factor => return Err(format!("factor = {factor}: a rate falls by a factor between 0 and 1")),
             },
         };
         Ok(ScheduleSpec { shape, warmup_epochs })
@@ -59,10 +155,28 @@ impl TryFrom<Written> for ScheduleSpec {
 
 impl From<ScheduleSpec> for Written {
     fn from(ScheduleSpec { shape, warmup_epochs }: ScheduleSpec) -> Written {
+        let written = |name| Written {
+            name,
+            min_learning_rate: None,
+            power: None,
+            every: None,
+            milestones: None,
+            factor: None,
+            warmup_epochs,
+        };
         match shape {
-            Shape::Constant => Written { name: Name::Constant, min_learning_rate: None, warmup_epochs },
+            Shape::Constant => written(Name::Constant),
             Shape::Cosine { min_learning_rate } => {
-                Written { name: Name::Cosine, min_learning_rate: Some(min_learning_rate), warmup_epochs }
+                Written { min_learning_rate: Some(min_learning_rate), ..written(Name::Cosine) }
+            }
+            Shape::Polynomial { power, min_learning_rate } => {
+                Written { power: Some(power), min_learning_rate: Some(min_learning_rate), ..written(Name::Polynomial) }
+            }
+            Shape::Step { at: Falls::Every(every), factor } => {
+                Written { every: Some(every), factor: Some(factor), ..written(Name::Step) }
+            }
+            Shape::Step { at: Falls::Milestones(milestones), factor } => {
+                Written { milestones: Some(milestones), factor: Some(factor), ..written(Name::Step) }
             }
         }
     }
@@ -77,10 +191,25 @@ impl ScheduleSpec {
         if self.warmup_epochs >= epochs && self.warmup_epochs > 0 {
             return Err(format!("warmup_epochs = {} leaves none of {epochs} epochs", self.warmup_epochs));
         }
-        match self.shape {
-            Shape::Cosine { min_learning_rate } if min_learning_rate > learning_rate => Err(format!(
-                "min_learning_rate = {min_learning_rate} is above the optimizer's learning_rate = {learning_rate}"
+        match &self.shape {
+            &(Shape::Cosine { min_learning_rate } | Shape::Polynomial { min_learning_rate, .. })
+                if min_learning_rate > learning_rate =>
+            {
+                Err(format!(
+                    "min_learning_rate = {min_learning_rate} is above the optimizer's learning_rate = {learning_rate}"
+                ))
+            }
+            Shape::Step { at: Falls::Every(every), .. } if *every >= epochs => Err(format!(
+                "every = {every}: the rate would never fall in {epochs} epochs; give fewer, or `name = \"constant\"`"
             )),
+            Shape::Step { at: Falls::Milestones(milestones), .. } => {
+                match milestones.iter().find(|&&milestone| milestone >= epochs) {
+                    Some(late) => Err(format!(
+                        "milestones = {milestones:?}: the rate would fall after epoch {late}, and there are {epochs}"
+                    )),
+                    None => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -88,17 +217,29 @@ impl ScheduleSpec {
     /// The learning rate of step `step` of `epochs` epochs of `steps_per_epoch` each, counted from 0 over all epochs.
     ///
     /// Warm-up: (step + 1) / warm-up steps of `learning_rate`. Cosine, from there on: from `learning_rate` at its first
-    /// step towards `min_learning_rate` after the last, by the step (Loshchilov & Hutter 2017, Eq. 5, without restarts).
+    /// step towards `min_learning_rate` after the last, by the step (Loshchilov & Hutter 2017, Eq. 5, without restarts);
+    /// polynomial likewise. Step: what is left of `learning_rate` in the step's epoch.
     pub fn learning_rate(&self, learning_rate: f64, step: u64, steps_per_epoch: u64, epochs: u64) -> f64 {
         let warmup = self.warmup_epochs * steps_per_epoch;
         if step < warmup {
             return learning_rate * (step + 1) as f64 / warmup as f64;
         }
-        match self.shape {
+        let done = (step - warmup) as f64 / (steps_per_epoch * epochs - warmup) as f64;
+        match &self.shape {
             Shape::Constant => learning_rate,
             Shape::Cosine { min_learning_rate } => {
-                let done = (step - warmup) as f64 / (steps_per_epoch * epochs - warmup) as f64;
                 min_learning_rate + (learning_rate - min_learning_rate) * (1.0 + (PI * done).cos()) / 2.0
+            }
+            Shape::Polynomial { power, min_learning_rate } => {
+                min_learning_rate + (learning_rate - min_learning_rate) * (1.0 - done).powf(*power)
+            }
+            Shape::Step { at, factor } => {
+                let epoch = step / steps_per_epoch;
+                let fallen = match at {
+                    Falls::Every(every) => epoch / every,
+                    Falls::Milestones(milestones) => milestones.partition_point(|&at| at <= epoch) as u64,
+                };
+                learning_rate * factor.powi(i32::try_from(fallen).unwrap_or(i32::MAX))
             }
         }
     }
@@ -129,12 +270,92 @@ mod tests {
         assert_eq!(serde_json::to_string(&constant).unwrap(), r#"{"name":"constant","warmup_epochs":0}"#);
     }
 
+    /// The rate at the first and the last step of each epoch.
+    fn ends(schedule: &ScheduleSpec, epochs: u64) -> Vec<[f64; 2]> {
+        (0..epochs).map(|epoch| [0, 9].map(|step| schedule.learning_rate(0.8, 10 * epoch + step, 10, epochs))).collect()
+    }
+
+    /// `StepLR(step_size=2, gamma=0.5)` and `MultiStepLR(milestones=[1, 4], gamma=0.1)` of torch 2.11.0 from 0.8 on.
+    #[test]
+    fn step_is_pytorchs() {
+        let close = |schedule: &ScheduleSpec, torch: [f64; 6]| {
+            for (ends, torch) in ends(schedule, 6).into_iter().zip(torch) {
+                assert!(ends.iter().all(|ours| (ours - torch).abs() <= 1e-15 * torch), "{ends:?} {torch}");
+            }
+        };
+        let every = read("name = 'step'\nevery = 2\nfactor = 0.5").unwrap();
+        close(&every, [0.8, 0.8, 0.4, 0.4, 0.2, 0.2]);
+        let milestones = read("name = 'step'\nmilestones = [1, 4]").unwrap();
+        close(
+            &milestones,
+            [
+                0.8,
+                0.08000000000000002,
+                0.08000000000000002,
+                0.08000000000000002,
+                0.008000000000000002,
+                0.008000000000000002,
+            ],
+        );
+        let json = serde_json::to_string(&milestones).unwrap();
+        assert_eq!(json, r#"{"name":"step","milestones":[1,4],"factor":0.1,"warmup_epochs":0}"#);
+        assert_eq!(serde_json::from_str::<ScheduleSpec>(&json).unwrap(), milestones);
+        // Warm-up comes first; the epochs of the falls count from the start.
+        let warm = read("name = 'step'\nevery = 2\nfactor = 0.5\nwarmup_epochs = 3").unwrap();
+        assert_eq!(ends(&warm, 6)[2..], [[0.8 * 21.0 / 30.0, 0.8], [0.4, 0.4], [0.2, 0.2], [0.2, 0.2]]);
+    }
+
+    #[test]
+    fn polynomial_goes_from_the_rate_to_the_least() {
+        let poly = read("name = 'polynomial'\npower = 0.9\nmin_learning_rate = 0.1").unwrap();
+        let rates: Vec<f64> = (0..60).map(|step| poly.learning_rate(0.8, step, 10, 6)).collect();
+        assert_eq!(rates[0], 0.8);
+        assert!((rates[30] - (0.1 + 0.7 * 0.5f64.powf(0.9))).abs() < 1e-15);
+        assert!(rates.windows(2).all(|pair| pair[1] < pair[0]) && rates[59] > 0.1 && rates[59] < 0.12);
+        let json = serde_json::to_string(&read("name = 'polynomial'").unwrap()).unwrap();
+        assert_eq!(json, r#"{"name":"polynomial","min_learning_rate":0.0,"power":1.0,"warmup_epochs":0}"#);
+    }
+
+    #[test]
+    fn written_form_is_as_it_was() {
+        let json = serde_json::to_string(&read("name = 'cosine'").unwrap()).unwrap();
+        assert_eq!(json, r#"{"name":"cosine","min_learning_rate":0.0,"warmup_epochs":0}"#);
+    }
+
     #[test]
     fn what_makes_no_sense_is_refused() {
-        assert!(
-            read("name = 'constant'\nmin_learning_rate = 0.1").unwrap_err().message().contains("belongs to cosine")
-        );
-        assert!(read("name = 'cosine'\nmin_learning_rate = -0.1").is_err());
+        for (text, expected) in [
+            ("name = 'constant'\nmin_learning_rate = 0.1", "belongs to cosine and polynomial; constant has none"),
+            ("name = 'step'\nevery = 2\nmin_learning_rate = 0.1", "belongs to cosine and polynomial; step has none"),
+            ("name = 'cosine'\nfactor = 0.1", "`factor` belongs to step; cosine has none"),
+            ("name = 'cosine'\nevery = 1", "`every` belongs to step"),
+            ("name = 'cosine'\nmilestones = [1]", "`milestones` belongs to step"),
+            ("name = 'cosine'\npower = 1", "`power` belongs to polynomial"),
+            ("name = 'cosine'\nmin_learning_rate = -0.1", "min_learning_rate = -0.1: a learning rate is 0 or above"),
+            ("name = 'polynomial'\npower = 0", "power = 0: expected a number above 0"),
+            ("name = 'step'", "step needs `every` (a number of epochs) or `milestones`"),
+            ("name = 'step'\nevery = 1\nmilestones = [1]", "`every` or `milestones`, not both"),
+            ("name = 'step'\nevery = 0", "every = 0: expected"),
+            ("name = 'step'\nevery = 2\nfactor = 1", "factor = 1: a rate falls by a factor between 0 and 1"),
+            ("name = 'step'\nmilestones = []", "milestones = []: expected"),
+            (
+                "name = 'step'\nmilestones = [3, 3]",
+                "milestones = [3, 3]: expected numbers of epochs, each above the last",
+            ),
+            ("name = 'steps'", "unknown variant `steps`"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        for (text, expected) in [
+            ("name = 'step'\nevery = 6", "every = 6: the rate would never fall in 6 epochs"),
+            ("name = 'step'\nmilestones = [2, 6]", "the rate would fall after epoch 6, and there are 6"),
+            ("name = 'polynomial'\nmin_learning_rate = 2", "above the optimizer's learning_rate"),
+        ] {
+            let error = read(text).unwrap().check(6, 1.0).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        assert_eq!(read("name = 'step'\nmilestones = [2, 5]").unwrap().check(6, 1.0), Ok(()));
         let cosine = read("name = 'cosine'\nmin_learning_rate = 0.1\nwarmup_epochs = 5").unwrap();
         assert!(cosine.check(5, 1.0).unwrap_err().contains("leaves none of 5 epochs"));
         assert!(cosine.check(6, 0.01).unwrap_err().contains("above the optimizer's learning_rate"));

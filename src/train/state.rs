@@ -1,9 +1,10 @@
 //! What changes from epoch to epoch beside the parameters, and how all of it goes into a checkpoint.
 
+use super::averaged_weights::AveragedWeights;
 use super::checkpoint::Checkpoint;
 use super::history::History;
 use super::optimizer::{Optimizer, OptimizerSpec};
-use crate::nn::Parameters;
+use crate::nn::{Gradients, Parameters};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use indexmap::IndexMap;
@@ -11,6 +12,7 @@ use indexmap::IndexMap;
 /// Name prefixes in a checkpoint.
 const PARAMETER: &str = "parameter/";
 const OPTIMIZER: &str = "optimizer/";
+const AVERAGE: &str = "average/";
 const BEST: &str = "best/";
 
 /// The parameters and buffers of the best epoch so far.
@@ -39,6 +41,7 @@ pub(super) struct Running {
     /// Steps taken.
     pub(super) steps: u64,
     pub(super) losses: f64,
+    /// Of the updates' gradients before clipping.
     pub(super) norms: f64,
     /// One for each of the task's measures.
     pub(super) measures: Vec<f64>,
@@ -49,14 +52,32 @@ pub(super) struct State {
     pub(super) history: History,
     pub(super) running: Running,
     pub(super) optimizer: Optimizer,
+    pub(super) averages: Option<AveragedWeights>,
     pub(super) best: Option<Best>,
 }
 
 impl State {
     /// Before the first epoch.
-    pub(super) fn new(optimizer: OptimizerSpec, columns: Vec<String>) -> Self {
+    pub(super) fn new(optimizer: OptimizerSpec, averages: Option<AveragedWeights>, columns: Vec<String>) -> Self {
         let (history, running) = (History::new(columns), Running::default());
-        State { history, running, optimizer: Optimizer::new(optimizer), best: None }
+        State { history, running, optimizer: Optimizer::new(optimizer), averages, best: None }
+    }
+
+    /// One update of `parameters`, by `scale` times the gradients; the averages follow.
+    pub(super) fn update(
+        &mut self,
+        parameters: &Parameters,
+        gradients: &Gradients,
+        learning_rate: f64,
+        scale: f64,
+    ) -> Result<()> {
+        self.optimizer.step(parameters, gradients, learning_rate, scale)?;
+        self.averages.as_ref().map_or(Ok(()), |averages| averages.follow(parameters, self.optimizer.steps()))
+    }
+
+    /// Exchanges `parameters` and their averages, if there are any.
+    pub(super) fn swap_averages(&mut self, parameters: &Parameters) -> Result<()> {
+        self.averages.as_mut().map_or(Ok(()), |averages| averages.swap(parameters))
     }
 
     /// Keeps a copy of `parameters` if `score` is above all before; a NaN never is.
@@ -82,6 +103,9 @@ impl State {
         for (name, tensor) in self.optimizer.state() {
             tensors.insert(format!("{OPTIMIZER}{name}"), tensor.clone());
         }
+        for (name, tensor) in self.averages.iter().flat_map(AveragedWeights::tensors) {
+            tensors.insert(format!("{AVERAGE}{name}"), tensor.clone());
+        }
         for (name, tensor) in self.best.iter().flat_map(|best| &best.tensors) {
             tensors.insert(format!("{BEST}{name}"), tensor.clone());
         }
@@ -96,15 +120,20 @@ impl State {
 
     /// Takes up a checkpoint: sets `parameters` too.
     pub(super) fn restore(&mut self, checkpoint: Checkpoint, parameters: &Parameters) -> Result<()> {
-        let (mut values, mut slots, mut best) = (IndexMap::new(), IndexMap::new(), IndexMap::new());
+        let prefixes = [PARAMETER, OPTIMIZER, AVERAGE, BEST];
+        let mut parts = prefixes.map(|_| IndexMap::new());
         for (name, tensor) in checkpoint.tensors {
-            for (prefix, part) in [(PARAMETER, &mut values), (OPTIMIZER, &mut slots), (BEST, &mut best)] {
+            for (prefix, part) in prefixes.iter().zip(&mut parts) {
                 if let Some(name) = name.strip_prefix(prefix) {
                     part.insert(name.to_owned(), tensor.clone());
                 }
             }
         }
+        let [values, slots, averages, best] = parts;
         set(parameters, &values)?;
+        if let Some(places) = &mut self.averages {
+            places.restore(averages)?;
+        }
         self.history = checkpoint.history;
         self.running = checkpoint.running;
         self.optimizer.restore(checkpoint.optimizer_steps, slots);

@@ -47,9 +47,9 @@ macro_rules! each_network {
 /// Weights after one step of Adam, so that nothing in them is left as it was made.
 fn trained(network: &impl Network) -> Result<Parameters> {
     let parameters = parameters(network, DType::F32)?;
-    let spec = OptimizerSpec::Adam { learning_rate: 1e-3, weight_decay: 1e-2 };
+    let spec = OptimizerSpec::adam(1e-3, 1e-2);
     let (_, gradients) = network.train(&parameters, Mode::Train)?;
-    Optimizer::new(spec).step(&parameters, &gradients, 1e-3).map_err(candle_core::Error::wrap)?;
+    Optimizer::new(spec).step(&parameters, &gradients, 1e-3, 1.0).map_err(candle_core::Error::wrap)?;
     Ok(parameters)
 }
 

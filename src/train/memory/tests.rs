@@ -5,8 +5,8 @@ use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 
 const GIB: u64 = 1 << 30;
-const SGD: OptimizerSpec = OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0 };
-const ADAM: OptimizerSpec = OptimizerSpec::Adam { learning_rate: 0.1, weight_decay: 0.0 };
+const SGD: OptimizerSpec = OptimizerSpec::sgd(0.1, 0.9, 0.0);
+const ADAM: OptimizerSpec = OptimizerSpec::adam(0.1, 0.0);
 
 fn needs() -> Needs {
     Needs {
@@ -18,6 +18,8 @@ fn needs() -> Needs {
         parameters: GIB / 8,
         trainable: GIB / 8,
         optimizer: Some(SGD),
+        accumulates: false,
+        averages: false,
         keeps_best: false,
         batch: GIB / 10,
         activations: 8 * GIB,
@@ -61,8 +63,8 @@ fn a_training_that_cannot_fit_is_refused_with_the_numbers_and_the_cure() {
 
 #[test]
 fn every_part_is_counted_once() {
-    let estimate =
-        Needs { keeps_best: true, optimizer: Some(ADAM), parameters: 110, trainable: 100, ..needs() }.estimate();
+    let small = || Needs { keeps_best: true, optimizer: Some(ADAM), parameters: 110, trainable: 100, ..needs() };
+    let estimate = small().estimate();
     assert_eq!(
         estimate,
         Estimate {
@@ -77,6 +79,8 @@ fn every_part_is_counted_once() {
             copies: 110 + (110 + 200 + 110),
         }
     );
+    let more = Needs { accumulates: true, averages: true, ..small() }.estimate();
+    assert_eq!((more.gradients, more.parameters, more.copies), (200, 210, 630), "and a checkpoint of the averages");
     assert_eq!(estimate.total(), WORKSPACE + GIB / 8 + 110 + 100 + 200 + 8 * GIB + BATCHES_HELD * (GIB / 10) + 530);
 }
 
@@ -90,13 +94,15 @@ fn parameters_and_optimiser_state_are_as_large_as_the_real_ones() {
     parameters.insert("count", zeros(&[], DType::I64), Role::Buffer).unwrap();
     let (all, trainable) = parameter_bytes(&parameters);
     assert_eq!((all, trainable), (22 * 4 + 8, 22 * 4));
-    for spec in [SGD, OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.0, weight_decay: 0.0 }, ADAM] {
+    let lars: OptimizerSpec = toml::from_str("name = 'lars'\nlearning_rate = 1\nweight_decay = 1").unwrap();
+    let adamw: OptimizerSpec = toml::from_str("name = 'adamw'\nlearning_rate = 1").unwrap();
+    for spec in [SGD, OptimizerSpec::sgd(0.1, 0.0, 0.0), ADAM, lars, adamw] {
         let mut optimizer = Optimizer::new(spec);
         let mut gradients = Gradients::new();
         for (name, parameter) in parameters.trainable() {
             gradients.add(name, parameter.var.as_tensor().ones_like().unwrap()).unwrap();
         }
-        optimizer.step(&parameters, &gradients, 0.1).unwrap();
+        optimizer.step(&parameters, &gradients, 0.1, 1.0).unwrap();
         let held: usize = optimizer.state().map(|(_, t)| t.elem_count() * t.dtype().size_in_bytes()).sum();
         assert_eq!(held as u64, spec.state_copies() * trainable, "{spec:?}");
     }

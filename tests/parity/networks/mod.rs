@@ -137,8 +137,8 @@ impl Comparison {
         tensors.extend(compare("", &values(&trained, &trained_single, is_statistic)?, &described.statistics));
         add("training", Held::Median, tensors);
         let Some(rates) = described.learning_rates else { return Ok(sections) };
-        let sgd = OptimizerSpec::Sgd { learning_rate: rates.sgd, momentum: MOMENTUM, weight_decay: WEIGHT_DECAY };
-        let adam = OptimizerSpec::Adam { learning_rate: rates.adam, weight_decay: WEIGHT_DECAY };
+        let sgd = OptimizerSpec::sgd(rates.sgd, MOMENTUM, WEIGHT_DECAY);
+        let adam = OptimizerSpec::adam(rates.adam, WEIGHT_DECAY);
         for (what, column, spec) in [(AFTER_SGD, Column::Sgd, sgd), (AFTER_ADAM, Column::Adam, adam)] {
             let stepped = self.after_steps(network, spec, DType::F64, &exact)?;
             let stepped_single = self.after_steps(network, spec, DType::F32, &single)?;
@@ -160,7 +160,7 @@ impl Comparison {
         let parameters = copy(&self.exact, dtype)?;
         let mut optimizer = Optimizer::new(spec);
         let mut step = |gradients: &Gradients| {
-            optimizer.step(&parameters, gradients, spec.learning_rate()).map_err(candle_core::Error::wrap)
+            optimizer.step(&parameters, gradients, spec.learning_rate(), 1.0).map_err(candle_core::Error::wrap)
         };
         step(first)?;
         for _ in 1..STEPS {

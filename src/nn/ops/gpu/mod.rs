@@ -21,7 +21,7 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 pub(crate) use side_by_side::{join, part};
 use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use sums::{column_sums, strip_sums};
-pub(crate) use table::{Row, Table};
+pub(crate) use table::{AdamStep, MomentumStep, Row, Table};
 
 /// An argument of a kernel.
 #[derive(Clone, Copy)]
