@@ -1,6 +1,7 @@
-"""Writes what PyTorch computes for the operations and the networks of src/nn: ops.json and networks.json.
+"""Writes what PyTorch computes for the operations and the networks of src/nn: ops.json and networks.json, and what torchvision
+makes of images for src/data/augment: augment.json (`reference/augment.py` says what is in it).
 
-    python tests/parity/generate.py              makes both files anew
+    python tests/parity/generate.py              makes all files anew
     python tests/parity/generate.py --check      makes them anew in memory and compares with those committed
 
 Needs torch 2.11, torchvision 0.26, segmentation_models_pytorch 0.5 and lightly 1.5.20; the versions that were at work
@@ -18,7 +19,7 @@ import segmentation_models_pytorch as smp
 import torch
 import torchvision
 
-from reference import networks, ops
+from reference import augment, networks, ops
 
 FOLDER = pathlib.Path(__file__).parent
 # float64 sums are taken in another order on another machine: 1e-10 of the norm.
@@ -33,6 +34,7 @@ def fixtures():
     return {
         "ops.json": {"versions": versions, **ops.fixture()},
         "networks.json": {"versions": versions, **networks.fixtures()},
+        "augment.json": {"versions": versions, "cases": augment.fixture()},
     }
 
 
@@ -75,7 +77,10 @@ def main():
     for name, fixture in fixtures().items():
         path = FOLDER / name
         if "--check" in sys.argv[1:]:
-            found += differences(name, json.loads(text(fixture)), json.loads(path.read_text()))
+            new, old = json.loads(text(fixture)), json.loads(path.read_text())
+            if name == "augment.json":
+                found += augment.differences(new.pop("cases"), old.pop("cases"))
+            found += differences(name, new, old)
         else:
             path.write_text(text(fixture))
             print(path.name, path.stat().st_size, "bytes")
