@@ -1,21 +1,21 @@
 //! Batches, made ahead of time in an order that no number of threads changes.
 
-use super::augment::{FinetuneAugment, ViewParams, augment_pair, view};
+use super::augment::{FinetuneAugment, Recipe, Scratch, ViewParams, write_pair, written};
 use super::patches::Patches;
 use super::{Mask, Micrograph};
 use crate::random::Stream;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use rayon::{ThreadPoolBuildError, ThreadPoolBuilder, current_num_threads};
+use std::mem::MaybeUninit;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 /// Batches that wait while the network is busy.
 const AHEAD: usize = 2;
 
-/// Batches that lie in memory at once at most: those that wait, the one in use, and the one being made with the pieces
-/// that it is made of.
-pub const BATCHES_HELD: u64 = AHEAD as u64 + 3;
+/// Batches that lie in memory at once at most: those that wait, the one in use, and the one being made.
+pub const BATCHES_HELD: u64 = AHEAD as u64 + 2;
 
 /// Results of `make(0)`, `make(1)`, … in order, made ahead by a thread of its own. Dropping it stops the thread after
 /// the batch it is at.
@@ -86,18 +86,25 @@ pub fn view_batch(
     seed: u64,
     epoch: u64,
 ) -> candle_core::Result<[Tensor; 2]> {
-    let make = |which: u64| {
-        let views: Vec<Vec<f32>> = indices
-            .par_iter()
-            .map(|&i| {
-                let patch = patches.get(i);
-                let mut stream = Stream::new(seed, "views", epoch, i as u64).child(which);
-                view(patch.pixels, patch.size, patch.channels, params, &mut stream)
-            })
-            .collect();
-        Tensor::from_vec(views.concat(), (indices.len(), params.size, params.size, 3), &Device::Cpu)
+    let length = (params.size * params.size * 3).max(1);
+    let make = |out: [&mut [MaybeUninit<f32>]; 2]| {
+        let [first, second] = out.map(|views| views.par_chunks_exact_mut(length));
+        // As many pairs of chunks as indices: the lists are that long.
+        first.zip_eq(second).zip_eq(indices).for_each_init(Scratch::default, |scratch, ((first, second), &i)| {
+            let patch = patches.get(i);
+            let stream = Stream::new(seed, "views", epoch, i as u64);
+            for (which, out) in [(0, first), (1, second)] {
+                let recipe = Recipe::draw(params, patch.size, patch.size, &mut stream.child(which));
+                recipe.write(patch.pixels, patch.size, patch.channels, scratch, out);
+            }
+        });
     };
-    Ok([make(0)?, make(1)?])
+    let batch = indices.len();
+    // SAFETY: each chunk is written by `Recipe::write`, and the chunks are all there is.
+    let (first, (second, ())) =
+        unsafe { written(batch * length, |first| written(batch * length, |second| make([first, second]))) };
+    let tensor = |views| Tensor::from_vec(views, (batch, params.size, params.size, 3), &Device::Cpu);
+    Ok([tensor(first)?, tensor(second)?])
 }
 
 /// Images f32 `[batch, height, width, 3]` and masks u8 `[batch, height, width]`, on the CPU.
@@ -130,18 +137,20 @@ pub fn pair_batch(
             other.1
         );
     }
-    let pairs: Vec<(Vec<f32>, Vec<u8>)> = indices
-        .par_iter()
-        .map(|&i| {
+    let (batch, pixels) = (indices.len(), width * height);
+    let make = |images: &mut [MaybeUninit<f32>], masks: &mut [MaybeUninit<u8>]| {
+        let pairs = images.par_chunks_exact_mut((3 * pixels).max(1)).zip_eq(masks.par_chunks_exact_mut(pixels.max(1)));
+        pairs.zip_eq(indices).for_each_init(Scratch::default, |scratch, (out, &i)| {
             let (image, mask) = &samples[i];
-            augment_pair(image, mask, params, &mut Stream::new(seed, "pairs", epoch, i as u64))
-        })
-        .collect();
-    let (images, masks): (Vec<Vec<f32>>, Vec<Vec<u8>>) = pairs.into_iter().unzip();
-    let batch = indices.len();
+            write_pair(image, mask, params, &mut Stream::new(seed, "pairs", epoch, i as u64), scratch, out);
+        });
+    };
+    // SAFETY: each chunk is written by `write_pair`, and the chunks are all there is.
+    let (images, (masks, ())) =
+        unsafe { written(batch * 3 * pixels, |images| written(batch * pixels, |masks| make(images, masks))) };
     Ok(PairBatch {
-        images: Tensor::from_vec(images.concat(), (batch, height, width, 3), &Device::Cpu)?,
-        masks: Tensor::from_vec(masks.concat(), (batch, height, width), &Device::Cpu)?,
+        images: Tensor::from_vec(images, (batch, height, width, 3), &Device::Cpu)?,
+        masks: Tensor::from_vec(masks, (batch, height, width), &Device::Cpu)?,
     })
 }
 

@@ -1,7 +1,8 @@
-"""Writes what PyTorch and lightly compute for the operations and networks of src/nn and the methods of src/ssl: ops.json,
-networks.json and methods.json.
+"""Writes what PyTorch, lightly and torchvision compute for the operations and networks of src/nn, the methods of src/ssl and
+the augmentations of src/data/augment: ops.json, networks.json, methods.json and augment.json (`reference/augment.py` says
+what is in that one).
 
-    python tests/parity/generate.py              makes the files anew
+    python tests/parity/generate.py              makes all files anew
     python tests/parity/generate.py methods      makes methods.json alone anew
     python tests/parity/generate.py --check      makes them anew in memory and compares with those committed
 
@@ -20,7 +21,7 @@ import segmentation_models_pytorch as smp
 import torch
 import torchvision
 
-from reference import methods, networks, ops
+from reference import augment, methods, networks, ops
 
 FOLDER = pathlib.Path(__file__).parent
 # float64 sums are taken in another order on another machine: 1e-10 of the norm.
@@ -32,7 +33,12 @@ FACTOR, ROUNDING = 2.0, 2.0**-24
 def fixtures(only):
     versions = {module.__name__: module.__version__ for module in (torch, torchvision, smp, lightly)}
     versions["cpu"] = torch.backends.cpu.get_cpu_capability()
-    made = {"ops": ops.fixture, "networks": networks.fixtures, "methods": methods.fixtures}
+    made = {
+        "ops": ops.fixture,
+        "networks": networks.fixtures,
+        "methods": methods.fixtures,
+        "augment": lambda: {"cases": augment.fixture()},
+    }
     return {f"{name}.json": {"versions": versions, **make()} for name, make in made.items() if name in (only or made)}
 
 
@@ -76,7 +82,10 @@ def main():
     for name, fixture in fixtures(only).items():
         path = FOLDER / name
         if "--check" in sys.argv[1:]:
-            found += differences(name, json.loads(text(fixture)), json.loads(path.read_text()))
+            new, old = json.loads(text(fixture)), json.loads(path.read_text())
+            if name == "augment.json":
+                found += augment.differences(new.pop("cases"), old.pop("cases"))
+            found += differences(name, new, old)
         else:
             path.write_text(text(fixture))
             print(path.name, path.stat().st_size, "bytes")

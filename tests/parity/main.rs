@@ -9,6 +9,7 @@
 //! `MATSSL_PARITY_TABLE` names. `MATSSL_PARITY_DEVICE=cuda:0` computes our side on a GPU. `session.py` goes the other way,
 //! on the CPU: PyTorch loads what was written here.
 
+mod augment;
 mod fixture;
 mod hashed;
 mod measure;

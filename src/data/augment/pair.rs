@@ -1,30 +1,49 @@
 //! The same random change of image and mask, for fine-tuning.
 
-use super::{normalize, photometric};
+use super::Scratch;
+use super::preset::with_presets;
 use crate::data::{Mask, Micrograph};
 use crate::random::Stream;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use std::mem::MaybeUninit;
 
-/// Augmentations of fine-tuning. Only changes that keep a micrograph a micrograph: no scaling, no blur.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FinetuneAugment {
-    /// Side of the random crop in pixels; without it the whole image. A smaller image is mirrored at its border.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub crop_size: Option<usize>,
-    /// Left-right and up-down flips, each with probability 1/2.
-    pub flip: bool,
-    /// Quarter turns, each of the four with probability 1/4 (square crops only; others turn by 180°).
-    pub turn: bool,
-    /// Brightness is multiplied by 1 ± this.
-    pub brightness: f64,
-    /// Contrast is multiplied by 1 ± this.
-    pub contrast: f64,
+with_presets! {
+    /// Augmentations of fine-tuning. Only changes that keep a micrograph a micrograph: no scaling, no blur.
+    pub struct FinetuneAugment from FinetunePreset {
+        /// Side of the random crop in pixels; without it the whole image. A smaller image is mirrored at its border.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub crop_size: Option<usize>,
+        /// Left-right and up-down flips, each with probability 1/2.
+        pub flip: bool,
+        /// Quarter turns, each of the four with probability 1/4 (square crops only; others turn by 180°).
+        pub turn: bool,
+        /// Brightness is multiplied by 1 ± this.
+        pub brightness: f64,
+        /// Contrast is multiplied by 1 ± this.
+        pub contrast: f64,
+    }
 }
 
-impl Default for FinetuneAugment {
-    fn default() -> Self {
-        FinetuneAugment { crop_size: None, flip: true, turn: true, brightness: 0.2, contrast: 0.2 }
+/// Values to start from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinetunePreset {
+    /// All flips and turns, brightness and contrast ± 0.2.
+    #[default]
+    Default,
+    /// No change but the crop, as the MatSSL authors do it (utils/data_processing/finetune_dataset.py of dhp510/MatSSL:
+    /// resize and normalise, nothing else).
+    None,
+}
+
+impl From<FinetunePreset> for FinetuneAugment {
+    fn from(preset: FinetunePreset) -> Self {
+        match preset {
+            FinetunePreset::Default => {
+                FinetuneAugment { crop_size: None, flip: true, turn: true, brightness: 0.2, contrast: 0.2 }
+            }
+            FinetunePreset::None => FinetuneAugment::none(),
+        }
     }
 }
 
@@ -57,14 +76,18 @@ impl FinetuneAugment {
 }
 
 /// Image and mask after one random change: normalised `[height, width, 3]`, labels `[height, width]`, of
-/// [`FinetuneAugment::output_size`]. `mask` has the size of `image`.
-pub fn augment_pair(
+/// [`FinetuneAugment::output_size`]. `mask` has the size of `image`. Writes every value of `out`, which has room for just
+/// them or there is a panic.
+pub(in crate::data) fn write_pair(
     image: &Micrograph,
     mask: &Mask,
     params: &FinetuneAugment,
     stream: &mut Stream,
-) -> (Vec<f32>, Vec<u8>) {
+    scratch: &mut Scratch,
+    out: (&mut [MaybeUninit<f32>], &mut [MaybeUninit<u8>]),
+) {
     let (width, height) = params.output_size(image.width, image.height);
+    assert_eq!(out.1.len(), width * height, "room for a mask");
     let mut offset = |length: usize, crop: usize| match length.checked_sub(crop) {
         Some(room) => stream.below(room as u64 + 1) as usize,
         None => 0,
@@ -91,22 +114,28 @@ pub fn augment_pair(
         let column = columns[if across { width - 1 - x } else { x }];
         rows[if down { height - 1 - y } else { y }] + column
     };
-    let mut sources = Vec::with_capacity(width * height);
-    for y in 0..height {
-        sources.extend((0..width).map(|x| source(x, y)));
+    let sources = || (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| source(x, y));
+    let planes = &mut scratch.planes;
+    planes.reshape(image.channels, height, width);
+    match planes.rgb_mut() {
+        None => {
+            for ((label, value), i) in out.1.iter_mut().zip(planes.values_mut()).zip(sources()) {
+                label.write(mask.labels[i]);
+                *value = f32::from(image.pixels[i]);
+            }
+        }
+        Some([red, green, blue]) => {
+            let pixels = image.pixels.as_chunks::<3>().0;
+            for ((((label, red), green), blue), i) in out.1.iter_mut().zip(red).zip(green).zip(blue).zip(sources()) {
+                label.write(mask.labels[i]);
+                [*red, *green, *blue] = pixels[i].map(f32::from);
+            }
+        }
     }
-    let labels = sources.iter().map(|&i| mask.labels[i]).collect();
-    let channels = image.channels;
-    let mut values: Vec<f32> = if channels == 1 {
-        sources.iter().map(|&i| f32::from(image.pixels[i])).collect()
-    } else {
-        let pixels = image.pixels.as_chunks::<3>().0;
-        sources.iter().flat_map(|&i| pixels[i].map(f32::from)).collect()
-    };
     let mut factor = |strength: f64| stream.range(1.0 - strength, 1.0 + strength) as f32;
-    photometric::brightness(&mut values, factor(params.brightness));
-    photometric::contrast(&mut values, channels, factor(params.contrast));
-    (normalize(&values, channels), labels)
+    planes.brightness(factor(params.brightness));
+    planes.contrast(factor(params.contrast));
+    planes.normalize(out.0);
 }
 
 /// `i` mirrored into 0..`length`, without repeating the border pixel (numpy's `reflect`), as often as it takes.
@@ -121,6 +150,25 @@ pub(in crate::data) fn reflect(i: usize, length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::augment::{normalize, written};
+
+    fn augment_pair(
+        image: &Micrograph,
+        mask: &Mask,
+        params: &FinetuneAugment,
+        stream: &mut Stream,
+    ) -> (Vec<f32>, Vec<u8>) {
+        let (width, height) = params.output_size(image.width, image.height);
+        let mut scratch = Scratch::default();
+        let pixels = width * height;
+        // SAFETY: `write_pair` writes everything or panics.
+        let (values, (labels, ())) = unsafe {
+            written(3 * pixels, |values| {
+                written(pixels, |labels| write_pair(image, mask, params, stream, &mut scratch, (values, labels)))
+            })
+        };
+        (values, labels)
+    }
 
     /// An image that says where each of its pixels came from, and a mask that says the same.
     fn numbered(width: usize, height: usize) -> (Micrograph, Mask) {
@@ -152,6 +200,22 @@ mod tests {
                         .all(|labels| labels.iter().collect::<std::collections::BTreeSet<_>>().len() == width * height)
                 );
             }
+        }
+    }
+
+    #[test]
+    fn an_rgb_image_moves_as_a_grey_one() {
+        let (grey, mask) = numbered(7, 7);
+        let rgb =
+            Micrograph { channels: 3, pixels: grey.pixels.iter().flat_map(|&v| [v; 3]).collect(), ..grey.clone() };
+        for index in 0..16 {
+            let change = |image| {
+                let params = FinetuneAugment { crop_size: Some(5), ..Default::default() };
+                augment_pair(image, &mask, &params, &mut Stream::new(0, "pair", 0, index))
+            };
+            let (one, three) = (change(&grey), change(&rgb));
+            assert_eq!(one.1, three.1);
+            assert!(one.0.iter().zip(&three.0).all(|(a, b)| (a - b).abs() < 1e-4));
         }
     }
 

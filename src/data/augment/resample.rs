@@ -1,4 +1,8 @@
-//! Antialiased bilinear resampling, with PIL's filter (`Image.resize(…, BILINEAR)`, libImaging/Resample.c) in f32.
+//! Antialiased bilinear resampling, with PIL's filter (`Image.resize(…, BILINEAR)`, libImaging/Resample.c) in f32, as
+//! torchvision's `resized_crop(…, antialias=True)` of float tensors.
+
+use super::planes::at_least;
+use super::{Scratch, vectorized};
 
 /// A rectangle of whole pixels inside an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,76 +18,134 @@ pub struct Window {
 }
 
 /// For each output pixel: the first input pixel and the weights of it and the next ones.
-struct Filter {
+#[derive(Default)]
+pub(super) struct Filter {
     first: Vec<usize>,
-    /// `taps` weights for each output pixel, zeros at the end.
+    /// `taps` weights for each output pixel, all of inputs that there are.
     weights: Vec<f32>,
     taps: usize,
 }
 
 impl Filter {
-    fn triangle(from: usize, to: usize) -> Self {
+    /// Makes it the triangle filter from `from` pixels to `to`; `turned`, the output comes the other way round.
+    fn triangle(&mut self, from: usize, to: usize, turned: bool) {
         let scale = from as f64 / to as f64;
         let support = scale.max(1.0);
-        let taps = 2 * support.ceil() as usize + 1;
-        let (mut first, mut weights) = (Vec::with_capacity(to), Vec::with_capacity(to * taps));
-        for i in 0..to {
-            let centre = (i as f64 + 0.5) * scale;
-            let low = (centre - support + 0.5).max(0.0) as usize;
-            let high = ((centre + support + 0.5) as usize).min(from);
-            let weight = |x: usize| (1.0 - ((x as f64 + 0.5 - centre) / support).abs()).max(0.0);
+        let centre = |i: usize| (i as f64 + 0.5) * scale;
+        let range = |i: usize| {
+            let low = (centre(i) - support + 0.5).max(0.0) as usize;
+            (low, ((centre(i) + support + 0.5) as usize).min(from))
+        };
+        let at = |place: usize| if turned { to - 1 - place } else { place };
+        self.taps = (0..to).map(|i| range(i).1 - range(i).0).max().unwrap_or(1);
+        self.first.clear();
+        self.weights.clear();
+        for i in (0..to).map(at) {
+            let (low, high) = range(i);
+            let weight = |x: usize| (1.0 - ((x as f64 + 0.5 - centre(i)) / support).abs()).max(0.0);
             let sum: f64 = (low..high).map(weight).sum();
-            first.push(low);
-            weights.extend((low..low + taps).map(|x| if x < high { (weight(x) / sum) as f32 } else { 0.0 }));
+            let first = low.min(from - self.taps);
+            self.first.push(first);
+            let taps = first..first + self.taps;
+            self.weights.extend(taps.map(|x| if (low..high).contains(&x) { (weight(x) / sum) as f32 } else { 0.0 }));
         }
-        Filter { first, weights, taps }
     }
 
-    /// The taps of output `i` that fall inside `from` inputs.
-    fn at(&self, i: usize, from: usize) -> (usize, &[f32]) {
-        let weights = &self.weights[i * self.taps..(i + 1) * self.taps];
-        (self.first[i], &weights[..self.taps.min(from - self.first[i])])
+    /// One row; the number of taps is known to the compiler where it is small.
+    #[inline(always)]
+    fn across(&self, row: &[f32], out: &mut [f32]) {
+        match self.taps {
+            1 => self.across_by::<1>(row, out),
+            2 => self.across_by::<2>(row, out),
+            3 => self.across_by::<3>(row, out),
+            4 => self.across_by::<4>(row, out),
+            5 => self.across_by::<5>(row, out),
+            taps => {
+                let pixels = out.iter_mut().zip(&self.first).zip(self.weights.chunks_exact(taps));
+                for ((out, &first), weights) in pixels {
+                    *out = row[first..].iter().zip(weights).fold(0.0, |sum, (value, weight)| sum + weight * value);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn across_by<const TAPS: usize>(&self, row: &[f32], out: &mut [f32]) {
+        let pixels = out.iter_mut().zip(&self.first).zip(self.weights.as_chunks::<TAPS>().0);
+        for ((out, &first), weights) in pixels {
+            let source = &row[first..first + TAPS];
+            *out = (0..TAPS).fold(0.0, |sum, tap| sum + weights[tap] * source[tap]);
+        }
+    }
+
+    /// All columns; `rows` and `out` have `width` of them.
+    #[inline(always)]
+    fn down(&self, rows: &[f32], width: usize, out: &mut [f32]) {
+        let lines = out.chunks_exact_mut(width).zip(&self.first).zip(self.weights.chunks_exact(self.taps));
+        for ((out, &first), weights) in lines {
+            let mut sources = rows[first * width..].chunks_exact(width).zip(weights);
+            // By two, because most views enlarge, and each output row then has two input rows.
+            if let (Some((above, a)), Some((below, b))) = (sources.next(), sources.next()) {
+                for ((out, above), below) in out.iter_mut().zip(above).zip(below) {
+                    *out = a * above + b * below;
+                }
+            } else if let Some((only, weight)) = rows[first * width..].chunks_exact(width).zip(weights).next() {
+                out.iter_mut().zip(only).for_each(|(out, value)| *out = weight * value);
+            }
+            for (row, weight) in sources {
+                out.iter_mut().zip(row).for_each(|(out, value)| *out += weight * value);
+            }
+        }
     }
 }
 
-/// Resamples the part `window` of an image `[_, width, channels]`, of 1 or 3 channels, to `to` = (width, height); values from 0 to 255,
-/// not rounded, `[to.1, to.0, channels]`. Nothing outside the window has an influence.
+impl Scratch {
+    /// Resamples the part `window` of u8 `[_, width, channels]` to `to` = (width, height), turned over left-right
+    /// (`flip[0]`) and up-down (`flip[1]`), into `self.planes`.
+    pub(super) fn resample(
+        &mut self,
+        pixels: &[u8],
+        (width, channels): (usize, usize),
+        window: Window,
+        to: (usize, usize),
+        flip: [bool; 2],
+    ) {
+        let Scratch { planes, rows, line, across, down, .. } = self;
+        across.triangle(window.width, to.0, flip[0]);
+        down.triangle(window.height, to.1, flip[1]);
+        planes.reshape(channels, to.1, to.0);
+        let (rows, line) = (at_least(rows, window.height * to.0), at_least(line, window.width));
+        let start = (window.top * width + window.left) * channels;
+        for (channel, plane) in planes.each_mut().enumerate() {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let sources = pixels[start..].chunks(width * channels);
+                    for (row, source) in rows.chunks_exact_mut(to.0).zip(sources) {
+                        let source = &source[..window.width * channels];
+                        if channels == 1 {
+                            line.iter_mut().zip(source).for_each(|(value, &pixel)| *value = f32::from(pixel));
+                        } else {
+                            let pixels = source.as_chunks::<3>().0;
+                            line.iter_mut().zip(pixels).for_each(|(value, rgb)| *value = f32::from(rgb[channel]));
+                        }
+                        across.across(line, row);
+                    }
+                    down.down(rows, to.0, plane);
+                },
+            );
+        }
+    }
+}
+
+/// Resamples the part `window` of an image `[_, width, channels]`, of 1 or 3 channels, to `to` = (width, height), none of
+/// them 0; values from 0 to 255, not rounded, `[to.1, to.0, channels]`. Nothing outside the window has an influence.
 pub fn resample(pixels: &[u8], width: usize, channels: usize, window: Window, to: (usize, usize)) -> Vec<f32> {
-    let (across, down) = (Filter::triangle(window.width, to.0), Filter::triangle(window.height, to.1));
-    let line = to.0 * channels;
-    let mut rows = vec![0.0f32; window.height * line];
-    for (y, row) in rows.chunks_exact_mut(line.max(1)).enumerate() {
-        let start = ((window.top + y) * width + window.left) * channels;
-        let source = &pixels[start..start + window.width * channels];
-        if channels == 1 {
-            resample_row::<1>(source.as_chunks().0, &across, row.as_chunks_mut().0);
-        } else {
-            resample_row::<3>(source.as_chunks().0, &across, row.as_chunks_mut().0);
-        }
-    }
-    let mut result = vec![0.0f32; to.1 * line];
-    for (y, out) in result.chunks_exact_mut(line.max(1)).enumerate() {
-        let (first, weights) = down.at(y, window.height);
-        for (row, weight) in rows[first * line..].chunks_exact(line).zip(weights) {
-            for (out, value) in out.iter_mut().zip(row) {
-                *out += weight * value;
-            }
-        }
-    }
-    result
-}
-
-/// One row; the number of channels is known to the compiler, for this is where a view's time goes.
-fn resample_row<const CHANNELS: usize>(source: &[[u8; CHANNELS]], filter: &Filter, row: &mut [[f32; CHANNELS]]) {
-    for (x, out) in row.iter_mut().enumerate() {
-        let (first, weights) = filter.at(x, source.len());
-        let mut sum = [0.0f32; CHANNELS];
-        for (pixel, weight) in source[first..].iter().zip(weights) {
-            for (sum, &value) in sum.iter_mut().zip(pixel) {
-                *sum += weight * f32::from(value);
-            }
-        }
-        *out = sum;
+    let mut scratch = Scratch::default();
+    scratch.resample(pixels, (width, channels), window, to, [false; 2]);
+    match scratch.planes.rgb() {
+        None => scratch.planes.values().to_vec(),
+        Some([red, green, blue]) => red.iter().zip(green).zip(blue).flat_map(|((&r, &g), &b)| [r, g, b]).collect(),
     }
 }
 

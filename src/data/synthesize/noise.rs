@@ -41,7 +41,7 @@ pub(super) fn photograph(mut grey: Vec<f64>, params: &SynthesizeParams, stream: 
     scratch(&mut grey, params, &mut stream.child(0));
     let mut lens = stream.child(1);
     let mut values: Vec<f32> = grey.iter().map(|&v| v as f32).collect();
-    crate::data::augment::blur(&mut values, size, 1, lens.range(0.5, 0.9) as f32);
+    defocus(&mut values, size, lens.range(0.5, 0.9) as f32);
 
     let (gain, offset) = (lens.range(0.9, 1.12), lens.range(-10.0, 10.0));
     let (tilt, strength) = (lens.range(0.0, TAU), 0.12 * params.shading * lens.uniform());
@@ -58,6 +58,38 @@ pub(super) fn photograph(mut grey: Vec<f64>, params: &SynthesizeParams, stream: 
         out.push((clean + sigma * detector.normal()).round().clamp(0.0, 255.0) as u8);
     }
     out
+}
+
+/// Gaussian blur of standard deviation `sigma` pixels, cut at 3 σ; the border pixel is repeated outside.
+fn defocus(values: &mut [f32], width: usize, sigma: f32) {
+    let radius = (3.0 * sigma).ceil() as usize;
+    let mut kernel: Vec<f32> =
+        (0..=2 * radius).map(|i| (-0.5 * ((i as f32 - radius as f32) / sigma).powi(2)).exp()).collect();
+    let sum: f32 = kernel.iter().sum();
+    kernel.iter_mut().for_each(|weight| *weight /= sum);
+
+    let height = values.len() / width;
+    let mut padded = vec![0.0; width + 2 * radius];
+    let mut across = vec![0.0f32; values.len()];
+    for (source, out) in values.chunks_exact(width).zip(across.chunks_exact_mut(width)) {
+        for (x, value) in padded.iter_mut().enumerate() {
+            *value = source[x.saturating_sub(radius).min(width - 1)];
+        }
+        for (tap, weight) in kernel.iter().enumerate() {
+            for (out, value) in out.iter_mut().zip(&padded[tap..]) {
+                *out += weight * value;
+            }
+        }
+    }
+    values.fill(0.0);
+    for (y, out) in values.chunks_exact_mut(width).enumerate() {
+        for (tap, weight) in kernel.iter().enumerate() {
+            let from = (y + tap).saturating_sub(radius).min(height - 1) * width;
+            for (out, value) in out.iter_mut().zip(&across[from..from + width]) {
+                *out += weight * value;
+            }
+        }
+    }
 }
 
 /// Polishing scratches: long, thin, nearly straight, darker or brighter than what they cross.

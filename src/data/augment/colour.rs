@@ -1,0 +1,203 @@
+//! Changes of colour, as torchvision's and PIL's, without rounding to 8 bits in between.
+
+use super::{Planes, WHITE, vectorized};
+
+/// One of `ColorJitter`'s changes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Colour {
+    /// Multiplies every value.
+    Brightness(f32),
+    /// Stretches by this about the image's mean grey value.
+    Contrast(f32),
+    /// Stretches every pixel by this about its own grey value; nothing for grey images.
+    Saturation(f32),
+    /// Turns the hue by this part of the colour circle (HSV); nothing for grey images.
+    Hue(f32),
+}
+
+/// ITU-R 601-2 luma, as PIL's `convert("L")`.
+#[inline(always)]
+fn luma([r, g, b]: [f32; 3]) -> f32 {
+    0.299 * r + 0.587 * g + 0.114 * b
+}
+
+/// Into what an image can show.
+#[inline(always)]
+fn shown(value: f32) -> f32 {
+    value.clamp(0.0, WHITE)
+}
+
+impl Planes {
+    /// Makes one change.
+    pub(super) fn change(&mut self, change: Colour) {
+        match change {
+            Colour::Brightness(factor) => self.brightness(factor),
+            Colour::Contrast(factor) => self.contrast(factor),
+            Colour::Saturation(factor) => self.saturation(factor),
+            Colour::Hue(turns) => self.hue(turns),
+        }
+    }
+
+    /// Multiplies every value.
+    pub(super) fn brightness(&mut self, factor: f32) {
+        let values = self.values_mut();
+        vectorized(
+            #[inline(always)]
+            || values.iter_mut().for_each(|value| *value = shown(*value * factor)),
+        );
+    }
+
+    /// Stretches about the mean grey value.
+    pub(super) fn contrast(&mut self, factor: f32) {
+        let mean = self.mean();
+        let values = self.values_mut();
+        vectorized(
+            #[inline(always)]
+            || values.iter_mut().for_each(|value| *value = shown(mean + factor * (*value - mean))),
+        );
+    }
+
+    /// The mean grey value, in eight partial sums, so that no addition waits for the one before.
+    fn mean(&self) -> f32 {
+        let pixels = self.width() * self.height();
+        let rgb = self.rgb();
+        let mut sums = [0.0f64; 8];
+        vectorized(
+            #[inline(always)]
+            || match rgb {
+                None => {
+                    let (chunks, rest) = self.values().as_chunks::<8>();
+                    for chunk in chunks {
+                        sums.iter_mut().zip(chunk).for_each(|(sum, &value)| *sum += f64::from(value));
+                    }
+                    sums.iter_mut().zip(rest).for_each(|(sum, &value)| *sum += f64::from(value));
+                }
+                Some([red, green, blue]) => {
+                    let chunks = red.chunks(8).zip(green.chunks(8)).zip(blue.chunks(8));
+                    for ((red, green), blue) in chunks {
+                        for (((sum, &r), &g), &b) in sums.iter_mut().zip(red).zip(green).zip(blue) {
+                            *sum += f64::from(luma([r, g, b]));
+                        }
+                    }
+                }
+            },
+        );
+        (sums.iter().sum::<f64>() / pixels as f64) as f32
+    }
+
+    fn saturation(&mut self, factor: f32) {
+        self.each_pixel(
+            #[inline(always)]
+            |rgb| {
+                let grey = luma(rgb);
+                rgb.map(|value| shown(grey + factor * (value - grey)))
+            },
+        );
+    }
+
+    fn hue(&mut self, turns: f32) {
+        self.each_pixel(
+            #[inline(always)]
+            |rgb| turn_hue(rgb, turns),
+        );
+    }
+
+    /// From here on the image is grey.
+    pub(super) fn grayscale(&mut self) {
+        self.each_pixel(
+            #[inline(always)]
+            |[r, g, b]| [luma([r, g, b]), g, b],
+        );
+        self.keep_first();
+    }
+
+    /// Nothing for grey images.
+    #[inline(always)]
+    fn each_pixel(&mut self, change: impl Fn([f32; 3]) -> [f32; 3]) {
+        let Some([red, green, blue]) = self.rgb_mut() else { return };
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((red, green), blue) in red.iter_mut().zip(&mut *green).zip(&mut *blue) {
+                    [*red, *green, *blue] = change([*red, *green, *blue]);
+                }
+            },
+        );
+    }
+}
+
+/// Comparisons in place of `f32::max` and `min`, which would look for NaN; there is none.
+#[inline(always)]
+fn turn_hue([r, g, b]: [f32; 3], turns: f32) -> [f32; 3] {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let smaller = |a: f32, b: f32| if a < b { a } else { b };
+    let (high, low) = (larger(larger(r, g), b), smaller(smaller(r, g), b));
+    let chroma = high - low;
+    // Grey has no hue: below, anything times its chroma of 0 is 0.
+    let divisor = if chroma > 0.0 { chroma } else { 1.0 };
+    let (start, difference) = match high {
+        h if h == r => (0.0, g - b),
+        h if h == g => (2.0, b - r),
+        _ => (4.0, r - g),
+    };
+    // Into 0..6 without the slow remainder of floating-point division.
+    let sixth = start + difference / divisor + 6.0 * turns;
+    let sixth = sixth - 6.0 * (sixth / 6.0).floor();
+    // The usual closed form: each channel is `high` less a trapezoid of the hue.
+    [5.0, 3.0, 1.0].map(
+        #[inline(always)]
+        |offset: f32| {
+            let k = offset + sixth;
+            let k = if k < 6.0 { k } else { k - 6.0 };
+            high - chroma * larger(smaller(smaller(k, 4.0 - k), 1.0), 0.0)
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One row of pixels.
+    fn planes(pixels: &[[f32; 3]], channels: usize) -> Planes {
+        let mut planes = Planes::default();
+        planes.reshape(channels, 1, pixels.len());
+        let values = (0..channels).flat_map(|c| pixels.iter().map(move |rgb| rgb[c]));
+        planes.values_mut().iter_mut().zip(values).for_each(|(to, value)| *to = value);
+        planes
+    }
+
+    fn close(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-2), "{found:?} {expected:?}");
+    }
+
+    #[test]
+    fn colour_changes_have_their_known_values() {
+        let two = [[100.0; 3], [200.0; 3]];
+        for channels in [1, 3] {
+            let mut grey = planes(&two, channels);
+            grey.change(Colour::Brightness(1.5));
+            close(grey.values(), &[150.0, 255.0].repeat(channels));
+            let mut grey = planes(&two, channels);
+            grey.change(Colour::Contrast(0.5));
+            close(grey.values(), &[125.0, 175.0].repeat(channels));
+            // No colour to change.
+            grey.change(Colour::Saturation(1.8));
+            grey.change(Colour::Hue(0.3));
+            close(grey.values(), &[125.0, 175.0].repeat(channels));
+        }
+        // A third of a turn: red becomes green, and any colour comes back after three.
+        close(&turn_hue([200.0, 0.0, 0.0], 1.0 / 3.0), &[0.0, 200.0, 0.0]);
+        let mut colour = planes(&[[30.0, 120.0, 70.0]], 3);
+        for _ in 0..3 {
+            colour.change(Colour::Hue(1.0 / 3.0));
+        }
+        close(colour.values(), &[30.0, 120.0, 70.0]);
+        colour.change(Colour::Saturation(0.0));
+        let mut grey = planes(&[[30.0, 120.0, 70.0]], 3);
+        grey.grayscale();
+        close(colour.values(), &grey.values().repeat(3));
+        close(grey.values(), &[0.299 * 30.0 + 0.587 * 120.0 + 0.114 * 70.0]);
+    }
+}
