@@ -91,7 +91,7 @@ impl<'a> Stitch<'a> {
     }
 
     /// The most probable class of each pixel; of equal ones the first.
-    pub fn labels(self) -> Mask {
+    pub fn labels(&self) -> Mask {
         let best = |sums: &[f32]| (1..sums.len()).fold(0, |best, c| if sums[c] > sums[best] { c } else { best }) as u8;
         let labels = self.sums.chunks_exact(self.classes).map(best).collect();
         Mask { width: self.tiling.width, height: self.tiling.height, labels }

@@ -22,6 +22,16 @@ pub enum Arch {
 }
 
 impl Arch {
+    /// The word in an experiment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::ResNet18 => "resnet18",
+            Arch::ResNet34 => "resnet34",
+            Arch::ResNet50 => "resnet50",
+            Arch::ResNet101 => "resnet101",
+        }
+    }
+
     fn blocks(self) -> [usize; 4] {
         match self {
             Arch::ResNet18 => [2, 2, 2, 2],

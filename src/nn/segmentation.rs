@@ -150,7 +150,10 @@ mod tests {
             assert_eq!(whole.recomputed_bytes, 0);
             // At this size a decoder's block is as large as the rest; in larger networks what is kept counts most.
             let recomputed = less.saved_bytes + less.recomputed_bytes;
-            assert!(2 * less.saved_bytes < whole.saved_bytes && recomputed < whole.saved_bytes, "{less:?} of {whole:?}");
+            assert!(
+                2 * less.saved_bytes < whole.saved_bytes && recomputed < whole.saved_bytes,
+                "{less:?} of {whole:?}"
+            );
         }
         Ok(())
     }

@@ -5,10 +5,12 @@ use crate::nn::weights::{self, WeightsError};
 use crate::nn::{Arch, Parameters, ResNetConfig, Variant};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The weight file's name among the files that a stage reads from outside the cache.
 const WEIGHTS: &str = "weights";
+/// Where published weights lie in the data folder.
+const FOLDER: &str = "weights";
 /// So many of the missing tensors are named while the stage runs.
 const NAMED: usize = 3;
 
@@ -24,7 +26,7 @@ pub(super) struct EncoderSpec {
     /// Where the strides sit: `"v1.5"` as torchvision, or `"v1"`.
     #[serde(default)]
     pub(super) variant: Variant,
-    /// `"random"`, or a file with torchvision's names.
+    /// `"random"`, `"imagenet"`, `"micronet"`, or a file with torchvision's names.
     pub(super) weights: Weights,
     /// Tensors that the file lacks start at random, and are named; otherwise they are an error.
     #[serde(default)]
@@ -41,13 +43,53 @@ fn published_width() -> usize {
 pub(super) enum Weights {
     /// Drawn from the seed.
     Random,
+    /// Published ones, in `weights/` of the data folder.
+    Published(Published),
     /// A `.safetensors` or `.pth` file, below the data folder if the path is relative.
     File(PathBuf),
 }
 
+/// Weights that an experiment may call by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Published {
+    /// Trained on ImageNet: torchvision's files.
+    ImageNet,
+    /// Trained on MicroNet (Stuckner et al. 2022): the files of NASA's pretrained-microscopy-models.
+    MicroNet,
+}
+
+impl Published {
+    /// The names that a file may have, as it is published; what a user made of it comes first.
+    fn files(self, arch: Arch) -> Vec<String> {
+        let arch = arch.name();
+        match self {
+            Published::ImageNet => {
+                let published: &[&str] = match arch {
+                    "resnet18" => &["f37072fd"],
+                    "resnet34" => &["b627a593"],
+                    "resnet50" => &["0676ba61", "11ad3fa6"],
+                    _ => &["63fe2227", "cd907fc2"],
+                };
+                let own = ["safetensors", "pth"].map(|kind| format!("{arch}-imagenet.{kind}"));
+                own.into_iter().chain(published.iter().map(|hash| format!("{arch}-{hash}.pth"))).collect()
+            }
+            Published::MicroNet => {
+                let own = ["safetensors", "pth"].map(|kind| format!("{arch}-micronet.{kind}"));
+                let published = ["1.1", "1.0"].map(|version| format!("{arch}_pretrained_micronet_v{version}.pth.tar"));
+                own.into_iter().chain(published).collect()
+            }
+        }
+    }
+}
+
 impl From<String> for Weights {
     fn from(text: String) -> Self {
-        if text == "random" { Weights::Random } else { Weights::File(text.into()) }
+        match text.as_str() {
+            "random" => Weights::Random,
+            "imagenet" => Weights::Published(Published::ImageNet),
+            "micronet" => Weights::Published(Published::MicroNet),
+            _ => Weights::File(text.into()),
+        }
     }
 }
 
@@ -55,6 +97,8 @@ impl From<Weights> for String {
     fn from(weights: Weights) -> String {
         match weights {
             Weights::Random => "random".into(),
+            Weights::Published(Published::ImageNet) => "imagenet".into(),
+            Weights::Published(Published::MicroNet) => "micronet".into(),
             Weights::File(path) => path.to_string_lossy().into_owned(),
         }
     }
@@ -85,8 +129,11 @@ impl EncoderSpec {
     /// # Errors
     /// [`StageError::NotThere`] if the file is missing.
     pub(super) fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
-        let Weights::File(path) = &self.weights else { return Ok(Vec::new()) };
-        let path = places.resolve(path);
+        let path = match &self.weights {
+            Weights::Random => return Ok(Vec::new()),
+            Weights::File(path) => places.resolve(path),
+            Weights::Published(published) => return Ok(vec![(WEIGHTS.into(), self.published(*published, places)?)]),
+        };
         if !path.is_file() {
             let message =
                 format!("{}: no such weight file; put it there, or correct `encoder.weights`", path.display());
@@ -95,10 +142,25 @@ impl EncoderSpec {
         Ok(vec![(WEIGHTS.into(), path)])
     }
 
+    /// The first of the published files that is there.
+    fn published(&self, published: Published, places: &Places) -> Result<PathBuf, StageError> {
+        let folder = places.resolve(Path::new(FOLDER));
+        let names = published.files(self.arch);
+        names.iter().map(|name| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
+            StageError::NotThere(format!(
+                "`weights = \"{}\"`: {} holds none of {}; put the file there, or give its path in `encoder.weights`",
+                String::from(self.weights.clone()),
+                folder.display(),
+                names.join(", ")
+            ))
+        })
+    }
+
     /// The folder of the weight file, if there is one.
     pub(super) fn source(&self, places: &Places) -> Option<PathBuf> {
         match &self.weights {
             Weights::Random => None,
+            Weights::Published(_) => Some(places.resolve(Path::new(FOLDER))),
             Weights::File(path) => places.resolve(path).parent().map(PathBuf::from),
         }
     }
@@ -109,11 +171,11 @@ impl EncoderSpec {
     /// # Errors
     /// If the file is damaged, of another network, or lacks tensors without `allow_missing`.
     pub(super) fn load(&self, parameters: &Parameters, prefix: &str, context: &mut Context) -> Result<(), StageError> {
-        let Weights::File(path) = &self.weights else { return Ok(()) };
-        let (path, digest) = context
-            .external
-            .get(WEIGHTS)
-            .with_context(|| format!("{} was not listed among the files of the stage", path.display()))?;
+        if self.weights == Weights::Random {
+            return Ok(());
+        }
+        let (path, digest) =
+            context.external.get(WEIGHTS).context("the weights were not listed among the files of the stage")?;
         let missing = weights::load_verified(parameters, prefix, path, digest, self.allow_missing)?.missing;
         if !missing.is_empty() {
             let first = missing[..missing.len().min(NAMED)].join(", ");

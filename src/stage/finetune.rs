@@ -14,17 +14,19 @@ use crate::nn::{Architecture, Parameters, Precision, ResNetConfig, SegmentationC
 use crate::random::Stream;
 use crate::ssl::ENCODER;
 use crate::train::inference::ModelConfig;
+use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, ScheduleSpec, Training};
 use anyhow::Context as _;
 use candle_core::DType;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Leaves `model.safetensors` (segmentation_models_pytorch's names) of the epoch that `select_on` chooses,
-/// `history.csv` (epoch, train_loss, learning_rate, gradient_norm, val_miou, iou_CLASS; empty where an epoch was not
-/// validated) and `selection.json`, which says on which images val_miou and iou_CLASS were taken and how the epoch was
+/// `history.csv` (epoch, step, train_loss, learning_rate, gradient_norm, val_loss, val_miou, iou_CLASS; empty where an epoch
+/// was not validated) and `selection.json`, which says on which images val_miou and iou_CLASS were taken and how the epoch was
 /// chosen.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +67,19 @@ pub(super) struct Finetune {
     /// Whose mIoU chooses the epoch that is kept.
     #[serde(default)]
     select_on: SelectedOn,
+    /// Part of the training images that is set aside to validate on, for a data set without validation images; the same
+    /// images for every seed and every encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    val_fraction: Option<f64>,
+    /// Ends the training after so many epochs without a better one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    patience: Option<NonZeroU64>,
+    /// Validates and leaves a moving average of the weights, which keeps this part of itself at each step, e.g. 0.999.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ema: Option<f64>,
+    /// Batches whose gradients are averaged for one step of the optimiser; each has batch statistics and a loss of its own.
+    #[serde(default = "single", skip_serializing_if = "is_single")]
+    accumulate: NonZeroU64,
     /// Epochs between validations; the last epoch has one always.
     #[serde(default = "every_epoch")]
     validate_every: NonZeroU64,
@@ -80,6 +95,14 @@ pub(super) struct Finetune {
     /// Computes activations again in the backward pass instead of keeping them: less memory, more time, the same bits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     recompute: bool,
+}
+
+fn single() -> NonZeroU64 {
+    NonZeroU64::MIN
+}
+
+fn is_single(batches: &NonZeroU64) -> bool {
+    *batches == single()
 }
 
 fn default_decoder() -> [NonZeroUsize; 5] {
@@ -112,7 +135,7 @@ fn default_optimizer() -> OptimizerSpec {
 
 impl Stage for Finetune {
     const KIND: &'static str = "finetune";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
     const SEEDED: bool = true;
     const TRAINS: bool = true;
     const COMPUTES: bool = true;
@@ -158,6 +181,22 @@ impl Stage for Finetune {
         if let Err(message) = self.schedule.check(self.epochs.get(), self.optimizer.learning_rate()) {
             return error("schedule", message);
         }
+        if let Some(fraction) = self.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
+            return error(
+                "val_fraction",
+                format!("{fraction} is no part of the images: above 0 and below 1, e.g. 0.2"),
+            );
+        }
+        if self.val_fraction.is_some() && self.select_on == SelectedOn::Test {
+            return error("val_fraction", "nothing is validated on it with `select_on = \"test\"`".into());
+        }
+        if let Some(keep) = self.ema.filter(|keep| !(0.0..1.0).contains(keep)) {
+            return error("ema", format!("{keep} is out of range: 0 to below 1, e.g. 0.999"));
+        }
+        if self.patience.is_some() && self.select_on == SelectedOn::Last {
+            let message = "nothing says which epoch is better with `select_on = \"last\"`".into();
+            return error("patience", message);
+        }
         if !(0.0..1.0).contains(&self.validation_overlap) {
             let message = format!("an overlap of {}; expected 0 to below 1, e.g. 0.25", self.validation_overlap);
             return error("validation_overlap", message);
@@ -186,13 +225,14 @@ impl Stage for Finetune {
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
         let classes = dataset.manifest.classes.clone();
-        let samples = self.samples(&dataset, Split::Train)?;
+        let mut samples = self.samples(&dataset, Split::Train)?;
         if samples.is_empty() {
             let message = "the data set has no training images with masks; look at its `split`, `test_images` and \
                 `val_images`";
             return Err(StageError::BadData(message.into()));
         }
-        let validation = self.validation(&dataset)?;
+        let set_aside = self.set_aside(&mut samples, &dataset)?;
+        let validation = self.validation(&dataset, set_aside)?;
         let network = SegmentationNetwork::new(self.network(context, classes.len())?);
         let device = context.open_device(self.precision, self.deterministic)?;
         let mut parameters =
@@ -203,13 +243,14 @@ impl Stage for Finetune {
             epochs: self.epochs.get(),
             optimizer: self.optimizer,
             schedule: self.schedule.clone(),
-            accumulate: NonZeroU64::MIN,
-            ema: None,
+            accumulate: self.accumulate,
+            ema: self.ema,
             checkpoint: context.checkpoint.clone(),
             checkpoint_share: CHECKPOINT_SHARE,
             checkpoint_wait: CHECKPOINT_WAIT,
             fingerprint: fingerprint(self, &dataset.manifest, context)?,
             asked: context.asked.clone(),
+            patience: self.patience,
         };
         let mut task = Segmentation {
             parameters,
@@ -224,7 +265,9 @@ impl Stage for Finetune {
             validation,
         };
         task.check().map_err(StageError::BadData)?;
-        admit(&task.memory(self.optimizer)?, context)?;
+        let needs = task.memory(self.optimizer)?;
+        let (accumulates, averages) = (self.accumulate.get() > 1, self.ema.is_some());
+        admit(&Needs { accumulates, averages, ..needs }, context)?;
         let outcome = train(&mut task, &training, context)?;
         if let Some(best) = &outcome.best {
             best.restore(&task.parameters)?;
@@ -254,8 +297,11 @@ impl Stage for Finetune {
     }
 }
 
+/// Images and their masks.
+type Samples = Vec<(Micrograph, Mask)>;
+
 impl Finetune {
-    fn samples(&self, dataset: &OpenDataset, split: Split) -> Result<Vec<(Micrograph, Mask)>, StageError> {
+    fn samples(&self, dataset: &OpenDataset, split: Split) -> Result<Samples, StageError> {
         let mut samples = Vec::new();
         for entry in dataset.entries(split) {
             if let (image, Some(mask)) = dataset.read(entry)? {
@@ -270,17 +316,44 @@ impl Finetune {
         if self.select_on == SelectedOn::Test { Split::Test } else { Split::Val }
     }
 
-    fn validation(&self, dataset: &OpenDataset) -> Result<Validation, StageError> {
+    /// Takes the `val_fraction` of the training images out of `samples`.
+    fn set_aside(&self, samples: &mut Samples, dataset: &OpenDataset) -> Result<Option<Samples>, StageError> {
+        let Some(fraction) = self.val_fraction else { return Ok(None) };
+        if !dataset.entries(Split::Val).is_empty() {
+            let message = "the data set has validation images of its own: leave out `val_fraction`";
+            return Err(StageError::BadData(message.into()));
+        }
+        let count = (samples.len() as f64 * fraction).round() as usize;
+        if count == 0 || count == samples.len() {
+            return Err(StageError::BadData(format!(
+                "val_fraction = {fraction} sets {count} of {} training images aside: one at least must be on either side",
+                samples.len()
+            )));
+        }
+        // Not the experiment's seed: what is compared shall be validated on the same images.
+        let order = Stream::new(0, "val_fraction", 0, 0).permutation(samples.len());
+        let chosen: BTreeSet<usize> = order[..count].iter().copied().collect();
+        let (aside, rest) =
+            std::mem::take(samples).into_iter().enumerate().partition::<Vec<_>, _>(|(i, _)| chosen.contains(i));
+        *samples = rest.into_iter().map(|(_, sample)| sample).collect();
+        Ok(Some(aside.into_iter().map(|(_, sample)| sample).collect()))
+    }
+
+    fn validation(&self, dataset: &OpenDataset, set_aside: Option<Samples>) -> Result<Validation, StageError> {
         let split = self.validated();
-        let samples = self.samples(dataset, split)?;
+        let samples = set_aside.map_or_else(|| self.samples(dataset, split), Ok)?;
         if samples.is_empty() && self.select_on != SelectedOn::Last {
             let (word, cure, other) = match self.select_on {
                 SelectedOn::Test => ("test", "`split = { test = … }` or `test_images`", "\"val\""),
                 _ => ("validation", "`split = { val = … }` or `val_images`", "\"test\" (as the authors did)"),
             };
+            let fraction = match self.select_on {
+                SelectedOn::Val => "give `val_fraction = 0.2` here, ",
+                _ => "",
+            };
             return Err(StageError::BadData(format!(
                 "`select_on = \"{}\"` needs {word} images, and the data set has none: give it some ({cure} in the \
-                 data set's own table), or say `select_on = \"last\"` or {other}",
+                 data set's own table), {fraction}or say `select_on = \"last\"` or {other}",
                 split.name()
             )));
         }
@@ -404,7 +477,11 @@ mod tests {
         };
         let (model, text, best) = with(1);
         assert!(with(2) == (model, text.clone(), best));
-        assert!(text.starts_with("epoch,step,train_loss,learning_rate,gradient_norm,val_miou,iou_dark,iou_bright\n"));
+        assert!(
+            text.starts_with(
+                "epoch,step,train_loss,learning_rate,gradient_norm,val_loss,val_miou,iou_dark,iou_bright\n"
+            )
+        );
         let history = History::from_csv(&text).unwrap();
         let column = |name: &str| history.column(name).unwrap().into_iter().flatten().collect::<Vec<f64>>();
         let (losses, scores) = (column("train_loss"), column("val_miou"));
@@ -450,7 +527,7 @@ mod tests {
         let on_test = format!("{few}select_on = 'test'\n");
         assert!(run(&on_test, &without(Split::Test)).unwrap_err().to_string().contains("needs test images"));
         let (_, history, best) = run(&on_test, &without(Split::Val)).unwrap();
-        let validated: Vec<bool> = history.lines().skip(1).map(|line| !line.ends_with(",,,")).collect();
+        let validated: Vec<bool> = history.lines().skip(1).map(|line| !line.ends_with(",,,,")).collect();
         assert_eq!(validated, [false, true, true], "every second epoch, and the last: {history}");
         assert!(best.is_some());
         let (_, _, best) = run(&format!("{few}select_on = 'last'\n"), &without(Split::Val)).unwrap();

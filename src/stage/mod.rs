@@ -11,6 +11,7 @@ mod figure;
 mod finetune;
 mod kinds;
 mod memory;
+mod monitor;
 mod overlay;
 mod patchify;
 mod pretrain;

@@ -2,8 +2,9 @@
 
 use super::encoder::{EncoderSpec, fingerprint};
 use super::memory::admit;
+use super::monitor::{self, Monitor};
 use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, has, is_yes, take, train, yes};
-use super::{Context, Places, Stage, StageError};
+use super::{Context, Places, Stage, StageError, open_dataset};
 use crate::data::augment::ViewParams;
 use crate::data::loader::{prefetch, view_batch};
 use crate::data::patches::{PATCHES, Patches};
@@ -59,6 +60,13 @@ pub(super) struct Pretrain {
     /// The same bits each time, as in the paper; false allows a GPU what is faster.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     deterministic: bool,
+    /// A labelled data set whose training and validation images watch the encoder: `knn_accuracy` in the history says how
+    /// often the nearest patches of other images are of a patch's own class (mean over the classes). Nothing is trained on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    monitor: Option<Input>,
+    /// Epochs from one look at it to the next.
+    #[serde(default = "every_epoch", skip_serializing_if = "is_every_epoch")]
+    monitor_every: NonZeroU64,
     /// Computes activations again in the backward pass instead of keeping them: less memory, more time, the same bits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     recompute: bool,
@@ -66,6 +74,14 @@ pub(super) struct Pretrain {
 
 fn default_batch_size() -> NonZeroUsize {
     const { NonZeroUsize::new(128).unwrap() }
+}
+
+fn every_epoch() -> NonZeroU64 {
+    NonZeroU64::MIN
+}
+
+fn is_every_epoch(every: &NonZeroU64) -> bool {
+    *every == every_epoch()
 }
 
 fn default_optimizer() -> OptimizerSpec {
@@ -87,7 +103,10 @@ impl Stage for Pretrain {
     const COMPUTES: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
-    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("patches", &["patchify"])];
+    const REFERENCES: &'static [ReferenceSpec] = &[
+        ReferenceSpec::many("patches", &["patchify"]),
+        ReferenceSpec::one("monitor", &["dataset", "synthesize"]).or_value(),
+    ];
 
     fn parse(mut table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         let mut errors = Vec::new();
@@ -169,9 +188,25 @@ impl Stage for Pretrain {
             checkpoint_wait: CHECKPOINT_WAIT,
             fingerprint: fingerprint(self, patches.len(), context)?,
             asked: context.asked.clone(),
+            patience: None,
+        };
+        let monitor = match &self.monitor {
+            Some(_) => Some(Monitor::open(&open_dataset(context.input("monitor")?)?, size)?),
+            None => None,
         };
         let (patches, epochs) = (Arc::new(patches), self.epochs.get());
-        let mut task = Pretraining { parameters, encoder, method, patches, views, batch_size, epochs, seed };
+        let mut task = Pretraining {
+            parameters,
+            encoder,
+            method,
+            patches,
+            views,
+            batch_size,
+            epochs,
+            seed,
+            monitor,
+            monitor_every: self.monitor_every.get(),
+        };
         admit(&task.memory(self.optimizer)?, context)?;
         train(&mut task, &training, context)?;
         let config = serde_json::to_string(task.encoder.config()).map_err(anyhow::Error::from)?;
@@ -190,6 +225,8 @@ struct Pretraining {
     batch_size: usize,
     epochs: u64,
     seed: u64,
+    monitor: Option<Monitor>,
+    monitor_every: u64,
 }
 
 /// Two views of a batch of patches, and when they are looked at.
@@ -270,12 +307,20 @@ impl Task for Pretraining {
     }
 
     fn columns(&self) -> Vec<String> {
-        self.method.columns().iter().map(|&column| column.into()).collect()
+        let monitored = self.monitor.as_ref().map(|_| monitor::COLUMN);
+        self.method.columns().iter().copied().chain(monitored).map(str::to_owned).collect()
     }
 
-    fn end_of_epoch(&mut self, _epoch: u64) -> anyhow::Result<EpochEnd> {
-        let values = self.method.values(&self.parameters)?.into_iter().map(Some).collect();
-        Ok(EpochEnd { values, ..EpochEnd::default() })
+    fn end_of_epoch(&mut self, epoch: u64) -> anyhow::Result<EpochEnd> {
+        let mut values: Vec<Option<f64>> = self.method.values(&self.parameters)?.into_iter().map(Some).collect();
+        let mut note = None;
+        if let Some(monitor) = &self.monitor {
+            let due = (epoch + 1).is_multiple_of(self.monitor_every) || epoch + 1 == self.epochs;
+            let accuracy = due.then(|| monitor.accuracy(&self.encoder, &self.parameters)).transpose()?;
+            note = accuracy.map(|accuracy| format!("k-NN accuracy {accuracy:.3}"));
+            values.push(accuracy);
+        }
+        Ok(EpochEnd { values, note, ..EpochEnd::default() })
     }
 }
 

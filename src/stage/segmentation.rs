@@ -6,14 +6,14 @@ use crate::data::{IGNORE, Mask, Micrograph};
 use crate::machine;
 use crate::metrics::Confusion;
 use crate::nn::device::send;
-use crate::nn::losses::{cross_entropy, dice};
+use crate::nn::losses::{LossGradient, cross_entropy, dice};
 use crate::nn::{Mode, Parameters, SegmentationNetwork, Tape};
 use crate::random::Stream;
 use crate::train::inference::{self, predict};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
 use crate::train::{EpochEnd, OptimizerSpec, Step, Task};
 use anyhow::Result;
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,6 +27,16 @@ pub(super) enum Loss {
     Dice,
     /// Mean over the pixels.
     CrossEntropy,
+}
+
+impl Loss {
+    /// Of `logits` `[batch, height, width, classes]` against `masks` `[batch, height, width]`.
+    fn of(self, logits: &Tensor, masks: &Tensor) -> candle_core::Result<LossGradient> {
+        match self {
+            Loss::Dice => dice(logits, masks, Some(IGNORE)),
+            Loss::CrossEntropy => cross_entropy(logits, masks, Some(IGNORE)),
+        }
+    }
 }
 
 /// A segmentation network in training.
@@ -127,15 +137,21 @@ impl Segmentation {
         self.augment.crop_size.unwrap_or_default()
     }
 
-    /// The confusion matrix over all validation images together.
-    fn validate(&self) -> Result<Confusion> {
-        let tile = self.crop_size();
-        let mut confusion = Confusion::new(self.class_names.len());
+    /// The loss, as the mean over the validation images of the stitched probabilities' own, and the confusion matrix over
+    /// all of them together.
+    fn validate(&self) -> Result<(f64, Confusion)> {
+        let (tile, classes) = (self.crop_size(), self.class_names.len());
+        let (mut losses, mut confusion) = (0.0, Confusion::new(classes));
         for (image, truth) in &self.validation.samples {
             let predicted = predict(&self.network, &self.parameters, image, tile, self.validation.overlap)?;
-            confusion.add(&truth.labels, &predicted.labels, Some(IGNORE))?;
+            confusion.add(&truth.labels, &predicted.mask.labels, Some(IGNORE))?;
+            // The logarithms of probabilities are logits of the same probabilities.
+            let logits = predicted.probabilities.into_iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect();
+            let logits = Tensor::from_vec(logits, (1, image.height, image.width, classes), &Device::Cpu)?;
+            let labels = Tensor::from_slice(&truth.labels, (1, image.height, image.width), &Device::Cpu)?;
+            losses += self.loss.of(&logits, &labels)?.loss;
         }
-        Ok(confusion)
+        Ok((losses / self.validation.samples.len() as f64, confusion))
     }
 }
 
@@ -184,10 +200,7 @@ impl Task for Segmentation {
         let images = batch.images.dim(0)? as u64;
         let tape = Tape::new(&self.parameters, Mode::Train);
         let logits = self.network.forward(&tape, &tape.input(&batch.images)?)?;
-        let made = match self.loss {
-            Loss::Dice => dice(logits.tensor(), &batch.masks, Some(IGNORE))?,
-            Loss::CrossEntropy => cross_entropy(logits.tensor(), &batch.masks, Some(IGNORE))?,
-        };
+        let made = self.loss.of(logits.tensor(), &batch.masks)?;
         let gradients = tape.backward(vec![(logits, made.gradient)])?;
         Ok(Step { loss: made.loss, gradients, measures: Vec::new(), images, fault: None })
     }
@@ -198,20 +211,20 @@ impl Task for Segmentation {
 
     fn columns(&self) -> Vec<String> {
         let classes = self.class_names.iter().map(|class| format!("iou_{class}"));
-        std::iter::once("val_miou".to_owned()).chain(classes).collect()
+        ["val_loss", "val_miou"].into_iter().map(str::to_owned).chain(classes).collect()
     }
 
     fn end_of_epoch(&mut self, epoch: u64) -> Result<EpochEnd> {
         let classes = self.class_names.len();
         let due = (epoch + 1).is_multiple_of(self.validation.every) || epoch + 1 == self.validation.epochs;
         if !due || self.validation.samples.is_empty() {
-            return Ok(EpochEnd { values: vec![None; 1 + classes], ..EpochEnd::default() });
+            return Ok(EpochEnd { values: vec![None; 2 + classes], ..EpochEnd::default() });
         }
-        let confusion = self.validate()?;
+        let (loss, confusion) = self.validate()?;
         let miou = confusion.miou(&self.validation.ignore_classes);
         let ious = (0..classes).map(|class| confusion.iou(class));
         Ok(EpochEnd {
-            values: std::iter::once(miou).chain(ious).collect(),
+            values: [Some(loss), miou].into_iter().chain(ious).collect(),
             score: miou.filter(|_| self.validation.selects),
             note: miou.map(|miou| format!("val mIoU {miou:.3}")),
         })

@@ -76,16 +76,16 @@ impl Segmenter {
     /// # Errors
     /// If `tile` is no multiple of 32, or the network's output is not finite.
     pub fn predict(&self, image: &Micrograph, tile: usize, overlap: f64) -> Result<Mask> {
-        predict(&self.network, &self.parameters, image, tile, overlap)
+        let tiling = Tiling::new(image.width, image.height, tile, overlap);
+        Ok(stitch(&self.network, &self.parameters, image, &tiling)?.labels())
     }
 
-    /// The probability of each class at each pixel: `[height, width, classes]`.
+    /// The same, and how probable each class is.
     ///
     /// # Errors
     /// As [`Segmenter::predict`].
-    pub fn probabilities(&self, image: &Micrograph, tile: usize, overlap: f64) -> Result<Vec<f32>> {
-        let tiling = Tiling::new(image.width, image.height, tile, overlap);
-        Ok(stitch(&self.network, &self.parameters, image, &tiling)?.probabilities())
+    pub fn probabilities(&self, image: &Micrograph, tile: usize, overlap: f64) -> Result<Prediction> {
+        predict(&self.network, &self.parameters, image, tile, overlap)
     }
 }
 
@@ -130,7 +130,15 @@ pub fn memory(
     })
 }
 
-/// As [`Segmenter::predict`], with a network that may still be in training.
+/// What a model says of an image.
+pub struct Prediction {
+    /// The most probable class of each pixel.
+    pub mask: Mask,
+    /// The probability of each class at each pixel: `[height, width, classes]`.
+    pub probabilities: Vec<f32>,
+}
+
+/// As [`Segmenter::probabilities`], with a network that may still be in training.
 ///
 /// # Errors
 /// If `tile` is no multiple of 32, or the network's output is not finite.
@@ -140,9 +148,10 @@ pub fn predict(
     image: &Micrograph,
     tile: usize,
     overlap: f64,
-) -> Result<Mask> {
+) -> Result<Prediction> {
     let tiling = Tiling::new(image.width, image.height, tile, overlap);
-    Ok(stitch(network, parameters, image, &tiling)?.labels())
+    let stitch = stitch(network, parameters, image, &tiling)?;
+    Ok(Prediction { mask: stitch.labels(), probabilities: stitch.probabilities() })
 }
 
 fn stitch<'t>(
@@ -209,8 +218,8 @@ mod tests {
         let image = Micrograph { width: 50, height: 41, channels: 1, pixels };
         let mask = segmenter.predict(&image, 32, 0.25).unwrap();
         assert_eq!((mask.width, mask.height), (50, 41));
-        assert_eq!(mask, predict(&network, &parameters, &image, 32, 0.25).unwrap());
-        let probabilities = segmenter.probabilities(&image, 32, 0.25).unwrap();
+        assert_eq!(mask, predict(&network, &parameters, &image, 32, 0.25).unwrap().mask);
+        let probabilities = segmenter.probabilities(&image, 32, 0.25).unwrap().probabilities;
         for (pixel, label) in probabilities.chunks(3).zip(&mask.labels) {
             assert!((pixel.iter().sum::<f32>() - 1.0).abs() < 1e-5);
             assert!(pixel.iter().all(|&p| p <= pixel[usize::from(*label)]));
@@ -218,7 +227,7 @@ mod tests {
         assert!(segmenter.predict(&image, 40, 0.0).is_err());
         let (_, first) = parameters.iter().next().unwrap();
         first.var.set(&(first.var.as_detached_tensor() * f64::NAN).unwrap()).unwrap();
-        let error = predict(&network, &parameters, &image, 32, 0.25).unwrap_err().to_string();
+        let error = predict(&network, &parameters, &image, 32, 0.25).err().unwrap().to_string();
         assert!(error.starts_with("the network's output is not finite"), "{error}");
         assert!(Segmenter::load(&folder.path().join("gone"), &Device::Cpu).err().unwrap().is::<WeightsError>());
     }

@@ -36,6 +36,8 @@ pub struct Training {
     /// What a moving average of the weights keeps of itself at each update, 0 ≤ ema < 1, e.g. 0.999: the averaged weights are what
     /// is validated and what is left in the end. None: the weights themselves.
     pub ema: Option<f64>,
+    /// Ends a training after so many epochs without a better score; none: all epochs are trained.
+    pub patience: Option<NonZeroU64>,
     /// Folder for checkpoints; a training that finds one of its own goes on from there.
     pub checkpoint: PathBuf,
     /// The part of the time that checkpoints may take, e.g. 0.05: one is written at the end of the first epoch, then of
@@ -140,6 +142,11 @@ impl Training {
             state.keep_if_best(epoch + 1, end.score, task.parameters())?;
             state.swap_averages(task.parameters())?;
             watch(Event::Epoch { done: epoch + 1, loss, note: end.note });
+            if let Some(best) = state.best.as_ref().filter(|best| self.gives_up(epoch + 1 - best.epoch)) {
+                let note = format!("ends early: no epoch was better than epoch {} since", best.epoch);
+                watch(Event::Message(note));
+                break;
+            }
             // What follows the last epoch takes seconds: no checkpoint for that.
             if epoch + 1 < self.epochs && (saver.is_cheap() || self.is_asked()) {
                 saver.save(&state, task.parameters(), watch);
@@ -157,6 +164,11 @@ impl Training {
             images_per_second: if images > 0 { images as f64 / stepping.as_secs_f64() } else { 0.0 },
             data_wait_share: if images > 0 { waiting.as_secs_f64() / stepping.as_secs_f64() } else { 0.0 },
         })
+    }
+
+    /// Whether so many epochs without a better score are too many.
+    fn gives_up(&self, epochs: u64) -> bool {
+        self.patience.is_some_and(|patience| epochs >= patience.get())
     }
 
     fn is_asked(&self) -> bool {

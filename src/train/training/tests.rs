@@ -98,6 +98,7 @@ fn training(folder: &Path, optimizer: OptimizerSpec) -> Training {
         checkpoint_wait: Duration::MAX,
         fingerprint: "lines".into(),
         asked: Asked::default(),
+        patience: None,
     }
 }
 
@@ -335,6 +336,19 @@ fn a_signal_leaves_a_checkpoint_from_which_the_rest_is_the_same() {
     asked_once.asked.ask_for_checkpoint();
     asked_once.run(&mut Lines::new(None), &mut |_| ()).unwrap();
     assert!(folder.path().join("epoch-0-step-1.json").exists(), "and it went on");
+}
+
+#[test]
+fn a_training_without_progress_ends_early_and_again_so_when_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    // The third epoch of five scores best.
+    let patient = |epochs| Training { patience: NonZeroU64::new(epochs), ..training(folder.path(), SGD) };
+    let run = |training: Training| training.run(&mut Lines::new(None), &mut |_| ()).unwrap();
+    let outcome = run(patient(1));
+    assert_eq!((outcome.history.epochs(), outcome.best.unwrap().epoch), (4, 3));
+    let again = run(patient(1));
+    assert_eq!((again.history.epochs(), again.resumed_epochs), (4, 3));
+    assert_eq!(run(patient(2)).history.epochs(), 5);
 }
 
 #[test]

@@ -1,0 +1,151 @@
+//! An encoder in training, watched by what it makes of labelled patches: is a patch's class that of its nearest neighbours?
+
+use super::StageError;
+use crate::data::augment::to_input;
+use crate::data::patches::{Edge, positions};
+use crate::data::{IGNORE, Mask, Micrograph, OpenDataset, Split};
+use crate::nn::{Mode, Parameters, ResNet, Tape};
+use crate::ssl::ENCODER;
+use anyhow::Result;
+use candle_core::{D, DType, Device, Tensor};
+
+/// The history's column.
+pub(super) const COLUMN: &str = "knn_accuracy";
+
+/// Neighbours that vote, and the temperature by which their cosines weigh: Caron et al. 2021 (*DINO*), section 4.1, and Wu et
+/// al. 2018 (*Instance Discrimination*), section 3.4.
+const NEIGHBOURS: usize = 20;
+const TEMPERATURE: f64 = 0.07;
+
+/// Patches that go through the encoder together.
+const BATCH: usize = 16;
+
+/// Patches of labelled images, cut edge to edge.
+pub(super) struct Monitor {
+    patches: Vec<Micrograph>,
+    /// The most frequent class of each patch.
+    classes: Vec<u8>,
+    /// Which image each patch is from.
+    images: Vec<usize>,
+}
+
+impl Monitor {
+    /// Patches of `size` pixels of the training and validation images that have masks; never of test images.
+    ///
+    /// # Errors
+    /// If an image cannot be read, or fewer than two images or classes have patches.
+    pub(super) fn open(dataset: &OpenDataset, size: usize) -> Result<Self, StageError> {
+        let mut monitor = Monitor { patches: Vec::new(), classes: Vec::new(), images: Vec::new() };
+        let entries = [Split::Train, Split::Val].into_iter().flat_map(|split| dataset.entries(split));
+        for (index, entry) in entries.enumerate() {
+            if let (image, Some(mask)) = dataset.read(entry)? {
+                monitor.add(index, &image, &mask, size);
+            }
+        }
+        let several = |of: &mut dyn Iterator<Item = usize>| of.collect::<std::collections::BTreeSet<_>>().len() > 1;
+        let classes = several(&mut monitor.classes.iter().map(|&class| class.into()));
+        if !classes || !several(&mut monitor.images.iter().copied()) {
+            return Err(StageError::BadData(format!(
+                "`monitor`: fewer than two labelled training or validation images with patches of {size} pixels, or only one \
+                 class in them: there is nothing to tell apart; choose another data set or leave it out"
+            )));
+        }
+        Ok(monitor)
+    }
+
+    fn add(&mut self, index: usize, image: &Micrograph, mask: &Mask, size: usize) {
+        let (width, channels) = (image.width, image.channels);
+        let places = |length| positions(length, size, 0.0, Edge::Drop);
+        for (top, left) in places(image.height).into_iter().flat_map(|y| places(width).into_iter().map(move |x| (y, x)))
+        {
+            let rows = (top..top + size).map(|y| y * width + left);
+            let mut counts = [0usize; 256];
+            for label in rows.clone().flat_map(|start| &mask.labels[start..start + size]) {
+                counts[usize::from(*label)] += 1;
+            }
+            counts[usize::from(IGNORE)] = 0;
+            // Of equally frequent classes the first.
+            let class = (0..=u8::MAX).rev().max_by_key(|&class| counts[usize::from(class)]);
+            let Some(class) = class.filter(|&class| counts[usize::from(class)] > 0) else { continue };
+            let pixels = rows.flat_map(|start| &image.pixels[start * channels..(start + size) * channels]);
+            self.patches.push(Micrograph { width: size, height: size, channels, pixels: pixels.copied().collect() });
+            self.classes.push(class);
+            self.images.push(index);
+        }
+    }
+
+    /// The mean over the classes of the share of patches whose class is what their nearest neighbours in *other* images say:
+    /// chance is one over the number of classes. Features are those of the last stage, with running statistics.
+    ///
+    /// # Errors
+    /// If the patches do not fit the encoder.
+    pub(super) fn accuracy(&self, encoder: &ResNet, parameters: &Parameters) -> Result<f64> {
+        let mut features = Vec::new();
+        for batch in self.patches.chunks(BATCH) {
+            let pixels: Vec<f32> = batch.iter().flat_map(to_input).collect();
+            let size = batch.first().map_or(0, |patch| patch.width);
+            let pixels = Tensor::from_vec(pixels, (batch.len(), size, size, 3), &Device::Cpu)?;
+            let tape = Tape::new(parameters, Mode::Eval);
+            let [.., last] = encoder.features(&tape, ENCODER, &tape.input(&pixels)?)?;
+            features.push(tape.global_average_pool(&last)?.tensor().to_device(&Device::Cpu)?.to_dtype(DType::F64)?);
+        }
+        let features = Tensor::cat(&features, 0)?;
+        let lengths = (features.sqr()?.sum_keepdim(D::Minus1)? + 1e-24)?.sqrt()?;
+        let directions = features.broadcast_div(&lengths)?;
+        let cosines: Vec<Vec<f64>> = directions.matmul(&directions.t()?)?.to_vec2()?;
+        Ok(self.balanced(&cosines))
+    }
+
+    fn balanced(&self, cosines: &[Vec<f64>]) -> f64 {
+        let mut right = [0usize; 256];
+        let mut all = [0usize; 256];
+        for (patch, cosines) in cosines.iter().enumerate() {
+            let mut others: Vec<usize> =
+                (0..cosines.len()).filter(|&other| self.images[other] != self.images[patch]).collect();
+            others.sort_by(|&a, &b| cosines[b].total_cmp(&cosines[a]).then(a.cmp(&b)));
+            let mut votes = [0.0; 256];
+            for &other in others.iter().take(NEIGHBOURS) {
+                votes[usize::from(self.classes[other])] += ((cosines[other] - 1.0) / TEMPERATURE).exp();
+            }
+            let class = usize::from(self.classes[patch]);
+            let said = (0..256).rev().max_by(|&a, &b| votes[a].total_cmp(&votes[b]));
+            all[class] += 1;
+            right[class] += usize::from(said == Some(class));
+        }
+        let present = || (0..256).filter(|&class| all[class] > 0);
+        present().map(|class| right[class] as f64 / all[class] as f64).sum::<f64>() / present().count().max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_are_of_their_most_frequent_class_and_ignored_ones_are_left_out() {
+        let image = Micrograph { width: 7, height: 4, channels: 1, pixels: (0..28).collect() };
+        #[rustfmt::skip]
+        let labels = vec![
+            0, 0, 3, 3, 255, 255, 9,
+            0, 3, 3, 0, 255, 255, 9,
+            1, 1, 2, 2, 255, 4, 9,
+            1, 1, 2, 2, 255, 255, 9,
+        ];
+        let mask = Mask { width: 7, height: 4, labels };
+        let mut monitor = Monitor { patches: Vec::new(), classes: Vec::new(), images: Vec::new() };
+        monitor.add(3, &image, &mask, 2);
+        assert_eq!(monitor.classes, [0, 3, 1, 2, 4]);
+        assert_eq!(monitor.images, [3; 5]);
+        assert_eq!(monitor.patches[3].pixels, [16, 17, 23, 24]);
+    }
+
+    #[test]
+    fn neighbours_of_the_same_image_have_no_vote_and_classes_count_alike() {
+        // Two images with two classes each; every patch lies nearest to the other class of its own image, but among the
+        // other image's patches to its own class, except the last.
+        let blank = Micrograph { width: 1, height: 1, channels: 1, pixels: vec![0] };
+        let monitor = Monitor { patches: vec![blank; 4], classes: vec![0, 1, 0, 1], images: vec![0, 0, 1, 1] };
+        let cosines = [[1.0, 0.9, 0.8, 0.1], [0.9, 1.0, 0.1, 0.8], [0.8, 0.1, 1.0, 0.9], [0.5, 0.4, 0.9, 1.0]];
+        assert_eq!(monitor.balanced(&cosines.map(Vec::from)), (1.0 + 0.5) / 2.0);
+    }
+}
