@@ -184,14 +184,14 @@ where
 {
     let (learning_rate, weight_decay) = (spec.decimal("lr")?, spec.decimal("wd")?);
     let optimizer = match spec.decimal("momentum") {
-        Ok(momentum) => OptimizerSpec::Sgd { learning_rate, momentum, weight_decay },
-        Err(_) => OptimizerSpec::Adam { learning_rate, weight_decay },
+        Ok(momentum) => OptimizerSpec::sgd(learning_rate, momentum, weight_decay),
+        Err(_) => OptimizerSpec::adam(learning_rate, weight_decay),
     };
     let (mut optimizer, place) = (Optimizer::new(optimizer), place.clone());
     Ok(Box::new(move || {
         let start = Instant::now();
         let (loss, gradients) = gradients(&parameters)?;
-        optimizer.step(&parameters, &gradients, learning_rate)?;
+        optimizer.step(&parameters, &gradients, learning_rate, 1.0)?;
         drop(gradients);
         black_box(loss);
         place.finish()?;
