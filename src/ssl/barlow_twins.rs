@@ -35,6 +35,7 @@ pub(super) fn expander<const H: usize, const O: usize>(sizes: HeadSizes<H, O>) -
 
 impl MethodParameters for BarlowTwins {
     const NAME: &'static str = "barlow-twins";
+    const COLUMNS: &'static [&'static str] = &["loss_invariance", "loss_redundancy"];
 
     fn check(&self) -> std::result::Result<(), String> {
         check_weight("off_diagonal_weight", self.off_diagonal_weight)
@@ -83,6 +84,6 @@ impl SslMethod for Training {
     }
 
     fn parts(&self) -> &'static [&'static str] {
-        &["loss_invariance", "loss_redundancy"]
+        BarlowTwins::COLUMNS
     }
 }

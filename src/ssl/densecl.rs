@@ -74,6 +74,7 @@ impl Default for DenseCl {
 
 impl MethodParameters for DenseCl {
     const NAME: &'static str = "densecl";
+    const COLUMNS: &'static [&'static str] = &["loss_global", "loss_dense"];
 
     fn check(&self) -> std::result::Result<(), String> {
         check_temperature(self.temperature)?;
@@ -179,7 +180,7 @@ impl SslMethod for Training {
     }
 
     fn parts(&self) -> &'static [&'static str] {
-        &["loss_global", "loss_dense"]
+        DenseCl::COLUMNS
     }
 }
 

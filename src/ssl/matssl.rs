@@ -49,6 +49,8 @@ impl Default for MatSsl {
 
 impl MethodParameters for MatSsl {
     const NAME: &'static str = "matssl";
+    const COLUMNS: &'static [&'static str] =
+        &["gate_1", "gate_1_std", "gate_2", "gate_2_std", "gate_3", "gate_3_std", "gate_4", "gate_4_std"];
 
     fn check(&self) -> std::result::Result<(), String> {
         check_temperature(self.temperature)
@@ -126,7 +128,7 @@ impl SslMethod for Training {
     fn columns(&self) -> &'static [&'static str] {
         match self.gate {
             Gate::None => &[],
-            _ => &["gate_1", "gate_1_std", "gate_2", "gate_2_std", "gate_3", "gate_3_std", "gate_4", "gate_4_std"],
+            _ => MatSsl::COLUMNS,
         }
     }
 

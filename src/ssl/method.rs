@@ -16,6 +16,8 @@ use toml::de::DeValue;
 pub trait MethodParameters: Serialize + DeserializeOwned {
     /// The word in the experiment file.
     const NAME: &'static str;
+    /// All columns that the method may add to the history: [`SslMethod::parts`] and [`SslMethod::columns`].
+    const COLUMNS: &'static [&'static str] = &[];
 
     /// What serde cannot say about the parameters.
     ///
@@ -120,6 +122,7 @@ type Build = fn(&Value, &ResNet, &mut Parameters, &Stream) -> anyhow::Result<Box
 /// A row of the table of methods: one type's functions with the type erased.
 pub(super) struct Method {
     name: &'static str,
+    columns: &'static [&'static str],
     from_json: fn(Value) -> Result<Value, String>,
     from_toml: fn(SpannedTable<'_>) -> Result<Value, Vec<ParamError>>,
     build: Build,
@@ -133,6 +136,7 @@ pub(super) const fn method<P: MethodParameters>() -> Method {
     }
     Method {
         name: P::NAME,
+        columns: P::COLUMNS,
         from_json: |value| checked(&serde_json::from_value::<P>(value).map_err(|error| error.to_string())?),
         from_toml: |table| {
             checked(&experiment::deserialize::<P>(table)?)
@@ -254,6 +258,11 @@ fn find(name: &str) -> Option<&'static Method> {
 /// The names of all methods.
 pub fn names() -> Vec<&'static str> {
     METHODS.iter().map(|method| method.name).collect()
+}
+
+/// All columns that methods may add to a history.
+pub fn columns() -> Vec<&'static str> {
+    METHODS.iter().flat_map(|method| method.columns).copied().collect()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub use byol::Byol;
 pub use densecl::{DenseCl, DenseNegatives, Matching};
 pub use head::HeadSizes;
 pub use matssl::{Gate, MatSsl};
-pub use method::{MethodLoss, MethodParameters, MethodSpec, Moment, SslMethod, names};
+pub use method::{MethodLoss, MethodParameters, MethodSpec, Moment, SslMethod, columns, names};
 pub use mocov2::MoCoV2;
 pub use momentum::MOMENTUM;
 pub use nt_xent::nt_xent;

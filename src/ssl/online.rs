@@ -150,6 +150,8 @@ mod tests {
             encoder.init(&mut parameters, ENCODER, &stream).unwrap();
             let spec: MethodSpec = serde_json::from_str(&format!("{{{method},{sizes}}}")).unwrap();
             let method_built = spec.build(&encoder, &mut parameters, &stream.child(1)).unwrap();
+            let told: Vec<&str> = method_built.parts().iter().chain(method_built.columns()).copied().collect();
+            assert!(told.iter().all(|column| crate::ssl::columns().contains(column)), "{method}: {told:?}");
             let views = views();
             // What a step changes beside the trained parameters is put back: it is no function of them otherwise.
             let state = |parameters: &Parameters| -> Vec<(String, Tensor)> {

@@ -35,6 +35,7 @@ impl Default for VicReg {
 
 impl MethodParameters for VicReg {
     const NAME: &'static str = "vicreg";
+    const COLUMNS: &'static [&'static str] = &["loss_invariance", "loss_variance", "loss_covariance"];
 
     fn check(&self) -> std::result::Result<(), String> {
         check_weight("invariance_weight", self.invariance_weight)?;
@@ -89,6 +90,6 @@ impl SslMethod for Training {
     }
 
     fn parts(&self) -> &'static [&'static str] {
-        &["loss_invariance", "loss_variance", "loss_covariance"]
+        VicReg::COLUMNS
     }
 }

@@ -1,11 +1,13 @@
 //! `figure`: a metric of the histories over the epochs.
 
+use super::monitor;
 use super::table::by_label;
 use super::training::{SELECTION_FILE, Selection};
 use super::{Context, Stage, StageError};
 use crate::experiment::{Input, ParamError, ReferenceSpec, Section};
 use crate::report::FileName;
 use crate::report::curve::{Curve, Series, read_history};
+use crate::ssl::{self, Watch};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
@@ -30,28 +32,26 @@ pub(super) struct Figure {
     /// What is drawn.
     #[serde(default)]
     kind: FigureKind,
-    /// A column of the histories: `val_miou` (default), `iou_CLASS` or `train_loss` of a fine-tuning, `loss`, `retrieval`,
-    /// `embedding_std` or `gate_1` to `gate_4` of a pretraining, `learning_rate` or `gradient_norm` of both.
+    /// A column of the histories: `val_miou` (default), `val_loss`, `iou_CLASS` or `train_loss` of a fine-tuning; `loss`,
+    /// `knn_accuracy`, what watches the embeddings, or what the method adds, such as `gate_1`, of a pretraining;
+    /// `learning_rate` or `gradient_norm` of both.
     #[serde(default = "default_metric")]
     metric: String,
     /// Trainings, a line for each label over all its seeds.
     series: Input,
 }
 
-/// The columns that a history may have; `iou_` goes on with the name of a class.
-const METRICS: [&str; 11] = [
-    "val_miou",
-    "train_loss",
-    "loss",
-    "learning_rate",
-    "gradient_norm",
-    "embedding_std",
-    "retrieval",
-    "gate_1",
-    "gate_2",
-    "gate_3",
-    "gate_4",
-];
+/// The columns that a history may have beside those that methods add; `iou_` goes on with the name of a class.
+fn metrics() -> Vec<&'static str> {
+    let shared = ["val_miou", "val_loss", "train_loss", "loss", "learning_rate", "gradient_norm", monitor::COLUMN];
+    let mut metrics: Vec<&str> = shared.into_iter().chain(Watch::COLUMNS).collect();
+    for column in ssl::columns() {
+        if !metrics.contains(&column) {
+            metrics.push(column);
+        }
+    }
+    metrics
+}
 
 fn default_metric() -> String {
     "val_miou".into()
@@ -67,8 +67,8 @@ impl Stage for Figure {
 
     fn check(&self) -> Result<(), ParamError> {
         let of_a_class = self.metric.strip_prefix("iou_").is_some_and(|class| !class.is_empty());
-        if !of_a_class && !METRICS.contains(&self.metric.as_str()) {
-            let message = format!("{:?} is no metric; expected {} or iou_CLASS", self.metric, METRICS.join(", "));
+        if !of_a_class && !metrics().contains(&self.metric.as_str()) {
+            let message = format!("{:?} is no metric; expected {} or iou_CLASS", self.metric, metrics().join(", "));
             return Err(ParamError::Check { param: "metric", message });
         }
         Ok(())

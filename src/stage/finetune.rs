@@ -537,6 +537,29 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_training_images_may_choose_the_epoch() {
+        let unsplit = [Split::Train, Split::Train, Split::Train, Split::Test];
+        let few = TOY.replace("epochs = 6", "epochs = 2\nval_fraction = 0.34");
+        let (_, history, best) = run(&few, &unsplit).unwrap();
+        assert!(best.is_some() && !history.contains(",,"), "{history}");
+        let error = run(&few, &ALL).unwrap_err().to_string();
+        assert!(error.contains("has validation images of its own: leave out `val_fraction`"), "{error}");
+        let error = run(&few.replace("0.34", "0.1"), &unsplit).unwrap_err().to_string();
+        assert!(error.contains("sets 0 of 3 training images aside"), "{error}");
+    }
+
+    #[test]
+    fn averages_and_accumulation_change_what_is_left() {
+        let few = TOY.replace("epochs = 6", "epochs = 3");
+        let (plain, ..) = run(&few, &ALL).unwrap();
+        for more in ["ema = 0.9\n", "accumulate = 2\n"] {
+            assert!(run(&format!("{few}{more}"), &ALL).unwrap().0 != plain, "{more}");
+        }
+        // Recomputation is no part of the result, nor of its name.
+        assert!(run(&format!("{few}recompute = true\n"), &ALL).unwrap().0 == plain);
+    }
+
+    #[test]
     fn parameters_are_read_from_an_input_or_in_place_and_what_is_wrong_is_underlined() {
         let stage = parse::<Finetune>(&TOY.replace("encoder = {", "encoder = '<input>' #")).unwrap();
         assert_eq!(stage.encoder, MaybeInput::Input(Input));
@@ -560,6 +583,9 @@ mod tests {
         for (more, param) in [
             ("augment = { crop_size = 3 }", "augment.crop_size"),
             ("validation_overlap = 1.0", "validation_overlap"),
+            ("val_fraction = 1.0", "val_fraction"),
+            ("ema = 1.0", "ema"),
+            ("patience = 3\nselect_on = 'last'", "patience"),
             ("schedule = { name = 'constant', warmup_epochs = 9 }", "schedule"),
         ] {
             let errors = parse::<Finetune>(&format!("{TOY}{more}")).unwrap_err();

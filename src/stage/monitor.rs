@@ -1,8 +1,8 @@
 //! An encoder in training, watched by what it makes of labelled patches: is a patch's class that of its nearest neighbours?
 
 use super::StageError;
-use crate::data::augment::to_input;
 use crate::data::patches::{Edge, positions};
+use crate::data::tiles::Tiling;
 use crate::data::{IGNORE, Mask, Micrograph, OpenDataset, Split};
 use crate::nn::{Mode, Parameters, ResNet, Tape};
 use crate::ssl::ENCODER;
@@ -82,8 +82,9 @@ impl Monitor {
     pub(super) fn accuracy(&self, encoder: &ResNet, parameters: &Parameters) -> Result<f64> {
         let mut features = Vec::new();
         for batch in self.patches.chunks(BATCH) {
-            let pixels: Vec<f32> = batch.iter().flat_map(to_input).collect();
             let size = batch.first().map_or(0, |patch| patch.width);
+            let whole = Tiling::new(size, size, size, 0.0);
+            let pixels: Vec<f32> = batch.iter().flat_map(|patch| whole.cut(patch, 0)).collect();
             let pixels = Tensor::from_vec(pixels, (batch.len(), size, size, 3), &Device::Cpu)?;
             let tape = Tape::new(parameters, Mode::Eval);
             let [.., last] = encoder.features(&tape, ENCODER, &tape.input(&pixels)?)?;

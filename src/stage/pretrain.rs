@@ -394,6 +394,63 @@ pub(super) mod tests {
         Ok(files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect())
     }
 
+    /// The toy with every method.
+    fn each_method() -> impl Iterator<Item = String> {
+        let sizes = "head = { hidden = 16, output = 8 }";
+        let more = |name| match name {
+            "mocov2" => ", queue_size = 6, batch_norm_groups = 2",
+            "densecl" => ", queue_size = 6",
+            "byol" | "simsiam" => ", prediction_hidden = 8",
+            _ => "",
+        };
+        ssl::names().into_iter().map(move |name| {
+            let method = format!("method = {{ name = '{name}', {sizes}{} }}", more(name));
+            TOY.replace("method = { name = 'matssl', head = { hidden = 16, output = 8 } }", &method)
+        })
+    }
+
+    #[test]
+    fn every_method_leaves_the_same_bytes_for_any_number_of_threads_and_after_a_kill() {
+        for toy in each_method() {
+            let with = |threads: usize| {
+                rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(&toy)).unwrap()
+            };
+            let output = with(1);
+            assert!(with(3) == output, "{toy}");
+            let folder = tempfile::tempdir().unwrap();
+            let stage = parse::<Pretrain>(&toy).unwrap();
+            let attempt = || context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))]);
+            let mut killed = attempt();
+            killed.on_progress = Box::new(|progress| assert!(progress.done < 2, "killed"));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.run(&mut killed))).is_err());
+            let mut resumed = attempt();
+            stage.run(&mut resumed).unwrap();
+            assert_eq!(resumed.telemetry["resumed_epochs"], 1);
+            for (file, bytes) in &output {
+                assert!(std::fs::read(resumed.out.join(file)).unwrap() == *bytes, "{file}: {toy}");
+            }
+        }
+    }
+
+    /// In steps so small that nothing is blown up, one number after another.
+    #[test]
+    fn every_method_trains_on_a_gpu_as_on_the_cpu() {
+        for toy in each_method() {
+            let toy = toy
+                .replace("learning_rate = 0.1", "learning_rate = 1e-6")
+                .replace("min_learning_rate = 1e-3", "min_learning_rate = 1e-7");
+            let Some(on_gpu) = pretend::on(|| run(&toy).unwrap()) else { return };
+            let output = run(&toy).unwrap();
+            let losses = |output: &BTreeMap<String, Vec<u8>>| -> Vec<f64> {
+                let text = String::from_utf8(output["history.csv"].clone()).unwrap();
+                text.lines().skip(1).map(|row| row.split(',').nth(2).unwrap().parse().unwrap()).collect()
+            };
+            for (cpu, gpu) in losses(&output).into_iter().zip(losses(&on_gpu)) {
+                assert!((cpu - gpu).abs() <= 1e-2 * cpu.abs().max(0.1), "{cpu} on the CPU, {gpu} on the GPU: {toy}");
+            }
+        }
+    }
+
     #[test]
     fn the_toy_learns_and_leaves_the_same_bytes_for_any_number_of_threads() {
         let with = |threads: usize| {
@@ -440,23 +497,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_killed_attempt_is_taken_up_and_leaves_the_bytes_of_an_undisturbed_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let stage = parse::<Pretrain>(TOY).unwrap();
-        let attempt = || context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))]);
-        let mut killed = attempt();
-        killed.on_progress = Box::new(|progress| assert!(progress.done < 2, "killed"));
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.run(&mut killed))).is_err());
-        let mut resumed = attempt();
-        stage.run(&mut resumed).unwrap();
-        assert_eq!(resumed.telemetry["resumed_epochs"], 1);
-        let undisturbed = run(TOY).unwrap();
-        for file in [ENCODER_FILE, "history.csv"] {
-            assert!(std::fs::read(resumed.out.join(file)).unwrap() == undisturbed[file], "{file}");
-        }
-    }
-
-    #[test]
     fn the_encoder_left_behind_loads_as_weights_of_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let weights = folder.path().join("mine.safetensors");
@@ -467,6 +507,22 @@ pub(super) mod tests {
         assert!(matches!(&error, StageError::BadData(message) if message.contains("conv1.weight")), "{error}");
         std::fs::remove_file(&weights).unwrap();
         assert!(matches!(run(&from("")), Err(StageError::NotThere(_))));
+    }
+
+    #[test]
+    fn a_collapsed_representation_stops_the_training() {
+        // No patch differs from another, and without batch norm in its head nothing spreads them.
+        let folder = tempfile::tempdir().unwrap();
+        let grey = Tensor::full(90u8, (9, 32, 32, 1), &candle_core::Device::Cpu).unwrap();
+        let path = folder.path().join(PATCHES);
+        std::fs::write(&path, safetensors::serialize([("patches", &grey)], None).unwrap()).unwrap();
+        let mut context = context(folder.path(), "patches", &[(PATCHES, path)]);
+        let method = "method = { name = 'mocov2', queue_size = 8, head = { hidden = 16, output = 8 } }";
+        let text = TOY.replace("method = { name = 'matssl', head = { hidden = 16, output = 8 } }", method);
+        let text = text
+            .replace("views = { jitter = 0.0, blur = 0.0 }", "views = { jitter = 0.0, blur = 0.0, grayscale = 0.0 }");
+        let error = parse::<Pretrain>(&text).unwrap().run(&mut context).unwrap_err().to_string();
+        assert!(error.starts_with("in epoch 1 of 3, step 1 of 2: all images have the same embedding"), "{error}");
     }
 
     #[test]
