@@ -174,7 +174,7 @@ mod tests {
         }
         for metric in ["val_dice", "epoch", "", "iou_", "val_iou_austenite"] {
             let Err(ParamError::Check { param: "metric", message }) = check(metric) else { panic!("{metric}") };
-            assert!(message.contains("expected val_miou, train_loss, loss"), "{message}");
+            assert!(message.contains("expected val_miou, val_loss, train_loss, loss"), "{message}");
         }
     }
 

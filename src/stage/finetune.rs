@@ -550,7 +550,7 @@ mod tests {
 
     #[test]
     fn averages_and_accumulation_change_what_is_left() {
-        let few = TOY.replace("epochs = 6", "epochs = 3");
+        let few = TOY.replace("epochs = 6", "epochs = 3").replace("batch_size = 3", "batch_size = 2");
         let (plain, ..) = run(&few, &ALL).unwrap();
         for more in ["ema = 0.9\n", "accumulate = 2\n"] {
             assert!(run(&format!("{few}{more}"), &ALL).unwrap().0 != plain, "{more}");
