@@ -17,6 +17,9 @@ pub struct Window {
     pub height: usize,
 }
 
+/// Rows that are resampled at once, pixel by pixel beside each other.
+const LINES: usize = 8;
+
 /// For each output pixel: the first input pixel and the weights of it and the next ones.
 #[derive(Default)]
 pub(super) struct Filter {
@@ -51,30 +54,29 @@ impl Filter {
         }
     }
 
-    /// One row; the number of taps is known to the compiler where it is small.
+    /// Along `LANES` lines beside each other; the number of taps is known to the compiler where it is small.
     #[inline(always)]
-    fn across(&self, row: &[f32], out: &mut [f32]) {
+    fn across<const LANES: usize>(&self, lines: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
         match self.taps {
-            1 => self.across_by::<1>(row, out),
-            2 => self.across_by::<2>(row, out),
-            3 => self.across_by::<3>(row, out),
-            4 => self.across_by::<4>(row, out),
-            5 => self.across_by::<5>(row, out),
+            1 => self.across_by::<1, LANES>(lines, out),
+            2 => self.across_by::<2, LANES>(lines, out),
+            3 => self.across_by::<3, LANES>(lines, out),
+            4 => self.across_by::<4, LANES>(lines, out),
+            5 => self.across_by::<5, LANES>(lines, out),
             taps => {
                 let pixels = out.iter_mut().zip(&self.first).zip(self.weights.chunks_exact(taps));
                 for ((out, &first), weights) in pixels {
-                    *out = row[first..].iter().zip(weights).fold(0.0, |sum, (value, weight)| sum + weight * value);
+                    *out = weighted(&lines[first..first + taps], weights);
                 }
             }
         }
     }
 
     #[inline(always)]
-    fn across_by<const TAPS: usize>(&self, row: &[f32], out: &mut [f32]) {
+    fn across_by<const TAPS: usize, const LANES: usize>(&self, lines: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
         let pixels = out.iter_mut().zip(&self.first).zip(self.weights.as_chunks::<TAPS>().0);
         for ((out, &first), weights) in pixels {
-            let source = &row[first..first + TAPS];
-            *out = (0..TAPS).fold(0.0, |sum, tap| sum + weights[tap] * source[tap]);
+            *out = weighted(&lines[first..first + TAPS], weights);
         }
     }
 
@@ -99,6 +101,15 @@ impl Filter {
     }
 }
 
+#[inline(always)]
+fn weighted<const LANES: usize>(pixels: &[[f32; LANES]], weights: &[f32]) -> [f32; LANES] {
+    let mut sums = [0.0f32; LANES];
+    for (pixel, weight) in pixels.iter().zip(weights) {
+        sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += weight * value);
+    }
+    sums
+}
+
 impl Scratch {
     /// Resamples the part `window` of u8 `[_, width, channels]` to `to` = (width, height), turned over left-right
     /// (`flip[0]`) and up-down (`flip[1]`), into `self.planes`.
@@ -110,31 +121,51 @@ impl Scratch {
         to: (usize, usize),
         flip: [bool; 2],
     ) {
-        let Scratch { planes, rows, line, across, down, .. } = self;
-        across.triangle(window.width, to.0, flip[0]);
-        down.triangle(window.height, to.1, flip[1]);
-        planes.reshape(channels, to.1, to.0);
-        let (rows, line) = (at_least(rows, window.height * to.0), at_least(line, window.width));
-        let start = (window.top * width + window.left) * channels;
-        for (channel, plane) in planes.each_mut().enumerate() {
-            vectorized(
-                #[inline(always)]
-                || {
-                    let sources = pixels[start..].chunks(width * channels);
-                    for (row, source) in rows.chunks_exact_mut(to.0).zip(sources) {
-                        let source = &source[..window.width * channels];
-                        if channels == 1 {
-                            line.iter_mut().zip(source).for_each(|(value, &pixel)| *value = f32::from(pixel));
-                        } else {
-                            let pixels = source.as_chunks::<3>().0;
-                            line.iter_mut().zip(pixels).for_each(|(value, rgb)| *value = f32::from(rgb[channel]));
-                        }
-                        across.across(line, row);
-                    }
-                    down.down(rows, to.0, plane);
-                },
-            );
+        self.across.triangle(window.width, to.0, flip[0]);
+        self.down.triangle(window.height, to.1, flip[1]);
+        self.planes.reshape(channels, to.1, to.0);
+        for channel in 0..channels {
+            if channels == 1 {
+                self.resample_channel::<1>(pixels.as_chunks().0, channel, width, window, to);
+            } else {
+                self.resample_channel::<3>(pixels.as_chunks().0, channel, width, window, to);
+            }
         }
+    }
+
+    fn resample_channel<const CHANNELS: usize>(
+        &mut self,
+        pixels: &[[u8; CHANNELS]],
+        channel: usize,
+        width: usize,
+        window: Window,
+        to: (usize, usize),
+    ) {
+        let Scratch { planes, rows, line, across, down, .. } = self;
+        let rows = at_least(rows, window.height * to.0);
+        let (lines, mixed) = at_least(line, (window.width + to.0) * LINES).split_at_mut(window.width * LINES);
+        let (lines, mixed) = (lines.as_chunks_mut::<LINES>().0, mixed.as_chunks_mut::<LINES>().0);
+        let Some(plane) = planes.each_mut().nth(channel) else { return };
+        vectorized(
+            #[inline(always)]
+            || {
+                for (block, rows) in rows.chunks_mut(LINES * to.0).enumerate() {
+                    // The last row stands in for those that are missing in the last block.
+                    let sources: [&[[u8; CHANNELS]]; LINES] = std::array::from_fn(|line| {
+                        let y = window.top + (block * LINES + line).min(window.height - 1);
+                        &pixels[y * width + window.left..][..window.width]
+                    });
+                    for (x, values) in lines.iter_mut().enumerate() {
+                        *values = std::array::from_fn(|line| f32::from(sources[line][x][channel]));
+                    }
+                    across.across(lines, mixed);
+                    for (line, row) in rows.chunks_exact_mut(to.0).enumerate() {
+                        row.iter_mut().zip(&*mixed).for_each(|(value, values)| *value = values[line]);
+                    }
+                }
+                down.down(rows, to.0, plane);
+            },
+        );
     }
 }
 
