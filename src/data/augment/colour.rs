@@ -125,7 +125,6 @@ impl Planes {
             #[inline(always)]
             || {
                 // In copies, which the compiler knows to be apart; references would keep it from using vectors.
-                let change = change;
                 let ((red, red_rest), (green, green_rest), (blue, blue_rest)) =
                     (red.as_chunks_mut::<LANES>(), green.as_chunks_mut::<LANES>(), blue.as_chunks_mut::<LANES>());
                 for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
