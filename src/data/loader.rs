@@ -14,8 +14,8 @@ use std::thread::JoinHandle;
 /// Batches that wait while the network is busy.
 const AHEAD: usize = 2;
 
-/// Batches that lie in memory at once at most: those that wait, the one in use, and the one being made.
-pub const BATCHES_HELD: u64 = AHEAD as u64 + 2;
+/// Batches that lie in memory at once at most: those that wait, the one in use, the one being made, and one to spare.
+pub const BATCHES_HELD: u64 = AHEAD as u64 + 3;
 
 /// Results of `make(0)`, `make(1)`, … in order, made ahead by a thread of its own. Dropping it stops the thread after
 /// the batch it is at.

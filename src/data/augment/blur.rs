@@ -8,8 +8,9 @@ use super::{Scratch, reflect, vectorized};
 /// Standard deviations on each side of the centre. Beyond lie 6·10⁻⁵ of the weights: 0.02 of 255.
 const REACH: f32 = 4.0;
 
-/// Pixels that are summed up at once, in registers.
+/// Pixels that are summed up at once, in registers, over so many pairs of weights.
 const BLOCK: usize = 32;
+const GROUP: usize = 8;
 
 /// Weights from the end to the centre, and the same back again.
 #[derive(Default)]
@@ -35,25 +36,31 @@ impl Kernel {
     #[inline(always)]
     fn mix<'a>(&self, source: impl Fn(usize) -> &'a [f32], out: &mut [f32]) {
         let (radius, length) = (self.radius(), out.len());
-        let centre = source(radius);
-        let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
-        for (block, out) in blocks.iter_mut().enumerate() {
-            let range = block * BLOCK..(block + 1) * BLOCK;
-            let mut sums = [0.0f32; BLOCK];
-            for (i, &weight) in self.half[..radius].iter().enumerate() {
-                let (before, after) = (&source(i)[range.clone()], &source(2 * radius - i)[range.clone()]);
-                for ((sum, before), after) in sums.iter_mut().zip(before).zip(after) {
+        let centre = &source(radius)[..length];
+        out.iter_mut().zip(centre).for_each(|(out, centre)| *out = self.half[radius] * centre);
+        for (group, weights) in self.half[..radius].chunks(GROUP).enumerate() {
+            let mut pairs = [(&[][..], &[][..]); GROUP];
+            for (i, pair) in pairs.iter_mut().take(weights.len()).enumerate() {
+                let i = group * GROUP + i;
+                *pair = (&source(i)[..length], &source(2 * radius - i)[..length]);
+            }
+            let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+            let whole = pairs.map(|(before, after)| (before.as_chunks::<BLOCK>(), after.as_chunks::<BLOCK>()));
+            for (block, out) in blocks.iter_mut().enumerate() {
+                let mut sums = *out;
+                for (&weight, ((before, _), (after, _))) in weights.iter().zip(&whole) {
+                    let (before, after) = (&before[block], &after[block]);
+                    for ((sum, before), after) in sums.iter_mut().zip(before).zip(after) {
+                        *sum += weight * (before + after);
+                    }
+                }
+                *out = sums;
+            }
+            for (&weight, ((_, before), (_, after))) in weights.iter().zip(&whole) {
+                for ((sum, before), after) in rest.iter_mut().zip(*before).zip(*after) {
                     *sum += weight * (before + after);
                 }
             }
-            for ((out, sum), centre) in out.iter_mut().zip(sums).zip(&centre[range]) {
-                *out = sum + self.half[radius] * centre;
-            }
-        }
-        for (x, out) in (length - rest.len()..length).zip(rest) {
-            let pair = |i: usize| source(i)[x] + source(2 * radius - i)[x];
-            let sum = self.half[..radius].iter().enumerate().fold(0.0, |sum, (i, weight)| sum + weight * pair(i));
-            *out = sum + self.half[radius] * centre[x];
         }
     }
 }

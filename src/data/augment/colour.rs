@@ -2,6 +2,9 @@
 
 use super::{Planes, WHITE, vectorized};
 
+/// Pixels that are changed at once.
+const LANES: usize = 16;
+
 /// One of `ColorJitter`'s changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Colour {
@@ -25,6 +28,23 @@ fn luma([r, g, b]: [f32; 3]) -> f32 {
 #[inline(always)]
 fn shown(value: f32) -> f32 {
     value.clamp(0.0, WHITE)
+}
+
+/// The sum of `value` over all pixels, in parts: pixel `i` belongs to part `i % 8`.
+#[inline(always)]
+fn sums<const CHANNELS: usize>(planes: [&[f32]; CHANNELS], value: impl Fn([f32; CHANNELS]) -> f32) -> [f64; 8] {
+    let mut sums = [0.0f64; 8];
+    let chunks = planes.map(|plane| plane.as_chunks::<8>());
+    for i in 0..chunks[0].0.len() {
+        let chunk = chunks.map(|(chunks, _)| chunks[i]);
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += f64::from(value(chunk.map(|chunk| chunk[lane])));
+        }
+    }
+    for (i, sum) in sums.iter_mut().enumerate().take(chunks[0].1.len()) {
+        *sum += f64::from(value(chunks.map(|(_, rest)| rest[i])));
+    }
+    sums
 }
 
 impl Planes {
@@ -61,25 +81,11 @@ impl Planes {
     fn mean(&self) -> f32 {
         let pixels = self.width() * self.height();
         let rgb = self.rgb();
-        let mut sums = [0.0f64; 8];
-        vectorized(
+        let sums: [f64; 8] = vectorized(
             #[inline(always)]
             || match rgb {
-                None => {
-                    let (chunks, rest) = self.values().as_chunks::<8>();
-                    for chunk in chunks {
-                        sums.iter_mut().zip(chunk).for_each(|(sum, &value)| *sum += f64::from(value));
-                    }
-                    sums.iter_mut().zip(rest).for_each(|(sum, &value)| *sum += f64::from(value));
-                }
-                Some([red, green, blue]) => {
-                    let chunks = red.chunks(8).zip(green.chunks(8)).zip(blue.chunks(8));
-                    for ((red, green), blue) in chunks {
-                        for (((sum, &r), &g), &b) in sums.iter_mut().zip(red).zip(green).zip(blue) {
-                            *sum += f64::from(luma([r, g, b]));
-                        }
-                    }
-                }
+                None => sums([self.values()], |[value]| value),
+                Some(rgb) => sums(rgb, luma),
             },
         );
         (sums.iter().sum::<f64>() / pixels as f64) as f32
@@ -88,7 +94,7 @@ impl Planes {
     fn saturation(&mut self, factor: f32) {
         self.each_pixel(
             #[inline(always)]
-            |rgb| {
+            move |rgb| {
                 let grey = luma(rgb);
                 rgb.map(|value| shown(grey + factor * (value - grey)))
             },
@@ -98,7 +104,7 @@ impl Planes {
     fn hue(&mut self, turns: f32) {
         self.each_pixel(
             #[inline(always)]
-            |rgb| turn_hue(rgb, turns),
+            move |rgb| turn_hue(rgb, turns),
         );
     }
 
@@ -113,12 +119,25 @@ impl Planes {
 
     /// Nothing for grey images.
     #[inline(always)]
-    fn each_pixel(&mut self, change: impl Fn([f32; 3]) -> [f32; 3]) {
+    fn each_pixel(&mut self, change: impl Fn([f32; 3]) -> [f32; 3] + Copy) {
         let Some([red, green, blue]) = self.rgb_mut() else { return };
         vectorized(
             #[inline(always)]
             || {
-                for ((red, green), blue) in red.iter_mut().zip(&mut *green).zip(&mut *blue) {
+                // In copies, which the compiler knows to be apart; references would keep it from using vectors.
+                let ((red, red_rest), (green, green_rest), (blue, blue_rest)) =
+                    (red.as_chunks_mut::<LANES>(), green.as_chunks_mut::<LANES>(), blue.as_chunks_mut::<LANES>());
+                for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
+                    let mut rgb = [*red, *green, *blue];
+                    for lane in 0..LANES {
+                        let pixel = change([rgb[0][lane], rgb[1][lane], rgb[2][lane]]);
+                        for (channel, value) in rgb.iter_mut().zip(pixel) {
+                            channel[lane] = value;
+                        }
+                    }
+                    [*red, *green, *blue] = rgb;
+                }
+                for ((red, green), blue) in red_rest.iter_mut().zip(green_rest).zip(blue_rest) {
                     [*red, *green, *blue] = change([*red, *green, *blue]);
                 }
             },
@@ -135,11 +154,13 @@ fn turn_hue([r, g, b]: [f32; 3], turns: f32) -> [f32; 3] {
     let chroma = high - low;
     // Grey has no hue: below, anything times its chroma of 0 is 0.
     let divisor = if chroma > 0.0 { chroma } else { 1.0 };
-    let (start, difference) = match high {
-        h if h == r => (0.0, g - b),
-        h if h == g => (2.0, b - r),
-        _ => (4.0, r - g),
-    };
+    // All three, and then a choice: vectors do not branch.
+    let (of_red, of_green, of_blue) = (g - b, b - r, r - g);
+    let (is_red, is_green) = (high == r, high == g);
+    let difference = if is_green { of_green } else { of_blue };
+    let difference = if is_red { of_red } else { difference };
+    let start = if is_green { 2.0 } else { 4.0 };
+    let start = if is_red { 0.0 } else { start };
     // Into 0..6 without the slow remainder of floating-point division.
     let sixth = start + difference / divisor + 6.0 * turns;
     let sixth = sixth - 6.0 * (sixth / 6.0).floor();

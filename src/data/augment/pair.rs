@@ -140,10 +140,11 @@ pub(in crate::data) fn write_pair(
 
 /// `i` mirrored into 0..`length`, without repeating the border pixel (numpy's `reflect`), as often as it takes.
 pub(in crate::data) fn reflect(i: usize, length: usize) -> usize {
-    if length == 1 {
-        return 0;
+    if i < length {
+        return i;
     }
-    let i = i % (2 * length - 2);
+    // A single pixel is mirrored into itself.
+    let i = i % (2 * length - 2).max(1);
     if i < length { i } else { 2 * length - 2 - i }
 }
 

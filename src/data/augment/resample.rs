@@ -17,6 +17,9 @@ pub struct Window {
     pub height: usize,
 }
 
+/// Rows that are resampled at once, pixel by pixel beside each other.
+const LINES: usize = 8;
+
 /// For each output pixel: the first input pixel and the weights of it and the next ones.
 #[derive(Default)]
 pub(super) struct Filter {
@@ -51,30 +54,39 @@ impl Filter {
         }
     }
 
-    /// One row; the number of taps is known to the compiler where it is small.
+    /// One channel of `LINES` rows beside each other; the number of taps is known to the compiler where it is small.
     #[inline(always)]
-    fn across(&self, row: &[f32], out: &mut [f32]) {
+    fn across<const CHANNELS: usize>(
+        &self,
+        lines: &[[[f32; LINES]; CHANNELS]],
+        channel: usize,
+        out: &mut [[f32; LINES]],
+    ) {
         match self.taps {
-            1 => self.across_by::<1>(row, out),
-            2 => self.across_by::<2>(row, out),
-            3 => self.across_by::<3>(row, out),
-            4 => self.across_by::<4>(row, out),
-            5 => self.across_by::<5>(row, out),
+            1 => self.across_by::<1, CHANNELS>(lines, channel, out),
+            2 => self.across_by::<2, CHANNELS>(lines, channel, out),
+            3 => self.across_by::<3, CHANNELS>(lines, channel, out),
+            4 => self.across_by::<4, CHANNELS>(lines, channel, out),
+            5 => self.across_by::<5, CHANNELS>(lines, channel, out),
             taps => {
                 let pixels = out.iter_mut().zip(&self.first).zip(self.weights.chunks_exact(taps));
                 for ((out, &first), weights) in pixels {
-                    *out = row[first..].iter().zip(weights).fold(0.0, |sum, (value, weight)| sum + weight * value);
+                    *out = weighted(&lines[first..first + taps], channel, weights);
                 }
             }
         }
     }
 
     #[inline(always)]
-    fn across_by<const TAPS: usize>(&self, row: &[f32], out: &mut [f32]) {
+    fn across_by<const TAPS: usize, const CHANNELS: usize>(
+        &self,
+        lines: &[[[f32; LINES]; CHANNELS]],
+        channel: usize,
+        out: &mut [[f32; LINES]],
+    ) {
         let pixels = out.iter_mut().zip(&self.first).zip(self.weights.as_chunks::<TAPS>().0);
         for ((out, &first), weights) in pixels {
-            let source = &row[first..first + TAPS];
-            *out = (0..TAPS).fold(0.0, |sum, tap| sum + weights[tap] * source[tap]);
+            *out = weighted(&lines[first..first + TAPS], channel, weights);
         }
     }
 
@@ -99,6 +111,19 @@ impl Filter {
     }
 }
 
+#[inline(always)]
+fn weighted<const CHANNELS: usize>(
+    pixels: &[[[f32; LINES]; CHANNELS]],
+    channel: usize,
+    weights: &[f32],
+) -> [f32; LINES] {
+    let mut sums = [0.0f32; LINES];
+    for (pixel, weight) in pixels.iter().zip(weights) {
+        sums.iter_mut().zip(&pixel[channel]).for_each(|(sum, value)| *sum += weight * value);
+    }
+    sums
+}
+
 impl Scratch {
     /// Resamples the part `window` of u8 `[_, width, channels]` to `to` = (width, height), turned over left-right
     /// (`flip[0]`) and up-down (`flip[1]`), into `self.planes`.
@@ -110,32 +135,90 @@ impl Scratch {
         to: (usize, usize),
         flip: [bool; 2],
     ) {
-        let Scratch { planes, rows, line, across, down, .. } = self;
-        across.triangle(window.width, to.0, flip[0]);
-        down.triangle(window.height, to.1, flip[1]);
-        planes.reshape(channels, to.1, to.0);
-        let (rows, line) = (at_least(rows, window.height * to.0), at_least(line, window.width));
-        let start = (window.top * width + window.left) * channels;
-        for (channel, plane) in planes.each_mut().enumerate() {
-            vectorized(
-                #[inline(always)]
-                || {
-                    let sources = pixels[start..].chunks(width * channels);
-                    for (row, source) in rows.chunks_exact_mut(to.0).zip(sources) {
-                        let source = &source[..window.width * channels];
-                        if channels == 1 {
-                            line.iter_mut().zip(source).for_each(|(value, &pixel)| *value = f32::from(pixel));
-                        } else {
-                            let pixels = source.as_chunks::<3>().0;
-                            line.iter_mut().zip(pixels).for_each(|(value, rgb)| *value = f32::from(rgb[channel]));
-                        }
-                        across.across(line, row);
-                    }
-                    down.down(rows, to.0, plane);
-                },
-            );
+        self.across.triangle(window.width, to.0, flip[0]);
+        self.down.triangle(window.height, to.1, flip[1]);
+        self.planes.reshape(channels, to.1, to.0);
+        match channels {
+            1 => self.resample_by::<1>(pixels, width, window, to),
+            _ => self.resample_by::<3>(pixels, width, window, to),
         }
     }
+
+    fn resample_by<const CHANNELS: usize>(&mut self, pixels: &[u8], width: usize, window: Window, to: (usize, usize)) {
+        let Scratch { planes, rows, line, across, down, .. } = self;
+        let (line_in, plane) = (window.width * CHANNELS, window.height * to.0);
+        let rows = at_least(rows, plane * CHANNELS);
+        let (lines, mixed) = at_least(line, (line_in + to.0) * LINES).split_at_mut(line_in * LINES);
+        let (lines, mixed) = (lines.as_chunks_mut::<LINES>().0, mixed.as_chunks_mut::<LINES>().0);
+        vectorized(
+            #[inline(always)]
+            || {
+                for block in (0..window.height).step_by(LINES) {
+                    // The last row stands in for those that are missing in the last block.
+                    let sources: [&[u8]; LINES] = std::array::from_fn(|line| {
+                        let y = window.top + (block + line).min(window.height - 1);
+                        &pixels[(y * width + window.left) * CHANNELS..][..line_in]
+                    });
+                    beside(sources, lines);
+                    let count = LINES.min(window.height - block);
+                    for (channel, rows) in rows.chunks_exact_mut(plane).enumerate() {
+                        across.across(lines.as_chunks::<CHANNELS>().0, channel, mixed);
+                        apart(mixed, &mut rows[block * to.0..][..count * to.0]);
+                    }
+                }
+                for (rows, plane) in rows.chunks_exact(plane).zip(planes.each_mut()) {
+                    down.down(rows, to.0, plane);
+                }
+            },
+        );
+    }
+}
+
+/// `LINES` rows of bytes beside each other, as numbers; `sources` have the length of `lines`.
+#[inline(always)]
+fn beside(sources: [&[u8]; LINES], lines: &mut [[f32; LINES]]) {
+    let (blocks, rest) = lines.as_chunks_mut::<LINES>();
+    let start = blocks.len() * LINES;
+    let sources = sources.map(|source| (source.as_chunks::<LINES>().0, &source[start..]));
+    for (i, block) in blocks.iter_mut().enumerate() {
+        let columns = turned(sources.map(|(blocks, _)| u64::from_le_bytes(blocks[i])));
+        for (line, column) in block.iter_mut().zip(columns) {
+            *line = column.to_le_bytes().map(f32::from);
+        }
+    }
+    for (i, line) in rest.iter_mut().enumerate() {
+        *line = sources.map(|(_, rest)| f32::from(rest[i]));
+    }
+}
+
+/// The other way round: rows `[count, lines.len()]` of what lies beside each other, `count` at most `LINES`.
+#[inline(always)]
+fn apart(lines: &[[f32; LINES]], rows: &mut [f32]) {
+    let (blocks, rest) = lines.as_chunks::<LINES>();
+    for (part, block) in blocks.iter().enumerate() {
+        let turned: [[f32; LINES]; LINES] = std::array::from_fn(|line| block.map(|beside| beside[line]));
+        for (row, values) in rows.chunks_exact_mut(lines.len()).zip(turned) {
+            if let Some(to) = row[part * LINES..].first_chunk_mut() {
+                *to = values;
+            }
+        }
+    }
+    for (line, row) in rows.chunks_exact_mut(lines.len()).enumerate() {
+        row[blocks.len() * LINES..].iter_mut().zip(rest).for_each(|(value, beside)| *value = beside[line]);
+    }
+}
+
+/// The transpose of 8 × 8 bytes (Warren, Hacker's Delight, 7-3): byte `j` of number `i` becomes byte `i` of number `j`.
+#[inline(always)]
+fn turned(mut rows: [u64; LINES]) -> [u64; LINES] {
+    for (step, low) in [(1, 0x00FF_00FF_00FF_00FF), (2, 0x0000_FFFF_0000_FFFF), (4, 0x0000_0000_FFFF_FFFF)] {
+        for i in (0..LINES).filter(|i| i & step == 0) {
+            let exchanged = (rows[i] >> (8 * step) ^ rows[i + step]) & low;
+            rows[i + step] ^= exchanged;
+            rows[i] ^= exchanged << (8 * step);
+        }
+    }
+    rows
 }
 
 /// Resamples the part `window` of an image `[_, width, channels]`, of 1 or 3 channels, to `to` = (width, height), none of
