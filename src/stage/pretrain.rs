@@ -305,6 +305,7 @@ pub(super) mod tests {
             device: Default::default(),
             opened: None,
             places: Places::default(),
+            tensorboard: None,
             asked: Default::default(),
             telemetry: BTreeMap::new(),
             on_progress: Box::new(|_| ()),
