@@ -417,7 +417,7 @@ pub(super) mod tests {
         let curves: Vec<PathBuf> = std::fs::read_dir(board).unwrap().map(|file| file.unwrap().path()).collect();
         let points =
             |file: &PathBuf| std::fs::read(file).unwrap().windows(9).filter(|word| word == b"retrieval").count();
-        assert_eq!(curves.iter().map(points).collect::<Vec<_>>(), [3], "one file, an epoch once");
+        assert_eq!(curves.iter().map(points).sum::<usize>(), 3, "an epoch once");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl EventFile {
     }
 
     /// Writes the epochs that `history` has and the file has not; what was not measured is left out. The first call
-    /// makes the folder, removes the event files of earlier attempts from it, and begins the file: so no curve is there
+    /// makes the folder, empties the event files of earlier attempts in it, and begins the file: so no curve is there
     /// twice, and an attempt that goes on from a checkpoint has the epochs before it, too (at the time of that call).
     ///
     /// # Errors
@@ -68,18 +68,24 @@ impl EventFile {
     }
 }
 
-/// A new file in `folder`, the only one of this program there.
+/// A new file in `folder`, the only one of this program there with anything in it.
 fn begin(folder: &Path) -> io::Result<File> {
     fs::create_dir_all(folder)?;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
-            fs::remove_file(entry.path())?;
+            // A TensorBoard without its fast reader never gets past a file that is gone while it watches it: the last
+            // attempt's stays, empty, until the next.
+            match entry.metadata()?.len() {
+                0 => fs::remove_file(entry.path())?,
+                _ => File::options().write(true).open(entry.path())?.set_len(0)?,
+            }
         }
     }
     let now = since_1970();
     let name = format!("{PREFIX}{:010}.{:09}{SUFFIX}", now.as_secs(), now.subsec_nanos());
-    let mut file = File::create_new(folder.join(name))?;
+    // To append: should another attempt empty it after all, no hole is left.
+    let mut file = File::options().append(true).create_new(true).open(folder.join(name))?;
     write_record(&mut file, &event(now).bytes(3, b"brain.Event:2"))?;
     // A TensorBoard that has watched an earlier attempt forgets it at this.
     write_record(&mut file, &event(now).message(7, Message::default().integer(1, 1)))?;

@@ -54,7 +54,7 @@ impl Described {
             let mut online = Online::new(&encoder, &parameters);
             let made = method.loss(&mut online, &views, Moment { step, steps: self.steps, seed: 0 })?;
             let gradients = online.backward(&made.loss)?;
-            optimizer.step(&parameters, &gradients, learning_rate)?;
+            optimizer.step(&parameters, &gradients, learning_rate, 1.0)?;
             pairs.insert(format!("loss {}", step + 1), exact(&made.loss.detach(), Role::Buffer)?);
         }
         for (name, parameter) in parameters.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")) {

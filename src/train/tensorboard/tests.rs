@@ -95,10 +95,10 @@ fn scalars(path: &Path) -> Vec<(u64, String, f32)> {
     scalars
 }
 
-fn the_only_file(folder: &Path) -> PathBuf {
-    let files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(files.len(), 1, "{files:?}");
-    files.into_iter().next().unwrap()
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
 }
 
 /// `epochs` of a loss that falls, and of a score that is measured every other time.
@@ -132,16 +132,16 @@ fn each_epoch_is_in_the_file_as_soon_as_it_is_over() {
     let mut file = EventFile::new(folder.clone());
     assert!(!folder.exists());
     file.follow(&history(0)).unwrap();
-    let path = the_only_file(&folder);
-    assert_eq!(scalars(&path), []);
+    let [path] = &files(&folder)[..] else { panic!("not one file") };
+    assert_eq!(scalars(path), []);
     let loss = |epoch: u64| (epoch, "loss".to_owned(), 1.0 / epoch as f32);
     file.follow(&history(1)).unwrap();
-    assert_eq!(scalars(&path), [loss(1)]);
+    assert_eq!(scalars(path), [loss(1)]);
     file.follow(&history(2)).unwrap();
-    assert_eq!(scalars(&path), [loss(1), loss(2), (2, "iou_α-Eisen".to_owned(), 0.7)]);
+    assert_eq!(scalars(path), [loss(1), loss(2), (2, "iou_α-Eisen".to_owned(), 0.7)]);
     // Longer than one byte of a length can say, and than one of an epoch.
     file.follow(&history(300)).unwrap();
-    let all = scalars(&path);
+    let all = scalars(path);
     assert_eq!((all.len(), &all[all.len() - 2]), (450, &loss(300)));
 }
 
@@ -150,15 +150,17 @@ fn a_later_attempt_has_all_epochs_and_takes_the_place_of_the_earlier_ones() {
     let dir = tempfile::tempdir().unwrap();
     let mut killed = EventFile::new(dir.path().to_owned());
     killed.follow(&history(4)).unwrap();
-    let earlier = the_only_file(dir.path());
     // Its last checkpoint was that of epoch 3.
     let mut resumed = EventFile::new(dir.path().to_owned());
     resumed.follow(&history(3)).unwrap();
-    let later = the_only_file(dir.path());
-    assert!(earlier < later, "TensorBoard reads them in this order");
     resumed.follow(&history(4)).unwrap();
-    let epochs: Vec<u64> = scalars(&later).iter().filter(|scalar| scalar.1 == "loss").map(|scalar| scalar.0).collect();
+    // TensorBoard reads them in this order.
+    let [earlier, later] = &files(dir.path())[..] else { panic!("not two files") };
+    assert_eq!(fs::metadata(earlier).unwrap().len(), 0);
+    let epochs: Vec<u64> = scalars(later).iter().filter(|scalar| scalar.1 == "loss").map(|scalar| scalar.0).collect();
     assert_eq!(epochs, [1, 2, 3, 4]);
+    EventFile::new(dir.path().to_owned()).follow(&history(1)).unwrap();
+    assert!(files(dir.path()).len() == 2 && !earlier.exists(), "empty files do not pile up");
 }
 
 #[test]
@@ -168,7 +170,8 @@ fn files_of_others_stay() {
         fs::write(dir.path().join(name), "theirs").unwrap();
     }
     EventFile::new(dir.path().to_owned()).follow(&history(1)).unwrap();
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+    assert_eq!(files(dir.path()).len(), 3);
+    assert_eq!(fs::read(dir.path().join("notes.matssl-run")).unwrap(), b"theirs");
 }
 
 #[test]

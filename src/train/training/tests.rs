@@ -292,9 +292,10 @@ fn a_loss_that_is_no_number_names_epoch_and_step_and_leaves_the_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let mut last = 0;
     let error = training(folder.path(), SGD)
-        .run(&mut Lines::new(Some((2, 1))), &mut |event| match event {
-            Event::Epoch { done, .. } => last = done,
-            _ => {}
+        .run(&mut Lines::new(Some((2, 1))), &mut |event| {
+            if let Event::Epoch { done, .. } = event {
+                last = done;
+            }
         })
         .unwrap_err()
         .to_string();
