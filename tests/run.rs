@@ -136,3 +136,32 @@ fn a_precision_that_no_cpu_has_is_refused_before_anything_runs_and_is_part_of_th
     // What it was before there was a choice keeps its key.
     assert!(!written(TOY) && !written(&half.replace("bf16", "float32")));
 }
+
+#[test]
+fn tensorboard_gets_a_file_of_each_training_that_runs_and_changes_nothing() {
+    let toy = TOY.replace("seeds = [0, 1]", "seeds = [0]");
+    let (plain, watched) = (Project::new(&toy), Project::new(&toy));
+    plain.run(&["experiment.toml"]).ok();
+    watched.run(&["experiment.toml", "--tensorboard", "board"]).ok();
+    assert_eq!(plain.outputs(), watched.outputs());
+    assert_eq!(plain.files("reports"), watched.files("reports"));
+    let stages = |folder: &str| -> Vec<String> {
+        let files = watched.files(folder).into_iter().filter(|(_, file)| !file.is_empty());
+        files.map(|(name, _)| name.split_once("/events.out.tfevents.").unwrap().0.to_owned()).collect()
+    };
+    assert_eq!(stages("board"), ["toy/segment.matssl@0", "toy/segment.random@0", "toy/ssl@0"]);
+    for (name, file) in watched.files("board") {
+        let column: &[u8] =
+            if name.contains("ssl@0/") && !name.contains("segment") { b"retrieval" } else { b"val_miou" };
+        let points = file.windows(column.len()).filter(|word| *word == column).count();
+        assert_eq!(points, 3, "{name}: one an epoch");
+    }
+    // What is cached writes nothing; what is forced takes the place of its earlier file.
+    let before = watched.files("board");
+    watched.run_with(&[("MATSSL_TENSORBOARD", "other")], &["experiment.toml"]).ok();
+    assert!(!watched.path("other").exists());
+    watched.run_with(&[("MATSSL_TENSORBOARD", "board")], &["experiment.toml", "--force", "ssl"]).ok();
+    let after = watched.files("board");
+    assert_eq!(after.iter().filter(|file| !file.1.is_empty() && !before.contains(file)).count(), 1);
+    assert_eq!(stages("board").len(), 3);
+}

@@ -39,6 +39,9 @@ pub(super) struct RunArgs {
     /// After a failure go on with what does not rest on the failed stage.
     #[arg(long)]
     keep_going: bool,
+    /// Trainings write their curves for TensorBoard to DIR/EXPERIMENT/STAGE/ while they run; cached stages write nothing.
+    #[arg(long, value_name = "DIR", env = "MATSSL_TENSORBOARD")]
+    tensorboard: Option<PathBuf>,
     /// No progress, only errors and results.
     #[arg(long, short)]
     quiet: bool,
@@ -124,8 +127,15 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     if gpus.is_empty() {
         check_precision(&place, &wanted)?;
     }
-    let options =
-        Options { jobs: args.jobs.map(usize::from), keep_going: args.keep_going, wanted, forced, gpus: gpus.clone() };
+    let options = Options {
+        jobs: args.jobs.map(usize::from),
+        keep_going: args.keep_going,
+        wanted,
+        forced,
+        gpus: gpus.clone(),
+        // Workers may run in another folder.
+        tensorboard: args.tensorboard.as_ref().map(std::path::absolute).transpose().map_err(anyhow::Error::from)?,
+    };
     let interrupts = Arc::new(AtomicUsize::new(0));
     signals::count_interrupts(Arc::clone(&interrupts))?;
     if !args.quiet {

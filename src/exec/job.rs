@@ -33,6 +33,10 @@ pub struct Job {
     /// What to compute on; never part of a key.
     #[serde(default)]
     pub device: DeviceName,
+    /// Where a training leaves its event file for TensorBoard, if it shall: a folder for this stage alone. Never part of a
+    /// key.
+    #[serde(default)]
+    pub tensorboard: Option<PathBuf>,
     /// Threads to compute with; never changes a bit of the output.
     pub threads: usize,
 }

@@ -29,6 +29,8 @@ pub struct Options {
     pub forced: Vec<bool>,
     /// What stages that train or predict compute on, one at a time each; none: on the CPU.
     pub gpus: Vec<DeviceName>,
+    /// Trainings that are not cached write event files for TensorBoard to `EXPERIMENT/STAGE/` below this folder (absolute).
+    pub tensorboard: Option<PathBuf>,
 }
 
 /// How a run ended.
@@ -93,6 +95,7 @@ struct Run<'a> {
     forced: &'a [bool],
     scheduler: Scheduler,
     gpus: &'a [DeviceName],
+    tensorboard: Option<PathBuf>,
     outcomes: Vec<StageOutcome>,
     ran: usize,
     last_keys: LastKeys,
@@ -130,6 +133,7 @@ impl<'a> Run<'a> {
             forced,
             scheduler: Scheduler::new(plan.dag.clone(), wanted, duties(plan), resources, options.keep_going),
             gpus: &options.gpus,
+            tensorboard: options.tensorboard.as_ref().map(|folder| folder.join(&plan.experiment.name)),
             outcomes: (0..count).map(|_| StageOutcome::NotRun).collect(),
             ran: 0,
             last_keys: LastKeys::open(store, &plan.experiment.name),
@@ -299,6 +303,7 @@ impl<'a> Run<'a> {
             cache: self.store.root().to_owned(),
             force: self.forced[stage],
             device: gpu.map_or(DeviceName::Cpu, |gpu| self.gpus[gpu]),
+            tensorboard: self.tensorboard.as_ref().map(|folder| folder.join(&instance.name)),
             threads,
         };
         self.executor.start(stage, &job, &self.log_of(stage))?;

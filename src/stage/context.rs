@@ -68,6 +68,8 @@ pub struct Context {
     pub opened: Option<OpenDevice>,
     /// Where data sets lie on this machine.
     pub places: Places,
+    /// A folder for TensorBoard's event file, outside of the output: a training writes it along; none is asked for otherwise.
+    pub tensorboard: Option<PathBuf>,
     /// What signals ask of a training.
     pub asked: Asked,
     /// Facts about this attempt that are no part of the output: seconds, images a second, peak memory.

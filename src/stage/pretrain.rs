@@ -350,6 +350,7 @@ pub(super) mod tests {
             device: Default::default(),
             opened: None,
             places: Places::default(),
+            tensorboard: None,
             asked: Default::default(),
             telemetry: BTreeMap::new(),
             on_progress: Box::new(|_| ()),
@@ -494,6 +495,46 @@ pub(super) mod tests {
         let mut resumed = attempt();
         stage.run(&mut resumed).unwrap();
         assert_eq!(resumed.telemetry["resumed_epochs"], 1);
+    }
+
+    #[test]
+    fn a_board_shows_every_epoch_once_after_a_kill_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = parse::<Pretrain>(TOY).unwrap();
+        let board = folder.path().join("board");
+        let attempt = || Context {
+            tensorboard: Some(board.clone()),
+            ..context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))])
+        };
+        let mut killed = attempt();
+        killed.on_progress = Box::new(|progress| assert!(progress.done < 2, "killed"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.run(&mut killed))).is_err());
+        let mut resumed = attempt();
+        stage.run(&mut resumed).unwrap();
+        assert_eq!(resumed.telemetry["resumed_epochs"], 1);
+        let undisturbed = run(TOY).unwrap();
+        for file in [ENCODER_FILE, "history.csv"] {
+            assert!(std::fs::read(resumed.out.join(file)).unwrap() == undisturbed[file], "{file}");
+        }
+        let curves: Vec<PathBuf> = std::fs::read_dir(board).unwrap().map(|file| file.unwrap().path()).collect();
+        let points =
+            |file: &PathBuf| std::fs::read(file).unwrap().windows(9).filter(|word| word == b"retrieval").count();
+        assert_eq!(curves.iter().map(points).sum::<usize>(), 3, "an epoch once");
+    }
+
+    #[test]
+    fn a_board_that_cannot_be_written_is_told_once_and_the_training_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_the_way = folder.path().join("board");
+        std::fs::write(&in_the_way, "a file").unwrap();
+        let (notes, told) = std::sync::mpsc::channel();
+        let mut context = context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))]);
+        context.tensorboard = Some(in_the_way.join("stage"));
+        context.on_progress = Box::new(move |progress| notes.send(progress.note.clone()).unwrap());
+        parse::<Pretrain>(TOY).unwrap().run(&mut context).unwrap();
+        let warnings: Vec<String> = told.try_iter().flatten().filter(|note| note.contains("TensorBoard")).collect();
+        assert!(warnings.len() == 1 && warnings[0].contains("cannot be written: in "), "{warnings:?}");
+        assert!(std::fs::read(context.out.join(ENCODER_FILE)).unwrap() == run(TOY).unwrap()[ENCODER_FILE]);
     }
 
     #[test]

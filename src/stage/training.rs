@@ -4,7 +4,7 @@ use super::{Context, Progress, StageError};
 use crate::data::Split;
 use crate::experiment::SpannedTable;
 use crate::metrics::SelectedOn;
-use crate::train::{Event, History, Outcome, Task, Training};
+use crate::train::{Event, EventFile, History, Outcome, Task, Training};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
@@ -57,25 +57,33 @@ impl Selection {
     }
 }
 
-/// Trains `task`, telling the context; leaves history.csv and telemetry.
+/// Trains `task`, telling the context, and TensorBoard if it is asked to; leaves history.csv and telemetry.
 ///
 /// # Errors
 /// As [`Training::run`]; a [`StageError`] that a task wrapped comes back as itself.
 pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Context) -> Result<Outcome, StageError> {
     let total = training.epochs;
     let mut done_before = 0;
-    let mut watch = |event: Event| {
+    let mut curves = context.tensorboard.clone().map(EventFile::new);
+    let mut watch = |event: Event<'_>| {
         let progress = |done, loss, note| Progress { done, total, unit: "epoch".into(), loss, note };
-        context.progress(match event {
-            Event::Message(note) => progress(done_before, None, Some(note)),
+        let history = match event {
+            Event::Message(note) => return context.progress(progress(done_before, None, Some(note))),
             Event::Step { done, step, steps, loss } => {
-                progress(done, Some(loss), Some(format!("step {step} of {steps}")))
+                return context.progress(progress(done, Some(loss), Some(format!("step {step} of {steps}"))));
             }
-            Event::Epoch { done, loss, note } => {
+            Event::Started { history } => history,
+            Event::Epoch { done, loss, note, history } => {
                 done_before = done;
-                progress(done, Some(loss), note)
+                context.progress(progress(done, Some(loss), note));
+                history
             }
-        });
+        };
+        if let Some(Err(error)) = curves.as_mut().map(|curves| curves.follow(history)) {
+            curves = None;
+            let note = format!("TensorBoard will not see the rest, its event file cannot be written: {error:#}");
+            context.progress(progress(done_before, None, Some(note)));
+        }
     };
     let outcome = training.run(task, &mut watch).map_err(|error| match error.downcast::<StageError>() {
         Ok(error) => error,

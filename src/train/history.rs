@@ -30,6 +30,16 @@ impl History {
         self.rows.len()
     }
 
+    /// What was measured, without `epoch`.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The values of all columns, epoch by epoch.
+    pub fn rows(&self) -> impl Iterator<Item = &[Option<f64>]> {
+        self.rows.iter().map(Vec::as_slice)
+    }
+
     /// The values of one column, an epoch each; none if there is no such column.
     pub fn column(&self, name: &str) -> Option<Vec<Option<f64>>> {
         let place = self.columns.iter().position(|column| column == name)?;

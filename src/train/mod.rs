@@ -11,6 +11,7 @@ pub mod optimizer;
 pub mod schedule;
 mod state;
 mod task;
+mod tensorboard;
 mod training;
 
 pub use history::History;
@@ -18,4 +19,5 @@ pub use optimizer::OptimizerSpec;
 pub use schedule::ScheduleSpec;
 pub use state::Best;
 pub use task::{EpochEnd, Step, Task};
+pub use tensorboard::EventFile;
 pub use training::{Event, Outcome, Training};

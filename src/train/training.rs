@@ -54,9 +54,14 @@ pub struct Training {
 
 /// What the loop tells whoever watches.
 #[derive(Debug)]
-pub enum Event {
+pub enum Event<'h> {
     /// Something worth a line.
     Message(String),
+    /// The first step comes next.
+    Started {
+        /// The epochs that a checkpoint spared this attempt; at a fresh start none.
+        history: &'h History,
+    },
     /// So many steps of the epoch after `done` are taken.
     Step {
         /// Epochs done.
@@ -76,6 +81,8 @@ pub enum Event {
         loss: f64,
         /// What the task says of it.
         note: Option<String>,
+        /// All epochs, this one last.
+        history: &'h History,
     },
 }
 
@@ -107,7 +114,7 @@ impl Training {
     ///
     /// # Errors
     /// A loss that is not finite, with epoch and step; a task's own failures. The last checkpoint stays.
-    pub fn run<T: Task>(&self, task: &mut T, watch: &mut dyn FnMut(Event)) -> Result<Outcome> {
+    pub fn run<T: Task>(&self, task: &mut T, watch: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
         let start = Instant::now();
         let steps = task.steps_per_epoch();
         ensure!(steps > 0, "an epoch has no step: there is less data than one batch; give a smaller `batch_size`");
@@ -126,6 +133,7 @@ impl Training {
         {
             state.restore(checkpoint, task.parameters())?;
         }
+        watch(Event::Started { history: &state.history });
         let (resumed_epochs, resumed_steps) = (state.history.epochs() as u64, state.running.steps);
         let (mut images, mut stepping, mut waiting) = (0, Duration::ZERO, Duration::ZERO);
         for epoch in resumed_epochs..self.epochs {
@@ -141,7 +149,7 @@ impl Training {
             state.running = Running::default();
             state.keep_if_best(epoch + 1, end.score, task.parameters())?;
             state.swap_averages(task.parameters())?;
-            watch(Event::Epoch { done: epoch + 1, loss, note: end.note });
+            watch(Event::Epoch { done: epoch + 1, loss, note: end.note, history: &state.history });
             if let Some(best) = state.best.as_ref().filter(|best| self.gives_up(epoch + 1 - best.epoch)) {
                 let note = format!("ends early: no epoch was better than epoch {} since", best.epoch);
                 watch(Event::Message(note));
@@ -196,7 +204,7 @@ impl Training {
         task: &mut T,
         state: &mut State,
         saver: &mut Saver<'_>,
-        watch: &mut dyn FnMut(Event),
+        watch: &mut dyn FnMut(Event<'_>),
     ) -> Result<(Vec<Option<f64>>, u64, Duration)> {
         let steps = task.steps_per_epoch();
         let updates = steps.div_ceil(self.accumulate.get());
@@ -288,7 +296,7 @@ impl Saver<'_> {
         since >= wait && (self.is_cheap() || since >= wait * PATIENCE)
     }
 
-    fn save(&mut self, state: &State, parameters: &Parameters, watch: &mut dyn FnMut(Event)) {
+    fn save(&mut self, state: &State, parameters: &Parameters, watch: &mut dyn FnMut(Event<'_>)) {
         let since = Instant::now();
         if let Err(error) = self.checkpoints.save(&state.checkpoint(parameters)) {
             self.failed += 1;

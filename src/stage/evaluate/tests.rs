@@ -19,6 +19,7 @@ pub(in crate::stage) fn context<const N: usize>(folder: &Path, inputs: [(&str, V
         device: Default::default(),
         opened: None,
         places: Places::default(),
+        tensorboard: None,
         asked: Default::default(),
         telemetry: BTreeMap::new(),
         on_progress: Box::new(|_| {}),
