@@ -54,6 +54,45 @@ fn killed_runs_go_on_where_they_were_and_end_the_same() {
     println!("{struck} kills struck a living run; stages already finished by then: {kept:?}");
 }
 
+/// Every method's pretraining, `kill -9`ed at random moments until it has been as often as asked, ends with the bytes of an
+/// undisturbed one: queues, momentum encoders, order of the data and all.
+#[test]
+fn a_pretraining_that_was_killed_ends_the_same_by_every_method() {
+    let kills = rounds();
+    let mut stream = matssl_run::random::Stream::new(std::process::id().into(), "kill methods", 0, 0);
+    for method in matssl_run::ssl::names() {
+        let project = || {
+            let project = Project::new(TOY);
+            let head = "head = { hidden = 32, output = 16 }";
+            let queue = if ["mocov2", "densecl"].contains(&method) { ", queue_size = 24" } else { "" };
+            let line = format!("method = {{ name = \"{method}\", {head}{queue} }}");
+            project.edit(r#"method = { name = "matssl", temperature = 0.07 }"#, &line);
+            project.edit("epochs = 3\nbatch_size = 8", "epochs = 60\nbatch_size = 8");
+            project.edit("learning_rate = 0.05", "learning_rate = 0.005");
+            project
+        };
+        let pretrain = ["experiment.toml", "--only", "ssl@0"];
+        let calm = project();
+        let started = Instant::now();
+        calm.run(&pretrain).ok();
+        let whole = started.elapsed();
+        let restless = project();
+        let mut struck = 0;
+        for _ in 0..kills {
+            let mut run = restless.start(&pretrain);
+            std::thread::sleep(whole.mul_f64(stream.range(0.1, 0.7)));
+            struck += usize::from(run.try_wait().unwrap().is_none());
+            run.kill().unwrap();
+            run.wait().unwrap();
+            wait_until_gone(&restless);
+        }
+        let resumed = restless.start(&pretrain).wait().unwrap();
+        assert!(resumed.success(), "{method}");
+        assert_eq!(restless.outputs(), calm.outputs(), "{method} after {struck} kills");
+        println!("{method}: {struck} of {kills} kills struck a living run, and the outputs are the same");
+    }
+}
+
 /// A project whose pretraining takes longer than any test waits.
 fn endless() -> Project {
     let project = Project::new(TOY);

@@ -14,7 +14,7 @@ use matssl_run::nn::{
     SegmentationNetwork, Tape, Value, init,
 };
 use matssl_run::random::Stream;
-use matssl_run::ssl::{ENCODER, MethodSpec, Online};
+use matssl_run::ssl::{ENCODER, MethodSpec, Moment, Online};
 use matssl_run::train::optimizer::Optimizer;
 use matssl_run::train::{OptimizerSpec, inference};
 use std::hint::black_box;
@@ -212,7 +212,7 @@ fn matssl(place: &Place, spec: &Spec) -> Result<Step> {
     let views = [images(place, spec, 0)?, images(place, spec, 1)?];
     training(place, spec, parameters, move |parameters| {
         let mut online = Online::new(&encoder, parameters);
-        let made = method.loss(&mut online, &views)?;
+        let made = method.loss(&mut online, &views, Moment { step: 0, steps: 1, seed: 0 })?;
         let loss = made.loss.to_dtype(DType::F64)?.to_scalar()?;
         Ok((loss, online.backward(&made.loss)?))
     })

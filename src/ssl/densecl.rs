@@ -7,7 +7,7 @@ use super::mocov2::head_layers;
 use super::momentum::{MOMENTUM, Momentum};
 use super::nt_xent::normalize;
 use super::online::{ENCODER, Online};
-use super::queue::{Queue, info_nce};
+use super::queue::{Queue, WORKING_BYTES, info_nce};
 use crate::nn::{Parameters, ResNet, Value};
 use crate::random::Stream;
 use candle_core::{D, DType, Result, Tensor};
@@ -177,6 +177,10 @@ impl SslMethod for Training {
 
     fn recorded_passes(&self) -> u64 {
         1
+    }
+
+    fn loss_bytes(&self) -> u64 {
+        WORKING_BYTES
     }
 
     fn parts(&self) -> &'static [&'static str] {

@@ -53,6 +53,11 @@ pub trait SslMethod: Send {
         2
     }
 
+    /// Bytes that the loss works in beside what is proportional to the batch: for the same estimate.
+    fn loss_bytes(&self) -> u64 {
+        0
+    }
+
     /// Names of [`MethodLoss::parts`]: columns of the history.
     fn parts(&self) -> &'static [&'static str] {
         &[]

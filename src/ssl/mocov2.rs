@@ -6,7 +6,7 @@ use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_part,
 use super::momentum::{MOMENTUM, Momentum};
 use super::nt_xent::normalize;
 use super::online::{ENCODER, Online};
-use super::queue::{Queue, info_nce};
+use super::queue::{Queue, WORKING_BYTES, info_nce};
 use crate::nn::{Parameters, ResNet, Value};
 use crate::random::Stream;
 use candle_core::{Result, Tensor};
@@ -118,5 +118,9 @@ impl SslMethod for Training {
 
     fn recorded_passes(&self) -> u64 {
         1
+    }
+
+    fn loss_bytes(&self) -> u64 {
+        WORKING_BYTES
     }
 }

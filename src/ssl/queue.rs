@@ -9,6 +9,8 @@ use std::num::NonZeroUsize;
 
 /// Similarities that lie in memory at once: 16 MiB in float32, and some copies.
 const AT_ONCE: usize = 1 << 22;
+/// What [`info_nce`] works in: similarities, their shifted copies and exponentials.
+pub(crate) const WORKING_BYTES: u64 = 4 * 4 * AT_ONCE as u64;
 
 /// Keys of earlier batches, `[size, dimensions]`, each of length 1; a buffer, so that it is in every checkpoint.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ mod monitor;
 mod overlay;
 mod patchify;
 mod pretrain;
+mod pretraining;
 mod segmentation;
 mod synthesize;
 mod table;

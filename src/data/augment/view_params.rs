@@ -48,8 +48,8 @@ pub enum ViewPreset {
     Lightly,
     /// MoCo v2's (Chen et al. 2020, `main_moco.py --aug-plus`): crops of at least 0.2, jitter 0.4, 0.4, 0.4, 0.1.
     MocoV2,
-    /// Brightness and contrast ± 0.1 as the MatSSL paper (arXiv 2507.18184) says; it is silent on the rest, which is
-    /// lightly's.
+    /// Brightness and contrast ± 0.1, as the MatSSL paper (arXiv 2507.18184) is cited; the rest is lightly's. The authors' code
+    /// does otherwise: see `AuthorsCode`.
     Paper,
     /// What the MatSSL authors released (`create_transform` in utils/data_processing/ssl_dataset.py of dhp510/MatSSL at
     /// 8c869d5): MoCo v2's values, and not the paper's ± 0.1. They resize the patch to the view's size first, which is

@@ -1,0 +1,192 @@
+use super::super::pretrain::tests::{context, parse};
+use super::*;
+use crate::data::{Entry, Manifest};
+use crate::train::History;
+use crate::train::inference::Segmenter;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const TOY: &str = "dataset = '<input>'\nencoder = { arch = 'resnet18', width = 4, weights = 'random' }\n\
+    decoder_channels = [8, 8, 8, 4, 4]\nepochs = 6\nbatch_size = 3\ncrop_size = 32\ncrops_per_image = 2\n\
+    optimizer = { name = 'adam', learning_rate = 0.01 }\n";
+
+/// Images of 48×40 with a bright band where the mask says 1: two to train on, one each to validate and test.
+fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
+    const NAMES: [[&str; 2]; 4] = [["0.png", "0m.png"], ["1.png", "1m.png"], ["2.png", "2m.png"], ["3.png", "3m.png"]];
+    let (mut images, mut files) = (Vec::new(), Vec::new());
+    for (i, (&split, [image, mask])) in splits.iter().zip(NAMES).enumerate() {
+        let mut stream = Stream::new(i as u64, "finetune test", 0, 0);
+        let band = |x: u32, y: u32| (x + y) / 12 % 2;
+        let pixels = image::GrayImage::from_fn(48, 40, |x, y| {
+            image::Luma([(60 + 100 * band(x, y)) as u8 + stream.below(40) as u8])
+        });
+        let labels = image::GrayImage::from_fn(48, 40, |x, y| image::Luma([band(x, y) as u8]));
+        let digest = |name: &str| blake3::hash(&std::fs::read(folder.join(name)).unwrap()).to_hex().to_string();
+        pixels.save(folder.join(image)).unwrap();
+        labels.save(folder.join(mask)).unwrap();
+        images.push(Entry {
+            image: image.into(),
+            image_digest: digest(image),
+            mask: Some(mask.into()),
+            mask_digest: Some(digest(mask)),
+            width: 48,
+            height: 40,
+            channels: 1,
+            split,
+            class_pixels: vec![0, 0],
+        });
+        files.extend([(image, folder.join(image)), (mask, folder.join(mask))]);
+    }
+    let manifest = Manifest {
+        format: "folder".into(),
+        classes: ["dark", "bright"].map(str::to_owned).into(),
+        ignore_classes: vec![],
+        label_values: BTreeMap::from([(0, 0), (1, 1)]),
+        images,
+    };
+    manifest.write(&folder.join("manifest.json")).unwrap();
+    files.push(("manifest.json", folder.join("manifest.json")));
+    files
+}
+
+const ALL: [Split; 4] = [Split::Train, Split::Train, Split::Val, Split::Test];
+
+/// Model, history, and the epoch that was kept.
+fn run(text: &str, splits: &[Split]) -> Result<(Vec<u8>, String, Option<u64>), StageError> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut context = context(folder.path(), "dataset", &dataset(folder.path(), splits));
+    parse::<Finetune>(text).unwrap().run(&mut context)?;
+    let best = context.telemetry.get("best_epoch").and_then(serde_json::Value::as_u64);
+    let history = std::fs::read_to_string(context.out.join("history.csv")).unwrap();
+    let model = context.out.join("model.safetensors");
+    let selection: Selection =
+        serde_json::from_slice(&std::fs::read(context.out.join(SELECTION_FILE)).unwrap()).unwrap();
+    assert_eq!(selection.on_test(), text.contains("select_on = 'test'"));
+    assert!(best.is_none_or(|best| best == selection.epoch));
+    assert_eq!(Segmenter::load(&model, &candle_core::Device::Cpu).unwrap().config().class_names, ["dark", "bright"]);
+    Ok((std::fs::read(model).unwrap(), history, best))
+}
+
+#[test]
+fn the_toy_learns_its_classes_the_same_for_any_number_of_threads() {
+    let with = |threads: usize| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(TOY, &ALL)).unwrap()
+    };
+    let (model, text, best) = with(1);
+    assert!(with(2) == (model, text.clone(), best));
+    assert!(
+        text.starts_with("epoch,step,train_loss,learning_rate,gradient_norm,val_loss,val_miou,iou_dark,iou_bright\n")
+    );
+    let history = History::from_csv(&text).unwrap();
+    let column = |name: &str| history.column(name).unwrap().into_iter().flatten().collect::<Vec<f64>>();
+    let (losses, scores) = (column("train_loss"), column("val_miou"));
+    assert!(losses[5] < losses[0], "{text}");
+    let most = scores.iter().copied().fold(0.0, f64::max);
+    assert_eq!(best, scores.iter().position(|&score| score == most).map(|epoch| epoch as u64 + 1));
+}
+
+#[test]
+fn the_architecture_decides_what_the_model_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut context = context(folder.path(), "dataset", &dataset(folder.path(), &ALL));
+    let text = TOY.replace("epochs = 6", "epochs = 1\narchitecture = 'unet'");
+    parse::<Finetune>(&text).unwrap().run(&mut context).unwrap();
+    let path = context.out.join("model.safetensors");
+    let model = Segmenter::load(&path, &candle_core::Device::Cpu).unwrap();
+    assert_eq!(model.config().network.architecture, Architecture::Unet);
+    let config = weights::read_config(&path).unwrap().unwrap();
+    assert!(config.starts_with(r#"{"network":{"architecture":"unet","encoder":{"#), "{config}");
+}
+
+#[test]
+fn a_lone_crop_joins_the_batch_before_it_and_is_refused_where_there_is_none() {
+    let few = TOY.replace("epochs = 6", "epochs = 1");
+    let three = [Split::Train, Split::Train, Split::Train, Split::Val];
+    for (batch_size, crops_per_image) in [(2, 1), (3, 1), (2, 3), (4, 1)] {
+        let text = few.replace("batch_size = 3", &format!("batch_size = {batch_size}"));
+        run(&text.replace("crops_per_image = 2", &format!("crops_per_image = {crops_per_image}")), &three).unwrap();
+    }
+    let error = run(&few.replace("batch_size = 3", "batch_size = 1"), &three).unwrap_err().to_string();
+    assert!(error.starts_with("a batch of one crop of 32 pixels"), "{error}");
+    run(&few.replace("batch_size = 3", "batch_size = 1").replace("crop_size = 32", "crop_size = 64"), &three).unwrap();
+}
+
+#[test]
+fn what_selects_the_epoch_must_be_there() {
+    let without = |split: Split| ALL.map(|s| if s == split { Split::Train } else { s });
+    let few = TOY.replace("epochs = 6", "epochs = 3\nvalidate_every = 2");
+    let error = run(&few, &without(Split::Val)).unwrap_err().to_string();
+    assert!(error.starts_with("`select_on = \"val\"` needs validation images"), "{error}");
+    assert!(error.contains("give it some (`split = { val = … }` or `val_images`"), "{error}");
+    let on_test = format!("{few}select_on = 'test'\n");
+    assert!(run(&on_test, &without(Split::Test)).unwrap_err().to_string().contains("needs test images"));
+    let (_, history, best) = run(&on_test, &without(Split::Val)).unwrap();
+    let validated: Vec<bool> = history.lines().skip(1).map(|line| !line.ends_with(",,,,")).collect();
+    assert_eq!(validated, [false, true, true], "every second epoch, and the last: {history}");
+    assert!(best.is_some());
+    let (_, _, best) = run(&format!("{few}select_on = 'last'\n"), &without(Split::Val)).unwrap();
+    assert_eq!(best, None);
+    let error = run(&few, &[Split::Val, Split::Val]).unwrap_err().to_string();
+    assert!(error.contains("no training images"), "{error}");
+}
+
+#[test]
+fn a_part_of_the_training_images_may_choose_the_epoch() {
+    let unsplit = [Split::Train, Split::Train, Split::Train, Split::Test];
+    let few = TOY.replace("epochs = 6", "epochs = 2\nval_fraction = 0.34");
+    let (_, history, best) = run(&few, &unsplit).unwrap();
+    assert!(best.is_some() && !history.contains(",,"), "{history}");
+    let error = run(&few, &ALL).unwrap_err().to_string();
+    assert!(error.contains("has validation images of its own: leave out `val_fraction`"), "{error}");
+    let error = run(&few.replace("0.34", "0.1"), &unsplit).unwrap_err().to_string();
+    assert!(error.contains("sets 0 of 3 training images aside"), "{error}");
+}
+
+#[test]
+fn averages_and_accumulation_change_what_is_left() {
+    let few = TOY.replace("epochs = 6", "epochs = 3").replace("batch_size = 3", "batch_size = 2");
+    let (plain, ..) = run(&few, &ALL).unwrap();
+    for more in ["ema = 0.9\n", "accumulate = 2\n"] {
+        assert!(run(&format!("{few}{more}"), &ALL).unwrap().0 != plain, "{more}");
+    }
+    // Recomputation is no part of the result, nor of its name.
+    assert!(run(&format!("{few}recompute = true\n"), &ALL).unwrap().0 == plain);
+}
+
+#[test]
+fn parameters_are_read_from_an_input_or_in_place_and_what_is_wrong_is_underlined() {
+    let stage = parse::<Finetune>(&TOY.replace("encoder = {", "encoder = '<input>' #")).unwrap();
+    assert_eq!(stage.encoder, MaybeInput::Input(Input));
+    let json = serde_json::to_value(parse::<Finetune>(TOY).unwrap()).unwrap();
+    assert_eq!((json["select_on"].as_str(), json["architecture"].as_str()), (Some("val"), Some("unet++")));
+    assert_eq!(serde_json::to_value(serde_json::from_value::<Finetune>(json.clone()).unwrap()).unwrap(), json);
+    for (from, to, underlined) in [
+        ("'resnet18'", "'resnet19'", "'resnet19'"),
+        ("width = 4", "widht = 4", "widht"),
+        ("8, 8, 8, 4, 4]", "8, 8, 8, 4]", "[8, 8, 8, 4]"),
+        ("epochs = 6", "epochs = 0", "0"),
+        ("epochs = 6", "epochs = 6\narchitecture = 'unet+'", "'unet+'"),
+    ] {
+        let text = TOY.replace(from, to);
+        let errors = parse::<Finetune>(&text).unwrap_err();
+        let [ParamError::Toml(error)] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!(&text[error.span().unwrap()], underlined, "{error}");
+    }
+    let eight: Finetune = parse(&TOY.replace("batch_size = 3\n", "")).unwrap();
+    assert_eq!(eight.batch_size.get(), 8);
+    for (more, param) in [
+        ("augment = { crop_size = 3 }", "augment.crop_size"),
+        ("validation_overlap = 1.0", "validation_overlap"),
+        ("val_fraction = 1.0", "val_fraction"),
+        ("ema = 1.0", "ema"),
+        ("patience = 3\nselect_on = 'last'", "patience"),
+        ("schedule = { name = 'constant', warmup_epochs = 9 }", "schedule"),
+    ] {
+        let errors = parse::<Finetune>(&format!("{TOY}{more}")).unwrap_err();
+        assert!(matches!(&errors[..], [ParamError::Check { param: p, .. }] if *p == param), "{errors:?}");
+    }
+    for size in ["crop_size = 40", "crop_size = 8192"] {
+        let errors = parse::<Finetune>(&TOY.replace("crop_size = 32", size)).unwrap_err();
+        assert!(matches!(&errors[..], [ParamError::Check { param: "crop_size", .. }]), "{errors:?}");
+    }
+}

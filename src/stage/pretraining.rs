@@ -1,0 +1,131 @@
+//! Pretraining as the training loop sees it.
+
+use super::monitor::{self, Monitor};
+use crate::data::augment::ViewParams;
+use crate::data::loader::{prefetch, view_batch};
+use crate::data::patches::Patches;
+use crate::machine;
+use crate::nn::device::send;
+use crate::nn::{Parameters, ResNet};
+use crate::random::Stream;
+use crate::ssl::{ENCODER, Moment, Online, SslMethod, Watch};
+use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
+use crate::train::{EpochEnd, OptimizerSpec, Step, Task};
+use candle_core::{DType, Tensor};
+use std::sync::Arc;
+
+/// An encoder and a method's heads in training.
+pub(super) struct Pretraining {
+    pub(super) parameters: Parameters,
+    pub(super) encoder: ResNet,
+    pub(super) method: Box<dyn SslMethod>,
+    pub(super) patches: Arc<Patches>,
+    /// With the size of a view.
+    pub(super) views: ViewParams,
+    pub(super) batch_size: usize,
+    /// Epochs in all.
+    pub(super) epochs: u64,
+    pub(super) seed: u64,
+    pub(super) monitor: Option<Monitor>,
+    /// Epochs from one look of it to the next.
+    pub(super) monitor_every: u64,
+}
+
+/// Two views of a batch of patches, and when they are looked at.
+pub(super) struct Views {
+    views: [Tensor; 2],
+    moment: Moment,
+}
+
+impl Pretraining {
+    /// What the training will hold in memory at most. Heads work on a vector a view, or on the last map: little beside the
+    /// encoder.
+    ///
+    /// # Errors
+    /// If the views do not fit the encoder.
+    pub(super) fn memory(&self, optimizer: OptimizerSpec) -> anyhow::Result<Needs> {
+        let held = machine::held_memory();
+        let (batch_size, size) = (self.batch_size, self.views.size);
+        let pass = crate::nn::footprint(&self.parameters, [batch_size, size, size, 3], |tape, x| {
+            let [.., last] = self.encoder.features(tape, ENCODER, x)?;
+            Ok(last)
+        })?;
+        let (parameters, trainable) = parameter_bytes(&self.parameters);
+        Ok(Needs {
+            work: Work::Pretraining,
+            gpu: !self.parameters.device().is_cpu(),
+            batch_size: batch_size as u64,
+            size,
+            loaded: held.saturating_sub(parameters),
+            parameters,
+            trainable,
+            optimizer: Some(optimizer),
+            accumulates: false,
+            averages: false,
+            keeps_best: false,
+            // Two views in float32.
+            batch: (2 * 4 * batch_size * size * size * 3) as u64,
+            activations: training_activations(pass, self.method.recorded_passes()) + self.method.loss_bytes(),
+            between_steps: 0,
+        })
+    }
+}
+
+impl Task for Pretraining {
+    type Batch = Views;
+    const LOSS: &'static str = "loss";
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        (self.patches.len() / self.batch_size) as u64
+    }
+
+    fn batches(&self, epoch: u64, from: u64) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Views>>>> {
+        let order = Stream::new(self.seed, "order", epoch, 0).permutation(self.patches.len());
+        let (patches, views, batch, seed) = (self.patches.clone(), self.views.clone(), self.batch_size, self.seed);
+        let (device, steps, epochs) = (self.parameters.device().clone(), self.steps_per_epoch(), self.epochs);
+        let make = move |step: usize| {
+            let step = from as usize + step;
+            let indices = &order[step * batch..(step + 1) * batch];
+            let [first, second] = view_batch(&patches, indices, &views, seed, epoch)?;
+            let moment = Moment { step: epoch * steps + step as u64, steps: epochs * steps, seed };
+            // Here, so that the copy goes on while the network computes.
+            Ok(Views { views: [send(&first, &device)?, send(&second, &device)?], moment })
+        };
+        Ok(Box::new(prefetch(steps.saturating_sub(from) as usize, make)?))
+    }
+
+    fn step(&mut self, Views { views, moment }: Views) -> anyhow::Result<Step> {
+        let mut online = Online::new(&self.encoder, &self.parameters);
+        let made = self.method.loss(&mut online, &views, moment)?;
+        let loss = made.loss.to_dtype(DType::F64)?.to_scalar()?;
+        let gradients = online.backward(&made.loss)?;
+        let watch = Watch::new(&made.embeddings)?;
+        let measures = made.parts.into_iter().chain(watch.values()).collect();
+        Ok(Step { loss, gradients, measures, images: self.batch_size as u64, fault: watch.collapsed() })
+    }
+
+    fn measures(&self) -> Vec<String> {
+        self.method.parts().iter().chain(&Watch::COLUMNS).map(|&column| column.into()).collect()
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let monitored = self.monitor.as_ref().map(|_| monitor::COLUMN);
+        self.method.columns().iter().copied().chain(monitored).map(str::to_owned).collect()
+    }
+
+    fn end_of_epoch(&mut self, epoch: u64) -> anyhow::Result<EpochEnd> {
+        let mut values: Vec<Option<f64>> = self.method.values(&self.parameters)?.into_iter().map(Some).collect();
+        let mut note = None;
+        if let Some(monitor) = &self.monitor {
+            let due = (epoch + 1).is_multiple_of(self.monitor_every) || epoch + 1 == self.epochs;
+            let accuracy = due.then(|| monitor.accuracy(&self.encoder, &self.parameters)).transpose()?;
+            note = accuracy.map(|accuracy| format!("k-NN accuracy {accuracy:.3}"));
+            values.push(accuracy);
+        }
+        Ok(EpochEnd { values, note, ..EpochEnd::default() })
+    }
+}
