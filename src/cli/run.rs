@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -42,9 +43,20 @@ pub(super) struct RunArgs {
     /// Trainings write their curves for TensorBoard to DIR/EXPERIMENT/STAGE/ while they run; cached stages write nothing.
     #[arg(long, value_name = "DIR", env = "MATSSL_TENSORBOARD")]
     tensorboard: Option<PathBuf>,
+    /// Minutes between the checkpoints inside a long epoch; they take no more than a twentieth of a training's time.
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = minutes)]
+    checkpoint_minutes: f64,
     /// No progress, only errors and results.
     #[arg(long, short)]
     quiet: bool,
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        // A week is more than any batch system lets a job run.
+        Ok(minutes) if (0.0..=10080.0).contains(&minutes) => Ok(minutes),
+        _ => Err("expected minutes from 0 to 10080, e.g. 10".to_owned()),
+    }
 }
 
 /// `--device`.
@@ -134,6 +146,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
         forced,
         gpus: gpus.clone(),
         // Workers may run in another folder.
+        checkpoint_wait: Duration::from_secs_f64(60.0 * args.checkpoint_minutes),
         tensorboard: args.tensorboard.as_ref().map(std::path::absolute).transpose().map_err(anyhow::Error::from)?,
     };
     let interrupts = Arc::new(AtomicUsize::new(0));

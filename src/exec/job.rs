@@ -7,6 +7,7 @@ use crate::stage::{Places, Progress, StageError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything a worker needs to do one stage. Written to its standard input, which then stays open: when it closes,
 /// the run is gone and the worker ends itself.
@@ -37,6 +38,8 @@ pub struct Job {
     /// key.
     #[serde(default)]
     pub tensorboard: Option<PathBuf>,
+    /// The least time between a checkpoint and one inside an epoch.
+    pub checkpoint_wait: Duration,
     /// Threads to compute with; never changes a bit of the output.
     pub threads: usize,
 }

@@ -31,6 +31,8 @@ pub struct Options {
     pub gpus: Vec<DeviceName>,
     /// Trainings that are not cached write event files for TensorBoard to `EXPERIMENT/STAGE/` below this folder (absolute).
     pub tensorboard: Option<PathBuf>,
+    /// The least time between a checkpoint and one inside an epoch.
+    pub checkpoint_wait: Duration,
 }
 
 /// How a run ended.
@@ -96,6 +98,7 @@ struct Run<'a> {
     scheduler: Scheduler,
     gpus: &'a [DeviceName],
     tensorboard: Option<PathBuf>,
+    checkpoint_wait: Duration,
     outcomes: Vec<StageOutcome>,
     ran: usize,
     last_keys: LastKeys,
@@ -133,6 +136,7 @@ impl<'a> Run<'a> {
             forced,
             scheduler: Scheduler::new(plan.dag.clone(), wanted, duties(plan), resources, options.keep_going),
             gpus: &options.gpus,
+            checkpoint_wait: options.checkpoint_wait,
             tensorboard: options.tensorboard.as_ref().map(|folder| folder.join(&plan.experiment.name)),
             outcomes: (0..count).map(|_| StageOutcome::NotRun).collect(),
             ran: 0,
@@ -303,6 +307,7 @@ impl<'a> Run<'a> {
             cache: self.store.root().to_owned(),
             force: self.forced[stage],
             device: gpu.map_or(DeviceName::Cpu, |gpu| self.gpus[gpu]),
+            checkpoint_wait: self.checkpoint_wait,
             tensorboard: self.tensorboard.as_ref().map(|folder| folder.join(&instance.name)),
             threads,
         };

@@ -126,6 +126,7 @@ fn make(
         device: job.device,
         opened: None,
         places: job.places.clone(),
+        checkpoint_wait: job.checkpoint_wait,
         tensorboard: job.tensorboard.clone(),
         // What does not train has nothing to save: SIGTERM ends it at once.
         asked: if kind.trains { Asked::listen()? } else { Asked::default() },

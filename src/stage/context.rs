@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// The files that one input stage left behind.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,6 +71,8 @@ pub struct Context {
     pub places: Places,
     /// A folder for TensorBoard's event file, outside of the output: a training writes it along; none is asked for otherwise.
     pub tensorboard: Option<PathBuf>,
+    /// The least time between a checkpoint and one inside an epoch.
+    pub checkpoint_wait: Duration,
     /// What signals ask of a training.
     pub asked: Asked,
     /// Facts about this attempt that are no part of the output: seconds, images a second, peak memory.

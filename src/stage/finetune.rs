@@ -4,7 +4,7 @@ use super::encoder::{EncoderSpec, fingerprint};
 use super::memory::admit;
 use super::pretrain::ENCODER_FILE;
 use super::segmentation::{Loss, Segmentation, Validation};
-use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, SELECTION_FILE, Selection, has, is_yes, take, train, yes};
+use super::training::{CHECKPOINT_SHARE, SELECTION_FILE, Selection, has, is_yes, take, train, yes};
 use super::{Context, DATASET, Places, Stage, StageError, open_dataset};
 use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
@@ -247,7 +247,7 @@ impl Stage for Finetune {
             ema: self.ema,
             checkpoint: context.checkpoint.clone(),
             checkpoint_share: CHECKPOINT_SHARE,
-            checkpoint_wait: CHECKPOINT_WAIT,
+            checkpoint_wait: context.checkpoint_wait,
             fingerprint: fingerprint(self, &dataset.manifest, context)?,
             asked: context.asked.clone(),
             patience: self.patience,

@@ -4,7 +4,7 @@ use super::encoder::{EncoderSpec, fingerprint};
 use super::memory::admit;
 use super::monitor::Monitor;
 use super::pretraining::Pretraining;
-use super::training::{CHECKPOINT_SHARE, CHECKPOINT_WAIT, has, is_yes, take, train, yes};
+use super::training::{CHECKPOINT_SHARE, has, is_yes, take, train, yes};
 use super::{Context, Places, Stage, StageError, open_dataset};
 use crate::data::augment::ViewParams;
 use crate::data::patches::{PATCHES, Patches};
@@ -182,7 +182,7 @@ impl Stage for Pretrain {
             ema: None,
             checkpoint: context.checkpoint.clone(),
             checkpoint_share: CHECKPOINT_SHARE,
-            checkpoint_wait: CHECKPOINT_WAIT,
+            checkpoint_wait: context.checkpoint_wait,
             fingerprint: fingerprint(self, patches.len(), context)?,
             asked: context.asked.clone(),
             patience: None,

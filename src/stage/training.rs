@@ -7,14 +7,10 @@ use crate::metrics::SelectedOn;
 use crate::train::{Event, EventFile, History, Outcome, Task, Training};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::time::Duration;
 use toml::de::DeValue;
 
 /// The part of a training's time that its checkpoints may take.
 pub(super) const CHECKPOINT_SHARE: f64 = 0.05;
-
-/// The least time between a checkpoint and one inside an epoch.
-pub(super) const CHECKPOINT_WAIT: Duration = Duration::from_secs(120);
 
 /// The default of a parameter that is on.
 pub(super) fn yes() -> bool {

@@ -21,6 +21,7 @@ pub(in crate::stage) fn context<const N: usize>(folder: &Path, inputs: [(&str, V
         places: Places::default(),
         tensorboard: None,
         asked: Default::default(),
+        checkpoint_wait: std::time::Duration::MAX,
         telemetry: BTreeMap::new(),
         on_progress: Box::new(|_| {}),
     }

@@ -25,6 +25,7 @@ pub(crate) fn context(folder: &Path, role: &str, files: &[(&str, PathBuf)]) -> C
         places: Places::default(),
         tensorboard: None,
         asked: Default::default(),
+        checkpoint_wait: std::time::Duration::MAX,
         telemetry: BTreeMap::new(),
         on_progress: Box::new(|_| ()),
     }
