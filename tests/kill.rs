@@ -54,8 +54,8 @@ fn killed_runs_go_on_where_they_were_and_end_the_same() {
     println!("{struck} kills struck a living run; stages already finished by then: {kept:?}");
 }
 
-/// Every method's pretraining, `kill -9`ed at random moments until it has been as often as asked, ends with the bytes of an
-/// undisturbed one: queues, momentum encoders, order of the data and all.
+/// Every method's pretraining, `kill -9`ed again and again under way, ends with the bytes of an undisturbed one: queues,
+/// momentum encoders, order of the data and all.
 #[test]
 fn a_pretraining_that_was_killed_ends_the_same_by_every_method() {
     let kills = rounds();
@@ -67,30 +67,56 @@ fn a_pretraining_that_was_killed_ends_the_same_by_every_method() {
             let queue = if ["mocov2", "densecl"].contains(&method) { ", queue_size = 24" } else { "" };
             let line = format!("method = {{ name = \"{method}\", {head}{queue} }}");
             project.edit(r#"method = { name = "matssl", temperature = 0.07 }"#, &line);
-            project.edit("epochs = 3\nbatch_size = 8", "epochs = 60\nbatch_size = 8");
-            project.edit("learning_rate = 0.05", "learning_rate = 0.005");
+            // So long that each kill finds it under way.
+            let epochs = format!("epochs = {}\nbatch_size = 8", 30 * (kills + 1));
+            project.edit("epochs = 3\nbatch_size = 8", &epochs).edit("learning_rate = 0.05", "learning_rate = 0.005");
             project
         };
         let pretrain = ["experiment.toml", "--only", "ssl@0"];
         let calm = project();
         let started = Instant::now();
         calm.run(&pretrain).ok();
-        let whole = started.elapsed();
+        let pause = started.elapsed().div_f64(3.0 * kills as f64);
         let restless = project();
         let mut struck = 0;
         for _ in 0..kills {
+            let before = newest_checkpoint(&restless);
             let mut run = restless.start(&pretrain);
-            std::thread::sleep(whole.mul_f64(stream.range(0.1, 0.7)));
+            // Until it has got further than the one before.
+            while run.try_wait().unwrap().is_none() && newest_checkpoint(&restless) <= before {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            std::thread::sleep(pause.mul_f64(stream.range(0.0, 1.0)));
             struck += usize::from(run.try_wait().unwrap().is_none());
             run.kill().unwrap();
             run.wait().unwrap();
             wait_until_gone(&restless);
         }
-        let resumed = restless.start(&pretrain).wait().unwrap();
-        assert!(resumed.success(), "{method}");
+        assert!(struck > 0, "{method}: no kill struck a living run");
+        restless.run(&pretrain).ok();
         assert_eq!(restless.outputs(), calm.outputs(), "{method} after {struck} kills");
-        println!("{method}: {struck} of {kills} kills struck a living run, and the outputs are the same");
+        let records = restless.files("cache/records").into_iter();
+        let records = records.map(|(_, bytes)| serde_json::from_slice::<serde_json::Value>(&bytes).unwrap());
+        let resumed: Vec<u64> = records.filter_map(|record| record["telemetry"]["resumed_epochs"].as_u64()).collect();
+        if struck == kills {
+            assert!(resumed.iter().all(|epochs| *epochs > 0) && !resumed.is_empty(), "{method}: {resumed:?}");
+        }
+        println!(
+            "{method}: {struck} of {kills} kills struck a living run (the last attempt began after epoch {resumed:?}); same outputs"
+        );
     }
+}
+
+/// (epochs, steps) of the newest checkpoint in the cache.
+fn newest_checkpoint(project: &Project) -> Option<(u64, u64)> {
+    let place = |name: &str| -> Option<(u64, u64)> {
+        let place = name.rsplit('/').next()?.strip_prefix("epoch-")?.strip_suffix(".json")?;
+        Some(match place.split_once("-step-") {
+            Some((epochs, steps)) => (epochs.parse().ok()?, steps.parse().ok()?),
+            None => (place.parse().ok()?, 0),
+        })
+    };
+    project.names("cache/work").iter().filter_map(|name| place(name)).max()
 }
 
 /// A project whose pretraining takes longer than any test waits.
@@ -119,37 +145,47 @@ fn send(signal: i32, process: i32) {
     unsafe { libc::kill(process, signal) };
 }
 
-/// Checkpoints in the cache.
-fn checkpoints(project: &Project) -> usize {
-    project
-        .files("cache/work")
-        .iter()
-        .filter(|(name, _)| name.contains("/checkpoint/") && name.ends_with(".json"))
-        .count()
-}
-
-/// Waits until an epoch is done, so that the training is under way.
-fn wait_for_an_epoch(project: &Project) {
+/// Waits until the training is further than `place`.
+fn wait_for_progress(project: &Project, place: Option<(u64, u64)>) {
     let since = Instant::now();
-    while checkpoints(project) == 0 {
-        assert!(since.elapsed() < Duration::from_secs(60), "no epoch was done");
+    while newest_checkpoint(project) <= place {
+        assert!(since.elapsed() < Duration::from_secs(60), "no checkpoint came");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
+/// An endless project in one endless epoch: no checkpoint but those that are asked for.
+fn endless_epochs() -> Project {
+    let project = endless();
+    project.edit("\nsize = 64\n", "\nsize = 256\n").edit("\nsize = 32\n", "\nsize = 32\noverlap = 0.9\n");
+    project
+}
+
 #[test]
 fn interrupting_a_run_ends_its_workers_after_a_last_checkpoint() {
-    let project = endless();
-    let run = project.start(&["experiment.toml", "--only", "ssl@0"]);
-    training_worker(&project);
-    wait_for_an_epoch(&project);
-    send(libc::SIGINT, run.id() as i32);
-    let output = run.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("trainings write a last checkpoint"), "{stderr}");
-    wait_until_gone(&project);
-    assert!(checkpoints(&project) > 0);
+    for listened_to in [true, false] {
+        let project = endless_epochs();
+        let mut run = project.start(&["experiment.toml", "--only", "ssl@0", "--checkpoint-minutes", "10000"]);
+        training_worker(&project);
+        // SIGUSR1 to the run: a checkpoint, and on it goes.
+        std::thread::sleep(Duration::from_millis(300));
+        send(libc::SIGUSR1, run.id() as i32);
+        wait_for_progress(&project, None);
+        if !listened_to {
+            // As a terminal that was closed.
+            drop(run.stderr.take());
+        }
+        let before = newest_checkpoint(&project);
+        std::thread::sleep(Duration::from_millis(300));
+        send(libc::SIGINT, run.id() as i32);
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130));
+        wait_until_gone(&project);
+        assert!(newest_checkpoint(&project) > before, "no checkpoint after {before:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(stderr.contains("trainings write a last checkpoint"), listened_to, "{stderr}");
+        assert!(!stderr.contains("error"), "{stderr}");
+    }
 }
 
 #[test]
@@ -157,7 +193,7 @@ fn a_worker_that_is_asked_to_stop_says_where_it_did() {
     let project = endless();
     let run = project.start(&["experiment.toml", "--only", "ssl@0", "--quiet"]);
     let worker = training_worker(&project);
-    wait_for_an_epoch(&project);
+    wait_for_progress(&project, None);
     send(libc::SIGUSR1, worker);
     std::thread::sleep(Duration::from_millis(100));
     send(libc::SIGTERM, worker);

@@ -44,7 +44,7 @@ impl Place {
                 code = code.max(match error {
                     StageError::NotThere(_) => exit_code::NOT_THERE,
                     StageError::BadData(_) => exit_code::BAD_DATA,
-                    StageError::Failed(_) => exit_code::STAGE_FAILED,
+                    StageError::Failed(_) | StageError::Stopped(_) => exit_code::STAGE_FAILED,
                 });
             }
         }

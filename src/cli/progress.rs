@@ -124,16 +124,22 @@ impl Display {
 
     fn line(&self, text: String) {
         if !self.quiet && self.bars.is_none() {
-            eprintln!("{text}");
+            say(&text);
         }
     }
 
     fn always(&self, text: &str) {
         match &self.bars {
-            Some(bars) => bars.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bars) => bars.suspend(|| say(text)),
+            None => say(text),
         }
     }
+}
+
+/// A line on standard error, if anybody listens: a closed terminal is no reason to lose a training.
+pub(super) fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// How long the rest takes at the speed since `first`, once there is one.

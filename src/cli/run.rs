@@ -1,7 +1,7 @@
 //! `matssl-run FILE`: run an experiment.
 
 use super::place::{self, Place};
-use super::progress::Display;
+use super::progress::{Display, say};
 use super::signals;
 use super::{ExperimentArgs, Stop, print};
 use crate::exec::{self, ErrorClass, Options, Outcome, StageOutcome};
@@ -14,7 +14,6 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 #[derive(Args)]
@@ -43,7 +42,8 @@ pub(super) struct RunArgs {
     /// Trainings write their curves for TensorBoard to DIR/EXPERIMENT/STAGE/ while they run; cached stages write nothing.
     #[arg(long, value_name = "DIR", env = "MATSSL_TENSORBOARD")]
     tensorboard: Option<PathBuf>,
-    /// Minutes between the checkpoints inside a long epoch; they take no more than a twentieth of a training's time.
+    /// Minutes between the checkpoints inside a long epoch. They take no more than a twentieth of a training's time, but
+    /// after five times as long one is written whatever it costs.
     #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = minutes)]
     checkpoint_minutes: f64,
     /// No progress, only errors and results.
@@ -54,8 +54,8 @@ pub(super) struct RunArgs {
 fn minutes(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         // A week is more than any batch system lets a job run.
-        Ok(minutes) if (0.0..=10080.0).contains(&minutes) => Ok(minutes),
-        _ => Err("expected minutes from 0 to 10080, e.g. 10".to_owned()),
+        Ok(minutes) if minutes > 0.0 && minutes <= 10080.0 => Ok(minutes),
+        _ => Err("expected minutes above 0 and up to 10080, e.g. 10".to_owned()),
     }
 }
 
@@ -105,9 +105,9 @@ impl Device {
 fn say_device(asked: Device, gpus: &[DeviceName]) {
     if !gpus.is_empty() {
         let named: Vec<String> = gpus.iter().map(|gpu| gpu.with_model()).collect();
-        eprintln!("computing on {}", named.join(", "));
+        say(&format!("computing on {}", named.join(", ")));
     } else if let (Device::Auto, true, Err(why)) = (asked, cfg!(feature = "cuda"), nn::device::gpus()) {
-        eprintln!("computing on the CPU: {why}");
+        say(&format!("computing on the CPU: {why}"));
     }
 }
 
@@ -145,17 +145,17 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
         wanted,
         forced,
         gpus: gpus.clone(),
-        // Workers may run in another folder.
         checkpoint_wait: Duration::from_secs_f64(60.0 * args.checkpoint_minutes),
+        // Workers may run in another folder.
         tensorboard: args.tensorboard.as_ref().map(std::path::absolute).transpose().map_err(anyhow::Error::from)?,
     };
-    let interrupts = Arc::new(AtomicUsize::new(0));
-    signals::count_interrupts(Arc::clone(&interrupts))?;
+    let signals = Arc::new(exec::Signals::default());
+    signals::listen(&signals)?;
     if !args.quiet {
         say_device(args.device, &gpus);
     }
     let mut display = Display::new(args.quiet);
-    let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &interrupts, &mut |event| {
+    let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &signals, &mut |event| {
         display.show(event);
     })?;
     let folder = args.reports.join(&place.plan.experiment.name);
@@ -208,13 +208,13 @@ fn finish(place: &Place, outcome: &Outcome, total: usize, folder: &Path, quiet: 
     let done = outcome.stages.iter().filter(|stage| matches!(stage, StageOutcome::Done(_))).count();
     if !quiet {
         let cached = done - outcome.ran;
-        eprintln!("{done} of {total} stages done: {} ran, {cached} cached, {:.2} s", outcome.ran, outcome.seconds);
+        say(&format!("{done} of {total} stages done: {} ran, {cached} cached, {:.2} s", outcome.ran, outcome.seconds));
         if exported > 0 {
-            eprintln!("reports in {}", folder.display());
+            say(&format!("reports in {}", folder.display()));
         }
     }
     if outcome.interrupted {
-        eprintln!("interrupted: finished stages are kept, training goes on from its last checkpoint next time");
+        say(&format!("interrupted: finished stages are kept, training goes on from its last checkpoint next time"));
         return Ok(exit_code::INTERRUPTED);
     }
     let first_failure = outcome.stages.iter().find_map(|stage| match stage {
@@ -225,6 +225,6 @@ fn finish(place: &Place, outcome: &Outcome, total: usize, folder: &Path, quiet: 
         None => exit_code::DONE,
         Some(ErrorClass::NotThere) => exit_code::NOT_THERE,
         Some(ErrorClass::BadData) => exit_code::BAD_DATA,
-        Some(ErrorClass::Failed) => exit_code::STAGE_FAILED,
+        Some(ErrorClass::Failed | ErrorClass::Stopped) => exit_code::STAGE_FAILED,
     })
 }

@@ -1,20 +1,23 @@
 //! Ctrl-C, SIGTERM and a closed terminal end a run in order.
 
+use crate::exec::Signals;
 use anyhow::Result;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-/// Counts SIGINT, SIGTERM and SIGHUP in `interrupts`.
+/// Counts SIGINT, SIGTERM and SIGHUP, and notes SIGUSR1, in `signals`.
 ///
 /// A SIGINT or SIGHUP that was ignored when this program started stays ignored: so `nohup` and a shell's `&` ask.
 ///
 /// # Errors
 /// If the system refuses the handler.
-pub(super) fn count_interrupts(interrupts: Arc<AtomicUsize>) -> Result<()> {
+pub(super) fn listen(signals: &Arc<Signals>) -> Result<()> {
     let ignored: Vec<i32> = [libc::SIGINT, libc::SIGHUP].into_iter().filter(|&signal| is_ignored(signal)).collect();
+    let counted = Arc::clone(signals);
     ctrlc::set_handler(move || {
-        interrupts.fetch_add(1, Ordering::Relaxed);
+        counted.interrupts.fetch_add(1, Ordering::Relaxed);
     })?;
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&signals.checkpoint))?;
     for signal in ignored {
         // SAFETY: plain system call; ignoring a signal runs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_IGN) };

@@ -80,6 +80,8 @@ pub enum ErrorClass {
     BadData,
     /// Exit code 3.
     Failed,
+    /// Somebody ended it: exit code 3, too, unless the run was interrupted.
+    Stopped,
 }
 
 impl From<&StageError> for ErrorClass {
@@ -88,6 +90,7 @@ impl From<&StageError> for ErrorClass {
             StageError::NotThere(_) => ErrorClass::NotThere,
             StageError::BadData(_) => ErrorClass::BadData,
             StageError::Failed(_) => ErrorClass::Failed,
+            StageError::Stopped(_) => ErrorClass::Stopped,
         }
     }
 }

@@ -75,8 +75,9 @@ impl LocalExecutor {
                 }
             }
             let status = child.wait();
+            let ended = status.as_ref().ok().and_then(ExitStatusExt::signal) == Some(libc::SIGTERM);
             let message = last.unwrap_or_else(|| Message::Failed {
-                class: ErrorClass::Failed,
+                class: if ended { ErrorClass::Stopped } else { ErrorClass::Failed },
                 message: match status {
                     Ok(status) => format!("the worker died without a word ({})", describe(status)),
                     Err(error) => format!("the worker was lost: {error}"),
@@ -94,9 +95,18 @@ impl LocalExecutor {
 
     /// Asks all workers to end: one that trains writes a checkpoint first.
     pub(super) fn ask_to_stop(&self) {
+        self.send(libc::SIGTERM);
+    }
+
+    /// Asks those that train for a checkpoint; others hear nothing.
+    pub(super) fn ask_for_checkpoints(&self) {
+        self.send(libc::SIGUSR1);
+    }
+
+    fn send(&self, signal: i32) {
         for lifeline in self.lifelines.values() {
             // SAFETY: plain system call. The worker may be gone already, which is no error here.
-            unsafe { libc::kill(lifeline.group, libc::SIGTERM) };
+            unsafe { libc::kill(lifeline.group, signal) };
         }
     }
 

@@ -12,5 +12,5 @@ mod worker;
 pub use event_log::Event;
 pub use export::export;
 pub use job::{ErrorClass, Job, Message};
-pub use run::{Failure, Options, Outcome, StageOutcome, run};
+pub use run::{Failure, Options, Outcome, Signals, StageOutcome, run};
 pub use worker::work;

@@ -12,8 +12,9 @@ use crate::plan::{Plan, ResolvedInput, State, material};
 use crate::stage::{self, Places, StageError};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// How to run.
@@ -71,8 +72,22 @@ pub struct Failure {
 /// How long workers have for a last checkpoint when a run is interrupted: what Slurm gives a job, too.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Carries the plan out. `interrupts` counts how often somebody asked to stop, and is looked at ten times a second: the
-/// first lets workers write their checkpoints, the second ends them at once. `observe` sees every event.
+/// What signals ask of a run; looked at ten times a second.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// How often somebody asked to stop: the first lets trainings write a last checkpoint, the second ends them at once.
+    pub interrupts: AtomicUsize,
+    /// Whether trainings shall write a checkpoint now.
+    pub checkpoint: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn interrupts(&self) -> usize {
+        self.interrupts.load(Ordering::Relaxed)
+    }
+}
+
+/// Carries the plan out, as far as `signals` let it. `observe` sees every event.
 ///
 /// # Errors
 /// If no folder can be made for this run. Failed stages are no error here: see [`Outcome`].
@@ -81,13 +96,13 @@ pub fn run(
     store: &Store,
     places: &Places,
     options: &Options,
-    interrupts: &AtomicUsize,
+    signals: &Signals,
     observe: &mut dyn FnMut(&Event),
 ) -> Result<Outcome> {
     let started = Instant::now();
     let mut run = Run::new(plan, store, places, options, observe)?;
-    run.go(interrupts);
-    Ok(run.finish(started, interrupts.load(Ordering::Relaxed) > 0))
+    run.go(signals);
+    Ok(run.finish(started, signals.interrupts() > 0))
 }
 
 struct Run<'a> {
@@ -180,7 +195,7 @@ impl<'a> Run<'a> {
         (self.observe)(&Event::Warning { message });
     }
 
-    fn go(&mut self, interrupts: &AtomicUsize) {
+    fn go(&mut self, signals: &Signals) {
         let mut changed = true;
         loop {
             if changed {
@@ -189,30 +204,41 @@ impl<'a> Run<'a> {
                     return;
                 }
             }
-            changed = match self.reports.recv_timeout(Duration::from_millis(100)) {
-                Ok(report) => self.take(report),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
-            };
-            if interrupts.load(Ordering::Relaxed) > 0 {
-                return self.stop(interrupts);
+            let report = self.reports.recv_timeout(Duration::from_millis(100)).ok();
+            // Looked at first: what has died of the same signal has not failed.
+            if signals.interrupts() > 0 {
+                return self.stop(signals, report);
             }
+            if signals.checkpoint.swap(false, Ordering::Relaxed) {
+                self.executor.ask_for_checkpoints();
+            }
+            changed = report.is_some_and(|report| self.take(report));
         }
     }
 
-    /// Ends all workers, those that train after a last checkpoint.
-    fn stop(&mut self, interrupts: &AtomicUsize) {
+    /// Ends all workers, those that train after a last checkpoint. Whatever else it says, it asks them first.
+    fn stop(&mut self, signals: &Signals, mut report: Option<Report>) {
+        self.executor.ask_to_stop();
         if !self.executor.is_idle() {
             self.warn("interrupted: trainings write a last checkpoint; once more ends them at once".to_owned());
         }
-        self.executor.ask_to_stop();
         let since = Instant::now();
-        while !self.executor.is_idle() && since.elapsed() < GRACE && interrupts.load(Ordering::Relaxed) < 2 {
-            match self.reports.recv_timeout(Duration::from_millis(100)) {
+        loop {
+            match report {
                 // One that was about to finish has finished; one that stopped has not failed.
-                Ok(Report { id, message: Message::Failed { .. } }) => self.executor.ended(id),
-                Ok(report) => drop(self.take(report)),
-                Err(_) => {}
+                Some(Report { id, message: Message::Failed { class: ErrorClass::Stopped, .. } }) => {
+                    self.executor.ended(id)
+                }
+                Some(report) => drop(self.take(report)),
+                None => {}
             }
+            if self.executor.is_idle() || since.elapsed() >= GRACE || signals.interrupts() > 1 {
+                break;
+            }
+            report = self.reports.recv_timeout(Duration::from_millis(100)).ok();
+        }
+        if !self.executor.is_idle() {
+            self.warn("what is still in the midst of a step is ended without a last checkpoint".to_owned());
         }
         self.executor.stop_all();
     }

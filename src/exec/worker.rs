@@ -21,6 +21,7 @@ pub fn work() -> anyhow::Result<bool> {
     std::io::stdin().lock().read_line(&mut line).context("no job on standard input")?;
     let job: Job = serde_json::from_str(&line).context("the job on standard input is not one of this program's")?;
     die_with_the_run();
+    ignore_checkpoint_signals();
     // This thread belongs to the pool: handing each of a step's many small jobs over to another would cost two wake-ups.
     rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread().build_global()?;
     let started = Instant::now();
@@ -41,6 +42,13 @@ fn die_with_the_run() {
         // SAFETY: plain system call; the run made this process the leader of a group of its own.
         unsafe { libc::kill(-libc::getpgrp(), libc::SIGKILL) };
     });
+}
+
+/// Until a training listens: whoever sends SIGUSR1 to all processes of a job does not mean to end those that have nothing to
+/// save.
+fn ignore_checkpoint_signals() {
+    // SAFETY: plain system call; ignoring a signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGUSR1, libc::SIG_IGN) };
 }
 
 fn say(message: &Message) {

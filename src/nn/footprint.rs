@@ -31,6 +31,21 @@ pub fn footprint(
     Ok(tape.counted())
 }
 
+/// The same with everything kept, whatever `parameters` say of recomputation: what [`Footprint::saved_bytes`] of a prediction
+/// is taken from.
+///
+/// # Errors
+/// As [`footprint`].
+pub fn prediction_footprint(
+    parameters: &Parameters,
+    shape: [usize; 4],
+    forward: impl FnOnce(&Tape<'_>, &Value) -> Result<Value>,
+) -> Result<Footprint> {
+    let tape = Tape::dry(parameters).keeping_all();
+    forward(&tape, &tape.constant(nothing(&shape, parameters.activations(), parameters)?))?;
+    Ok(tape.counted())
+}
+
 /// A tensor of `shape` whose elements are all one number in memory.
 pub(super) fn nothing(shape: &[usize], dtype: DType, parameters: &Parameters) -> Result<Tensor> {
     Tensor::zeros((), dtype, parameters.device())?.broadcast_as(shape)

@@ -24,7 +24,7 @@ pub mod unet_plus_plus;
 pub mod weights;
 
 pub use device::{DeviceName, OpenDevice};
-pub use footprint::{Footprint, footprint};
+pub use footprint::{Footprint, footprint, prediction_footprint};
 pub use parameters::{Gradients, Parameter, Parameters, Role};
 pub use precision::Precision;
 pub use resnet::{Arch, ResNet, ResNetConfig, Variant};

@@ -169,7 +169,7 @@ impl ResNet {
     /// If parameters are missing or `x` has not three channels.
     pub fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 5]> {
         let names = (&*join(prefix, "conv1"), &*join(prefix, "bn1"));
-        let stem = self.stem().apply(tape, x, names, None, true)?;
+        let stem = tape.keep(self.stem().apply(tape, x, names, None, true)?);
         let (padding, ceil_mode) = match self.config.variant {
             Variant::V1 => (0, true),
             Variant::V15 => (1, false),

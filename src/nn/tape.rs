@@ -76,6 +76,8 @@ pub struct Tape<'p> {
     id: u64,
     nodes: RefCell<Vec<Node>>,
     leaves: RefCell<IndexMap<String, Value>>,
+    /// What is not kept is computed again.
+    recompute: bool,
     /// There if nothing is computed, only counted.
     count: Option<RefCell<Count>>,
 }
@@ -84,7 +86,8 @@ impl<'p> Tape<'p> {
     /// An empty tape. In [`Mode::Train`] batch norms move the running statistics in `parameters`.
     pub fn new(parameters: &'p Parameters, mode: Mode) -> Self {
         let id = NEXT_TAPE.fetch_add(1, Ordering::Relaxed);
-        Tape { parameters, mode, id, nodes: RefCell::default(), leaves: RefCell::default(), count: None }
+        let recompute = parameters.recomputes() && mode != Mode::Eval;
+        Tape { parameters, mode, id, nodes: RefCell::default(), leaves: RefCell::default(), recompute, count: None }
     }
 
     /// A tape for training that computes nothing and counts what it would keep.
@@ -92,9 +95,23 @@ impl<'p> Tape<'p> {
         Tape { count: Some(RefCell::default()), ..Tape::new(parameters, Mode::Train) }
     }
 
+    /// The same with everything kept.
+    pub(super) fn keeping_all(self) -> Self {
+        Tape { recompute: false, ..self }
+    }
+
+    /// Whether what is not marked by [`Tape::keep`] is computed again.
+    pub(crate) fn recomputes(&self) -> bool {
+        self.recompute
+    }
+
     /// What a [`dry`](Self::dry) tape has counted.
     pub(super) fn counted(&self) -> Footprint {
-        self.count.as_ref().map(|count| count.borrow().footprint).unwrap_or_default()
+        let Some(count) = &self.count else { return Footprint::default() };
+        if self.recompute {
+            count.borrow_mut().segment_ends();
+        }
+        count.borrow().footprint
     }
 
     /// What the pass is for.
@@ -149,7 +166,7 @@ impl<'p> Tape<'p> {
     /// Marks `value` as one that is kept where networks compute again what lies between such values
     /// ([`Parameters::with_recompute`]); elsewhere nothing happens.
     pub fn keep(&self, value: Value) -> Value {
-        if !self.parameters.recomputes() {
+        if !self.recompute {
             return value;
         }
         if let Some(count) = &self.count {

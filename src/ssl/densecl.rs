@@ -179,8 +179,10 @@ impl SslMethod for Training {
         1
     }
 
-    fn loss_bytes(&self) -> u64 {
-        WORKING_BYTES
+    /// The dense head on every position of the last map, trained and by momentum, and its gradients.
+    fn loss_bytes(&self, batch: usize, size: usize) -> u64 {
+        let (positions, head) = (batch * size.div_ceil(32).pow(2), self.parameters.head);
+        WORKING_BYTES + (4 * positions * (4 * head.hidden.get() + 8 * head.output.get())) as u64
     }
 
     fn parts(&self) -> &'static [&'static str] {

@@ -25,6 +25,14 @@ pub trait MethodParameters: Serialize + DeserializeOwned {
     /// One line that says what would be right.
     fn check(&self) -> Result<(), String>;
 
+    /// What does not fit batches of `pairs` pairs of views.
+    ///
+    /// # Errors
+    /// One line that says what would be right.
+    fn check_batch(&self, _pairs: usize) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Inserts what the method trains beside the encoder into `parameters`, drawn from `stream`. State that a method
     /// carries from step to step belongs there too, as buffers: then it is in every checkpoint.
     ///
@@ -53,8 +61,9 @@ pub trait SslMethod: Send {
         2
     }
 
-    /// Bytes that the loss works in beside what is proportional to the batch: for the same estimate.
-    fn loss_bytes(&self) -> u64 {
+    /// Bytes that heads and loss work in on `batch` pairs of views of `size` pixels, where that is more than a vector a view:
+    /// for the same estimate.
+    fn loss_bytes(&self, _batch: usize, _size: usize) -> u64 {
         0
     }
 
@@ -131,6 +140,7 @@ pub(super) struct Method {
     from_json: fn(Value) -> Result<Value, String>,
     from_toml: fn(SpannedTable<'_>) -> Result<Value, Vec<ParamError>>,
     build: Build,
+    check_batch: fn(&Value, usize) -> Result<(), String>,
 }
 
 /// The row of `P`.
@@ -147,6 +157,7 @@ pub(super) const fn method<P: MethodParameters>() -> Method {
             checked(&experiment::deserialize::<P>(table)?)
                 .map_err(|message| vec![ParamError::Check { param: "method", message }])
         },
+        check_batch: |value, pairs| P::deserialize(value).map_err(|error| error.to_string())?.check_batch(pairs),
         build: |value, encoder, parameters, stream| Ok(P::deserialize(value)?.build(encoder, parameters, stream)?),
     }
 }
@@ -189,6 +200,14 @@ impl MethodSpec {
 
     fn new(name: MethodName, table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         Ok(MethodSpec { name: name.0.name, parameters: (name.0.from_toml)(table)? })
+    }
+
+    /// See [`MethodParameters::check_batch`].
+    ///
+    /// # Errors
+    /// One line that says what would be right.
+    pub fn check_batch(&self, pairs: usize) -> Result<(), String> {
+        find(self.name).map_or(Ok(()), |method| (method.check_batch)(&self.parameters, pairs))
     }
 
     /// Makes the method's heads; see [`MethodParameters::build`].

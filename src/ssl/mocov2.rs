@@ -59,6 +59,17 @@ impl MethodParameters for MoCoV2 {
         check_part("momentum", self.momentum)
     }
 
+    fn check_batch(&self, pairs: usize) -> std::result::Result<(), String> {
+        let groups = self.batch_norm_groups.get();
+        if pairs.is_multiple_of(groups) && pairs / groups >= 2 {
+            Ok(())
+        } else {
+            Err(format!(
+                "batch_norm_groups = {groups}: a batch of {pairs} does not fall into groups of equal size, 2 or more"
+            ))
+        }
+    }
+
     fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [.., last] = encoder.channels();
         let head = Head::init(HEAD, last, head_layers(self.head), parameters, stream)?;
@@ -79,10 +90,10 @@ impl Training {
     /// Features of a view, each group of the batch with batch statistics of its own.
     fn features(&self, online: &Online<'_>, prefix: &str, view: &Tensor) -> Result<Value> {
         let batch = view.dim(0)?;
-        let group = batch.div_ceil(self.parameters.batch_norm_groups.get());
+        let group = batch / self.parameters.batch_norm_groups.get();
         let groups = (0..batch)
             .step_by(group)
-            .map(|first| online.features(prefix, &view.narrow(0, first, group.min(batch - first))?.contiguous()?));
+            .map(|first| online.features(prefix, &view.narrow(0, first, group)?.contiguous()?));
         let groups = groups.collect::<Result<Vec<_>>>()?;
         online.tape().stack(&groups.iter().collect::<Vec<_>>())
     }
@@ -120,7 +131,7 @@ impl SslMethod for Training {
         1
     }
 
-    fn loss_bytes(&self) -> u64 {
+    fn loss_bytes(&self, _: usize, _: usize) -> u64 {
         WORKING_BYTES
     }
 }

@@ -103,6 +103,40 @@ mod tests {
         })
     }
 
+    /// On the pretended GPU: the encoder in bfloat16, heads, queues and losses in float32.
+    #[test]
+    fn every_method_runs_in_bfloat16() {
+        use crate::nn::Precision;
+        let run = || -> Result<()> {
+            for name in crate::ssl::names() {
+                let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":8}"#).unwrap();
+                let encoder = ResNet::new(config);
+                let mut parameters = Parameters::new(DType::F32, &Device::Cpu).with_precision(Precision::Bf16);
+                let stream = Stream::new(1, "online test", 0, 9);
+                encoder.init(&mut parameters, ENCODER, &stream)?;
+                let text = format!(r#"{{"name":"{name}","head":{{"hidden":16,"output":8}}}}"#);
+                let spec: MethodSpec = serde_json::from_str(&text).unwrap();
+                let method = spec.build(&encoder, &mut parameters, &stream.child(1)).unwrap();
+                let mut online = Online::new(&encoder, &parameters);
+                let made = method.loss(&mut online, &views(), Moment { step: 0, steps: 2, seed: 0 })?;
+                assert!(made.loss.to_dtype(DType::F64)?.to_scalar::<f64>()?.is_finite(), "{name}");
+                let gradients = online.backward(&made.loss)?;
+                for (parameter, value) in parameters.trainable() {
+                    let gradient = gradients.get(parameter).unwrap_or_else(|| panic!("{name}: none of {parameter}"));
+                    assert_eq!(
+                        (gradient.dims(), gradient.dtype()),
+                        (value.var.dims(), DType::F32),
+                        "{name}: {parameter}"
+                    );
+                }
+            }
+            Ok(())
+        };
+        if let Some(result) = crate::nn::ops::gpu::pretend::on(run) {
+            result.unwrap();
+        }
+    }
+
     #[test]
     fn a_parameter_in_the_loss_itself_has_its_gradient_too() {
         let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":2}"#).unwrap();
@@ -132,7 +166,7 @@ mod tests {
             (r#""name":"matssl","gate":"code","temperature":0.5"#, "attn_module.gates.3"),
             (r#""name":"simclr","temperature":0.5"#, "projection_head.layers.4.bias"),
             (r#""name":"mocov2","queue_size":8"#, "projection_head.layers.2.bias"),
-            (r#""name":"mocov2","queue_size":8,"batch_norm_groups":2"#, "projection_head.layers.0.bias"),
+            (r#""name":"mocov2","queue_size":8,"batch_norm_groups":3"#, "projection_head.layers.0.bias"),
             (r#""name":"densecl","queue_size":8"#, "dense_head.layers.0.weight"),
             (r#""name":"byol","prediction_hidden":5"#, "prediction_head.layers.0.weight"),
             (r#""name":"simsiam","prediction_hidden":5"#, "prediction_head.layers.3.bias"),

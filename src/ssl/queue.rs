@@ -82,7 +82,7 @@ pub(crate) fn info_nce(queries: &Tensor, keys: &Tensor, negatives: &Tensor, temp
     }
     let (exact, negatives, keys) = (normalized.detach(), negatives.detach(), keys.detach());
     let transposed = negatives.t()?;
-    let (mut sum, mut gradients) = (0.0, Vec::new());
+    let (mut sums, mut gradients) = (Vec::new(), Vec::new());
     let piece = (AT_ONCE / size).max(1);
     for first in (0..rows).step_by(piece) {
         let piece = piece.min(rows - first);
@@ -94,19 +94,21 @@ pub(crate) fn info_nce(queries: &Tensor, keys: &Tensor, negatives: &Tensor, temp
         let others = others.broadcast_sub(&shift)?.exp()?;
         let total = (others.sum_keepdim(D::Minus1)? + &own)?;
         let losses = ((total.log()? + shift)? - positive)?;
-        sum += losses.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
+        sums.push(losses.to_dtype(DType::F64)?.sum_all()?.reshape(1)?);
         // Σ p·n + (p₊ − 1)·k, over τ.
         let pulled = others.matmul(&negatives)?.broadcast_div(&total)?;
         let pushed = keys.broadcast_mul(&((own / &total)? - 1.0)?)?;
         gradients.push(((pulled + pushed)? / (temperature * rows as f64))?);
     }
-    with_gradient(&normalized, &Tensor::cat(&gradients, 0)?, sum / rows as f64)
+    // Not read here: a GPU would be waited for.
+    let value = (Tensor::cat(&sums, 0)?.sum_all()? / rows as f64)?;
+    with_gradient(&normalized, &Tensor::cat(&gradients, 0)?, &value)
 }
 
-/// A scalar of this value whose gradient with respect to `at` is `gradient`.
-fn with_gradient(at: &Tensor, gradient: &Tensor, value: f64) -> Result<Tensor> {
+/// A scalar of this value (float64) whose gradient with respect to `at` is `gradient`.
+fn with_gradient(at: &Tensor, gradient: &Tensor, value: &Tensor) -> Result<Tensor> {
     let linear = (at * gradient)?.sum_all()?;
-    let rest = (linear.detach().to_dtype(DType::F64)?.affine(-1.0, value))?.to_dtype(linear.dtype())?;
+    let rest = (value - linear.detach().to_dtype(DType::F64)?)?.to_dtype(linear.dtype())?;
     linear + rest
 }
 

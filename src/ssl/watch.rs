@@ -14,7 +14,8 @@ pub struct Watch {
     /// collapse to a point; 1/√dimensions is the spread of a uniform sphere (Chen & He 2021, *SimSiam*, section 4.1).
     ///
     /// It is blind to a collapse onto a line: behind a head that ends in batch norm such embeddings are ±v and as spread as
-    /// those of a sphere. `retrieval` and `uniformity` see it.
+    /// those of a sphere; and to features that differ by next to nothing, which batch norms blow up again. `retrieval` and
+    /// `uniformity` see either.
     pub embedding_std: f64,
     /// The share of views whose nearest other view in the batch is their partner: 1/(2·batch − 1) is chance, and collapse.
     pub retrieval: f64,

@@ -197,6 +197,11 @@ impl Stage for Finetune {
             let message = "nothing says which epoch is better with `select_on = \"last\"`".into();
             return error("patience", message);
         }
+        if let Some(patience) = self.patience.filter(|patience| *patience < self.validate_every) {
+            let message =
+                format!("{patience} epochs pass before the next is validated: give {} or more", self.validate_every);
+            return error("patience", message);
+        }
         if !(0.0..1.0).contains(&self.validation_overlap) {
             let message = format!("an overlap of {}; expected 0 to below 1, e.g. 0.25", self.validation_overlap);
             return error("validation_overlap", message);

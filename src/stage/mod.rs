@@ -28,6 +28,7 @@ use crate::data::{OpenDataset, Root};
 use crate::exit_code;
 use crate::experiment::{self, ParamError, ReferenceSpec, Section, SpannedTable};
 use crate::nn::Precision;
+use crate::train::Stopped;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
@@ -126,6 +127,9 @@ pub enum StageError {
     /// The work itself failed: NaN losses, a full disk, a fault (exit code 3).
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
+    /// A signal ended a training, after a checkpoint (exit code 3).
+    #[error("{0}")]
+    Stopped(Stopped),
 }
 
 impl From<std::io::Error> for StageError {

@@ -19,6 +19,8 @@ const TEMPERATURE: f64 = 0.07;
 
 /// Patches that go through the encoder together.
 const BATCH: usize = 16;
+/// Patches that are compared with all others at a time.
+const ROWS: usize = 64;
 
 /// Patches of labelled images, cut edge to edge.
 pub(super) struct Monitor {
@@ -93,25 +95,42 @@ impl Monitor {
         let features = Tensor::cat(&features, 0)?;
         let lengths = (features.sqr()?.sum_keepdim(D::Minus1)? + 1e-24)?.sqrt()?;
         let directions = features.broadcast_div(&lengths)?;
-        let cosines: Vec<Vec<f64>> = directions.matmul(&directions.t()?)?.to_vec2()?;
-        Ok(self.balanced(&cosines))
+        let transposed = directions.t()?;
+        let mut said = Vec::with_capacity(self.patches.len());
+        // A few rows of the table at a time: whole, it would grow with the square of the patches.
+        for first in (0..self.patches.len()).step_by(ROWS) {
+            let rows = directions.narrow(0, first, ROWS.min(self.patches.len() - first))?;
+            let cosines: Vec<Vec<f64>> = rows.matmul(&transposed)?.to_vec2()?;
+            said.extend(cosines.iter().zip(first..).map(|(cosines, patch)| self.vote(patch, cosines)));
+        }
+        Ok(self.balanced(&said))
     }
 
-    fn balanced(&self, cosines: &[Vec<f64>]) -> f64 {
+    /// The class that the nearest patches of other images give to `patch`.
+    fn vote(&self, patch: usize, cosines: &[f64]) -> u8 {
+        let mut others: Vec<usize> =
+            (0..cosines.len()).filter(|&other| self.images[other] != self.images[patch]).collect();
+        let nearest_first = |a: &usize, b: &usize| cosines[*b].total_cmp(&cosines[*a]).then(a.cmp(b));
+        if others.len() > NEIGHBOURS {
+            others.select_nth_unstable_by(NEIGHBOURS, nearest_first);
+            others.truncate(NEIGHBOURS);
+        }
+        // In a fixed order, so that sums are the same bits.
+        others.sort_unstable_by(nearest_first);
+        let mut votes = [0.0; 256];
+        for &other in &others {
+            votes[usize::from(self.classes[other])] += ((cosines[other] - 1.0) / TEMPERATURE).exp();
+        }
+        (0..=u8::MAX).rev().max_by(|&a, &b| votes[usize::from(a)].total_cmp(&votes[usize::from(b)])).unwrap_or(0)
+    }
+
+    /// The mean over the classes of the share of their patches that `said` is right about.
+    fn balanced(&self, said: &[u8]) -> f64 {
         let mut right = [0usize; 256];
         let mut all = [0usize; 256];
-        for (patch, cosines) in cosines.iter().enumerate() {
-            let mut others: Vec<usize> =
-                (0..cosines.len()).filter(|&other| self.images[other] != self.images[patch]).collect();
-            others.sort_by(|&a, &b| cosines[b].total_cmp(&cosines[a]).then(a.cmp(&b)));
-            let mut votes = [0.0; 256];
-            for &other in others.iter().take(NEIGHBOURS) {
-                votes[usize::from(self.classes[other])] += ((cosines[other] - 1.0) / TEMPERATURE).exp();
-            }
-            let class = usize::from(self.classes[patch]);
-            let said = (0..256).rev().max_by(|&a, &b| votes[a].total_cmp(&votes[b]));
-            all[class] += 1;
-            right[class] += usize::from(said == Some(class));
+        for (&class, &said) in self.classes.iter().zip(said) {
+            all[usize::from(class)] += 1;
+            right[usize::from(class)] += usize::from(said == class);
         }
         let present = || (0..256).filter(|&class| all[class] > 0);
         present().map(|class| right[class] as f64 / all[class] as f64).sum::<f64>() / present().count().max(1) as f64
@@ -147,6 +166,8 @@ mod tests {
         let blank = Micrograph { width: 1, height: 1, channels: 1, pixels: vec![0] };
         let monitor = Monitor { patches: vec![blank; 4], classes: vec![0, 1, 0, 1], images: vec![0, 0, 1, 1] };
         let cosines = [[1.0, 0.9, 0.8, 0.1], [0.9, 1.0, 0.1, 0.8], [0.8, 0.1, 1.0, 0.9], [0.5, 0.4, 0.9, 1.0]];
-        assert_eq!(monitor.balanced(&cosines.map(Vec::from)), (1.0 + 0.5) / 2.0);
+        let said: Vec<u8> = cosines.iter().enumerate().map(|(patch, row)| monitor.vote(patch, row)).collect();
+        assert_eq!(said, [0, 1, 0, 0]);
+        assert_eq!(monitor.balanced(&said), (1.0 + 0.5) / 2.0);
     }
 }

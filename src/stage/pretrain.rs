@@ -126,6 +126,9 @@ impl Stage for Pretrain {
         if self.batch_size.get() < 2 {
             return error("batch_size", "a contrast needs at least 2 patches in a batch".into());
         }
+        if let Err(message) = self.method.check_batch(self.batch_size.get()) {
+            return error("method", message);
+        }
         if let Err(message) = self.encoder.check() {
             return error("encoder", message);
         }

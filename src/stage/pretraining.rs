@@ -54,6 +54,7 @@ impl Pretraining {
         Ok(Needs {
             work: Work::Pretraining,
             gpu: !self.parameters.device().is_cpu(),
+            recomputes: self.parameters.recomputes(),
             batch_size: batch_size as u64,
             size,
             loaded: held.saturating_sub(parameters),
@@ -65,7 +66,8 @@ impl Pretraining {
             keeps_best: false,
             // Two views in float32.
             batch: (2 * 4 * batch_size * size * size * 3) as u64,
-            activations: training_activations(pass, self.method.recorded_passes()) + self.method.loss_bytes(),
+            activations: training_activations(pass, self.method.recorded_passes())
+                + self.method.loss_bytes(batch_size, size),
             between_steps: 0,
         })
     }

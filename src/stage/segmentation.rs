@@ -117,6 +117,7 @@ impl Segmentation {
         Ok(Needs {
             work: Work::Finetuning,
             gpu: !self.parameters.device().is_cpu(),
+            recomputes: self.parameters.recomputes(),
             batch_size: batch_size as u64,
             size,
             loaded: held.saturating_sub(parameters),

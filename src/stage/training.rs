@@ -4,7 +4,7 @@ use super::{Context, Progress, StageError};
 use crate::data::Split;
 use crate::experiment::SpannedTable;
 use crate::metrics::SelectedOn;
-use crate::train::{Event, EventFile, History, Outcome, Task, Training};
+use crate::train::{Event, EventFile, History, Outcome, Stopped, Task, Training};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use toml::de::DeValue;
@@ -83,7 +83,7 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
     };
     let outcome = training.run(task, &mut watch).map_err(|error| match error.downcast::<StageError>() {
         Ok(error) => error,
-        Err(error) => StageError::Failed(error),
+        Err(error) => error.downcast::<Stopped>().map_or_else(StageError::Failed, StageError::Stopped),
     })?;
     write_history(&outcome.history, &context.out)?;
     context.telemetry.insert("training_seconds".into(), outcome.seconds.into());

@@ -108,13 +108,15 @@ pub fn memory(
         pixels = pixels.max(width * height);
     }
     let classes = network.config().classes;
-    let passes = crate::nn::footprint(parameters, [tiles, tile, tile, 3], |tape, x| network.forward(tape, x))?;
+    let passes =
+        crate::nn::prediction_footprint(parameters, [tiles, tile, tile, 3], |tape, x| network.forward(tape, x))?;
     // In float32: sums of probabilities and of weights under the stitch, the tiles' pixels, and their probabilities twice.
     let stitch = 4 * (pixels * (classes + 1) + tiles * tile * tile * (3 + 2 * classes));
     let (parameters, trainable) = parameter_bytes(parameters);
     Ok(Needs {
         work: Work::Prediction,
         gpu: !network_device.is_cpu(),
+        recomputes: false,
         batch_size: tiles as u64,
         size: tile,
         loaded: held.saturating_sub(parameters),

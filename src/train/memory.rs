@@ -67,6 +67,8 @@ pub struct Needs {
     pub work: Work,
     /// Whether on a GPU: then it is the GPU's memory that counts.
     pub gpu: bool,
+    /// Whether activations are computed again already; if not, that is a cure.
+    pub recomputes: bool,
     /// Samples (pairs of views, crops, tiles) in a batch.
     pub batch_size: u64,
     /// Side of a sample in pixels.
@@ -221,7 +223,16 @@ impl Needs {
                 Cure::Batch { fits, total: total(fits) }
             }
         };
-        Err(Box::new(TooLarge { work: self.work, batch_size: self.batch_size, size: self.size, estimate, room, cure }))
+        let recomputes = self.recomputes;
+        Err(Box::new(TooLarge {
+            work: self.work,
+            recomputes,
+            batch_size: self.batch_size,
+            size: self.size,
+            estimate,
+            room,
+            cure,
+        }))
     }
 }
 
@@ -230,6 +241,8 @@ impl Needs {
 pub struct TooLarge {
     /// What was going to be done.
     pub work: Work,
+    /// With activations computed again.
+    pub recomputes: bool,
     /// With so many samples in a batch.
     pub batch_size: u64,
     /// Of so many pixels a side.
@@ -265,7 +278,7 @@ pub enum Cure {
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TooLarge { work, batch_size, size, estimate, room, cure } = self;
+        let TooLarge { work, recomputes, batch_size, size, estimate, room, cure } = self;
         let (total, activations) = (Bytes(estimate.total()), Bytes(estimate.activations));
         let (noun, samples, free) = (work.noun(), work.samples(), Bytes(room.bytes));
         write!(f, "the {noun} needs about {total} of memory (activations {activations} for a batch of {batch_size} ")?;
@@ -279,10 +292,16 @@ impl fmt::Display for TooLarge {
             Bound::Machine => write!(f, "), and {free} are free: ")?,
             Bound::Gpu => write!(f, "), and {free} of the GPU's are free: ")?,
         }
-        let others = match work {
-            Work::Pretraining => "a smaller `crop_size` or an encoder of smaller `width`",
-            Work::Finetuning => "a smaller `crop_size`, `decoder_channels` or an encoder of smaller `width`",
-            Work::Prediction => "a model that was trained with a smaller `crop_size` or an encoder of smaller `width`",
+        let others = match (work, recomputes) {
+            (Work::Pretraining, false) => "`recompute = true`, a smaller `crop_size` or an encoder of smaller `width`",
+            (Work::Pretraining, true) => "a smaller `crop_size` or an encoder of smaller `width`",
+            (Work::Finetuning, false) => {
+                "`recompute = true`, a smaller `crop_size`, `decoder_channels` or an encoder of smaller `width`"
+            }
+            (Work::Finetuning, true) => "a smaller `crop_size`, `decoder_channels` or an encoder of smaller `width`",
+            (Work::Prediction, _) => {
+                "a model that was trained with a smaller `crop_size` or an encoder of smaller `width`"
+            }
         };
         match cure {
             Cure::Batch { fits, total } => {

@@ -20,4 +20,4 @@ pub use schedule::ScheduleSpec;
 pub use state::Best;
 pub use task::{EpochEnd, Step, Task};
 pub use tensorboard::EventFile;
-pub use training::{Event, Outcome, Training};
+pub use training::{Event, Outcome, Stopped, Training};

@@ -52,6 +52,21 @@ pub struct Training {
     pub asked: Asked,
 }
 
+/// A training that was asked to stop, and did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "stopped by a signal after {epochs} epochs and {steps} steps; {}",
+    if *.saved { "the next run goes on from there" } else { "a checkpoint could not be written: the next run goes on from the last one that was" }
+)]
+pub struct Stopped {
+    /// Epochs done.
+    pub epochs: u64,
+    /// Steps done in the running epoch.
+    pub steps: u64,
+    /// Whether all checkpoints could be written.
+    pub saved: bool,
+}
+
 /// What the loop tells whoever watches.
 #[derive(Debug)]
 pub enum Event<'h> {
@@ -185,15 +200,10 @@ impl Training {
 
     /// After a checkpoint.
     fn stop_if_asked(&self, epochs: u64, steps: u64, saver: &Saver<'_>) -> Result<()> {
-        ensure!(
-            !self.asked.stop(),
-            "stopped by a signal after {epochs} epochs and {steps} steps; {}",
-            match saver.failed {
-                0 => "the next run goes on from there",
-                _ => "not every checkpoint could be written: the next run goes on from the last one that was",
-            }
-        );
-        Ok(())
+        match self.asked.stop() {
+            true => Err(Stopped { epochs, steps, saved: saver.failed == 0 }.into()),
+            false => Ok(()),
+        }
     }
 
     /// One epoch, or what is left of it: the history's first columns, the number of images, and the time spent waiting

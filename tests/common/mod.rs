@@ -166,6 +166,20 @@ impl Project {
         files
     }
 
+    /// Paths below `folder`, of whatever is there while it is looked at.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let (mut folders, mut names) = (vec![self.path(folder)], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                    _ => names.push(entry.path().to_string_lossy().into_owned()),
+                }
+            }
+        }
+        names
+    }
+
     /// Names of finished stages' outputs: (stage, output path, content hash), from the records.
     pub fn outputs(&self) -> Vec<(String, String, String)> {
         let mut outputs = Vec::new();

@@ -180,6 +180,7 @@ fn parameters_are_read_from_an_input_or_in_place_and_what_is_wrong_is_underlined
         ("val_fraction = 1.0", "val_fraction"),
         ("ema = 1.0", "ema"),
         ("patience = 3\nselect_on = 'last'", "patience"),
+        ("patience = 3\nvalidate_every = 4", "patience"),
         ("schedule = { name = 'constant', warmup_epochs = 9 }", "schedule"),
     ] {
         let errors = parse::<Finetune>(&format!("{TOY}{more}")).unwrap_err();

@@ -266,6 +266,8 @@ fn all_that_is_wrong_with_the_table_is_told_at_once() {
     assert_eq!(underlined, ["views.size", "batch", "'dino'"]);
     for (from, to, param) in [
         ("batch_size = 4", "batch_size = 1", "batch_size"),
+        ("name = 'matssl',", "name = 'mocov2', batch_norm_groups = 3,", "method"),
+        ("name = 'matssl',", "name = 'mocov2', batch_norm_groups = 4,", "method"),
         ("jitter = 0.0", "jitter = 2.0", "views"),
         ("width = 4", "width = 0", "encoder"),
         ("epochs = 3", "epochs = 3\ncrop_size = 5000", "crop_size"),

@@ -11,6 +11,7 @@ const ADAM: OptimizerSpec = OptimizerSpec::adam(0.1, 0.0);
 fn needs() -> Needs {
     Needs {
         gpu: false,
+        recomputes: false,
         work: Work::Pretraining,
         batch_size: 128,
         size: 256,
@@ -39,21 +40,24 @@ fn a_training_that_cannot_fit_is_refused_with_the_numbers_and_the_cure() {
         "the training needs about 9.3 GiB of memory (activations 8.0 GiB for a batch of 128 pairs of views at 256 × 256, \
          weights 128.0 MiB, gradients 128.0 MiB, optimiser 128.0 MiB, batches made ahead 512.0 MiB, copies for checkpoints \
          256.0 MiB, loaded already 128.0 MiB, workspace 48.0 MiB), and 5.2 GiB are free: a batch of 63 would need about 5.0 GiB; give \
-         `batch_size = 63` (it counts pairs), a smaller `crop_size` or an encoder of smaller `width`, or more memory \
+         `batch_size = 63` (it counts pairs), `recompute = true`, a smaller `crop_size` or an encoder of smaller `width`, or more memory \
          (MATSSL_MEMORY_LIMIT overrules what is found)"
     );
     let text = refused(&needs(), GIB / 2, Bound::User);
     assert!(
         text.ends_with(
-            "and MATSSL_MEMORY_LIMIT allows 512.0 MiB: even a batch of 2 would need about 952.0 MiB; give a smaller \
-         `crop_size` or an encoder of smaller `width`"
+            "and MATSSL_MEMORY_LIMIT allows 512.0 MiB: even a batch of 2 would need about 952.0 MiB; give \
+         `recompute = true`, a smaller `crop_size` or an encoder of smaller `width`"
         ),
         "{text}"
     );
     let finetuning = Needs { work: Work::Finetuning, batch_size: 1, ..needs() };
     let text = refused(&finetuning, GIB, Bound::ControlGroup);
     assert!(text.contains("a batch of 1 crops at 256 × 256"), "{text}");
-    assert!(text.contains("the memory limit of this job or container leaves 1.0 GiB: give a smaller"), "{text}");
+    assert!(
+        text.contains("the memory limit of this job or container leaves 1.0 GiB: give `recompute = true`, a smaller"),
+        "{text}"
+    );
     let prediction = Needs { work: Work::Prediction, optimizer: None, ..needs() };
     let text = refused(&prediction, GIB, Bound::Machine);
     assert!(text.starts_with("the prediction needs about 8.4 GiB"), "{text}");

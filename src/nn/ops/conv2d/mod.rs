@@ -282,7 +282,7 @@ impl Tape<'_> {
             let found = backward(&inputs, &saved_weight, gradient, options, &wanted)?;
             Ok(found.inputs.into_iter().chain([found.weight, found.bias]).collect())
         };
-        Ok(match self.parameters().recomputes() {
+        Ok(match self.recomputes() {
             true => self.record_recomputable(output, &values, again, backward),
             false => self.record(output, &values, backward),
         })
