@@ -68,7 +68,7 @@ fn a_pretraining_that_was_killed_ends_the_same_by_every_method() {
             let line = format!("method = {{ name = \"{method}\", {head}{queue} }}");
             project.edit(r#"method = { name = "matssl", temperature = 0.07 }"#, &line);
             // So long that each kill finds it under way.
-            let epochs = format!("epochs = {}\nbatch_size = 8", 30 * (kills + 1));
+            let epochs = format!("epochs = {}\nbatch_size = 8", 60 + 8 * kills);
             project.edit("epochs = 3\nbatch_size = 8", &epochs).edit("learning_rate = 0.05", "learning_rate = 0.005");
             project
         };
