@@ -214,7 +214,7 @@ fn finish(place: &Place, outcome: &Outcome, total: usize, folder: &Path, quiet: 
         }
     }
     if outcome.interrupted {
-        say(&format!("interrupted: finished stages are kept, training goes on from its last checkpoint next time"));
+        say("interrupted: finished stages are kept, training goes on from its last checkpoint next time");
         return Ok(exit_code::INTERRUPTED);
     }
     let first_failure = outcome.stages.iter().find_map(|stage| match stage {
