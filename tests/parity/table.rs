@@ -14,11 +14,15 @@ fn markdown(sections: &[Section]) -> String {
             Held::Each => "each",
             Held::Median => "the median",
             Held::Together(_) => "together",
-            Held::Float64 => "not compared",
+            Held::Float64 => "float64 only",
         };
         let (name, count) = (&section.name, section.tensors.len());
-        let (float64, worst, median) = (section.float64(), section.worst(), section.median());
-        let _ = writeln!(text, "| {name} | {count} | {float64:.1e} | {worst:.2} | {median:.2} | {held} |");
+        let float64 = section.float64();
+        let ratios = match section.held {
+            Held::Float64 => "– | –".to_owned(),
+            _ => format!("{:.2} | {:.2}", section.worst(), section.median()),
+        };
+        let _ = writeln!(text, "| {name} | {count} | {float64:.1e} | {ratios} | {held} |");
     }
     for (group, ratio) in together(sections) {
         let _ = writeln!(text, "| all networks together, {group} | | | | {ratio:.2} | median |");
