@@ -167,16 +167,20 @@ fn interrupting_a_run_ends_its_workers_after_a_last_checkpoint() {
         let project = endless_epochs();
         let mut run = project.start(&["experiment.toml", "--only", "ssl@0", "--checkpoint-minutes", "10000"]);
         training_worker(&project);
-        // SIGUSR1 to the run: a checkpoint, and on it goes.
-        std::thread::sleep(Duration::from_millis(300));
-        send(libc::SIGUSR1, run.id() as i32);
-        wait_for_progress(&project, None);
+        // SIGUSR1 to the run: a checkpoint, and on it goes. Again and again, for at first there is nothing to save.
+        let since = Instant::now();
+        while newest_checkpoint(&project).is_none() {
+            assert!(since.elapsed() < Duration::from_secs(60), "no checkpoint came");
+            send(libc::SIGUSR1, run.id() as i32);
+            std::thread::sleep(Duration::from_millis(200));
+        }
         if !listened_to {
             // As a terminal that was closed.
             drop(run.stderr.take());
         }
+        // What was asked for last is written by then.
+        std::thread::sleep(Duration::from_millis(700));
         let before = newest_checkpoint(&project);
-        std::thread::sleep(Duration::from_millis(300));
         send(libc::SIGINT, run.id() as i32);
         let output = run.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130));

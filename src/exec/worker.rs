@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// If the job cannot be read at all.
 pub fn work() -> anyhow::Result<bool> {
+    ignore_checkpoint_signals();
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("no job on standard input")?;
     let job: Job = serde_json::from_str(&line).context("the job on standard input is not one of this program's")?;
     die_with_the_run();
-    ignore_checkpoint_signals();
     // This thread belongs to the pool: handing each of a step's many small jobs over to another would cost two wake-ups.
     rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread().build_global()?;
     let started = Instant::now();

@@ -222,3 +222,44 @@ impl From<WeightsError> for StageError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(weights: &str) -> EncoderSpec {
+        serde_json::from_value(serde_json::json!({ "arch": "resnet50", "weights": weights })).unwrap()
+    }
+
+    #[test]
+    fn published_weights_are_found_by_name_and_their_places_named_where_they_are_not() {
+        let data = tempfile::tempdir().unwrap();
+        let places = Places { data: data.path().into() };
+        for (name, file) in [
+            ("imagenet", "resnet50-11ad3fa6.pth"),
+            ("imagenet", "resnet50-imagenet.safetensors"),
+            ("micronet", "resnet50_pretrained_micronet_v1.0.pth.tar"),
+        ] {
+            let Err(StageError::NotThere(message)) = spec("micronet").external_files(&places) else { panic!("{file}") };
+            assert!(
+                message.contains("resnet50_pretrained_micronet_v1.1.pth.tar") && message.contains("encoder.weights")
+            );
+            let path = data.path().join("weights").join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "").unwrap();
+            // What the user made of it comes before what is published.
+            assert_eq!(spec(name).external_files(&places).unwrap(), [(WEIGHTS.to_owned(), path)]);
+        }
+        assert_eq!(spec("random").external_files(&places).unwrap(), []);
+        let Err(StageError::NotThere(message)) = spec("mine.pth").external_files(&places) else { panic!("mine") };
+        assert!(message.contains("mine.pth: no such weight file"), "{message}");
+    }
+
+    #[test]
+    fn weights_keep_their_word() {
+        for word in ["random", "imagenet", "micronet", "a/file.pth"] {
+            let json = serde_json::to_value(spec(word)).unwrap();
+            assert_eq!(json["weights"], word);
+        }
+    }
+}
