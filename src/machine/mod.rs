@@ -6,9 +6,11 @@ mod process;
 mod processor;
 mod program;
 mod signals;
+mod vectorized;
 
 pub use memory::{Bound, Bytes, LIMIT, Room, room};
 pub use process::{cores, held_memory, peak_memory_mib, tune_allocator};
 pub use processor::{cpu_model, vector_features};
 pub use program::{COMMIT, COMPILER, PROFILE, TARGET, TARGET_FEATURES, VERSION, executable};
 pub use signals::Asked;
+pub(crate) use vectorized::vectorized;

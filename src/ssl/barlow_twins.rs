@@ -2,11 +2,11 @@
 //! embeddings over the batch shall be the identity.
 
 use super::head::{Head, HeadSizes, Layer};
-use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_weight};
+use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_weight, value};
 use super::online::Online;
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Added to the variance: the ε of the batch norm that standardises in the authors' code and in lightly.
@@ -77,7 +77,6 @@ impl SslMethod for Training {
         };
         let embeddings = [embed(&views[0])?, embed(&views[1])?];
         let [invariance, redundancy] = terms(&standardize(&embeddings[0])?, &standardize(&embeddings[1])?)?;
-        let value = |loss: &Tensor| loss.detach().to_dtype(DType::F64)?.to_scalar::<f64>();
         let parts = vec![value(&invariance)?, value(&redundancy)?];
         let loss = (invariance + (redundancy * self.off_diagonal_weight)?)?;
         Ok(MethodLoss { loss, parts, embeddings })

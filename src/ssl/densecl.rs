@@ -2,7 +2,7 @@
 //! images, and beside it for every position of the last map.
 
 use super::head::{Head, HeadSizes};
-use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_part, check_temperature};
+use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_part, check_temperature, value};
 use super::mocov2::head_layers;
 use super::momentum::{MOMENTUM, Momentum};
 use super::nt_xent::normalize;
@@ -132,8 +132,7 @@ fn matches(matching: Matching, query: &Tensor, key: &Tensor) -> Result<Vec<u32>>
     }
     let directions = |map: &Tensor| {
         let wide = if map.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-        let map = map.reshape((batch, positions, channels))?.to_dtype(wide)?;
-        map.broadcast_div(&(map.sqr()?.sum_keepdim(D::Minus1)? + 1e-24)?.sqrt()?)
+        normalize(&map.reshape((batch, positions, channels))?.to_dtype(wide)?)
     };
     let similarity = directions(query)?.matmul(&directions(key)?.transpose(1, 2)?.contiguous()?)?;
     let nearest: Vec<Vec<u32>> = similarity.argmax(D::Minus1)?.to_vec2()?;
@@ -169,7 +168,6 @@ impl SslMethod for Training {
             }
         };
         self.dense_queue.push(store, &dense_keys, moment)?;
-        let value = |loss: &Tensor| loss.detach().to_dtype(DType::F64)?.to_scalar::<f64>();
         let parts = vec![value(&loss_global)?, value(&loss_dense)?];
         let loss = ((loss_global * (1.0 - dense_weight))? + (loss_dense * dense_weight)?)?;
         Ok(MethodLoss { loss, parts, embeddings: [global, global_key] })

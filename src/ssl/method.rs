@@ -4,7 +4,7 @@ use super::{METHODS, Online};
 use crate::experiment::{self, ParamError, SpannedTable};
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
@@ -105,6 +105,11 @@ pub struct MethodLoss {
     pub parts: Vec<f64>,
     /// The two views' embeddings `[batch, dimensions]`, of which row i belongs to one image: for the [`Watch`](super::Watch).
     pub embeddings: [Tensor; 2],
+}
+
+/// A part of a loss as a number.
+pub(super) fn value(loss: &Tensor) -> candle_core::Result<f64> {
+    loss.detach().to_dtype(DType::F64)?.to_scalar()
 }
 
 /// For [`MethodParameters::check`] of contrastive methods.

@@ -112,15 +112,20 @@ impl SslMethod for Training {
         let features = self.features(online, "", &views[0])?;
         let query = online.leave(self.head.forward(online.tape(), &features)?)?;
 
-        let order = match self.parameters.batch_norm_groups.get() {
-            1 => (0..views[1].dim(0)?).collect(),
-            _ => Stream::new(moment.seed, "moco shuffle", moment.step, 0).permutation(views[1].dim(0)?),
+        let embed = |view: &Tensor| -> Result<Tensor> {
+            let features = self.features(online, MOMENTUM, view)?;
+            Ok(self.head.forward_below(MOMENTUM, online.tape(), &features)?.tensor().clone())
         };
-        let features = self.features(online, MOMENTUM, &reorder(&views[1], &order)?)?;
-        let shuffled = self.head.forward_below(MOMENTUM, online.tape(), &features)?;
-        let mut back = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(place, &row)| back[row] = place);
-        let key = normalize(&reorder(shuffled.tensor(), &back)?)?;
+        let key = match self.parameters.batch_norm_groups.get() {
+            1 => embed(&views[1])?,
+            _ => {
+                let order = Stream::new(moment.seed, "moco shuffle", moment.step, 0).permutation(views[1].dim(0)?);
+                let mut back = vec![0; order.len()];
+                order.iter().enumerate().for_each(|(place, &row)| back[row] = place);
+                reorder(&embed(&reorder(&views[1], &order)?)?, &back)?
+            }
+        };
+        let key = normalize(&key)?;
 
         let loss = info_nce(&query, &key, &self.queue.keys(store)?, self.parameters.temperature)?;
         self.queue.push(store, &key, moment)?;

@@ -28,6 +28,7 @@ pub use matssl::{Gate, MatSsl};
 pub use method::{MethodLoss, MethodParameters, MethodSpec, Moment, SslMethod, columns, names};
 pub use mocov2::MoCoV2;
 pub use momentum::MOMENTUM;
+pub(crate) use nt_xent::normalize;
 pub use nt_xent::nt_xent;
 pub use online::{ENCODER, Online};
 pub use simclr::SimClr;

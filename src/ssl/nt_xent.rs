@@ -4,7 +4,7 @@ use candle_core::{D, Result, Tensor};
 
 /// Each row divided by its Euclidean length; a row of zeros stays zero.
 ///
-/// `embedding` is `[batch, dimensions]`. The 1e-12 is that of `torch.nn.functional.normalize`, added under the root so
+/// `embedding` is `[…, dimensions]`. The 1e-12 is that of `torch.nn.functional.normalize`, added under the root so
 /// that the gradient is finite everywhere.
 pub(crate) fn normalize(embedding: &Tensor) -> Result<Tensor> {
     let length = (embedding.sqr()?.sum_keepdim(D::Minus1)? + 1e-24)?.sqrt()?;

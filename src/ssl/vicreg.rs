@@ -3,11 +3,11 @@
 
 use super::barlow_twins::expander;
 use super::head::{Head, HeadSizes};
-use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_weight};
+use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_weight, value};
 use super::online::Online;
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Added to the variance (Bardes et al. 2022, section 4.1).
@@ -81,7 +81,6 @@ impl SslMethod for Training {
         let ([short, covariance], [other_short, other_covariance]) = (spread(&embeddings[0])?, spread(&embeddings[1])?);
         // As the authors' code and lightly have it: the mean of the variance terms, the sum of the covariance terms.
         let (variance, covariance) = (((short + other_short)? * 0.5)?, (covariance + other_covariance)?);
-        let value = |loss: &Tensor| loss.detach().to_dtype(DType::F64)?.to_scalar::<f64>();
         let parts = vec![value(&invariance)?, value(&variance)?, value(&covariance)?];
         let VicReg { invariance_weight, variance_weight, covariance_weight, .. } = self.weights;
         let loss = ((invariance * invariance_weight)? + (variance * variance_weight)?)?;

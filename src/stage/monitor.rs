@@ -5,9 +5,9 @@ use crate::data::patches::{Edge, positions};
 use crate::data::tiles::Tiling;
 use crate::data::{IGNORE, Mask, Micrograph, OpenDataset, Split};
 use crate::nn::{Mode, Parameters, ResNet, Tape};
-use crate::ssl::ENCODER;
+use crate::ssl::{ENCODER, normalize};
 use anyhow::Result;
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 /// The history's column.
 pub(super) const COLUMN: &str = "knn_accuracy";
@@ -92,9 +92,7 @@ impl Monitor {
             let [.., last] = encoder.features(&tape, ENCODER, &tape.input(&pixels)?)?;
             features.push(tape.global_average_pool(&last)?.tensor().to_device(&Device::Cpu)?.to_dtype(DType::F64)?);
         }
-        let features = Tensor::cat(&features, 0)?;
-        let lengths = (features.sqr()?.sum_keepdim(D::Minus1)? + 1e-24)?.sqrt()?;
-        let directions = features.broadcast_div(&lengths)?;
+        let directions = normalize(&Tensor::cat(&features, 0)?)?;
         let transposed = directions.t()?;
         let mut said = Vec::with_capacity(self.patches.len());
         // A few rows of the table at a time: whole, it would grow with the square of the patches.

@@ -12,7 +12,6 @@ mod planes;
 mod preset;
 mod recipe;
 mod resample;
-mod vectorized;
 mod view_params;
 mod written;
 
@@ -26,8 +25,8 @@ pub use resample::{Window, resample};
 pub use view_params::{ViewParams, ViewPreset};
 pub(super) use written::written;
 
+use crate::machine::vectorized;
 use planes::Planes;
-use vectorized::vectorized;
 
 /// Mean of each channel of ImageNet's training images, of values from 0 to 1 (torchvision).
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];

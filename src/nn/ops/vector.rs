@@ -3,6 +3,7 @@
 //! Work is a type that implements [`WithSimd`]; [`run`] compiles it for every kind of vector and chooses at run time.
 //! Loops that the compiler turns into vector instructions by itself need only [`vectorized`].
 
+pub(crate) use crate::machine::vectorized;
 use pulp::Arch;
 pub(crate) use pulp::{Simd, WithSimd};
 
@@ -10,24 +11,6 @@ pub(crate) use pulp::{Simd, WithSimd};
 #[inline(always)]
 pub(crate) fn run<W: WithSimd>(work: W) -> W::Output {
     Arch::new().dispatch(work)
-}
-
-/// As [`run`], for loops without vectors of their own.
-#[inline(always)]
-pub(crate) fn vectorized<R>(work: impl FnMut() -> R) -> R {
-    run(Loops(work))
-}
-
-/// `FnMut` and a direct call: by way of `FnOnce` the closure would not be inlined.
-struct Loops<F>(F);
-
-impl<R, F: FnMut() -> R> WithSimd for Loops<F> {
-    type Output = R;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _: S) -> R {
-        (self.0)()
-    }
 }
 
 /// The numbers that vectors hold.

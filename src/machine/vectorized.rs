@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 /// Compiles `work` for every kind of vector and chooses at run time. All that should profit must be inlined into it.
 /// Multiplications and additions stay apart, so that the bits are the same for all.
 #[inline(always)]
-pub(super) fn vectorized<R>(work: impl FnMut() -> R) -> R {
+pub(crate) fn vectorized<R>(work: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Loops(work))
 }
 
