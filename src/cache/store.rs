@@ -1,6 +1,6 @@
 //! Objects and records on disk.
 
-use super::{Digest, Key, KeyMaterial, Output, Provenance, Record, WorkFolder};
+use super::{Digest, Key, Output, Record, WorkFolder};
 use anyhow::{Context as _, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -64,7 +64,7 @@ impl Store {
         self.root.join("objects").join(&hex[..2]).join(&hex[2..])
     }
 
-    fn record_path(&self, key: Key) -> PathBuf {
+    pub(super) fn record_path(&self, key: Key) -> PathBuf {
         self.root.join("records").join(format!("{key}.json"))
     }
 
@@ -111,94 +111,6 @@ impl Store {
     pub fn files(&self, record: &Record) -> BTreeMap<String, PathBuf> {
         record.outputs.iter().map(|output| (output.path.clone(), self.object(output.digest))).collect()
     }
-
-    /// Moves every file below `folder` into the cache and writes the record, last. If another process finished the
-    /// same key first, its record is returned; with `replace` the new one takes the place of any old one.
-    ///
-    /// # Errors
-    /// A full or read-only disk; nothing of the attempt then counts.
-    pub fn publish(
-        &self,
-        material: KeyMaterial,
-        folder: &Path,
-        made: Provenance,
-        telemetry: BTreeMap<String, serde_json::Value>,
-        replace: bool,
-    ) -> Result<Record> {
-        let mut outputs = Vec::new();
-        for path in files_below(folder)? {
-            let (digest, size) =
-                self.put(&path).with_context(|| format!("cannot take {} into the cache", path.display()))?;
-            let name = path.strip_prefix(folder)?.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
-            outputs.push(Output { path: name, digest, size });
-        }
-        outputs.sort_by(|a, b| a.path.cmp(&b.path));
-        // Folders that were made for these objects, by whomever.
-        sync_folder(&self.root.join("objects"))?;
-        let key = material.key();
-        let content = Record::content_of(&outputs);
-        let record = Record { key, material, outputs, content, made, telemetry };
-        let path = self.record_path(key);
-        // In the attempt's folder, which somebody clears away: `records` holds what is finished and nothing else.
-        let mut temporary = temporary_in(folder)?;
-        serde_json::to_writer_pretty(&mut temporary, &record)?;
-        temporary.flush()?;
-        temporary.as_file().sync_all()?;
-        // Linking fails where a record is already: the first one wins, atomically, with or without locks.
-        match fs::hard_link(temporary.path(), &path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && replace => {
-                fs::rename(temporary.path(), &path)?;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => match self.find(key) {
-                Some(first) => return Ok(first),
-                // A record whose objects are gone or damaged: ours replaces it.
-                None => fs::rename(temporary.path(), &path)?,
-            },
-            Err(error) => return Err(error.into()),
-        }
-        sync_folder(&self.root.join("records"))?;
-        Ok(record)
-    }
-
-    /// Takes one file into the cache: flushed, read-only, linked under its hash.
-    fn put(&self, path: &Path) -> Result<(Digest, u64)> {
-        let (digest, size) = Digest::of_file(path)?;
-        let object = self.object(digest);
-        // One that is there is read before it is trusted: only so does a damaged object ever get well.
-        if Digest::of_file(&object).is_ok_and(|(there, _)| there == digest) {
-            return Ok((digest, size));
-        }
-        let file = File::open(path)?;
-        let mut permissions = file.metadata()?.permissions();
-        permissions.set_readonly(true);
-        fs::set_permissions(path, permissions)?;
-        file.sync_all()?;
-        let folder = object.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder)?;
-        // A rename replaces a damaged object as well as it makes a new one.
-        fs::rename(path, &object)?;
-        sync_folder(folder)?;
-        Ok((digest, size))
-    }
-}
-
-/// All regular files below `folder`, sorted.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else {
-                files.push(entry.path());
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Writes a file so that any reader at any moment sees the old one, none, or the new one whole.
@@ -212,7 +124,7 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// A temporary file that others may read once it has its name: a cache is shared by a group.
-fn temporary_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+pub(super) fn temporary_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     tempfile::Builder::new().permissions(readable).tempfile_in(folder)
 }
@@ -225,7 +137,7 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::KEY_SCHEMA;
+    use crate::cache::{KEY_SCHEMA, KeyMaterial, Provenance};
 
     fn material(seed: u64) -> KeyMaterial {
         KeyMaterial {

@@ -25,7 +25,7 @@ impl WorkFolder {
         WorkFolder { path }
     }
 
-    /// Where checkpoints of this key are kept between attempts.
+    /// Where checkpoints of this key are kept between attempts: whoever writes the first makes the folder.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join("checkpoint")
     }
@@ -49,7 +49,7 @@ impl WorkFolder {
     }
 
     fn try_begin(&self) -> io::Result<Option<Attempt>> {
-        fs::create_dir_all(self.checkpoint())?;
+        fs::create_dir_all(&self.path)?;
         let lock = File::create(self.lock_file())?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -59,7 +59,6 @@ impl WorkFolder {
         if fs::metadata(self.lock_file())?.ino() != lock.metadata()?.ino() {
             return Ok(None);
         }
-        fs::create_dir_all(self.checkpoint())?;
         self.remove_dead_attempts()?;
         let prefix = format!("attempt-{}-{}-", host_name(), std::process::id());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.path)?;
@@ -95,6 +94,11 @@ impl WorkFolder {
 }
 
 impl Attempt {
+    /// The attempt's own folder, for what is no output.
+    pub fn scratch(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
     /// The empty folder that the stage fills.
     pub fn out(&self) -> PathBuf {
         self.folder.path().join("out")
@@ -125,6 +129,7 @@ mod tests {
         let attempt = work.begin().unwrap().unwrap();
         assert!(work.begin().unwrap().is_none(), "the lock is held");
         fs::write(attempt.out().join("half"), "x").unwrap();
+        fs::create_dir(work.checkpoint()).unwrap();
         fs::write(work.checkpoint().join("c"), "x").unwrap();
         drop(attempt);
         let next = work.begin().unwrap().unwrap();
@@ -160,6 +165,7 @@ mod tests {
                     while done < 50 {
                         let Some(attempt) = work.begin().unwrap() else { continue };
                         assert!(!busy.swap(true, std::sync::atomic::Ordering::SeqCst));
+                        fs::create_dir(work.checkpoint()).unwrap();
                         fs::write(work.checkpoint().join("c"), "x").unwrap();
                         fs::write(attempt.out().join("o"), "x").unwrap();
                         busy.store(false, std::sync::atomic::Ordering::SeqCst);

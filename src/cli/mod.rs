@@ -37,6 +37,12 @@ enum Verb {
     /// Do one stage; started by a run, not by hand.
     #[command(hide = true)]
     Worker,
+    /// Outlive a run and end what it leaves; started by a run, not by hand.
+    #[command(hide = true)]
+    Guard {
+        /// The run's mark.
+        run: String,
+    },
 }
 
 /// What every verb that reads an experiment takes.
@@ -79,6 +85,10 @@ pub fn main() -> u8 {
         Verb::Worker => crate::exec::work()
             .map(|done| if done { exit_code::DONE } else { exit_code::STAGE_FAILED })
             .map_err(Stop::from),
+        Verb::Guard { run } => {
+            crate::exec::guard(&run);
+            Ok(exit_code::DONE)
+        }
         Verb::Run(args) => run::run(&args),
         Verb::Plan(args) => plan::plan(&args),
         Verb::Explain(args) => explain::explain(&args),

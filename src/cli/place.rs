@@ -26,7 +26,8 @@ pub(super) fn open(args: &ExperimentArgs) -> Result<Place, Stop> {
     })?;
     let folder = args.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let data = args.data.as_deref().unwrap_or(folder);
-    let places = Places { data: std::path::absolute(data).map_err(anyhow::Error::from)? };
+    let absolute = |path: &Path| std::path::absolute(path).map_err(anyhow::Error::from);
+    let places = Places { data: absolute(data)?, experiment: absolute(folder)? };
     let store = Store::open(&args.cache)?;
     let plan = Plan::new(experiment, &store, &places)?;
     Ok(Place { store, places, plan })
@@ -44,7 +45,7 @@ impl Place {
                 code = code.max(match error {
                     StageError::NotThere(_) => exit_code::NOT_THERE,
                     StageError::BadData(_) => exit_code::BAD_DATA,
-                    StageError::Failed(_) | StageError::Stopped(_) => exit_code::STAGE_FAILED,
+                    StageError::Failed(_) | StageError::Stopped(_) | StageError::Lost { .. } => exit_code::STAGE_FAILED,
                 });
             }
         }

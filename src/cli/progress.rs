@@ -71,10 +71,24 @@ impl Display {
                 self.one_more();
                 self.line(format!("{stage}: done in {seconds:.1} s [{}/{}]", self.done, self.stages));
             }
-            Event::StageFailed { stage, message, log, .. } => {
+            Event::StageBegins { stage } => self.line(format!("{stage}: begins, the other run is gone")),
+            Event::StageRetried { stage, attempt, message, .. } => {
                 self.end(stage);
-                let log = if log.is_empty() { String::new() } else { format!("\n  log: {log}") };
-                self.always(&format!("error: {stage}: {message}{log}"));
+                self.always(&format!("warning: {stage}: {message}; attempt {attempt} follows"));
+            }
+            Event::StageFailed { stage, message, key, log, last_lines, .. } => {
+                self.end(stage);
+                let mut text = format!("error: {stage}: {message}");
+                for line in last_lines {
+                    text += &format!("\n  | {line}");
+                }
+                if let Some(log) = log {
+                    text += &format!("\n  log: {log}");
+                }
+                if let Some(key) = key {
+                    text += &format!("\n  key: {}", key.0.short());
+                }
+                self.always(&text);
             }
             Event::StageSkipped { stage, because_of } => self.line(format!("{stage}: skipped, {because_of} failed")),
             Event::Warning { message } => self.always(&format!("warning: {message}")),

@@ -4,9 +4,10 @@ use super::place::{self, Place};
 use super::progress::{Display, say};
 use super::signals;
 use super::{ExperimentArgs, Stop, print};
-use crate::exec::{self, ErrorClass, Options, Outcome, StageOutcome};
+use crate::exec::{self, ErrorClass, Expectation, Options, Outcome, StageOutcome};
 use crate::exit_code;
 use crate::experiment::Section;
+use crate::machine;
 use crate::nn::{self, DeviceName};
 use crate::plan::State;
 use crate::stage;
@@ -142,6 +143,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     let options = Options {
         jobs: args.jobs.map(usize::from),
         keep_going: args.keep_going,
+        expected: vec![Expectation { cost: 1.0, memory: 0 }; wanted.len()],
+        memory: machine::room().map_err(anyhow::Error::msg)?.map(|room| room.bytes),
         wanted,
         forced,
         gpus: gpus.clone(),
@@ -225,6 +228,6 @@ fn finish(place: &Place, outcome: &Outcome, total: usize, folder: &Path, quiet: 
         None => exit_code::DONE,
         Some(ErrorClass::NotThere) => exit_code::NOT_THERE,
         Some(ErrorClass::BadData) => exit_code::BAD_DATA,
-        Some(ErrorClass::Failed | ErrorClass::Stopped) => exit_code::STAGE_FAILED,
+        Some(_) => exit_code::STAGE_FAILED,
     })
 }

@@ -3,14 +3,14 @@
 use super::job::{ErrorClass, Message};
 use crate::cache::Key;
 use crate::stage::Progress;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One line of the event log, and what the terminal shows. Stages are named in full.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The first line.
@@ -21,6 +21,8 @@ pub enum Event {
         stages: usize,
         /// Of those, found in the cache already.
         cached: usize,
+        /// Stages that may run at a time.
+        jobs: usize,
     },
     /// Found in the cache.
     StageHit {
@@ -37,11 +39,30 @@ pub enum Event {
         key: Key,
         /// Threads it may use.
         threads: usize,
+        /// The GPU that is its own, if it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
     },
     /// Another run is at the same stage; its output will be taken.
     StageWaits {
         /// Which.
         stage: String,
+    },
+    /// That other run is gone without an output: now it is this one's turn.
+    StageBegins {
+        /// Which.
+        stage: String,
+    },
+    /// Its process was lost, or it says `retries`: it is tried again.
+    StageRetried {
+        /// Which.
+        stage: String,
+        /// Which attempt comes next, from 2.
+        attempt: u32,
+        /// What ended the last one.
+        class: ErrorClass,
+        /// In words.
+        message: String,
     },
     /// How far it is.
     StageProgress {
@@ -67,8 +88,15 @@ pub enum Event {
         class: ErrorClass,
         /// What went wrong.
         message: String,
-        /// Where the worker's own messages are.
-        log: String,
+        /// Its key, if its inputs were there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
+        /// Where what it said itself is, if it said something.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
+        /// The end of that.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        last_lines: Vec<String>,
     },
     /// Not tried.
     StageSkipped {
@@ -127,8 +155,9 @@ impl Event {
         let stage = stage.to_owned();
         match message {
             Message::WaitsForOther => Some(Event::StageWaits { stage }),
+            Message::Begins => Some(Event::StageBegins { stage }),
             Message::Progress(progress) => Some(Event::StageProgress { stage, progress }),
-            Message::Finished { .. } | Message::Failed { .. } => None,
+            Message::Made | Message::Finished { .. } | Message::Failed { .. } => None,
         }
     }
 }

@@ -50,6 +50,10 @@ pub struct Job {
 pub enum Message {
     /// Another process is at the same stage; waiting for its output.
     WaitsForOther,
+    /// That process is gone without an output: now it is this one's turn.
+    Begins,
+    /// The work is done and its slot free; the record comes next.
+    Made,
     /// How far it is.
     Progress(Progress),
     /// Done: the record is written.
@@ -82,6 +86,12 @@ pub enum ErrorClass {
     Failed,
     /// Somebody ended it: exit code 3, too, unless the run was interrupted.
     Stopped,
+    /// Its process died of a signal: exit code 3, if it dies once more.
+    Lost,
+    /// Its process was killed for want of memory: exit code 3. The same again would end the same.
+    OutOfMemory,
+    /// It took longer than its `timeout`: exit code 3.
+    TimedOut,
 }
 
 impl From<&StageError> for ErrorClass {
@@ -91,6 +101,7 @@ impl From<&StageError> for ErrorClass {
             StageError::BadData(_) => ErrorClass::BadData,
             StageError::Failed(_) => ErrorClass::Failed,
             StageError::Stopped(_) => ErrorClass::Stopped,
+            StageError::Lost { .. } => ErrorClass::Lost,
         }
     }
 }

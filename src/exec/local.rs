@@ -1,44 +1,139 @@
-//! The local executor: worker processes on this machine.
+//! The local executor: what computes runs in a worker process; what only waits for a program of the user's, in a thread.
 
+use super::attempt::{Ground, Made, attempt};
+use super::committer::Committer;
+use super::guard::Guard;
 use super::job::{ErrorClass, Job, Message};
-use crate::machine;
+use crate::cache::{KeyMaterial, Record, Store};
+use crate::machine::{self, Asked, Group};
+use crate::stage::StageError;
 use anyhow::{Context as _, Result};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-/// Something a worker said, or its end. The last message of each job is `Finished` or `Failed`.
+/// Something a stage said, or its end. The last message of each job is `Finished` or `Failed`.
 pub(super) struct Report {
     /// The number under which the job was started.
     pub(super) id: usize,
     pub(super) message: Message,
+    /// With `Finished`, if it is at hand.
+    pub(super) record: Option<Box<Record>>,
 }
 
-/// Worker processes of this run.
+impl Report {
+    pub(super) fn new(id: usize, message: Message) -> Self {
+        Report { id, message, record: None }
+    }
+}
+
+/// What this run has started on this machine.
 pub(super) struct LocalExecutor {
     program: PathBuf,
     reports: Sender<Report>,
-    /// Held open while a worker lives: closing it, by will or by death, ends the worker.
-    lifelines: HashMap<usize, Lifeline>,
+    store: Store,
+    /// What everything that this run starts carries in its environment.
+    mark: String,
+    /// Ends what is left if this process does not come to it.
+    guard: Option<Guard>,
+    committer: Option<Committer>,
+    running: HashMap<usize, Running>,
 }
 
+enum Running {
+    Worker(Lifeline),
+    /// In a thread: the programs that it starts belong to this group.
+    Thread(Group),
+}
+
+/// Held open while a worker lives: closing it, by will or by death, ends the worker.
 struct Lifeline {
     group: i32,
     _stdin: ChildStdin,
 }
 
 impl LocalExecutor {
-    pub(super) fn new(reports: Sender<Report>) -> Result<Self> {
+    /// For the run called `run`.
+    pub(super) fn new(run: &str, store: &Store, reports: Sender<Report>) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
-        Ok(LocalExecutor { program, reports, lifelines: HashMap::new() })
+        Ok(LocalExecutor {
+            program,
+            reports,
+            store: store.clone(),
+            mark: run.to_owned(),
+            guard: None,
+            committer: None,
+            running: HashMap::new(),
+        })
     }
 
-    /// Starts a worker on `job`; its standard error goes to `log`.
-    pub(super) fn start(&mut self, id: usize, job: &Job, log: &Path) -> Result<()> {
+    /// Starts `job`, in a thread if it `spawns` a program; what it says goes to `log`.
+    pub(super) fn start(&mut self, id: usize, job: Job, material: KeyMaterial, spawns: bool, log: &Path) -> Result<()> {
+        // One that has died is replaced.
+        if !self.guard.as_mut().is_some_and(Guard::is_alive) {
+            self.guard = Some(Guard::start(&self.program, &self.mark)?);
+        }
+        let running = if spawns { self.start_thread(id, job, material, log)? } else { self.start_worker(id, &job, log)? };
+        self.running.insert(id, running);
+        Ok(())
+    }
+
+    fn start_thread(&mut self, id: usize, job: Job, material: KeyMaterial, log: &Path) -> Result<Running> {
+        let committer = match &self.committer {
+            Some(committer) => committer,
+            None => self.committer.insert(Committer::new(self.store.clone(), self.reports.clone())?),
+        };
+        let done = committer.sender().context("the committer has ended")?;
+        let reports = self.reports.clone();
+        let group = Group::default();
+        // The sender is shared by whoever tells, not cloned: it is made for one thread.
+        let told = Mutex::new(reports.clone());
+        let log = log.to_owned();
+        let ground = Ground {
+            store: self.store.clone(),
+            asked: Asked::default(),
+            group: group.clone(),
+            log: Some(log.clone()),
+            mark: Some(machine::mark(&self.mark)),
+            tell: Arc::new(move |message| {
+                let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = told.send(Report::new(id, message));
+            }),
+        };
+        let kills = machine::memory_kills();
+        std::thread::Builder::new().spawn(move || {
+            let started = Instant::now();
+            let made = attempt(&job, material, &ground);
+            // A log of nothing is none.
+            if std::fs::metadata(&log).is_ok_and(|log| log.len() == 0) {
+                let _ = std::fs::remove_file(&log);
+            }
+            let seconds = started.elapsed().as_secs_f64();
+            let report = match made {
+                Ok(Made::Found(record)) => {
+                    let message = Message::Finished { key: record.key, ran: false, seconds };
+                    Report { id, message, record: Some(record) }
+                }
+                Ok(Made::Fresh(fresh)) => {
+                    // In this order: whoever hears of the record has heard that the slot is free.
+                    let _ = reports.send(Report::new(id, Message::Made));
+                    let _ = done.send((id, *fresh, seconds));
+                    return;
+                }
+                Err(error) => Report::new(id, failed(&error, kills)),
+            };
+            let _ = reports.send(report);
+        })?;
+        Ok(Running::Thread(group))
+    }
+
+    fn start_worker(&self, id: usize, job: &Job, log: &Path) -> Result<Running> {
         let log_file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(&self.program);
         machine::tune_allocator(&mut command);
@@ -46,6 +141,7 @@ impl LocalExecutor {
             .arg("worker")
             // candle and gemm ask these; the worker's own pool is built from the job.
             .env("RAYON_NUM_THREADS", job.threads.to_string())
+            .env(machine::MARK, machine::mark(&self.mark))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
@@ -62,75 +158,141 @@ impl LocalExecutor {
         // A worker that died at once is reported by its exit status, not by this broken pipe.
         let _ = stdin.write_all(&line);
         let group = child.id() as i32;
-        self.lifelines.insert(id, Lifeline { group, _stdin: stdin });
         let reports = self.reports.clone();
+        let kills = machine::memory_kills();
         std::thread::spawn(move || {
             let mut last = None;
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 match serde_json::from_str(&line) {
                     Ok(message @ (Message::Finished { .. } | Message::Failed { .. })) => last = Some(message),
-                    Ok(message) => drop(reports.send(Report { id, message })),
+                    Ok(message) => drop(reports.send(Report::new(id, message))),
                     // Output of a library: not ours, not worth stopping for.
                     Err(_) => {}
                 }
             }
-            let status = child.wait();
-            let ended = status.as_ref().ok().and_then(ExitStatusExt::signal) == Some(libc::SIGTERM);
-            let message = last.unwrap_or_else(|| Message::Failed {
-                class: if ended { ErrorClass::Stopped } else { ErrorClass::Failed },
-                message: match status {
-                    Ok(status) => format!("the worker died without a word ({})", describe(status)),
-                    Err(error) => format!("the worker was lost: {error}"),
-                },
-            });
-            let _ = reports.send(Report { id, message });
+            let message = last.unwrap_or_else(|| lost(child, kills));
+            let _ = reports.send(Report::new(id, message));
         });
-        Ok(())
+        Ok(Running::Worker(Lifeline { group, _stdin: stdin }))
     }
 
-    /// Forgets a worker that has ended, and ends whatever it left running.
+    /// Forgets a stage that has ended, and ends whatever it left running.
     pub(super) fn ended(&mut self, id: usize) {
-        self.lifelines.remove(&id);
+        self.running.remove(&id);
     }
 
-    /// Asks all workers to end: one that trains writes a checkpoint first.
-    pub(super) fn ask_to_stop(&self) {
-        self.send(libc::SIGTERM);
+    /// Ends what stages that have ended left running, also outside of their process group.
+    pub(super) fn sweep(&self) {
+        if self.running.is_empty() {
+            machine::kill_marked(&self.mark);
+        }
+    }
+
+    /// Asks a stage to end: one that trains writes a checkpoint first.
+    pub(super) fn ask_to_stop(&self, id: usize) {
+        if let Some(running) = self.running.get(&id) {
+            running.send(libc::SIGTERM);
+        }
+    }
+
+    /// Asks all stages to end.
+    pub(super) fn ask_all_to_stop(&self) {
+        for running in self.running.values() {
+            running.send(libc::SIGTERM);
+        }
     }
 
     /// Asks those that train for a checkpoint; others hear nothing.
     pub(super) fn ask_for_checkpoints(&self) {
-        self.send(libc::SIGUSR1);
-    }
-
-    fn send(&self, signal: i32) {
-        for lifeline in self.lifelines.values() {
-            // SAFETY: plain system call. The worker may be gone already, which is no error here.
-            unsafe { libc::kill(lifeline.group, signal) };
+        for running in self.running.values().filter(|running| matches!(running, Running::Worker(_))) {
+            running.send(libc::SIGUSR1);
         }
     }
 
-    /// Whether no worker is left.
-    pub(super) fn is_idle(&self) -> bool {
-        self.lifelines.is_empty()
+    /// Ends a stage now; what it says afterwards is its end.
+    pub(super) fn kill(&self, id: usize) {
+        if let Some(running) = self.running.get(&id) {
+            running.kill();
+        }
     }
 
-    /// Ends all workers now; their checkpoints stay.
+    /// Whether nothing is left.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Ends all stages now; checkpoints stay.
     pub(super) fn stop_all(&mut self) {
-        self.lifelines.clear();
+        self.running.values().for_each(Running::kill);
+        self.running.clear();
     }
 }
 
-impl Drop for Lifeline {
-    fn drop(&mut self) {
+impl Running {
+    fn send(&self, signal: i32) {
+        match self {
+            // SAFETY: plain system call. The worker may be gone already, which is no error here.
+            Running::Worker(worker) => drop(unsafe { libc::kill(worker.group, signal) }),
+            Running::Thread(group) if signal == libc::SIGTERM => group.ask_to_stop(),
+            Running::Thread(group) => group.signal(signal),
+        }
+    }
+
+    fn kill(&self) {
+        match self {
+            Running::Worker(worker) => worker.kill(),
+            Running::Thread(group) => group.close(),
+        }
+    }
+}
+
+impl Lifeline {
+    fn kill(&self) {
         // SAFETY: plain system call. The group may be gone already, which is no error here.
         unsafe { libc::kill(-self.group, libc::SIGKILL) };
     }
 }
 
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// What a worker that died without a word must have died of; `kills` is what the system had killed for want of memory
+/// when it started.
+fn lost(mut child: Child, kills: u64) -> Message {
+    let status = match child.wait() {
+        Ok(status) => status,
+        Err(error) => {
+            return Message::Failed { class: ErrorClass::Lost, message: format!("the worker was lost: {error}") };
+        }
+    };
+    if status.signal() == Some(libc::SIGTERM) {
+        return Message::Failed { class: ErrorClass::Stopped, message: "the worker was ended by signal 15".into() };
+    }
+    by_signal(status.signal(), kills, format!("the worker died without a word ({})", describe(status)))
+}
+
+fn failed(error: &StageError, kills: u64) -> Message {
+    match error {
+        StageError::Lost { signal, message } => by_signal(*signal, kills, message.clone()),
+        error => Message::Failed { class: ErrorClass::from(error), message: error.to_string() },
+    }
+}
+
+fn by_signal(signal: Option<i32>, kills: u64, message: String) -> Message {
+    if signal == Some(libc::SIGKILL) && machine::memory_kills() > kills {
+        let cure = "the system killed it for want of memory; give it `memory = \"…\"` so that less runs beside it, make it \
+                    smaller (batch_size, crop_size), or run fewer stages at a time with --jobs";
+        return Message::Failed { class: ErrorClass::OutOfMemory, message: format!("{message}: {cure}") };
+    }
+    Message::Failed { class: ErrorClass::Lost, message }
+}
+
 fn describe(status: ExitStatus) -> String {
     match status.signal() {
-        Some(libc::SIGKILL) => "killed by signal 9: by somebody, or by the system for want of memory".into(),
+        Some(libc::SIGKILL) => "killed by signal 9".into(),
         Some(signal) => format!("signal {signal}"),
         None => status.to_string(),
     }

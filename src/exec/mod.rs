@@ -1,16 +1,26 @@
 //! From a plan to finished stages: a pure scheduler, an executor, and the worker process that does one stage.
 
+mod attempt;
+mod committer;
+mod deadlines;
 mod event_log;
 mod export;
+mod gpu_locks;
+mod guard;
 mod job;
 mod local;
+mod outcome;
 mod provenance;
 mod run;
+mod run_folder;
 mod scheduler;
 mod worker;
 
 pub use event_log::Event;
 pub use export::export;
+pub use guard::guard;
 pub use job::{ErrorClass, Job, Message};
-pub use run::{Failure, Options, Outcome, Signals, StageOutcome, run};
+pub use outcome::{Expectation, Failure, Options, Outcome, Signals, StageOutcome};
+pub use run::run;
+pub use run_folder::RunFacts;
 pub use worker::work;

@@ -1,91 +1,31 @@
 //! One run: the scheduler's decisions carried out, until nothing is left to do.
 
+use super::deadlines::{Deadlines, Overdue};
 use super::event_log::{Event, EventLog};
+use super::gpu_locks::GpuLocks;
 use super::job::{ErrorClass, Job, Message};
 use super::local::{LocalExecutor, Report};
+use super::outcome::{Failure, Options, Outcome, Signals, StageOutcome};
+use super::run_folder::RunFolder;
 use super::scheduler::{self, Decision, Duty, Resources, Role, Scheduler};
-use crate::cache::{Key, LastKeys, Record, Store};
-use crate::experiment::Section;
+use crate::cache::{Key, KeyMaterial, LastKeys, Record, Store};
+use crate::experiment::{Instance, Section};
 use crate::machine;
 use crate::nn::DeviceName;
 use crate::plan::{Plan, ResolvedInput, State, material};
 use crate::stage::{self, Places, StageError};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How to run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// At most so many workers at a time; all cores otherwise.
-    pub jobs: Option<usize>,
-    /// Go on with what does not rest on a failed stage.
-    pub keep_going: bool,
-    /// For each stage whether it is asked for; with a stage, all that it rests on must be.
-    pub wanted: Vec<bool>,
-    /// For each stage whether to run it again although it is cached.
-    pub forced: Vec<bool>,
-    /// What stages that train or predict compute on, one at a time each; none: on the CPU.
-    pub gpus: Vec<DeviceName>,
-    /// Trainings that are not cached write event files for TensorBoard to `EXPERIMENT/STAGE/` below this folder (absolute).
-    pub tensorboard: Option<PathBuf>,
-    /// The least time between a checkpoint and one inside an epoch.
-    pub checkpoint_wait: Duration,
-}
-
-/// How a run ended.
-pub struct Outcome {
-    /// How each stage ended, by its index in the experiment.
-    pub stages: Vec<StageOutcome>,
-    /// Ended by Ctrl-C or SIGTERM.
-    pub interrupted: bool,
-    /// Workers that were started and finished.
-    pub ran: usize,
-    /// Wall time.
-    pub seconds: f64,
-}
-
-/// How one stage ended.
-pub enum StageOutcome {
-    /// Its output is in the cache.
-    Done(Box<Record>),
-    /// It failed.
-    Failed(Failure),
-    /// It rests on a failed stage, was not asked for, or the run ended first.
-    NotRun,
-}
-
-/// Why a stage failed.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// Decides the exit code.
-    pub class: ErrorClass,
-    /// What went wrong and what helps.
-    pub message: String,
-    /// The worker's own messages, if one was started.
-    pub log: Option<PathBuf>,
-}
-
 /// How long workers have for a last checkpoint when a run is interrupted: what Slurm gives a job, too.
 const GRACE: Duration = Duration::from_secs(30);
-
-/// What signals ask of a run; looked at ten times a second.
-#[derive(Debug, Default)]
-pub struct Signals {
-    /// How often somebody asked to stop: the first lets trainings write a last checkpoint, the second ends them at once.
-    pub interrupts: AtomicUsize,
-    /// Whether trainings shall write a checkpoint now.
-    pub checkpoint: Arc<AtomicBool>,
-}
-
-impl Signals {
-    fn interrupts(&self) -> usize {
-        self.interrupts.load(Ordering::Relaxed)
-    }
-}
+/// A stage whose process was lost is tried again so often, unless it says `retries`.
+const RETRIES_IF_LOST: u32 = 1;
+/// Signals, deadlines and other runs' GPUs are looked at so often.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Carries the plan out, as far as `signals` let it. `observe` sees every event.
 ///
@@ -109,16 +49,20 @@ struct Run<'a> {
     plan: &'a Plan,
     store: &'a Store,
     places: &'a Places,
-    forced: &'a [bool],
+    options: &'a Options,
     scheduler: Scheduler,
-    gpus: &'a [DeviceName],
     tensorboard: Option<PathBuf>,
-    checkpoint_wait: Duration,
     outcomes: Vec<StageOutcome>,
+    /// What each stage that was looked up and not found depends on.
+    materials: Vec<Option<KeyMaterial>>,
+    /// How often each stage was started.
+    attempts: Vec<u32>,
+    deadlines: Deadlines,
+    gpu_locks: GpuLocks,
     ran: usize,
     last_keys: LastKeys,
     /// Where logs go; none for a run that finds everything cached: it leaves no trace.
-    folder: Option<PathBuf>,
+    folder: Option<RunFolder>,
     /// Given up when it cannot be written.
     log: Option<EventLog>,
     /// It has been said that last keys cannot be written.
@@ -137,48 +81,60 @@ impl<'a> Run<'a> {
         observe: &'a mut dyn FnMut(&Event),
     ) -> Result<Self> {
         let count = plan.states.len();
-        let Options { wanted, forced, .. } = options;
+        let Options { wanted, forced, gpus, .. } = options;
         let threads = machine::cores();
         let jobs = options.jobs.unwrap_or(threads);
-        let resources = Resources { threads, jobs, gpus: options.gpus.len() };
-        let (sender, reports) = mpsc::channel();
+        let resources = Resources { threads, jobs, gpus: gpus.len(), memory: options.memory };
         let hit = |&i: &usize| wanted[i] && matches!(plan.states[i], State::Hit(_)) && !forced[i];
         let cached = (0..count).filter(hit).count();
+        let stages = wanted.iter().filter(|wanted| **wanted).count();
+        let folder = match cached < stages {
+            true => Some(RunFolder::create(store, &plan.experiment.name)?),
+            false => None,
+        };
+        let (sender, reports) = mpsc::channel();
+        let name = folder.as_ref().map_or_else(|| "cached".to_owned(), RunFolder::name);
+        let duties = duties(plan, options);
         let mut run = Run {
             plan,
             store,
             places,
-            forced,
-            scheduler: Scheduler::new(plan.dag.clone(), wanted, duties(plan), resources, options.keep_going),
-            gpus: &options.gpus,
-            checkpoint_wait: options.checkpoint_wait,
+            options,
+            scheduler: Scheduler::new(plan.dag.clone(), wanted, duties, resources, options.keep_going),
             tensorboard: options.tensorboard.as_ref().map(|folder| folder.join(&plan.experiment.name)),
             outcomes: (0..count).map(|_| StageOutcome::NotRun).collect(),
+            materials: vec![None; count],
+            attempts: vec![0; count],
+            deadlines: Deadlines::default(),
+            gpu_locks: GpuLocks::new(gpus),
             ran: 0,
             last_keys: LastKeys::open(store, &plan.experiment.name),
-            folder: None,
+            folder,
             log: None,
             warned: false,
-            executor: LocalExecutor::new(sender)?,
+            executor: LocalExecutor::new(&name, store, sender)?,
             reports,
             observe,
         };
-        let stages = wanted.iter().filter(|wanted| **wanted).count();
-        let first = Event::RunStarted { experiment: plan.experiment.name.clone(), stages, cached };
-        if cached < stages {
-            let folder = new_run_folder(store, &plan.experiment.name)?;
-            match EventLog::create(&folder) {
+        if let Some(folder) = &run.folder {
+            match EventLog::create(folder.path()) {
                 Ok(log) => run.log = Some(log),
-                Err(error) => run.warn(format!("no event log in {}: {error}", folder.display())),
+                Err(error) => {
+                    let message = format!("no event log in {}: {error}", folder.path().display());
+                    run.warn(message);
+                }
             }
-            run.folder = Some(folder);
         }
-        run.emit(first);
+        run.emit(Event::RunStarted { experiment: plan.experiment.name.clone(), stages, cached, jobs });
         Ok(run)
     }
 
+    fn instance(&self, stage: usize) -> &'a Instance {
+        &self.plan.experiment.instances[stage]
+    }
+
     fn name(&self, stage: usize) -> String {
-        self.plan.experiment.instances[stage].name.clone()
+        self.instance(stage).name.clone()
     }
 
     fn emit(&mut self, event: Event) {
@@ -204,7 +160,7 @@ impl<'a> Run<'a> {
                     return;
                 }
             }
-            let report = self.reports.recv_timeout(Duration::from_millis(100)).ok();
+            let report = self.reports.recv_timeout(TICK).ok();
             // Looked at first: what has died of the same signal has not failed.
             if signals.interrupts() > 0 {
                 return self.stop(signals, report);
@@ -212,30 +168,47 @@ impl<'a> Run<'a> {
             if signals.checkpoint.swap(false, Ordering::Relaxed) {
                 self.executor.ask_for_checkpoints();
             }
-            changed = report.is_some_and(|report| self.take(report));
+            changed = match report {
+                Some(report) => self.take(report),
+                None => self.tick(),
+            };
         }
+    }
+
+    /// What only time brings. True if something may start because of it.
+    fn tick(&mut self) -> bool {
+        for overdue in self.deadlines.overdue(Instant::now()) {
+            match overdue {
+                Overdue::Ask(stage) => self.executor.ask_to_stop(stage),
+                Overdue::Kill(stage) => self.executor.kill(stage),
+            }
+        }
+        let freed = self.gpu_locks.freed();
+        for &gpu in &freed {
+            self.scheduler.on(scheduler::Event::GpuFree(gpu));
+        }
+        !freed.is_empty()
     }
 
     /// Ends all workers, those that train after a last checkpoint. Whatever else it says, it asks them first.
     fn stop(&mut self, signals: &Signals, mut report: Option<Report>) {
-        self.executor.ask_to_stop();
+        self.executor.ask_all_to_stop();
         if !self.executor.is_idle() {
             self.warn("interrupted: trainings write a last checkpoint; once more ends them at once".to_owned());
         }
         let since = Instant::now();
         loop {
             match report {
-                // One that was about to finish has finished; one that stopped has not failed.
-                Some(Report { id, message: Message::Failed { class: ErrorClass::Stopped, .. } }) => {
-                    self.executor.ended(id)
-                }
+                // One that stopped, however it words that, has not failed.
+                Some(Report { id, message: Message::Failed { .. }, .. }) => self.executor.ended(id),
+                // One that was about to finish has finished.
                 Some(report) => drop(self.take(report)),
                 None => {}
             }
             if self.executor.is_idle() || since.elapsed() >= GRACE || signals.interrupts() > 1 {
                 break;
             }
-            report = self.reports.recv_timeout(Duration::from_millis(100)).ok();
+            report = self.reports.recv_timeout(TICK).ok();
         }
         if !self.executor.is_idle() {
             self.warn("what is still in the midst of a step is ended without a last checkpoint".to_owned());
@@ -272,19 +245,23 @@ impl<'a> Run<'a> {
 
     /// Its inputs are finished: is its output there?
     fn look(&mut self, stage: usize) {
-        if self.forced[stage] {
-            self.scheduler.on(scheduler::Event::Miss(stage));
-            return;
-        }
-        if let Some(record) = self.planned_hit(stage) {
+        if !self.options.forced[stage]
+            && let Some(record) = self.planned_hit(stage)
+        {
             return self.hit(stage, record);
         }
         match self.material(stage) {
             Err(error) => self.fail(stage, ErrorClass::from(&error), error.to_string(), None),
-            Ok(material) => match self.store.find(material.key()) {
-                Some(record) => self.hit(stage, Box::new(record)),
-                None => drop(self.scheduler.on(scheduler::Event::Miss(stage))),
-            },
+            Ok(material) => {
+                let found = if self.options.forced[stage] { None } else { self.store.find(material.key()) };
+                match found {
+                    Some(record) => self.hit(stage, Box::new(record)),
+                    None => {
+                        self.materials[stage] = Some(material);
+                        self.scheduler.on(scheduler::Event::Miss(stage));
+                    }
+                }
+            }
         }
     }
 
@@ -299,10 +276,9 @@ impl<'a> Run<'a> {
         unchanged.then(|| record.clone())
     }
 
-    fn material(&self, stage: usize) -> Result<crate::cache::KeyMaterial, StageError> {
-        let instance = &self.plan.experiment.instances[stage];
-        let inputs = self.inputs_of(stage)?;
-        material(instance.kind, &instance.params, instance.seed, &inputs, self.store, self.places)
+    fn material(&self, stage: usize) -> Result<KeyMaterial, StageError> {
+        let Instance { kind, params, seed, .. } = self.instance(stage);
+        material(kind, params, *seed, &self.inputs_of(stage)?, self.store, self.places)
     }
 
     fn hit(&mut self, stage: usize, record: Box<Record>) {
@@ -313,15 +289,32 @@ impl<'a> Run<'a> {
     }
 
     fn start(&mut self, stage: usize, threads: usize, gpu: Option<usize>) {
+        match gpu.map_or(Ok(true), |gpu| self.gpu_locks.take(stage, gpu)) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.scheduler.on(scheduler::Event::GpuTaken(stage));
+                return;
+            }
+            Err(error) => return self.fail(stage, ErrorClass::Failed, format!("{error:#}"), None),
+        }
         match self.try_start(stage, threads, gpu) {
-            Ok(key) => self.emit(Event::StageStarted { stage: self.name(stage), key, threads }),
+            Ok(key) => {
+                self.attempts[stage] += 1;
+                self.deadlines.start(stage, self.instance(stage).limits.timeout, Instant::now());
+                let device = gpu.map(|gpu| self.options.gpus[gpu].to_string());
+                self.emit(Event::StageStarted { stage: self.name(stage), key, threads, device });
+            }
             Err(error) => self.fail(stage, ErrorClass::from(&error), error.to_string(), None),
         }
     }
 
     fn try_start(&mut self, stage: usize, threads: usize, gpu: Option<usize>) -> Result<Key, StageError> {
-        let instance = &self.plan.experiment.instances[stage];
-        let key = self.material(stage)?.key();
+        let instance = self.instance(stage);
+        let material = match &self.materials[stage] {
+            Some(material) => material.clone(),
+            None => self.material(stage)?,
+        };
+        let key = material.key();
         let job = Job {
             experiment: self.plan.experiment.name.clone(),
             stage: instance.name.clone(),
@@ -331,30 +324,38 @@ impl<'a> Run<'a> {
             inputs: self.inputs_of(stage)?,
             places: self.places.clone(),
             cache: self.store.root().to_owned(),
-            force: self.forced[stage],
-            device: gpu.map_or(DeviceName::Cpu, |gpu| self.gpus[gpu]),
-            checkpoint_wait: self.checkpoint_wait,
+            force: self.options.forced[stage],
+            device: gpu.map_or(DeviceName::Cpu, |gpu| self.options.gpus[gpu]),
+            checkpoint_wait: self.options.checkpoint_wait,
             tensorboard: self.tensorboard.as_ref().map(|folder| folder.join(&instance.name)),
             threads,
         };
-        self.executor.start(stage, &job, &self.log_of(stage))?;
+        let spawns = stage::kind(instance.kind).is_some_and(|kind| kind.spawns);
+        self.executor.start(stage, job, material, spawns, &self.log_of(stage))?;
         Ok(key)
     }
 
     fn log_of(&self, stage: usize) -> PathBuf {
-        let folder = self.folder.as_deref().unwrap_or(Path::new("."));
+        let folder = self.folder.as_ref().map_or(Path::new("."), RunFolder::path);
         folder.join(format!("{}.log", self.name(stage)))
     }
 
-    /// A worker said something. True if it has ended.
-    fn take(&mut self, Report { id: stage, message }: Report) -> bool {
+    /// A stage said something. True if that may let another one start.
+    fn take(&mut self, Report { id: stage, message, record }: Report) -> bool {
         match message {
+            Message::Made => {
+                self.deadlines.end(stage);
+                self.gpu_locks.release(stage);
+                self.scheduler.on(scheduler::Event::Made(stage));
+                true
+            }
             Message::Finished { key, ran, seconds } => {
-                self.executor.ended(stage);
-                match self.store.find(key) {
+                self.ended(stage);
+                match record.or_else(|| self.store.find(key).map(Box::new)) {
                     Some(record) => {
                         self.ran += usize::from(ran);
-                        self.outcomes[stage] = StageOutcome::Done(Box::new(record));
+                        self.materials[stage] = None;
+                        self.outcomes[stage] = StageOutcome::Done(record);
                         self.scheduler.on(scheduler::Event::Finished(stage));
                         self.remember([(stage, key)]);
                         self.emit(Event::StageFinished { stage: self.name(stage), key, seconds });
@@ -367,11 +368,30 @@ impl<'a> Run<'a> {
                 true
             }
             Message::Failed { class, message } => {
-                self.executor.ended(stage);
-                self.fail(stage, class, message, Some(self.log_of(stage)));
+                let (class, message) = match self.ended(stage) {
+                    Some(limit) => {
+                        let limit = limit.as_secs_f64();
+                        (ErrorClass::TimedOut, format!("took longer than its `timeout` of {limit} s and was ended"))
+                    }
+                    None => (class, message),
+                };
+                if self.is_tried_again(stage, class) {
+                    let attempt = self.attempts[stage] + 1;
+                    self.emit(Event::StageRetried { stage: self.name(stage), attempt, class, message });
+                    self.scheduler.on(scheduler::Event::Again(stage));
+                } else {
+                    self.fail(stage, class, message, Some(self.log_of(stage)));
+                }
                 true
             }
             other => {
+                match other {
+                    Message::WaitsForOther => self.deadlines.pause(stage),
+                    Message::Begins => {
+                        self.deadlines.start(stage, self.instance(stage).limits.timeout, Instant::now());
+                    }
+                    _ => {}
+                }
                 if let Some(event) = Event::of(&self.name(stage), other) {
                     self.emit(event);
                 }
@@ -380,11 +400,39 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// A stage runs no longer. Its timeout, if that has ended it.
+    fn ended(&mut self, stage: usize) -> Option<Duration> {
+        self.executor.ended(stage);
+        self.gpu_locks.release(stage);
+        self.deadlines.end(stage)
+    }
+
+    /// By cause: what is the data's or the experiment's fault, or lacked memory, ends the same however often it is tried.
+    fn is_tried_again(&self, stage: usize, class: ErrorClass) -> bool {
+        let said = self.instance(stage).limits.retries;
+        let retries = match class {
+            ErrorClass::Lost => said.unwrap_or(RETRIES_IF_LOST),
+            ErrorClass::Failed | ErrorClass::TimedOut => said.unwrap_or(0),
+            ErrorClass::NotThere | ErrorClass::BadData | ErrorClass::OutOfMemory | ErrorClass::Stopped => 0,
+        };
+        self.attempts[stage] <= retries
+    }
+
     fn fail(&mut self, stage: usize, class: ErrorClass, message: String, log: Option<PathBuf>) {
+        self.gpu_locks.release(stage);
         let skipped = self.scheduler.on(scheduler::Event::Failed(stage));
-        let shown = log.as_ref().map_or_else(String::new, |log| log.display().to_string());
-        self.emit(Event::StageFailed { stage: self.name(stage), class, message: message.clone(), log: shown });
-        self.outcomes[stage] = StageOutcome::Failed(Failure { class, message, log });
+        let key = self.materials[stage].as_ref().map(KeyMaterial::key);
+        let log = log.filter(|log| std::fs::metadata(log).is_ok_and(|log| log.len() > 0));
+        let event = Event::StageFailed {
+            stage: self.name(stage),
+            class,
+            message: message.clone(),
+            key,
+            log: log.as_ref().map(|log| log.display().to_string()),
+            last_lines: log.as_deref().map(last_lines).unwrap_or_default(),
+        };
+        self.emit(event);
+        self.outcomes[stage] = StageOutcome::Failed(Failure { class, message, key, log });
         for other in skipped {
             self.emit(Event::StageSkipped { stage: self.name(other), because_of: self.name(stage) });
         }
@@ -416,23 +464,42 @@ impl<'a> Run<'a> {
 }
 
 /// Data sets are checked before any training starts.
-fn duties(plan: &Plan) -> Vec<Duty> {
-    let duty = |kind: &str| {
-        let kind = stage::kind(kind);
+fn duties(plan: &Plan, options: &Options) -> Vec<Duty> {
+    let duty = |(stage, instance): (usize, &Instance)| {
+        let kind = stage::kind(instance.kind);
         let role = match kind {
             Some(kind) if kind.spec.section == Section::Datasets => Role::Check,
             Some(kind) if kind.trains => Role::Training,
             _ => Role::Other,
         };
-        Duty { role, computes: kind.is_some_and(|kind| kind.computes) }
+        let expected = options.expected[stage];
+        Duty {
+            role,
+            computes: kind.is_some_and(|kind| (kind.computes)(&instance.params)),
+            threads: instance.limits.threads,
+            memory: instance.limits.memory.unwrap_or(expected.memory),
+            cost: expected.cost,
+        }
     };
-    plan.experiment.instances.iter().map(|instance| duty(instance.kind)).collect()
+    plan.experiment.instances.iter().enumerate().map(duty).collect()
 }
 
-/// `runs/<seconds since 1970>-<experiment>-<pid>/`.
-fn new_run_folder(store: &Store, experiment: &str) -> Result<PathBuf> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    let folder = store.root().join("runs").join(format!("{now}-{experiment}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(folder)
+/// The last lines of a log: what a reader wants to see of it first.
+fn last_lines(log: &Path) -> Vec<String> {
+    /// Enough for an exception and where it came from.
+    const MOST: usize = 12;
+    /// Of a log's end.
+    const BYTES: u64 = 16 << 10;
+    let read = || -> std::io::Result<Vec<u8>> {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut file = std::fs::File::open(log)?;
+        let size = file.metadata()?.len();
+        file.seek(SeekFrom::Start(size.saturating_sub(BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let text = String::from_utf8_lossy(&read().unwrap_or_default()).into_owned();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(MOST)..].iter().map(|line| (*line).to_owned()).collect()
 }

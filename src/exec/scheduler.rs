@@ -1,7 +1,6 @@
 //! What to do next, as a pure state machine: events in, decisions out; no threads, no clock, no I/O.
 
 use crate::plan::Dag;
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What has happened.
@@ -11,10 +10,18 @@ pub(super) enum Event {
     Hit(usize),
     /// Its inputs are there, its output is not.
     Miss(usize),
-    /// Its worker wrote a record.
+    /// Its work is done and its slot free, but its record is not durable yet: those who read it still wait.
+    Made(usize),
+    /// Its record is written.
     Finished(usize),
     /// It cannot be done.
     Failed(usize),
+    /// It was lost on the way, through no fault of its own: it shall start once more.
+    Again(usize),
+    /// The GPU that it was to have is in use by another run: it shall start when one is free.
+    GpuTaken(usize),
+    /// A GPU that another run had, counted from 0, is free again.
+    GpuFree(usize),
 }
 
 /// What to do.
@@ -42,15 +49,24 @@ pub(super) struct Resources {
     pub(super) jobs: usize,
     /// GPUs, each for one stage at a time.
     pub(super) gpus: usize,
+    /// Bytes of memory that stages may be expected to need together; a lone one may need more.
+    pub(super) memory: Option<u64>,
 }
 
 /// What a stage is to the scheduler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Duty {
     /// Decides the order of starts.
     pub(super) role: Role,
     /// Whether it waits for a GPU, where there are any.
     pub(super) computes: bool,
+    /// At most so many threads.
+    pub(super) threads: Option<usize>,
+    /// Bytes of memory it is expected to need; 0 if nobody knows.
+    pub(super) memory: u64,
+    /// Seconds it is expected to take, or any other measure that all stages of a run share: what has the most before it
+    /// starts first.
+    pub(super) cost: f64,
 }
 
 /// How one stage stands.
@@ -64,6 +80,8 @@ pub(super) enum State {
     Ready,
     /// A worker is at it, with so many threads.
     Running(usize),
+    /// Its work is done, its record is being written.
+    Settling,
     /// Done; `true` if a worker ran.
     Done(bool),
     /// Failed.
@@ -93,7 +111,8 @@ pub(super) struct Scheduler {
     dag: Dag,
     states: Vec<State>,
     duties: Vec<Duty>,
-    depth: Vec<usize>,
+    /// By cost of the longest path that begins with it, from 0 for the longest.
+    urgency: Vec<usize>,
     resources: Resources,
     keep_going: bool,
     /// Inputs of each stage that are not done.
@@ -104,7 +123,7 @@ pub(super) struct Scheduler {
     ready: BTreeSet<Rank>,
     /// Those that wait for a GPU.
     ready_for_gpu: BTreeSet<Rank>,
-    /// GPUs that are nobody's.
+    /// GPUs that are nobody's, as far as this run knows.
     free_gpus: BTreeSet<usize>,
     /// The GPU of each running stage.
     gpu_of: BTreeMap<usize, usize>,
@@ -113,16 +132,20 @@ pub(super) struct Scheduler {
     counts: Counts,
 }
 
-/// No check, depth from the deepest, place in the file.
-type Rank = (bool, Reverse<usize>, usize);
+/// No check, urgency, place in the file.
+type Rank = (bool, usize, usize);
 
 /// How many wanted stages are in which state.
 #[derive(Clone, Debug, Default)]
 struct Counts {
     looking: usize,
     running: usize,
+    /// Being recorded.
+    settling: usize,
     /// Threads that running stages hold.
     used: usize,
+    /// Memory that running stages are expected to need.
+    memory: u64,
     /// Neither done nor given up.
     open: usize,
     /// Of the open ones, checks.
@@ -147,8 +170,8 @@ impl Scheduler {
         }
         let mut scheduler = Scheduler {
             states: vec![State::NotWanted; dag.len()],
+            urgency: urgency(&dag, &duties),
             duties,
-            depth: dag.remaining_depth(),
             resources: Resources { threads: resources.threads.max(1), jobs: resources.jobs.max(1), ..resources },
             keep_going,
             missing,
@@ -181,6 +204,18 @@ impl Scheduler {
         match event {
             Event::Hit(stage) => self.done(stage, false),
             Event::Finished(stage) => self.done(stage, true),
+            Event::Made(stage) => self.set(stage, State::Settling),
+            Event::Again(stage) => {
+                self.set(stage, State::Ready);
+                self.make_ready(stage);
+            }
+            Event::GpuTaken(stage) => {
+                let gpu = self.gpu_of.remove(&stage);
+                debug_assert!(gpu.is_some(), "only who was given a GPU can find it taken");
+                self.set(stage, State::Ready);
+                self.make_ready(stage);
+            }
+            Event::GpuFree(gpu) => drop(self.free_gpus.insert(gpu)),
             Event::Miss(stage) => {
                 self.set(stage, State::Ready);
                 if self.duties[stage].role == Role::Training && self.counts.checks > 0 {
@@ -198,8 +233,8 @@ impl Scheduler {
     }
 
     fn make_ready(&mut self, stage: usize) {
-        let Duty { role, computes } = self.duties[stage];
-        let rank = (role != Role::Check, Reverse(self.depth[stage]), stage);
+        let Duty { role, computes, .. } = self.duties[stage];
+        let rank = (role != Role::Check, self.urgency[stage], stage);
         let waits_for_gpu = computes && self.resources.gpus > 0;
         (if waits_for_gpu { &mut self.ready_for_gpu } else { &mut self.ready }).insert(rank);
     }
@@ -216,12 +251,12 @@ impl Scheduler {
 
     /// Changes a state, and with it what is counted.
     fn set(&mut self, stage: usize, state: State) {
-        let is_check = self.duties[stage].role == Role::Check;
+        let duty = self.duties[stage];
         if let Some(gpu) = self.gpu_of.remove(&stage) {
             self.free_gpus.insert(gpu);
         }
-        self.counts.of(self.states[stage], is_check, |count, n| *count -= n);
-        self.counts.of(state, is_check, |count, n| *count += n);
+        self.counts.leave(self.states[stage], &duty);
+        self.counts.enter(state, &duty);
         self.states[stage] = state;
     }
 
@@ -263,7 +298,8 @@ impl Scheduler {
         let mut decisions = Vec::new();
         while slots > 0 {
             let Some((stage, gpu)) = self.next() else { break };
-            let threads = free.div_ceil(slots);
+            let most = self.duties[stage].threads.unwrap_or(usize::MAX).max(1);
+            let threads = free.div_ceil(slots).min(most);
             (free, slots) = (free - threads, slots - 1);
             self.set(stage, State::Running(threads));
             self.gpu_of.extend(gpu.map(|gpu| (stage, gpu)));
@@ -280,7 +316,13 @@ impl Scheduler {
             (on_gpu, _) => on_gpu.is_some(),
         };
         let from = if takes_gpu { &mut self.ready_for_gpu } else { &mut self.ready };
-        let (_, _, stage) = from.pop_first()?;
+        let &(_, _, stage) = from.first()?;
+        // Nobody is let past a stage that waits for memory: it would wait for ever.
+        let fits = self.resources.memory.is_none_or(|all| self.counts.memory + self.duties[stage].memory <= all);
+        if !fits && self.counts.running > 0 {
+            return None;
+        }
+        from.pop_first();
         Some((stage, if takes_gpu { self.free_gpus.pop_first() } else { None }))
     }
 
@@ -291,26 +333,61 @@ impl Scheduler {
 
     /// Nothing runs and nothing will: everything is done, failed, skipped, or held back by a failure.
     pub(super) fn is_over(&self) -> bool {
-        let Counts { looking, running, open, .. } = self.counts;
-        if self.is_stopped() { looking + running == 0 } else { open == 0 }
+        let Counts { looking, running, settling, open, .. } = self.counts;
+        if self.is_stopped() { looking + running + settling == 0 } else { open == 0 }
     }
 }
 
+/// The rank of each stage by the cost of the longest path that begins with it.
+fn urgency(dag: &Dag, duties: &[Duty]) -> Vec<usize> {
+    let ahead = dag.remaining(|stage| duties[stage].cost);
+    let mut order: Vec<usize> = (0..dag.len()).collect();
+    order.sort_by(|&a, &b| ahead[b].total_cmp(&ahead[a]));
+    let (mut urgency, mut rank) = (vec![0; dag.len()], 0);
+    for pair in 0..order.len() {
+        // Equals share a rank: among them the order of the file decides.
+        if pair > 0 && ahead[order[pair]] < ahead[order[pair - 1]] {
+            rank += 1;
+        }
+        urgency[order[pair]] = rank;
+    }
+    urgency
+}
+
 impl Counts {
-    /// Applies `change` to every count that a stage in `state` is part of.
-    fn of(&mut self, state: State, is_check: bool, change: impl Fn(&mut usize, usize)) {
+    /// One more stage is in `state`.
+    fn enter(&mut self, state: State, duty: &Duty) {
+        self.change(state, duty, |count| *count += 1);
+        if let State::Running(threads) = state {
+            (self.used, self.memory) = (self.used + threads, self.memory + duty.memory);
+        }
+    }
+
+    /// One stage less is in `state`.
+    fn leave(&mut self, state: State, duty: &Duty) {
+        self.change(state, duty, |count| *count -= 1);
+        if let State::Running(threads) = state {
+            (self.used, self.memory) = (self.used - threads, self.memory - duty.memory);
+        }
+    }
+
+    /// Applies `change` to every number of stages that one in `state` is part of.
+    fn change(&mut self, state: State, duty: &Duty, change: impl Fn(&mut usize)) {
         match state {
-            State::Looking => change(&mut self.looking, 1),
-            State::Running(threads) => {
-                change(&mut self.running, 1);
-                change(&mut self.used, threads);
-            }
-            State::Failed => change(&mut self.failed, 1),
+            State::Looking => change(&mut self.looking),
+            State::Running(_) => change(&mut self.running),
+            State::Settling => change(&mut self.settling),
+            State::Failed => change(&mut self.failed),
             _ => {}
         }
-        if matches!(state, State::Waiting | State::Looking | State::Ready | State::Running(_)) {
-            change(&mut self.open, 1);
-            change(&mut self.checks, usize::from(is_check));
+        if matches!(
+            state,
+            State::Waiting | State::Looking | State::Ready | State::Running(_) | State::Settling
+        ) {
+            change(&mut self.open);
+            if duty.role == Role::Check {
+                change(&mut self.checks);
+            }
         }
     }
 }
@@ -320,14 +397,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const PLAIN: Duty = Duty { role: Role::Other, computes: false, threads: None, memory: 0, cost: 1.0 };
+
+    fn resources(threads: usize, jobs: usize, gpus: usize) -> Resources {
+        Resources { threads, jobs, gpus, memory: None }
+    }
+
     fn start(stage: usize, threads: usize) -> Decision {
         Decision::Start { stage, threads, gpu: None }
     }
 
     fn scheduler(nodes: usize, edges: &[(usize, usize)], threads: usize, jobs: usize, keep_going: bool) -> Scheduler {
         let dag = Dag::from_edges(nodes, edges.iter().copied());
-        let duties = vec![Duty { role: Role::Other, computes: false }; nodes];
-        Scheduler::new(dag, &vec![true; nodes], duties, Resources { threads, jobs, gpus: 0 }, keep_going)
+        Scheduler::new(dag, &vec![true; nodes], vec![PLAIN; nodes], resources(threads, jobs, 0), keep_going)
     }
 
     #[test]
@@ -374,8 +456,8 @@ mod tests {
         // 0 (check) → 2 (training) → 3, and 1 (check) that nothing reads.
         let roles = [Role::Check, Role::Check, Role::Training, Role::Other];
         let dag = Dag::from_edges(4, [(0, 2), (2, 3)]);
-        let duties = roles.map(|role| Duty { role, computes: false }).to_vec();
-        let mut s = Scheduler::new(dag, &[true; 4], duties, Resources { threads: 2, jobs: 2, gpus: 0 }, true);
+        let duties = roles.map(|role| Duty { role, ..PLAIN }).to_vec();
+        let mut s = Scheduler::new(dag, &[true; 4], duties, resources(2, 2, 0), true);
         s.decide();
         s.on(Event::Hit(0));
         s.on(Event::Miss(1));
@@ -389,10 +471,10 @@ mod tests {
 
     #[test]
     fn a_gpu_is_one_stages_own_and_others_do_not_wait_for_it() {
-        let duty = |computes| Duty { role: Role::Other, computes };
+        let duty = |computes| Duty { computes, ..PLAIN };
         let duties = vec![duty(true), duty(true), duty(true), duty(false)];
         let dag = Dag::from_edges(4, []);
-        let mut s = Scheduler::new(dag, &[true; 4], duties, Resources { threads: 8, jobs: 8, gpus: 2 }, true);
+        let mut s = Scheduler::new(dag, &[true; 4], duties, resources(8, 8, 2), true);
         s.decide();
         (0..4).for_each(|stage| drop(s.on(Event::Miss(stage))));
         let start = |stage, threads, gpu| Decision::Start { stage, threads, gpu };

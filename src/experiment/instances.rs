@@ -32,14 +32,13 @@ pub(super) fn all(
     let (mut count, mut edges) = (0usize, 0usize);
     for &at in order {
         let family = &document.families[at];
-        let seeded = family.spec.is_some_and(|spec| spec.seeded);
         for member in &made[at] {
             let rests_on_seeds = member
                 .inputs
                 .iter()
                 .filter(|role| !role.all_seeds)
                 .any(|role| role.targets.iter().any(|target| slots[target.family][target.member].repeated));
-            let repeated = seeded || rests_on_seeds;
+            let repeated = rests_on_seeds || family.spec.is_some_and(|spec| (spec.seeded)(&member.params));
             slots[at].push(Slot { first: count, repeated });
             let times = if repeated { seeds.len() } else { 1 };
             count = count.saturating_add(times);

@@ -64,8 +64,8 @@ pub struct KindSpec {
     pub kind: &'static str,
     /// Where it is written.
     pub section: Section,
-    /// Draws at random from the experiment's seed: repeated for each of `seeds`.
-    pub seeded: bool,
+    /// Whether a stage with these parameters draws at random from the experiment's seed: repeated for each of `seeds`.
+    pub seeded: fn(&serde_json::Value) -> bool,
     /// Its parameters that name other stages.
     pub references: &'static [ReferenceSpec],
     /// Deserialises and checks the parameters of one stage (`kind`, `matrix` taken out, spans intact), and returns

@@ -1,6 +1,8 @@
 //! What this machine, this process and this program are: for provenance, telemetry, and for refusing what cannot fit.
 
 mod control_group;
+mod group;
+mod marked;
 mod memory;
 mod process;
 mod processor;
@@ -8,8 +10,10 @@ mod program;
 mod signals;
 mod vectorized;
 
+pub use group::{Ended, Group};
+pub use marked::{MARK, kill_marked, mark};
 pub use memory::{Bound, Bytes, LIMIT, Room, room};
-pub use process::{cores, held_memory, peak_memory_mib, tune_allocator};
+pub use process::{cores, held_memory, memory_kills, peak_memory_mib, tune_allocator};
 pub use processor::{cpu_model, vector_features};
 pub use program::{COMMIT, COMPILER, PROFILE, TARGET, TARGET_FEATURES, VERSION, executable};
 pub use signals::Asked;

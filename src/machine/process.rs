@@ -23,6 +23,12 @@ pub(super) fn held_memory_in(root: &Path) -> u64 {
     anonymous.unwrap_or(0) + line(root, "status", "RssShmem:").unwrap_or(0)
 }
 
+/// How many processes of this machine the system has killed for want of memory; 0 where it does not say.
+pub fn memory_kills() -> u64 {
+    let counts = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    counts.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
+}
+
 /// A line of `/proc/self/<file>`, in bytes.
 fn line(root: &Path, file: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(root.join("proc/self").join(file)).ok()?;

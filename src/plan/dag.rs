@@ -64,13 +64,13 @@ impl Dag {
         self.graph.edges_directed(NodeIndex::new(stage), petgraph::Outgoing).map(|edge| edge.target().index())
     }
 
-    /// For each stage the number of stages on the longest way from it to the end: what to start first.
-    pub fn remaining_depth(&self) -> Vec<usize> {
-        let mut depth = vec![0; self.len()];
+    /// For each stage the cost of the dearest way from it to the end, itself included: what to start first.
+    pub fn remaining(&self, cost: impl Fn(usize) -> f64) -> Vec<f64> {
+        let mut ahead = vec![0.0; self.len()];
         for &stage in self.order.iter().rev() {
-            depth[stage] = 1 + self.readers(stage).map(|reader| depth[reader]).max().unwrap_or(0);
+            ahead[stage] = cost(stage) + self.readers(stage).map(|reader| ahead[reader]).fold(0.0, f64::max);
         }
-        depth
+        ahead
     }
 
     /// `stages` and all that they rest on.
@@ -98,7 +98,7 @@ mod tests {
     fn depth_and_ancestors_follow_the_edges() {
         // 0 → 1 → 2, 0 → 3
         let dag = Dag::from_edges(4, [(0, 1), (1, 2), (0, 3), (0, 3)]);
-        assert_eq!(dag.remaining_depth(), [3, 2, 1, 1]);
+        assert_eq!(dag.remaining(|stage| if stage == 3 { 5.0 } else { 1.0 }), [6.0, 2.0, 1.0, 5.0]);
         assert_eq!(dag.with_ancestors(&[3]), [true, false, false, true]);
         assert_eq!(dag.inputs(3).collect::<Vec<_>>(), [0]);
     }

@@ -120,7 +120,7 @@ impl Plan {
             kind: kind.spec.kind.to_owned(),
             code_version: kind.code_version,
             params: resolve::keyed_params(kind, &instance.params),
-            seed: resolve::keyed_seed(kind, instance.seed),
+            seed: resolve::keyed_seed(kind, &instance.params, instance.seed),
             inputs: Default::default(),
             files: last.files.clone(),
         };

@@ -66,7 +66,7 @@ pub fn material(
         kind: kind.spec.kind.to_owned(),
         code_version: kind.code_version,
         params: keyed_params(kind, params),
-        seed: keyed_seed(kind, seed),
+        seed: keyed_seed(kind, params, seed),
         inputs: Default::default(),
         files,
     };
@@ -92,8 +92,8 @@ pub(super) fn keyed_params(kind: &Kind, params: &Value) -> Value {
 }
 
 /// The seed, where the kind itself draws: what only rests on random stages depends on them by content.
-pub(super) fn keyed_seed(kind: &Kind, seed: Option<u64>) -> Option<u64> {
-    seed.filter(|_| kind.spec.seeded)
+pub(super) fn keyed_seed(kind: &Kind, params: &Value, seed: Option<u64>) -> Option<u64> {
+    seed.filter(|_| (kind.spec.seeded)(params))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a running stage sees of the world.
 
 use super::{Places, StageError};
-use crate::machine::Asked;
+use crate::machine::{Asked, Group};
 use crate::nn::{DeviceName, OpenDevice, Precision};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,16 @@ pub struct Context {
     pub external: BTreeMap<String, (PathBuf, String)>,
     /// An empty folder; every file left in it is the stage's output.
     pub out: PathBuf,
+    /// A private folder for what is no output; it goes with the attempt.
+    pub scratch: PathBuf,
+    /// Threads it may use.
+    pub threads: usize,
+    /// Where programs that it starts say what they have to say; to this process's standard error if nowhere else.
+    pub log: Option<PathBuf>,
+    /// What programs that it starts belong to.
+    pub group: Group,
+    /// What they carry in their environment ([`crate::machine::MARK`]).
+    pub mark: Option<String>,
     /// A folder that survives a killed attempt of the same key: checkpoints go here, each written under a temporary
     /// name and renamed.
     pub checkpoint: PathBuf,

@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn published_weights_are_found_by_name_and_their_places_named_where_they_are_not() {
         let data = tempfile::tempdir().unwrap();
-        let places = Places { data: data.path().into() };
+        let places = Places { data: data.path().into(), ..Places::default() };
         for (name, file) in [
             ("imagenet", "resnet50-11ad3fa6.pth"),
             ("imagenet", "resnet50-imagenet.safetensors"),

@@ -1,5 +1,6 @@
 //! The table of kinds. A new kind of stage is one new file and one word here.
 
+use super::command::Command;
 use super::dataset::Dataset;
 use super::evaluate::Evaluate;
 use super::figure::Figure;
@@ -23,6 +24,7 @@ static KINDS: &[Kind] = &[
     of::<Pretrain>(),
     of::<Finetune>(),
     of::<Evaluate>(),
+    of::<Command>(),
     of::<Table>(),
     of::<Figure>(),
     of::<Overlay>(),
@@ -38,8 +40,12 @@ pub struct Kind {
     pub labelled: bool,
     /// See [`Stage::TRAINS`].
     pub trains: bool,
-    /// See [`Stage::COMPUTES`].
-    pub computes: bool,
+    /// See [`Stage::SPAWNS`].
+    pub spawns: bool,
+    /// See [`Stage::computes`]; parameters as JSON.
+    pub computes: fn(&Value) -> bool,
+    /// See [`Stage::ready`]; parameters as JSON.
+    pub ready: fn(&Value, &Places) -> Result<(), StageError>,
     /// See [`Stage::precision`]; parameters as JSON.
     pub precision: fn(&Value) -> Result<Precision, StageError>,
     /// See [`Stage::UNKEYED`].
@@ -67,14 +73,17 @@ const fn of<S: Stage>() -> Kind {
         spec: KindSpec {
             kind: S::KIND,
             section: S::SECTION,
-            seeded: S::SEEDED,
+            // Most kinds say it once for all; reading the parameters of ten thousand stages takes its time.
+            seeded: |params| S::SEEDED || S::SPAWNS && typed::<S>(params).is_ok_and(|stage| stage.draws()),
             references: S::REFERENCES,
             parse: parse::<S>,
         },
         code_version: S::CODE_VERSION,
         labelled: S::LABELLED,
         trains: S::TRAINS,
-        computes: S::COMPUTES,
+        spawns: S::SPAWNS,
+        computes: |params| S::COMPUTES || S::SPAWNS && typed::<S>(params).is_ok_and(|stage| stage.computes()),
+        ready: |params, places| typed::<S>(params)?.ready(places),
         precision: |params| Ok(typed::<S>(params)?.precision()),
         unkeyed: S::UNKEYED,
         external_files: |params, places| typed::<S>(params)?.external_files(places),

@@ -3,6 +3,7 @@
 //! A stage is a pure function of its parameters, its seed and the contents of its inputs: it reads what its
 //! [`Context`] shows it, writes files into `context.out`, and knows nothing of caches, processes or other stages.
 
+mod command;
 mod context;
 mod dataset;
 mod encoder;
@@ -28,7 +29,6 @@ use crate::data::{OpenDataset, Root};
 use crate::exit_code;
 use crate::experiment::{self, ParamError, ReferenceSpec, Section, SpannedTable};
 use crate::nn::Precision;
-use crate::train::Stopped;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
@@ -43,12 +43,14 @@ pub trait Stage: Serialize + DeserializeOwned {
     const CODE_VERSION: u32;
     /// Where it is written in the file.
     const SECTION: Section = Section::Stages;
-    /// Draws at random from the experiment's seed.
+    /// Draws at random from the experiment's seed, whatever its parameters.
     const SEEDED: bool = false;
     /// A training stage: worth a checkpoint and a line of progress.
     const TRAINS: bool = false;
-    /// Computes on the device that the run was given; all else does without.
+    /// Computes on the device that the run was given, whatever its parameters; all else does without.
     const COMPUTES: bool = false;
+    /// Runs another program and waits for it: a worker process in between would do nothing.
+    const SPAWNS: bool = false;
     /// The labels of inputs enter the output (and so the key).
     const LABELLED: bool = false;
     /// Parameters (dotted for nested ones) that say where things lie, not what they are: kept out of the key.
@@ -70,6 +72,24 @@ pub trait Stage: Serialize + DeserializeOwned {
     /// # Errors
     /// Names the parameter to underline and says the cure.
     fn check(&self) -> Result<(), ParamError> {
+        Ok(())
+    }
+
+    /// Whether it draws at random from the experiment's seed.
+    fn draws(&self) -> bool {
+        Self::SEEDED
+    }
+
+    /// Whether it computes on the device that the run was given.
+    fn computes(&self) -> bool {
+        Self::COMPUTES
+    }
+
+    /// Looks, before anything starts, whether what it needs besides data is there: a program.
+    ///
+    /// # Errors
+    /// [`StageError::NotThere`] with what is missing.
+    fn ready(&self, _places: &Places) -> Result<(), StageError> {
         Ok(())
     }
 
@@ -106,6 +126,9 @@ pub type ExternalFiles = Vec<(String, PathBuf)>;
 pub struct Places {
     /// Relative data-set paths are looked up here (`--data`, `MATSSL_DATA`, or the experiment file's folder).
     pub data: PathBuf,
+    /// The experiment file's folder: programs and scripts are looked up here.
+    #[serde(default)]
+    pub experiment: PathBuf,
 }
 
 impl Places {
@@ -127,9 +150,17 @@ pub enum StageError {
     /// The work itself failed: NaN losses, a full disk, a fault (exit code 3).
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
-    /// A signal ended a training, after a checkpoint (exit code 3).
+    /// A signal asked it to end; a training wrote a checkpoint before (exit code 3).
     #[error("{0}")]
-    Stopped(Stopped),
+    Stopped(String),
+    /// What did the work died of a signal that nobody of ours sent (exit code 3).
+    #[error("{message}")]
+    Lost {
+        /// Which signal.
+        signal: Option<i32>,
+        /// What died of it.
+        message: String,
+    },
 }
 
 impl From<std::io::Error> for StageError {

@@ -137,25 +137,25 @@ fn parse_pretrain(table: SpannedTable<'_>) -> Result<serde_json::Value, Vec<Para
 }
 
 static DATASET: KindSpec =
-    KindSpec { kind: "dataset", section: Section::Datasets, seeded: false, references: &[], parse: parse_as::<Data> };
+    KindSpec { kind: "dataset", section: Section::Datasets, seeded: |_| false, references: &[], parse: parse_as::<Data> };
 static SYNTHESIZE: KindSpec = KindSpec {
     kind: "synthesize",
     section: Section::Stages,
-    seeded: false,
+    seeded: |_| false,
     references: &[],
     parse: parse_as::<Synthesize>,
 };
 static PATCHIFY: KindSpec = KindSpec {
     kind: "patchify",
     section: Section::Stages,
-    seeded: false,
+    seeded: |_| false,
     references: &[ReferenceSpec::one("dataset", &["dataset", "synthesize"])],
     parse: parse_as::<Patchify>,
 };
 static PRETRAIN: KindSpec = KindSpec {
     kind: "pretrain",
     section: Section::Stages,
-    seeded: true,
+    seeded: |_| true,
     references: &[
         ReferenceSpec::many("patches", &["patchify"]),
         ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
@@ -165,7 +165,7 @@ static PRETRAIN: KindSpec = KindSpec {
 static FINETUNE: KindSpec = KindSpec {
     kind: "finetune",
     section: Section::Stages,
-    seeded: true,
+    seeded: |_| true,
     references: &[
         ReferenceSpec::one("dataset", &["dataset", "synthesize"]),
         ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
@@ -175,14 +175,14 @@ static FINETUNE: KindSpec = KindSpec {
 static TABLE: KindSpec = KindSpec {
     kind: "table",
     section: Section::Tables,
-    seeded: false,
+    seeded: |_| false,
     references: &[ReferenceSpec::many("rows", &["finetune"]).of_all_seeds()],
     parse: parse_as::<Table>,
 };
 static FIGURE: KindSpec = KindSpec {
     kind: "figure",
     section: Section::Figures,
-    seeded: false,
+    seeded: |_| false,
     references: &[ReferenceSpec::many("series", &["finetune", "pretrain"]).of_all_seeds()],
     parse: parse_as::<Figure>,
 };

@@ -1,0 +1,209 @@
+//! One try at one stage: wait until nobody else is at it, do it, and have its files in the cache.
+
+use super::job::{Job, Message};
+use super::provenance::provenance;
+use crate::cache::{Attempt, Digest, Draft, Key, KeyMaterial, Record, Store, WorkFolder};
+use crate::machine::{self, Asked, Group};
+use crate::nn::OpenDevice;
+use crate::plan::{ResolvedInput, material};
+use crate::stage::{self, Context, InputFiles, Kind, StageError};
+use anyhow::anyhow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a try works with besides its job.
+pub(super) struct Ground {
+    pub(super) store: Store,
+    /// What signals ask of a training; others hear nothing.
+    pub(super) asked: Asked,
+    /// What the programs that it starts belong to.
+    pub(super) group: Group,
+    /// Where those say what they have to say, if not to this process's standard error.
+    pub(super) log: Option<PathBuf>,
+    /// What they carry in their environment.
+    pub(super) mark: Option<String>,
+    /// Who is told of all that happens.
+    pub(super) tell: Arc<dyn Fn(Message) + Send + Sync>,
+}
+
+/// How a try ended.
+pub(super) enum Made {
+    /// Somebody else has finished it meanwhile.
+    Found(Box<Record>),
+    /// Its files are in the cache; its record is to be written.
+    Fresh(Box<Fresh>),
+}
+
+/// A finished try whose record is not written yet. It holds the lock of its key until it is [ended](Fresh::end).
+pub(super) struct Fresh {
+    pub(super) draft: Draft,
+    attempt: Attempt,
+    work: WorkFolder,
+}
+
+impl Fresh {
+    /// Clears its folder away; to be called when the record is written, or cannot be.
+    pub(super) fn end(attempt: Attempt, work: &WorkFolder) {
+        work.remove(attempt);
+    }
+
+    /// The draft, and what is to be ended after its record is written.
+    pub(super) fn split(self) -> (Draft, impl FnOnce()) {
+        let Fresh { draft, attempt, work } = self;
+        (draft, move || Fresh::end(attempt, &work))
+    }
+}
+
+/// The key material of a job: the same function here as in the plan.
+///
+/// # Errors
+/// If its data set is not there or its files cannot be read.
+pub(super) fn material_of(job: &Job, store: &Store) -> Result<KeyMaterial, StageError> {
+    material(&job.kind, &job.params, job.seed, &job.inputs, store, &job.places)
+}
+
+/// Does the stage that `job` describes, whose key is that of `material`.
+///
+/// # Errors
+/// As the stage itself; nothing of the try then counts.
+pub(super) fn attempt(job: &Job, material: KeyMaterial, ground: &Ground) -> Result<Made, StageError> {
+    let key = material.key();
+    let work = ground.store.work(key);
+    match wait_and_make(job, &work, material, ground) {
+        // Another process has finished the same meanwhile and taken the work folder away: no matter how we fared.
+        Err(error) => match found(job, key, &ground.store) {
+            Some(record) => Ok(Made::Found(record)),
+            None => Err(error),
+        },
+        made => made,
+    }
+}
+
+fn found(job: &Job, key: Key, store: &Store) -> Option<Box<Record>> {
+    if job.force { None } else { store.find(key).map(Box::new) }
+}
+
+/// Waits until nobody else is at it, and does it.
+fn wait_and_make(job: &Job, work: &WorkFolder, material: KeyMaterial, ground: &Ground) -> Result<Made, StageError> {
+    let mut waits = false;
+    loop {
+        if waits && let Some(record) = found(job, material.key(), &ground.store) {
+            return Ok(Made::Found(record));
+        }
+        match work.begin()? {
+            Some(attempt) => {
+                // Whoever held the lock until now may have finished in between.
+                if let Some(record) = found(job, material.key(), &ground.store) {
+                    work.remove(attempt);
+                    return Ok(Made::Found(record));
+                }
+                if waits {
+                    (ground.tell)(Message::Begins);
+                }
+                let draft = make(job, work, &attempt, material, ground)?;
+                return Ok(Made::Fresh(Box::new(Fresh { draft, attempt, work: work.clone() })));
+            }
+            None => {
+                if !waits {
+                    (ground.tell)(Message::WaitsForOther);
+                    waits = true;
+                }
+                if ground.group.is_closed() {
+                    return Err(StageError::Stopped("stopped while it waited for another run".into()));
+                }
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    }
+}
+
+/// Does the stage and takes its files into the cache.
+fn make(
+    job: &Job,
+    work: &WorkFolder,
+    attempt: &Attempt,
+    material: KeyMaterial,
+    ground: &Ground,
+) -> Result<Draft, StageError> {
+    let started = Instant::now();
+    let Ground { store, tell, .. } = ground;
+    let kind = kind(&job.kind)?;
+    let external = (kind.external_files)(&job.params, &job.places)?;
+    let has_files = !external.is_empty();
+    let external = external
+        .into_iter()
+        .filter_map(|(name, path)| material.files.get(&name).map(|digest| (name, (path, digest.to_string()))))
+        .collect();
+    let told = Arc::clone(tell);
+    let mut context = Context {
+        name: job.stage.clone(),
+        seed: material.seed.unwrap_or(0),
+        inputs: open_inputs(job, store)?,
+        external,
+        out: attempt.out(),
+        scratch: attempt.scratch(),
+        checkpoint: work.checkpoint(),
+        threads: job.threads,
+        log: ground.log.clone(),
+        group: ground.group.clone(),
+        mark: ground.mark.clone(),
+        device: job.device,
+        opened: None,
+        places: job.places.clone(),
+        checkpoint_wait: job.checkpoint_wait,
+        tensorboard: job.tensorboard.clone(),
+        asked: ground.asked.clone(),
+        telemetry: BTreeMap::new(),
+        on_progress: Box::new(move |progress| told(Message::Progress(progress.clone()))),
+    };
+    (kind.run)(&job.params, &mut context)?;
+    if kind.spawns && has_files && material_of(job, store)?.files != material.files {
+        let message = "files that it reads were changed while it ran; run again";
+        return Err(StageError::BadData(message.into()));
+    }
+    let mut telemetry = context.telemetry;
+    if !kind.spawns && let Some(peak) = machine::peak_memory_mib() {
+        telemetry.insert("peak_memory_mib".into(), peak.into());
+    }
+    let device = context.opened.as_ref();
+    if let Some(peak) = device.and_then(OpenDevice::peak_memory) {
+        telemetry.insert("peak_gpu_memory_mib".into(), peak.div_ceil(1 << 20).into());
+    }
+    let device = match device {
+        Some(device) => device.describe(),
+        None if kind.spawns => job.device.to_string(),
+        None => "cpu".to_owned(),
+    };
+    let made = provenance(job, started, store, device);
+    Ok(store.draft(material, &attempt.out(), made, telemetry, job.force)?)
+}
+
+fn kind(name: &str) -> Result<&'static Kind, StageError> {
+    Ok(stage::kind(name).ok_or_else(|| anyhow!("no kind of stage is called {name}"))?)
+}
+
+/// Finds the files of each input, reads each once to see that it is whole, and groups them by role.
+fn open_inputs(job: &Job, store: &Store) -> Result<BTreeMap<String, Vec<InputFiles>>, StageError> {
+    let mut roles: BTreeMap<String, Vec<InputFiles>> = BTreeMap::new();
+    let mut whole: BTreeSet<Digest> = BTreeSet::new();
+    for input in &job.inputs {
+        let name = &input.stage;
+        let record = store.find(input.key).ok_or_else(|| anyhow!("the output of {name} is gone from the cache"))?;
+        if record.content != input.content {
+            return Err(anyhow!("the output of {name} was made anew meanwhile and differs; run again").into());
+        }
+        if let Some(output) = store.damaged(&record, &mut whole) {
+            let object = store.object(output.digest);
+            let (path, object) = (&output.path, object.display());
+            let message = "is damaged in the cache; make it anew with";
+            return Err(anyhow!("{path} of {name} {message} `--force {name}` (its file is {object})").into());
+        }
+        let ResolvedInput { label, seed, role, kind: of, params, .. } = input;
+        let source = (kind(of)?.source)(params, &job.places)?;
+        let files = InputFiles { label: label.clone(), seed: *seed, files: store.files(&record), source };
+        roles.entry(role.clone()).or_default().push(files);
+    }
+    Ok(roles)
+}

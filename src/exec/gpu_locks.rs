@@ -1,0 +1,110 @@
+//! GPUs are locked host-wide: two runs, of whomever, do not compute on one.
+
+use crate::nn::DeviceName;
+use anyhow::{Context as _, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+/// The variable that names another folder for the locks; all runs of a machine must agree on it.
+const FOLDER: &str = "MATSSL_GPU_LOCKS";
+/// Not `TMPDIR`, which differs between users.
+const DEFAULT_FOLDER: &str = "/tmp/matssl-run-gpus";
+
+/// The locks of this run on the GPUs it may use.
+#[derive(Debug)]
+pub(super) struct GpuLocks {
+    folder: PathBuf,
+    gpus: Vec<DeviceName>,
+    /// By stage: the number of its GPU among `gpus`, and the lock.
+    held: BTreeMap<usize, (usize, File)>,
+    /// GPUs that others had when they were last asked for.
+    elsewhere: BTreeSet<usize>,
+}
+
+impl GpuLocks {
+    pub(super) fn new(gpus: &[DeviceName]) -> Self {
+        let folder = std::env::var_os(FOLDER).map_or_else(|| DEFAULT_FOLDER.into(), PathBuf::from);
+        GpuLocks { folder, gpus: gpus.to_vec(), held: BTreeMap::new(), elsewhere: BTreeSet::new() }
+    }
+
+    /// Locks `gpu` for `stage`; false if another run has it.
+    ///
+    /// # Errors
+    /// If there is no place for locks.
+    pub(super) fn take(&mut self, stage: usize, gpu: usize) -> Result<bool> {
+        match self.try_lock(gpu)? {
+            Some(lock) => {
+                self.held.insert(stage, (gpu, lock));
+                Ok(true)
+            }
+            None => {
+                self.elsewhere.insert(gpu);
+                Ok(false)
+            }
+        }
+    }
+
+    /// `stage` needs its GPU no longer.
+    pub(super) fn release(&mut self, stage: usize) {
+        self.held.remove(&stage);
+    }
+
+    /// GPUs that others had and have no longer.
+    pub(super) fn freed(&mut self) -> Vec<usize> {
+        let free = |gpu: &usize| !matches!(self.try_lock(*gpu), Ok(None));
+        let freed: Vec<usize> = self.elsewhere.iter().copied().filter(free).collect();
+        freed.iter().for_each(|gpu| drop(self.elsewhere.remove(gpu)));
+        freed
+    }
+
+    fn try_lock(&self, gpu: usize) -> Result<Option<File>> {
+        let path = self.folder.join(self.gpus[gpu].to_string().replace(':', "-"));
+        let open = || -> std::io::Result<File> {
+            if !self.folder.exists() {
+                fs::create_dir_all(&self.folder)?;
+                fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o777))?;
+            }
+            match File::open(&path) {
+                Ok(file) => Ok(file),
+                Err(_) => {
+                    let file = File::options().create(true).append(true).open(&path)?;
+                    // Other users lock it too; whoever made it may say so.
+                    file.set_permissions(fs::Permissions::from_mode(0o666))?;
+                    Ok(file)
+                }
+            }
+        };
+        let file = open().with_context(|| {
+            format!("cannot lock a GPU with {}; name another folder in {FOLDER}", path.display())
+        })?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Ok(None),
+            // Where locks do not work, GPUs are not locked.
+            Err(TryLockError::Error(_)) | Ok(()) => Ok(Some(file)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_another_run_has_is_told_when_it_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let locks = || {
+            let mut locks = GpuLocks::new(&[DeviceName::Cuda(0), DeviceName::Cuda(1)]);
+            locks.folder = dir.path().join("locks");
+            locks
+        };
+        let (mut ours, mut theirs) = (locks(), locks());
+        assert!(theirs.take(7, 0).unwrap());
+        assert!(!ours.take(3, 0).unwrap() && ours.take(3, 1).unwrap());
+        assert!(ours.freed().is_empty());
+        theirs.release(7);
+        assert_eq!(ours.freed(), [0]);
+        assert!(ours.freed().is_empty() && ours.take(4, 0).unwrap());
+    }
+}

@@ -1,0 +1,66 @@
+//! `runs/<run>/` in the cache: where a run's event log and its stages' logs are.
+
+use crate::cache::{Store, host_name};
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The folder of a run that lives.
+#[derive(Debug)]
+pub(super) struct RunFolder {
+    path: PathBuf,
+    /// Locked as long as this process lives: so others see that it does.
+    _alive: File,
+}
+
+/// `run.json`: what a run is, written when it starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// Name of the experiment.
+    pub experiment: String,
+    /// Where it runs.
+    pub host: String,
+    /// Its process.
+    pub process: u32,
+    /// Seconds since 1970.
+    pub started_at: u64,
+}
+
+/// The file in a run's folder that is locked while the run lives.
+pub(super) const ALIVE: &str = "alive";
+/// What a run is.
+pub(super) const FACTS: &str = "run.json";
+
+impl RunFolder {
+    /// `runs/<seconds since 1970>-<experiment>-<process>/`.
+    ///
+    /// # Errors
+    /// A full or read-only disk.
+    pub(super) fn create(store: &Store, experiment: &str) -> Result<Self> {
+        let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let process = std::process::id();
+        let path = store.root().join("runs").join(format!("{started_at}-{experiment}-{process}"));
+        let make = || -> std::io::Result<File> {
+            std::fs::create_dir_all(&path)?;
+            let alive = File::create(path.join(ALIVE))?;
+            // Where locks do not work, only the event log says whether a run lives.
+            let _ = alive.try_lock();
+            let facts = RunFacts { experiment: experiment.to_owned(), host: host_name(), process, started_at };
+            std::fs::write(path.join(FACTS), serde_json::to_vec(&facts)?)?;
+            Ok(alive)
+        };
+        let alive = make().with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(RunFolder { path, _alive: alive })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder's name: no other run of any cache on this host has it.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}

@@ -1,0 +1,171 @@
+//! Programs that a stage starts, and the end of all that they started themselves.
+
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// One program at a time, in a process group of its own, which another thread may signal. Clones are one group.
+#[derive(Clone, Debug, Default)]
+pub struct Group(Arc<Mutex<State>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// The group's number while the program lives or is not yet reaped: so long the number is nobody else's.
+    running: Option<i32>,
+    /// Nothing more may start.
+    closed: bool,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its exit code or signal.
+    pub status: ExitStatus,
+    /// The most memory that it, or one that it waited for, held, in MiB.
+    pub peak_memory_mib: u64,
+    /// Processor time of it and of those it waited for.
+    pub cpu_seconds: f64,
+}
+
+impl Group {
+    /// Runs `command` to its end; then kills what it left running in its group.
+    ///
+    /// # Errors
+    /// If it cannot be started, or the group was [closed](Group::close).
+    pub fn run(&self, command: &mut Command) -> io::Result<Ended> {
+        let process = {
+            let mut state = self.state();
+            if state.closed {
+                return Err(io::Error::new(io::ErrorKind::Interrupted, "the run was stopped"));
+            }
+            let process = command.process_group(0).spawn()?.id() as i32;
+            state.running = Some(process);
+            process
+        };
+        let waited = wait_unreaped(process);
+        let mut state = self.state();
+        // The dead leader is not reaped yet, so that this is its group and no other's.
+        kill_group(process, libc::SIGKILL);
+        state.running = None;
+        waited?;
+        reap(process)
+    }
+
+    /// Sends `signal` to the program and all of its group, if there is one.
+    pub fn signal(&self, signal: i32) {
+        if let Some(group) = self.state().running {
+            kill_group(group, signal);
+        }
+    }
+
+    /// Kills what runs; nothing more will start.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.signal(libc::SIGKILL);
+    }
+
+    /// Asks what runs to end (SIGTERM); nothing more will start.
+    pub fn ask_to_stop(&self) {
+        self.state().closed = true;
+        self.signal(libc::SIGTERM);
+    }
+
+    /// Whether nothing more may start.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn kill_group(group: i32, signal: i32) {
+    // SAFETY: plain system call. The group may be empty, which is no error here.
+    unsafe { libc::kill(-group, signal) };
+}
+
+/// Waits until `process` is dead, and leaves it to be reaped.
+fn wait_unreaped(process: i32) -> io::Result<()> {
+    loop {
+        // SAFETY: a zeroed siginfo_t is a valid value of this plain struct, and the call writes nothing else.
+        let waited = unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            libc::waitid(libc::P_PID, process as libc::id_t, &mut info, libc::WEXITED | libc::WNOWAIT)
+        };
+        match waited {
+            0 => return Ok(()),
+            _ => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+fn reap(process: i32) -> io::Result<Ended> {
+    let mut status = 0;
+    // SAFETY: a zeroed rusage is a valid value of this plain struct, and the call writes to it and to `status` alone.
+    let (reaped, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::wait4(process, &mut status, 0, &mut usage), usage)
+    };
+    if reaped != process {
+        return Err(io::Error::last_os_error());
+    }
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
+    // KiB; bytes on Apple's systems.
+    let unit = if cfg!(target_vendor = "apple") { 1 << 20 } else { 1 << 10 };
+    Ok(Ended {
+        status: ExitStatus::from_raw(status),
+        peak_memory_mib: (usage.ru_maxrss.max(0) as u64).div_ceil(unit),
+        cpu_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn is_alive(process: i32) -> bool {
+        // Field 3 of `stat` follows the name in brackets; a zombie is dead.
+        std::fs::read_to_string(format!("/proc/{process}/stat"))
+            .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+    }
+
+    #[test]
+    fn what_a_program_leaves_in_the_background_dies_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = shell("sleep 100 & echo $! > pid; exit 3");
+        let ended = Group::default().run(command.current_dir(dir.path())).unwrap();
+        assert_eq!(ended.status.code(), Some(3));
+        let process = std::fs::read_to_string(dir.path().join("pid")).unwrap().trim().parse().unwrap();
+        let since = Instant::now();
+        while is_alive(process) {
+            assert!(since.elapsed() < Duration::from_secs(5));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn another_thread_ends_it_and_nothing_starts_afterwards() {
+        let group = Group::default();
+        let other = group.clone();
+        let runs = std::thread::spawn(move || other.run(&mut shell("sleep 100 & wait")));
+        std::thread::sleep(Duration::from_millis(50));
+        group.close();
+        let ended = runs.join().unwrap();
+        assert!(ended.is_err() || ended.unwrap().status.signal() == Some(libc::SIGKILL));
+        assert_eq!(group.run(&mut shell("true")).unwrap_err().kind(), io::ErrorKind::Interrupted);
+    }
+}

@@ -1,0 +1,73 @@
+//! Processes found again by a mark in their environment, which children inherit: also those that have left their
+//! process group, whose parents are dead.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// The variable that carries marks; each run adds its own, so that a run inside of a run's stage is found by both.
+pub const MARK: &str = "MATSSL_RUN";
+
+/// The value of [`MARK`] for what a run called `run` starts.
+pub fn mark(run: &str) -> String {
+    match std::env::var(MARK) {
+        Ok(outer) if !outer.is_empty() => format!("{outer} {run}"),
+        _ => run.to_owned(),
+    }
+}
+
+/// Kills every process that carries the mark of `run` until none is left, but for two seconds at most. The number of
+/// processes killed; 0 where the system does not show environments (it is Linux that does).
+pub fn kill_marked(run: &str) -> usize {
+    let since = Instant::now();
+    let mut killed = 0;
+    loop {
+        let found = marked(run);
+        if found.is_empty() || since.elapsed() > Duration::from_secs(2) {
+            return killed;
+        }
+        for process in &found {
+            // SAFETY: plain system call. The process may be gone already, which is no error here.
+            killed += usize::from(unsafe { libc::kill(*process, libc::SIGKILL) } == 0);
+        }
+        // The dead keep no environment; one that was just being started has its own only now.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Processes that carry the mark of `run`, without this one.
+fn marked(run: &str) -> Vec<i32> {
+    let own = std::process::id() as i32;
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|&process| process != own && carries(process, run)).collect()
+}
+
+fn carries(process: i32, run: &str) -> bool {
+    let Ok(environment) = fs::read(format!("/proc/{process}/environ")) else { return false };
+    let variables = environment.split(|byte| *byte == 0).filter_map(|line| std::str::from_utf8(line).ok());
+    let marks = variables.filter_map(|line| line.strip_prefix(MARK)?.strip_prefix('='));
+    { marks }.any(|marks| marks.split(' ').any(|mark| mark == run))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn who_left_the_group_is_found_and_others_are_left_alone() {
+        let run = format!("test-{}", std::process::id());
+        // A daemon: a session of its own, its parent dead.
+        let daemon = |run: &str| {
+            let script = "setsid sleep 100 > /dev/null 2>&1 & echo $!";
+            let output = Command::new("sh").args(["-c", script]).env(MARK, format!("outer {run}")).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().parse::<i32>().unwrap()
+        };
+        let (ours, other) = (daemon(&run), daemon(&format!("{run}0")));
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(marked(&run), [ours]);
+        assert_eq!(kill_marked(&run), 1);
+        assert!(marked(&run).is_empty() && marked(&format!("{run}0")) == [other]);
+        kill_marked(&format!("{run}0"));
+    }
+}
