@@ -78,6 +78,7 @@ pub(super) fn all(
                     kind: spec.kind,
                     params: member.params.clone(),
                     inputs,
+                    limits: family.limits.clone(),
                 });
             }
         }

@@ -14,6 +14,7 @@ mod expand;
 mod families;
 mod include;
 mod instances;
+mod limits;
 mod matrix;
 mod member;
 mod order;
@@ -31,6 +32,7 @@ mod wording;
 pub use deserialize::{deserialize, exactly};
 use diagnostic::Diagnostic;
 pub use diagnostic::Diagnostics;
+pub use limits::Limits;
 pub use vocabulary::{Input, KindSpec, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable, Vocabulary};
 
 use std::fmt;
@@ -68,6 +70,8 @@ pub struct Instance {
     pub params: serde_json::Value,
     /// Stages it takes inputs from: by parameter in the order of [`KindSpec::references`], then in the file's order.
     pub inputs: Vec<InputRef>,
+    /// How it is run; the same for all members of a family, and never part of a key.
+    pub limits: Limits,
 }
 
 impl Instance {

@@ -1,6 +1,7 @@
 //! A small vocabulary, and experiments written in it.
 
 mod errors;
+mod limits;
 mod meaning;
 mod robust;
 
