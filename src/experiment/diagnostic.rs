@@ -59,6 +59,14 @@ impl Diagnostic {
         self.help(word.map(|word| format!("did you mean {}?", wording::quote(word))))
     }
 
+    /// The same with places that count from the start of all texts, for one whose text starts at `by`.
+    pub(super) fn shifted(mut self, by: usize) -> Self {
+        let shift = |span: &mut Range<usize>| *span = span.start + by..span.end + by;
+        shift(&mut self.span);
+        self.others.iter_mut().for_each(|(span, _)| shift(span));
+        self
+    }
+
     fn snippets<'a>(&'a self, sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
         let marks = std::iter::once((AnnotationKind::Primary, &self.span, &self.label))
             .chain(self.others.iter().map(|(span, label)| (AnnotationKind::Context, span, label)));

@@ -21,7 +21,7 @@ pub(super) struct Document<'i> {
     pub(super) families: Vec<Family<'i>>,
 }
 
-const HEAD: [&str; 4] = ["name", "title", "seeds", "max_stages"];
+const HEAD: [&str; 6] = ["name", "title", "seeds", "max_stages", "extends", "remove"];
 
 const MINIMAL: &str = "the least that an experiment needs is a name and a stage:\n\
                        name = \"my-experiment\"\n\
@@ -38,9 +38,10 @@ pub(super) fn read<'i>(
     vocabulary: &Vocabulary,
     faults: &mut Vec<Diagnostic>,
 ) -> Option<Document<'i>> {
+    let (text, start) = sources.own();
     if root.is_empty() {
-        let what = if sources.file_text().trim().is_empty() { "is empty" } else { "holds only comments" };
-        faults.push(Diagnostic::new(0..0, format!("the experiment file {what}")).help(MINIMAL.to_string()));
+        let what = if text.trim().is_empty() { "is empty" } else { "holds only comments" };
+        faults.push(Diagnostic::new(start..start, format!("the experiment file {what}")).help(MINIMAL.to_string()));
         return None;
     }
     let mut document = Document {
@@ -53,7 +54,7 @@ pub(super) fn read<'i>(
     let (mut named, mut titled) = (false, false);
     let mut entries: Vec<Entry<'i>> = root.into_iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
-    let first = entries.first().map_or(0..0, |(key, _)| key.span());
+    let first = entries.iter().map(|(key, _)| key.span()).find(|place| place.start >= start).unwrap_or(start..start);
     for (key, value) in entries {
         let word = key.get_ref().as_ref();
         match word {
@@ -72,6 +73,11 @@ pub(super) fn read<'i>(
                 }
                 _ => faults.push(wrong_type(word, &value, "a whole number above 0")),
             },
+            // The file's own are read before.
+            "extends" | "remove" => {
+                let fault = Diagnostic::new(key.span(), format!("`{word}` cannot be set from outside"));
+                faults.push(fault.label("it belongs into the experiment file"));
+            }
             _ => {
                 let words = || HEAD.into_iter().chain(SECTIONS.map(|(word, ..)| word));
                 let known = SECTIONS.iter().find(|(section, ..)| *section == word);
@@ -98,7 +104,8 @@ pub(super) fn read<'i>(
         faults.push(
             Diagnostic::new(first, "the experiment has no `name`")
                 .label("expected `name = \"…\"` before this")
-                .note("results are filed under this name".to_string()),
+                .note("results are filed under this name".to_string())
+                .note(sources.extends().then(|| "it is the one thing that is not taken from the extended file".into())),
         );
     }
     if !titled {
@@ -106,7 +113,7 @@ pub(super) fn read<'i>(
     }
     document.families.sort_by_key(|family| family.place.start);
     if document.families.is_empty() && faults.is_empty() {
-        faults.push(Diagnostic::new(0..0, "the experiment has no stages").help(MINIMAL.to_string()));
+        faults.push(Diagnostic::new(start..start, "the experiment has no stages").help(MINIMAL.to_string()));
     }
     clashes(&document.families, faults);
     Some(document)

@@ -1,6 +1,7 @@
 //! Families of stages as they are written: the sections of an experiment file.
 
 use super::diagnostic::Diagnostic;
+use super::limits::{self, Limits};
 use super::syntax::{in_file_order, wrong_type};
 use super::vocabulary::{KindSpec, Section, SpannedTable, Vocabulary};
 use super::wording::{self, quote};
@@ -19,9 +20,10 @@ pub(super) struct Family<'i> {
     pub(super) place: Range<usize>,
     /// `None` if the file does not say which kind, or says an unknown one.
     pub(super) spec: Option<&'static KindSpec>,
-    /// Its parameters, without `kind` and `matrix`; the span is that of its header.
+    /// Its parameters, without `kind`, `matrix` and limits; the span is that of its header.
     pub(super) body: SpannedTable<'i>,
     pub(super) matrix: Option<Entry<'i>>,
+    pub(super) limits: Limits,
 }
 
 /// Sections of the file: key, the kind's section, whether it is a list.
@@ -71,9 +73,11 @@ impl<'i> Reader<'_, 'i> {
             }
             let DeValue::Table(mut body) = value.into_inner() else { continue };
             let matrix = body.remove_entry("matrix");
+            let limits = limits::take(&mut body, self.faults);
             let spec =
                 if self.kind == Section::Stages { self.kind_of(&name, &key, &mut body) } else { self.implied(&key) };
-            self.families.push(Family { name, place: key.span(), spec, body: Spanned::new(span, body), matrix });
+            let (place, body) = (key.span(), Spanned::new(span, body));
+            self.families.push(Family { name, place, spec, body, matrix, limits });
         }
     }
 
@@ -113,7 +117,8 @@ impl<'i> Reader<'_, 'i> {
             let key = Spanned::new(span.clone(), DeString::from(self.section));
             let spec = self.implied(&key);
             let name = format!("{}.{file_name}", self.section);
-            self.families.push(Family { name, place, spec, body: Spanned::new(span, body), matrix: None });
+            let (body, limits) = (Spanned::new(span, body), Limits::default());
+            self.families.push(Family { name, place, spec, body, matrix: None, limits });
         }
     }
 

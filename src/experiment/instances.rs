@@ -77,6 +77,7 @@ pub(super) fn all(
                     kind: spec.kind,
                     params: member.params.clone(),
                     inputs,
+                    limits: family.limits.clone(),
                 });
             }
         }

@@ -11,11 +11,14 @@ mod deserialize;
 mod diagnostic;
 mod document;
 mod expand;
+mod extend;
 mod families;
 mod include;
 mod instances;
+mod limits;
 mod matrix;
 mod member;
+mod merge;
 mod order;
 mod overrides;
 mod parameters;
@@ -31,6 +34,7 @@ mod wording;
 pub use deserialize::{deserialize, exactly};
 use diagnostic::Diagnostic;
 pub use diagnostic::Diagnostics;
+pub use limits::Limits;
 pub use vocabulary::{Input, KindSpec, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable, Vocabulary};
 
 use std::fmt;
@@ -49,6 +53,8 @@ pub struct Experiment {
     pub instances: Vec<Instance>,
     /// The file as the caller named it.
     pub path: PathBuf,
+    /// Every file that was read: `path`, the file that it extends, the file that that one extends, …
+    pub files: Vec<PathBuf>,
 }
 
 /// One node of the graph: one member of a family, for one seed if it is repeated for seeds.
@@ -68,6 +74,8 @@ pub struct Instance {
     pub params: serde_json::Value,
     /// Stages it takes inputs from: by parameter in the order of [`KindSpec::references`], then in the file's order.
     pub inputs: Vec<InputRef>,
+    /// How it is run; the same for all members of a family, and never part of a key.
+    pub limits: Limits,
 }
 
 impl Instance {
@@ -132,13 +140,28 @@ impl std::error::Error for Rejected {}
 /// [`Rejected::Unreadable`] if there is no such text, [`Rejected::Wrong`] with all that is wrong in it.
 pub fn load(path: &Path, overrides: &[String], vocabulary: &Vocabulary) -> Result<Experiment, Rejected> {
     let text = source::read(path).map_err(|message| Rejected::Unreadable { path: path.into(), message })?;
-    parse(path, text, overrides, vocabulary).map_err(Rejected::Wrong)
+    parse_text(path, text, overrides, vocabulary).map_err(Rejected::Wrong)
 }
 
-fn parse(path: &Path, text: String, flags: &[String], vocabulary: &Vocabulary) -> Result<Experiment, Diagnostics> {
-    let sources = source::Sources::new(path, text, flags);
+/// [`load`] for a text that is already read. `path` is what messages call it, and where files that it extends are
+/// looked up; it need not be there.
+///
+/// # Errors
+/// All that is wrong in it.
+pub fn parse_text(
+    path: &Path,
+    text: String,
+    overrides: &[String],
+    vocabulary: &Vocabulary,
+) -> Result<Experiment, Diagnostics> {
+    let chain = extend::chain(path, text);
+    let sources = source::Sources::new(chain.texts, overrides);
     let mut faults = Vec::new();
-    let experiment = build(path, &sources, vocabulary, &mut faults);
+    if let Some(fault) = chain.fault {
+        // What stands on a base that is not there cannot be judged.
+        return Err(Diagnostics::new(sources, vec![fault]));
+    }
+    let experiment = build(chain.files, &sources, vocabulary, &mut faults);
     match experiment {
         Some(experiment) if faults.is_empty() => Ok(experiment),
         _ => Err(Diagnostics::new(sources, faults)),
@@ -147,12 +170,12 @@ fn parse(path: &Path, text: String, flags: &[String], vocabulary: &Vocabulary) -
 
 /// `None`, or an experiment with gaps, if there are `faults`.
 fn build(
-    path: &Path,
+    files: Vec<PathBuf>,
     sources: &source::Sources,
     vocabulary: &Vocabulary,
     faults: &mut Vec<Diagnostic>,
 ) -> Option<Experiment> {
-    let mut root = syntax::parse(sources.file_text(), faults)?;
+    let mut root = extend::merged(sources, faults)?;
     overrides::apply(&mut root, sources, faults);
     let document = document::read(root, sources, vocabulary, faults)?;
     let order = order::of(&document.families, faults);
@@ -163,6 +186,7 @@ fn build(
         title: document.title,
         seeds: document.seeds,
         instances,
-        path: path.to_path_buf(),
+        path: files.first().cloned().unwrap_or_default(),
+        files,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::diagnostic::Diagnostic;
 use super::source::Sources;
-use super::syntax::type_name;
+use super::syntax::{file_of, shifted, type_name};
 use super::wording::{self, quote};
 use std::ops::Range;
 use toml::Spanned;
@@ -34,7 +34,7 @@ fn one<'i>(root: &mut DeTable<'i>, flag: &'i str, base: usize) -> Result<(), Dia
 }
 
 /// Splits at dots outside of quotes.
-fn steps(path: &str, base: usize) -> Result<Vec<Step<'_>>, Diagnostic> {
+pub(super) fn steps(path: &str, base: usize) -> Result<Vec<Step<'_>>, Diagnostic> {
     let mut steps = Vec::new();
     let mut quoted = None;
     let mut start = 0;
@@ -70,7 +70,7 @@ fn value(text: &str, base: usize) -> Result<Spanned<DeValue<'_>>, Diagnostic> {
     match DeValue::parse(trimmed) {
         Ok(value) if !trimmed.is_empty() => {
             let indent = text.len() - text.trim_start().len();
-            Ok(shift(value, base + indent))
+            Ok(shifted(value, base + indent))
         }
         Err(error) if trimmed.starts_with(['[', '{', '"', '\'']) => {
             let span = error.span().unwrap_or(0..0);
@@ -82,24 +82,6 @@ fn value(text: &str, base: usize) -> Result<Spanned<DeValue<'_>>, Diagnostic> {
         }
         _ => Ok(Spanned::new(base..base + text.len(), DeValue::String(DeString::Borrowed(text)))),
     }
-}
-
-/// The same value with spans that count from the start of all texts.
-fn shift(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
-    let span = value.span().start + by..value.span().end + by;
-    let value = match value.into_inner() {
-        DeValue::Array(items) => DeValue::Array(items.into_iter().map(|item| shift(item, by)).collect()),
-        DeValue::Table(table) => {
-            let mut shifted = DeTable::new();
-            for (key, item) in table {
-                let place = key.span().start + by..key.span().end + by;
-                shifted.insert(Spanned::new(place, key.into_inner()), shift(item, by));
-            }
-            DeValue::Table(shifted)
-        }
-        other => other,
-    };
-    Spanned::new(span, value)
 }
 
 fn put<'i>(
@@ -145,10 +127,7 @@ fn put_in_list<'i>(
     value: Spanned<DeValue<'i>>,
 ) -> Result<(), Diagnostic> {
     let Some(((step, place), rest)) = rest.split_first() else { return Ok(()) };
-    let file_of = |item: &Spanned<DeValue<'i>>| {
-        let file = item.get_ref().as_table()?.get("file")?.get_ref().as_str()?;
-        Some(file.to_string())
-    };
+    let file_of = |item: &Spanned<DeValue<'i>>| file_of(item).map(str::to_string);
     let by_file = items.iter().position(|item| file_of(item).as_deref() == Some(step.as_ref()));
     let at = by_file.or_else(|| step.parse().ok().filter(|&index: &usize| index < items.len()));
     let count = items.len();

@@ -3,6 +3,7 @@
 use super::deserialize::missing_field;
 use super::diagnostic::Diagnostic;
 use super::families::Family;
+use super::limits;
 use super::member::Member;
 use super::resolve::Names;
 use super::vocabulary::{KindSpec, ParamError, Section, SpannedTable};
@@ -88,15 +89,24 @@ impl Context<'_, '_, '_> {
         let rest = message.strip_prefix("unknown field `").unwrap_or(message);
         let (key, expected) = rest.split_once("`, ").unwrap_or((rest.trim_end_matches('`'), ""));
         let known = if expected.starts_with("expected") { backticked(expected) } else { Vec::new() };
-        let fault = Diagnostic::new(place.clone(), format!("unknown key {}", quote(key)));
         let set_by_matrix = self.member.settings.iter().any(|(set, _)| set.span() == place);
+        if set_by_matrix && limits::WORDS.contains(&key) {
+            return limits::in_matrix(key, place, &self.family.name);
+        }
+        let fault = Diagnostic::new(place.clone(), format!("unknown key {}", quote(key)));
         let at_top = set_by_matrix || self.table.get_ref().keys().any(|key| key.span() == place);
         let label = match (set_by_matrix, at_top) {
             (true, _) => format!("the matrix sets it, but `{}` has no such parameter", self.spec.kind),
             (false, true) => format!("`{}` has no such parameter", self.spec.kind),
             (false, false) => "there is no such key here".into(),
         };
-        let own = ["kind", "matrix"].into_iter().filter(|_| at_top && self.spec.section == Section::Stages);
+        let own: &[&str] = match self.spec.section {
+            Section::Stages => &["kind", "matrix"],
+            Section::Datasets => &["matrix"],
+            Section::Tables | Section::Figures | Section::Overlays => &[],
+        };
+        let limits = if own.is_empty() { &[][..] } else { &limits::WORDS };
+        let own = own.iter().chain(limits).copied().filter(|_| at_top);
         fault
             .label(label)
             .meant(wording::nearest(key, known.iter().copied().chain(own)))

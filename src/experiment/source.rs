@@ -1,4 +1,4 @@
-//! The texts that spans point into: the file, and after it each `--set` flag.
+//! The texts that spans point into: the files that are extended, the deepest first; the file itself; each `--set` flag.
 
 use std::io::Read;
 use std::ops::Range;
@@ -9,10 +9,11 @@ const MOST_BYTES: u64 = 4 << 20;
 
 /// Reads the file as text, without a byte order mark.
 pub(super) fn read(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+    let said = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".to_string(),
         _ => error.to_string(),
-    })?;
+    };
+    let file = std::fs::File::open(path).map_err(said)?;
     if file.metadata().is_ok_and(|data| data.is_dir()) {
         return Err("it is a folder, not an experiment file".into());
     }
@@ -32,6 +33,14 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
 }
 
+/// Reads a file that another one names: never a device or a pipe, which may not end.
+pub(super) fn read_base(path: &Path) -> Result<String, String> {
+    match std::fs::metadata(path) {
+        Ok(data) if !data.is_file() && !data.is_dir() => Err("it is no file".into()),
+        _ => read(path),
+    }
+}
+
 /// One text and where it starts in the common count of bytes.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -42,35 +51,53 @@ pub(super) struct Source {
 
 /// All texts. A span counts bytes through all of them, so that a value from a flag says where it comes from.
 #[derive(Debug)]
-pub(super) struct Sources(Vec<Source>);
+pub(super) struct Sources {
+    list: Vec<Source>,
+    /// How many of them are files.
+    files: usize,
+}
 
 /// What a flag's text starts with, so that it reads as it was typed.
 const FLAG: &str = "--set ";
 
 impl Sources {
-    pub(super) fn new(path: &Path, text: String, flags: &[String]) -> Self {
-        let mut sources = vec![Source { name: path.display().to_string(), text, base: 0 }];
-        for flag in flags {
+    /// `files`, each name and text, end with the experiment's own.
+    pub(super) fn new(files: Vec<(String, String)>, flags: &[String]) -> Self {
+        let count = files.len();
+        let flags = flags.iter().map(|flag| ("command line".to_string(), format!("{FLAG}{flag}")));
+        let mut list: Vec<Source> = Vec::with_capacity(count + flags.len());
+        for (name, text) in files.into_iter().chain(flags) {
             // One byte between texts: an empty span at the end of one is not at the start of the next.
-            let base = sources.last().map_or(0, |last| last.base + last.text.len() + 1);
-            sources.push(Source { name: "command line".into(), text: format!("{FLAG}{flag}"), base });
+            let base = list.last().map_or(0, |last| last.base + last.text.len() + 1);
+            list.push(Source { name, text, base });
         }
-        Sources(sources)
+        Sources { list, files: count }
     }
 
-    pub(super) fn file_text(&self) -> &str {
-        &self.0[0].text
+    /// The text of each file, and where it starts; the experiment's own is the last.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.list[..self.files].iter().map(|source| (source.text.as_str(), source.base))
+    }
+
+    /// The experiment's own text, and where it starts.
+    pub(super) fn own(&self) -> (&str, usize) {
+        self.files().last().unwrap_or_default()
+    }
+
+    /// Does the experiment's own file rest on others?
+    pub(super) fn extends(&self) -> bool {
+        self.files > 1
     }
 
     /// Each flag's text after `--set `, and where that starts.
     pub(super) fn flags(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.0[1..].iter().map(|source| (&source.text[FLAG.len()..], source.base + FLAG.len()))
+        self.list[self.files..].iter().map(|source| (&source.text[FLAG.len()..], source.base + FLAG.len()))
     }
 
     /// The text that `span` points into, and the span in it, cut to whole characters.
     pub(super) fn locate(&self, span: &Range<usize>) -> (&Source, Range<usize>) {
-        let at = self.0.partition_point(|source| source.base <= span.start).saturating_sub(1);
-        let source = &self.0[at];
+        let at = self.list.partition_point(|source| source.base <= span.start).saturating_sub(1);
+        let source = &self.list[at];
         let start = floor(&source.text, span.start - source.base);
         let end = floor(&source.text, span.end.saturating_sub(source.base)).max(start);
         (source, start..end)

@@ -3,6 +3,7 @@
 use super::diagnostic::Diagnostic;
 use super::wording;
 use std::ops::Range;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The tree, or `None` if the text is too broken to say more about it.
@@ -99,10 +100,36 @@ fn first_definition(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
 /// The table's entries in the order of the file (the tree itself sorts by name).
 pub(super) fn in_file_order<'t, 'i>(
     table: &'t DeTable<'i>,
-) -> Vec<(&'t toml::Spanned<toml::de::DeString<'i>>, &'t toml::Spanned<DeValue<'i>>)> {
+) -> Vec<(&'t Spanned<toml::de::DeString<'i>>, &'t Spanned<DeValue<'i>>)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries
+}
+
+/// The `file` that an entry of a list writes.
+pub(super) fn file_of<'t>(entry: &'t Spanned<DeValue<'_>>) -> Option<&'t str> {
+    entry.get_ref().as_table()?.get("file")?.get_ref().as_str()
+}
+
+/// The same value with spans that count from the start of all texts, for one whose text starts at `by`.
+pub(super) fn shifted(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
+    let span = value.span().start + by..value.span().end + by;
+    let value = match value.into_inner() {
+        DeValue::Array(items) => DeValue::Array(items.into_iter().map(|item| shifted(item, by)).collect()),
+        DeValue::Table(table) => DeValue::Table(shifted_table(table, by)),
+        other => other,
+    };
+    Spanned::new(span, value)
+}
+
+/// [`shifted`] for a table.
+pub(super) fn shifted_table(table: DeTable<'_>, by: usize) -> DeTable<'_> {
+    let mut result = DeTable::new();
+    for (key, item) in table {
+        let place = key.span().start + by..key.span().end + by;
+        result.insert(Spanned::new(place, key.into_inner()), shifted(item, by));
+    }
+    result
 }
 
 /// What a value is, in a user's words.
@@ -119,7 +146,7 @@ pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
 }
 
 /// `` `key` must be …, not …``, with the value underlined.
-pub(super) fn wrong_type(key: &str, value: &toml::Spanned<DeValue<'_>>, wanted: &str) -> Diagnostic {
+pub(super) fn wrong_type(key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) -> Diagnostic {
     Diagnostic::new(value.span(), format!("wrong type for {}", wording::quote(key)))
         .label(format!("expected {wanted}, found {}", type_name(value.get_ref())))
 }

@@ -213,6 +213,7 @@ fn windows_files_and_byte_order_marks_are_read() {
     std::fs::write(&path, format!("\u{feff}{}", TABLE4.replace('\n', "\r\n"))).unwrap();
     let mut experiment = load(&path, &[], &TOY).unwrap();
     experiment.path = "a.toml".into();
+    experiment.files = vec!["a.toml".into()];
     assert_eq!(experiment, right(TABLE4, &[]));
 }
 

@@ -1,6 +1,8 @@
 //! A small vocabulary, and experiments written in it.
 
 mod errors;
+mod extends;
+mod limits;
 mod meaning;
 mod robust;
 
@@ -237,7 +239,7 @@ series = { "MatSSL" = "segment.ssl.matssl.all", "DenseCL" = "segment.ssl.densecl
 
 fn parsed(text: &str, flags: &[&str]) -> Result<Experiment, Diagnostics> {
     let flags: Vec<String> = flags.iter().map(|flag| flag.to_string()).collect();
-    parse(Path::new("a.toml"), text.to_string(), &flags, &TOY)
+    parse_text(Path::new("a.toml"), text.to_string(), &flags, &TOY)
 }
 
 fn right(text: &str, flags: &[&str]) -> Experiment {

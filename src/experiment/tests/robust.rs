@@ -113,3 +113,39 @@ fn thousands_of_errors_are_cut() {
     let shown = wrong(&text, &[]);
     assert!(shown.ends_with("error: 5001 errors in all (4951 not shown)\n"), "{}", &shown[shown.len() - 100..]);
 }
+
+/// `count` one-stage families: a micrograph generator, and patches of it.
+fn many(count: usize) -> String {
+    let family = |n: usize| match n % 2 {
+        0 => format!("[stages.c0-s{n}]\nkind = \"synthesize\"\nimages = {n}\n"),
+        _ => format!("[stages.c0-s{n}]\nkind = \"patchify\"\ndataset = \"c0-s{}\"\nsize = {}\n", n - 1, 8 + n % 100),
+    };
+    "name = \"many\"\n".to_string() + &(0..count).map(family).collect::<String>()
+}
+
+#[test]
+fn ten_thousand_families_are_read_at_once() {
+    let text = many(10_000);
+    assert_eq!(right(&text, &[]).instances.len(), 10_000);
+    assert!(wrong(&many(10_001), &[]).contains("too many stages"));
+}
+
+/// `cargo test --release --lib experiment -- --ignored --nocapture how_long`
+#[test]
+#[ignore = "prints times"]
+fn how_long_it_takes_to_read() {
+    for count in [1_000, 10_000] {
+        let text = many(count);
+        let mut times: Vec<_> = (0..21)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                let experiment = right(&text, &[]);
+                let time = start.elapsed();
+                drop(experiment);
+                time
+            })
+            .collect();
+        times.sort();
+        println!("{count} families: {:.2?} (median of 21)", times[10]);
+    }
+}
