@@ -3,7 +3,9 @@
 //! ```text
 //! objects/ab/cdef…      files by content hash, read-only
 //! records/<key>.json    one file a finished stage, written last
-//! work/<key>/           in progress: lock, checkpoint/, one private attempt folder a process
+//! work/<key>.lock       in progress: held by whoever is at it
+//! work/<key>/           its checkpoints, if it trains
+//! work/attempt-…/       private folders, each of one process
 //! stat/<root>.json      (path, size, mtime, ctime, inode) → hash, so that an unchanged data set costs a stat
 //! last/<experiment>.jsonl   experiment stage → its last key, for `explain`
 //! runs/<run>/           event logs and workers' logs
@@ -17,6 +19,7 @@ mod key;
 mod last_keys;
 mod publish;
 mod record;
+mod scratch;
 mod stat_index;
 mod store;
 mod work;
@@ -26,6 +29,7 @@ pub use key::{KEY_SCHEMA, Key, KeyInput, KeyMaterial};
 pub use last_keys::LastKeys;
 pub use publish::Draft;
 pub use record::{Build, Output, Provenance, Record};
+pub use scratch::Scratch;
 pub use stat_index::StatIndex;
 pub use store::Store;
 pub use work::{Attempt, WorkFolder, host_name};

@@ -1,9 +1,9 @@
 //! From a stage's folder into the cache: objects first, flushed; then the record; the first record wins.
 
 use super::store::{Store, sync_folder, temporary_in};
-use super::{Digest, Key, KeyMaterial, Output, Provenance, Record};
+use super::{Digest, KeyMaterial, Output, Provenance, Record};
 use anyhow::{Context as _, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
@@ -20,12 +20,22 @@ pub struct Draft {
     folder: PathBuf,
     /// Takes the place of a record that is there.
     replace: bool,
+    /// Why it cannot become a record.
+    spoilt: Option<String>,
 }
 
 impl Draft {
-    /// Of the record.
-    pub fn key(&self) -> Key {
-        self.record.key
+    /// The record as it will be written.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Reads its files once more: somebody was still there who could have written to them after they were hashed.
+    pub fn distrust(&mut self, store: &Store) {
+        if let Some(output) = store.damaged(&self.record, &mut BTreeSet::new()) {
+            let path = &output.path;
+            self.spoilt = Some(format!("a process that it had left behind wrote to its output {path} after its end"));
+        }
     }
 }
 
@@ -69,7 +79,7 @@ impl Store {
         outputs.sort_by(|a, b| a.path.cmp(&b.path));
         let (key, content) = (material.key(), Record::content_of(&outputs));
         let record = Record { key, material, outputs, content, made, telemetry };
-        Ok(Draft { record, folder: folder.to_owned(), replace })
+        Ok(Draft { record, folder: folder.to_owned(), replace, spoilt: None })
     }
 
     /// The second half: flushes the files of all `drafts` together, then writes their records. What it returns for each
@@ -182,6 +192,9 @@ impl Store {
 
 /// The record of `draft` under a temporary name, not flushed.
 fn write_record(draft: &Draft) -> Result<tempfile::NamedTempFile> {
+    if let Some(why) = &draft.spoilt {
+        anyhow::bail!("{why}");
+    }
     let mut temporary = temporary_in(&draft.folder)?;
     temporary.write_all(&serde_json::to_vec(&draft.record)?)?;
     Ok(temporary)

@@ -1,11 +1,13 @@
 //! Objects and records on disk.
 
+use super::scratch::Pool;
 use super::{Digest, Key, Output, Record, WorkFolder};
 use anyhow::{Context as _, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Layout of the folder; a program that finds another number refuses the cache with a sentence.
 const LAYOUT: &str = "1";
@@ -14,6 +16,8 @@ const LAYOUT: &str = "1";
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    /// Private folders of this process; clones share them.
+    pool: Arc<Pool>,
 }
 
 impl Store {
@@ -22,7 +26,8 @@ impl Store {
     /// # Errors
     /// If the folder cannot be made, or was laid out by another version of the program.
     pub fn open(root: &Path) -> Result<Self> {
-        let store = Store { root: std::path::absolute(root)? };
+        let absolute = std::path::absolute(root)?;
+        let store = Store { pool: Arc::new(Pool::new(absolute.join("work"))), root: absolute };
         let version = store.root.join("layout");
         let known = match fs::read_to_string(&version) {
             Ok(text) if text.trim() == LAYOUT => true,
@@ -70,7 +75,7 @@ impl Store {
 
     /// The work folder of `key`: lock, checkpoints, attempts.
     pub fn work(&self, key: Key) -> WorkFolder {
-        WorkFolder::new(self.root.join("work").join(key.to_string()))
+        WorkFolder::new(self.root.join("work").join(key.to_string()), Arc::clone(&self.pool))
     }
 
     /// The record of `key`, if there is one and every object it names is there with its size.

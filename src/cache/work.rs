@@ -1,28 +1,31 @@
 //! A stage in progress: a lock that spares double work, checkpoints that survive, attempts that are private.
 
+use super::scratch::{Pool, Scratch};
 use anyhow::{Context as _, Result};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-/// `work/<key>/`: everything that is not finished yet.
+/// What is there of one key before it is finished: `work/<key>.lock`, and `work/<key>/checkpoint/` if it trains.
 #[derive(Clone, Debug)]
 pub struct WorkFolder {
     path: PathBuf,
+    pool: Arc<Pool>,
 }
 
-/// One process's private try at a stage. Its folder goes when this is dropped.
+/// One process's private try at a stage. Its folder goes back to the process's pool when it ends.
 #[derive(Debug)]
 pub struct Attempt {
-    folder: tempfile::TempDir,
+    scratch: Arc<Scratch>,
     /// Held while the attempt lives; the system releases it however the process ends.
     lock: File,
 }
 
 impl WorkFolder {
-    pub(super) fn new(path: PathBuf) -> Self {
-        WorkFolder { path }
+    pub(super) fn new(path: PathBuf, pool: Arc<Pool>) -> Self {
+        WorkFolder { path, pool }
     }
 
     /// Where checkpoints of this key are kept between attempts: whoever writes the first makes the folder.
@@ -31,87 +34,74 @@ impl WorkFolder {
     }
 
     fn lock_file(&self) -> PathBuf {
-        self.path.join("lock")
+        self.path.with_extension("lock")
     }
 
-    /// Starts an attempt, or returns `None` while another process holds the lock or is just removing the folder. On
-    /// file systems without locks two may work at once; each has its own folder, and the first record wins.
+    /// Starts an attempt, or returns `None` while another process holds the lock. On file systems without locks two may
+    /// work at once; each has its own folder, and the first record wins.
     ///
     /// # Errors
     /// A full or read-only disk.
     pub fn begin(&self) -> Result<Option<Attempt>> {
-        match self.try_begin() {
-            // Another process that has finished takes these folders away under our feet, even between the system's
-            // "exists" and our look at what exists.
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => Ok(None),
-            result => result.with_context(|| format!("cannot work in {}", self.path.display())),
-        }
+        self.try_begin().with_context(|| format!("cannot work in {}", self.path.display()))
     }
 
     fn try_begin(&self) -> io::Result<Option<Attempt>> {
-        fs::create_dir_all(&self.path)?;
         let lock = File::create(self.lock_file())?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(_)) | Ok(()) => {}
         }
         // A lock on a file that was removed between opening and locking keeps nobody else out.
-        if fs::metadata(self.lock_file())?.ino() != lock.metadata()?.ino() {
+        if !fs::metadata(self.lock_file()).is_ok_and(|file| lock.metadata().is_ok_and(|lock| lock.ino() == file.ino())) {
             return Ok(None);
         }
-        self.remove_dead_attempts()?;
-        let prefix = format!("attempt-{}-{}-", host_name(), std::process::id());
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.path)?;
-        fs::create_dir(folder.path().join("out"))?;
-        Ok(Some(Attempt { folder, lock }))
+        Ok(Some(Attempt { scratch: self.pool.take()?, lock }))
     }
 
-    /// Removes what killed processes of this host left. Those of other hosts may be alive where locks do not work.
-    fn remove_dead_attempts(&self) -> io::Result<()> {
-        let mine = format!("attempt-{}-", host_name());
-        for entry in fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let pid = name.strip_prefix(&mine).and_then(|rest| rest.split('-').next()?.parse().ok());
-            if pid.is_some_and(|pid| !is_alive(pid)) {
-                fs::remove_dir_all(&path)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends `attempt` once the record is written, and removes the folder with its checkpoints; where another attempt
-    /// lives in it (possible without locks only), that one is left alone. All that while the lock is held: whoever
-    /// gets it next sees nothing disappear.
+    /// Ends `attempt` once the record is written, and removes the lock file and the checkpoints. All that while the lock
+    /// is held: whoever gets it next sees nothing disappear.
     pub fn remove(&self, attempt: Attempt) {
-        let Attempt { folder, lock } = attempt;
-        drop(folder);
-        let _ = fs::remove_dir_all(self.checkpoint());
+        let Attempt { scratch, lock } = attempt;
+        // Only a training has one, and finding none is cheap.
+        if self.path.exists() {
+            let _ = fs::remove_dir_all(&self.path);
+        }
         let _ = fs::remove_file(self.lock_file());
-        let _ = fs::remove_dir(&self.path);
         drop(lock);
+        self.pool.give_back(scratch);
+    }
+
+    /// Ends `attempt` without a record: checkpoints stay.
+    pub fn give_up(&self, attempt: Attempt) {
+        self.pool.give_back(attempt.scratch);
     }
 }
 
 impl Attempt {
-    /// The attempt's own folder, for what is no output.
-    pub fn scratch(&self) -> PathBuf {
-        self.folder.path().to_owned()
+    /// The attempt's own folders.
+    pub fn scratch(&self) -> &Arc<Scratch> {
+        &self.scratch
     }
 
     /// The empty folder that the stage fills.
     pub fn out(&self) -> PathBuf {
-        self.folder.path().join("out")
+        self.scratch.out()
     }
 }
 
-fn is_alive(pid: i32) -> bool {
+pub(super) fn is_alive(pid: i32) -> bool {
     // The process table of Linux; elsewhere everything counts as alive and is left for `gc`.
     !Path::new("/proc/self").exists() || Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// This machine's name, for attempt folders and provenance.
 pub fn host_name() -> String {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(read_host_name).clone()
+}
+
+fn read_host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name: String =
         name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
@@ -122,50 +112,51 @@ pub fn host_name() -> String {
 mod tests {
     use super::*;
 
+    fn work(dir: &tempfile::TempDir) -> WorkFolder {
+        WorkFolder::new(dir.path().join("key"), Arc::new(Pool::new(dir.path().to_path_buf())))
+    }
+
     #[test]
     fn one_attempt_at_a_time_and_checkpoints_outlive_it() {
         let dir = tempfile::tempdir().unwrap();
-        let work = WorkFolder::new(dir.path().join("key"));
+        let work = work(&dir);
         let attempt = work.begin().unwrap().unwrap();
         assert!(work.begin().unwrap().is_none(), "the lock is held");
         fs::write(attempt.out().join("half"), "x").unwrap();
-        fs::create_dir(work.checkpoint()).unwrap();
+        fs::create_dir_all(work.checkpoint()).unwrap();
         fs::write(work.checkpoint().join("c"), "x").unwrap();
-        drop(attempt);
+        work.give_up(attempt);
         let next = work.begin().unwrap().unwrap();
         assert_eq!(fs::read_dir(next.out()).unwrap().count(), 0);
         assert!(work.checkpoint().join("c").exists());
     }
 
     #[test]
-    fn removing_leaves_nothing_and_spares_other_attempts() {
+    fn a_finished_one_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let work = WorkFolder::new(dir.path().join("key"));
+        let work = work(&dir);
         let attempt = work.begin().unwrap().unwrap();
         fs::write(attempt.out().join("half"), "x").unwrap();
+        fs::create_dir_all(work.checkpoint()).unwrap();
         work.remove(attempt);
-        assert!(!dir.path().join("key").exists());
-        let attempt = work.begin().unwrap().unwrap();
-        let foreign = dir.path().join("key/attempt-elsewhere-1-x/out");
-        fs::create_dir_all(&foreign).unwrap();
-        work.remove(attempt);
-        assert!(foreign.exists());
+        drop(work);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
-    /// Many at once, each removing the folder when done: nobody fails, and never do two work at a time.
+    /// Many at once, each removing the lock file when done: nobody fails, and never do two work at a time.
     #[test]
-    fn whoever_waits_while_the_folder_is_removed_is_not_disturbed() {
+    fn whoever_waits_while_the_lock_is_removed_is_not_disturbed() {
         let dir = tempfile::tempdir().unwrap();
         let busy = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let work = WorkFolder::new(dir.path().join("key"));
+                    let work = work(&dir);
                     let mut done = 0;
                     while done < 50 {
                         let Some(attempt) = work.begin().unwrap() else { continue };
                         assert!(!busy.swap(true, std::sync::atomic::Ordering::SeqCst));
-                        fs::create_dir(work.checkpoint()).unwrap();
+                        fs::create_dir_all(work.checkpoint()).unwrap();
                         fs::write(work.checkpoint().join("c"), "x").unwrap();
                         fs::write(attempt.out().join("o"), "x").unwrap();
                         busy.store(false, std::sync::atomic::Ordering::SeqCst);
@@ -175,17 +166,5 @@ mod tests {
                 });
             }
         });
-    }
-
-    #[test]
-    fn what_a_dead_process_left_is_cleared_and_what_another_host_left_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let work = WorkFolder::new(dir.path().to_path_buf());
-        let dead = dir.path().join(format!("attempt-{}-999999999-x", host_name()));
-        let foreign = dir.path().join("attempt-elsewhere-999999999-x");
-        fs::create_dir(&dead).unwrap();
-        fs::create_dir(&foreign).unwrap();
-        let _attempt = work.begin().unwrap().unwrap();
-        assert!(!dead.exists() && foreign.exists());
     }
 }

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// What a try works with besides its job.
 pub(super) struct Ground {
     pub(super) store: Store,
+    /// Records of inputs that are at hand, and may not be in the cache yet.
+    pub(super) records: Vec<Record>,
     /// What signals ask of a training; others hear nothing.
     pub(super) asked: Asked,
     /// What the programs that it starts belong to.
@@ -102,8 +104,13 @@ fn wait_and_make(job: &Job, work: &WorkFolder, material: KeyMaterial, ground: &G
                 if waits {
                     (ground.tell)(Message::Begins);
                 }
-                let draft = make(job, work, &attempt, material, ground)?;
-                return Ok(Made::Fresh(Box::new(Fresh { draft, attempt, work: work.clone() })));
+                return match make(job, work, &attempt, material, ground) {
+                    Ok(draft) => Ok(Made::Fresh(Box::new(Fresh { draft, attempt, work: work.clone() }))),
+                    Err(error) => {
+                        work.give_up(attempt);
+                        Err(error)
+                    }
+                };
             }
             None => {
                 if !waits {
@@ -140,10 +147,10 @@ fn make(
     let mut context = Context {
         name: job.stage.clone(),
         seed: material.seed.unwrap_or(0),
-        inputs: open_inputs(job, store)?,
+        inputs: open_inputs(job, ground)?,
         external,
         out: attempt.out(),
-        scratch: attempt.scratch(),
+        scratch: Some(Arc::clone(attempt.scratch())),
         checkpoint: work.checkpoint(),
         threads: job.threads,
         log: ground.log.clone(),
@@ -185,12 +192,15 @@ fn kind(name: &str) -> Result<&'static Kind, StageError> {
 }
 
 /// Finds the files of each input, reads each once to see that it is whole, and groups them by role.
-fn open_inputs(job: &Job, store: &Store) -> Result<BTreeMap<String, Vec<InputFiles>>, StageError> {
+fn open_inputs(job: &Job, ground: &Ground) -> Result<BTreeMap<String, Vec<InputFiles>>, StageError> {
+    let store = &ground.store;
     let mut roles: BTreeMap<String, Vec<InputFiles>> = BTreeMap::new();
     let mut whole: BTreeSet<Digest> = BTreeSet::new();
     for input in &job.inputs {
         let name = &input.stage;
-        let record = store.find(input.key).ok_or_else(|| anyhow!("the output of {name} is gone from the cache"))?;
+        let at_hand = ground.records.iter().find(|record| record.key == input.key).cloned();
+        let record = at_hand.or_else(|| store.find(input.key));
+        let record = record.ok_or_else(|| anyhow!("the output of {name} is gone from the cache"))?;
         if record.content != input.content {
             return Err(anyhow!("the output of {name} was made anew meanwhile and differs; run again").into());
         }

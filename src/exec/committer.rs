@@ -5,11 +5,23 @@ use super::attempt::Fresh;
 use super::job::{ErrorClass, Message};
 use super::local::Report;
 use crate::cache::Store;
+use crate::machine;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-/// A finished try: its number, itself, the seconds it took.
-type Done = (usize, Fresh, f64);
+/// Flushes of the disk begin at least so far apart; nobody but worker processes and the end of the run waits for them.
+const APART: Duration = Duration::from_millis(50);
+
+/// A finished try.
+pub(super) struct Done {
+    /// The number under which it was started.
+    pub(super) id: usize,
+    pub(super) fresh: Box<Fresh>,
+    pub(super) seconds: f64,
+    /// What the programs that it started carry in their environment.
+    pub(super) mark: String,
+}
 
 /// A thread that writes records.
 pub(super) struct Committer {
@@ -44,13 +56,21 @@ impl Drop for Committer {
 
 fn commit_all(store: &Store, waiting: &Receiver<Done>, reports: &Sender<Report>) {
     while let Ok(first) = waiting.recv() {
+        let began = Instant::now();
         let mut drafts = Vec::new();
         let mut ends = Vec::new();
-        for (id, fresh, seconds) in std::iter::once(first).chain(waiting.try_iter()) {
+        let mut marks = Vec::new();
+        for Done { id, fresh, seconds, mark } in std::iter::once(first).chain(waiting.try_iter()) {
             let (draft, end) = fresh.split();
-            let key = draft.key();
+            let key = draft.record().key;
             drafts.push(draft);
             ends.push((id, key, seconds, end));
+            marks.push(mark);
+        }
+        // One look for all of them at what has left its process group.
+        if machine::kill_marked(&marks) > 0 {
+            // What was alive until now may have written to what was hashed.
+            drafts.iter_mut().for_each(|draft| draft.distrust(store));
         }
         for (record, (id, key, seconds, end)) in store.commit(drafts).into_iter().zip(ends) {
             let report = match record {
@@ -66,5 +86,7 @@ fn commit_all(store: &Store, waiting: &Receiver<Done>, reports: &Sender<Report>)
             let _ = reports.send(report);
             end();
         }
+        // The disk flushes many files in the time of one: a few more may come.
+        std::thread::sleep(APART.saturating_sub(began.elapsed()));
     }
 }

@@ -55,7 +55,7 @@ impl GpuLocks {
     pub(super) fn freed(&mut self) -> Vec<usize> {
         let free = |gpu: &usize| !matches!(self.try_lock(*gpu), Ok(None));
         let freed: Vec<usize> = self.elsewhere.iter().copied().filter(free).collect();
-        freed.iter().for_each(|gpu| drop(self.elsewhere.remove(gpu)));
+        self.elsewhere.retain(|gpu| !freed.contains(gpu));
         freed
     }
 

@@ -44,5 +44,5 @@ pub fn guard(run: &str) {
     }
     let mut rest = [0; 64];
     while !matches!(std::io::stdin().lock().read(&mut rest), Ok(0) | Err(_)) {}
-    machine::kill_marked(run);
+    machine::kill_marked(&[run.to_owned()]);
 }

@@ -1,7 +1,7 @@
 //! The local executor: what computes runs in a worker process; what only waits for a program of the user's, in a thread.
 
 use super::attempt::{Ground, Made, attempt};
-use super::committer::Committer;
+use super::committer::{Committer, Done};
 use super::guard::Guard;
 use super::job::{ErrorClass, Job, Message};
 use crate::cache::{KeyMaterial, Record, Store};
@@ -23,7 +23,7 @@ pub(super) struct Report {
     /// The number under which the job was started.
     pub(super) id: usize,
     pub(super) message: Message,
-    /// With `Finished`, if it is at hand.
+    /// With `Made`, what will be written; with `Finished`, what was, if it is at hand.
     pub(super) record: Option<Box<Record>>,
 }
 
@@ -73,18 +73,36 @@ impl LocalExecutor {
         })
     }
 
-    /// Starts `job`, in a thread if it `spawns` a program; what it says goes to `log`.
-    pub(super) fn start(&mut self, id: usize, job: Job, material: KeyMaterial, spawns: bool, log: &Path) -> Result<()> {
+    /// Starts `job`: in a worker process, or, if it comes with the `records` of its inputs, which may not be in the cache
+    /// yet, in a thread. What it says goes to `log`.
+    pub(super) fn start(
+        &mut self,
+        id: usize,
+        job: Job,
+        material: KeyMaterial,
+        records: Option<Vec<Record>>,
+        log: &Path,
+    ) -> Result<()> {
         // One that has died is replaced.
         if !self.guard.as_mut().is_some_and(Guard::is_alive) {
             self.guard = Some(Guard::start(&self.program, &self.mark)?);
         }
-        let running = if spawns { self.start_thread(id, job, material, log)? } else { self.start_worker(id, &job, log)? };
+        let running = match records {
+            Some(records) => self.start_thread(id, job, material, records, log)?,
+            None => self.start_worker(id, &job, log)?,
+        };
         self.running.insert(id, running);
         Ok(())
     }
 
-    fn start_thread(&mut self, id: usize, job: Job, material: KeyMaterial, log: &Path) -> Result<Running> {
+    fn start_thread(
+        &mut self,
+        id: usize,
+        job: Job,
+        material: KeyMaterial,
+        records: Vec<Record>,
+        log: &Path,
+    ) -> Result<Running> {
         let committer = match &self.committer {
             Some(committer) => committer,
             None => self.committer.insert(Committer::new(self.store.clone(), self.reports.clone())?),
@@ -92,15 +110,17 @@ impl LocalExecutor {
         let done = committer.sender().context("the committer has ended")?;
         let reports = self.reports.clone();
         let group = Group::default();
+        let mark = format!("{}/{id}", self.mark);
         // The sender is shared by whoever tells, not cloned: it is made for one thread.
         let told = Mutex::new(reports.clone());
         let log = log.to_owned();
         let ground = Ground {
             store: self.store.clone(),
+            records,
             asked: Asked::default(),
             group: group.clone(),
             log: Some(log.clone()),
-            mark: Some(machine::mark(&self.mark)),
+            mark: Some(machine::mark(&[&self.mark, &mark])),
             tell: Arc::new(move |message| {
                 let told = told.lock().unwrap_or_else(PoisonError::into_inner);
                 let _ = told.send(Report::new(id, message));
@@ -122,11 +142,15 @@ impl LocalExecutor {
                 }
                 Ok(Made::Fresh(fresh)) => {
                     // In this order: whoever hears of the record has heard that the slot is free.
-                    let _ = reports.send(Report::new(id, Message::Made));
-                    let _ = done.send((id, *fresh, seconds));
+                    let record = Some(Box::new(fresh.draft.record().clone()));
+                    let _ = reports.send(Report { id, message: Message::Made, record });
+                    let _ = done.send(Done { id, fresh, seconds, mark });
                     return;
                 }
-                Err(error) => Report::new(id, failed(&error, kills)),
+                Err(error) => {
+                    machine::kill_marked(&[mark]);
+                    Report::new(id, failed(&error, kills))
+                }
             };
             let _ = reports.send(report);
         })?;
@@ -141,7 +165,7 @@ impl LocalExecutor {
             .arg("worker")
             // candle and gemm ask these; the worker's own pool is built from the job.
             .env("RAYON_NUM_THREADS", job.threads.to_string())
-            .env(machine::MARK, machine::mark(&self.mark))
+            .env(machine::MARK, machine::mark(&[&self.mark]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
@@ -179,13 +203,6 @@ impl LocalExecutor {
     /// Forgets a stage that has ended, and ends whatever it left running.
     pub(super) fn ended(&mut self, id: usize) {
         self.running.remove(&id);
-    }
-
-    /// Ends what stages that have ended left running, also outside of their process group.
-    pub(super) fn sweep(&self) {
-        if self.running.is_empty() {
-            machine::kill_marked(&self.mark);
-        }
     }
 
     /// Asks a stage to end: one that trains writes a checkpoint first.

@@ -3,6 +3,7 @@
 use super::job::Job;
 use crate::cache::{Build, Digest, Provenance, StatIndex, Store, host_name};
 use crate::machine;
+use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Of the stage that `job` names, begun at `started` and finished now on `device`, by this program on this machine.
@@ -35,8 +36,13 @@ fn build(store: &Store) -> Build {
     }
 }
 
-/// Hash of this program's file, read once a cache and build: later stages find it in the index of files.
+/// Hash of this program's file, read once a cache and build: later processes find it in the index of files.
 fn executable(store: &Store) -> Option<Digest> {
+    static OWN: OnceLock<Option<Digest>> = OnceLock::new();
+    *OWN.get_or_init(|| hash_executable(store))
+}
+
+fn hash_executable(store: &Store) -> Option<Digest> {
     let path = machine::executable().ok()?;
     let name = std::fs::read_link(&path).unwrap_or_else(|_| path.clone()).to_string_lossy().into_owned();
     StatIndex::open(store, &path).digests(&[(name.clone(), path)]).ok()?.remove(&name)

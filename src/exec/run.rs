@@ -15,6 +15,7 @@ use crate::nn::DeviceName;
 use crate::plan::{Plan, ResolvedInput, State, material};
 use crate::stage::{self, Places, StageError};
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -55,6 +56,8 @@ struct Run<'a> {
     outcomes: Vec<StageOutcome>,
     /// What each stage that was looked up and not found depends on.
     materials: Vec<Option<KeyMaterial>>,
+    /// What each stage has made whose record is still being written.
+    made: Vec<Option<Box<Record>>>,
     /// How often each stage was started.
     attempts: Vec<u32>,
     deadlines: Deadlines,
@@ -104,6 +107,7 @@ impl<'a> Run<'a> {
             tensorboard: options.tensorboard.as_ref().map(|folder| folder.join(&plan.experiment.name)),
             outcomes: (0..count).map(|_| StageOutcome::NotRun).collect(),
             materials: vec![None; count],
+            made: vec![None; count],
             attempts: vec![0; count],
             deadlines: Deadlines::default(),
             gpu_locks: GpuLocks::new(gpus),
@@ -236,11 +240,19 @@ impl<'a> Run<'a> {
         let instances = &self.plan.experiment.instances;
         let inputs = instances[stage].inputs.iter();
         inputs
-            .map(|input| match &self.outcomes[input.instance] {
-                StageOutcome::Done(record) => Ok(ResolvedInput::new(input, &instances[input.instance], record)),
-                _ => anyhow::bail!("{} was looked up before {}", self.name(stage), self.name(input.instance)),
+            .map(|input| match self.record(input.instance) {
+                Some(record) => Ok(ResolvedInput::new(input, &instances[input.instance], record)),
+                None => anyhow::bail!("{} was looked up before {}", self.name(stage), self.name(input.instance)),
             })
             .collect()
+    }
+
+    /// What a stage has left, written down or not yet.
+    fn record(&self, stage: usize) -> Option<&Record> {
+        match &self.outcomes[stage] {
+            StageOutcome::Done(record) => Some(record),
+            _ => self.made[stage].as_deref(),
+        }
     }
 
     /// Its inputs are finished: is its output there?
@@ -330,8 +342,11 @@ impl<'a> Run<'a> {
             tensorboard: self.tensorboard.as_ref().map(|folder| folder.join(&instance.name)),
             threads,
         };
-        let spawns = stage::kind(instance.kind).is_some_and(|kind| kind.spawns);
-        self.executor.start(stage, job, material, spawns, &self.log_of(stage))?;
+        let records = stage::kind(instance.kind).is_some_and(|kind| kind.spawns).then(|| {
+            let inputs: BTreeSet<usize> = instance.inputs.iter().map(|input| input.instance).collect();
+            inputs.into_iter().filter_map(|input| self.record(input).cloned()).collect()
+        });
+        self.executor.start(stage, job, material, records, &self.log_of(stage))?;
         Ok(key)
     }
 
@@ -344,6 +359,7 @@ impl<'a> Run<'a> {
     fn take(&mut self, Report { id: stage, message, record }: Report) -> bool {
         match message {
             Message::Made => {
+                self.made[stage] = record;
                 self.deadlines.end(stage);
                 self.gpu_locks.release(stage);
                 self.scheduler.on(scheduler::Event::Made(stage));
@@ -354,7 +370,7 @@ impl<'a> Run<'a> {
                 match record.or_else(|| self.store.find(key).map(Box::new)) {
                     Some(record) => {
                         self.ran += usize::from(ran);
-                        self.materials[stage] = None;
+                        (self.materials[stage], self.made[stage]) = (None, None);
                         self.outcomes[stage] = StageOutcome::Done(record);
                         self.scheduler.on(scheduler::Event::Finished(stage));
                         self.remember([(stage, key)]);
@@ -420,6 +436,7 @@ impl<'a> Run<'a> {
 
     fn fail(&mut self, stage: usize, class: ErrorClass, message: String, log: Option<PathBuf>) {
         self.gpu_locks.release(stage);
+        self.made[stage] = None;
         let skipped = self.scheduler.on(scheduler::Event::Failed(stage));
         let key = self.materials[stage].as_ref().map(KeyMaterial::key);
         let log = log.filter(|log| std::fs::metadata(log).is_ok_and(|log| log.len() > 0));
@@ -476,6 +493,7 @@ fn duties(plan: &Plan, options: &Options) -> Vec<Duty> {
         Duty {
             role,
             computes: kind.is_some_and(|kind| (kind.computes)(&instance.params)),
+            eager: kind.is_some_and(|kind| kind.spawns),
             threads: instance.limits.threads,
             memory: instance.limits.memory.unwrap_or(expected.memory),
             cost: expected.cost,

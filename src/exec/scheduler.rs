@@ -10,7 +10,7 @@ pub(super) enum Event {
     Hit(usize),
     /// Its inputs are there, its output is not.
     Miss(usize),
-    /// Its work is done and its slot free, but its record is not durable yet: those who read it still wait.
+    /// Its work is done and its slot free, but its record is not durable yet: only the eager may read it.
     Made(usize),
     /// Its record is written.
     Finished(usize),
@@ -60,6 +60,8 @@ pub(super) struct Duty {
     pub(super) role: Role,
     /// Whether it waits for a GPU, where there are any.
     pub(super) computes: bool,
+    /// Reads its inputs within this process, and so before their records are durable.
+    pub(super) eager: bool,
     /// At most so many threads.
     pub(super) threads: Option<usize>,
     /// Bytes of memory it is expected to need; 0 if nobody knows.
@@ -115,8 +117,10 @@ pub(super) struct Scheduler {
     urgency: Vec<usize>,
     resources: Resources,
     keep_going: bool,
-    /// Inputs of each stage that are not done.
+    /// Inputs of each stage that it cannot read yet.
     missing: Vec<usize>,
+    /// Those that the eager may read.
+    made: Vec<bool>,
     /// Waiting stages with all inputs done.
     fed: BTreeSet<usize>,
     /// Ready stages that may start, best first.
@@ -174,6 +178,7 @@ impl Scheduler {
             duties,
             resources: Resources { threads: resources.threads.max(1), jobs: resources.jobs.max(1), ..resources },
             keep_going,
+            made: vec![false; missing.len()],
             missing,
             fed: BTreeSet::new(),
             ready: BTreeSet::new(),
@@ -204,7 +209,11 @@ impl Scheduler {
         match event {
             Event::Hit(stage) => self.done(stage, false),
             Event::Finished(stage) => self.done(stage, true),
-            Event::Made(stage) => self.set(stage, State::Settling),
+            Event::Made(stage) => {
+                self.set(stage, State::Settling);
+                self.made[stage] = true;
+                self.feed(stage, |reader| reader.eager);
+            }
             Event::Again(stage) => {
                 self.set(stage, State::Ready);
                 self.make_ready(stage);
@@ -241,7 +250,13 @@ impl Scheduler {
 
     fn done(&mut self, stage: usize, ran: bool) {
         self.set(stage, State::Done(ran));
-        for reader in self.dag.readers(stage) {
+        let made = self.made[stage];
+        self.feed(stage, |reader| !(made && reader.eager));
+    }
+
+    /// Those of its readers that `whom` names may read it from now on.
+    fn feed(&mut self, stage: usize, whom: impl Fn(&Duty) -> bool) {
+        for reader in self.dag.readers(stage).filter(|&reader| whom(&self.duties[reader])) {
             self.missing[reader] -= 1;
             if self.missing[reader] == 0 && self.states[reader] == State::Waiting {
                 self.fed.insert(reader);
@@ -397,7 +412,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PLAIN: Duty = Duty { role: Role::Other, computes: false, threads: None, memory: 0, cost: 1.0 };
+    const PLAIN: Duty = Duty { role: Role::Other, computes: false, eager: false, threads: None, memory: 0, cost: 1.0 };
 
     fn resources(threads: usize, jobs: usize, gpus: usize) -> Resources {
         Resources { threads, jobs, gpus, memory: None }
@@ -483,19 +498,70 @@ mod tests {
         assert_eq!(s.decide(), [start(2, 3, Some(1))]);
     }
 
+    #[test]
+    fn memory_and_threads_are_kept_to_and_nobody_is_let_past_who_waits_for_memory() {
+        let needs = |memory, threads| Duty { memory, threads, ..PLAIN };
+        let duties = vec![needs(6, Some(1)), needs(6, None), needs(1, None), needs(20, None)];
+        let all = Resources { memory: Some(10), ..resources(4, 4, 0) };
+        let mut s = Scheduler::new(Dag::from_edges(4, []), &[true; 4], duties, all, true);
+        s.decide();
+        (0..4).for_each(|stage| drop(s.on(Event::Miss(stage))));
+        assert_eq!(s.decide(), [start(0, 1)], "the next would need too much, and 2 does not overtake it");
+        s.on(Event::Made(0));
+        assert_eq!(s.decide(), [start(1, 1), start(2, 1)], "the slot and its memory are free before the record is");
+        s.on(Event::Finished(1));
+        assert!(s.decide().is_empty());
+        s.on(Event::Finished(2));
+        assert_eq!(s.decide(), [start(3, 4)], "a lone one may need more than there is");
+        s.on(Event::Finished(3));
+        assert!(!s.is_over(), "the first is not recorded yet");
+        s.on(Event::Finished(0));
+        assert!(s.is_over());
+    }
+
+    #[test]
+    fn the_dearest_path_goes_first() {
+        let costs = [1.0, 5.0, 1.0].map(|cost| Duty { cost, ..PLAIN }).to_vec();
+        let mut s = Scheduler::new(Dag::from_edges(3, [(0, 2)]), &[true; 3], costs, resources(1, 1, 0), true);
+        s.decide();
+        s.on(Event::Miss(0));
+        s.on(Event::Miss(1));
+        assert_eq!(s.decide(), [start(1, 1)]);
+    }
+
+    #[test]
+    fn a_gpu_that_another_run_has_is_waited_for_and_a_lost_stage_starts_again() {
+        let duties = vec![Duty { computes: true, ..PLAIN }; 2];
+        let mut s = Scheduler::new(Dag::from_edges(2, []), &[true; 2], duties, resources(2, 2, 1), true);
+        s.decide();
+        (0..2).for_each(|stage| drop(s.on(Event::Miss(stage))));
+        let start = |stage| Decision::Start { stage, threads: 2, gpu: Some(0) };
+        assert_eq!(s.decide(), [start(0)]);
+        s.on(Event::GpuTaken(0));
+        assert!(s.decide().is_empty() && !s.is_over());
+        s.on(Event::GpuFree(0));
+        assert_eq!(s.decide(), [start(0)]);
+        s.on(Event::Again(0));
+        assert_eq!(s.decide(), [start(0)]);
+        s.on(Event::Finished(0));
+        assert_eq!(s.decide(), [start(1)]);
+    }
+
     proptest! {
         /// Any graph, any outcome of each stage: the run ends, inputs are done before readers start, no training
-        /// starts before a check has ended, threads, jobs and GPUs are never oversubscribed, and with `keep_going` every
-        /// stage is done, failed or rests on a failed one.
+        /// starts before a check has ended, threads, jobs, memory and GPUs are never oversubscribed, and with
+        /// `keep_going` every stage is done, failed or rests on a failed one.
         #[test]
         fn every_run_ends_and_keeps_its_promises(
             nodes in 1..12usize,
             raw in prop::collection::vec((0..12usize, 0..12usize), 0..30),
-            outcomes in prop::collection::vec(0..4u8, 12),
+            outcomes in prop::collection::vec(0..6u8, 12),
             kinds in prop::collection::vec(0..3u8, 12),
+            needs in prop::collection::vec((0..8u64, prop::option::of(1..3usize)), 12),
             threads in 1..5usize,
             jobs in 1..4usize,
             gpus in 0..3usize,
+            memory in prop::option::of(1..12u64),
             keep_going: bool,
         ) {
             let edges: Vec<_> = raw.into_iter().map(|(a, b)| (a % nodes, b % nodes)).filter(|(a, b)| a < b).collect();
@@ -507,12 +573,18 @@ mod tests {
             let is_check = |stage: usize| kinds[stage] == 0 && edges.iter().all(|&(_, reader)| reader != stage);
             let dag = Dag::from_edges(nodes, edges.iter().copied());
             let computes = |stage: usize| role(stage) == Role::Training;
-            let duties = (0..nodes).map(|stage| Duty { role: role(stage), computes: computes(stage) }).collect();
-            let resources = Resources { threads, jobs, gpus };
-            let mut s = Scheduler::new(dag, &vec![true; nodes], duties, resources, keep_going);
+            let duty = |stage: usize| {
+                let (memory, threads) = needs[stage];
+                let eager = kinds[stage] == 2;
+                Duty { role: role(stage), computes: computes(stage), eager, threads, memory, cost: memory as f64 }
+            };
+            let all = Resources { memory, ..resources(threads, jobs, gpus) };
+            let mut s = Scheduler::new(dag, &vec![true; nodes], (0..nodes).map(duty).collect(), all, keep_going);
             let mut running: Vec<usize> = Vec::new();
+            let mut settling: Vec<usize> = Vec::new();
+            let mut troubled = vec![false; nodes];
             let mut gpu_of = BTreeMap::new();
-            for _ in 0..10 * nodes {
+            for _ in 0..20 * nodes {
                 for decision in s.decide() {
                     match decision {
                         Decision::Look(stage) => {
@@ -520,17 +592,24 @@ mod tests {
                             s.on(event);
                         }
                         Decision::Start { stage, threads, gpu } => {
-                            prop_assert!(threads >= 1);
+                            prop_assert!(threads >= 1 && needs[stage].1.is_none_or(|most| threads <= most));
                             prop_assert_eq!(gpu.is_some(), computes(stage) && gpus > 0);
                             if let Some(gpu) = gpu {
                                 prop_assert!(gpu < gpus && gpu_of.values().all(|&other| other != gpu));
+                                // Another run has it, the first time that this one is asked for.
+                                if outcomes[stage] == 4 && !std::mem::replace(&mut troubled[stage], true) {
+                                    s.on(Event::GpuTaken(stage));
+                                    s.on(Event::GpuFree(gpu));
+                                    continue;
+                                }
                                 gpu_of.insert(stage, gpu);
                             }
                             for check in (0..nodes).filter(|&check| role(stage) == Role::Training && is_check(check)) {
                                 prop_assert!(matches!(s.states()[check], State::Done(_) | State::Failed));
                             }
                             for &(input, reader) in &edges {
-                                prop_assert!(reader != stage || matches!(s.states()[input], State::Done(_)));
+                                let settling = kinds[stage] == 2 && s.states()[input] == State::Settling;
+                                prop_assert!(reader != stage || settling || matches!(s.states()[input], State::Done(_)));
                             }
                             running.push(stage);
                         }
@@ -539,13 +618,25 @@ mod tests {
                 let used: usize =
                     s.states().iter().map(|state| if let State::Running(n) = state { *n } else { 0 }).sum();
                 prop_assert!(used <= threads && running.len() <= jobs);
+                let held: u64 = running.iter().map(|&stage| needs[stage].0).sum();
+                prop_assert!(memory.is_none_or(|memory| held <= memory) || running.len() == 1);
                 if s.is_over() {
                     break;
                 }
                 if !running.is_empty() {
                     let stage = running.remove(0);
                     gpu_of.remove(&stage);
-                    s.on(if outcomes[stage] == 3 { Event::Failed(stage) } else { Event::Finished(stage) });
+                    match outcomes[stage] {
+                        3 => drop(s.on(Event::Failed(stage))),
+                        5 if !std::mem::replace(&mut troubled[stage], true) => drop(s.on(Event::Again(stage))),
+                        2 => {
+                            s.on(Event::Made(stage));
+                            settling.push(stage);
+                        }
+                        _ => drop(s.on(Event::Finished(stage))),
+                    }
+                } else if let Some(stage) = settling.pop() {
+                    s.on(Event::Finished(stage));
                 }
             }
             prop_assert!(s.is_over());

@@ -62,6 +62,7 @@ fn do_stage(job: &Job) -> Result<(Key, bool), StageError> {
     let kind = stage::kind(&job.kind).ok_or_else(|| anyhow!("no kind of stage is called {}", job.kind))?;
     let ground = Ground {
         store: Store::open(&job.cache)?,
+        records: Vec::new(),
         // What does not train has nothing to save: SIGTERM ends it at once.
         asked: if kind.trains { Asked::listen()? } else { Asked::default() },
         group: Group::default(),

@@ -7,21 +7,20 @@ use std::time::{Duration, Instant};
 /// The variable that carries marks; each run adds its own, so that a run inside of a run's stage is found by both.
 pub const MARK: &str = "MATSSL_RUN";
 
-/// The value of [`MARK`] for what a run called `run` starts.
-pub fn mark(run: &str) -> String {
-    match std::env::var(MARK) {
-        Ok(outer) if !outer.is_empty() => format!("{outer} {run}"),
-        _ => run.to_owned(),
-    }
+/// The value of [`MARK`] for what is to be found by each of `marks`.
+pub fn mark(marks: &[&str]) -> String {
+    let outer = std::env::var(MARK).unwrap_or_default();
+    let all = outer.split_whitespace().chain(marks.iter().copied());
+    all.collect::<Vec<_>>().join(" ")
 }
 
-/// Kills every process that carries the mark of `run` until none is left, but for two seconds at most. The number of
+/// Kills every process that carries one of `marks` until none is left, but for two seconds at most. The number of
 /// processes killed; 0 where the system does not show environments (it is Linux that does).
-pub fn kill_marked(run: &str) -> usize {
+pub fn kill_marked(marks: &[String]) -> usize {
     let since = Instant::now();
     let mut killed = 0;
     loop {
-        let found = marked(run);
+        let found = marked(marks);
         if found.is_empty() || since.elapsed() > Duration::from_secs(2) {
             return killed;
         }
@@ -34,19 +33,19 @@ pub fn kill_marked(run: &str) -> usize {
     }
 }
 
-/// Processes that carry the mark of `run`, without this one.
-fn marked(run: &str) -> Vec<i32> {
+/// Processes that carry one of `marks`, without this one.
+fn marked(marks: &[String]) -> Vec<i32> {
     let own = std::process::id() as i32;
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers.filter(|&process| process != own && carries(process, run)).collect()
+    numbers.filter(|&process| process != own && carries(process, marks)).collect()
 }
 
-fn carries(process: i32, run: &str) -> bool {
+fn carries(process: i32, wanted: &[String]) -> bool {
     let Ok(environment) = fs::read(format!("/proc/{process}/environ")) else { return false };
     let variables = environment.split(|byte| *byte == 0).filter_map(|line| std::str::from_utf8(line).ok());
     let marks = variables.filter_map(|line| line.strip_prefix(MARK)?.strip_prefix('='));
-    { marks }.any(|marks| marks.split(' ').any(|mark| mark == run))
+    { marks }.any(|marks| marks.split(' ').any(|mark| wanted.iter().any(|wanted| wanted == mark)))
 }
 
 #[cfg(test)]
@@ -65,9 +64,10 @@ mod tests {
         };
         let (ours, other) = (daemon(&run), daemon(&format!("{run}0")));
         std::thread::sleep(Duration::from_millis(20));
+        let (run, longer) = ([run.clone()], [format!("{run}0")]);
         assert_eq!(marked(&run), [ours]);
         assert_eq!(kill_marked(&run), 1);
-        assert!(marked(&run).is_empty() && marked(&format!("{run}0")) == [other]);
-        kill_marked(&format!("{run}0"));
+        assert!(marked(&run).is_empty() && marked(&longer) == [other]);
+        kill_marked(&longer);
     }
 }

@@ -1,10 +1,12 @@
 //! The kind of processor: bits are promised for one kind.
 
 use std::fs;
+use std::sync::OnceLock;
 
 /// The kind of processor, e.g. `AMD EPYC 9R14 (family 25, model 17)`; the architecture where the system does not say.
 pub fn cpu_model() -> String {
-    model_in(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
+    static MODEL: OnceLock<String> = OnceLock::new();
+    MODEL.get_or_init(|| model_in(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())).clone()
 }
 
 fn model_in(info: &str) -> String {

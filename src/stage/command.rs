@@ -10,6 +10,7 @@
 //! Everything that it says goes to the stage's log.
 
 use super::{Context, ExternalFiles, InputFiles, Places, Stage, StageError};
+use crate::cache::Scratch;
 use crate::experiment::{Input, ParamError, ReferenceSpec};
 use crate::machine::{self, Ended};
 use crate::nn::DeviceName;
@@ -158,13 +159,13 @@ impl Stage for Command {
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
-        let folder = context.scratch.join("folder");
-        fs::create_dir(&folder)?;
+        let scratch = context.scratch.clone().context("a command without a folder to run in")?;
+        let folder = scratch.folder();
         for input in context.inputs("inputs") {
-            show_input(input, &folder.join("inputs"))?;
+            show_input(input, &scratch)?;
         }
         for (name, (path, _)) in &context.external {
-            link(path, &folder.join(name))?;
+            link(path, &folder.join(name), &scratch)?;
         }
         let ended = self.start(context, &folder)?;
         context.telemetry.insert("cpu_seconds".into(), ended.cpu_seconds.into());
@@ -302,28 +303,28 @@ fn files_in(
     Ok(())
 }
 
-/// Shows what a stage left below `folder`/<label>; of a data set also its images, as `source`.
-fn show_input(input: &InputFiles, folder: &Path) -> anyhow::Result<()> {
+/// Shows what a stage left below `inputs/<label>`; of a data set also its images, as `source`.
+fn show_input(input: &InputFiles, scratch: &Scratch) -> anyhow::Result<()> {
     if !is_inside(Path::new(&input.label)) {
         anyhow::bail!("`{}` cannot name a folder; give this input another label", input.label);
     }
-    let folder = folder.join(&input.label);
+    let folder = scratch.folder().join("inputs").join(&input.label);
     for (name, object) in &input.files {
-        link(object, &folder.join(name))?;
+        link(object, &folder.join(name), scratch)?;
     }
     if input.files.contains_key("manifest.json")
         && let Some(source) = &input.source
     {
-        link(source, &folder.join("source"))?;
+        link(source, &folder.join("source"), scratch)?;
     }
     Ok(())
 }
 
-fn link(target: &Path, name: &Path) -> anyhow::Result<()> {
+fn link(target: &Path, name: &Path, scratch: &Scratch) -> anyhow::Result<()> {
     let made = std::os::unix::fs::symlink(target, name);
     let made = match made {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            fs::create_dir_all(name.parent().unwrap_or(name))?;
+            scratch.make_folder(name.parent().unwrap_or(name))?;
             std::os::unix::fs::symlink(target, name)
         }
         made => made,

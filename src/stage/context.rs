@@ -1,13 +1,14 @@
 //! What a running stage sees of the world.
 
 use super::{Places, StageError};
+use crate::cache::Scratch;
 use crate::machine::{Asked, Group};
 use crate::nn::{DeviceName, OpenDevice, Precision};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The files that one input stage left behind.
@@ -60,8 +61,8 @@ pub struct Context {
     pub external: BTreeMap<String, (PathBuf, String)>,
     /// An empty folder; every file left in it is the stage's output.
     pub out: PathBuf,
-    /// A private folder for what is no output; it goes with the attempt.
-    pub scratch: PathBuf,
+    /// A private folder for what is no output.
+    pub scratch: Option<Arc<Scratch>>,
     /// Threads it may use.
     pub threads: usize,
     /// Where programs that it starts say what they have to say; to this process's standard error if nowhere else.
