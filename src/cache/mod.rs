@@ -15,6 +15,7 @@
 mod digest;
 mod key;
 mod last_keys;
+mod listing;
 mod record;
 mod stat_index;
 mod store;
@@ -23,6 +24,7 @@ mod work;
 pub use digest::Digest;
 pub use key::{KEY_SCHEMA, Key, KeyInput, KeyMaterial};
 pub use last_keys::LastKeys;
+pub use listing::RecordFile;
 pub use record::{Build, Output, Provenance, Record};
 pub use stat_index::StatIndex;
 pub use store::Store;

@@ -1,10 +1,14 @@
 //! What would run: the DAG, each stage's key in topological order, hit or miss, and why.
 
 mod dag;
+mod drawing;
+mod forecast;
 mod reason;
 mod resolve;
 
 pub use dag::Dag;
+pub use drawing::Drawing;
+pub use forecast::{Expected, Forecast, Total, makespan, unknown_kinds};
 pub use reason::{Reason, reasons};
 pub use resolve::{ResolvedInput, material};
 
@@ -39,6 +43,18 @@ pub enum State {
     WaitsOn(Vec<usize>),
     /// A data set is not there or not as the experiment says.
     Unavailable(StageError),
+}
+
+impl State {
+    /// `"cached"`, `"run"`, `"waits"`, `"missing"`: what `plan` calls it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            State::Hit(_) => "cached",
+            State::Miss { .. } => "run",
+            State::WaitsOn(_) => "waits",
+            State::Unavailable(_) => "missing",
+        }
+    }
 }
 
 impl Plan {
