@@ -71,7 +71,6 @@ struct Past {
     threads: usize,
     bytes: u64,
     memory_mib: Option<u64>,
-    finished_at: u64,
     inputs: Vec<Digest>,
 }
 
@@ -176,7 +175,6 @@ impl Past {
             threads: record.made.threads.max(1),
             bytes: record.outputs.iter().map(|output| output.size).sum(),
             memory_mib: number("peak_memory_mib").map(|mib| mib.ceil() as u64),
-            finished_at: record.made.finished_at,
             inputs: record.material.inputs.values().flatten().map(|input| input.content).collect(),
         }
     }
