@@ -1,6 +1,6 @@
 //! Objects and records on disk.
 
-use super::{Digest, Key, KeyMaterial, Output, Provenance, Record, WorkFolder};
+use super::{Digest, Gate, Key, KeyMaterial, Output, Provenance, Record, WorkFolder};
 use anyhow::{Context as _, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -125,6 +125,8 @@ impl Store {
         telemetry: BTreeMap<String, serde_json::Value>,
         replace: bool,
     ) -> Result<Record> {
+        // Until the record names them, `gc` must not take objects that are there already.
+        let _gate = Gate::shared(self).ok();
         let mut outputs = Vec::new();
         for path in files_below(folder)? {
             let (digest, size) =

@@ -80,7 +80,7 @@ fn list(text: &mut String, reasons: &[Reason]) {
 }
 
 /// Seconds since 1970 as `2026-11-22 17:04 UTC` (days to civil date as in Howard Hinnant's `civil_from_days`).
-fn utc(seconds: u64) -> String {
+pub(super) fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

@@ -1,5 +1,6 @@
 //! The command line: one file a verb, and the only place that prints.
 
+mod cache;
 mod explain;
 mod place;
 mod plan;
@@ -34,6 +35,8 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Show why a stage would run (old → new value of each part of its key), or why not.
     Explain(explain::ExplainArgs),
+    /// List, verify or tidy the cache.
+    Cache(cache::CacheArgs),
     /// Do one stage; started by a run, not by hand.
     #[command(hide = true)]
     Worker,
@@ -82,6 +85,7 @@ pub fn main() -> u8 {
         Verb::Run(args) => run::run(&args),
         Verb::Plan(args) => plan::plan(&args),
         Verb::Explain(args) => explain::explain(&args),
+        Verb::Cache(args) => cache::cache(&args),
     };
     result.unwrap_or_else(|stop| {
         eprintln!("{}", stop.message.trim_end());

@@ -4,7 +4,7 @@ use super::event_log::{Event, EventLog};
 use super::job::{ErrorClass, Job, Message};
 use super::local::{LocalExecutor, Report};
 use super::scheduler::{self, Decision, Duty, Resources, Role, Scheduler};
-use crate::cache::{Key, LastKeys, Record, Store};
+use crate::cache::{Alive, Gate, Key, LastKeys, Record, Store};
 use crate::experiment::Section;
 use crate::machine;
 use crate::nn::DeviceName;
@@ -46,6 +46,8 @@ pub struct Outcome {
     pub ran: usize,
     /// Wall time.
     pub seconds: f64,
+    /// Until this is dropped, `gc` leaves what the run found and made.
+    _held: (Option<Alive>, Option<Gate>),
 }
 
 /// How one stage ended.
@@ -97,10 +99,12 @@ pub fn run(
     places: &Places,
     options: &Options,
     signals: &Signals,
+    gate: Option<Gate>,
     observe: &mut dyn FnMut(&Event),
 ) -> Result<Outcome> {
     let started = Instant::now();
     let mut run = Run::new(plan, store, places, options, observe)?;
+    run.gate = gate;
     run.go(signals);
     Ok(run.finish(started, signals.interrupts() > 0))
 }
@@ -119,6 +123,9 @@ struct Run<'a> {
     last_keys: LastKeys,
     /// Where logs go; none for a run that finds everything cached: it leaves no trace.
     folder: Option<PathBuf>,
+    /// Held while what is found is not in the log yet.
+    gate: Option<Gate>,
+    alive: Option<Alive>,
     /// Given up when it cannot be written.
     log: Option<EventLog>,
     /// It has been said that last keys cannot be written.
@@ -157,6 +164,8 @@ impl<'a> Run<'a> {
             ran: 0,
             last_keys: LastKeys::open(store, &plan.experiment.name),
             folder: None,
+            gate: None,
+            alive: None,
             log: None,
             warned: false,
             executor: LocalExecutor::new(sender)?,
@@ -167,6 +176,7 @@ impl<'a> Run<'a> {
         let first = Event::RunStarted { experiment: plan.experiment.name.clone(), stages, cached };
         if cached < stages {
             let folder = new_run_folder(store, &plan.experiment.name)?;
+            run.alive = Alive::hold(&folder).ok();
             match EventLog::create(&folder) {
                 Ok(log) => run.log = Some(log),
                 Err(error) => run.warn(format!("no event log in {}: {error}", folder.display())),
@@ -200,6 +210,10 @@ impl<'a> Run<'a> {
         loop {
             if changed {
                 self.decide();
+                // With no log nothing else holds what was found.
+                if self.log.is_some() {
+                    self.gate = None;
+                }
                 if self.scheduler.is_over() {
                     return;
                 }
@@ -276,6 +290,8 @@ impl<'a> Run<'a> {
             self.scheduler.on(scheduler::Event::Miss(stage));
             return;
         }
+        // Until a hit is in the log.
+        let _gate = if self.gate.is_some() { None } else { Gate::shared(self.store).ok() };
         if let Some(record) = self.planned_hit(stage) {
             return self.hit(stage, record);
         }
@@ -411,7 +427,7 @@ impl<'a> Run<'a> {
         let failed = self.outcomes.iter().filter(|outcome| matches!(outcome, StageOutcome::Failed(_))).count();
         let (ran, seconds) = (self.ran, started.elapsed().as_secs_f64());
         self.emit(Event::RunFinished { ran, failed, interrupted, seconds });
-        Outcome { stages: self.outcomes, interrupted, ran, seconds }
+        Outcome { stages: self.outcomes, interrupted, ran, seconds, _held: (self.alive, self.gate) }
     }
 }
 

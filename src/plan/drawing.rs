@@ -33,6 +33,8 @@ struct Node {
 const HEIGHT: usize = 62;
 const ROW: usize = 80;
 const GAP: usize = 90;
+/// Three quarters of it is the middle between two rows.
+const ARCH: usize = 54;
 const MARGIN: usize = 24;
 const HEAD: usize = 64;
 /// A character of the usual sans-serif at 12 px, and of its bold, on the wide side.
@@ -137,8 +139,10 @@ impl Drawing {
             let (from, to) = (place[input], place[reader]);
             let (x1, y1) = (from.0 + self.nodes[input].width(), from.1 + HEIGHT / 2);
             let (x2, y2) = (to.0, to.1 + HEIGHT / 2);
-            let bend = GAP / 2;
-            let _ = writeln!(text, "<path d=\"M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}\"/>", x1 + bend, x2 - bend);
+            // One that passes other layers goes between their rows, not behind their boxes.
+            let up = if self.nodes[reader].layer > self.nodes[input].layer + 1 { ARCH } else { 0 };
+            let (c1, c2) = ((x1 + GAP / 2, y1 - up), (x2 - GAP / 2, y2 - up));
+            let _ = writeln!(text, "<path d=\"M{x1} {y1}C{} {} {} {} {x2} {y2}\"/>", c1.0, c1.1, c2.0, c2.1);
         }
         text += "</g>\n";
         for (node, &(x, y)) in self.nodes.iter().zip(&place) {
@@ -305,12 +309,56 @@ mod tests {
 
     #[test]
     fn dot_names_sizes_states_and_edges() {
-        insta::assert_snapshot!(small().dot(), @r#""#);
+        insta::assert_snapshot!(small().dot(), @r##"
+        digraph "toy \"&\": 6 stages" {
+          label="toy \"&\": 6 stages"; labelloc=t; rankdir=LR;
+          node [shape=box, fontname="sans-serif"];
+          n0 [label="micrographs\nsynthesize\ncached", style=filled, fillcolor="#009e7380"];
+          n1 [label="ssl × 4\npretrain\n3 cached, 1 run", style=striped, fillcolor="#009e7380;0.7500:#e69f0080"];
+          n2 [label="tables.a<b\ntable\nwaits", style=filled, fillcolor="#56b4e980"];
+          n0 -> n1;
+          n0 -> n2;
+          n1 -> n2;
+        }
+        "##);
     }
 
     #[test]
     fn svg_of_three_families() {
-        insta::assert_snapshot!(small().svg(), @r#""#);
+        insta::assert_snapshot!(small().svg(), @r##"
+        <svg xmlns="http://www.w3.org/2000/svg" width="573" height="168" viewBox="0 0 573 168" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#222">
+        <rect width="573" height="168" fill="#fff"/>
+        <text x="24" y="24" font-weight="bold" font-size="14">toy &quot;&amp;&quot;: 6 stages</text>
+        <rect x="24" y="36" width="12" height="12" fill="#009e73"/><text x="42" y="46">in the cache</text>
+        <rect x="142" y="36" width="12" height="12" fill="#e69f00"/><text x="160" y="46">to run</text>
+        <rect x="218" y="36" width="12" height="12" fill="#56b4e9"/><text x="236" y="46">waits on these</text>
+        <rect x="350" y="36" width="12" height="12" fill="#d55e00"/><text x="368" y="46">its data is not there</text>
+        <g fill="none" stroke="#999" stroke-width="1.2">
+        <path d="M136 95C181 95 181 95 226 95"/>
+        <path d="M136 95C181 41 400 41 445 95"/>
+        <path d="M355 95C400 95 400 95 445 95"/>
+        </g>
+        <g><title>micrographs: cached (synthesize)</title><rect x="24" y="64" width="112" height="62" fill="#fff" stroke="#555"/>
+        <text x="34" y="82" font-weight="bold">micrographs</text>
+        <text x="34" y="98" fill="#555">synthesize</text>
+        <text x="34" y="114">cached</text>
+        <rect x="24" y="120" width="112" height="6" fill="#009e73"/>
+        </g>
+        <g><title>ssl × 4: 3 cached, 1 run (pretrain)</title><rect x="226" y="64" width="129" height="62" fill="#fff" stroke="#555"/>
+        <text x="236" y="82" font-weight="bold">ssl × 4</text>
+        <text x="236" y="98" fill="#555">pretrain</text>
+        <text x="236" y="114">3 cached, 1 run</text>
+        <rect x="226" y="120" width="96" height="6" fill="#009e73"/>
+        <rect x="322" y="120" width="33" height="6" fill="#e69f00"/>
+        </g>
+        <g><title>tables.a&lt;b: waits (table)</title><rect x="445" y="64" width="104" height="62" fill="#fff" stroke="#555"/>
+        <text x="455" y="82" font-weight="bold">tables.a&lt;b</text>
+        <text x="455" y="98" fill="#555">table</text>
+        <text x="455" y="114">waits</text>
+        <rect x="445" y="120" width="104" height="6" fill="#56b4e9"/>
+        </g>
+        </svg>
+        "##);
     }
 
     #[test]
