@@ -602,7 +602,7 @@ mod tests {
         assert!(cache.has(&hit) && cache.has(&below) && cache.has(&made) && !cache.has(&other));
         drop(alive);
         let sweep = cache.gc(|rules| rules.older_than = Some(Duration::from_secs(1)));
-        assert_eq!(names(&sweep), ["e/below", "e/hit"]);
+        assert_eq!(names(&sweep), ["e/hit", "e/below"]);
     }
 
     #[test]
