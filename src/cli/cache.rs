@@ -24,6 +24,10 @@ enum Verb {
     /// Read every record and file again; name what is damaged and set it aside, so that the next run makes it again.
     Verify(verify::VerifyArgs),
     /// Drop what is not needed any more; without --yes only say what that would be.
+    ///
+    /// --older-than, --keep and --max-size narrow each other: a record goes only if each that is given lets it. With none of
+    /// them only leftovers go: files that no record names, dead work folders, old logs. What a running experiment holds
+    /// never goes.
     Gc(gc::GcArgs),
 }
 

@@ -79,7 +79,10 @@ impl Costs {
             let _ = write!(text, " and {}", plural(self.gpus, "GPU"));
         }
         if total.gpu_seconds > 0.0 {
-            let _ = write!(text, " (GPU time {})", time(total.gpu_seconds));
+            // As clusters count them.
+            let hours = total.gpu_seconds / 3600.0;
+            let digits = if hours < 0.1 { 3 } else { 1 };
+            let _ = write!(text, " ({hours:.digits$} GPU hours)");
         }
         let _ = write!(text, ", {} in the cache", Bytes(total.bytes));
         if let Some(mib) = total.memory_mib {

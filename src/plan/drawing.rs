@@ -33,8 +33,8 @@ struct Node {
 const HEIGHT: usize = 62;
 const ROW: usize = 80;
 const GAP: usize = 90;
-/// Three quarters of it is the middle between two rows.
-const ARCH: usize = 54;
+/// What an edge that passes a layer takes of it.
+const LANE: usize = 22;
 const MARGIN: usize = 24;
 const HEAD: usize = 64;
 /// A character of the usual sans-serif at 12 px, and of its bold, on the wide side.
@@ -100,24 +100,10 @@ impl Drawing {
 
     /// A picture that needs nothing else.
     pub fn svg(&self) -> String {
-        let layers = self.layers();
-        let widths: Vec<usize> =
-            layers.iter().map(|layer| layer.iter().map(|&node| self.nodes[node].width()).max().unwrap_or(0)).collect();
-        let tallest = layers.iter().map(Vec::len).max().unwrap_or(0);
+        let Layout { place, lanes, width, height } = self.layout();
         let legend: usize = STATES.iter().map(|(.., words)| 34 + CHARACTER * words.chars().count()).sum();
-        let columns = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-        let width = 2 * MARGIN + columns.max(legend).max(BOLD * self.title.chars().count());
-        let height = HEAD + MARGIN + ROW * tallest;
-        let mut place = vec![(0, 0); self.nodes.len()];
-        let mut x = MARGIN;
-        for (layer, column) in layers.iter().zip(&widths) {
-            // Short columns stand in the middle.
-            let top = HEAD + (tallest - layer.len()) * ROW / 2;
-            for (row, &node) in layer.iter().enumerate() {
-                place[node] = (x, top + row * ROW);
-            }
-            x += column + GAP;
-        }
+        let width = 2 * MARGIN + width.max(legend).max(BOLD * self.title.chars().count());
+        let height = HEAD + MARGIN + height;
         let mut text = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {width} {height}\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#222\">\n\
@@ -129,20 +115,19 @@ impl Drawing {
         for (_, colour, words) in STATES {
             let _ = writeln!(
                 text,
-                "<rect x=\"{x}\" y=\"36\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{}\" y=\"46\">{words}</text>",
+                "<rect x=\"{x}\" y=\"36\" width=\"12\" height=\"12\" fill=\"{colour}\"/>\
+                 <text x=\"{}\" y=\"46\">{words}</text>",
                 x + 18
             );
             x += 34 + CHARACTER * words.chars().count();
         }
         text += "<g fill=\"none\" stroke=\"#999\" stroke-width=\"1.2\">\n";
-        for &(input, reader) in &self.edges {
-            let (from, to) = (place[input], place[reader]);
-            let (x1, y1) = (from.0 + self.nodes[input].width(), from.1 + HEIGHT / 2);
-            let (x2, y2) = (to.0, to.1 + HEIGHT / 2);
-            // One that passes other layers goes between their rows, not behind their boxes.
-            let up = if self.nodes[reader].layer > self.nodes[input].layer + 1 { ARCH } else { 0 };
-            let (c1, c2) = ((x1 + GAP / 2, y1 - up), (x2 - GAP / 2, y2 - up));
-            let _ = writeln!(text, "<path d=\"M{x1} {y1}C{} {} {} {} {x2} {y2}\"/>", c1.0, c1.1, c2.0, c2.1);
+        for Lane { through, from, to } in lanes {
+            // Along its own row, if it passes boxes, and then over to the next column.
+            let along = through.map(|x| format!("M{x} {}H{}", from.1, from.0));
+            let along = along.unwrap_or_else(|| format!("M{} {}", from.0, from.1));
+            let (bend1, bend2) = (from.0 + GAP / 2, to.0 - GAP / 2);
+            let _ = writeln!(text, "<path d=\"{along}C{bend1} {} {bend2} {} {} {}\"/>", from.1, to.1, to.0, to.1);
         }
         text += "</g>\n";
         for (node, &(x, y)) in self.nodes.iter().zip(&place) {
@@ -151,34 +136,110 @@ impl Drawing {
         text + "</svg>\n"
     }
 
-    /// Nodes by layer; in each, near the middle of what they read, so that few edges cross.
-    fn layers(&self) -> Vec<Vec<usize>> {
-        let count = self.nodes.iter().map(|node| node.layer + 1).max().unwrap_or(0);
-        let mut layers: Vec<Vec<usize>> = vec![Vec::new(); count];
-        for (number, node) in self.nodes.iter().enumerate() {
-            layers[node.layer].push(number);
-        }
-        let mut inputs: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+    /// Layers from left to right (Sugiyama, Tagawa and Toda 1981). An edge over several layers has a place in each, one
+    /// for all such edges of a node, so that it passes between boxes, not behind them.
+    fn layout(&self) -> Layout {
+        let count = self.nodes.len();
+        let mut last: Vec<usize> = self.nodes.iter().map(|node| node.layer).collect();
         for &(input, reader) in &self.edges {
-            inputs[reader].push(input);
+            last[input] = last[input].max(self.nodes[reader].layer);
         }
-        // Where a node stands in its layer, from 0 to 1.
-        let mut height = vec![0.5; self.nodes.len()];
-        for layer in &mut layers {
-            let middle = |node: usize| {
-                let read = &inputs[node];
-                let sum: f64 = read.iter().map(|&input| height[input]).sum();
-                if read.is_empty() { 0.5 } else { sum / read.len() as f64 }
-            };
-            let mut ranked: Vec<(f64, usize)> = layer.iter().map(|&node| (middle(node), node)).collect();
-            ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            for (row, (_, node)) in ranked.iter().enumerate() {
-                height[*node] = (row as f64 + 0.5) / ranked.len() as f64;
+        let passed = |node: usize| last[node].saturating_sub(self.nodes[node].layer + 1);
+        // In a long chain whose ends are joined to everything these would be too many: then edges go straight.
+        let all: usize = (0..count).map(passed).sum();
+        let has_places = all <= 4 * (count + self.edges.len());
+        let mut layer_of: Vec<usize> = self.nodes.iter().map(|node| node.layer).collect();
+        let mut first = vec![0; count];
+        let mut links = Vec::with_capacity(self.edges.len());
+        for node in (0..count).filter(|_| has_places) {
+            first[node] = layer_of.len();
+            for place in 0..passed(node) {
+                links.push((if place == 0 { node } else { layer_of.len() - 1 }, layer_of.len()));
+                layer_of.push(self.nodes[node].layer + 1 + place);
             }
-            *layer = ranked.into_iter().map(|(_, node)| node).collect();
         }
-        layers
+        for &(input, reader) in &self.edges {
+            let span = self.nodes[reader].layer - self.nodes[input].layer;
+            links.push((if span > 1 && has_places { first[input] + span - 2 } else { input }, reader));
+        }
+        let layers = in_layers(&layer_of, &links);
+        let widths: Vec<usize> = layers
+            .iter()
+            .map(|layer| layer.iter().filter_map(|&item| Some(self.nodes.get(item)?.width())).max().unwrap_or(0))
+            .collect();
+        let tall = |item: usize| if item < count { ROW } else { LANE };
+        let heights: Vec<usize> = layers.iter().map(|layer| layer.iter().map(|&item| tall(item)).sum()).collect();
+        let height = heights.iter().copied().max().unwrap_or(0);
+        let mut place = vec![(0, 0); layer_of.len()];
+        let mut x = MARGIN;
+        for ((layer, width), own) in layers.iter().zip(&widths).zip(&heights) {
+            // Short columns stand in the middle.
+            let mut y = HEAD + (height - own) / 2;
+            for &item in layer {
+                place[item] = (x, y);
+                y += tall(item);
+            }
+            x += width + GAP;
+        }
+        let middle = |item: usize| place[item].1 + if item < count { HEIGHT } else { LANE } / 2;
+        let lanes = links.iter().map(|&(from, to)| {
+            let (x, right) = match self.nodes.get(from) {
+                Some(node) => (None, place[from].0 + node.width()),
+                None => (Some(place[from].0), place[from].0 + widths[layer_of[from]]),
+            };
+            Lane { through: x, from: (right, middle(from)), to: (place[to].0, middle(to)) }
+        });
+        let lanes = lanes.collect();
+        place.truncate(count);
+        Layout { place, lanes, width: x.saturating_sub(MARGIN + GAP), height }
     }
+}
+
+/// Where everything stands, in pixels.
+struct Layout {
+    /// The upper left corner of each node's box.
+    place: Vec<(usize, usize)>,
+    lanes: Vec<Lane>,
+    /// Of all boxes.
+    width: usize,
+    height: usize,
+}
+
+/// A piece of an edge, from one column to the next.
+struct Lane {
+    /// Where it starts, if it comes through a column of boxes.
+    through: Option<usize>,
+    from: (usize, usize),
+    to: (usize, usize),
+}
+
+/// Items by layer; in each, near the middle of what they are linked from, so that few links cross.
+fn in_layers(layer_of: &[usize], links: &[(usize, usize)]) -> Vec<Vec<usize>> {
+    let count = layer_of.iter().map(|layer| layer + 1).max().unwrap_or(0);
+    let mut layers: Vec<Vec<usize>> = vec![Vec::new(); count];
+    for (item, &layer) in layer_of.iter().enumerate() {
+        layers[layer].push(item);
+    }
+    let mut inputs: Vec<Vec<usize>> = vec![Vec::new(); layer_of.len()];
+    for &(from, to) in links {
+        inputs[to].push(from);
+    }
+    // Where an item stands in its layer, from 0 to 1.
+    let mut height = vec![0.5; layer_of.len()];
+    for layer in &mut layers {
+        let middle = |item: usize| {
+            let read = &inputs[item];
+            let sum: f64 = read.iter().map(|&input| height[input]).sum();
+            if read.is_empty() { 0.5 } else { sum / read.len() as f64 }
+        };
+        let mut ranked: Vec<(f64, usize)> = layer.iter().map(|&item| (middle(item), item)).collect();
+        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        for (row, (_, item)) in ranked.iter().enumerate() {
+            height[*item] = (row as f64 + 0.5) / ranked.len() as f64;
+        }
+        *layer = ranked.into_iter().map(|(_, item)| item).collect();
+    }
+    layers
 }
 
 impl Node {
@@ -364,7 +425,7 @@ mod tests {
     #[test]
     fn a_thousand_families_are_drawn_within_the_picture_and_do_not_lie_on_each_other() {
         let nodes: Vec<Node> = (0..1000).map(|i| node(&format!("f{i}"), "command", [1, 0, 2, 0], i / 100)).collect();
-        let edges = (100..1000).flat_map(|i| (0..20).map(move |j| (i / 100 * 100 - 100 + (i * 7 + j * 13) % 100, i)));
+        let edges = (100..1000).flat_map(|i| (0..20).map(move |j| ((i * 7 + j * 131) % (i / 100 * 100), i)));
         let drawing =
             Drawing { title: "big".into(), nodes, edges: edges.collect::<BTreeSet<_>>().into_iter().collect() };
         let svg = drawing.svg();
@@ -373,12 +434,16 @@ mod tests {
             text.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
         };
         let (width, height) = (number(&svg, "width"), number(&svg, "height"));
-        let mut taken = BTreeSet::new();
+        let mut columns: HashMap<usize, Vec<usize>> = HashMap::new();
         for line in svg.lines().filter(|line| line.contains("<g><title>")) {
             let line = &line[line.find("<rect").unwrap()..];
             let (x, y) = (number(line, "x"), number(line, "y"));
             assert!(x + number(line, "width") <= width && y + HEIGHT <= height);
-            assert!(taken.insert((x, y / ROW)), "two at {x}, {y}");
+            columns.entry(x).or_default().push(y);
+        }
+        for mut column in columns.into_values() {
+            column.sort_unstable();
+            assert!(column.windows(2).all(|pair| pair[0] + HEIGHT < pair[1]), "{column:?}");
         }
     }
 

@@ -14,11 +14,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// --older-than, --keep and --max-size narrow each other: a record goes only if each that is given lets it. With none
-/// of them only leftovers go: files that no record names, dead work folders, old logs. What a running experiment
-/// holds never goes.
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct GcArgs {
     #[command(flatten)]
     folder: Folder,
