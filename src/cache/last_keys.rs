@@ -34,6 +34,11 @@ impl LastKeys {
         self.keys.get(stage).copied()
     }
 
+    /// Every stage's last key, by the stages' names.
+    pub fn all(&self) -> impl Iterator<Item = Key> + '_ {
+        self.keys.values().copied()
+    }
+
     /// Remembers keys; those already known cost nothing.
     ///
     /// # Errors

@@ -8,28 +8,38 @@
 //! work/attempt-…/       private folders, each of one process
 //! stat/<root>.json      (path, size, mtime, ctime, inode) → hash, so that an unchanged data set costs a stat
 //! last/<experiment>.jsonl   experiment stage → its last key, for `explain`
-//! runs/<run>/           event logs and workers' logs
+//! runs/<run>/           event logs and workers' logs; `alive` is locked as long as the run lives
+//! gate, gate.next       locks: runs hold the gate shared while they find or write what `gc` must see, `gc` alone
+//! damaged/              what `cache verify` found damaged and set aside
 //! ```
 //! Invariant: a record exists only if everything it names is whole on disk. Objects are flushed and linked into
 //! place before the record is, and a record is only linked where none was: the first wins. Only `--force` puts a new
 //! record in an old one's place, in one step.
 
 mod digest;
+mod gate;
+mod gc;
 mod key;
 mod last_keys;
+mod listing;
 mod publish;
 mod record;
 mod scratch;
 mod stat_index;
 mod store;
+mod verify;
 mod work;
 
 pub use digest::Digest;
+pub use gate::{Alive, Gate, Life, life};
+pub use gc::{Amount, Dropped, Mode, Rules, Sweep, gc};
 pub use key::{KEY_SCHEMA, Key, KeyInput, KeyMaterial};
 pub use last_keys::LastKeys;
+pub use listing::RecordFile;
 pub use publish::Draft;
 pub use record::{Build, Output, Provenance, Record};
-pub use scratch::Scratch;
+pub use scratch::{Scratch, remove_of};
 pub use stat_index::StatIndex;
 pub use store::Store;
+pub use verify::{Damage, Verified, verify};
 pub use work::{Attempt, WorkFolder, host_name};

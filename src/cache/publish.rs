@@ -1,7 +1,7 @@
 //! From a stage's folder into the cache: objects first, flushed; then the record; the first record wins.
 
 use super::store::{Store, sync_folder, temporary_in};
-use super::{Digest, KeyMaterial, Output, Provenance, Record};
+use super::{Digest, Gate, KeyMaterial, Output, Provenance, Record};
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -22,6 +22,8 @@ pub struct Draft {
     replace: bool,
     /// Why it cannot become a record.
     spoilt: Option<String>,
+    /// Until the record names them, `gc` must not take objects that are there already.
+    _gate: Option<Gate>,
 }
 
 impl Draft {
@@ -69,6 +71,7 @@ impl Store {
         telemetry: BTreeMap<String, serde_json::Value>,
         replace: bool,
     ) -> Result<Draft> {
+        let gate = Gate::shared(self).ok();
         let mut outputs = Vec::new();
         for path in files_below(folder)? {
             let (digest, size) =
@@ -79,7 +82,7 @@ impl Store {
         outputs.sort_by(|a, b| a.path.cmp(&b.path));
         let (key, content) = (material.key(), Record::content_of(&outputs));
         let record = Record { key, material, outputs, content, made, telemetry };
-        Ok(Draft { record, folder: folder.to_owned(), replace, spoilt: None })
+        Ok(Draft { record, folder: folder.to_owned(), replace, spoilt: None, _gate: gate })
     }
 
     /// The second half: flushes the files of all `drafts` together, then writes their records. What it returns for each

@@ -1,43 +1,61 @@
 //! Private folders to work in, used again and again by one process.
 //!
-//! Making and removing folders is slow on some file systems (on ext4 with `discard` each removal waits for the disk),
-//! moving them is not: what is done with is emptied and kept for the next.
+//! Making and removing folders is slow on some file systems (on ext4 with `discard` each removal of anything but an empty
+//! file waits for the disk), moving them is not. So what is done with is emptied and kept for the next, and what has to
+//! go is moved aside until the process ends.
 
 use super::work::{host_name, is_alive};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One private folder. Removed when the last of its users drops it.
 #[derive(Debug)]
 pub struct Scratch {
-    root: tempfile::TempDir,
+    root: PathBuf,
     /// Empty folders below `spare/`.
     spare: Mutex<Vec<PathBuf>>,
+    rubbish: Arc<Rubbish>,
+}
+
+/// What this process no longer needs, in one folder.
+#[derive(Debug)]
+struct Rubbish {
+    folder: PathBuf,
+    made: AtomicBool,
+    count: AtomicUsize,
+    /// Somebody else removes everything when this process has ended.
+    left: AtomicBool,
 }
 
 /// What the names of all private folders begin with.
 pub(super) const PREFIX: &str = "attempt-";
 
+/// What the names of those of a process of this host begin with.
+fn prefix(process: u32) -> String {
+    format!("{PREFIX}{}-{process}-", host_name())
+}
+
 impl Scratch {
-    fn new(work: &Path) -> io::Result<Self> {
-        let prefix = format!("{PREFIX}{}-{}-", host_name(), std::process::id());
-        let root = tempfile::Builder::new().prefix(&prefix).tempdir_in(work)?;
+    fn new(work: &Path, rubbish: &Arc<Rubbish>) -> io::Result<Self> {
+        let root = tempfile::Builder::new().prefix(&prefix(std::process::id())).tempdir_in(work)?;
         for folder in ["out", "folder", "spare"] {
             fs::create_dir(root.path().join(folder))?;
         }
-        Ok(Scratch { root, spare: Mutex::default() })
+        Ok(Scratch { root: root.keep(), spare: Mutex::default(), rubbish: Arc::clone(rubbish) })
     }
 
     /// The empty folder that a stage fills with its output.
     pub fn out(&self) -> PathBuf {
-        self.root.path().join("out")
+        self.root.join("out")
     }
 
     /// Another empty folder, for what is no output.
     pub fn folder(&self) -> PathBuf {
-        self.root.path().join("folder")
+        self.root.join("folder")
     }
 
     /// Makes the folder `path`, which lies in one of the two, and those above it that are missing.
@@ -45,20 +63,16 @@ impl Scratch {
     /// # Errors
     /// A full or read-only disk.
     pub fn make_folder(&self, path: &Path) -> io::Result<()> {
-        let spare = self.spare().pop();
-        let made = match &spare {
-            Some(spare) => fs::rename(spare, path),
-            None => fs::create_dir(path),
-        };
-        match made {
-            Ok(()) => return Ok(()),
-            Err(_) => self.spare().extend(spare),
-        }
         if path.is_dir() {
             return Ok(());
         }
-        self.make_folder(path.parent().ok_or(io::ErrorKind::NotFound)?)?;
-        fs::create_dir(path)
+        if let Some(parent) = path.parent().filter(|parent| !parent.is_dir()) {
+            self.make_folder(parent)?;
+        }
+        match self.spare().pop() {
+            Some(spare) => fs::rename(spare, path),
+            None => fs::create_dir(path),
+        }
     }
 
     /// Empties it, and keeps its folders for the next.
@@ -71,13 +85,13 @@ impl Scratch {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if !entry.file_type()?.is_dir() {
-                fs::remove_file(entry.path())?;
+                self.rubbish.take(&entry.path())?;
                 continue;
             }
             self.empty(&entry.path())?;
             let count = self.spare().len();
             if count < 64 {
-                let kept = self.root.path().join("spare").join(count.to_string());
+                let kept = self.root.join("spare").join(count.to_string());
                 fs::rename(entry.path(), &kept)?;
                 self.spare().push(kept);
             } else {
@@ -92,18 +106,62 @@ impl Scratch {
     }
 }
 
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.rubbish.remove(&self.root);
+    }
+}
+
+impl Rubbish {
+    /// Takes a file away.
+    fn take(&self, path: &Path) -> io::Result<()> {
+        let file = fs::symlink_metadata(path)?;
+        // Whose last name this is not, or what occupies nothing, is gone at once; much that does shall not wait either.
+        if file.nlink() > 1 || file.blocks() == 0 || file.len() > 1 << 20 {
+            return fs::remove_file(path);
+        }
+        if !self.made.load(Ordering::Relaxed) {
+            fs::create_dir_all(&self.folder)?;
+            self.made.store(true, Ordering::Relaxed);
+        }
+        let name = self.count.fetch_add(1, Ordering::Relaxed).to_string();
+        fs::rename(path, self.folder.join(name))
+    }
+
+    fn remove(&self, folder: &Path) {
+        if !self.left.load(Ordering::Relaxed) {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+impl Drop for Rubbish {
+    fn drop(&mut self) {
+        if self.made.load(Ordering::Relaxed) {
+            self.remove(&self.folder);
+        }
+    }
+}
+
 /// The private folders of this process in one cache.
 #[derive(Debug)]
 pub(super) struct Pool {
     work: PathBuf,
     free: Mutex<Vec<Arc<Scratch>>>,
+    rubbish: Arc<Rubbish>,
     /// What killed processes have left is looked for once.
     tidied: std::sync::Once,
 }
 
 impl Pool {
     pub(super) fn new(work: PathBuf) -> Self {
-        Pool { work, free: Mutex::default(), tidied: std::sync::Once::new() }
+        let rubbish = Rubbish {
+            folder: work.join(format!("{}rubbish", prefix(std::process::id()))),
+            made: AtomicBool::new(false),
+            count: AtomicUsize::new(0),
+            left: AtomicBool::new(false),
+        };
+        Pool { work, free: Mutex::default(), rubbish: Arc::new(rubbish), tidied: std::sync::Once::new() }
     }
 
     /// One that nobody uses.
@@ -111,8 +169,8 @@ impl Pool {
         self.tidied.call_once(|| remove_dead(&self.work));
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match free {
-            Some(scratch) if scratch.root.path().exists() => Ok(scratch),
-            _ => Scratch::new(&self.work).map(Arc::new),
+            Some(scratch) if scratch.root.exists() => Ok(scratch),
+            _ => Scratch::new(&self.work, &self.rubbish).map(Arc::new),
         }
     }
 
@@ -123,19 +181,31 @@ impl Pool {
             self.free.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
         }
     }
+
+    /// Everything stays where it is when this process ends: [`remove_of`] will be called for it.
+    pub(super) fn leave(&self) {
+        self.rubbish.left.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Removes what `process` of this host, which has ended, left below `work`.
+pub fn remove_of(work: &Path, process: u32) {
+    let mine = prefix(process);
+    for entry in fs::read_dir(work).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&mine) {
+            // Another process may be at the same: no matter who removes it.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// Removes what killed processes of this host left. Those of other hosts may be alive.
 fn remove_dead(work: &Path) {
     let mine = format!("{PREFIX}{}-", host_name());
-    for entry in fs::read_dir(work).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let pid = name.strip_prefix(&mine).and_then(|rest| rest.split('-').next()?.parse().ok());
-        if pid.is_some_and(|pid| !is_alive(pid)) {
-            // Another process may be at the same: no matter who removes it.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
+    let names = fs::read_dir(work).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let processes = names.filter_map(|name| name.to_str()?.strip_prefix(&mine)?.split('-').next()?.parse::<u32>().ok());
+    let dead: std::collections::BTreeSet<u32> = processes.filter(|&process| !is_alive(process as i32)).collect();
+    dead.into_iter().for_each(|process| remove_of(work, process));
 }
 
 #[cfg(test)]
@@ -158,6 +228,7 @@ mod tests {
             assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
         }
         assert_eq!(again.spare().len(), 3);
+        assert!(pool.rubbish.folder.join("1").exists(), "both files wait there");
         again.make_folder(&again.folder().join("x/y")).unwrap();
         again.make_folder(&again.folder().join("x/y")).unwrap();
         assert!(again.folder().join("x/y").is_dir());

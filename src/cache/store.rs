@@ -63,6 +63,11 @@ impl Store {
         self.root.join(name)
     }
 
+    /// This process's private folders stay when it ends: whoever outlives it calls [`super::remove_of`].
+    pub(crate) fn leave_private_folders(&self) {
+        self.pool.leave();
+    }
+
     /// Where the object of `digest` lies, if it is there.
     pub fn object(&self, digest: Digest) -> PathBuf {
         let hex = digest.to_string();

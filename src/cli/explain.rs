@@ -1,45 +1,150 @@
-//! `matssl-run explain FILE STAGE`: why it would run, or why not.
+//! `matssl-run explain FILE STAGE`: why it would run, or why not; with `--cell` or `--point`, where a number comes from.
 
-use super::{ExperimentArgs, Stop, place, print, threads};
+mod origin;
+mod provenance;
+
+use super::{ExperimentArgs, Stop, place, print};
 use crate::cache::LastKeys;
 use crate::exit_code;
-use crate::plan::{Explanation, Reason};
+use crate::plan::{Because, Explanation, InputChange, Plan, Reason, RootCauses};
 use clap::Args;
+use serde_json::{Value, json};
 use std::fmt::Write;
+
+/// So many causes and files are named one by one.
+const MOST: usize = 6;
 
 #[derive(Args)]
 pub(super) struct ExplainArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
     /// The stage, e.g. `ssl@0`; without its seed, or a family's name, for all of them.
-    stage: String,
+    #[arg(required_unless_present_any = ["cell", "point"])]
+    stage: Option<String>,
+    /// Where a cell of a table comes from: the row's label, the column's heading or its name in the CSV; `TABLE:` may be
+    /// left out if there is only one.
+    #[arg(long, value_name = "TABLE:ROW,COLUMN", conflicts_with_all = ["stage", "point"])]
+    cell: Option<String>,
+    /// Where a point of a figure comes from: the label of its line and the epoch.
+    #[arg(long, value_name = "FIGURE:SERIES,EPOCH", conflicts_with = "stage")]
+    point: Option<String>,
+    /// Show all there is: the whole provenance, every parameter.
+    #[arg(long, short)]
+    verbose: bool,
+    /// Print everything as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Stop> {
+    if let Some(stage) = &args.stage {
+        return stages(args, stage);
+    }
+    let place = place::open(&args.experiment)?;
+    let (flag, found) = match (&args.cell, &args.point) {
+        (Some(cell), _) => ("--cell", origin::cell(&place.plan, &place.store, cell)),
+        (None, Some(point)) => ("--point", origin::point(&place.plan, &place.store, point)),
+        (None, None) => ("STAGE", Err("which stage?".to_owned())),
+    };
+    let trace = found.map_err(|message| Stop::new(exit_code::BAD_EXPERIMENT, format!("error: {flag}: {message}")))?;
+    if args.json {
+        let json = serde_json::to_value(&trace).map_err(anyhow::Error::from)?;
+        print(&format!("{json:#}\n"));
+    } else {
+        print(&origin::as_text(&trace, args.verbose));
+    }
+    Ok(exit_code::DONE)
+}
+
+fn stages(args: &ExplainArgs, name: &str) -> Result<u8, Stop> {
     let place = place::open(&args.experiment)?;
     let plan = &place.plan;
-    let mut text = String::new();
     let last_keys = LastKeys::open(&place.store, &plan.experiment.name);
-    for stage in place.stages_called(&args.stage, "STAGE")? {
+    let causes = RootCauses::new(plan, &place.store, &last_keys);
+    let (mut text, mut all) = (String::new(), Vec::new());
+    for stage in place.stages_called(name, "STAGE")? {
         let name = &plan.experiment.instances[stage].name;
-        match plan.explain(stage, &place.store, &last_keys) {
+        let answer = Answer::of(plan.explain(stage, &place.store, &last_keys), plan, stage, &causes);
+        if args.json {
+            let record = match &answer.explanation {
+                Explanation::Hit { record, .. } => Some(place.store.record_file(record.key)),
+                _ => None,
+            };
+            all.push(answer.as_json(plan, name, record));
+        } else {
+            answer.write(&mut text, plan, name);
+            if let Explanation::Hit { record, .. } = &answer.explanation {
+                let _ = writeln!(text, "  record: {}", place.store.record_file(record.key).display());
+                if args.verbose {
+                    text += &provenance::lines(record, "  ");
+                }
+            }
+        }
+    }
+    if args.json {
+        text = format!("{:#}\n", json!({ "experiment": plan.experiment.name, "stages": all }));
+    }
+    print(&text);
+    Ok(exit_code::DONE)
+}
+
+/// An explanation with what is behind it.
+struct Answer {
+    explanation: Explanation,
+    inputs: Vec<InputChange>,
+    because: Vec<Because>,
+}
+
+impl Answer {
+    fn of(explanation: Explanation, plan: &Plan, stage: usize, causes: &RootCauses<'_>) -> Answer {
+        let (inputs, because) = match &explanation {
+            Explanation::Hit { reasons, .. } | Explanation::Changed(reasons) if !reasons.is_empty() => {
+                causes.of_inputs(stage, reasons)
+            }
+            Explanation::Waits { known, .. } => {
+                let (inputs, mut because) = causes.of_inputs(stage, known);
+                because.extend(causes.of_waiting(stage));
+                // Both ways may lead to the same stage.
+                let place = |because: &Because| {
+                    plan.experiment.instances.iter().position(|instance| instance.name == because.stage)
+                };
+                because.sort_by_cached_key(place);
+                because.dedup_by(|a, b| a.stage == b.stage);
+                (inputs, because)
+            }
+            _ => (Vec::new(), Vec::new()),
+        };
+        Answer { explanation, inputs, because }
+    }
+
+    /// One word for programs.
+    fn word(&self) -> &'static str {
+        match self.explanation {
+            Explanation::Hit { .. } => "cached",
+            Explanation::NeverRan => "never ran",
+            Explanation::OutputGone => "output gone",
+            Explanation::RecordGone => "record gone",
+            Explanation::Changed(_) => "changed",
+            Explanation::Waits { .. } => "waits",
+            Explanation::Unavailable(_) => "missing",
+        }
+    }
+
+    fn reasons(&self) -> &[Reason] {
+        match &self.explanation {
+            Explanation::Hit { reasons, .. } | Explanation::Changed(reasons) => reasons,
+            Explanation::Waits { known, .. } => known,
+            _ => &[],
+        }
+    }
+
+    fn write(&self, text: &mut String, plan: &Plan, name: &str) {
+        match &self.explanation {
             Explanation::Hit { record, reasons } => {
-                let made = &record.made;
                 let _ = writeln!(text, "{name} is cached: key {}", record.key.0.short());
-                let _ = writeln!(
-                    text,
-                    "  made for {} by {} on {} ({}, {}) in {:.1} s, finished {}",
-                    made.stage,
-                    made.program,
-                    made.host,
-                    made.device,
-                    threads(made.threads),
-                    made.seconds,
-                    utc(made.finished_at)
-                );
+                let _ = writeln!(text, "  {}", provenance::line(&record.made));
                 if !reasons.is_empty() {
-                    text += "  since this experiment last used it:\n";
-                    list(&mut text, &reasons);
+                    text.push_str("  since this experiment last used it:\n");
                 }
             }
             Explanation::NeverRan => {
@@ -48,39 +153,102 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Stop> {
             Explanation::OutputGone => {
                 let _ = writeln!(text, "{name} would run: its key is unchanged, but its files are gone from the cache");
             }
-            Explanation::Changed(reasons) => {
+            Explanation::RecordGone => {
+                let _ = writeln!(
+                    text,
+                    "{name} would run: its key has changed; what it was is gone from the cache, so there is nothing to \
+                     compare with"
+                );
+            }
+            Explanation::Changed(_) => {
                 let _ = writeln!(text, "{name} would run: its key has changed");
-                list(&mut text, &reasons);
             }
             Explanation::Waits { on, never_ran, known } => {
                 let names: Vec<&str> = on.iter().map(|&i| plan.experiment.instances[i].name.as_str()).collect();
-                let _ = writeln!(text, "{name} waits on {}", names.join(", "));
-                if never_ran {
-                    text += "  no stage of this name has finished in this cache\n";
+                let _ = writeln!(text, "{name} waits on {}", few(&names));
+                if *never_ran {
+                    text.push_str("  no stage of this name has finished in this cache\n");
                 } else if known.is_empty() {
-                    text += "  nothing else has changed: if their content comes out the same, it will not run\n";
+                    text.push_str("  nothing else has changed: if their content comes out the same, it will not run\n");
                 } else {
-                    text += "  and has changed itself, so it will run unless that was computed before:\n";
-                    list(&mut text, &known);
+                    text.push_str("  and has changed itself, so it will run unless that was computed before:\n");
                 }
             }
             Explanation::Unavailable(message) => {
                 let _ = writeln!(text, "{name} cannot run: {message}");
             }
         }
+        for reason in self.reasons() {
+            let _ = writeln!(text, "  {reason}");
+        }
+        for input in &self.inputs {
+            write_input(text, input);
+        }
+        for because in self.because.iter().take(MOST) {
+            let reasons: Vec<String> = because.reasons.iter().map(Reason::to_string).collect();
+            let shown: Vec<&str> = reasons.iter().map(String::as_str).chain(because.note).collect();
+            let _ = writeln!(text, "  because of {}: {}", because.stage, shown.join("; "));
+        }
+        if self.because.len() > MOST {
+            let _ = writeln!(text, "  and {} more", self.because.len() - MOST);
+        }
     }
-    print(&text);
-    Ok(exit_code::DONE)
+
+    fn as_json(&self, plan: &Plan, name: &str, record_file: Option<std::path::PathBuf>) -> Value {
+        let (record, error, waits_on) = match &self.explanation {
+            Explanation::Hit { record, .. } => (Some(record), None, Vec::new()),
+            Explanation::Unavailable(message) => (None, Some(message), Vec::new()),
+            Explanation::Waits { on, .. } => {
+                (None, None, on.iter().map(|&i| plan.experiment.instances[i].name.as_str()).collect())
+            }
+            _ => (None, None, Vec::new()),
+        };
+        let reasons: Vec<Value> = self.reasons().iter().map(|reason| json!(reason)).collect();
+        json!({
+            "stage": name,
+            "state": self.word(),
+            "key": record.map(|record| record.key),
+            "record": record_file,
+            "made": record.map(|record| &record.made),
+            "telemetry": record.map(|record| &record.telemetry),
+            "inputs": record.map(|record| &record.material.inputs),
+            "outputs": record.map(|record| &record.outputs),
+            "waits_on": waits_on,
+            "reasons": reasons,
+            "changed_inputs": self.inputs,
+            "because": self.because,
+            "error": error,
+        })
+    }
 }
 
-fn list(text: &mut String, reasons: &[Reason]) {
-    for reason in reasons {
-        let _ = writeln!(text, "  {reason}");
+fn write_input(text: &mut String, input: &InputChange) {
+    if input.unknown {
+        let _ =
+            writeln!(text, "  the old output of {} is gone from the cache: its files cannot be compared", input.stage);
+        return;
     }
+    for file in input.files.iter().take(MOST) {
+        let short = |digest: Option<crate::cache::Digest>, none: &str| {
+            digest.map_or_else(|| none.to_owned(), |digest| digest.short())
+        };
+        let (old, new) = (short(file.old, "(not there)"), short(file.new, "(gone)"));
+        let _ = writeln!(text, "  file {} of {}: {old} → {new}", file.path, input.stage);
+    }
+    if input.files.len() > MOST {
+        let _ = writeln!(text, "  and {} more files of {}", input.files.len() - MOST, input.stage);
+    }
+}
+
+fn few(names: &[&str]) -> String {
+    if names.len() <= 2 * MOST {
+        return names.join(", ");
+    }
+    format!("{} and {} more", names[..MOST].join(", "), names.len() - MOST)
 }
 
 /// Seconds since 1970 as `2026-11-22 17:04 UTC` (days to civil date as in Howard Hinnant's `civil_from_days`).
-fn utc(seconds: u64) -> String {
+pub(super) fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

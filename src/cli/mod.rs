@@ -1,5 +1,6 @@
 //! The command line: one file a verb, and the only place that prints.
 
+mod cache;
 mod explain;
 mod place;
 mod plan;
@@ -34,6 +35,8 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Show why a stage would run (old → new value of each part of its key), or why not.
     Explain(explain::ExplainArgs),
+    /// List, verify or tidy the cache.
+    Cache(cache::CacheArgs),
     /// Do one stage; started by a run, not by hand.
     #[command(hide = true)]
     Worker,
@@ -42,6 +45,10 @@ enum Verb {
     Guard {
         /// The run's mark.
         run: String,
+        /// The run's process.
+        process: u32,
+        /// Where its private folders are.
+        work: PathBuf,
     },
 }
 
@@ -85,13 +92,14 @@ pub fn main() -> u8 {
         Verb::Worker => crate::exec::work()
             .map(|done| if done { exit_code::DONE } else { exit_code::STAGE_FAILED })
             .map_err(Stop::from),
-        Verb::Guard { run } => {
-            crate::exec::guard(&run);
+        Verb::Guard { run, process, work } => {
+            crate::exec::guard(&run, process, &work);
             Ok(exit_code::DONE)
         }
         Verb::Run(args) => run::run(&args),
         Verb::Plan(args) => plan::plan(&args),
         Verb::Explain(args) => explain::explain(&args),
+        Verb::Cache(args) => cache::cache(&args),
     };
     result.unwrap_or_else(|stop| {
         eprintln!("{}", stop.message.trim_end());

@@ -1,7 +1,7 @@
 //! From the arguments to an experiment held against a cache.
 
 use super::{ExperimentArgs, Stop};
-use crate::cache::Store;
+use crate::cache::{Gate, Store};
 use crate::exit_code;
 use crate::experiment::{self, Experiment, Rejected};
 use crate::plan::{Plan, State};
@@ -14,6 +14,8 @@ pub(super) struct Place {
     pub(super) store: Store,
     pub(super) places: Places,
     pub(super) plan: Plan,
+    /// `gc` leaves what the plan found; a run lets go when it has written that down.
+    pub(super) gate: Option<Gate>,
 }
 
 /// Reads the experiment and plans it.
@@ -29,8 +31,9 @@ pub(super) fn open(args: &ExperimentArgs) -> Result<Place, Stop> {
     let absolute = |path: &Path| std::path::absolute(path).map_err(anyhow::Error::from);
     let places = Places { data: absolute(data)?, experiment: absolute(folder)? };
     let store = Store::open(&args.cache)?;
+    let gate = Gate::shared(&store).ok();
     let plan = Plan::new(experiment, &store, &places)?;
-    Ok(Place { store, places, plan })
+    Ok(Place { store, places, plan, gate })
 }
 
 impl Place {

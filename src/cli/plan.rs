@@ -1,14 +1,19 @@
-//! `matssl-run plan FILE`: what would run.
+//! `matssl-run plan FILE`: what would run, and what it may cost.
 
 use super::{ExperimentArgs, Stop, place, print};
 use crate::exit_code;
-use crate::plan::{Plan, State};
+use crate::machine::{self, Bytes};
+use crate::nn;
+use crate::plan::{Drawing, Expected, Forecast, Plan, State, Total, unknown_kinds};
+use anyhow::Context as _;
 use clap::Args;
-use serde_json::json;
-use std::collections::HashMap;
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
+use std::path::PathBuf;
 
-/// Members of a family that are still listed one by one; larger families are folded to a line.
+/// Members of a family that are still listed one by one; of a larger one a line stands for all seeds of a member, and
+/// where these are too many, too, for the family.
 const FOLD_FROM: usize = 9;
 
 #[derive(Args)]
@@ -16,29 +21,102 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
     /// Print everything as JSON: every stage with every parameter.
-    #[arg(long)]
+    #[arg(long, group = "form")]
     json: bool,
+    /// Print the graph of families for Graphviz.
+    #[arg(long, group = "form")]
+    dot: bool,
+    /// Draw the graph of families to a file.
+    #[arg(long, value_name = "FILE", group = "form")]
+    svg: Option<PathBuf>,
 }
 
 pub(super) fn plan(args: &PlanArgs) -> Result<u8, Stop> {
     let place = place::open(&args.experiment)?;
-    let text = if args.json { as_json(&place.plan) } else { as_text(&place.plan) };
-    print(&text);
+    let plan = &place.plan;
+    if args.dot {
+        print(&Drawing::new(plan).dot());
+    } else if let Some(path) = &args.svg {
+        let written = std::fs::write(path, Drawing::new(plan).svg());
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+    } else {
+        let costs = Costs::of(plan, &place.store);
+        print(&if args.json { as_json(plan, &costs) } else { as_text(plan, &costs) });
+    }
     Ok(exit_code::DONE)
 }
 
-fn word(state: &State) -> &'static str {
-    match state {
-        State::Hit(_) => "cached",
-        State::Miss { .. } => "run",
-        State::WaitsOn(_) => "waits",
-        State::Unavailable(_) => "missing",
+/// The forecast, if there is something to run: nobody reads all records for nothing.
+struct Costs {
+    forecast: Option<(Forecast, Total)>,
+    must_run: Vec<bool>,
+    cores: usize,
+    gpus: usize,
+}
+
+impl Costs {
+    fn of(plan: &Plan, store: &crate::cache::Store) -> Costs {
+        let must_run: Vec<bool> = plan.states.iter().map(|state| !matches!(state, State::Hit(_))).collect();
+        let (cores, gpus) = (machine::cores(), nn::device::gpus().unwrap_or(0));
+        let forecast = must_run.contains(&true).then(|| {
+            let forecast = Forecast::new(plan, store, &must_run, gpus > 0);
+            let total = forecast.total(&plan.dag, cores);
+            (forecast, total)
+        });
+        Costs { forecast, must_run, cores, gpus }
+    }
+
+    /// The last paragraph; empty where nothing is to run.
+    fn text(&self, plan: &Plan) -> String {
+        let Some((forecast, total)) = &self.forecast else { return String::new() };
+        let Some(seconds) = total.seconds else {
+            return "\nno forecast: no stage of these kinds has run in this cache yet\n".to_owned();
+        };
+        let plural =
+            |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
+        let mut text = format!("\nforecast: about {} on {}", time(seconds), plural(self.cores, "core"));
+        if self.gpus > 0 {
+            let _ = write!(text, " and {}", plural(self.gpus, "GPU"));
+        }
+        if total.gpu_seconds > 0.0 {
+            // As clusters count them.
+            let hours = total.gpu_seconds / 3600.0;
+            let digits = if hours < 0.1 { 3 } else { 1 };
+            let _ = write!(text, " ({hours:.digits$} GPU hours)");
+        }
+        let _ = write!(text, ", {} in the cache", Bytes(total.bytes));
+        if let Some(mib) = total.memory_mib {
+            let _ = write!(text, ", at most {} of memory", Bytes(mib << 20));
+        }
+        let _ = write!(text, "; from {}", plural(total.records, "record"));
+        if total.other_device > 0 {
+            let _ = write!(text, ", of another kind of device for {}", plural(total.other_device, "stage"));
+        }
+        if total.unknown > 0 {
+            let kinds: Vec<&str> = unknown_kinds(plan, forecast, &self.must_run).into_keys().collect();
+            let what = if kinds.len() == 1 { "a kind" } else { "kinds" };
+            let verb = if total.unknown == 1 { "is" } else { "are" };
+            let stages = plural(total.unknown, "stage");
+            let _ = write!(text, "; {stages} of {what} that never ran here ({}) {verb} not counted", kinds.join(", "));
+        }
+        text + "\n"
     }
 }
 
-fn as_text(plan: &Plan) -> String {
+/// `42 s`, `14 min`, `3.2 h`, `4.5 days`.
+pub(super) fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 9.95 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
+fn as_text(plan: &Plan, costs: &Costs) -> String {
     let instances = &plan.experiment.instances;
-    let count = |what: &str| plan.states.iter().filter(|state| word(state) == what).count();
+    let count = |what: &str| plan.states.iter().filter(|state| state.word() == what).count();
     let (cached, run, waits, missing) = (count("cached"), count("run"), count("waits"), count("missing"));
     let mut text = format!("{}: {} stages", plan.experiment.name, instances.len());
     let counted = [(cached, "cached"), (run, "to run"), (waits, "waiting on these"), (missing, "without their data")];
@@ -48,46 +126,108 @@ fn as_text(plan: &Plan) -> String {
         }
     }
     text.push('\n');
+    let lines = lines(plan);
+    let width = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0).min(60);
+    let kinds = instances.iter().map(|instance| instance.kind.len()).max().unwrap_or(0);
+    for Line { word, name, kind, note } in &lines {
+        let line = format!("  {word:<8}{name:<width$}  {kind:<kinds$}  {note}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text + &costs.text(plan)
+}
+
+/// A line of the listing: a stage, the seeds of one, or a family.
+struct Line {
+    word: &'static str,
+    name: String,
+    kind: &'static str,
+    note: String,
+}
+
+/// Stages stand in topological order, otherwise in the file's; so do families, for each stands together.
+fn lines(plan: &Plan) -> Vec<Line> {
+    let instances = &plan.experiment.instances;
     let mut families: HashMap<&str, Vec<usize>> = HashMap::new();
     for (stage, instance) in instances.iter().enumerate() {
         families.entry(&instance.family).or_default().push(stage);
     }
-    let width = instances.iter().map(|instance| instance.name.chars().count()).max().unwrap_or(0).min(60);
-    // Stages stand in topological order, otherwise in the file's.
+    let mut lines = Vec::new();
     for (stage, instance) in instances.iter().enumerate() {
         let members = &families[instance.family.as_str()];
-        if members.len() >= FOLD_FROM {
-            if members[0] == stage {
-                let name = format!("{}.* × {}", instance.family, members.len());
-                let mut states = String::new();
-                for what in ["cached", "run", "waits", "missing"] {
-                    let n = members.iter().filter(|&&i| word(&plan.states[i]) == what).count();
-                    if n > 0 {
-                        let _ = write!(states, "{}{n} {what}", if states.is_empty() { "" } else { ", " });
-                    }
-                }
-                let _ = writeln!(text, "  {:<8}{name:<width$}  {:<11} {states}", "family", instance.kind);
+        if members[0] != stage {
+            continue;
+        }
+        if members.len() < FOLD_FROM {
+            lines.extend(members.iter().map(|&member| one(plan, member)));
+            continue;
+        }
+        // Seeds of one member stand side by side.
+        let of_seeds: Vec<&[usize]> = members.chunk_by(|&a, &b| instances[a].label() == instances[b].label()).collect();
+        if of_seeds.len() < FOLD_FROM && of_seeds.len() < members.len() {
+            for seeds in of_seeds {
+                lines.push(folded(plan, seeds, format!("{} × {} seeds", instances[seeds[0]].label(), seeds.len())));
             }
             continue;
         }
-        let state = &plan.states[stage];
-        let note = match state {
-            State::WaitsOn(inputs) => {
-                let names: Vec<&str> = inputs.iter().take(3).map(|&i| instances[i].name.as_str()).collect();
-                let more = if inputs.len() > 3 { format!(" and {} more", inputs.len() - 3) } else { String::new() };
-                format!("on {}{more}", names.join(", "))
-            }
-            State::Hit(record) => format!("made in {:.1} s on {}", record.made.seconds, record.made.host),
-            State::Miss { .. } => String::new(),
-            State::Unavailable(error) => error.to_string(),
-        };
-        let line = format!("  {:<8}{:<width$}  {:<11} {note}", word(state), instance.name, instance.kind);
-        let _ = writeln!(text, "{}", line.trim_end());
+        let mut name = format!("{}.* × {}", instance.family, members.len());
+        if of_seeds.len() < members.len() {
+            let _ = write!(name, " ({} × {} seeds)", of_seeds.len(), members.len() / of_seeds.len());
+        }
+        lines.push(folded(plan, members, name));
     }
-    text
+    lines
 }
 
-fn as_json(plan: &Plan) -> String {
+fn one(plan: &Plan, stage: usize) -> Line {
+    let (instance, state) = (&plan.experiment.instances[stage], &plan.states[stage]);
+    let note = match state {
+        State::WaitsOn(inputs) => {
+            let names: Vec<&str> = inputs.iter().take(3).map(|&i| plan.experiment.instances[i].name.as_str()).collect();
+            let more = if inputs.len() > 3 { format!(" and {} more", inputs.len() - 3) } else { String::new() };
+            format!("on {}{more}", names.join(", "))
+        }
+        State::Hit(record) => format!("made in {:.1} s on {}", record.made.seconds, record.made.host),
+        State::Miss { .. } => String::new(),
+        State::Unavailable(error) => error.to_string(),
+    };
+    Line { word: state.word(), name: instance.name.clone(), kind: instance.kind, note }
+}
+
+/// Many stages on one line: how many are in which state, and on which families they wait.
+fn folded(plan: &Plan, members: &[usize], name: String) -> Line {
+    let mut note = String::new();
+    let mut states = BTreeSet::new();
+    for what in ["cached", "run", "waits", "missing"] {
+        let n = members.iter().filter(|&&member| plan.states[member].word() == what).count();
+        if n == 0 {
+            continue;
+        }
+        states.insert(what);
+        if n < members.len() {
+            let _ = write!(note, "{}{n} {what}", if note.is_empty() { "" } else { ", " });
+        }
+    }
+    let word = if states.len() == 1 { states.into_iter().next().unwrap_or("mixed") } else { "mixed" };
+    let (mut on, mut seen) = (Vec::new(), HashSet::new());
+    for &member in members {
+        if let State::WaitsOn(inputs) = &plan.states[member] {
+            for &input in inputs {
+                let family = plan.experiment.instances[input].family.as_str();
+                if seen.insert(family) {
+                    on.push(family);
+                }
+            }
+        }
+    }
+    if !on.is_empty() {
+        let more = if on.len() > 3 { format!(" and {} more", on.len() - 3) } else { String::new() };
+        on.truncate(3);
+        let _ = write!(note, "{}on {}{more}", if note.is_empty() { "" } else { " " }, on.join(", "));
+    }
+    Line { word, name, kind: plan.experiment.instances[members[0]].kind, note }
+}
+
+fn as_json(plan: &Plan, costs: &Costs) -> String {
     let instances = &plan.experiment.instances;
     let stages: Vec<_> = (0..instances.len())
         .map(|stage| {
@@ -114,12 +254,41 @@ fn as_json(plan: &Plan) -> String {
                 "seed": instance.seed,
                 "params": instance.params,
                 "inputs": inputs,
-                "state": word(state),
+                "state": state.word(),
                 "key": key,
                 "waits_on": waits_on,
+                "forecast": costs.forecast.as_ref().and_then(|(forecast, _)| forecast.stages[stage].as_ref()).map(expected),
             })
         })
         .collect();
-    let all = json!({ "experiment": plan.experiment.name, "title": plan.experiment.title, "stages": stages });
+    let forecast = costs.forecast.as_ref().map(|(_, total)| {
+        json!({
+            "seconds": total.seconds,
+            "cores": costs.cores,
+            "gpus": costs.gpus,
+            "gpu_seconds": total.gpu_seconds,
+            "bytes": total.bytes,
+            "memory_mib": total.memory_mib,
+            "records": total.records,
+            "stages": total.stages,
+            "stages_not_counted": total.unknown,
+            "stages_from_another_device": total.other_device,
+        })
+    });
+    let experiment = &plan.experiment;
+    let all =
+        json!({ "experiment": experiment.name, "title": experiment.title, "stages": stages, "forecast": forecast });
     format!("{all:#}\n")
+}
+
+fn expected(expected: &Expected) -> Value {
+    json!({
+        "seconds": expected.seconds,
+        "gpu_seconds": expected.gpu_seconds,
+        "threads": expected.threads,
+        "bytes": expected.bytes,
+        "memory_mib": expected.memory_mib,
+        "records": expected.from,
+        "same_device": expected.same_device,
+    })
 }

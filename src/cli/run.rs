@@ -134,7 +134,7 @@ fn check_precision(place: &Place, wanted: &[bool]) -> Result<(), Stop> {
 
 pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     let gpus = args.device.gpus()?;
-    let place = place::open(&args.experiment)?;
+    let mut place = place::open(&args.experiment)?;
     let (wanted, forced) = select(&place, &args.only, &args.force)?;
     place.check_available(&wanted)?;
     if gpus.is_empty() {
@@ -158,7 +158,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
         say_device(args.device, &gpus);
     }
     let mut display = Display::new(args.quiet);
-    let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &signals, &mut |event| {
+    let gate = place.gate.take();
+    let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &signals, gate, &mut |event| {
         display.show(event);
     })?;
     let folder = args.reports.join(&place.plan.experiment.name);

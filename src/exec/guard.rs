@@ -1,6 +1,6 @@
 //! The guard: a process that does nothing but outlive a run that was killed, and end what that run had started.
 
-use crate::machine;
+use crate::{cache, machine};
 use anyhow::{Context as _, Result};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -15,9 +15,10 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Starts a guard over everything that carries the mark of `run`.
-    pub(super) fn start(program: &Path, run: &str) -> Result<Self> {
+    pub(super) fn start(program: &Path, run: &str, work: &Path) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["guard", run]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let own = std::process::id().to_string();
+        command.args(["guard", run, &own]).arg(work).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // Whoever unmounts or removes the folder of the run shall not find it in use.
         command.env_remove(machine::MARK).current_dir("/").process_group(0);
         Ok(Guard { process: command.spawn().context("cannot start the guard process")? })
@@ -28,16 +29,10 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
-    /// The run has ended in order: nothing is left to guard.
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
-    }
-}
 
-/// What the guard does: waits until its run is gone, then kills what carries its mark.
-pub fn guard(run: &str) {
+/// What the guard does: waits until its run, `process`, is gone; then kills what carries the run's mark, and removes the
+/// run's private folders below `work`, for which nobody shall have to wait.
+pub fn guard(run: &str, process: u32, work: &Path) {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1] {
         // SAFETY: plain system call; ignoring a signal runs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
@@ -45,4 +40,5 @@ pub fn guard(run: &str) {
     let mut rest = [0; 64];
     while !matches!(std::io::stdin().lock().read(&mut rest), Ok(0) | Err(_)) {}
     machine::kill_marked(&[run.to_owned()]);
+    cache::remove_of(work, process);
 }

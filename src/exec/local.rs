@@ -85,7 +85,8 @@ impl LocalExecutor {
     ) -> Result<()> {
         // One that has died is replaced.
         if !self.guard.as_mut().is_some_and(Guard::is_alive) {
-            self.guard = Some(Guard::start(&self.program, &self.mark)?);
+            self.guard = Some(Guard::start(&self.program, &self.mark, &self.store.root().join("work"))?);
+            self.store.leave_private_folders();
         }
         let running = match records {
             Some(records) => self.start_thread(id, job, material, records, log)?,

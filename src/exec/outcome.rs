@@ -1,7 +1,8 @@
 //! How to run, and how a run ended.
 
 use super::job::ErrorClass;
-use crate::cache::{Key, Record};
+use super::run_folder::RunFolder;
+use crate::cache::{Gate, Key, Record};
 use crate::nn::DeviceName;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub struct Outcome {
     pub ran: usize,
     /// Wall time.
     pub seconds: f64,
+    /// Until this is dropped, `gc` leaves what the run found and made.
+    pub(super) _held: (Option<RunFolder>, Option<Gate>),
 }
 
 /// How one stage ended.

@@ -8,7 +8,7 @@ use super::local::{LocalExecutor, Report};
 use super::outcome::{Failure, Options, Outcome, Signals, StageOutcome};
 use super::run_folder::RunFolder;
 use super::scheduler::{self, Decision, Duty, Resources, Role, Scheduler};
-use crate::cache::{Key, KeyMaterial, LastKeys, Record, Store};
+use crate::cache::{Gate, Key, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::{Instance, Section};
 use crate::machine;
 use crate::nn::DeviceName;
@@ -38,10 +38,12 @@ pub fn run(
     places: &Places,
     options: &Options,
     signals: &Signals,
+    gate: Option<Gate>,
     observe: &mut dyn FnMut(&Event),
 ) -> Result<Outcome> {
     let started = Instant::now();
     let mut run = Run::new(plan, store, places, options, observe)?;
+    run.gate = gate;
     run.go(signals);
     Ok(run.finish(started, signals.interrupts() > 0))
 }
@@ -66,6 +68,8 @@ struct Run<'a> {
     last_keys: LastKeys,
     /// Where logs go; none for a run that finds everything cached: it leaves no trace.
     folder: Option<RunFolder>,
+    /// Held while what is found is not in the log yet.
+    gate: Option<Gate>,
     /// Given up when it cannot be written.
     log: Option<EventLog>,
     /// It has been said that last keys cannot be written.
@@ -114,6 +118,7 @@ impl<'a> Run<'a> {
             ran: 0,
             last_keys: LastKeys::open(store, &plan.experiment.name),
             folder,
+            gate: None,
             log: None,
             warned: false,
             executor: LocalExecutor::new(&name, store, sender)?,
@@ -160,6 +165,10 @@ impl<'a> Run<'a> {
         loop {
             if changed {
                 self.decide();
+                // With no log nothing else holds what was found.
+                if self.log.is_some() {
+                    self.gate = None;
+                }
                 if self.scheduler.is_over() {
                     return;
                 }
@@ -265,8 +274,11 @@ impl<'a> Run<'a> {
         match self.material(stage) {
             Err(error) => self.fail(stage, ErrorClass::from(&error), error.to_string(), None),
             Ok(material) => {
-                let found = if self.options.forced[stage] { None } else { self.store.find(material.key()) };
-                match found {
+                let key = material.key();
+                let found = !self.options.forced[stage] && self.store.find(key).is_some();
+                // Found once more while `gc` is kept out, until the hit is in the log.
+                let _gate = if found && self.gate.is_none() { Gate::shared(self.store).ok() } else { None };
+                match if found { self.store.find(key) } else { None } {
                     Some(record) => self.hit(stage, Box::new(record)),
                     None => {
                         self.materials[stage] = Some(material);
@@ -476,7 +488,7 @@ impl<'a> Run<'a> {
         let failed = self.outcomes.iter().filter(|outcome| matches!(outcome, StageOutcome::Failed(_))).count();
         let (ran, seconds) = (self.ran, started.elapsed().as_secs_f64());
         self.emit(Event::RunFinished { ran, failed, interrupted, seconds });
-        Outcome { stages: self.outcomes, interrupted, ran, seconds }
+        Outcome { stages: self.outcomes, interrupted, ran, seconds, _held: (self.folder, self.gate) }
     }
 }
 

@@ -1,9 +1,8 @@
 //! `runs/<run>/` in the cache: where a run's event log and its stages' logs are.
 
-use crate::cache::{Store, host_name};
+use crate::cache::{Alive, Store, host_name};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 pub(super) struct RunFolder {
     path: PathBuf,
-    /// Locked as long as this process lives: so others see that it does.
-    _alive: File,
+    /// Others see by it that this process lives.
+    _alive: Alive,
 }
 
 /// `run.json`: what a run is, written when it starts.
@@ -28,8 +27,6 @@ pub struct RunFacts {
     pub started_at: u64,
 }
 
-/// The file in a run's folder that is locked while the run lives.
-pub(super) const ALIVE: &str = "alive";
 /// What a run is.
 pub(super) const FACTS: &str = "run.json";
 
@@ -42,11 +39,9 @@ impl RunFolder {
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let process = std::process::id();
         let path = store.root().join("runs").join(format!("{started_at}-{experiment}-{process}"));
-        let make = || -> std::io::Result<File> {
+        let make = || -> std::io::Result<Alive> {
             std::fs::create_dir_all(&path)?;
-            let alive = File::create(path.join(ALIVE))?;
-            // Where locks do not work, only the event log says whether a run lives.
-            let _ = alive.try_lock();
+            let alive = Alive::hold(&path)?;
             let facts = RunFacts { experiment: experiment.to_owned(), host: host_name(), process, started_at };
             std::fs::write(path.join(FACTS), serde_json::to_vec(&facts)?)?;
             Ok(alive)

@@ -1,12 +1,20 @@
 //! What would run: the DAG, each stage's key in topological order, hit or miss, and why.
 
 mod dag;
+mod drawing;
+mod forecast;
 mod reason;
 mod resolve;
+mod root_cause;
+mod trace;
 
 pub use dag::Dag;
+pub use drawing::Drawing;
+pub use forecast::{Expected, Forecast, Total, makespan, unknown_kinds};
 pub use reason::{Reason, reasons};
 pub use resolve::{ResolvedInput, material};
+pub use root_cause::{Because, FileChange, InputChange, RootCauses};
+pub use trace::{DataFiles, Sample, StageTrace, Trace, cell, describe, point};
 
 use crate::cache::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::Experiment;
@@ -39,6 +47,18 @@ pub enum State {
     WaitsOn(Vec<usize>),
     /// A data set is not there or not as the experiment says.
     Unavailable(StageError),
+}
+
+impl State {
+    /// `"cached"`, `"run"`, `"waits"`, `"missing"`: what `plan` calls it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            State::Hit(_) => "cached",
+            State::Miss { .. } => "run",
+            State::WaitsOn(_) => "waits",
+            State::Unavailable(_) => "missing",
+        }
+    }
 }
 
 impl Plan {
@@ -90,7 +110,8 @@ impl Plan {
     /// Why `index` would run or would not, against what the experiment had last.
     pub fn explain(&self, index: usize, store: &Store, last_keys: &LastKeys) -> Explanation {
         let instance = &self.experiment.instances[index];
-        let last = last_keys.get(&instance.name).and_then(|key| store.read_record(key));
+        let last_key = last_keys.get(&instance.name);
+        let last = last_key.and_then(|key| store.read_record(key));
         match &self.states[index] {
             State::Hit(record) => {
                 let reasons = last.filter(|last| last.key != record.key);
@@ -98,6 +119,8 @@ impl Plan {
                 Explanation::Hit { record: record.clone(), reasons }
             }
             State::Miss { key, material } => match last {
+                None if last_key == Some(*key) => Explanation::OutputGone,
+                None if last_key.is_some() => Explanation::RecordGone,
                 None => Explanation::NeverRan,
                 Some(last) if last.key == *key => Explanation::OutputGone,
                 Some(last) => Explanation::Changed(reasons(&last.material, material)),
@@ -155,6 +178,8 @@ pub enum Explanation {
     NeverRan,
     /// The same key has finished before, but its record or files are gone.
     OutputGone,
+    /// Another key of this name has finished before, but its record is gone: there is nothing to compare with.
+    RecordGone,
     /// It would run because of these.
     Changed(Vec<Reason>),
     /// Inputs come first; their content decides.

@@ -1,12 +1,14 @@
 //! Why a key is another than before: one typed reason for each part that differs.
 
 use crate::cache::{Digest, KeyInput, KeyMaterial};
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// One part of a key that differs, old → new.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "part", rename_all = "snake_case")]
 pub enum Reason {
     /// Another key schema or kind: nothing else can be compared.
     Incomparable {
@@ -42,12 +44,18 @@ pub enum Reason {
     },
     /// An input's content or label.
     Input {
-        /// The parameter that names it, with its place if there are several.
+        /// The parameter that names it.
         role: String,
-        /// Before.
+        /// Its place among those of that parameter, where there are several.
+        place: Option<usize>,
+        /// Before: its label, if the output shows it, and its content.
         old: Option<String>,
         /// Now.
         new: Option<String>,
+        /// The content before.
+        old_content: Option<Digest>,
+        /// The content now, if it is made.
+        new_content: Option<Digest>,
     },
     /// A file of the data set.
     File {
@@ -95,11 +103,15 @@ pub(super) fn reasons_so_far(
             let made = is_made(role, place);
             let label = |input: Option<&KeyInput>| input.map(|input| input.label.clone());
             if if made { old != new } else { label(old) != label(new) } {
-                let old = old.map(|input| show(input, &input.content.short()));
                 let content = |input: &KeyInput| if made { input.content.short() } else { "(not made yet)".to_owned() };
-                let new = new.map(|input| show(input, &content(input)));
-                let role = if count == 1 { role.clone() } else { format!("{role}[{place}]") };
-                found.push(Reason::Input { role, old, new });
+                found.push(Reason::Input {
+                    role: role.clone(),
+                    place: (count > 1).then_some(place),
+                    old: old.map(|input| show(input, &input.content.short())),
+                    new: new.map(|input| show(input, &content(input))),
+                    old_content: old.map(|input| input.content),
+                    new_content: new.filter(|_| made).map(|input| input.content),
+                });
             }
         }
     }
@@ -150,8 +162,9 @@ impl fmt::Display for Reason {
                 write!(f, "{path}: {} → {}", or(old, "(not set)"), or(new, "(not set)"))
             }
             Reason::Seed { old, new } => write!(f, "seed: {} → {}", or(old, "(none)"), or(new, "(none)")),
-            Reason::Input { role, old, new } => {
-                write!(f, "input {role}: {} → {}", or(old, "(none)"), or(new, "(none)"))
+            Reason::Input { role, place, old, new, .. } => {
+                let place = place.map(|place| format!("[{place}]")).unwrap_or_default();
+                write!(f, "input {role}{place}: {} → {}", or(old, "(none)"), or(new, "(none)"))
             }
             Reason::File { name, old, new } => {
                 let short = |digest: &Option<Digest>| digest.map(|digest| digest.short());

@@ -310,7 +310,12 @@ fn show_input(input: &InputFiles, scratch: &Scratch) -> anyhow::Result<()> {
     }
     let folder = scratch.folder().join("inputs").join(&input.label);
     for (name, object) in &input.files {
-        link(object, &folder.join(name), scratch)?;
+        let shown = folder.join(name);
+        scratch.make_folder(shown.parent().unwrap_or(&folder))?;
+        // A second name of the object, where the system allows that: a symbolic link to so long a path takes up a block.
+        if fs::hard_link(object, &shown).is_err() {
+            link(object, &shown, scratch)?;
+        }
     }
     if input.files.contains_key("manifest.json")
         && let Some(source) = &input.source
@@ -321,13 +326,7 @@ fn show_input(input: &InputFiles, scratch: &Scratch) -> anyhow::Result<()> {
 }
 
 fn link(target: &Path, name: &Path, scratch: &Scratch) -> anyhow::Result<()> {
+    scratch.make_folder(name.parent().unwrap_or(name))?;
     let made = std::os::unix::fs::symlink(target, name);
-    let made = match made {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            scratch.make_folder(name.parent().unwrap_or(name))?;
-            std::os::unix::fs::symlink(target, name)
-        }
-        made => made,
-    };
     made.with_context(|| format!("cannot show {} to the program", target.display()))
 }

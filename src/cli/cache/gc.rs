@@ -1,0 +1,171 @@
+//! `matssl-run cache gc`.
+
+use super::super::plan::time;
+use super::super::{ExperimentArgs, Stop, place, print};
+use super::{Folder, amount, plural};
+use crate::cache::{self, Key, LastKeys, Mode, Rules, Store, Sweep};
+use crate::exit_code;
+use crate::machine::Bytes;
+use crate::plan::State;
+use clap::Args;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+#[derive(Args)]
+pub(super) struct GcArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// Drop what was neither made nor used for so long, e.g. 30d, 12h. Something is used when a run that had something
+    /// to do found it, and when anything that rests on it was.
+    #[arg(long, value_name = "TIME", value_parser = amount::duration)]
+    older_than: Option<Duration>,
+    /// Drop only what is in no plan of these experiment files: all of their stages for all seeds, and all these rest on,
+    /// stay.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    keep: Vec<PathBuf>,
+    /// Drop the least recently used, only until the cache's files take at most so much, e.g. 20GiB.
+    #[arg(long, value_name = "SIZE", value_parser = amount::bytes)]
+    max_size: Option<u64>,
+    /// Where relative data-set paths of --keep's files are looked up; each file's own folder if not given.
+    #[arg(long, value_name = "DIR", env = "MATSSL_DATA")]
+    data: Option<PathBuf>,
+    /// Drop it; otherwise this is only said.
+    #[arg(long)]
+    yes: bool,
+    /// Drop it although the file system has no locks; no experiment may be running.
+    #[arg(long, requires = "yes")]
+    unlocked: bool,
+    /// Print what goes as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn gc(args: &GcArgs) -> Result<u8, Stop> {
+    let now = SystemTime::now();
+    let store = args.folder.open()?;
+    let keep = if args.keep.is_empty() { None } else { Some(kept(args)?) };
+    let rules = Rules { older_than: args.older_than, keep, max_size: args.max_size, now };
+    let mode = match (args.yes, args.unlocked) {
+        (false, _) => Mode::Look,
+        (true, false) => Mode::Delete,
+        (true, true) => Mode::DeleteUnlocked,
+    };
+    let sweep = cache::gc(&store, &rules, mode)?;
+    print(&if args.json { format!("{:#}\n", as_json(&sweep, args.yes)) } else { as_text(&sweep, now, args.yes) });
+    Ok(exit_code::DONE)
+}
+
+/// The keys that the experiments' plans rest on. Of stages that cannot be looked up because something before them is
+/// gone, the last ones known.
+fn kept(args: &GcArgs) -> Result<BTreeSet<Key>, Stop> {
+    let mut keys = BTreeSet::new();
+    for file in &args.keep {
+        let cache = args.folder.cache.clone();
+        let place =
+            place::open(&ExperimentArgs { file: file.clone(), set: Vec::new(), data: args.data.clone(), cache })?;
+        keys.extend(of_plan(&place.plan, &place.store));
+    }
+    Ok(keys)
+}
+
+fn of_plan(plan: &crate::plan::Plan, store: &Store) -> Vec<Key> {
+    let last = LastKeys::open(store, &plan.experiment.name);
+    let stages = plan.experiment.instances.iter().zip(&plan.states);
+    stages
+        .filter_map(|(instance, state)| match state {
+            State::Hit(record) => Some(record.key),
+            _ => last.get(&instance.name),
+        })
+        .collect()
+}
+
+/// What goes of one experiment.
+#[derive(Default)]
+struct Part {
+    count: usize,
+    bytes: u64,
+    oldest: u64,
+    youngest: u64,
+}
+
+fn by_experiment(sweep: &Sweep) -> BTreeMap<&str, Part> {
+    let mut parts: BTreeMap<&str, Part> = BTreeMap::new();
+    for dropped in &sweep.records {
+        let experiment = dropped.stage.split_once('/').map_or("", |(experiment, _)| experiment);
+        let part = parts.entry(experiment).or_insert_with(|| Part { oldest: u64::MAX, ..Part::default() });
+        part.count += 1;
+        part.bytes += dropped.bytes;
+        part.oldest = part.oldest.min(dropped.used_at);
+        part.youngest = part.youngest.max(dropped.used_at);
+    }
+    parts
+}
+
+fn as_text(sweep: &Sweep, now: SystemTime, done: bool) -> String {
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let age = |at: u64| time(now.saturating_sub(at) as f64);
+    let mut text = String::new();
+    for (experiment, part) in by_experiment(sweep) {
+        let (oldest, youngest) = (age(part.oldest), age(part.youngest));
+        let ages = if oldest == youngest { oldest } else { format!("{youngest} to {oldest}") };
+        let _ = writeln!(
+            text,
+            "{experiment}: {}, {}, last used {ages} ago",
+            plural(part.count, "record"),
+            Bytes(part.bytes)
+        );
+    }
+    let others = [
+        (sweep.unnamed, "file", "of no record"),
+        (sweep.work, "work folder", "that nobody is at"),
+        (sweep.runs, "log", "of old runs"),
+        (sweep.leftovers, "file", "left by processes that ended, or damaged"),
+    ];
+    for (amount, word, what) in others.iter().filter(|(amount, ..)| amount.count > 0) {
+        let _ = writeln!(text, "{} {what}, {}", plural(amount.count, word), Bytes(amount.bytes));
+    }
+    let (what, how) = match (sweep.is_empty(), done) {
+        (true, _) => ("nothing to drop".to_owned(), ""),
+        (false, true) => (format!("dropped {}", Bytes(sweep.freed())), ""),
+        (false, false) => (format!("would drop {}", Bytes(sweep.freed())), "; say --yes to do it"),
+    };
+    let stays = format!("{} ({}) stay", plural(sweep.stays.count, "record"), Bytes(sweep.stays.bytes));
+    let _ = writeln!(text, "{what}, {stays}{how}");
+    if sweep.held > 0 {
+        let _ = writeln!(text, "{} more are held by {}", sweep.held, plural(sweep.live_runs, "running experiment"));
+    }
+    text
+}
+
+fn as_json(sweep: &Sweep, done: bool) -> serde_json::Value {
+    let amount = |amount: cache::Amount| json!({ "count": amount.count, "bytes": amount.bytes });
+    let records: Vec<_> = sweep
+        .records
+        .iter()
+        .map(|dropped| {
+            json!({
+                "key": dropped.key,
+                "stage": dropped.stage,
+                "kind": dropped.kind,
+                "used_at": dropped.used_at,
+                "bytes": dropped.bytes,
+            })
+        })
+        .collect();
+    json!({
+        "done": done,
+        "freed_bytes": sweep.freed(),
+        "records": records,
+        "objects": amount(sweep.objects),
+        "unnamed": amount(sweep.unnamed),
+        "work": amount(sweep.work),
+        "runs": amount(sweep.runs),
+        "leftovers": amount(sweep.leftovers),
+        "stays": amount(sweep.stays),
+        "held": sweep.held,
+        "live_runs": sweep.live_runs,
+    })
+}

@@ -1,0 +1,112 @@
+//! `matssl-run cache verify`.
+
+use super::super::progress::say;
+use super::super::{Stop, print};
+use super::{Folder, plural};
+use crate::cache::{self, Damage, Verified};
+use crate::exit_code;
+use crate::machine::Bytes;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::fmt::Write;
+
+/// So many outputs of a damaged file are named.
+const MOST_NAMES: usize = 5;
+
+#[derive(Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    folder: Folder,
+    /// Print what was found as JSON.
+    #[arg(long)]
+    json: bool,
+    /// No progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(super) fn verify(args: &VerifyArgs) -> Result<u8, Stop> {
+    let store = args.folder.open()?;
+    // Draws nothing where standard error is no terminal.
+    let bar = if args.quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    let template = "{bar:30} {bytes} of {total_bytes}, {eta} left";
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let verified = cache::verify(&store, &|done, all| {
+        bar.set_length(all);
+        // Several threads tell; the bar never goes back.
+        if done > bar.position() {
+            bar.set_position(done);
+        }
+    })?;
+    bar.finish_and_clear();
+    if args.json {
+        print(&format!("{:#}\n", as_json(&verified)));
+    } else {
+        print(&as_text(&verified));
+        let moved = verified.damaged.iter().filter(|damage| damage.aside.is_some()).count();
+        if !args.quiet && moved > 0 {
+            say(&format!(
+                "the next run makes again what it needs of these; they are in {}",
+                store.root().join("damaged").display()
+            ));
+        }
+    }
+    Ok(if verified.damaged.is_empty() { exit_code::DONE } else { exit_code::STAGE_FAILED })
+}
+
+fn as_text(verified: &Verified) -> String {
+    let mut text = String::new();
+    for Damage { file, what, stages, aside } in &verified.damaged {
+        let _ = writeln!(text, "damaged: {} {what}", file.display());
+        for stage in stages.iter().take(MOST_NAMES) {
+            let _ = writeln!(text, "  of {stage}");
+        }
+        if stages.len() > MOST_NAMES {
+            let _ = writeln!(text, "  and {} more", stages.len() - MOST_NAMES);
+        }
+        if aside.is_none() && what != "is not there" {
+            text += "  and could not be set aside\n";
+        }
+    }
+    let Verified { records, foreign, objects, damaged, unnamed, leftovers } = verified;
+    let _ = writeln!(
+        text,
+        "{}, {} ({}) read: {}",
+        plural(*records, "record"),
+        plural(objects.count, "file"),
+        Bytes(objects.bytes),
+        if damaged.is_empty() { "all whole".to_owned() } else { format!("{} damaged", damaged.len()) }
+    );
+    if *foreign > 0 {
+        let _ = writeln!(text, "{} of another version of this program left alone", plural(*foreign, "record"));
+    }
+    for (amount, what) in [(unnamed, "of no record"), (leftovers, "left by processes that ended")] {
+        if amount.count > 0 {
+            let _ = writeln!(
+                text,
+                "{} ({}) {what}: `matssl-run cache gc` drops them when they are old enough",
+                plural(amount.count, "file"),
+                Bytes(amount.bytes)
+            );
+        }
+    }
+    text
+}
+
+fn as_json(verified: &Verified) -> serde_json::Value {
+    let Verified { records, foreign, objects, damaged, unnamed, leftovers } = verified;
+    let damaged: Vec<_> = damaged
+        .iter()
+        .map(|Damage { file, what, stages, aside }| json!({ "file": file, "what": what, "stages": stages, "aside": aside }))
+        .collect();
+    json!({
+        "records": records,
+        "records_of_other_versions": foreign,
+        "objects": objects.count,
+        "bytes": objects.bytes,
+        "damaged": damaged,
+        "unnamed": { "files": unnamed.count, "bytes": unnamed.bytes },
+        "leftovers": { "files": leftovers.count, "bytes": leftovers.bytes },
+    })
+}

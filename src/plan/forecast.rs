@@ -1,0 +1,444 @@
+//! What a plan will cost, from the records of earlier stages of the same kinds.
+
+use super::resolve::keyed_params;
+use super::{Dag, Plan, State};
+use crate::cache::{Digest, Key, KeyMaterial, Record, Store};
+use crate::stage;
+use rayon::prelude::*;
+use serde_json::Value;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Of the different parameter sets that a kind has run with, at most so many are compared, the latest: a cache of ten
+/// thousand unlike stages must not make a plan slow.
+const MOST_GROUPS: usize = 128;
+
+/// What one stage will probably cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expected {
+    /// Wall time of its worker.
+    pub seconds: f64,
+    /// Of these on a GPU: all or none.
+    pub gpu_seconds: f64,
+    /// Threads that it had then.
+    pub threads: usize,
+    /// What its output will take in the cache.
+    pub bytes: u64,
+    /// Peak memory of its process, if records say so.
+    pub memory_mib: Option<u64>,
+    /// How many records say so.
+    pub from: usize,
+    /// Those records were made on the kind of device that it will run on.
+    pub same_device: bool,
+}
+
+/// What all stages that must run will probably cost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Total {
+    /// Wall time on so many slots.
+    pub seconds: Option<f64>,
+    /// Sum over stages, on GPUs.
+    pub gpu_seconds: f64,
+    /// What all outputs will take.
+    pub bytes: u64,
+    /// The sum of the largest processes that may run at a time.
+    pub memory_mib: Option<u64>,
+    /// How many records this rests on.
+    pub records: usize,
+    /// Stages that are to run, or may have to.
+    pub stages: usize,
+    /// Of these, stages of kinds that never ran: not counted.
+    pub unknown: usize,
+    /// Of these, stages whose records come from another kind of device.
+    pub other_device: usize,
+}
+
+/// The expectations for a plan.
+pub struct Forecast {
+    /// For each stage by its index in the experiment; `None` for those that need not run, and where no record helps.
+    pub stages: Vec<Option<Expected>>,
+    must_run: usize,
+    records: usize,
+}
+
+/// One record as a forecast sees it.
+struct Past {
+    key: Key,
+    name: String,
+    on_cpu: bool,
+    seconds: f64,
+    threads: usize,
+    bytes: u64,
+    memory_mib: Option<u64>,
+    inputs: Vec<Digest>,
+}
+
+/// Records of one kind with the same parameters.
+struct Group {
+    fields: Fields,
+    epochs: Option<f64>,
+    latest: u64,
+    records: Vec<Past>,
+}
+
+/// Dotted path and value of each parameter, as hashes, sorted; `epochs`, by which time is scaled, is left out.
+type Fields = Vec<(u64, u64)>;
+
+impl Forecast {
+    /// Reads all records and compares: for the stages that `must_run` marks, which will run on a GPU where they can if
+    /// `on_gpu`. A cache that cannot be read gives no forecast, not an error.
+    pub fn new(plan: &Plan, store: &Store, must_run: &[bool], on_gpu: bool) -> Forecast {
+        let records = store.records().unwrap_or_default();
+        let kinds = group(&records);
+        let used: Vec<(Option<Expected>, Vec<Key>)> = (0..plan.states.len())
+            .into_par_iter()
+            .map(|stage| {
+                let found = if must_run[stage] { expect(plan, stage, &kinds, on_gpu) } else { None };
+                found.map_or((None, Vec::new()), |(expected, keys)| (Some(expected), keys))
+            })
+            .collect();
+        let records = used.iter().flat_map(|(_, keys)| keys).collect::<BTreeSet<_>>().len();
+        let must_run = must_run.iter().filter(|run| **run).count();
+        Forecast { stages: used.into_iter().map(|(expected, _)| expected).collect(), must_run, records }
+    }
+
+    /// For each stage the seconds it will take, for [`makespan`].
+    pub fn seconds(&self) -> Vec<Option<f64>> {
+        self.stages.iter().map(|stage| stage.as_ref().map(|expected| expected.seconds)).collect()
+    }
+
+    /// Everything together, with `slots` stages at a time on as many cores.
+    pub fn total(&self, dag: &Dag, slots: usize) -> Total {
+        let known = || self.stages.iter().flatten();
+        // Alone, a stage has more than one core: side by side they cannot be faster than their core seconds.
+        let cores = slots.max(1) as f64;
+        let work: f64 = known().map(|stage| stage.seconds * (stage.threads as f64).clamp(1.0, cores)).sum();
+        let mut memory: Vec<u64> = known().filter_map(|stage| stage.memory_mib).collect();
+        memory.sort_unstable_by(|a, b| b.cmp(a));
+        Total {
+            seconds: makespan(dag, &self.seconds(), slots).map(|seconds| seconds.max(work / cores)),
+            gpu_seconds: known().map(|stage| stage.gpu_seconds).sum(),
+            bytes: known().map(|stage| stage.bytes).sum(),
+            memory_mib: (!memory.is_empty()).then(|| memory.iter().take(slots.max(1)).sum()),
+            records: self.records,
+            stages: self.must_run,
+            unknown: self.must_run - known().count(),
+            other_device: known().filter(|stage| !stage.same_device).count(),
+        }
+    }
+}
+
+fn group(records: &[Record]) -> HashMap<&str, HashMap<Fields, Group>> {
+    let mut kinds: HashMap<&str, HashMap<Fields, Group>> = HashMap::new();
+    for record in records {
+        let material = &record.material;
+        let epochs = epochs(&material.params);
+        let fields = fields(&material.params);
+        // Groups differ by their epochs, too: these are kept apart by a field of their own.
+        let mut name = fields.clone();
+        name.push((u64::MAX, epochs.map_or(0, f64::to_bits)));
+        let groups = kinds.entry(&material.kind).or_default();
+        let group = groups.entry(name).or_insert_with(|| Group { fields, epochs, latest: 0, records: Vec::new() });
+        group.latest = group.latest.max(record.made.finished_at);
+        group.records.push(Past::of(record));
+    }
+    for groups in kinds.values_mut() {
+        if groups.len() > MOST_GROUPS {
+            let mut names: Vec<(Reverse<u64>, Fields)> =
+                groups.iter().map(|(name, group)| (Reverse(group.latest), name.clone())).collect();
+            names.sort_unstable();
+            for (_, name) in &names[MOST_GROUPS..] {
+                groups.remove(name);
+            }
+        }
+    }
+    kinds
+}
+
+impl Past {
+    fn of(record: &Record) -> Past {
+        let number = |name: &str| record.telemetry.get(name).and_then(Value::as_f64);
+        let mut seconds = record.made.seconds.max(0.0);
+        // A training that went on from a checkpoint did only the rest of its epochs in this time.
+        if let (Some(all), Some(resumed)) = (epochs(&record.material.params), number("resumed_epochs"))
+            && resumed > 0.0
+            && resumed < all
+        {
+            seconds *= all / (all - resumed);
+        }
+        Past {
+            key: record.key,
+            name: label(&record.made.stage).to_owned(),
+            on_cpu: record.made.device == "cpu",
+            seconds,
+            threads: record.made.threads.max(1),
+            bytes: record.outputs.iter().map(|output| output.size).sum(),
+            memory_mib: number("peak_memory_mib").map(|mib| mib.ceil() as u64),
+            inputs: record.material.inputs.values().flatten().map(|input| input.content).collect(),
+        }
+    }
+}
+
+/// `experiment/stage@seed` without the seed.
+fn label(stage: &str) -> &str {
+    stage.rsplit_once('@').map_or(stage, |(label, _)| label)
+}
+
+fn expect(
+    plan: &Plan,
+    stage: usize,
+    kinds: &HashMap<&str, HashMap<Fields, Group>>,
+    on_gpu: bool,
+) -> Option<(Expected, Vec<Key>)> {
+    let instance = &plan.experiment.instances[stage];
+    let kind = stage::kind(instance.kind)?;
+    let params = keyed_params(kind, &instance.params);
+    let (own, epochs) = (fields(&params), epochs(&params));
+    let material: Option<&KeyMaterial> = match &plan.states[stage] {
+        State::Miss { material, .. } => Some(material),
+        State::Hit(record) => Some(&record.material),
+        State::WaitsOn(_) | State::Unavailable(_) => None,
+    };
+    let inputs: Option<Vec<Digest>> =
+        material.map(|material| material.inputs.values().flatten().map(|input| input.content).collect());
+    let name = format!("{}/{}", plan.experiment.name, instance.label());
+    let computes = (kind.computes)(&instance.params);
+    let wants_gpu = on_gpu && computes;
+    // Nearest first: the right kind of device, fewest other parameters, the same number of epochs, the same inputs,
+    // the same name. Those that are equally near are asked together.
+    let mut nearest: Option<(Distance, Vec<(&Past, f64)>)> = None;
+    for group in kinds.get(instance.kind)?.values() {
+        let differing = differing(&own, &group.fields);
+        let scale = match (epochs, group.epochs) {
+            (Some(now), Some(then)) if then > 0.0 => now / then,
+            _ => 1.0,
+        };
+        for past in &group.records {
+            let distance = Distance {
+                other_device: past.on_cpu == wants_gpu,
+                differing,
+                other_epochs: scale != 1.0,
+                other_inputs: inputs.as_ref().is_some_and(|inputs| *inputs != past.inputs),
+                other_name: past.name != name,
+            };
+            match nearest.as_mut().map(|(best, list)| (distance.cmp(best), list)) {
+                Some((Ordering::Greater, _)) => {}
+                Some((Ordering::Equal, list)) => list.push((past, scale)),
+                Some((Ordering::Less, _)) | None => nearest = Some((distance, vec![(past, scale)])),
+            }
+        }
+    }
+    let (distance, nearest) = nearest?;
+    let seconds = median(nearest.iter().map(|(past, scale)| past.seconds * scale))?;
+    let on_gpu = nearest.iter().filter(|(past, _)| !past.on_cpu).count() * 2 > nearest.len();
+    let expected = Expected {
+        seconds,
+        gpu_seconds: if on_gpu { seconds } else { 0.0 },
+        threads: median(nearest.iter().map(|(past, _)| past.threads as f64))?.round() as usize,
+        bytes: median(nearest.iter().map(|(past, _)| past.bytes as f64))?.round() as u64,
+        memory_mib: median(nearest.iter().filter_map(|(past, _)| past.memory_mib).map(|mib| mib as f64))
+            .map(|mib| mib.ceil() as u64),
+        from: nearest.len(),
+        same_device: !distance.other_device || !computes,
+    };
+    Some((expected, nearest.iter().map(|(past, _)| past.key).collect()))
+}
+
+/// How far a record is from a stage; the first that differs decides.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Distance {
+    other_device: bool,
+    differing: usize,
+    other_epochs: bool,
+    other_inputs: bool,
+    other_name: bool,
+}
+
+fn epochs(params: &Value) -> Option<f64> {
+    params.get("epochs").and_then(Value::as_f64)
+}
+
+fn fields(params: &Value) -> Fields {
+    fn hash(what: impl Hash) -> u64 {
+        // With its fixed keys: the order of groups must not wander.
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        hasher.finish()
+    }
+    fn collect(path: &str, value: &Value, fields: &mut Fields) {
+        match value {
+            Value::Object(table) => {
+                for (name, value) in table {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    collect(&path, value, fields);
+                }
+            }
+            _ if path == "epochs" => {}
+            leaf => fields.push((hash(path), hash(leaf.to_string()))),
+        }
+    }
+    let mut fields = Vec::new();
+    collect("", params, &mut fields);
+    fields.sort_unstable();
+    fields
+}
+
+/// The number of paths that only one has, or that have another value.
+fn differing(a: &Fields, b: &Fields) -> usize {
+    let (mut i, mut j, mut count) = (0, 0, 0);
+    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
+        count += usize::from(x != y);
+        i += usize::from(x.0 <= y.0);
+        j += usize::from(y.0 <= x.0);
+    }
+    count + (a.len() - i) + (b.len() - j)
+}
+
+/// Of an even number, the mean of the two in the middle.
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+    }
+}
+
+/// How long stages that take `seconds` need on `slots` slots, each started when its inputs are done, those with the
+/// longest way to the end first (list scheduling: at most twice the optimum, R. L. Graham 1966). Stages without seconds take
+/// none. `None` if no stage has any. `O(n log n)` beside the edges.
+pub fn makespan(dag: &Dag, seconds: &[Option<f64>], slots: usize) -> Option<f64> {
+    if seconds.iter().all(Option::is_none) {
+        return None;
+    }
+    let time = |stage: usize| seconds.get(stage).copied().flatten().filter(|time| *time > 0.0).unwrap_or(0.0);
+    let order = dag.topological();
+    let mut remaining = vec![0.0; dag.len()];
+    for &stage in order.iter().rev() {
+        let after = dag.readers(stage).map(|reader| remaining[reader]).fold(0.0, f64::max);
+        remaining[stage] = time(stage) + after;
+    }
+    let mut missing: Vec<usize> = (0..dag.len()).map(|stage| dag.inputs(stage).count()).collect();
+    let mut fed: Vec<usize> = order.into_iter().filter(|&stage| missing[stage] == 0).collect();
+    let (mut ready, mut running) = (BinaryHeap::new(), BinaryHeap::new());
+    let (mut now, mut free) = (0.0, slots.max(1));
+    loop {
+        // What takes no time is done at once.
+        while let Some(stage) = fed.pop() {
+            if time(stage) > 0.0 {
+                ready.push(Ranked { rank: remaining[stage], stage });
+                continue;
+            }
+            feed(dag, stage, &mut missing, &mut fed);
+        }
+        while free > 0 {
+            let Some(Ranked { stage, .. }) = ready.pop() else { break };
+            running.push(Ranked { rank: -(now + time(stage)), stage });
+            free -= 1;
+        }
+        let Some(Ranked { rank, stage }) = running.pop() else { return Some(now) };
+        now = -rank;
+        free += 1;
+        feed(dag, stage, &mut missing, &mut fed);
+    }
+}
+
+fn feed(dag: &Dag, stage: usize, missing: &mut [usize], fed: &mut Vec<usize>) {
+    for reader in dag.readers(stage) {
+        missing[reader] -= 1;
+        if missing[reader] == 0 {
+            fed.push(reader);
+        }
+    }
+}
+
+/// A stage in a heap, highest rank first, then the first in the file.
+struct Ranked {
+    rank: f64,
+    stage: usize,
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank.total_cmp(&other.rank).then(other.stage.cmp(&self.stage))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ranked {}
+
+/// The kinds among `stages` for which there is no expectation, with how many stages they have.
+pub fn unknown_kinds(plan: &Plan, forecast: &Forecast, must_run: &[bool]) -> BTreeMap<&'static str, usize> {
+    let mut kinds = BTreeMap::new();
+    let stages = plan.experiment.instances.iter().zip(&forecast.stages).zip(must_run);
+    for ((instance, _), _) in stages.filter(|((_, expected), run)| **run && expected.is_none()) {
+        *kinds.entry(instance.kind).or_default() += 1;
+    }
+    kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn parameters_are_counted_where_they_differ_and_epochs_are_not() {
+        let base = fields(&json!({"epochs": 3, "method": {"name": "matssl", "temperature": 0.07}, "width": 8}));
+        let count = |other: Value| differing(&base, &fields(&other));
+        assert_eq!(count(json!({"epochs": 9, "method": {"name": "matssl", "temperature": 0.07}, "width": 8})), 0);
+        assert_eq!(count(json!({"epochs": 3, "method": {"name": "matssl", "temperature": 0.1}, "width": 9})), 2);
+        assert_eq!(count(json!({"epochs": 3, "method": {"name": "byol"}, "width": 8, "more": 1})), 3);
+    }
+
+    #[test]
+    fn the_longest_way_starts_first_and_what_takes_no_time_holds_nobody_up() {
+        // 0 → 1 → 2; 3 and 4 alone; 2 is a table that takes no time.
+        let dag = Dag::from_edges(5, [(0, 1), (1, 2)]);
+        let seconds = [Some(2.0), Some(3.0), None, Some(2.0), Some(3.0)];
+        assert_eq!(makespan(&dag, &seconds, 1), Some(10.0));
+        assert_eq!(makespan(&dag, &seconds, 2), Some(5.0));
+        assert_eq!(makespan(&dag, &seconds, 0), Some(10.0), "at least one");
+        assert_eq!(makespan(&dag, &[None; 5], 2), None);
+    }
+
+    proptest! {
+        /// No shorter than the longest way or the work shared out, no longer than Graham's bound.
+        #[test]
+        fn the_makespan_is_within_its_bounds(
+            edges in proptest::collection::vec((0usize..12, 0usize..12), 0..30),
+            seconds in proptest::collection::vec(proptest::option::of(0.0f64..9.0), 12),
+            slots in 1usize..5,
+        ) {
+            let dag = Dag::from_edges(12, edges.into_iter().filter(|(a, b)| a < b));
+            let Some(found) = makespan(&dag, &seconds, slots) else { return Ok(()) };
+            let work: f64 = seconds.iter().flatten().sum();
+            let longest = makespan(&dag, &seconds, 12).unwrap();
+            let least = longest.max(work / slots as f64);
+            let most = work / slots as f64 + longest * (1.0 - 1.0 / slots as f64);
+            prop_assert!(found >= least - 1e-9 && found <= most + 1e-9, "{least} <= {found} <= {most}");
+        }
+    }
+
+    #[test]
+    fn a_median_has_as_many_above_as_below() {
+        assert_eq!(median([].into_iter()), None);
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
+        assert_eq!(median([4.0, 1.0].into_iter()), Some(2.5));
+    }
+}

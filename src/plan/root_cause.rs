@@ -1,0 +1,165 @@
+//! Why an input's content is another than before: which of its files, and what was changed upstream.
+
+use super::{Explanation, Plan, Reason, State, reasons};
+use crate::cache::{Digest, KeyMaterial, LastKeys, Record, Store};
+use serde::Serialize;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// An input whose content changed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InputChange {
+    /// The stage that made it.
+    pub stage: String,
+    /// Its files that are not what they were; empty if the old record is gone.
+    pub files: Vec<FileChange>,
+    /// The old record is gone: neither files nor causes are known.
+    pub unknown: bool,
+}
+
+/// A file of an output, old → new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileChange {
+    /// Path inside the output.
+    pub path: String,
+    /// Before.
+    pub old: Option<Digest>,
+    /// Now.
+    pub new: Option<Digest>,
+}
+
+/// A stage upstream that changed by itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Because {
+    /// Its name.
+    pub stage: String,
+    /// What of it changed, other than its inputs.
+    pub reasons: Vec<Reason>,
+    /// What there is to say where nothing can be compared.
+    pub note: Option<&'static str>,
+}
+
+/// The causes of a plan's changes. Reads all records when it is first asked for one.
+pub struct RootCauses<'a> {
+    plan: &'a Plan,
+    store: &'a Store,
+    last_keys: &'a LastKeys,
+    records: OnceCell<HashMap<Digest, Vec<Record>>>,
+}
+
+/// More causes than these nobody reads.
+const MOST: usize = 64;
+
+impl<'a> RootCauses<'a> {
+    /// Of what `plan` has to run.
+    pub fn new(plan: &'a Plan, store: &'a Store, last_keys: &'a LastKeys) -> Self {
+        RootCauses { plan, store, last_keys, records: OnceCell::new() }
+    }
+
+    fn name(&self, stage: usize) -> String {
+        self.plan.experiment.instances[stage].name.clone()
+    }
+
+    /// Of `stage`, whose key changed for `changed`: which files of its inputs changed, and what is behind that, inputs
+    /// before those who read them.
+    pub fn of_inputs(&self, stage: usize, changed: &[Reason]) -> (Vec<InputChange>, Vec<Because>) {
+        let (mut inputs, mut causes) = (Vec::new(), BTreeMap::new());
+        for (input, old, new) in self.changed_inputs(stage, changed) {
+            let Some(record) = self.record_of(old, input) else {
+                inputs.push(InputChange { stage: self.name(input), files: Vec::new(), unknown: true });
+                continue;
+            };
+            inputs.push(InputChange { stage: self.name(input), files: differing(record, new), unknown: false });
+            self.descend(input, &record.material, &mut causes);
+        }
+        (inputs, causes.into_values().collect())
+    }
+
+    /// Why `stage`, which was `old`, is another now: into `causes`, by place in the experiment.
+    fn descend(&self, stage: usize, old: &KeyMaterial, causes: &mut BTreeMap<usize, Because>) {
+        let State::Hit(new) = &self.plan.states[stage] else { return };
+        if causes.contains_key(&stage) || causes.len() >= MOST {
+            return;
+        }
+        let changed = reasons(old, &new.material);
+        let own: Vec<Reason> =
+            changed.iter().filter(|reason| !matches!(reason, Reason::Input { .. })).cloned().collect();
+        let note = changed.is_empty().then_some("was made anew and came out different");
+        if !own.is_empty() || note.is_some() {
+            causes.insert(stage, Because { stage: self.name(stage), reasons: own, note });
+        }
+        for (input, old, _) in self.changed_inputs(stage, &changed) {
+            if let Some(record) = self.record_of(old, input) {
+                self.descend(input, &record.material, causes);
+            }
+        }
+    }
+
+    /// The inputs among `changed` that are made: (stage, old content, new record).
+    fn changed_inputs(&self, stage: usize, changed: &[Reason]) -> Vec<(usize, Digest, &'a Record)> {
+        let plan = self.plan;
+        let instance = &plan.experiment.instances[stage];
+        let found = changed.iter().filter_map(|reason| {
+            let Reason::Input { role, place, old_content: Some(old), new_content: Some(new), .. } = reason else {
+                return None;
+            };
+            let mut of_role = instance.inputs.iter().filter(|input| input.role == role);
+            let input = of_role.nth(place.unwrap_or(0))?.instance;
+            let State::Hit(record) = &plan.states[input] else { return None };
+            (old != new).then_some((input, *old, record.as_ref()))
+        });
+        found.collect()
+    }
+
+    /// The record that left `content`, nearest to what `stage` is now.
+    fn record_of(&self, content: Digest, stage: usize) -> Option<&Record> {
+        let records = self.records.get_or_init(|| {
+            let mut records: HashMap<Digest, Vec<Record>> = HashMap::new();
+            for record in self.store.records().unwrap_or_default() {
+                records.entry(record.content).or_default().push(record);
+            }
+            records
+        });
+        let State::Hit(now) = &self.plan.states[stage] else { return None };
+        let same_kind = records.get(&content)?.iter().filter(|record| record.material.kind == now.material.kind);
+        same_kind.min_by_key(|record| (reasons(&record.material, &now.material).len(), record.key))
+    }
+
+    /// Of `stage`, which waits: the stages before it that have changed, inputs before those who read them.
+    pub fn of_waiting(&self, stage: usize) -> Vec<Because> {
+        let (mut seen, mut waiting) = (BTreeSet::new(), vec![stage]);
+        while let Some(stage) = waiting.pop() {
+            if let State::WaitsOn(inputs) = &self.plan.states[stage] {
+                waiting.extend(inputs.iter().copied().filter(|&input| seen.insert(input)));
+            }
+        }
+        let because = |stage: usize| {
+            let (reasons, note) = match self.plan.explain(stage, self.store, self.last_keys) {
+                Explanation::Hit { .. } => return None,
+                Explanation::NeverRan => (Vec::new(), Some("has never run")),
+                Explanation::OutputGone => (Vec::new(), Some("its files are gone from the cache")),
+                Explanation::RecordGone => (Vec::new(), Some("its last record is gone from the cache")),
+                Explanation::Unavailable(_) => (Vec::new(), Some("its data is not there")),
+                Explanation::Changed(reasons) => (reasons, None),
+                Explanation::Waits { known, .. } if known.is_empty() => return None,
+                Explanation::Waits { known, .. } => (known, None),
+            };
+            Some(Because { stage: self.name(stage), reasons, note })
+        };
+        seen.into_iter().take(MOST).filter_map(because).collect()
+    }
+}
+
+fn differing(old: &Record, new: &Record) -> Vec<FileChange> {
+    let by_path = |record: &Record| -> BTreeMap<String, Digest> {
+        record.outputs.iter().map(|output| (output.path.clone(), output.digest)).collect()
+    };
+    let (old, new) = (by_path(old), by_path(new));
+    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let changes = paths.into_iter().map(|path| FileChange {
+        path: path.clone(),
+        old: old.get(path).copied(),
+        new: new.get(path).copied(),
+    });
+    changes.filter(|change| change.old != change.new).collect()
+}

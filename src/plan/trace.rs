@@ -1,0 +1,367 @@
+//! From a cell of a table or a point of a curve back to all that it rests on.
+
+use super::{Plan, State};
+use crate::cache::{Digest, Key, Provenance, Record, Store};
+use crate::experiment::Section;
+use crate::metrics::{Evaluation, Summary};
+use crate::report::curve::read_history;
+use crate::report::table::Table;
+use crate::stage;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Where a number comes from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trace {
+    /// What the number is, e.g. `table4: MatSSL, mIoU`.
+    pub what: String,
+    /// `"%"`, or nothing for a metric of a history.
+    pub unit: &'static str,
+    /// Over the seeds that are made.
+    pub value: Option<Summary>,
+    /// Its parts: one a seed.
+    pub samples: Vec<Sample>,
+    /// All stages that these rest on, inputs first.
+    pub stages: Vec<StageTrace>,
+}
+
+/// One seed's part of a number.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    /// The seed; none if the stage draws nothing.
+    pub seed: Option<u64>,
+    /// The stage that holds the value.
+    pub stage: String,
+    /// The value; none if the stage is not made yet, or has none there.
+    pub value: Option<f64>,
+    /// It and all that it rests on, inputs first.
+    pub rests_on: Vec<String>,
+}
+
+/// A stage as a number's origin.
+#[derive(Clone, Debug, Serialize)]
+pub struct StageTrace {
+    /// Full name.
+    pub stage: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its seed.
+    pub seed: Option<u64>,
+    /// As `plan` says it.
+    pub state: &'static str,
+    /// Its key, if all its inputs are made.
+    pub key: Option<Key>,
+    /// Its record's file, if it is made.
+    pub record: Option<PathBuf>,
+    /// Where, when and by what it was made.
+    pub made: Option<Provenance>,
+    /// Facts about the making.
+    pub telemetry: BTreeMap<String, Value>,
+    /// Parameters (dotted) in which the stages of this kind differ in this experiment.
+    pub differing: BTreeMap<String, Value>,
+    /// All parameters.
+    pub params: Value,
+    /// (parameter, stage) for each input.
+    pub inputs: Vec<(&'static str, String)>,
+    /// Files outside of the cache that it read.
+    pub files: Option<DataFiles>,
+}
+
+/// The files of a data set as a key holds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct DataFiles {
+    /// How many.
+    pub count: usize,
+    /// Hash over the names and contents of all.
+    pub digest: Digest,
+}
+
+/// The cell of table `table` (its file's or family's name; may be left out if there is only one) in the row called
+/// `row` and the column `column` (its heading, or its name in the CSV).
+///
+/// # Errors
+/// A sentence with the names that there are, if there is no such table, row or column, or if nothing of it is made.
+pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: &str) -> Result<Trace, String> {
+    let report = report(plan, Section::Tables, "table", table)?;
+    let rows = labels(plan, report, "rows");
+    let evaluate = |stage: &usize| read::<Evaluation>(plan, store, *stage, "metrics.json");
+    let made: Vec<(String, Vec<Evaluation>)> = rows
+        .iter()
+        .map(|(label, stages)| (label.clone(), stages.iter().filter_map(evaluate).collect::<Vec<_>>()))
+        .filter(|(_, evaluations)| !evaluations.is_empty())
+        .collect();
+    let whole = Table::new(None, &made).map_err(|error| error.to_string())?;
+    // The baselines have no stages of their own.
+    let baselines = whole.rows.iter().filter(|row| row.seeds.is_none());
+    let names: Vec<String> =
+        rows.iter().map(|(label, _)| label.clone()).chain(baselines.map(|row| row.label.clone())).collect();
+    let found = pick("row", row, &names.iter().map(|name| vec![name.as_str()]).collect::<Vec<_>>())?;
+    if whole.rows.is_empty() {
+        return Err(format!("nothing of table {} is made yet: run the experiment first", name_of(plan, report)));
+    }
+    let headings: Vec<Vec<&str>> =
+        whole.columns.iter().map(|column| vec![column.heading.as_str(), column.key.as_str()]).collect();
+    let place = pick("column", column, &headings)?;
+    let what = format!("{}: {}, {}", name_of(plan, report), names[found], whole.columns[place].heading);
+    let entry = whole.rows.iter().find(|row| row.label == names[found]);
+    let value = entry.and_then(|row| row.cells[place]);
+    let (stages, of_all): (Vec<usize>, Option<f64>) = match rows.get(found) {
+        Some((_, stages)) => (stages.clone(), None),
+        None => {
+            let group = entry.map(|row| row.group);
+            let same = |label: &String| whole.rows.iter().any(|row| row.label == *label && Some(row.group) == group);
+            let stages = rows.iter().filter(|(label, _)| same(label)).flat_map(|(_, stages)| stages.clone());
+            (stages.collect(), value.map(|value| value.mean))
+        }
+    };
+    let values = stages.iter().map(|stage| {
+        let alone = |evaluation| Table::new(None, &[(String::new(), vec![evaluation])]).ok();
+        let table = evaluate(stage).and_then(alone);
+        // Its own columns: a class may be missing.
+        let own = table.and_then(|table| {
+            let place = table.columns.iter().position(|column| column.key == whole.columns[place].key)?;
+            table.rows.first()?.cells[place]
+        });
+        of_all.or(own.map(|summary| summary.mean))
+    });
+    let samples = stages.iter().copied().zip(values).collect();
+    Ok(trace(plan, store, what, "%", value, samples))
+}
+
+/// The point of figure `figure` (as [`cell`]'s table) at `epoch` of the line called `series`.
+///
+/// # Errors
+/// A sentence with the names that there are, if there is no such figure, series or epoch, or if nothing of it is made.
+pub fn point(plan: &Plan, store: &Store, figure: Option<&str>, series: &str, epoch: u64) -> Result<Trace, String> {
+    let report = report(plan, Section::Figures, "figure", figure)?;
+    let lines = labels(plan, report, "series");
+    let names: Vec<Vec<&str>> = lines.iter().map(|(label, _)| vec![label.as_str()]).collect();
+    let (label, stages) = &lines[pick("series", series, &names)?];
+    let metric = plan.experiment.instances[report].params["metric"].as_str().unwrap_or_default();
+    let history = |stage: &usize| {
+        let text = text(plan, store, *stage, "history.csv")?;
+        read_history(&text, metric).ok()
+    };
+    let histories: Vec<Option<BTreeMap<u64, f64>>> = stages.iter().map(history).collect();
+    let epochs: BTreeSet<u64> = histories.iter().flatten().flat_map(|history| history.keys().copied()).collect();
+    match (epochs.first(), epochs.last()) {
+        (Some(first), Some(last)) if !epochs.contains(&epoch) => {
+            return Err(format!("{label} has no {metric} at epoch {epoch}; it has epochs {first} to {last}"));
+        }
+        (None, _) => return Err(format!("nothing of {label} is made yet: run the experiment first")),
+        _ => {}
+    }
+    let values = histories.iter().map(|history| history.as_ref().and_then(|history| history.get(&epoch).copied()));
+    let samples: Vec<_> = stages.iter().copied().zip(values).collect();
+    let value = Summary::of(samples.iter().filter_map(|(_, value)| *value));
+    let what = format!("{}: {label}, {metric} at epoch {epoch}", name_of(plan, report));
+    Ok(trace(plan, store, what, "", value, samples))
+}
+
+fn trace(
+    plan: &Plan,
+    store: &Store,
+    what: String,
+    unit: &'static str,
+    value: Option<Summary>,
+    samples: Vec<(usize, Option<f64>)>,
+) -> Trace {
+    let mut all = vec![false; plan.states.len()];
+    let samples = samples
+        .into_iter()
+        .map(|(stage, value)| {
+            let instance = &plan.experiment.instances[stage];
+            let rests_on = plan.dag.with_ancestors(&[stage]);
+            let names = (0..all.len()).filter(|&other| rests_on[other]).map(|other| {
+                all[other] = true;
+                plan.experiment.instances[other].name.clone()
+            });
+            let rests_on = names.collect();
+            Sample { seed: instance.seed, stage: instance.name.clone(), value, rests_on }
+        })
+        .collect();
+    let wanted: Vec<usize> = (0..all.len()).filter(|&stage| all[stage]).collect();
+    Trace { what, unit, value, samples, stages: describe(plan, store, &wanted) }
+}
+
+/// The stages by their place in the experiment, with all that is known of each.
+pub fn describe(plan: &Plan, store: &Store, stages: &[usize]) -> Vec<StageTrace> {
+    let instances = &plan.experiment.instances;
+    let kinds: BTreeSet<&str> = stages.iter().map(|&stage| instances[stage].kind).collect();
+    let mut values: BTreeMap<(&str, String), (BTreeSet<String>, usize)> = BTreeMap::new();
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    for instance in instances.iter().filter(|instance| kinds.contains(instance.kind)) {
+        *sizes.entry(instance.kind).or_default() += 1;
+        for (path, value) in dotted(&instance.params) {
+            let (values, count) = values.entry((instance.kind, path)).or_default();
+            values.insert(value.to_string());
+            *count += 1;
+        }
+    }
+    let differs = |kind: &'static str, path: &str| {
+        let known = values.get(&(kind, path.to_owned()));
+        known.is_some_and(|(values, count)| values.len() > 1 || Some(count) != sizes.get(kind))
+    };
+    let describe = |&stage: &usize| {
+        let (instance, state) = (&instances[stage], &plan.states[stage]);
+        let record: Option<&Record> = if let State::Hit(record) = state { Some(record) } else { None };
+        let material = match state {
+            State::Hit(record) => Some(&record.material),
+            State::Miss { material, .. } => Some(material.as_ref()),
+            State::WaitsOn(_) | State::Unavailable(_) => None,
+        };
+        let key = match state {
+            State::Miss { key, .. } => Some(*key),
+            _ => record.map(|record| record.key),
+        };
+        let mut differing: BTreeMap<String, Value> = dotted(&instance.params).into_iter().collect();
+        differing.retain(|path, _| differs(instance.kind, path));
+        let files = material.filter(|material| !material.files.is_empty()).map(|material| {
+            let text: String = material.files.iter().map(|(name, digest)| format!("{digest} {name}\n")).collect();
+            DataFiles { count: material.files.len(), digest: Digest::of(text.as_bytes()) }
+        });
+        StageTrace {
+            stage: instance.name.clone(),
+            kind: instance.kind,
+            seed: instance.seed,
+            state: state.word(),
+            key,
+            record: record.map(|record| store.record_file(record.key)),
+            made: record.map(|record| record.made.clone()),
+            telemetry: record.map(|record| record.telemetry.clone()).unwrap_or_default(),
+            differing,
+            params: instance.params.clone(),
+            inputs: instance.inputs.iter().map(|input| (input.role, instances[input.instance].name.clone())).collect(),
+            files,
+        }
+    };
+    stages.iter().map(describe).collect()
+}
+
+/// Every leaf with its dotted path; lists are leaves.
+fn dotted(params: &Value) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    let mut waiting = vec![(String::new(), params)];
+    while let Some((path, value)) = waiting.pop() {
+        match value {
+            Value::Object(table) => {
+                let below = |name: &String| if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                waiting.extend(table.iter().map(|(name, value)| (below(name), value)));
+            }
+            // Inputs are named apart.
+            Value::String(text) if text == crate::experiment::vocabulary::INPUT => {}
+            leaf => found.push((path, leaf.clone())),
+        }
+    }
+    found
+}
+
+/// The stage of the table or figure called `wanted`.
+fn report(plan: &Plan, section: Section, word: &str, wanted: Option<&str>) -> Result<usize, String> {
+    let is_of = |&stage: &usize| {
+        let instance = &plan.experiment.instances[stage];
+        stage::kind(instance.kind).is_some_and(|kind| kind.spec.section == section)
+    };
+    let reports: Vec<usize> = (0..plan.states.len()).filter(is_of).collect();
+    let names: Vec<[String; 2]> = reports
+        .iter()
+        .map(|&stage| [name_of(plan, stage), plan.experiment.instances[stage].label().to_owned()])
+        .collect();
+    match wanted {
+        None if reports.len() == 1 => Ok(reports[0]),
+        None => Err(format!("say which {word}: {}", list(names.iter().map(|names| names[0].as_str())))),
+        Some(wanted) => {
+            let names: Vec<Vec<&str>> = names.iter().map(|names| names.iter().map(String::as_str).collect()).collect();
+            Ok(reports[pick(word, wanted, &names)?])
+        }
+    }
+}
+
+/// The file that a report is written to, without extension.
+fn name_of(plan: &Plan, report: usize) -> String {
+    let instance = &plan.experiment.instances[report];
+    instance.params["file"].as_str().unwrap_or(&instance.name).to_owned()
+}
+
+/// The inputs of a report by label, as the report groups them: labels in order of appearance, seeds ascending.
+fn labels(plan: &Plan, report: usize, role: &str) -> Vec<(String, Vec<usize>)> {
+    let mut labels: Vec<(String, Vec<usize>)> = Vec::new();
+    for input in plan.experiment.instances[report].inputs.iter().filter(|input| input.role == role) {
+        match labels.iter_mut().find(|(label, _)| *label == input.label) {
+            Some((_, stages)) => stages.push(input.instance),
+            None => labels.push((input.label.clone(), vec![input.instance])),
+        }
+    }
+    for (_, stages) in &mut labels {
+        stages.sort_by_key(|&stage| plan.experiment.instances[stage].seed);
+    }
+    labels
+}
+
+fn text(plan: &Plan, store: &Store, stage: usize, file: &str) -> Option<String> {
+    let State::Hit(record) = &plan.states[stage] else { return None };
+    let output = record.outputs.iter().find(|output| output.path == file)?;
+    std::fs::read_to_string(store.object(output.digest)).ok()
+}
+
+fn read<T: serde::de::DeserializeOwned>(plan: &Plan, store: &Store, stage: usize, file: &str) -> Option<T> {
+    serde_json::from_str(&text(plan, store, stage, file)?).ok()
+}
+
+/// The place of what is called `wanted`, by any of its names, in any case if that is clear.
+fn pick(word: &str, wanted: &str, known: &[Vec<&str>]) -> Result<usize, String> {
+    let wanted = wanted.trim();
+    let called = |test: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        (0..known.len()).filter(|&place| known[place].iter().any(|name| test(name))).collect()
+    };
+    let exactly = called(&|name| name == wanted);
+    let loosely = called(&|name| name.to_lowercase() == wanted.to_lowercase());
+    if let Some(&place) = exactly.first() {
+        return Ok(place);
+    }
+    if let [place] = loosely[..] {
+        return Ok(place);
+    }
+    let likeness = |name: &&str| strsim::jaro_winkler(&name.to_lowercase(), &wanted.to_lowercase());
+    let nearest = known.iter().flatten().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let help = nearest.map(|nearest| format!("\nhelp: did you mean `{nearest}`?")).unwrap_or_default();
+    let names = known.iter().filter_map(|names| names.first().copied());
+    Err(format!("no {word} is called `{wanted}`; there are {}{help}", list(names)))
+}
+
+/// Few enough to read.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        count if count > 30 => format!("{} and {} more", names[..30].join(", "), count - 30),
+        _ => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_are_found_in_any_case_and_unknown_ones_get_the_nearest() {
+        let known = [vec!["mIoU", "miou"], vec!["IoU austenite", "iou_austenite"], vec!["Dice", "dice"]];
+        assert_eq!(pick("column", "iou_austenite", &known), Ok(1));
+        assert_eq!(pick("column", "MIOU", &known), Ok(0));
+        let refused = pick("column", "IoU austenit", &known).unwrap_err();
+        let expected = "no column is called `IoU austenit`; there are mIoU, IoU austenite, Dice\n\
+                        help: did you mean `IoU austenite`?";
+        assert_eq!(refused, expected);
+        assert_eq!(pick("row", "x", &[]), Err("no row is called `x`; there are none".to_owned()));
+    }
+
+    #[test]
+    fn leaves_have_dotted_paths_and_inputs_are_none() {
+        let mut leaves = dotted(&json!({"a": {"b": 1, "c": [2]}, "model": crate::experiment::vocabulary::INPUT}));
+        leaves.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(leaves, [("a.b".to_owned(), json!(1)), ("a.c".to_owned(), json!([2]))]);
+    }
+}
