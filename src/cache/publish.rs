@@ -1,5 +1,6 @@
 //! From a stage's folder into the cache: objects first, flushed; then the record; the first record wins.
 
+use super::record::name_in;
 use super::store::{Store, sync_folder, temporary_in};
 use super::{Digest, Gate, KeyMaterial, Output, Provenance, Record};
 use anyhow::{Context as _, Result};
@@ -76,8 +77,7 @@ impl Store {
         for path in files_below(folder)? {
             let (digest, size) =
                 self.put(&path).with_context(|| format!("cannot take {} into the cache", path.display()))?;
-            let name = path.strip_prefix(folder)?.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
-            outputs.push(Output { path: name, digest, size });
+            outputs.push(Output { path: name_in(folder, &path)?, digest, size });
         }
         outputs.sort_by(|a, b| a.path.cmp(&b.path));
         let (key, content) = (material.key(), Record::content_of(&outputs));
@@ -204,7 +204,7 @@ fn write_record(draft: &Draft) -> Result<tempfile::NamedTempFile> {
 }
 
 /// All regular files below `folder`, sorted.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {

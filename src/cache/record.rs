@@ -1,8 +1,10 @@
 //! What the cache knows of one finished stage.
 
+use super::publish::files_below;
 use super::{Digest, Key, KeyMaterial};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// One finished stage: what it was made from, what it left, where and when. Immutable once written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +79,27 @@ pub struct Build {
     pub target_features: String,
     /// Profile and level of optimisation.
     pub profile: String,
+}
+
+impl Output {
+    /// Every file below `folder`, sorted by path.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn of_folder(folder: &Path) -> anyhow::Result<Vec<Output>> {
+        let output = |path: PathBuf| -> anyhow::Result<Output> {
+            let (digest, size) = Digest::of_file(&path)?;
+            Ok(Output { path: name_in(folder, &path)?, digest, size })
+        };
+        let mut outputs = files_below(folder)?.into_iter().map(output).collect::<anyhow::Result<Vec<_>>>()?;
+        outputs.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(outputs)
+    }
+}
+
+/// `path` inside `folder`, with `/`.
+pub(super) fn name_in(folder: &Path, path: &Path) -> anyhow::Result<String> {
+    Ok(path.strip_prefix(folder)?.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/"))
 }
 
 impl Record {

@@ -1,6 +1,6 @@
 //! Objects and records on disk.
 
-use super::scratch::Pool;
+use super::scratch::{Pool, Scratch};
 use super::{Digest, Key, Output, Record, WorkFolder};
 use anyhow::{Context as _, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +61,14 @@ impl Store {
     /// A folder of the layout, e.g. `"runs"`.
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// An empty folder of this process's own.
+    ///
+    /// # Errors
+    /// A full or read-only disk.
+    pub fn private_folder(&self) -> Result<Arc<Scratch>> {
+        self.pool.take().with_context(|| format!("cannot work in {}", self.root.display()))
     }
 
     /// This process's private folders stay when it ends: whoever outlives it calls [`super::remove_of`].

@@ -25,7 +25,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "DIR", default_value = "reports")]
     reports: PathBuf,
     /// What to train and predict on: cpu, cuda (all NVIDIA GPUs), cuda:N (one of them), or auto (GPUs where there are
-    /// any).
+    /// any). For tests of what shares GPUs out: pretended:N, N GPUs that compute on the CPU.
     #[arg(long, default_value = "auto")]
     device: Device,
     /// Run at most N stages at a time [default: as many as cores].
@@ -67,6 +67,8 @@ enum Device {
     Auto,
     /// All GPUs; it is an error if there is none.
     AllGpus,
+    /// So many that are none.
+    Pretended(usize),
     One(DeviceName),
 }
 
@@ -76,6 +78,10 @@ impl FromStr for Device {
         match text {
             "auto" => Ok(Device::Auto),
             "cuda" => Ok(Device::AllGpus),
+            _ if text.starts_with("pretended:") => match text["pretended:".len()..].parse() {
+                Ok(count @ 1..=64) => Ok(Device::Pretended(count)),
+                _ => Err("expected pretended:N, N from 1 to 64".to_owned()),
+            },
             _ => text.parse().map(Device::One).map_err(|_| "expected auto, cpu, cuda or cuda:N".to_owned()),
         }
     }
@@ -90,7 +96,8 @@ impl Device {
         };
         let all = |count: usize| (0..count).map(DeviceName::Cuda).collect();
         match self {
-            Device::One(DeviceName::Cpu) => Ok(Vec::new()),
+            Device::One(DeviceName::Cpu | DeviceName::Pretended(_)) => Ok(Vec::new()),
+            Device::Pretended(count) => Ok((0..count).map(DeviceName::Pretended).collect()),
             Device::Auto => Ok(nn::device::gpus().map_or_else(|_| Vec::new(), all)),
             Device::AllGpus => nn::device::gpus().map(all).map_err(not_there),
             Device::One(name @ DeviceName::Cuda(ordinal)) => match nn::device::gpus().map_err(not_there)? {

@@ -2,7 +2,7 @@
 
 use super::job::{Job, Message};
 use super::provenance::provenance;
-use crate::cache::{Attempt, Digest, Draft, Key, KeyMaterial, Record, Store, WorkFolder};
+use crate::cache::{Attempt, Digest, Draft, Key, KeyMaterial, Record, Scratch, Store, WorkFolder};
 use crate::machine::{self, Asked, Group};
 use crate::nn::OpenDevice;
 use crate::plan::{ResolvedInput, material};
@@ -135,6 +135,23 @@ fn make(
     ground: &Ground,
 ) -> Result<Draft, StageError> {
     let started = Instant::now();
+    let (telemetry, device) = produce(job, work.checkpoint(), attempt.scratch(), &material, ground)?;
+    let store = &ground.store;
+    let made = provenance(job, started, store, device);
+    Ok(store.draft(material, &attempt.out(), made, telemetry, job.force)?)
+}
+
+/// Does the stage in a private folder; returns its telemetry and the device that it computed on.
+///
+/// # Errors
+/// As the stage itself.
+pub(super) fn produce(
+    job: &Job,
+    checkpoint: PathBuf,
+    scratch: &Arc<Scratch>,
+    material: &KeyMaterial,
+    ground: &Ground,
+) -> Result<(BTreeMap<String, serde_json::Value>, String), StageError> {
     let Ground { store, tell, .. } = ground;
     let kind = kind(&job.kind)?;
     let external = (kind.external_files)(&job.params, &job.places)?;
@@ -149,9 +166,9 @@ fn make(
         seed: material.seed.unwrap_or(0),
         inputs: open_inputs(job, ground)?,
         external,
-        out: attempt.out(),
-        scratch: Some(Arc::clone(attempt.scratch())),
-        checkpoint: work.checkpoint(),
+        out: scratch.out(),
+        scratch: Some(Arc::clone(scratch)),
+        checkpoint,
         threads: job.threads,
         log: ground.log.clone(),
         group: ground.group.clone(),
@@ -183,8 +200,7 @@ fn make(
         None if kind.spawns => job.device.to_string(),
         None => "cpu".to_owned(),
     };
-    let made = provenance(job, started, store, device);
-    Ok(store.draft(material, &attempt.out(), made, telemetry, job.force)?)
+    Ok((telemetry, device))
 }
 
 fn kind(name: &str) -> Result<&'static Kind, StageError> {

@@ -128,12 +128,13 @@ pub(super) struct EventLog {
     file: File,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
+/// One line of the file.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Line<E> {
     /// Milliseconds since 1970.
-    at: u64,
+    pub(super) at: u64,
     #[serde(flatten)]
-    event: &'a Event,
+    pub(super) event: E,
 }
 
 impl EventLog {
@@ -157,7 +158,7 @@ impl Event {
             Message::WaitsForOther => Some(Event::StageWaits { stage }),
             Message::Begins => Some(Event::StageBegins { stage }),
             Message::Progress(progress) => Some(Event::StageProgress { stage, progress }),
-            Message::Made | Message::Finished { .. } | Message::Failed { .. } => None,
+            Message::Made | Message::Checked { .. } | Message::Finished { .. } | Message::Failed { .. } => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What run and worker say to each other: one JSON line each.
 
+use super::reproduction::Difference;
 use crate::cache::Key;
 use crate::nn::DeviceName;
 use crate::plan::ResolvedInput;
@@ -31,6 +32,9 @@ pub struct Job {
     pub cache: PathBuf,
     /// Do it although it is done, and replace its record.
     pub force: bool,
+    /// Do it although it is done, beside the cache, and compare.
+    #[serde(default)]
+    pub check: bool,
     /// What to compute on; never part of a key.
     #[serde(default)]
     pub device: DeviceName,
@@ -44,7 +48,7 @@ pub struct Job {
     pub threads: usize,
 }
 
-/// What a worker says, one line each on its standard output; the last one is `Finished` or `Failed`.
+/// What a worker says, one line each on its standard output; the last one is `Finished`, `Checked` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
@@ -56,6 +60,11 @@ pub enum Message {
     Made,
     /// How far it is.
     Progress(Progress),
+    /// Done beside the cache: what is not as the cache has it.
+    Checked {
+        /// Empty if all is the same.
+        differences: Vec<Difference>,
+    },
     /// Done: the record is written.
     Finished {
         /// Of the record.

@@ -4,6 +4,7 @@ use super::attempt::{Ground, Made, attempt};
 use super::committer::{Committer, Done};
 use super::guard::Guard;
 use super::job::{ErrorClass, Job, Message};
+use super::reproduction::check;
 use crate::cache::{KeyMaterial, Record, Store};
 use crate::machine::{self, Asked, Group};
 use crate::stage::StageError;
@@ -130,6 +131,14 @@ impl LocalExecutor {
         let kills = machine::memory_kills();
         std::thread::Builder::new().spawn(move || {
             let started = Instant::now();
+            if job.check {
+                let message = match check(&job, &material, &ground) {
+                    Ok(differences) => Message::Checked { differences },
+                    Err(error) => failed(&error, kills),
+                };
+                let _ = reports.send(Report::new(id, message));
+                return;
+            }
             let made = attempt(&job, material, &ground);
             // A log of nothing is none.
             if std::fs::metadata(&log).is_ok_and(|log| log.len() == 0) {
@@ -189,7 +198,9 @@ impl LocalExecutor {
             let mut last = None;
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 match serde_json::from_str(&line) {
-                    Ok(message @ (Message::Finished { .. } | Message::Failed { .. })) => last = Some(message),
+                    Ok(message @ (Message::Finished { .. } | Message::Checked { .. } | Message::Failed { .. })) => {
+                        last = Some(message);
+                    }
                     Ok(message) => drop(reports.send(Report::new(id, message))),
                     // Output of a library: not ours, not worth stopping for.
                     Err(_) => {}

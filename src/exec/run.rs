@@ -54,7 +54,6 @@ struct Run<'a> {
     places: &'a Places,
     options: &'a Options,
     scheduler: Scheduler,
-    tensorboard: Option<PathBuf>,
     outcomes: Vec<StageOutcome>,
     /// What each stage that was looked up and not found depends on.
     materials: Vec<Option<KeyMaterial>>,
@@ -108,7 +107,6 @@ impl<'a> Run<'a> {
             places,
             options,
             scheduler: Scheduler::new(plan.dag.clone(), wanted, duties, resources, options.keep_going),
-            tensorboard: options.tensorboard.as_ref().map(|folder| folder.join(&plan.experiment.name)),
             outcomes: (0..count).map(|_| StageOutcome::NotRun).collect(),
             materials: vec![None; count],
             made: vec![None; count],
@@ -339,21 +337,9 @@ impl<'a> Run<'a> {
             None => self.material(stage)?,
         };
         let key = material.key();
-        let job = Job {
-            experiment: self.plan.experiment.name.clone(),
-            stage: instance.name.clone(),
-            kind: instance.kind.to_owned(),
-            params: instance.params.clone(),
-            seed: instance.seed,
-            inputs: self.inputs_of(stage)?,
-            places: self.places.clone(),
-            cache: self.store.root().to_owned(),
-            force: self.options.forced[stage],
-            device: gpu.map_or(DeviceName::Cpu, |gpu| self.options.gpus[gpu]),
-            checkpoint_wait: self.options.checkpoint_wait,
-            tensorboard: self.tensorboard.as_ref().map(|folder| folder.join(&instance.name)),
-            threads,
-        };
+        let device = gpu.map_or(DeviceName::Cpu, |gpu| self.options.gpus[gpu]);
+        let inputs = self.inputs_of(stage)?;
+        let job = job_of(self.plan, stage, inputs, self.store, self.places, self.options, device, threads);
         let records = stage::kind(instance.kind).is_some_and(|kind| kind.spawns).then(|| {
             let inputs: BTreeSet<usize> = instance.inputs.iter().map(|input| input.instance).collect();
             inputs.into_iter().filter_map(|input| self.record(input).cloned()).collect()
@@ -490,6 +476,57 @@ impl<'a> Run<'a> {
         self.emit(Event::RunFinished { ran, failed, interrupted, seconds });
         Outcome { stages: self.outcomes, interrupted, ran, seconds, _held: (self.folder, self.gate) }
     }
+}
+
+/// What there is to do at `stage`.
+#[expect(clippy::too_many_arguments, reason = "a job is what all of these say together")]
+pub(super) fn job_of(
+    plan: &Plan,
+    stage: usize,
+    inputs: Vec<ResolvedInput>,
+    store: &Store,
+    places: &Places,
+    options: &Options,
+    device: DeviceName,
+    threads: usize,
+) -> Job {
+    let (instance, experiment) = (&plan.experiment.instances[stage], &plan.experiment.name);
+    let tensorboard = options.tensorboard.as_ref();
+    Job {
+        experiment: experiment.clone(),
+        stage: instance.name.clone(),
+        kind: instance.kind.to_owned(),
+        params: instance.params.clone(),
+        seed: instance.seed,
+        inputs,
+        places: places.clone(),
+        cache: store.root().to_owned(),
+        force: options.forced[stage],
+        check: false,
+        device,
+        checkpoint_wait: options.checkpoint_wait,
+        tensorboard: tensorboard.map(|folder| folder.join(experiment).join(&instance.name)),
+        threads,
+    }
+}
+
+/// The outcome of a run that has nothing to do: all `wanted` stages are cached. `None` if some are not.
+pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: Option<Gate>) -> Option<Outcome> {
+    let started = Instant::now();
+    let outcome = |(state, wanted): (&State, &bool)| match (wanted, state) {
+        (false, _) => Some(StageOutcome::NotRun),
+        (true, State::Hit(record)) => Some(StageOutcome::Done(record.clone())),
+        (true, _) => None,
+    };
+    let stages = plan.states.iter().zip(wanted).map(outcome).collect::<Option<Vec<_>>>()?;
+    let named = plan.experiment.instances.iter().zip(&stages).filter_map(|(instance, outcome)| match outcome {
+        StageOutcome::Done(record) => Some((instance.name.clone(), record.key)),
+        _ => None,
+    });
+    // `explain` is the only one that would miss them, and a cache that cannot be written is no reason to stop.
+    let _ = LastKeys::open(store, &plan.experiment.name).set(named);
+    let seconds = started.elapsed().as_secs_f64();
+    Some(Outcome { stages, interrupted: false, ran: 0, seconds, _held: (None, gate) })
 }
 
 /// Data sets are checked before any training starts.

@@ -2,7 +2,8 @@
 
 use super::attempt::{Ground, Made, attempt, material_of};
 use super::job::{ErrorClass, Job, Message};
-use crate::cache::{Key, Store};
+use super::reproduction::check;
+use crate::cache::Store;
 use crate::machine::{Asked, Group};
 use crate::stage::{self, StageError};
 use anyhow::{Context as _, anyhow};
@@ -23,12 +24,12 @@ pub fn work() -> anyhow::Result<bool> {
     // This thread belongs to the pool: handing each of a step's many small jobs over to another would cost two wake-ups.
     rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread().build_global()?;
     let started = Instant::now();
-    let message = match do_stage(&job) {
-        Ok((key, ran)) => Message::Finished { key, ran, seconds: started.elapsed().as_secs_f64() },
+    let message = match do_stage(&job, started) {
+        Ok(message) => message,
         Err(error) => Message::Failed { class: ErrorClass::from(&error), message: error.to_string() },
     };
     say(&message);
-    Ok(matches!(message, Message::Finished { .. }))
+    Ok(!matches!(message, Message::Failed { .. }))
 }
 
 /// Standard input stays open as long as the run lives, however it ends. When it closes, this process and all that it
@@ -57,8 +58,8 @@ fn say(message: &Message) {
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
 
-/// The key, and whether it was done here.
-fn do_stage(job: &Job) -> Result<(Key, bool), StageError> {
+/// The last message, of a stage begun at `started` that did not fail.
+fn do_stage(job: &Job, started: Instant) -> Result<Message, StageError> {
     let kind = stage::kind(&job.kind).ok_or_else(|| anyhow!("no kind of stage is called {}", job.kind))?;
     let ground = Ground {
         store: Store::open(&job.cache)?,
@@ -72,14 +73,18 @@ fn do_stage(job: &Job) -> Result<(Key, bool), StageError> {
     };
     let material = material_of(job, &ground.store)?;
     let key = material.key();
+    if job.check {
+        return Ok(Message::Checked { differences: check(job, &material, &ground)? });
+    }
+    let finished = |ran| Message::Finished { key, ran, seconds: started.elapsed().as_secs_f64() };
     match attempt(job, material, &ground)? {
-        Made::Found(_) => Ok((key, false)),
+        Made::Found(_) => Ok(finished(false)),
         Made::Fresh(fresh) => {
             let (draft, end) = fresh.split();
             let written = ground.store.commit(vec![draft]);
             end();
             written.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
-            Ok((key, true))
+            Ok(finished(true))
         }
     }
 }

@@ -16,6 +16,8 @@ pub enum DeviceName {
     Cpu,
     /// `cuda:N`: an NVIDIA GPU, counted as the driver does.
     Cuda(usize),
+    /// `pretended:N`: takes the place of a GPU wherever one is shared out, and computes on the CPU: for tests of that.
+    Pretended(usize),
 }
 
 impl fmt::Display for DeviceName {
@@ -23,6 +25,7 @@ impl fmt::Display for DeviceName {
         match self {
             DeviceName::Cpu => f.write_str("cpu"),
             DeviceName::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+            DeviceName::Pretended(ordinal) => write!(f, "pretended:{ordinal}"),
         }
     }
 }
@@ -41,6 +44,10 @@ impl FromStr for DeviceName {
             ("cpu", _) => Ok(DeviceName::Cpu),
             ("cuda", _) => Ok(DeviceName::Cuda(0)),
             (_, Some(Ok(ordinal))) => Ok(DeviceName::Cuda(ordinal)),
+            (text, None) if text.starts_with("pretended:") => {
+                let ordinal = text.split_once(':').and_then(|(_, ordinal)| ordinal.parse().ok());
+                ordinal.map(DeviceName::Pretended).ok_or_else(|| "expected pretended:N".to_owned())
+            }
             _ => Err("expected cpu, cuda or cuda:N".to_owned()),
         }
     }
@@ -122,11 +129,11 @@ impl DeviceName {
     pub fn open(self, precision: Precision, deterministic: bool) -> std::result::Result<OpenDevice, String> {
         gpu::set_arithmetic(precision == Precision::Tf32, deterministic);
         match self {
-            DeviceName::Cpu if precision.needs_gpu() => Err(format!(
+            DeviceName::Cpu | DeviceName::Pretended(_) if precision.needs_gpu() => Err(format!(
                 "`precision = \"{}\"` needs a GPU, and this runs on the CPU; say \"float32\", or give `--device cuda`",
                 precision.name()
             )),
-            DeviceName::Cpu => Ok(OpenDevice { device: Device::Cpu }),
+            DeviceName::Cpu | DeviceName::Pretended(_) => Ok(OpenDevice { device: Device::Cpu }),
             #[cfg(feature = "cuda")]
             DeviceName::Cuda(ordinal) => match gpu::driver::open(ordinal) {
                 Ok(device) => Ok(OpenDevice { device }),

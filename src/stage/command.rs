@@ -200,7 +200,8 @@ impl Command {
                 command.env(library, &threads);
             }
         }
-        if let DeviceName::Cuda(ordinal) = context.device {
+        command.env("MATSSL_DEVICE", context.device.to_string());
+        if let DeviceName::Cuda(ordinal) | DeviceName::Pretended(ordinal) = context.device {
             command.env("CUDA_VISIBLE_DEVICES", ordinal.to_string());
         }
         command.envs(&self.environment);
