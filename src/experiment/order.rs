@@ -60,16 +60,7 @@ fn edges(families: &[Family<'_>], by_name: &BTreeMap<&str, usize>, index: usize)
         for (name, place) in names(family, spec) {
             let Ok(pattern) = Pattern::parse(name) else { continue };
             let allowed = |target: usize| families[target].spec.is_some_and(|target| spec.kinds.contains(&target.kind));
-            let targets: Vec<usize> = match pattern {
-                Pattern::Exact(name) => {
-                    let head = name.split('.').next().unwrap_or(name);
-                    by_name.get(name).or_else(|| by_name.get(head)).copied().into_iter().collect()
-                }
-                // A pattern does not mean the family it stands in.
-                Pattern::Glob { .. } => {
-                    (0..families.len()).filter(|&i| i != index && pattern.reaches(&families[i].name)).collect()
-                }
-            };
+            let targets = pattern.reached(by_name, index);
             for target in targets {
                 if allowed(target) && known.insert(target) {
                     edges.push((target, place.clone()));
