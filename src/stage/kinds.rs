@@ -70,6 +70,7 @@ const fn of<S: Stage>() -> Kind {
             seeded: S::SEEDED,
             references: S::REFERENCES,
             parse: parse::<S>,
+            schema: S::json_schema,
         },
         code_version: S::CODE_VERSION,
         labelled: S::LABELLED,
