@@ -76,6 +76,10 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
 /// The table of a stage: its kind's parameters, and what every stage may say.
 fn family(spec: &KindSpec, generator: &mut SchemaGenerator) -> Value {
     let mut schema = (spec.schema)(generator).to_value();
+    // A kind whose parameters are another type's refers to that.
+    while let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
+        schema = generator.definitions().get(name).cloned().unwrap_or_default();
+    }
     tidy(&mut schema);
     let about = schema.get("description").cloned().unwrap_or_default();
     let mut properties = match schema.get_mut("properties").map(Value::take) {
