@@ -194,3 +194,34 @@ fn limits_change_no_key() {
     assert!(keys(&[])[0].1.is_string());
     assert_eq!(keys(&[]), keys(&limits));
 }
+
+/// `cargo test --release --test front -- --ignored --nocapture how_long`
+#[test]
+#[ignore = "prints times"]
+fn how_long_it_takes_to_read() {
+    let family = |n: usize| match (n / 10, n % 10) {
+        (chain, 0) => format!("[stages.c{chain}-s0]\nkind = \"synthesize\"\nsize = {}\n", 16 + n),
+        (chain, step) => {
+            format!(
+                "[stages.c{chain}-s{step}]\nkind = \"patchify\"\ndataset = \"c{chain}-s0\"\nsize = {}\n",
+                8 + n % 99
+            )
+        }
+    };
+    let vocabulary = stage::vocabulary();
+    for count in [1_000, 10_000] {
+        let text = "name = \"many\"\n".to_string() + &(0..count).map(family).collect::<String>();
+        let project = Project::new(&text);
+        let mut times: Vec<f64> = (0..21)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                let experiment = experiment::load(&project.path("experiment.toml"), &[], &vocabulary).unwrap();
+                let time = start.elapsed().as_secs_f64();
+                assert_eq!(experiment.instances.len(), count);
+                time
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        println!("{count} families: {:.1} ms (median of 21), least {:.1} ms", times[10] * 1e3, times[0] * 1e3);
+    }
+}

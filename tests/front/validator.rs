@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 /// What is wrong with `value`, each with its place.
-pub fn faults(schema: &Value, value: &Value) -> Vec<String> {
+pub(crate) fn faults(schema: &Value, value: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     check(schema, schema, value, "", &mut faults);
     faults
