@@ -1,12 +1,18 @@
 //! The command line: one file a verb, and the only place that prints.
 
 mod cache;
+mod completions;
+mod device;
 mod explain;
+mod new;
 mod place;
 mod plan;
 mod progress;
 mod run;
+mod schema;
 mod signals;
+mod status;
+mod time_left;
 
 use crate::exit_code;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -35,8 +41,16 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Show why a stage would run (old → new value of each part of its key), or why not.
     Explain(explain::ExplainArgs),
+    /// Show how runs stand, from any terminal.
+    Status(status::StatusArgs),
     /// List, verify or tidy the cache.
     Cache(cache::CacheArgs),
+    /// Write an experiment to start from: NAME.toml.
+    New(new::NewArgs),
+    /// Print the JSON Schema of experiment files, for editors.
+    Schema(schema::SchemaArgs),
+    /// Print a script that completes this program's command line in a shell.
+    Completions(completions::CompletionsArgs),
     /// Do one stage; started by a run, not by hand.
     #[command(hide = true)]
     Worker,
@@ -99,7 +113,11 @@ pub fn main() -> u8 {
         Verb::Run(args) => run::run(&args),
         Verb::Plan(args) => plan::plan(&args),
         Verb::Explain(args) => explain::explain(&args),
+        Verb::Status(args) => status::status(&args),
         Verb::Cache(args) => cache::cache(&args),
+        Verb::New(args) => new::new(&args),
+        Verb::Schema(args) => schema::schema(&args),
+        Verb::Completions(args) => completions::completions(&args),
     };
     result.unwrap_or_else(|stop| {
         eprintln!("{}", stop.message.trim_end());

@@ -55,6 +55,18 @@ impl Place {
         if message.is_empty() { Ok(()) } else { Err(Stop::new(code, message)) }
     }
 
+    /// What stages that `must_run` need besides data: all that is missing is named before anything starts.
+    pub(super) fn check_ready(&self, must_run: &[bool]) -> Result<(), Stop> {
+        let mut message = String::new();
+        for (instance, _) in self.plan.experiment.instances.iter().zip(must_run).filter(|(_, must_run)| **must_run) {
+            let Some(kind) = stage::kind(instance.kind) else { continue };
+            if let Err(error) = (kind.ready)(&instance.params, &self.places) {
+                message += &format!("error: {}: {error}\n", instance.name);
+            }
+        }
+        if message.is_empty() { Ok(()) } else { Err(Stop::new(exit_code::NOT_THERE, message)) }
+    }
+
     /// The stage called `name`, with or without its seed, or all of a family.
     pub(super) fn stages_called(&self, name: &str, flag: &str) -> Result<Vec<usize>, Stop> {
         let Experiment { instances, .. } = &self.plan.experiment;

@@ -1,19 +1,20 @@
 //! `matssl-run FILE`: run an experiment.
 
+use super::device::{Device, say_device};
 use super::place::{self, Place};
 use super::progress::{Display, say};
 use super::signals;
+use super::time_left::TimeLeft;
 use super::{ExperimentArgs, Stop, print};
-use crate::exec::{self, ErrorClass, Expectation, Options, Outcome, StageOutcome};
+use crate::exec::{self, Difference, ErrorClass, Expectation, Options, Outcome, Reproduction, StageOutcome};
 use crate::exit_code;
 use crate::experiment::Section;
 use crate::machine;
 use crate::nn::{self, DeviceName};
-use crate::plan::State;
+use crate::plan::{Expected, Forecast, State};
 use crate::stage;
 use clap::Args;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ pub(super) struct RunArgs {
     /// Run this stage (or family) again although it is cached; may be repeated.
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
+    /// Do this cached stage (or family) once more beside the cache and compare every file; may be repeated.
+    #[arg(long, value_name = "STAGE", conflicts_with_all = ["only", "force"])]
+    check_repro: Vec<String>,
     /// After a failure go on with what does not rest on the failed stage.
     #[arg(long)]
     keep_going: bool,
@@ -60,70 +64,11 @@ fn minutes(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `--device`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Device {
-    /// All GPUs that there are, or else the CPU.
-    Auto,
-    /// All GPUs; it is an error if there is none.
-    AllGpus,
-    /// So many that are none.
-    Pretended(usize),
-    One(DeviceName),
-}
-
-impl FromStr for Device {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Device::Auto),
-            "cuda" => Ok(Device::AllGpus),
-            _ if text.starts_with("pretended:") => match text["pretended:".len()..].parse() {
-                Ok(count @ 1..=64) => Ok(Device::Pretended(count)),
-                _ => Err("expected pretended:N, N from 1 to 64".to_owned()),
-            },
-            _ => text.parse().map(Device::One).map_err(|_| "expected auto, cpu, cuda or cuda:N".to_owned()),
-        }
-    }
-}
-
-impl Device {
-    /// The GPUs that it means; none for the CPU.
-    fn gpus(self) -> Result<Vec<DeviceName>, Stop> {
-        let not_there = |why: String| {
-            let name = if let Device::One(name) = self { name.to_string() } else { "cuda".to_owned() };
-            Stop::new(exit_code::NOT_THERE, format!("error: --device {name}: {why}; use --device cpu"))
-        };
-        let all = |count: usize| (0..count).map(DeviceName::Cuda).collect();
-        match self {
-            Device::One(DeviceName::Cpu | DeviceName::Pretended(_)) => Ok(Vec::new()),
-            Device::Pretended(count) => Ok((0..count).map(DeviceName::Pretended).collect()),
-            Device::Auto => Ok(nn::device::gpus().map_or_else(|_| Vec::new(), all)),
-            Device::AllGpus => nn::device::gpus().map(all).map_err(not_there),
-            Device::One(name @ DeviceName::Cuda(ordinal)) => match nn::device::gpus().map_err(not_there)? {
-                count if ordinal < count => Ok(vec![name]),
-                1 => Err(not_there("there is only one GPU, cuda:0".to_owned())),
-                count => Err(not_there(format!("there are only {count} GPUs, cuda:0 to cuda:{}", count - 1))),
-            },
-        }
-    }
-}
-
-/// Which GPUs are used; of a build that could use some, why it uses none although it was free to.
-fn say_device(asked: Device, gpus: &[DeviceName]) {
-    if !gpus.is_empty() {
-        let named: Vec<String> = gpus.iter().map(|gpu| gpu.with_model()).collect();
-        say(&format!("computing on {}", named.join(", ")));
-    } else if let (Device::Auto, true, Err(why)) = (asked, cfg!(feature = "cuda"), nn::device::gpus()) {
-        say(&format!("computing on the CPU: {why}"));
-    }
-}
-
 /// What needs a GPU is refused before anything starts.
-fn check_precision(place: &Place, wanted: &[bool]) -> Result<(), Stop> {
-    let instances = place.plan.experiment.instances.iter().zip(&place.plan.states).zip(wanted);
+fn check_precision(place: &Place, must_run: &[bool]) -> Result<(), Stop> {
+    let instances = place.plan.experiment.instances.iter().zip(must_run);
     let mut message = String::new();
-    for ((instance, _), _) in instances.filter(|((_, state), wanted)| **wanted && !matches!(state, State::Hit(_))) {
+    for (instance, _) in instances.filter(|(_, must_run)| **must_run) {
         let Some(kind) = stage::kind(instance.kind) else { continue };
         let precision = (kind.precision)(&instance.params).map_err(anyhow::Error::from)?;
         if precision.needs_gpu() {
@@ -142,36 +87,117 @@ fn check_precision(place: &Place, wanted: &[bool]) -> Result<(), Stop> {
 pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     let gpus = args.device.gpus()?;
     let mut place = place::open(&args.experiment)?;
-    let (wanted, forced) = select(&place, &args.only, &args.force)?;
-    place.check_available(&wanted)?;
-    if gpus.is_empty() {
-        check_precision(&place, &wanted)?;
+    if !args.check_repro.is_empty() {
+        return check_repro(&place, args, gpus);
     }
-    let options = Options {
-        jobs: args.jobs.map(usize::from),
-        keep_going: args.keep_going,
-        expected: vec![Expectation { cost: 1.0, memory: 0 }; wanted.len()],
-        memory: machine::room().map_err(anyhow::Error::msg)?.map(|room| room.bytes),
-        wanted,
-        forced,
-        gpus: gpus.clone(),
-        checkpoint_wait: Duration::from_secs_f64(60.0 * args.checkpoint_minutes),
-        // Workers may run in another folder.
-        tensorboard: args.tensorboard.as_ref().map(std::path::absolute).transpose().map_err(anyhow::Error::from)?,
-    };
+    let (wanted, forced) = select(&place, &args.only, &args.force)?;
+    let folder = args.reports.join(&place.plan.experiment.name);
+    let total = wanted.iter().filter(|wanted| **wanted).count();
+    if !forced.contains(&true)
+        && let Some(outcome) = exec::all_cached(&place.plan, &place.store, &wanted, place.gate.take())
+    {
+        return finish(&place, &outcome, total, &folder, args.quiet);
+    }
+    place.check_available(&wanted)?;
+    let is_hit = |stage: usize| matches!(place.plan.states[stage], State::Hit(_));
+    let must_run: Vec<bool> = (0..wanted.len()).map(|i| wanted[i] && (forced[i] || !is_hit(i))).collect();
+    place.check_ready(&must_run)?;
+    if gpus.is_empty() {
+        check_precision(&place, &must_run)?;
+    }
+    let forecast = Forecast::new(&place.plan, &place.store, &must_run, !gpus.is_empty());
+    let options = options(args, &place, &forecast, wanted, forced, gpus)?;
     let signals = Arc::new(exec::Signals::default());
     signals::listen(&signals)?;
     if !args.quiet {
-        say_device(args.device, &gpus);
+        say_device(args.device, &options.gpus);
     }
-    let mut display = Display::new(args.quiet);
+    let time_left = TimeLeft::new(&place.plan, forecast.seconds(), &must_run);
+    let mut display = Display::new(args.quiet, time_left);
     let gate = place.gate.take();
     let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &signals, gate, &mut |event| {
         display.show(event);
     })?;
-    let folder = args.reports.join(&place.plan.experiment.name);
-    let total = options.wanted.iter().filter(|wanted| **wanted).count();
     finish(&place, &outcome, total, &folder, args.quiet)
+}
+
+fn options(
+    args: &RunArgs,
+    place: &Place,
+    forecast: &Forecast,
+    wanted: Vec<bool>,
+    forced: Vec<bool>,
+    gpus: Vec<DeviceName>,
+) -> Result<Options, Stop> {
+    let seconds: Vec<f64> = forecast.stages.iter().flatten().map(|stage| stage.seconds).collect();
+    // What nobody knows counts as an average stage.
+    let unknown = if seconds.is_empty() { 1.0 } else { seconds.iter().sum::<f64>() / seconds.len() as f64 };
+    let expectation = |stage: &Option<Expected>| Expectation {
+        cost: stage.as_ref().map_or(unknown, |stage| stage.seconds),
+        memory: stage.as_ref().and_then(|stage| stage.memory_mib).unwrap_or(0) << 20,
+    };
+    debug_assert_eq!(forecast.stages.len(), place.plan.states.len(), "one expectation a stage");
+    Ok(Options {
+        jobs: args.jobs.map(usize::from),
+        keep_going: args.keep_going,
+        expected: forecast.stages.iter().map(expectation).collect(),
+        memory: machine::room().map_err(anyhow::Error::msg)?.map(|room| room.bytes),
+        wanted,
+        forced,
+        gpus,
+        checkpoint_wait: Duration::from_secs_f64(60.0 * args.checkpoint_minutes),
+        // Workers may run in another folder.
+        tensorboard: args.tensorboard.as_ref().map(std::path::absolute).transpose().map_err(anyhow::Error::from)?,
+    })
+}
+
+/// `--check-repro`: the named stages once more, beside the cache.
+fn check_repro(place: &Place, args: &RunArgs, gpus: Vec<DeviceName>) -> Result<u8, Stop> {
+    let names = args.check_repro.iter();
+    let stages = names.map(|name| place.stages_called(name, "--check-repro")).collect::<Result<Vec<_>, _>>()?.concat();
+    let count = place.plan.states.len();
+    let forecast = Forecast::new(&place.plan, &place.store, &vec![false; count], false);
+    let options = options(args, place, &forecast, vec![false; count], vec![false; count], gpus)?;
+    let mut code = exit_code::DONE;
+    for stage in stages {
+        let name = &place.plan.experiment.instances[stage].name;
+        if !args.quiet {
+            say(&format!("{name}: once more, beside the cache"));
+        }
+        let text = match exec::check_reproduction(&place.plan, stage, &place.store, &place.places, &options)? {
+            Reproduction::Same { files: 1 } => format!("{name}: its file came out the same\n"),
+            Reproduction::Same { files } => format!("{name}: all {files} files came out the same\n"),
+            Reproduction::Differs(differences) => {
+                code = exit_code::STAGE_FAILED;
+                let mut text = format!("{name}: {} of its files came out differently\n", differences.len());
+                for Difference { path, cached, anew, largest } in differences {
+                    let of = match (cached, anew, largest) {
+                        (None, ..) => "is not in the cache".to_owned(),
+                        (_, None, _) => "did not come out".to_owned(),
+                        (.., Some(largest)) => format!("differs in numbers, by {largest:.3e} at most"),
+                        (Some(cached), Some(anew), None) => format!("{} → {}", cached.short(), anew.short()),
+                    };
+                    text += &format!("  {path}: {of}\n");
+                }
+                text
+            }
+            Reproduction::Failed(class, message) => {
+                code = code_of(class);
+                say(&format!("error: {name}: {message}"));
+                continue;
+            }
+        };
+        print(&text);
+    }
+    Ok(code)
+}
+
+fn code_of(class: ErrorClass) -> u8 {
+    match class {
+        ErrorClass::NotThere => exit_code::NOT_THERE,
+        ErrorClass::BadData => exit_code::BAD_DATA,
+        _ => exit_code::STAGE_FAILED,
+    }
 }
 
 /// For each stage whether it is asked for, and whether it is forced.
@@ -232,10 +258,5 @@ fn finish(place: &Place, outcome: &Outcome, total: usize, folder: &Path, quiet: 
         StageOutcome::Failed(failure) => Some(failure.class),
         _ => None,
     });
-    Ok(match first_failure {
-        None => exit_code::DONE,
-        Some(ErrorClass::NotThere) => exit_code::NOT_THERE,
-        Some(ErrorClass::BadData) => exit_code::BAD_DATA,
-        Some(_) => exit_code::STAGE_FAILED,
-    })
+    Ok(first_failure.map_or(exit_code::DONE, code_of))
 }

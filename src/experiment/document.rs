@@ -29,7 +29,7 @@ const MINIMAL: &str = "the least that an experiment needs is a name and a stage:
                        kind = \"…\"";
 
 /// How many stages an experiment may have unless it says `max_stages`.
-const MOST_STAGES: usize = 10_000;
+pub(super) const MOST_STAGES: usize = 10_000;
 
 /// Reads the tree; `None` if there is nothing in it.
 pub(super) fn read<'i>(

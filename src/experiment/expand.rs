@@ -68,23 +68,23 @@ fn expand<'i>(chooser: &Chooser<'_, '_, 'i>, left: usize, faults: &mut Vec<Diagn
     }
 }
 
-/// The table that a member's parameters are read from, and its inputs.
-fn make(
-    family: &Family<'_>,
+/// The parameters and the inputs of each member.
+fn make<'i>(
+    family: &Family<'i>,
     at: usize,
     spec: &'static KindSpec,
-    members: &[Member<'_>],
-    names: &Names<'_, '_>,
+    members: &[Member<'i>],
+    names: &Names<'_, 'i>,
     faults: &mut Vec<Diagnostic>,
 ) -> Vec<Made> {
     /// A family that is wrong in more ways than this need not be read to its last member.
     const MOST_FAULTS: usize = 100;
-    let mut body = family.body.clone();
+    let mut named: Vec<&str> = Vec::new();
     let mut roles: Vec<Role> = Vec::new();
     for reference in spec.references {
-        let Some(value) = body.get_mut().get_mut(reference.param) else { continue };
+        let Some(value) = family.body.get_ref().get(reference.param) else { continue };
         let Some(found) = names.resolve(value, reference, at, faults) else { continue };
-        *value = Spanned::new(value.span(), DeValue::String(INPUT.into()));
+        named.push(reference.param);
         if let Found::Members(targets) = found {
             let targets = Rc::new(targets);
             roles.push(Role { param: reference.param, all_seeds: reference.all_seeds, targets });
@@ -92,14 +92,12 @@ fn make(
     }
     // With an empty or broken matrix the stage's own parameters are still worth reading.
     let nameless = Member { label: family.name.clone(), axes: Vec::new(), settings: Vec::new() };
-    let probes: &[Member<'_>] = if members.is_empty() { std::slice::from_ref(&nameless) } else { members };
+    let probes: &[Member<'i>] = if members.is_empty() { std::slice::from_ref(&nameless) } else { members };
     let before = faults.len();
     let mut made = Vec::with_capacity(members.len());
     for member in probes {
-        let mut table: SpannedTable<'_> = body.clone();
         let mut inputs = roles.clone();
         for (key, choice) in &member.settings {
-            table.get_mut().insert(key.clone(), choice.value.clone());
             let reference = spec.references.iter().find(|reference| reference.param == key.get_ref().as_ref());
             if let Some(reference) = reference.filter(|_| !choice.targets.is_empty()) {
                 let targets = choice.targets.clone();
@@ -107,9 +105,10 @@ fn make(
             }
         }
         inputs.sort_by_key(|role| spec.references.iter().position(|reference| reference.param == role.param));
-        match (spec.parse)(table.clone()) {
+        match (spec.parse)(table_of(family, &named, member)) {
             Ok(params) => made.push(Made { label: member.label.clone(), axes: member.axes.clone(), params, inputs }),
             Err(errors) => {
+                let table = table_of(family, &named, member);
                 let context =
                     parameters::Context { family, at, spec, member, table: &table, names, probing: members.is_empty() };
                 faults.extend(context.faults(&errors));
@@ -120,4 +119,18 @@ fn make(
         }
     }
     made
+}
+
+/// The table that a member's parameters are read from, with [`INPUT`] for the parameters that are `named`.
+fn table_of<'i>(family: &Family<'i>, named: &[&str], member: &Member<'i>) -> SpannedTable<'i> {
+    let mut table = family.body.clone();
+    for param in named {
+        if let Some(value) = table.get_mut().get_mut(*param) {
+            *value = Spanned::new(value.span(), DeValue::String(INPUT.into()));
+        }
+    }
+    for (key, choice) in &member.settings {
+        table.get_mut().insert(key.clone(), choice.value.clone());
+    }
+    table
 }

@@ -61,24 +61,22 @@ pub(super) fn all(
     for &at in order {
         let family = &document.families[at];
         let Some(spec) = family.spec else { continue };
-        for (member, slot) in std::mem::take(&mut made[at]).into_iter().zip(&slots[at]) {
-            let own_seeds = if slot.repeated { seeds.iter().copied().map(Some).collect() } else { vec![None] };
-            for (index, seed) in own_seeds.into_iter().enumerate() {
+        for (mut member, slot) in std::mem::take(&mut made[at]).into_iter().zip(&slots[at]) {
+            let times = if slot.repeated { seeds.len() } else { 1 };
+            for index in 0..times {
+                let seed = if slot.repeated { seeds.get(index).copied() } else { None };
                 let name = match seed {
                     Some(seed) => format!("{}@{seed}", member.label),
                     None => member.label.clone(),
                 };
                 let inputs = edges_of(&member, index, seeds.len(), &slots);
-                instances.push(Instance {
-                    name,
-                    family: family.name.clone(),
-                    axes: member.axes.clone(),
-                    seed,
-                    kind: spec.kind,
-                    params: member.params.clone(),
-                    inputs,
-                    limits: family.limits.clone(),
-                });
+                // Most members have one instance: it need not copy what it can have.
+                let (axes, params) = match index + 1 == times {
+                    true => (std::mem::take(&mut member.axes), std::mem::take(&mut member.params)),
+                    false => (member.axes.clone(), member.params.clone()),
+                };
+                let (family, limits) = (family.name.clone(), family.limits.clone());
+                instances.push(Instance { name, family, axes, seed, kind: spec.kind, params, inputs, limits });
             }
         }
     }

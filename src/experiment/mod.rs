@@ -24,6 +24,7 @@ mod overrides;
 mod parameters;
 mod pattern;
 mod resolve;
+mod schema;
 mod source;
 mod syntax;
 #[cfg(test)]
@@ -35,7 +36,9 @@ pub use deserialize::{deserialize, exactly};
 use diagnostic::Diagnostic;
 pub use diagnostic::Diagnostics;
 pub use limits::Limits;
+pub use schema::schema;
 pub use vocabulary::{Input, KindSpec, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable, Vocabulary};
+pub use wording::is_file_name;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

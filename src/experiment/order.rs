@@ -11,6 +11,11 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// More circles than this say no more to the reader.
+const MOST_CIRCLES: usize = 20;
+/// More stages of one circle than this are not named.
+const MOST_NAMED: usize = 12;
+
 /// The families by index, each after those it takes inputs from; otherwise in the order of the file. Where there is
 /// a circle, one edge of it is left out (and said).
 pub(super) fn of(families: &[Family<'_>], faults: &mut Vec<Diagnostic>) -> Vec<usize> {
@@ -20,6 +25,7 @@ pub(super) fn of(families: &[Family<'_>], faults: &mut Vec<Diagnostic>) -> Vec<u
     let mut order = Vec::with_capacity(families.len());
     let mut seen = vec![false; families.len()];
     let mut open = vec![false; families.len()];
+    let mut circles = 0;
     for root in 0..families.len() {
         if seen[root] {
             continue;
@@ -37,9 +43,13 @@ pub(super) fn of(families: &[Family<'_>], faults: &mut Vec<Diagnostic>) -> Vec<u
             };
             *next += 1;
             if open[*target] {
-                let from = stack.iter().position(|(index, _)| index == target).unwrap_or(0);
-                let circle: Vec<usize> = stack[from..].iter().map(|(index, _)| *index).collect();
-                faults.push(circle_fault(families, &edges, &circle));
+                // Where everything waits for everything, there are circles without number.
+                if circles < MOST_CIRCLES {
+                    let from = stack.iter().position(|(index, _)| index == target).unwrap_or(0);
+                    let circle: Vec<usize> = stack[from..].iter().map(|(index, _)| *index).collect();
+                    faults.push(circle_fault(families, &edges, &circle));
+                }
+                circles += 1;
             } else if !seen[*target] {
                 (seen[*target], open[*target]) = (true, true);
                 stack.push((*target, 0));
@@ -60,16 +70,7 @@ fn edges(families: &[Family<'_>], by_name: &BTreeMap<&str, usize>, index: usize)
         for (name, place) in names(family, spec) {
             let Ok(pattern) = Pattern::parse(name) else { continue };
             let allowed = |target: usize| families[target].spec.is_some_and(|target| spec.kinds.contains(&target.kind));
-            let targets: Vec<usize> = match pattern {
-                Pattern::Exact(name) => {
-                    let head = name.split('.').next().unwrap_or(name);
-                    by_name.get(name).or_else(|| by_name.get(head)).copied().into_iter().collect()
-                }
-                // A pattern does not mean the family it stands in.
-                Pattern::Glob { .. } => {
-                    (0..families.len()).filter(|&i| i != index && pattern.reaches(&families[i].name)).collect()
-                }
-            };
+            let targets = pattern.reached(by_name, index);
             for target in targets {
                 if allowed(target) && known.insert(target) {
                     edges.push((target, place.clone()));
@@ -128,12 +129,17 @@ fn circle_fault(families: &[Family<'_>], edges: &[Edges], circle: &[usize]) -> D
         let edge = edges[circle[at]].iter().find(|(index, _)| *index == target);
         edge.map_or(0..0, |(_, place)| place.clone())
     };
-    let path: Vec<String> = (0..=circle.len()).map(name).collect();
+    let mut path: Vec<String> =
+        (0..if circle.len() > MOST_NAMED { MOST_NAMED } else { circle.len() + 1 }).map(name).collect();
+    if circle.len() > MOST_NAMED {
+        path.push(format!("{} more", circle.len() - MOST_NAMED));
+        path.push(name(0));
+    }
     let mut fault = Diagnostic::new(place(0), format!("stages wait for one another: {}", path.join(" → ")));
     if circle.len() == 1 {
         return fault.label(format!("{} takes itself as an input", name(0)));
     }
-    for at in 0..circle.len() {
+    for at in 0..circle.len().min(MOST_NAMED) {
         let label = format!("{} takes {}", name(at), name(at + 1));
         fault = if at == 0 { fault.label(label) } else { fault.other(place(at), label) };
     }

@@ -6,14 +6,38 @@
 //! `ssl.*.all` is every member of `ssl` whose label ends in `.all`; `0.07` in a label is matched as text.
 
 use globset::{GlobBuilder, GlobMatcher};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// A parsed name or pattern.
 pub(super) enum Pattern<'t> {
     /// The name of a family or of one member.
     Exact(&'t str),
     /// A pattern over families, and over the labels of their members.
-    Glob { family: GlobMatcher, label: Option<GlobMatcher> },
+    Glob { family: Part<'t>, label: Option<Part<'t>> },
 }
+
+/// One side of a pattern. To compile a glob takes longer than all else about a stage, so the usual ones are not.
+pub(super) enum Part<'t> {
+    /// No pattern at all.
+    Word(&'t str),
+    /// `word*`
+    Prefix(&'t str),
+    /// Anything else, and what stands in it before the first character with a meaning.
+    Glob { prefix: &'t str, glob: GlobMatcher },
+}
+
+impl Part<'_> {
+    fn is_match(&self, text: &str) -> bool {
+        match self {
+            Part::Word(word) => *word == text,
+            Part::Prefix(word) => text.starts_with(word),
+            Part::Glob { glob, .. } => glob.is_match(text),
+        }
+    }
+}
+
+const SPECIAL: [char; 6] = ['*', '?', '[', ']', '{', '}'];
 
 impl<'t> Pattern<'t> {
     /// # Errors
@@ -22,15 +46,49 @@ impl<'t> Pattern<'t> {
         if !text.contains(['*', '?', '[', '{']) {
             return Ok(Pattern::Exact(text));
         }
-        let compile = |part: &str| {
+        let compile = |part: &'t str| -> Result<Part<'t>, String> {
+            // What has a meaning inside of braces and brackets only is globset's to judge.
+            let prefix = part.split(SPECIAL).next().unwrap_or(part);
+            match part.strip_prefix(prefix) {
+                Some("") => return Ok(Part::Word(part)),
+                Some("*") => return Ok(Part::Prefix(prefix)),
+                _ => {}
+            }
             let glob = GlobBuilder::new(part).literal_separator(false).backslash_escape(false).build();
-            glob.map(|glob| glob.compile_matcher()).map_err(|error| error.kind().to_string())
+            let glob = glob.map_err(|error| error.kind().to_string())?.compile_matcher();
+            Ok(Part::Glob { prefix, glob })
         };
         let (family, label) = match text.split_once('.') {
             Some((family, label)) => (family, Some(label)),
             None => (text, None),
         };
         Ok(Pattern::Glob { family: compile(family)?, label: label.map(compile).transpose()? })
+    }
+
+    /// What the name of every family that it reaches starts with.
+    pub(super) fn prefix(&self) -> &'t str {
+        match self {
+            Pattern::Exact(text) => text.split('.').next().unwrap_or(text),
+            Pattern::Glob { family: Part::Glob { prefix, .. } | Part::Word(prefix) | Part::Prefix(prefix), .. } => {
+                prefix
+            }
+        }
+    }
+
+    /// The families that it reaches, in the order of the file, of those called `by_name`; not `asker`'s own, which a
+    /// pattern does not mean.
+    pub(super) fn reached(&self, by_name: &BTreeMap<&str, usize>, asker: usize) -> Vec<usize> {
+        if let Pattern::Exact(name) = self {
+            return by_name.get(name).or_else(|| by_name.get(self.prefix())).copied().into_iter().collect();
+        }
+        // A pattern a stage over all stages would take the square of their number.
+        let prefix = self.prefix();
+        let near = by_name.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let near = near.take_while(|(family, _)| family.starts_with(prefix));
+        let mut reached: Vec<usize> =
+            near.filter(|(family, at)| **at != asker && self.reaches(family)).map(|(_, at)| *at).collect();
+        reached.sort_unstable();
+        reached
     }
 
     /// Could it name a member of `family`?

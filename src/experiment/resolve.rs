@@ -156,21 +156,10 @@ impl<'d, 'i> Names<'d, 'i> {
             }
         };
         let allowed = |family: usize| self.families[family].spec.is_none_or(|kind| spec.kinds.contains(&kind.kind));
-        let reached: Vec<usize> = match pattern {
-            Pattern::Exact(name) => {
-                let head = name.split('.').next().unwrap_or(name);
-                self.by_name.get(name).or_else(|| self.by_name.get(head)).copied().into_iter().collect()
-            }
-            // A pattern does not mean the family it stands in.
-            Pattern::Glob { .. } => {
-                let others = (0..self.families.len()).filter(|&at| at != asker);
-                others.filter(|&at| pattern.reaches(&self.families[at].name)).collect()
-            }
-        };
         let mut targets = Vec::new();
         let mut of_wrong_kind = None;
         let mut complete = true;
-        for family in reached {
+        for family in pattern.reached(&self.by_name, asker) {
             let members = &self.members[family];
             if !allowed(family) {
                 of_wrong_kind = of_wrong_kind.or(Some(family));

@@ -1,5 +1,6 @@
 //! What the front end must know of the kinds of stages, without importing them.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,8 @@ pub struct KindSpec {
     /// them as JSON with every default filled in, or all that is wrong with them. References have been replaced by
     /// the string [`INPUT`] (see [`Input`], [`MaybeInput`]).
     pub parse: fn(SpannedTable<'_>) -> Result<serde_json::Value, Vec<ParamError>>,
+    /// The JSON Schema of its parameters: an object, with what [`Input`] stands for as any string.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 /// A TOML table that still knows where each of its keys and values stood in the file.
@@ -116,6 +119,21 @@ impl From<Input> for String {
     }
 }
 
+/// [`KindSpec::references`] say how many names it takes.
+impl JsonSchema for Input {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Input".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
 /// A parameter that names a stage or holds a value of its own, e.g. `encoder = "ssl"` or
 /// `encoder = { arch = "resnet18", weights = "random" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -131,6 +149,21 @@ pub enum MaybeInput<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for MaybeInput<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(MaybeInputVisitor(PhantomData))
+    }
+}
+
+/// The value in its place: that it may be a name, [`KindSpec::references`] say.
+impl<T: JsonSchema> JsonSchema for MaybeInput<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// Fit to name a folder or file: letters, digits, `.`, `_`, `-`, no dot in front.
-pub(super) fn is_file_name(text: &str) -> bool {
+pub fn is_file_name(text: &str) -> bool {
     !text.starts_with('.')
         && !text.is_empty()
         && text.len() <= 100

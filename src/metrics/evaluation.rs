@@ -1,10 +1,11 @@
 //! All scores of one model on one set of images: the content of `metrics.json`.
 
 use super::{Confusion, majority};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// On which images the epoch was chosen whose weights were kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SelectedOn {
     /// The validation images.

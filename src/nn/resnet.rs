@@ -5,10 +5,11 @@ use super::ops::{Conv2d, MaxPool};
 use super::{Parameters, Tape, Value};
 use crate::random::Stream;
 use candle_core::{Result, bail};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which ResNet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
     /// 2, 2, 2, 2 basic blocks.
@@ -46,7 +47,7 @@ impl Arch {
 }
 
 /// Two networks that share all names and shapes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Variant {
     /// As first published: a stage's stride sits on the first 1×1 convolution of its first bottleneck, and the first
     /// pooling is 3×3/2 without padding, in ceil mode.

@@ -7,10 +7,11 @@ use super::unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};
 use super::{Parameters, Tape, Value};
 use crate::random::Stream;
 use candle_core::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The decoder around an encoder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Architecture {
     /// Zhou et al. 2018, as in segmentation_models_pytorch.
     #[default]

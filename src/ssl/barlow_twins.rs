@@ -7,13 +7,14 @@ use super::online::Online;
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
 use candle_core::{Result, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Added to the variance: the ε of the batch norm that standardises in the authors' code and in lightly.
 const EPSILON: f64 = 1e-5;
 
 /// Parameters of Barlow Twins.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BarlowTwins {
     /// λ: the weight of what is off the diagonal, 5e-3 (Zbontar et al. 2021, section 2.2).

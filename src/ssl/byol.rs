@@ -9,6 +9,7 @@ use super::online::{ENCODER, Online};
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
 use candle_core::{Result, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 use std::num::NonZeroUsize;
@@ -18,7 +19,7 @@ const PROJECTION: &str = "projection_head";
 const PREDICTION: &str = "prediction_head";
 
 /// Parameters of BYOL.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Byol {
     /// τ_base: the part of the momentum network that stays in a step at the beginning; it rises to 1 along a cosine. 0.996

@@ -11,6 +11,7 @@ use super::queue::{Queue, WORKING_BYTES, info_nce};
 use crate::nn::{Parameters, ResNet, Value};
 use crate::random::Stream;
 use candle_core::{D, DType, Result, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
@@ -19,7 +20,7 @@ const GLOBAL: &str = "projection_head";
 const DENSE: &str = "dense_head";
 
 /// Which position of the key's map is the positive of a position of the query's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Matching {
     /// The one with the most similar features, by cosine (Wang et al. 2021, Eq. 3).
@@ -29,7 +30,7 @@ pub enum Matching {
 }
 
 /// What the dense head is contrasted with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DenseNegatives {
     /// One key an image: the mean of its positions (Wang et al. 2021, section 3.2, and their code).
@@ -39,7 +40,7 @@ pub enum DenseNegatives {
 }
 
 /// Parameters of DenseCL.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DenseCl {
     /// τ of both losses: 0.2 (Wang et al. 2021, section 4.1); 0.5 in the MatSSL authors' code.

@@ -3,6 +3,7 @@
 use crate::nn::{Mode, Parameters, Tape, Value, init};
 use crate::random::Stream;
 use candle_core::{DType, Result, Tensor, bail};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::num::NonZeroUsize;
 
@@ -25,10 +26,12 @@ impl<const HIDDEN: usize, const OUTPUT: usize> Default for HeadSizes<HIDDEN, OUT
 }
 
 /// serde's derive knows no parameters that are numbers.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
+    #[schemars(description = "Width of the hidden layers.")]
     hidden: Option<NonZeroUsize>,
+    #[schemars(description = "Dimensions of the embedding.")]
     output: Option<NonZeroUsize>,
 }
 
@@ -42,6 +45,23 @@ impl<'de, const HIDDEN: usize, const OUTPUT: usize> Deserialize<'de> for HeadSiz
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let (written, sizes) = (Written::deserialize(deserializer)?, Self::default());
         Ok(HeadSizes { hidden: written.hidden.unwrap_or(sizes.hidden), output: written.output.unwrap_or(sizes.output) })
+    }
+}
+
+impl<const HIDDEN: usize, const OUTPUT: usize> JsonSchema for HeadSizes<HIDDEN, OUTPUT> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HeadSizes".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Written::json_schema(generator);
+        schema.insert("default".into(), serde_json::json!({ "hidden": HIDDEN, "output": OUTPUT }));
+        schema.insert("description".into(), "Sizes of a projection head.".into());
+        schema
     }
 }
 

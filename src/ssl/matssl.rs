@@ -11,11 +11,12 @@ use crate::nn::{Parameters, ResNet, Role, Tape, Value};
 use crate::random::Stream;
 use candle_core::{Result, Tensor};
 use candle_nn::ops::sigmoid;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a stage's pooled features F (`[batch, channels]`) and its gate parameters P (`[channels]`, ones at start as in the
 /// authors' code; the paper is silent) are joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Gate {
     /// σ(F)·P: the paper's Eq. 1.
@@ -30,7 +31,7 @@ pub enum Gate {
 const HEAD: &str = "projection_head";
 
 /// Parameters of MatSSL.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MatSsl {
     /// τ of NT-Xent: 0.07, in the paper and in the authors' code.

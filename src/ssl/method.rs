@@ -5,6 +5,7 @@ use crate::experiment::{self, ParamError, SpannedTable};
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
 use candle_core::{DType, Tensor};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
@@ -13,7 +14,7 @@ use std::sync::LazyLock;
 use toml::de::DeValue;
 
 /// Parameters of a method, as the user writes them in `method = { name = "…", … }`.
-pub trait MethodParameters: Serialize + DeserializeOwned {
+pub trait MethodParameters: Serialize + DeserializeOwned + JsonSchema {
     /// The word in the experiment file.
     const NAME: &'static str;
     /// All columns that the method may add to the history: [`SslMethod::parts`] and [`SslMethod::columns`].
@@ -146,6 +147,7 @@ pub(super) struct Method {
     from_toml: fn(SpannedTable<'_>) -> Result<Value, Vec<ParamError>>,
     build: Build,
     check_batch: fn(&Value, usize) -> Result<(), String>,
+    schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 /// The row of `P`.
@@ -164,6 +166,7 @@ pub(super) const fn method<P: MethodParameters>() -> Method {
         },
         check_batch: |value, pairs| P::deserialize(value).map_err(|error| error.to_string())?.check_batch(pairs),
         build: |value, encoder, parameters, stream| Ok(P::deserialize(value)?.build(encoder, parameters, stream)?),
+        schema: P::json_schema,
     }
 }
 
@@ -251,6 +254,28 @@ impl<'de> Deserialize<'de> for MethodSpec {
         };
         let method = MethodName::deserialize(name).map_err(D::Error::custom)?.0;
         Ok(MethodSpec { name: method.name, parameters: (method.from_json)(value).map_err(D::Error::custom)? })
+    }
+}
+
+/// A name, or a table with a name: each method's own.
+impl JsonSchema for MethodSpec {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Method".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let tables = METHODS.iter().map(|method| {
+            let mut schema = (method.schema)(generator);
+            let about = schema.get("description").cloned().unwrap_or_default();
+            if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+                properties.insert("name".into(), serde_json::json!({ "const": method.name, "description": about }));
+            }
+            schema
+        });
+        let tables: Vec<Schema> = tables.collect();
+        let mut any = vec![json_schema!({ "enum": names() })];
+        any.extend(tables);
+        json_schema!({ "description": "A self-supervised method: its name, or a table with its name.", "anyOf": any })
     }
 }
 

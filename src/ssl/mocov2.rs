@@ -10,6 +10,7 @@ use super::queue::{Queue, WORKING_BYTES, info_nce};
 use crate::nn::{Parameters, ResNet, Value};
 use crate::random::Stream;
 use candle_core::{Result, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
@@ -17,7 +18,7 @@ use std::num::NonZeroUsize;
 const HEAD: &str = "projection_head";
 
 /// Parameters of MoCo v2.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MoCoV2 {
     /// τ of InfoNCE: 0.2 (Chen et al. 2020, table 2; the MatSSL authors' code).

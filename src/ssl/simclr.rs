@@ -7,13 +7,14 @@ use super::online::Online;
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
 use candle_core::{Result, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where the projection head's parameters lie.
 const HEAD: &str = "projection_head";
 
 /// Parameters of SimCLR.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimClr {
     /// τ of NT-Xent: 0.1 (Chen et al. 2020, appendix B.9).

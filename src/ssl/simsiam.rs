@@ -8,11 +8,12 @@ use super::online::Online;
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
 use candle_core::{Result, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
 /// Parameters of SimSiam.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimSiam {
     /// The projection head: 2048 → 2048 → 2048 → 2048, batch norm after each (Chen & He 2021, section 3).

@@ -8,13 +8,14 @@ use super::online::Online;
 use crate::nn::{Parameters, ResNet};
 use crate::random::Stream;
 use candle_core::{Result, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Added to the variance (Bardes et al. 2022, section 4.1).
 const EPSILON: f64 = 1e-4;
 
 /// Parameters of VICReg; the weights are those of section 4.2.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VicReg {
     /// λ: 25.

@@ -16,6 +16,7 @@ use crate::machine::{self, Ended};
 use crate::nn::DeviceName;
 use anyhow::{Context as _, anyhow};
 use globset::{GlobBuilder, GlobMatcher};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -29,7 +30,7 @@ const SEED: &str = "{seed}";
 const THREADS: &str = "{threads}";
 
 /// Runs a program. Leaves the files that `outputs` declares.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Command {
     /// The program and its arguments, one each: no shell reads them. `{seed}` in an argument stands for the seed,

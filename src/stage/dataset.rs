@@ -3,11 +3,12 @@
 use super::{Context, ExternalFiles, Places, Stage, StageError};
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
 use crate::experiment::{self, ParamError, Section, SpannedTable};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// `[datasets.NAME]`. Leaves `manifest.json`; the images stay where they lie.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct Dataset(DatasetParams);
 

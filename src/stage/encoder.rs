@@ -4,6 +4,7 @@ use super::{Context, Places, Progress, Stage, StageError};
 use crate::nn::weights::{self, WeightsError};
 use crate::nn::{Arch, Parameters, ResNetConfig, Variant};
 use anyhow::Context as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ const FOLDER: &str = "weights";
 const NAMED: usize = 3;
 
 /// Which ResNet, and with which weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EncoderSpec {
     /// `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`.
@@ -38,7 +39,7 @@ fn published_width() -> usize {
 }
 
 /// Where weights come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 pub(super) enum Weights {
     /// Drawn from the seed.

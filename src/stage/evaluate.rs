@@ -8,13 +8,14 @@ use crate::metrics::{Confusion, Evaluation, ImageScores, SelectedOn};
 use crate::nn::Precision;
 use crate::report;
 use crate::train::inference::Segmenter;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
 
 /// Leaves `metrics.json`, `per_image.csv`, `confusion.csv` (pixels; truth down, prediction across) and the predicted
 /// masks `predictions/IMAGE.png` (8 bits, the class's index as grey value).
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Evaluate {
     /// A fine-tuned model.

@@ -9,10 +9,11 @@ use crate::report::FileName;
 use crate::report::curve::{Curve, Series, read_history};
 use crate::ssl::{self, Watch};
 use anyhow::Context as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum FigureKind {
     /// A line over the epochs for each label, with a band over its seeds.
@@ -21,7 +22,7 @@ pub(super) enum FigureKind {
 }
 
 /// `[[figures]]`. Leaves `FILE.svg`, `FILE.png` and `FILE.csv`, the numbers behind them.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Figure {
     /// Name of the files.

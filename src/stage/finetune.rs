@@ -18,6 +18,7 @@ use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, ScheduleSpec, Training};
 use anyhow::Context as _;
 use candle_core::DType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -28,7 +29,7 @@ use std::sync::Arc;
 /// `history.csv` (epoch, step, train_loss, learning_rate, gradient_norm, val_loss, val_miou, iou_CLASS; empty where an epoch
 /// was not validated) and `selection.json`, which says on which images val_miou and iou_CLASS were taken and how the epoch was
 /// chosen.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Finetune {
     /// Images and masks.

@@ -77,6 +77,7 @@ const fn of<S: Stage>() -> Kind {
             seeded: |params| S::SEEDED || S::SPAWNS && typed::<S>(params).is_ok_and(|stage| stage.draws()),
             references: S::REFERENCES,
             parse: parse::<S>,
+            schema: S::json_schema,
         },
         code_version: S::CODE_VERSION,
         labelled: S::LABELLED,

@@ -29,6 +29,7 @@ use crate::data::{OpenDataset, Root};
 use crate::exit_code;
 use crate::experiment::{self, ParamError, ReferenceSpec, Section, SpannedTable};
 use crate::nn::Precision;
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,7 @@ use std::path::{Path, PathBuf};
 const DATASET: ReferenceSpec = ReferenceSpec::one("dataset", &["dataset", "synthesize"]);
 
 /// One kind of stage. The implementing type holds its parameters as the user writes them.
-pub trait Stage: Serialize + DeserializeOwned {
+pub trait Stage: Serialize + DeserializeOwned + JsonSchema {
     /// The word in the experiment file.
     const KIND: &'static str;
     /// Part of the key: goes up when the same inputs would give other bytes.

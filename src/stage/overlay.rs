@@ -7,11 +7,12 @@ use crate::data::{IGNORE, Split, decode};
 use crate::experiment::{Input, ReferenceSpec, Section};
 use crate::report::overlay::Panels;
 use crate::report::{self, FileName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `[[overlays]]`. Leaves `FILE/LABEL/IMAGE.png` for each label of `rows` (of its lowest seed) and each image it was
 /// evaluated on.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Overlay {
     /// Name of the folder.

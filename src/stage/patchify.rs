@@ -3,10 +3,11 @@
 use super::{Context, DATASET, Stage, StageError, open_dataset};
 use crate::data::patches::{Edge, PatchParams, Use, cut};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Leaves `patches.safetensors` (`patches`, u8 `[n, height, width, channels]`) and `index.csv` (image, x, y, split).
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Patchify {
     /// Where the images come from.

@@ -14,6 +14,7 @@ use crate::random::Stream;
 use crate::ssl::{self, ENCODER, MethodSpec};
 use crate::train::{OptimizerSpec, ScheduleSpec, Training};
 use candle_core::DType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ pub(super) const ENCODER_FILE: &str = "encoder.safetensors";
 /// Leaves `encoder.safetensors` (torchvision's names) and `history.csv` (epoch, step, loss, learning_rate, gradient_norm,
 /// the parts of the method's loss, what [`Watch`](crate::ssl::Watch) sees of the embeddings, and what else the method tells). A collapse to a
 /// point stops the stage.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Pretrain {
     /// Where the patches come from; several sets are joined.

@@ -14,12 +14,13 @@ use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
 use crate::train::{EpochEnd, OptimizerSpec, Step, Task};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// What is minimised.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Loss {
     /// Multiclass Dice, segmentation_models_pytorch's.

@@ -3,11 +3,12 @@
 use super::{Context, Stage, StageError};
 use crate::data::synthesize::{SynthesizeParams, synthesize};
 use crate::experiment::ParamError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Leaves `manifest.json`, images and masks. Draws from its own `seed`, not from the experiment's: the data stays the
 /// same while seeds vary.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct Synthesize(SynthesizeParams);
 

@@ -5,11 +5,12 @@ use crate::experiment::{Input, ReferenceSpec, Section};
 use crate::metrics::Evaluation;
 use crate::report::{self, FileName};
 use anyhow::Context as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `[[tables]]`. Leaves `FILE.csv`, `FILE.md` and `FILE.txt` (for a terminal of 80 columns), one row a label of
 /// `rows`, in their order, over all its seeds.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
     /// Name of the files.

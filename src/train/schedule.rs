@@ -1,5 +1,6 @@
 //! How the learning rate goes over a training.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -13,7 +14,7 @@ use std::f64::consts::PI;
 /// | `step` | `every` or `milestones`, `factor = 0.1` | is multiplied by `factor` every so many epochs, or after each of the milestones; `every = 1` is an exponential |
 ///
 /// All have `warmup_epochs`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct ScheduleSpec {
     shape: Shape,
@@ -48,7 +49,7 @@ impl Default for ScheduleSpec {
 const FACTOR: f64 = 0.1;
 const POWER: f64 = 1.0;
 
-#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Name {
     Constant,
@@ -68,20 +69,27 @@ impl Name {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    #[schemars(description = "Which schedule: constant, cosine, polynomial or step.")]
     name: Name,
+    #[schemars(description = "cosine and polynomial: the rate at the end, 0 by default.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min_learning_rate: Option<f64>,
+    #[schemars(description = "polynomial: 1 by default.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     power: Option<f64>,
+    #[schemars(description = "step: epochs from one fall to the next.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     every: Option<u64>,
+    #[schemars(description = "step: epochs before which the rate falls.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     milestones: Option<Vec<u64>>,
+    #[schemars(description = "step: what the rate is multiplied by, 0.1 by default.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     factor: Option<f64>,
+    #[schemars(description = "Epochs over which the rate first rises from near 0 in a line.")]
     #[serde(default)]
     warmup_epochs: u64,
 }

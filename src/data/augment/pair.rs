@@ -4,6 +4,7 @@ use super::Scratch;
 use super::preset::with_presets;
 use crate::data::{Mask, Micrograph};
 use crate::random::Stream;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::mem::MaybeUninit;
 
@@ -25,7 +26,7 @@ with_presets! {
 }
 
 /// Values to start from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FinetunePreset {
     /// All flips and turns, brightness and contrast ± 0.2.

@@ -1,5 +1,6 @@
 //! Parameters of which the user gives the name of a preset, a table of what differs from one, or both.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use std::fmt;
@@ -35,6 +36,25 @@ impl<'de, P: WithPresets> Visitor<'de> for PresetVisitor<P> {
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<P, A::Error> {
         P::Given::deserialize(MapAccessDeserializer::new(entries)).map(Into::into)
     }
+}
+
+/// The schema of such parameters: `T` has their types, `defaults` the values of the default preset.
+pub(super) fn schema<P: JsonSchema, T: JsonSchema>(
+    generator: &mut SchemaGenerator,
+    defaults: &serde_json::Value,
+) -> Schema {
+    let name = generator.subschema_for::<P>();
+    let mut table = T::json_schema(generator);
+    if let Some(properties) = table.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
+        for (param, schema) in properties.iter_mut() {
+            if let (Some(default), Some(schema)) = (defaults.get(param), schema.as_object_mut()) {
+                schema.insert("default".into(), default.clone());
+            }
+        }
+        properties.insert("preset".into(), name.clone().to_value());
+    }
+    table.insert("additionalProperties".into(), false.into());
+    json_schema!({ "anyOf": [name, table] })
 }
 
 /// A parameter that is there.
@@ -115,6 +135,23 @@ macro_rules! with_presets {
             impl<'de> serde::Deserialize<'de> for $name {
                 fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                     preset::deserialize(deserializer)
+                }
+            }
+
+            #[derive(schemars::JsonSchema)]
+            #[allow(dead_code, reason = "only its fields' names, types and comments are read")]
+            struct Types {
+                $($(#[$field_meta])* $field: $type,)*
+            }
+
+            impl schemars::JsonSchema for $name {
+                fn schema_name() -> std::borrow::Cow<'static, str> {
+                    stringify!($name).into()
+                }
+
+                fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                    let defaults = serde_json::to_value($name::default()).unwrap_or_default();
+                    preset::schema::<$preset, Types>(generator, &defaults)
                 }
             }
 

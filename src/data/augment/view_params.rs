@@ -1,6 +1,7 @@
 //! How two views of a patch differ, for contrastive pretraining.
 
 use super::preset::with_presets;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 with_presets! {
@@ -40,7 +41,7 @@ with_presets! {
 }
 
 /// Values that somebody uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ViewPreset {
     /// The defaults of lightly 1.5's `SimCLRTransform`: SimCLR's own at full strength.

@@ -1,11 +1,12 @@
 //! The parameters of a data set, of all formats together: a flat table, so that errors point at the exact key.
 
 use super::reader;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The formats that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Your own images and masks.
@@ -28,7 +29,7 @@ impl Format {
 }
 
 /// `[datasets.NAME]`. What a format does not take is refused by [`DatasetParams::check`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetParams {
     /// Which reader.
@@ -71,7 +72,7 @@ pub struct DatasetParams {
 }
 
 /// `classes`: names, or a format's own scheme.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a list of class names, or for `ebc` \"three\" or \"oxide\"")]
 pub enum Classes {
     /// Names in the order of the label values.
@@ -81,7 +82,7 @@ pub enum Classes {
 }
 
 /// A random split of the images that have masks. A number below 1 is a share of them, any other a count.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitParams {
     /// All that is left, by default; if given, the three must add up.

@@ -7,6 +7,7 @@ pub use cut::cut;
 pub use mapped::{Patch, Patches};
 
 use super::Split;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The file of patches in a stage's output.
@@ -15,7 +16,7 @@ pub const PATCHES: &str = "patches.safetensors";
 pub const INDEX: &str = "index.csv";
 
 /// What happens where patches do not fill an image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Edge {
     /// The rest is left out; an image smaller than a patch yields none.
@@ -28,7 +29,7 @@ pub enum Edge {
 }
 
 /// Which images patches are cut from. None of these ever names the test images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Use {
     /// Images without masks.

@@ -138,14 +138,21 @@ fn parse_pretrain(table: SpannedTable<'_>) -> Result<serde_json::Value, Vec<Para
     Ok(serde_json::to_value(params).unwrap())
 }
 
-static DATASET: KindSpec =
-    KindSpec { kind: "dataset", section: Section::Datasets, seeded: |_| false, references: &[], parse: parse_as::<Data> };
+static DATASET: KindSpec = KindSpec {
+    kind: "dataset",
+    section: Section::Datasets,
+    seeded: |_| false,
+    references: &[],
+    parse: parse_as::<Data>,
+    schema: |_| Default::default(),
+};
 static SYNTHESIZE: KindSpec = KindSpec {
     kind: "synthesize",
     section: Section::Stages,
     seeded: |_| false,
     references: &[],
     parse: parse_as::<Synthesize>,
+    schema: |_| Default::default(),
 };
 static PATCHIFY: KindSpec = KindSpec {
     kind: "patchify",
@@ -153,6 +160,7 @@ static PATCHIFY: KindSpec = KindSpec {
     seeded: |_| false,
     references: &[ReferenceSpec::one("dataset", &["dataset", "synthesize"])],
     parse: parse_as::<Patchify>,
+    schema: |_| Default::default(),
 };
 static PRETRAIN: KindSpec = KindSpec {
     kind: "pretrain",
@@ -163,6 +171,7 @@ static PRETRAIN: KindSpec = KindSpec {
         ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
     ],
     parse: parse_pretrain,
+    schema: |_| Default::default(),
 };
 static FINETUNE: KindSpec = KindSpec {
     kind: "finetune",
@@ -173,6 +182,7 @@ static FINETUNE: KindSpec = KindSpec {
         ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
     ],
     parse: parse_as::<Finetune>,
+    schema: |_| Default::default(),
 };
 static TABLE: KindSpec = KindSpec {
     kind: "table",
@@ -180,6 +190,7 @@ static TABLE: KindSpec = KindSpec {
     seeded: |_| false,
     references: &[ReferenceSpec::many("rows", &["finetune"]).of_all_seeds()],
     parse: parse_as::<Table>,
+    schema: |_| Default::default(),
 };
 static FIGURE: KindSpec = KindSpec {
     kind: "figure",
@@ -187,6 +198,7 @@ static FIGURE: KindSpec = KindSpec {
     seeded: |_| false,
     references: &[ReferenceSpec::many("series", &["finetune", "pretrain"]).of_all_seeds()],
     parse: parse_as::<Figure>,
+    schema: |_| Default::default(),
 };
 
 static TOY: [&KindSpec; 7] = [&DATASET, &SYNTHESIZE, &PATCHIFY, &PRETRAIN, &FINETUNE, &TABLE, &FIGURE];

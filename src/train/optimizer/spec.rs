@@ -1,6 +1,7 @@
 //! Which optimiser with which parameters, as it is written in an experiment.
 
 use crate::nn::Role;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An optimiser and its parameters, as in `optimizer = { name = "sgd", learning_rate = 0.1, … }`.
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// | `lars` | `momentum = 0.9`, `nesterov = false`, `trust_coefficient = 0.001`, `epsilon = 1e-8` | must be given |
 ///
 /// All have `decay_norms_and_biases` and, off by default, `clip_norm`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct OptimizerSpec {
     pub(super) algorithm: Algorithm,
@@ -47,7 +48,7 @@ const EPSILON: f64 = 1e-8;
 const DECOUPLED_WEIGHT_DECAY: f64 = 0.01;
 const TRUST_COEFFICIENT: f64 = 0.001;
 
-#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Name {
     Sgd,
@@ -69,25 +70,39 @@ impl Name {
 
 /// What came later than SGD's and Adam's first parameters is not written where it has its default, so that keys stay as
 /// they were.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    #[schemars(description = "Which optimiser: sgd, adam, adamw or lars.")]
     name: Name,
+    #[schemars(description = "At the start; the schedule changes it.")]
     learning_rate: f64,
+    #[schemars(description = "sgd and lars: 0.9 by default.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     momentum: Option<f64>,
+    #[schemars(description = "sgd and lars: false by default.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nesterov: Option<bool>,
+    #[schemars(description = "adam and adamw: [0.9, 0.999] by default.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     betas: Option<[f64; 2]>,
+    #[schemars(description = "lars: 0.001 by default.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trust_coefficient: Option<f64>,
+    #[schemars(description = "adam, adamw and lars: 1e-8 by default.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     epsilon: Option<f64>,
+    #[schemars(description = "0 by default (adamw: 0.01, decoupled); lars needs one above 0.")]
     #[serde(default)]
     weight_decay: Option<f64>,
+    #[schemars(
+        description = "Whether weight decay applies to scales and shifts of normalisations and to biases: true by default, false for lars."
+    )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     decay_norms_and_biases: Option<bool>,
+    #[schemars(
+        description = "Gradients whose norm, over all parameters, is above this are scaled down to it; none by default."
+    )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clip_norm: Option<f64>,
 }

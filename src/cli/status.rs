@@ -1,0 +1,110 @@
+//! `matssl-run status [FILE]`: how runs stand, from any terminal, while they go on and afterwards.
+
+use super::progress::short;
+use super::time::utc;
+use super::{Stop, print};
+use crate::cache::Store;
+use crate::exec::{self, RunState, RunStatus};
+use crate::exit_code;
+use crate::experiment::{self, Rejected};
+use crate::stage;
+use clap::Args;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Finished runs are listed up to this number; those that go on all.
+const MOST: usize = 5;
+/// Failed stages are listed up to this number.
+const MOST_FAILED: usize = 8;
+
+#[derive(Args)]
+pub(super) struct StatusArgs {
+    /// Only runs of this experiment.
+    file: Option<PathBuf>,
+    /// The cache folder.
+    #[arg(long, value_name = "DIR", env = "MATSSL_CACHE", default_value = "cache")]
+    cache: PathBuf,
+    /// All runs as JSON, the latest first.
+    #[arg(long)]
+    json: bool,
+    /// All runs that the cache knows of, not the latest of each experiment.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) fn status(args: &StatusArgs) -> Result<u8, Stop> {
+    let store = Store::open(&args.cache)?;
+    let name = match &args.file {
+        Some(file) => Some(experiment::load(file, &[], &stage::vocabulary()).map_err(|rejected| {
+            let Rejected::Unreadable { .. } | Rejected::Wrong(_) = &rejected;
+            Stop::new(exit_code::BAD_EXPERIMENT, rejected.render(super::place::colour_on_stderr()))
+        })?),
+        None => None,
+    };
+    let mut runs = exec::runs(&store);
+    runs.retain(|run| name.as_ref().is_none_or(|experiment| run.facts.experiment == experiment.name));
+    if args.json {
+        print(&format!("{}\n", serde_json::to_string_pretty(&runs).map_err(anyhow::Error::from)?));
+        return Ok(exit_code::DONE);
+    }
+    if !args.all {
+        let mut seen = BTreeSet::new();
+        // Of several at a time on one experiment, all are of interest.
+        runs.retain(|run| seen.insert(run.facts.experiment.clone()) || run.state == RunState::Running);
+        let mut ended = 0;
+        runs.retain(|run| {
+            ended += usize::from(run.state != RunState::Running);
+            run.state == RunState::Running || ended <= MOST
+        });
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    let text: String = runs.iter().map(|run| as_text(run, now)).collect();
+    print(if text.is_empty() { "no run is known here\n" } else { &text });
+    Ok(exit_code::DONE)
+}
+
+fn as_text(run: &RunStatus, now: f64) -> String {
+    let RunStatus { facts, state, last_event_at, stages, cached, finished, running, failed, skipped, folder } = run;
+    let since = |at: f64| short(Duration::from_secs_f64((now - at).max(0.0)));
+    let began = facts.started_at as f64;
+    let lasted = short(Duration::from_secs_f64((last_event_at - began).max(0.0)));
+    let (host, process) = (&facts.host, facts.process);
+    let state = match state {
+        RunState::Running => format!("running for {} on {host} (process {process})", since(began)),
+        RunState::Finished => format!("ended {} ago on {host}, after {lasted}", since(*last_event_at)),
+        RunState::Interrupted => format!("interrupted {} ago on {host}, after {lasted}", since(*last_event_at)),
+        RunState::Died => format!("was killed on {host}; last heard of {} ago, after {lasted}", since(*last_event_at)),
+        RunState::Unknown => format!("last heard of {} ago on {host}", since(*last_event_at)),
+    };
+    let mut text = format!("{}: {state}; begun {}\n", facts.experiment, utc(facts.started_at));
+    let _ = write!(text, "  {} of {stages} stages done ({finished} ran, {cached} cached)", finished + cached);
+    for (count, what) in [(running.len(), "running"), (failed.len(), "failed"), (*skipped, "skipped")] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    text.push('\n');
+    let width = running.keys().map(|name| name.chars().count()).max().unwrap_or(0).min(60);
+    for (name, stage) in running {
+        let progress = match &stage.progress {
+            _ if stage.waits => "waits for another run that is at it".to_owned(),
+            Some(progress) => super::progress::words(progress),
+            None => String::new(),
+        };
+        let line = format!("  {name:<width$}  {:>7}  {progress}", since(stage.started_at));
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    for (name, stage) in failed.iter().take(MOST_FAILED) {
+        let _ = writeln!(text, "  {name} failed: {}", stage.message.lines().next().unwrap_or_default());
+        if let Some(log) = &stage.log {
+            let _ = writeln!(text, "    log: {log}");
+        }
+    }
+    if failed.len() > MOST_FAILED {
+        let _ = writeln!(text, "  and {} more failed", failed.len() - MOST_FAILED);
+    }
+    let _ = writeln!(text, "  events and logs: {}", folder.display());
+    text
+}

@@ -1,0 +1,204 @@
+//! The JSON Schema of experiment files, for editors: which keys there are, of which types, with their defaults.
+//!
+//! It refuses misspelt keys and wrong types. It does not say what is missing: a stage may have it from its `matrix`, or
+//! from the file that it extends. Relations between parameters are the program's to check.
+
+use super::vocabulary::{KindSpec, ReferenceSpec, Section, Vocabulary};
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+/// The schema (draft 2020-12) of a file with the stages of `vocabulary`.
+pub fn schema(vocabulary: &Vocabulary) -> Value {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let mut definitions = Map::new();
+    for spec in vocabulary {
+        definitions.insert(spec.kind.to_string(), family(spec, &mut generator));
+    }
+    // Types that kinds share.
+    for (name, mut shared) in generator.take_definitions(true) {
+        tidy(&mut shared);
+        definitions.insert(name, shared);
+    }
+    definitions.insert("limits".into(), limits());
+    let of = |section: Section| {
+        let kinds = vocabulary.iter().filter(move |spec| spec.section == section);
+        kinds.map(|spec| json!({ "$ref": format!("#/$defs/{}", spec.kind) })).collect::<Vec<_>>()
+    };
+    let named = |section, about: &str| {
+        json!({
+            "description": about, "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z0-9_-]{1,100}$" },
+            "additionalProperties": { "anyOf": of(section) },
+        })
+    };
+    let listed =
+        |section, about: &str| json!({ "description": about, "type": "array", "items": { "anyOf": of(section) } });
+    let file_name = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$";
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Experiment of matssl-run",
+        "type": "object",
+        "properties": {
+            "name": { "description": "Names the folder of its reports.", "type": "string", "pattern": file_name },
+            "title": { "description": "Stands above its reports; the name by default.", "type": "string" },
+            "seeds": {
+                "description": "Each stage that draws at random is repeated for each of these.",
+                "type": "array", "items": { "type": "integer", "minimum": 0 }, "minItems": 1, "uniqueItems": true,
+                "default": [0],
+            },
+            "max_stages": {
+                "description": "An experiment with more stages is refused, so that no sweep grows by accident.",
+                "type": "integer", "minimum": 1, "default": super::document::MOST_STAGES,
+            },
+            "extends": {
+                "description": "An experiment file, beside this one, of which this one says only what it does otherwise. \
+                    Tables are merged key by key, unless they say another `name`, `kind` or `format`; a `matrix.KEY`, a \
+                    list and everything else takes the place of what was there.",
+                "type": "string",
+            },
+            "remove": {
+                "description": "Parts of the extended file that are left out, as `stages.x` or `tables.y`.",
+                "type": "array", "items": { "type": "string" },
+            },
+            "datasets": named(Section::Datasets, "Images as downloaded, read where they lie."),
+            "stages": named(Section::Stages, "What is done; the `kind` says what."),
+            "tables": listed(Section::Tables, "Scores side by side."),
+            "figures": listed(Section::Figures, "Metrics over the epochs."),
+            "overlays": listed(Section::Overlays, "Pictures of predictions beside the truth."),
+        },
+        "required": ["name"],
+        "additionalProperties": false,
+        "$defs": definitions,
+    })
+}
+
+/// The table of a stage: its kind's parameters, and what every stage may say.
+fn family(spec: &KindSpec, generator: &mut SchemaGenerator) -> Value {
+    let mut schema = (spec.schema)(generator).to_value();
+    // A kind whose parameters are another type's refers to that.
+    while let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
+        schema = generator.definitions().get(name).cloned().unwrap_or_default();
+    }
+    tidy(&mut schema);
+    let about = schema.get("description").cloned().unwrap_or_default();
+    let mut properties = match schema.get_mut("properties").map(Value::take) {
+        Some(Value::Object(properties)) => properties,
+        _ => Map::new(),
+    };
+    for reference in spec.references {
+        if let Some(property) = properties.get_mut(reference.param) {
+            refer(property, reference);
+        }
+    }
+    if matches!(spec.section, Section::Stages | Section::Datasets) {
+        let matrix = matrix(spec, &properties);
+        properties.insert("matrix".into(), matrix);
+        for word in super::limits::WORDS {
+            properties.insert(word.into(), json!({ "$ref": format!("#/$defs/limits/properties/{word}") }));
+        }
+    }
+    if spec.section == Section::Stages {
+        properties.insert("kind".into(), json!({ "const": spec.kind, "description": about }));
+    }
+    json!({ "description": about, "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+/// A parameter that names stages.
+fn refer(property: &mut Value, reference: &ReferenceSpec) {
+    let about = property.get("description").and_then(Value::as_str).unwrap_or_default();
+    let about = format!("{about}\n\nNames a stage of kind {}.", super::wording::or_list(reference.kinds));
+    let name = json!({ "type": "string" });
+    let names = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
+    let mut any = vec![name.clone()];
+    if reference.many {
+        any.push(names.clone());
+        any.push(json!({ "type": "object", "additionalProperties": { "anyOf": [name, names] } }));
+    }
+    if reference.optional && property.get("type").and_then(Value::as_str) != Some("string") {
+        any.push(property.take());
+    }
+    *property = json!({ "description": about.trim(), "anyOf": any });
+}
+
+/// `matrix`: for each parameter a list, or a table of label → value.
+fn matrix(spec: &KindSpec, properties: &Map<String, Value>) -> Value {
+    let value = |param: &str| json!({ "$ref": format!("#/$defs/{}/properties/{param}", spec.kind) });
+    let mut axes: Map<String, Value> = properties
+        .keys()
+        .map(|param| {
+            let list = json!({ "type": "array", "items": value(param), "minItems": 1 });
+            let table = json!({ "type": "object", "additionalProperties": value(param), "minProperties": 1 });
+            (param.clone(), json!({ "anyOf": [list, table] }))
+        })
+        .collect();
+    let mut member: Map<String, Value> = properties.keys().map(|param| (param.clone(), value(param))).collect();
+    member.insert("name".into(), json!({ "description": "What this member is called.", "type": "string" }));
+    axes.insert(
+        "include".into(),
+        json!({
+            "description": "Members beside the product.",
+            "type": "array", "items": { "type": "object", "properties": member, "additionalProperties": false },
+        }),
+    );
+    axes.insert(
+        "exclude".into(),
+        json!({
+            "description": "Members of the product to leave out, by the labels of their values (`*` and `?` match).",
+            "type": "array", "items": { "type": "object" },
+        }),
+    );
+    json!({
+        "description": "One stage for each combination of these values. A list, or a table of label → value, for each \
+            parameter.",
+        "type": "object", "properties": axes, "additionalProperties": false,
+    })
+}
+
+/// [`Limits`](super::Limits).
+fn limits() -> Value {
+    json!({ "type": "object", "properties": {
+        "timeout": {
+            "description": "Longest time of one attempt, as \"2 h\" (s, min, h, d), or a number of seconds.",
+            "anyOf": [
+                { "type": "string", "pattern": r"^\s*[0-9.]+\s*(s|min|h|d)\s*$" },
+                { "type": "number", "exclusiveMinimum": 0 },
+            ],
+        },
+        "retries": { "description": "Attempts after the first.", "type": "integer", "minimum": 0, "maximum": 100 },
+        "threads": { "description": "It gets at most so many threads.", "type": "integer", "minimum": 1 },
+        "memory": {
+            "description": "What it is expected to need, as \"4 GiB\" (MiB, GiB, MB, GB).",
+            "type": "string", "pattern": r"^\s*[0-9.]+\s*(MiB|GiB|MB|GB)\s*$",
+        },
+    } })
+}
+
+/// TOML has no null, other files may give what is required, and editors know no Rust types.
+fn tidy(schema: &mut Value) {
+    let Value::Object(schema) = schema else { return };
+    schema.remove("required");
+    schema.remove("format");
+    schema.remove("$schema");
+    if schema.get("default").is_some_and(Value::is_null) {
+        schema.remove("default");
+    }
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|word| word != "null");
+        if let [one] = &types[..] {
+            let one = one.clone();
+            schema.insert("type".into(), one);
+        }
+    }
+    for (key, value) in schema.iter_mut() {
+        match (key.as_str(), value) {
+            ("properties" | "$defs", Value::Object(parts)) => parts.values_mut().for_each(tidy),
+            ("anyOf" | "oneOf" | "allOf", Value::Array(parts)) => {
+                parts.retain(|part| *part != json!({ "type": "null" }));
+                parts.iter_mut().for_each(tidy);
+            }
+            ("items" | "additionalProperties", part) => tidy(part),
+            _ => {}
+        }
+    }
+}
