@@ -2,7 +2,7 @@
 
 use super::resolve::keyed_params;
 use super::{Dag, Plan, State};
-use crate::cache::{Digest, Key, KeyMaterial, Record, Store};
+use crate::cache::{self, Digest, Key, KeyMaterial, Record, Store};
 use crate::stage;
 use rayon::prelude::*;
 use serde_json::Value;
@@ -91,10 +91,11 @@ impl Forecast {
     pub fn new(plan: &Plan, store: &Store, must_run: &[bool], on_gpu: bool) -> Forecast {
         let records = store.records().unwrap_or_default();
         let kinds = group(&records);
+        let overheads = overheads(&records, &cache::durations(store));
         let used: Vec<(Option<Expected>, Vec<Key>)> = (0..plan.states.len())
             .into_par_iter()
             .map(|stage| {
-                let found = if must_run[stage] { expect(plan, stage, &kinds, on_gpu) } else { None };
+                let found = if must_run[stage] { expect(plan, stage, &kinds, &overheads, on_gpu) } else { None };
                 found.map_or((None, Vec::new()), |(expected, keys)| (Some(expected), keys))
             })
             .collect();
@@ -156,6 +157,17 @@ fn group(records: &[Record]) -> HashMap<&str, HashMap<Fields, Group>> {
     kinds
 }
 
+/// By kind, what a stage takes beside its own work: a process, a lock, flushes. It is all that counts for small ones.
+fn overheads<'a>(records: &'a [Record], durations: &BTreeMap<Key, f64>) -> BTreeMap<&'a str, f64> {
+    let mut of_kinds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for record in records {
+        if let Some(seconds) = durations.get(&record.key) {
+            of_kinds.entry(&record.material.kind).or_default().push((seconds - record.made.seconds).max(0.0));
+        }
+    }
+    of_kinds.into_iter().filter_map(|(kind, overheads)| Some((kind, median(overheads.into_iter())?))).collect()
+}
+
 impl Past {
     fn of(record: &Record) -> Past {
         let number = |name: &str| record.telemetry.get(name).and_then(Value::as_f64);
@@ -189,6 +201,7 @@ fn expect(
     plan: &Plan,
     stage: usize,
     kinds: &HashMap<&str, HashMap<Fields, Group>>,
+    overheads: &BTreeMap<&str, f64>,
     on_gpu: bool,
 ) -> Option<(Expected, Vec<Key>)> {
     let instance = &plan.experiment.instances[stage];
@@ -229,11 +242,12 @@ fn expect(
         }
     }
     let (distance, nearest) = nearest?;
-    let seconds = median(nearest.iter().map(|(past, scale)| past.seconds * scale))?;
+    let work = median(nearest.iter().map(|(past, scale)| past.seconds * scale))?;
+    let seconds = work + overheads.get(instance.kind).unwrap_or(&0.0);
     let on_gpu = nearest.iter().filter(|(past, _)| !past.on_cpu).count() * 2 > nearest.len();
     let expected = Expected {
         seconds,
-        gpu_seconds: if on_gpu { seconds } else { 0.0 },
+        gpu_seconds: if on_gpu { work } else { 0.0 },
         threads: median(nearest.iter().map(|(past, _)| past.threads as f64))?.round() as usize,
         bytes: median(nearest.iter().map(|(past, _)| past.bytes as f64))?.round() as u64,
         memory_mib: median(nearest.iter().filter_map(|(past, _)| past.memory_mib).map(|mib| mib as f64))
