@@ -101,6 +101,8 @@ impl Answer {
             Explanation::Hit { reasons, .. } | Explanation::Changed(reasons) if !reasons.is_empty() => {
                 causes.of_inputs(stage, reasons)
             }
+            // What is new rests on new things; that they have never run is no news.
+            Explanation::Waits { never_ran: true, .. } => (Vec::new(), Vec::new()),
             Explanation::Waits { known, .. } => {
                 let (inputs, mut because) = causes.of_inputs(stage, known);
                 because.extend(causes.of_waiting(stage));

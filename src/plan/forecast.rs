@@ -351,4 +351,82 @@ mod tests {
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
         assert_eq!(median([4.0, 1.0].into_iter()), Some(2.5));
     }
+
+    /// A plan with one pretraining that waits, in an empty cache, and what may be published there.
+    fn pretraining(store: &Store, folder: &std::path::Path) -> Plan {
+        let path = folder.join("e.toml");
+        let text = r#"
+            name = "e"
+            [stages.images]
+            kind = "synthesize"
+            [stages.patches]
+            kind = "patchify"
+            dataset = "images"
+            [stages.ssl]
+            kind = "pretrain"
+            patches = "patches"
+            method = { name = "matssl", temperature = 0.07 }
+            encoder = { arch = "resnet18", weights = "random" }
+            epochs = 10
+        "#;
+        std::fs::write(&path, text).unwrap();
+        let experiment = crate::experiment::load(&path, &[], &stage::vocabulary()).unwrap();
+        Plan::new(experiment, store, &stage::Places::default()).unwrap()
+    }
+
+    fn publish(store: &Store, params: &Value, seconds: f64, device: &str, telemetry: Value) {
+        let folder = tempfile::tempdir_in(store.root()).unwrap();
+        std::fs::write(folder.path().join("out"), "12345678").unwrap();
+        let mut material = KeyMaterial {
+            schema: cache::KEY_SCHEMA,
+            kind: "pretrain".into(),
+            code_version: 1,
+            params: params.clone(),
+            seed: Some(0),
+            inputs: BTreeMap::new(),
+            files: BTreeMap::new(),
+        };
+        // No two of one key.
+        material.files.insert("n".into(), Digest::of(&seconds.to_le_bytes()));
+        let made = cache::Provenance { seconds, device: device.into(), threads: 1, ..Default::default() };
+        let telemetry = serde_json::from_value(telemetry).unwrap();
+        store.publish(material, folder.path(), made, telemetry, false).unwrap();
+    }
+
+    #[test]
+    fn the_nearest_records_of_the_right_device_say_what_a_stage_will_take() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let plan = pretraining(&store, dir.path());
+        let ssl = plan.experiment.instances.iter().position(|instance| instance.kind == "pretrain").unwrap();
+        let must_run = vec![true; plan.states.len()];
+        let forecast = |on_gpu| Forecast::new(&plan, &store, &must_run, on_gpu);
+        assert_eq!(forecast(false).total(&plan.dag, 2), Total { stages: 3, unknown: 3, ..Total::default() });
+
+        let params = keyed_params(stage::kind("pretrain").unwrap(), &plan.experiment.instances[ssl].params);
+        let mut far = params.clone();
+        far["method"]["temperature"] = json!(0.5);
+        far["batch_size"] = json!(7);
+        publish(&store, &far, 900.0, "cpu", json!({}));
+        let of = |forecast: &Forecast| forecast.stages[ssl].clone().unwrap();
+        assert_eq!(of(&forecast(false)).seconds, 900.0, "better than nothing");
+        let mut near = params.clone();
+        near["method"]["temperature"] = json!(0.1);
+        publish(&store, &near, 30.0, "cuda:0 (NVIDIA H100)", json!({"peak_memory_mib": 100}));
+        assert_eq!(of(&forecast(false)).seconds, 900.0, "of the same kind of device");
+        let expected = of(&forecast(true));
+        assert_eq!((expected.seconds, expected.gpu_seconds, expected.memory_mib), (30.0, 30.0, Some(100)));
+        // Half of the epochs, of which one was there already; and the same parameters are the nearest.
+        let mut half = params.clone();
+        half["epochs"] = json!(5);
+        publish(&store, &half, 40.0, "cpu", json!({"resumed_epochs": 1}));
+        let expected = of(&forecast(false));
+        assert_eq!((expected.seconds, expected.bytes, expected.from, expected.same_device), (100.0, 8, 1, true));
+        publish(&store, &params, 60.0, "cpu", json!({}));
+        publish(&store, &params, 70.0, "cpu", json!({}));
+        let found = forecast(false);
+        assert_eq!((of(&found).seconds, of(&found).from), (65.0, 2));
+        let total = found.total(&plan.dag, 2);
+        assert_eq!((total.seconds, total.records, total.unknown, total.gpu_seconds), (Some(65.0), 2, 2, 0.0));
+    }
 }
