@@ -193,6 +193,39 @@ pub(super) fn runs(store: &Store) -> Result<Vec<RunFolder>> {
     Ok(runs)
 }
 
+/// How many of the last runs [`durations`] looks at.
+const LAST_RUNS: usize = 8;
+
+/// What stages took as the last runs saw it, in seconds: with the start of their process and with publishing, which
+/// their records do not count.
+pub fn durations(store: &Store) -> BTreeMap<Key, f64> {
+    #[derive(Deserialize)]
+    struct Line {
+        at: u64,
+        event: String,
+        key: Key,
+    }
+    let mut folders = folders_in(&store.folder("runs")).unwrap_or_default();
+    folders.sort_by_cached_key(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
+    let mut durations = BTreeMap::new();
+    for folder in folders.iter().rev().take(LAST_RUNS).rev() {
+        let text = fs::read(folder.join("events.jsonl")).unwrap_or_default();
+        let mut started = BTreeMap::new();
+        for line in text.split(|byte| *byte == b'\n').filter(|line| contains(line, b"\"key\"")) {
+            let Ok(Line { at, event, key }) = serde_json::from_slice(line) else { continue };
+            match event.as_str() {
+                "stage_started" => drop(started.insert(key, at)),
+                "stage_finished" => {
+                    let since = started.get(&key).and_then(|since| at.checked_sub(*since));
+                    durations.extend(since.map(|milliseconds| (key, milliseconds as f64 / 1000.0)));
+                }
+                _ => {}
+            }
+        }
+    }
+    durations
+}
+
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window == word)
 }
@@ -244,6 +277,20 @@ mod tests {
             }
             over.store(true, std::sync::atomic::Ordering::Relaxed);
         });
+    }
+
+    #[test]
+    fn durations_are_from_a_stage_s_start_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let folder = dir.path().join("runs/1-e-1");
+        fs::create_dir_all(&folder).unwrap();
+        let (a, b) = (Key(Digest::of(b"a")), Key(Digest::of(b"b")));
+        let line =
+            |at: u64, event: &str, key: Key| format!("{{\"at\":{at},\"event\":\"{event}\",\"key\":\"{key}\"}}\n");
+        let log = [line(1000, "stage_started", a), line(1200, "stage_started", b), line(3500, "stage_finished", a)];
+        fs::write(folder.join("events.jsonl"), log.concat()).unwrap();
+        assert_eq!(durations(&store), BTreeMap::from([(a, 2.5)]));
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod verify;
 mod work;
 
 pub use digest::Digest;
-pub use gate::{Alive, Gate, Life, life};
+pub use gate::{Alive, Gate, Life, durations, life};
 pub use gc::{Amount, Dropped, Mode, Rules, Sweep, gc};
 pub use key::{KEY_SCHEMA, Key, KeyInput, KeyMaterial};
 pub use last_keys::LastKeys;

@@ -101,6 +101,8 @@ impl Answer {
             Explanation::Hit { reasons, .. } | Explanation::Changed(reasons) if !reasons.is_empty() => {
                 causes.of_inputs(stage, reasons)
             }
+            // What is new rests on new things; that they have never run is no news.
+            Explanation::Waits { never_ran: true, .. } => (Vec::new(), Vec::new()),
             Explanation::Waits { known, .. } => {
                 let (inputs, mut because) = causes.of_inputs(stage, known);
                 because.extend(causes.of_waiting(stage));
@@ -184,13 +186,12 @@ impl Answer {
         for input in &self.inputs {
             write_input(text, input);
         }
-        for because in self.because.iter().take(MOST) {
-            let reasons: Vec<String> = because.reasons.iter().map(Reason::to_string).collect();
-            let shown: Vec<&str> = reasons.iter().map(String::as_str).chain(because.note).collect();
-            let _ = writeln!(text, "  because of {}: {}", because.stage, shown.join("; "));
+        let causes = causes(&self.because);
+        for (shown, stages) in causes.iter().take(MOST) {
+            let _ = writeln!(text, "  because of {}: {shown}", few(stages));
         }
-        if self.because.len() > MOST {
-            let _ = writeln!(text, "  and {} more", self.because.len() - MOST);
+        if causes.len() > MOST {
+            let _ = writeln!(text, "  and {} more", causes.len() - MOST);
         }
     }
 
@@ -220,6 +221,21 @@ impl Answer {
             "error": error,
         })
     }
+}
+
+/// The same change of many stages, its seeds mostly, is said once: (what, stages), in the order of the first.
+fn causes(because: &[Because]) -> Vec<(String, Vec<&str>)> {
+    let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
+    for because in because {
+        let reasons: Vec<String> = because.reasons.iter().map(Reason::to_string).collect();
+        let shown: Vec<&str> = reasons.iter().map(String::as_str).chain(because.note).collect();
+        let shown = shown.join("; ");
+        match causes.iter_mut().find(|(known, _)| *known == shown) {
+            Some((_, stages)) => stages.push(&because.stage),
+            None => causes.push((shown, vec![&because.stage])),
+        }
+    }
+    causes
 }
 
 fn write_input(text: &mut String, input: &InputChange) {

@@ -181,10 +181,23 @@ fn lines(plan: &Plan) -> Vec<Line> {
 fn one(plan: &Plan, stage: usize) -> Line {
     let (instance, state) = (&plan.experiment.instances[stage], &plan.states[stage]);
     let note = match state {
+        State::WaitsOn(inputs) if inputs.len() > 3 => {
+            let mut families: Vec<(&str, usize)> = Vec::new();
+            for &input in inputs {
+                let family = plan.experiment.instances[input].family.as_str();
+                match families.last_mut() {
+                    Some((last, count)) if *last == family => *count += 1,
+                    _ => families.push((family, 1)),
+                }
+            }
+            let shown: Vec<String> =
+                families.iter().take(3).map(|(family, count)| format!("{count} of {family}")).collect();
+            let more = if families.len() > 3 { ", …" } else { "" };
+            format!("on {}{more}", shown.join(", "))
+        }
         State::WaitsOn(inputs) => {
-            let names: Vec<&str> = inputs.iter().take(3).map(|&i| plan.experiment.instances[i].name.as_str()).collect();
-            let more = if inputs.len() > 3 { format!(" and {} more", inputs.len() - 3) } else { String::new() };
-            format!("on {}{more}", names.join(", "))
+            let names: Vec<&str> = inputs.iter().map(|&i| plan.experiment.instances[i].name.as_str()).collect();
+            format!("on {}", names.join(", "))
         }
         State::Hit(record) => format!("made in {:.1} s on {}", record.made.seconds, record.made.host),
         State::Miss { .. } => String::new(),

@@ -1,6 +1,7 @@
 //! Progress on standard error: bars where a person looks, plain lines in a pipe.
 
 use super::threads as threads_text;
+use super::time_left::TimeLeft;
 use crate::exec::Event;
 use crate::stage::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -19,6 +20,12 @@ pub(super) struct Display {
     stages: usize,
     done: usize,
     running: BTreeMap<String, Running>,
+    time_left: TimeLeft,
+    /// When the whole run's time left was last worked out: not at each of a thousand events.
+    worked_out: Option<Instant>,
+    left: Option<Duration>,
+    /// Stages that were not tried, by the one whose failure is the cause.
+    skipped: BTreeMap<String, Vec<String>>,
 }
 
 struct Running {
@@ -30,24 +37,40 @@ struct Running {
 }
 
 impl Display {
-    pub(super) fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool, time_left: TimeLeft) -> Self {
         let bars = (!quiet && std::io::stderr().is_terminal()).then(MultiProgress::new);
-        Display { quiet, bars, overall: None, stages: 0, done: 0, running: BTreeMap::new() }
+        Display {
+            quiet,
+            bars,
+            overall: None,
+            stages: 0,
+            done: 0,
+            running: BTreeMap::new(),
+            time_left,
+            worked_out: None,
+            left: None,
+            skipped: BTreeMap::new(),
+        }
     }
 
     pub(super) fn show(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { stages, cached, .. } => {
+            Event::RunStarted { stages, cached, jobs, .. } => {
                 self.stages = *stages;
+                self.time_left.set_slots(*jobs);
                 if let (Some(bars), true) = (&self.bars, cached < stages) {
                     let bar = bars.add(ProgressBar::new(*stages as u64));
-                    bar.set_style(style("{bar:30} {pos}/{len} stages  {elapsed}"));
+                    bar.set_style(style("{bar:30} {pos}/{len} stages  {elapsed}{msg}"));
                     bar.enable_steady_tick(Duration::from_millis(500));
                     self.overall = Some(bar);
                 }
             }
-            Event::StageHit { .. } => self.one_more(),
-            Event::StageStarted { stage, threads, .. } => {
+            Event::StageHit { stage, .. } => {
+                self.time_left.closed(stage);
+                self.one_more();
+            }
+            Event::StageStarted { stage, threads, device, .. } => {
+                self.time_left.started(stage, Instant::now());
                 let bar = self.bars.as_ref().map(|bars| {
                     let bar = bars.add(ProgressBar::new(1));
                     bar.set_style(style("  {prefix} {bar:20} {msg}"));
@@ -56,7 +79,8 @@ impl Display {
                 });
                 let running = Running { first: None, last_line: None, bar };
                 self.running.insert(stage.clone(), running);
-                self.line(format!("{stage}: started ({})", threads_text(*threads)));
+                let on = device.as_ref().map(|device| format!(", {device}")).unwrap_or_default();
+                self.line(format!("{stage}: started ({}{on})", threads_text(*threads)));
             }
             Event::StageWaits { stage } => {
                 let text = "waits for another run that is at it";
@@ -68,8 +92,10 @@ impl Display {
             Event::StageProgress { stage, progress } => self.progress(stage, progress),
             Event::StageFinished { stage, seconds, .. } => {
                 self.end(stage);
+                self.time_left.finished(stage, *seconds);
                 self.one_more();
-                self.line(format!("{stage}: done in {seconds:.1} s [{}/{}]", self.done, self.stages));
+                let left = self.left.map(|left| format!(", about {} left", short(left))).unwrap_or_default();
+                self.line(format!("{stage}: done in {seconds:.1} s [{}/{}{left}]", self.done, self.stages));
             }
             Event::StageBegins { stage } => self.line(format!("{stage}: begins, the other run is gone")),
             Event::StageRetried { stage, attempt, message, .. } => {
@@ -78,6 +104,7 @@ impl Display {
             }
             Event::StageFailed { stage, message, key, log, last_lines, .. } => {
                 self.end(stage);
+                self.time_left.closed(stage);
                 let mut text = format!("error: {stage}: {message}");
                 for line in last_lines {
                     text += &format!("\n  | {line}");
@@ -90,9 +117,15 @@ impl Display {
                 }
                 self.always(&text);
             }
-            Event::StageSkipped { stage, because_of } => self.line(format!("{stage}: skipped, {because_of} failed")),
+            Event::StageSkipped { stage, because_of } => {
+                self.time_left.closed(stage);
+                self.skipped.entry(because_of.clone()).or_default().push(stage.clone());
+            }
             Event::Warning { message } => self.always(&format!("warning: {message}")),
             Event::RunFinished { .. } => {
+                for (failed, skipped) in std::mem::take(&mut self.skipped) {
+                    self.always(&format!("skipped because {failed} failed: {}", listed(&skipped)));
+                }
                 if let Some(bar) = self.overall.take() {
                     bar.finish_and_clear();
                 }
@@ -105,6 +138,20 @@ impl Display {
         if let Some(bar) = &self.overall {
             bar.set_position(self.done as u64);
         }
+        self.work_out();
+    }
+
+    /// How long the whole run takes yet, once a second.
+    fn work_out(&mut self) {
+        let now = Instant::now();
+        if self.quiet || self.worked_out.is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
+            return;
+        }
+        self.worked_out = Some(now);
+        self.left = self.time_left.at(now).filter(|left| left.as_secs() > 0);
+        if let (Some(bar), Some(left)) = (&self.overall, self.left) {
+            bar.set_message(format!(", about {} left", short(left)));
+        }
     }
 
     fn end(&mut self, stage: &str) {
@@ -116,13 +163,10 @@ impl Display {
     fn progress(&mut self, stage: &str, progress: &Progress) {
         let Some(running) = self.running.get_mut(stage) else { return };
         let left = time_left(&mut running.first, progress, Instant::now());
-        let mut text = format!("{} {}/{}", progress.unit, progress.done, progress.total);
-        if let Some(loss) = progress.loss {
-            text += &format!(", loss {loss:.4}");
+        if progress.total > 0 {
+            self.time_left.progressed(stage, progress.done as f64 / progress.total as f64);
         }
-        if let Some(note) = &progress.note {
-            text += &format!(", {note}");
-        }
+        let mut text = words(progress);
         if let Some(left) = left.filter(|_| progress.done < progress.total) {
             text += &format!(", {} left", short(left));
         }
@@ -150,6 +194,24 @@ impl Display {
     }
 }
 
+/// `epoch 3/50, loss 2.3144, val mIoU 0.71`.
+pub(super) fn words(progress: &Progress) -> String {
+    let mut text = format!("{} {}/{}", progress.unit, progress.done, progress.total);
+    if let Some(loss) = progress.loss {
+        text += &format!(", loss {loss:.4}");
+    }
+    if let Some(note) = &progress.note {
+        text += &format!(", {note}");
+    }
+    text
+}
+
+/// The first few of them, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > 5 { format!("{shown} and {} more", names.len() - 5) } else { shown }
+}
+
 /// A line on standard error, if anybody listens: a closed terminal is no reason to lose a training.
 pub(super) fn say(text: &str) {
     use std::io::Write as _;
@@ -172,7 +234,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// `42 s`, `7 min`, `3.2 h`.
-fn short(time: Duration) -> String {
+pub(super) fn short(time: Duration) -> String {
     match time.as_secs() {
         s @ 0..120 => format!("{s} s"),
         s @ 120..7200 => format!("{} min", s / 60),

@@ -1,12 +1,12 @@
 //! `matssl-run status [FILE]`: how runs stand, from any terminal, while they go on and afterwards.
 
 use super::progress::short;
-use super::time::utc;
+use super::explain::utc;
 use super::{Stop, print};
 use crate::cache::Store;
 use crate::exec::{self, RunState, RunStatus};
 use crate::exit_code;
-use crate::experiment::{self, Rejected};
+use crate::experiment;
 use crate::stage;
 use clap::Args;
 use std::collections::BTreeSet;
@@ -38,7 +38,6 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Stop> {
     let store = Store::open(&args.cache)?;
     let name = match &args.file {
         Some(file) => Some(experiment::load(file, &[], &stage::vocabulary()).map_err(|rejected| {
-            let Rejected::Unreadable { .. } | Rejected::Wrong(_) = &rejected;
             Stop::new(exit_code::BAD_EXPERIMENT, rejected.render(super::place::colour_on_stderr()))
         })?),
         None => None,

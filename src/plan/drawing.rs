@@ -1,6 +1,9 @@
 //! A plan as a picture: families folded to one node each, coloured by how their stages stand.
 
+mod layout;
+
 use super::{Plan, State};
+use layout::{Lane, Layout};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
@@ -135,111 +138,6 @@ impl Drawing {
         }
         text + "</svg>\n"
     }
-
-    /// Layers from left to right (Sugiyama, Tagawa and Toda 1981). An edge over several layers has a place in each, one
-    /// for all such edges of a node, so that it passes between boxes, not behind them.
-    fn layout(&self) -> Layout {
-        let count = self.nodes.len();
-        let mut last: Vec<usize> = self.nodes.iter().map(|node| node.layer).collect();
-        for &(input, reader) in &self.edges {
-            last[input] = last[input].max(self.nodes[reader].layer);
-        }
-        let passed = |node: usize| last[node].saturating_sub(self.nodes[node].layer + 1);
-        // In a long chain whose ends are joined to everything these would be too many: then edges go straight.
-        let all: usize = (0..count).map(passed).sum();
-        let has_places = all <= 4 * (count + self.edges.len());
-        let mut layer_of: Vec<usize> = self.nodes.iter().map(|node| node.layer).collect();
-        let mut first = vec![0; count];
-        let mut links = Vec::with_capacity(self.edges.len());
-        for node in (0..count).filter(|_| has_places) {
-            first[node] = layer_of.len();
-            for place in 0..passed(node) {
-                links.push((if place == 0 { node } else { layer_of.len() - 1 }, layer_of.len()));
-                layer_of.push(self.nodes[node].layer + 1 + place);
-            }
-        }
-        for &(input, reader) in &self.edges {
-            let span = self.nodes[reader].layer - self.nodes[input].layer;
-            links.push((if span > 1 && has_places { first[input] + span - 2 } else { input }, reader));
-        }
-        let layers = in_layers(&layer_of, &links);
-        let widths: Vec<usize> = layers
-            .iter()
-            .map(|layer| layer.iter().filter_map(|&item| Some(self.nodes.get(item)?.width())).max().unwrap_or(0))
-            .collect();
-        let tall = |item: usize| if item < count { ROW } else { LANE };
-        let heights: Vec<usize> = layers.iter().map(|layer| layer.iter().map(|&item| tall(item)).sum()).collect();
-        let height = heights.iter().copied().max().unwrap_or(0);
-        let mut place = vec![(0, 0); layer_of.len()];
-        let mut x = MARGIN;
-        for ((layer, width), own) in layers.iter().zip(&widths).zip(&heights) {
-            // Short columns stand in the middle.
-            let mut y = HEAD + (height - own) / 2;
-            for &item in layer {
-                place[item] = (x, y);
-                y += tall(item);
-            }
-            x += width + GAP;
-        }
-        let middle = |item: usize| place[item].1 + if item < count { HEIGHT } else { LANE } / 2;
-        let lanes = links.iter().map(|&(from, to)| {
-            let (x, right) = match self.nodes.get(from) {
-                Some(node) => (None, place[from].0 + node.width()),
-                None => (Some(place[from].0), place[from].0 + widths[layer_of[from]]),
-            };
-            Lane { through: x, from: (right, middle(from)), to: (place[to].0, middle(to)) }
-        });
-        let lanes = lanes.collect();
-        place.truncate(count);
-        Layout { place, lanes, width: x.saturating_sub(MARGIN + GAP), height }
-    }
-}
-
-/// Where everything stands, in pixels.
-struct Layout {
-    /// The upper left corner of each node's box.
-    place: Vec<(usize, usize)>,
-    lanes: Vec<Lane>,
-    /// Of all boxes.
-    width: usize,
-    height: usize,
-}
-
-/// A piece of an edge, from one column to the next.
-struct Lane {
-    /// Where it starts, if it comes through a column of boxes.
-    through: Option<usize>,
-    from: (usize, usize),
-    to: (usize, usize),
-}
-
-/// Items by layer; in each, near the middle of what they are linked from, so that few links cross.
-fn in_layers(layer_of: &[usize], links: &[(usize, usize)]) -> Vec<Vec<usize>> {
-    let count = layer_of.iter().map(|layer| layer + 1).max().unwrap_or(0);
-    let mut layers: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for (item, &layer) in layer_of.iter().enumerate() {
-        layers[layer].push(item);
-    }
-    let mut inputs: Vec<Vec<usize>> = vec![Vec::new(); layer_of.len()];
-    for &(from, to) in links {
-        inputs[to].push(from);
-    }
-    // Where an item stands in its layer, from 0 to 1.
-    let mut height = vec![0.5; layer_of.len()];
-    for layer in &mut layers {
-        let middle = |item: usize| {
-            let read = &inputs[item];
-            let sum: f64 = read.iter().map(|&input| height[input]).sum();
-            if read.is_empty() { 0.5 } else { sum / read.len() as f64 }
-        };
-        let mut ranked: Vec<(f64, usize)> = layer.iter().map(|&item| (middle(item), item)).collect();
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        for (row, (_, item)) in ranked.iter().enumerate() {
-            height[*item] = (row as f64 + 0.5) / ranked.len() as f64;
-        }
-        *layer = ranked.into_iter().map(|(_, item)| item).collect();
-    }
-    layers
 }
 
 impl Node {
@@ -387,23 +285,24 @@ mod tests {
     #[test]
     fn svg_of_three_families() {
         insta::assert_snapshot!(small().svg(), @r##"
-        <svg xmlns="http://www.w3.org/2000/svg" width="573" height="168" viewBox="0 0 573 168" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#222">
-        <rect width="573" height="168" fill="#fff"/>
+        <svg xmlns="http://www.w3.org/2000/svg" width="573" height="190" viewBox="0 0 573 190" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#222">
+        <rect width="573" height="190" fill="#fff"/>
         <text x="24" y="24" font-weight="bold" font-size="14">toy &quot;&amp;&quot;: 6 stages</text>
         <rect x="24" y="36" width="12" height="12" fill="#009e73"/><text x="42" y="46">in the cache</text>
         <rect x="142" y="36" width="12" height="12" fill="#e69f00"/><text x="160" y="46">to run</text>
         <rect x="218" y="36" width="12" height="12" fill="#56b4e9"/><text x="236" y="46">waits on these</text>
         <rect x="350" y="36" width="12" height="12" fill="#d55e00"/><text x="368" y="46">its data is not there</text>
         <g fill="none" stroke="#999" stroke-width="1.2">
-        <path d="M136 95C181 95 181 95 226 95"/>
-        <path d="M136 95C181 41 400 41 445 95"/>
-        <path d="M355 95C400 95 400 95 445 95"/>
+        <path d="M136 106C181 106 181 155 226 155"/>
+        <path d="M136 106C181 106 181 95 226 95"/>
+        <path d="M226 155H355C400 155 400 106 445 106"/>
+        <path d="M355 95C400 95 400 106 445 106"/>
         </g>
-        <g><title>micrographs: cached (synthesize)</title><rect x="24" y="64" width="112" height="62" fill="#fff" stroke="#555"/>
-        <text x="34" y="82" font-weight="bold">micrographs</text>
-        <text x="34" y="98" fill="#555">synthesize</text>
-        <text x="34" y="114">cached</text>
-        <rect x="24" y="120" width="112" height="6" fill="#009e73"/>
+        <g><title>micrographs: cached (synthesize)</title><rect x="24" y="75" width="112" height="62" fill="#fff" stroke="#555"/>
+        <text x="34" y="93" font-weight="bold">micrographs</text>
+        <text x="34" y="109" fill="#555">synthesize</text>
+        <text x="34" y="125">cached</text>
+        <rect x="24" y="131" width="112" height="6" fill="#009e73"/>
         </g>
         <g><title>ssl × 4: 3 cached, 1 run (pretrain)</title><rect x="226" y="64" width="129" height="62" fill="#fff" stroke="#555"/>
         <text x="236" y="82" font-weight="bold">ssl × 4</text>
@@ -412,11 +311,11 @@ mod tests {
         <rect x="226" y="120" width="96" height="6" fill="#009e73"/>
         <rect x="322" y="120" width="33" height="6" fill="#e69f00"/>
         </g>
-        <g><title>tables.a&lt;b: waits (table)</title><rect x="445" y="64" width="104" height="62" fill="#fff" stroke="#555"/>
-        <text x="455" y="82" font-weight="bold">tables.a&lt;b</text>
-        <text x="455" y="98" fill="#555">table</text>
-        <text x="455" y="114">waits</text>
-        <rect x="445" y="120" width="104" height="6" fill="#56b4e9"/>
+        <g><title>tables.a&lt;b: waits (table)</title><rect x="445" y="75" width="104" height="62" fill="#fff" stroke="#555"/>
+        <text x="455" y="93" font-weight="bold">tables.a&lt;b</text>
+        <text x="455" y="109" fill="#555">table</text>
+        <text x="455" y="125">waits</text>
+        <rect x="445" y="131" width="104" height="6" fill="#56b4e9"/>
         </g>
         </svg>
         "##);

@@ -1,13 +1,14 @@
 //! What a plan will cost, from the records of earlier stages of the same kinds.
 
+use super::makespan::makespan;
 use super::resolve::keyed_params;
 use super::{Dag, Plan, State};
-use crate::cache::{Digest, Key, KeyMaterial, Record, Store};
+use crate::cache::{self, Digest, Key, KeyMaterial, Record, Store};
 use crate::stage;
 use rayon::prelude::*;
 use serde_json::Value;
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Of the different parameter sets that a kind has run with, at most so many are compared, the latest: a cache of ten
@@ -91,10 +92,11 @@ impl Forecast {
     pub fn new(plan: &Plan, store: &Store, must_run: &[bool], on_gpu: bool) -> Forecast {
         let records = store.records().unwrap_or_default();
         let kinds = group(&records);
+        let overheads = overheads(&records, &cache::durations(store));
         let used: Vec<(Option<Expected>, Vec<Key>)> = (0..plan.states.len())
             .into_par_iter()
             .map(|stage| {
-                let found = if must_run[stage] { expect(plan, stage, &kinds, on_gpu) } else { None };
+                let found = if must_run[stage] { expect(plan, stage, &kinds, &overheads, on_gpu) } else { None };
                 found.map_or((None, Vec::new()), |(expected, keys)| (Some(expected), keys))
             })
             .collect();
@@ -156,6 +158,17 @@ fn group(records: &[Record]) -> HashMap<&str, HashMap<Fields, Group>> {
     kinds
 }
 
+/// By kind, what a stage takes beside its own work: a process, a lock, flushes. It is all that counts for small ones.
+fn overheads<'a>(records: &'a [Record], durations: &BTreeMap<Key, f64>) -> BTreeMap<&'a str, f64> {
+    let mut of_kinds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for record in records {
+        if let Some(seconds) = durations.get(&record.key) {
+            of_kinds.entry(&record.material.kind).or_default().push((seconds - record.made.seconds).max(0.0));
+        }
+    }
+    of_kinds.into_iter().filter_map(|(kind, overheads)| Some((kind, median(overheads.into_iter())?))).collect()
+}
+
 impl Past {
     fn of(record: &Record) -> Past {
         let number = |name: &str| record.telemetry.get(name).and_then(Value::as_f64);
@@ -189,6 +202,7 @@ fn expect(
     plan: &Plan,
     stage: usize,
     kinds: &HashMap<&str, HashMap<Fields, Group>>,
+    overheads: &BTreeMap<&str, f64>,
     on_gpu: bool,
 ) -> Option<(Expected, Vec<Key>)> {
     let instance = &plan.experiment.instances[stage];
@@ -230,11 +244,12 @@ fn expect(
         }
     }
     let (distance, nearest) = nearest?;
-    let seconds = median(nearest.iter().map(|(past, scale)| past.seconds * scale))?;
+    let work = median(nearest.iter().map(|(past, scale)| past.seconds * scale))?;
+    let seconds = work + overheads.get(instance.kind).unwrap_or(&0.0);
     let on_gpu = nearest.iter().filter(|(past, _)| !past.on_cpu).count() * 2 > nearest.len();
     let expected = Expected {
         seconds,
-        gpu_seconds: if on_gpu { seconds } else { 0.0 },
+        gpu_seconds: if on_gpu { work } else { 0.0 },
         threads: median(nearest.iter().map(|(past, _)| past.threads as f64))?.round() as usize,
         bytes: median(nearest.iter().map(|(past, _)| past.bytes as f64))?.round() as u64,
         memory_mib: median(nearest.iter().filter_map(|(past, _)| past.memory_mib).map(|mib| mib as f64))
@@ -307,80 +322,6 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// How long stages that take `seconds` need on `slots` slots, each started when its inputs are done, those with the
-/// longest way to the end first (list scheduling: at most twice the optimum, R. L. Graham 1966). Stages without seconds take
-/// none. `None` if no stage has any. `O(n log n)` beside the edges.
-pub fn makespan(dag: &Dag, seconds: &[Option<f64>], slots: usize) -> Option<f64> {
-    if seconds.iter().all(Option::is_none) {
-        return None;
-    }
-    let time = |stage: usize| seconds.get(stage).copied().flatten().filter(|time| *time > 0.0).unwrap_or(0.0);
-    let order = dag.topological();
-    let mut remaining = vec![0.0; dag.len()];
-    for &stage in order.iter().rev() {
-        let after = dag.readers(stage).map(|reader| remaining[reader]).fold(0.0, f64::max);
-        remaining[stage] = time(stage) + after;
-    }
-    let mut missing: Vec<usize> = (0..dag.len()).map(|stage| dag.inputs(stage).count()).collect();
-    let mut fed: Vec<usize> = order.into_iter().filter(|&stage| missing[stage] == 0).collect();
-    let (mut ready, mut running) = (BinaryHeap::new(), BinaryHeap::new());
-    let (mut now, mut free) = (0.0, slots.max(1));
-    loop {
-        // What takes no time is done at once.
-        while let Some(stage) = fed.pop() {
-            if time(stage) > 0.0 {
-                ready.push(Ranked { rank: remaining[stage], stage });
-                continue;
-            }
-            feed(dag, stage, &mut missing, &mut fed);
-        }
-        while free > 0 {
-            let Some(Ranked { stage, .. }) = ready.pop() else { break };
-            running.push(Ranked { rank: -(now + time(stage)), stage });
-            free -= 1;
-        }
-        let Some(Ranked { rank, stage }) = running.pop() else { return Some(now) };
-        now = -rank;
-        free += 1;
-        feed(dag, stage, &mut missing, &mut fed);
-    }
-}
-
-fn feed(dag: &Dag, stage: usize, missing: &mut [usize], fed: &mut Vec<usize>) {
-    for reader in dag.readers(stage) {
-        missing[reader] -= 1;
-        if missing[reader] == 0 {
-            fed.push(reader);
-        }
-    }
-}
-
-/// A stage in a heap, highest rank first, then the first in the file.
-struct Ranked {
-    rank: f64,
-    stage: usize,
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.rank.total_cmp(&other.rank).then(other.stage.cmp(&self.stage))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Ranked {}
-
 /// The kinds among `stages` for which there is no expectation, with how many stages they have.
 pub fn unknown_kinds(plan: &Plan, forecast: &Forecast, must_run: &[bool]) -> BTreeMap<&'static str, usize> {
     let mut kinds = BTreeMap::new();
@@ -394,7 +335,6 @@ pub fn unknown_kinds(plan: &Plan, forecast: &Forecast, must_run: &[bool]) -> BTr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -407,38 +347,87 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_way_starts_first_and_what_takes_no_time_holds_nobody_up() {
-        // 0 → 1 → 2; 3 and 4 alone; 2 is a table that takes no time.
-        let dag = Dag::from_edges(5, [(0, 1), (1, 2)]);
-        let seconds = [Some(2.0), Some(3.0), None, Some(2.0), Some(3.0)];
-        assert_eq!(makespan(&dag, &seconds, 1), Some(10.0));
-        assert_eq!(makespan(&dag, &seconds, 2), Some(5.0));
-        assert_eq!(makespan(&dag, &seconds, 0), Some(10.0), "at least one");
-        assert_eq!(makespan(&dag, &[None; 5], 2), None);
-    }
-
-    proptest! {
-        /// No shorter than the longest way or the work shared out, no longer than Graham's bound.
-        #[test]
-        fn the_makespan_is_within_its_bounds(
-            edges in proptest::collection::vec((0usize..12, 0usize..12), 0..30),
-            seconds in proptest::collection::vec(proptest::option::of(0.0f64..9.0), 12),
-            slots in 1usize..5,
-        ) {
-            let dag = Dag::from_edges(12, edges.into_iter().filter(|(a, b)| a < b));
-            let Some(found) = makespan(&dag, &seconds, slots) else { return Ok(()) };
-            let work: f64 = seconds.iter().flatten().sum();
-            let longest = makespan(&dag, &seconds, 12).unwrap();
-            let least = longest.max(work / slots as f64);
-            let most = work / slots as f64 + longest * (1.0 - 1.0 / slots as f64);
-            prop_assert!(found >= least - 1e-9 && found <= most + 1e-9, "{least} <= {found} <= {most}");
-        }
-    }
-
-    #[test]
     fn a_median_has_as_many_above_as_below() {
         assert_eq!(median([].into_iter()), None);
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
         assert_eq!(median([4.0, 1.0].into_iter()), Some(2.5));
+    }
+
+    /// A plan with one pretraining that waits, in an empty cache, and what may be published there.
+    fn pretraining(store: &Store, folder: &std::path::Path) -> Plan {
+        let path = folder.join("e.toml");
+        let text = r#"
+            name = "e"
+            [stages.images]
+            kind = "synthesize"
+            [stages.patches]
+            kind = "patchify"
+            dataset = "images"
+            [stages.ssl]
+            kind = "pretrain"
+            patches = "patches"
+            method = { name = "matssl", temperature = 0.07 }
+            encoder = { arch = "resnet18", weights = "random" }
+            epochs = 10
+        "#;
+        std::fs::write(&path, text).unwrap();
+        let experiment = crate::experiment::load(&path, &[], &stage::vocabulary()).unwrap();
+        Plan::new(experiment, store, &stage::Places::default()).unwrap()
+    }
+
+    fn publish(store: &Store, params: &Value, seconds: f64, device: &str, telemetry: Value) {
+        let folder = tempfile::tempdir_in(store.root()).unwrap();
+        std::fs::write(folder.path().join("out"), "12345678").unwrap();
+        let mut material = KeyMaterial {
+            schema: cache::KEY_SCHEMA,
+            kind: "pretrain".into(),
+            code_version: 1,
+            params: params.clone(),
+            seed: Some(0),
+            inputs: BTreeMap::new(),
+            files: BTreeMap::new(),
+        };
+        // No two of one key.
+        material.files.insert("n".into(), Digest::of(&seconds.to_le_bytes()));
+        let made = cache::Provenance { seconds, device: device.into(), threads: 1, ..Default::default() };
+        let telemetry = serde_json::from_value(telemetry).unwrap();
+        store.publish(material, folder.path(), made, telemetry, false).unwrap();
+    }
+
+    #[test]
+    fn the_nearest_records_of_the_right_device_say_what_a_stage_will_take() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let plan = pretraining(&store, dir.path());
+        let ssl = plan.experiment.instances.iter().position(|instance| instance.kind == "pretrain").unwrap();
+        let must_run = vec![true; plan.states.len()];
+        let forecast = |on_gpu| Forecast::new(&plan, &store, &must_run, on_gpu);
+        assert_eq!(forecast(false).total(&plan.dag, 2), Total { stages: 3, unknown: 3, ..Total::default() });
+
+        let params = keyed_params(stage::kind("pretrain").unwrap(), &plan.experiment.instances[ssl].params);
+        let mut far = params.clone();
+        far["method"]["temperature"] = json!(0.5);
+        far["batch_size"] = json!(7);
+        publish(&store, &far, 900.0, "cpu", json!({}));
+        let of = |forecast: &Forecast| forecast.stages[ssl].clone().unwrap();
+        assert_eq!(of(&forecast(false)).seconds, 900.0, "better than nothing");
+        let mut near = params.clone();
+        near["method"]["temperature"] = json!(0.1);
+        publish(&store, &near, 30.0, "cuda:0 (NVIDIA H100)", json!({"peak_memory_mib": 100}));
+        assert_eq!(of(&forecast(false)).seconds, 900.0, "of the same kind of device");
+        let expected = of(&forecast(true));
+        assert_eq!((expected.seconds, expected.gpu_seconds, expected.memory_mib), (30.0, 30.0, Some(100)));
+        // Half of the epochs, of which one was there already; and the same parameters are the nearest.
+        let mut half = params.clone();
+        half["epochs"] = json!(5);
+        publish(&store, &half, 40.0, "cpu", json!({"resumed_epochs": 1}));
+        let expected = of(&forecast(false));
+        assert_eq!((expected.seconds, expected.bytes, expected.from, expected.same_device), (100.0, 8, 1, true));
+        publish(&store, &params, 60.0, "cpu", json!({}));
+        publish(&store, &params, 70.0, "cpu", json!({}));
+        let found = forecast(false);
+        assert_eq!((of(&found).seconds, of(&found).from), (65.0, 2));
+        let total = found.total(&plan.dag, 2);
+        assert_eq!((total.seconds, total.records, total.unknown, total.gpu_seconds), (Some(65.0), 2, 2, 0.0));
     }
 }

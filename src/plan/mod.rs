@@ -3,6 +3,7 @@
 mod dag;
 mod drawing;
 mod forecast;
+mod makespan;
 mod reason;
 mod resolve;
 mod root_cause;
@@ -10,7 +11,8 @@ mod trace;
 
 pub use dag::Dag;
 pub use drawing::Drawing;
-pub use forecast::{Expected, Forecast, Total, makespan, unknown_kinds};
+pub use forecast::{Expected, Forecast, Total, unknown_kinds};
+pub use makespan::makespan;
 pub use reason::{Reason, reasons};
 pub use resolve::{ResolvedInput, material};
 pub use root_cause::{Because, FileChange, InputChange, RootCauses};

@@ -48,7 +48,7 @@ pub struct RootCauses<'a> {
 }
 
 /// More causes than these nobody reads.
-const MOST: usize = 64;
+const MOST: usize = 1000;
 
 impl<'a> RootCauses<'a> {
     /// Of what `plan` has to run.
