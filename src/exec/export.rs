@@ -23,7 +23,16 @@ pub fn export<'a>(store: &Store, records: impl IntoIterator<Item = &'a Record>, 
         // Through a temporary name, so that a reader or a kill never meets half a report.
         let mut temporary = tempfile::NamedTempFile::new_in(parent)?;
         let mut object = fs::File::open(store.object(output.digest))?;
+        // Shares the blocks where the file system can (reflinks).
         std::io::copy(&mut object, &mut temporary)?;
+        if !Digest::of_file(temporary.path()).is_ok_and(|(digest, _)| digest == output.digest) {
+            let (path, object) = (&output.path, store.object(output.digest));
+            anyhow::bail!(
+                "{path} is damaged in the cache ({}); `matssl-run cache verify` sets aside what is, and the next run makes it \
+                 anew",
+                object.display()
+            );
+        }
         temporary.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
         temporary.persist(&target).with_context(|| format!("cannot write {}", target.display()))?;
     }

@@ -130,7 +130,12 @@ impl Project {
     }
 
     pub fn start(&self, args: &[&str]) -> Child {
-        self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        self.start_with(&[], args)
+    }
+
+    /// With variables in its environment.
+    pub fn start_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Child {
+        self.command(args).envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Started as `nohup` would.

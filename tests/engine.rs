@@ -1,0 +1,293 @@
+//! The engine by its command line, on stages that are programs: caching, causes, limits, failures, several runs at once.
+
+mod common;
+use common::Project;
+use std::time::{Duration, Instant};
+
+/// Two programs, one after the other.
+const CHAIN: &str = r#"
+name = "chain"
+
+[stages.first]
+kind = "command"
+command = ["sh", "-c", "head -n 1 data.txt > out; echo first >> out"]
+files = ["data.txt"]
+outputs = ["out"]
+
+[stages.second]
+kind = "command"
+command = ["sh", "-c", "cat inputs/first/out > out; echo second >> out"]
+inputs = "first"
+outputs = ["out"]
+"#;
+
+fn chain() -> Project {
+    let project = Project::new(CHAIN);
+    project.write("data.txt", "one\ntwo\n");
+    project
+}
+
+/// One stage that runs `script`, with more lines of TOML.
+fn one(script: &str, more: &str) -> Project {
+    let script = serde_json::to_string(script).unwrap();
+    Project::new(&format!(
+        "name = \"one\"\n[stages.it]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", {script}]\noutputs = [\"out\"]\n{more}\n"
+    ))
+}
+
+fn text_of(project: &Project, stage: &str) -> String {
+    let (_, _, digest) = project.outputs().into_iter().find(|(name, ..)| name.ends_with(stage)).unwrap();
+    let object = project.path(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..]));
+    std::fs::read_to_string(object).unwrap()
+}
+
+fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is() {
+        assert!(since.elapsed() < Duration::from_secs(30), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn nothing_is_left(project: &Project) {
+    wait_until("the end of all processes", || project.processes().is_empty());
+}
+
+#[test]
+fn commands_are_cached_by_content_and_an_equal_output_stops_the_rerun() {
+    let project = chain();
+    assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 2);
+    assert_eq!(text_of(&project, "second"), "one\nfirst\nsecond\n");
+    assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 0);
+    project.write("data.txt", "one\nthree\n");
+    let explained = project.run(&["explain", "experiment.toml", "first"]).ok().stdout;
+    assert!(explained.contains("file data.txt: "), "{explained}");
+    assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 1, "the first leaves the same bytes");
+    project.write("data.txt", "four\n");
+    assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 2);
+    // How it is run is no part of what it is.
+    project.edit("inputs = \"first\"", "inputs = \"first\"\ntimeout = \"1 h\"\nretries = 3\nthreads = 1\nmemory = \"1 GiB\"");
+    assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 0);
+    assert!(project.names("cache/work").is_empty(), "{:?}", project.names("cache/work"));
+}
+
+#[test]
+fn a_seed_in_an_argument_repeats_the_stage_and_what_reads_it() {
+    let project = Project::new(
+        r#"
+name = "seeds"
+seeds = [3, 5]
+[stages.draw]
+kind = "command"
+command = ["sh", "-c", "echo $0 > out", "{seed}"]
+outputs = ["out"]
+[stages.read]
+kind = "command"
+command = ["sh", "-c", "cat inputs/draw/out > out"]
+inputs = "draw"
+outputs = ["out"]
+"#,
+    );
+    assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 4);
+    assert_eq!((text_of(&project, "read@3"), text_of(&project, "read@5")), ("3\n".into(), "5\n".into()));
+}
+
+#[test]
+fn a_failure_shows_its_last_lines_and_what_was_skipped_and_the_next_run_starts_there() {
+    let project = chain();
+    project.edit("cat inputs/first/out > out;", "echo boom >&2; exit 7; cat inputs/first/out > out;");
+    project.edit("[stages.second]", "[stages.third]\nkind = \"command\"\ncommand = [\"true\"]\ninputs = \"second\"\noutputs = [\"x\"]\n\n[stages.second]");
+    let failed = project.run(&["experiment.toml"]);
+    assert_eq!(failed.code, Some(3), "{}", failed.stderr);
+    for part in ["error: second: `sh` ended with exit code 7", "  | boom", "\n  log: ", "\n  key: ", "skipped because second failed: third"] {
+        assert!(failed.stderr.contains(part), "no {part:?} in {}", failed.stderr);
+    }
+    project.edit("exit 7; ", "");
+    let next = project.run(&["experiment.toml", "--only", "second"]).ok();
+    assert_eq!(next.ran(), 1, "{}", next.stderr);
+    let left_nothing = project.run(&["experiment.toml"]);
+    assert!(left_nothing.stderr.contains("`true` ended well but left no x"), "{}", left_nothing.stderr);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_said_before_anything_runs() {
+    let project = chain();
+    project.edit("inputs = \"first\"", "inputs = \"first\"\nenvironment = { PATH = \"/nowhere\" }");
+    let done = project.run(&["experiment.toml"]);
+    assert_eq!(done.code, Some(4));
+    assert_eq!(done.stderr, "error: second: no program `sh` is there; install it, or correct `command`\n");
+    assert!(project.outputs().is_empty());
+    std::fs::remove_file(project.path("data.txt")).unwrap();
+    let done = project.run(&["experiment.toml", "--only", "first"]);
+    assert_eq!(done.code, Some(4), "{}", done.stderr);
+    assert!(done.stderr.contains("data.txt: "), "{}", done.stderr);
+}
+
+#[test]
+fn a_stage_that_takes_too_long_is_ended_with_all_that_it_started() {
+    let project = one("sleep 1000 & setsid sleep 1000 & wait", "timeout = \"0.3 s\"");
+    let done = project.run(&["experiment.toml"]);
+    assert_eq!(done.code, Some(3));
+    assert!(done.stderr.contains("it: took longer than its `timeout` of 0.3 s"), "{}", done.stderr);
+    nothing_is_left(&project);
+}
+
+#[test]
+fn what_is_tried_again_depends_on_the_cause() {
+    // Each attempt leaves a mark outside of its folder.
+    let attempts = |script: &str, more: &str| {
+        let project = one(&format!("echo x >> \"$MARKS\"; {script}"), more);
+        let marks = project.path("marks");
+        let done = project.run_with(&[("MARKS", marks.to_str().unwrap())], &["experiment.toml"]);
+        (std::fs::read_to_string(marks).unwrap().lines().count(), done)
+    };
+    let (count, done) = attempts("exit 1", "");
+    assert_eq!((count, done.code), (1, Some(3)), "a program that says no would say it again");
+    let (count, done) = attempts("exit 1", "retries = 2");
+    assert_eq!((count, done.code), (3, Some(3)));
+    let (count, done) = attempts("test $(wc -l < \"$MARKS\") = 2 || kill -9 $$; echo > out", "");
+    assert_eq!((count, done.code), (2, Some(0)), "one that was killed is tried once more: {}", done.stderr);
+    assert!(done.stderr.contains("attempt 2 follows"), "{}", done.stderr);
+    let (count, done) = attempts("kill -9 $$", "retries = 0");
+    assert_eq!((count, done.code), (1, Some(3)));
+}
+
+#[test]
+fn what_a_program_leaves_in_the_background_does_not_outlive_it() {
+    let project = one("setsid sh -c 'sleep 1000' & sleep 1000 & echo > out", "");
+    project.run(&["experiment.toml"]).ok();
+    nothing_is_left(&project);
+}
+
+#[test]
+fn nothing_outlives_a_run_that_is_killed_or_interrupted() {
+    for signal in [libc::SIGKILL, libc::SIGINT, libc::SIGTERM] {
+        let project = one("echo > started; setsid sh -c 'sleep 1000' & sleep 1000 & wait", "");
+        let mut run = project.start(&["experiment.toml"]);
+        wait_until("the program", || project.names("cache/work").iter().any(|name| name.ends_with("/started")));
+        // SAFETY: plain system call on a child that has not been waited for.
+        unsafe { libc::kill(run.id() as i32, signal) };
+        let code = run.wait().unwrap().code();
+        assert_eq!(code, if signal == libc::SIGKILL { None } else { Some(130) });
+        nothing_is_left(&project);
+        wait_until("the end of its folders", || project.names("cache/work").iter().all(|name| name.ends_with(".lock")));
+    }
+}
+
+/// Eight runs on one cache: each stage is done once, by whomever, and none waits for ever.
+#[test]
+fn eight_runs_at_once_do_each_stage_once() {
+    let mut text = String::from("name = \"crowd\"\n");
+    for stage in 0..12 {
+        let inputs = if stage < 3 { String::new() } else { format!("inputs = \"s{}\"", stage - 3) };
+        text += &format!(
+            "[stages.s{stage}]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"echo {stage} >> $MARKS; sleep 0.05; \
+             echo {stage} > out\"]\noutputs = [\"out\"]\n{inputs}\n"
+        );
+    }
+    let project = Project::new(&text);
+    let marks = project.path("marks");
+    let mut runs: Vec<_> =
+        (0..8).map(|_| project.start_with(&[("MARKS", marks.to_str().unwrap())], &["experiment.toml"])).collect();
+    for run in &mut runs {
+        assert!(run.wait().unwrap().success());
+    }
+    let mut done: Vec<u32> = std::fs::read_to_string(marks).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    done.sort_unstable();
+    assert_eq!(done, (0..12).collect::<Vec<_>>());
+    nothing_is_left(&project);
+}
+
+/// Two runs and one pretended GPU: never do two stages have it.
+#[test]
+fn two_runs_do_not_share_a_gpu() {
+    let stage = |name: &str| {
+        format!(
+            "[stages.{name}]\nkind = \"command\"\ngpu = true\ncommand = [\"sh\", \"-c\", \"echo + $MATSSL_DEVICE >> $MARKS; \
+             sleep 0.1; echo - >> $MARKS; echo {name} > out\"]\noutputs = [\"out\"]\n"
+        )
+    };
+    let project = Project::new("");
+    project.write("a.toml", format!("name = \"a\"\n{}{}", stage("a1"), stage("a2")));
+    project.write("b.toml", format!("name = \"b\"\n{}{}", stage("b1"), stage("b2")));
+    let (marks, locks) = (project.path("marks"), project.path("locks"));
+    let variables = [("MARKS", marks.to_str().unwrap()), ("MATSSL_GPU_LOCKS", locks.to_str().unwrap())];
+    let mut runs: Vec<_> = ["a.toml", "b.toml"]
+        .iter()
+        .map(|file| project.start_with(&variables, &[file, "--device", "pretended:1", "--jobs", "4"]))
+        .collect();
+    for run in &mut runs {
+        assert!(run.wait().unwrap().success());
+    }
+    let marks = std::fs::read_to_string(marks).unwrap();
+    assert_eq!(marks, "+ pretended:0\n-\n".repeat(4));
+    // Two GPUs are two slots.
+    let project = Project::new(&format!("name = \"c\"\n{}{}", stage("c1"), stage("c2")));
+    let (marks, locks) = (project.path("marks"), project.path("locks"));
+    let variables = [("MARKS", marks.to_str().unwrap()), ("MATSSL_GPU_LOCKS", locks.to_str().unwrap())];
+    project.run_with(&variables, &["experiment.toml", "--device", "pretended:2", "--jobs", "2"]).ok();
+    let marks = std::fs::read_to_string(marks).unwrap();
+    assert!(marks.contains("pretended:0") && marks.contains("pretended:1"), "{marks}");
+}
+
+#[test]
+fn status_tells_of_a_run_that_goes_on_and_of_one_that_was_killed() {
+    let project = one("echo > started; sleep 1000", "");
+    assert_eq!(project.run(&["status"]).ok().stdout, "no run is known here\n");
+    let mut run = project.start(&["experiment.toml"]);
+    wait_until("the program", || project.names("cache/work").iter().any(|name| name.ends_with("/started")));
+    let status = project.run(&["status", "experiment.toml"]).ok().stdout;
+    assert!(status.starts_with("one: running for ") && status.contains("0 of 1 stages done (0 ran, 0 cached), 1 running\n"), "{status}");
+    assert!(status.contains("\n  it "), "{status}");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    nothing_is_left(&project);
+    let status = project.run(&["status"]).ok().stdout;
+    assert!(status.starts_with("one: was killed on "), "{status}");
+    let json: serde_json::Value = serde_json::from_str(&project.run(&["status", "--json"]).ok().stdout).unwrap();
+    assert_eq!((&json[0]["state"], &json[0]["stages"]), (&"died".into(), &1.into()));
+    project.edit("echo > started; sleep 1000", "echo > out");
+    project.run(&["experiment.toml"]).ok();
+    let status = project.run(&["status"]).ok().stdout;
+    assert!(status.starts_with("one: ended ") && status.contains("1 of 1 stages done (1 ran, 0 cached)\n"), "{status}");
+}
+
+#[test]
+fn a_stage_done_once_more_beside_the_cache_is_compared_byte_for_byte() {
+    let project = chain();
+    project.run(&["experiment.toml"]).ok();
+    let before = project.files("cache/records");
+    let same = project.run(&["experiment.toml", "--check-repro", "second"]).ok();
+    assert_eq!(same.stdout, "second: its file came out the same\n");
+    project.write("coin", "0.5\n");
+    project.edit("echo second >> out", "cat $COIN >> out");
+    let coin = project.path("coin");
+    let variables = [("COIN", coin.to_str().unwrap())];
+    project.run_with(&variables, &["experiment.toml"]).ok();
+    project.write("coin", "0.75\n");
+    let other = project.run_with(&variables, &["experiment.toml", "--check-repro", "second"]);
+    assert_eq!(other.code, Some(3), "{}", other.stderr);
+    assert_eq!(
+        other.stdout,
+        "second: 1 of its files came out differently\n  out: differs in numbers, by 2.500e-1 at most\n"
+    );
+    assert_eq!(project.files("cache/records").len(), before.len() + 1);
+    assert!(text_of(&project, "second").contains("second") || text_of(&project, "second").contains("0.5"));
+}
+
+#[test]
+fn wrong_commands_are_refused_with_their_place() {
+    let wrong = |from: &str, to: &str| {
+        let project = chain();
+        project.edit(from, to);
+        let done = project.run(&["experiment.toml"]);
+        assert_eq!(done.code, Some(2), "{}", done.stderr);
+        done.stderr
+    };
+    assert!(wrong("outputs = [\"out\"]\n\n[stages.second]", "outputs = []\n\n[stages.second]").contains("at least one file"));
+    assert!(wrong("files = [\"data.txt\"]", "files = [\"../data.txt\"]").contains("`..` and absolute paths"));
+    assert!(wrong("inputs = \"first\"\noutputs = [\"out\"]", "inputs = \"first\"\noutputs = [\"/tmp/out\"]").contains("inside the program's folder"));
+    assert!(wrong("command = [\"sh\", \"-c\", \"head", "command = \"sh\" # [\"sh\", \"-c\", \"head").contains("expected a"));
+    let message = wrong("inputs = \"first\"", "inputs = \"fist\"");
+    assert!(message.contains("did you mean `first`"), "{message}");
+}
