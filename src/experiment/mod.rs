@@ -1,10 +1,10 @@
 //! From a TOML file to typed, expanded, resolved stages. No tensors here, and no I/O but the file itself.
 //!
-//! [`load`] runs the rooms of the house in turn: `source` (the text and the `--set` flags), `document` (families of
-//! stages with their spans), `order` (who needs whom, circles), `expand` (each family's members: `matrix`,
-//! `resolve`, parameters), `instances` (seeds and edges). Each adds what is wrong to one list of diagnostics, so
-//! that all of it is said at once. What the kinds of stages are called and which parameters they take is not known
-//! here: it comes in as a [`Vocabulary`].
+//! [`load`] runs the rooms of the house in turn: `extend` and `merge` (the file over those that it extends), `source`
+//! (the texts and the `--set` flags), `document` (families of stages with their spans and `limits`), `order` (who needs
+//! whom, circles), `expand` (each family's members: `matrix`, `resolve`, parameters), `instances` (seeds and edges).
+//! Each adds what is wrong to one list of diagnostics, so that all of it is said at once. What the kinds of stages are
+//! called and which parameters they take is not known here: it comes in as a [`Vocabulary`].
 
 mod choice;
 mod deserialize;

@@ -24,7 +24,7 @@ pub(super) enum Part<'t> {
     /// `word*`
     Prefix(&'t str),
     /// Anything else, and what stands in it before the first character with a meaning.
-    Glob { prefix: &'t str, glob: GlobMatcher },
+    Glob { prefix: &'t str, glob: Box<GlobMatcher> },
 }
 
 impl Part<'_> {
@@ -55,7 +55,7 @@ impl<'t> Pattern<'t> {
                 _ => {}
             }
             let glob = GlobBuilder::new(part).literal_separator(false).backslash_escape(false).build();
-            let glob = glob.map_err(|error| error.kind().to_string())?.compile_matcher();
+            let glob = Box::new(glob.map_err(|error| error.kind().to_string())?.compile_matcher());
             Ok(Part::Glob { prefix, glob })
         };
         let (family, label) = match text.split_once('.') {

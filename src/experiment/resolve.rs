@@ -35,8 +35,20 @@ pub(super) struct Members {
 impl Members {
     /// The second of two members with one label is dropped here and said elsewhere.
     pub(super) fn new(labels: Vec<String>, complete: bool) -> Self {
-        let index = labels.iter().enumerate().rev().map(|(at, label)| (label.clone(), at)).collect();
+        let index = match labels.len() {
+            // Most families have one: a map for it would cost more than all else about it.
+            0 | 1 => BTreeMap::new(),
+            _ => labels.iter().enumerate().rev().map(|(at, label)| (label.clone(), at)).collect(),
+        };
         Members { labels, index, complete }
+    }
+
+    /// The member called `label`.
+    fn find(&self, label: &str) -> Option<usize> {
+        match &self.labels[..] {
+            [only] => (only == label).then_some(0),
+            _ => self.index.get(label).copied(),
+        }
     }
 }
 
@@ -169,7 +181,7 @@ impl<'d, 'i> Names<'d, 'i> {
             let target = |member: usize| Target { family, member, label: members.labels[member].clone() };
             match pattern {
                 Pattern::Exact(text) if text != self.families[family].name => {
-                    targets.extend(members.index.get(text).map(|&member| target(member)));
+                    targets.extend(members.find(text).map(target));
                 }
                 _ => {
                     let name = &self.families[family].name;

@@ -108,6 +108,6 @@ fn refused(error: impl std::fmt::Display) -> Vec<ParamError> {
 
 /// Parameters that the front end accepted, as their own type again.
 fn typed<S: Stage>(params: &Value) -> Result<S, StageError> {
-    serde_json::from_value(params.clone())
+    S::deserialize(params)
         .map_err(|error| StageError::Failed(anyhow::anyhow!("parameters of a {} stage: {error}", S::KIND)))
 }

@@ -115,10 +115,7 @@ fn a_matrix_key_replaces_the_bases_and_the_plain_key() {
     let rest = "remove = [\"tables.two\"]\n[stages.ssl]\n";
     assert_eq!(of(&format!("{rest}matrix.temperature = {{ hot = 0.9 }}")), ["ssl.hot.1", "ssl.hot.2"]);
     assert_eq!(of(&format!("{rest}matrix.method = [\"mocov2\"]\nepochs = 9")), ["ssl.0.1.mocov2", "ssl.0.2.mocov2"]);
-    assert_eq!(
-        of(&format!("remove = [\"tables\", \"stages.seg\"]\n[stages.ssl]\nepochs = 9\ntemperature = 1")),
-        ["ssl"]
-    );
+    assert_eq!(of("remove = [\"tables\", \"stages.seg\"]\n[stages.ssl]\nepochs = 9\ntemperature = 1"), ["ssl"]);
     assert_eq!(of(&format!("{rest}matrix.exclude = [{{ epochs = 1 }}]")), ["ssl.0.1.2", "ssl.0.2.2"]);
 }
 
