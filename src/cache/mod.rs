@@ -8,6 +8,7 @@
 //! work/attempt-…/       private folders, each of one process
 //! stat/<root>.txt       (path, size, mtime, ctime, inode) → hash, so that an unchanged data set costs a stat
 //! last/<experiment>.jsonl   experiment stage → its last key, for `explain`
+//! last/<experiment>.hits    what it found last, so that finding it again reads no record
 //! runs/<run>/           event logs and workers' logs; `alive` is locked as long as the run lives
 //! gate, gate.next       locks: runs hold the gate shared while they find or write what `gc` must see, `gc` alone
 //! damaged/              what `cache verify` found damaged and set aside
@@ -19,6 +20,7 @@
 mod digest;
 mod gate;
 mod gc;
+mod hits;
 mod key;
 mod last_keys;
 mod listing;
@@ -33,6 +35,7 @@ mod work;
 pub use digest::Digest;
 pub use gate::{Alive, Gate, Life, durations, life};
 pub use gc::{Amount, Dropped, Mode, Rules, Sweep, gc};
+pub use hits::Hits;
 pub use key::{KEY_SCHEMA, Key, KeyInput, KeyMaterial};
 pub use last_keys::LastKeys;
 pub use listing::RecordFile;

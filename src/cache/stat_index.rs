@@ -46,7 +46,7 @@ struct Entry {
 
 /// What tells that a file is still what it was: size, mtime, ctime (of the last change of any kind: it shows a change that
 /// gave the file its old mtime back), both in seconds and nanoseconds, and inode.
-type Stamp = [i64; 6];
+pub(super) type Stamp = [i64; 6];
 
 impl StatIndexes {
     /// In the cache's folder for them.
@@ -164,7 +164,7 @@ fn look_up(path: &Path, known: Option<Entry>, settle: Duration) -> std::io::Resu
     Ok((Entry { digest, stamp: stamp(&before) }, settled))
 }
 
-fn stamp(file: &Metadata) -> Stamp {
+pub(super) fn stamp(file: &Metadata) -> Stamp {
     let (size, inode) = (file.size() as i64, file.ino() as i64);
     [size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec(), inode]
 }

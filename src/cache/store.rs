@@ -127,7 +127,7 @@ impl Store {
         (right && record.content == Record::content_of(&record.outputs) && self.has_objects(&record)).then_some(record)
     }
 
-    fn has_objects(&self, record: &Record) -> bool {
+    pub(super) fn has_objects(&self, record: &Record) -> bool {
         let is_there = |output: &Output| {
             fs::metadata(self.object(output.digest)).is_ok_and(|file| file.len() == output.size)
         };

@@ -8,7 +8,7 @@ use super::local::{LocalExecutor, Report};
 use super::outcome::{Failure, Options, Outcome, Signals, StageOutcome};
 use super::run_folder::RunFolder;
 use super::scheduler::{self, Decision, Duty, Resources, Role, Scheduler};
-use crate::cache::{Gate, Key, KeyMaterial, LastKeys, Record, Store};
+use crate::cache::{Gate, Hits, Key, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::{Instance, Section};
 use crate::machine;
 use crate::nn::DeviceName;
@@ -473,6 +473,7 @@ impl<'a> Run<'a> {
             })
             .collect();
         self.remember(done);
+        remember_hits(self.plan, self.store, &self.outcomes);
         let failed = self.outcomes.iter().filter(|outcome| matches!(outcome, StageOutcome::Failed(_))).count();
         let (ran, seconds) = (self.ran, started.elapsed().as_secs_f64());
         self.emit(Event::RunFinished { ran, failed, interrupted, seconds });
@@ -527,8 +528,25 @@ pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: Option<Gate
     });
     // `explain` is the only one that would miss them, and a cache that cannot be written is no reason to stop.
     let _ = LastKeys::open(store, &plan.experiment.name).set(named);
+    // One more or less than last time: those that are known are not written again each time.
+    let keys = stages.iter().filter_map(|outcome| match outcome {
+        StageOutcome::Done(record) => Some(record.key),
+        _ => None,
+    });
+    if plan.known != keys.collect::<BTreeSet<_>>().len() {
+        remember_hits(plan, store, &stages);
+    }
     let seconds = started.elapsed().as_secs_f64();
     Some(Outcome { stages, interrupted: false, ran: 0, seconds, _held: (None, gate) })
+}
+
+/// What the next plan of this experiment will find without reading it.
+fn remember_hits(plan: &Plan, store: &Store, stages: &[StageOutcome]) {
+    let done = stages.iter().filter_map(|outcome| match outcome {
+        StageOutcome::Done(record) => Some(record.as_ref()),
+        _ => None,
+    });
+    Hits::write(store, &plan.experiment.name, done);
 }
 
 /// Data sets are checked before any training starts.

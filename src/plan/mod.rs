@@ -18,7 +18,7 @@ pub use resolve::{KeyedInput, ResolvedInput, material};
 pub use root_cause::{Because, FileChange, InputChange, RootCauses};
 pub use trace::{DataFiles, Sample, StageTrace, Trace, cell, describe, point};
 
-use crate::cache::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial, LastKeys, Record, Store};
+use crate::cache::{Hits, Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::Experiment;
 use crate::stage::{self, Places, StageError};
 use rayon::prelude::*;
@@ -33,6 +33,8 @@ pub struct Plan {
     pub dag: Dag,
     /// How each stage stands, by its index in the experiment.
     pub states: Vec<State>,
+    /// Records that the experiment was known to have found last time.
+    pub known: usize,
 }
 
 /// How one stage stands.
@@ -65,7 +67,14 @@ impl State {
     }
 
     /// Looks `stage` up; `states` has those of all its inputs.
-    fn of(stage: usize, experiment: &Experiment, states: &[Option<State>], store: &Store, places: &Places) -> State {
+    fn of(
+        stage: usize,
+        experiment: &Experiment,
+        states: &[Option<State>],
+        hits: &Hits,
+        store: &Store,
+        places: &Places,
+    ) -> State {
         let instance = &experiment.instances[stage];
         let (mut missing, mut seen) = (Vec::new(), BTreeSet::new());
         let mut inputs = Vec::new();
@@ -83,7 +92,7 @@ impl State {
             Err(error) => State::Unavailable(error),
             Ok(material) => {
                 let key = material.key();
-                match store.find_made_of(key, &material) {
+                match hits.find(key, &material, store).or_else(|| store.find_made_of(key, &material)) {
                     Some(record) => State::Hit(Arc::new(record)),
                     None => State::Miss { key, material: Box::new(material) },
                 }
@@ -100,18 +109,20 @@ impl Plan {
     /// If the cache cannot be read.
     pub fn new(experiment: Experiment, store: &Store, places: &Places) -> anyhow::Result<Plan> {
         let dag = Dag::of(&experiment);
+        let hits = Hits::open(store, &experiment.name);
         let mut states: Vec<Option<State>> = experiment.instances.iter().map(|_| None).collect();
         for level in dag.levels() {
             // A few stages are looked up sooner than threads are woken.
             let found: Vec<State> = match level.len() {
-                0..4 => level.iter().map(|&stage| State::of(stage, &experiment, &states, store, places)).collect(),
-                _ => level.par_iter().map(|&stage| State::of(stage, &experiment, &states, store, places)).collect(),
+                0..4 => level.iter().map(|&stage| State::of(stage, &experiment, &states, &hits, store, places)).collect(),
+                _ => level.par_iter().map(|&stage| State::of(stage, &experiment, &states, &hits, store, places)).collect(),
             };
             level.into_iter().zip(found).for_each(|(stage, state)| states[stage] = Some(state));
         }
         store.remember_digests();
         let states = states.into_iter().map(|state| state.expect("the levels hold every stage")).collect();
-        Ok(Plan { experiment, dag, states })
+        let known = hits.len();
+        Ok(Plan { experiment, dag, states, known })
     }
 
     /// The stages that need the worker, by index.

@@ -1,0 +1,177 @@
+//! What an experiment found in the cache last time, in one file: to find it again costs a look at the times of records and
+//! objects, not reading a thousand records.
+//!
+//! A line a record: its key, then JSON. A line counts only while the record's file is the very same (size, times, inode),
+//! so nothing is found that is not in the cache; without this file, or with a torn one, records are read.
+
+use super::stat_index::{Stamp, stamp};
+use super::store::{Store, temporary_in};
+use super::{Key, KeyMaterial, Output, Provenance, Record};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::Write;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// What stands at the top; another line there is another format, and counts as an empty file.
+const HEADER: &str = "matssl-run hits 1\n";
+/// Digits of a key.
+const DIGITS: usize = 64;
+
+/// The records that one experiment found last.
+#[derive(Debug)]
+pub struct Hits {
+    text: String,
+    lines: HashMap<Key, Range<usize>>,
+    /// Records of one build on one machine share most of their provenance, which stands in the file once.
+    makers: Vec<Provenance>,
+}
+
+/// A line after its key.
+#[derive(Serialize, Deserialize)]
+struct Line<T, O> {
+    stamp: Stamp,
+    maker: usize,
+    stage: String,
+    device: String,
+    threads: usize,
+    finished_at: u64,
+    seconds: f64,
+    content: super::Digest,
+    outputs: O,
+    telemetry: T,
+}
+
+impl Hits {
+    /// Of the experiment called `experiment`.
+    pub fn open(store: &Store, experiment: &str) -> Self {
+        let text = fs::read_to_string(file_of(store, experiment)).unwrap_or_default();
+        let mut hits = Hits { text, lines: HashMap::new(), makers: Vec::new() };
+        let Some(rest) = hits.text.strip_prefix(HEADER) else { return hits };
+        let mut at = hits.text.len() - rest.len();
+        for (number, line) in rest.split_inclusive('\n').enumerate() {
+            let place = at..at + line.len();
+            at = place.end;
+            if number == 0 {
+                hits.makers = serde_json::from_str(line).unwrap_or_default();
+            } else if let Some(key) = line.get(..DIGITS).and_then(|key| super::Digest::try_from(key.to_owned()).ok()) {
+                hits.lines.insert(Key(key), place.start + DIGITS..place.end);
+            }
+        }
+        hits
+    }
+
+    /// How many records it knows.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// No record at all.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The record of `key`, which is that of `material`, if it is known and is still in the cache with all of its objects.
+    pub fn find(&self, key: Key, material: &KeyMaterial, store: &Store) -> Option<Record> {
+        let line = &self.text[self.lines.get(&key)?.clone()];
+        let line: Line<BTreeMap<String, Value>, Vec<Output>> = serde_json::from_str(line).ok()?;
+        if stamp(&fs::metadata(store.record_path(key)).ok()?) != line.stamp {
+            return None;
+        }
+        let Line { maker, stage, device, threads, finished_at, seconds, content, outputs, telemetry, .. } = line;
+        let maker = self.makers.get(maker)?.clone();
+        let made = Provenance { stage, device, threads, finished_at, seconds, ..maker };
+        let record = Record { key, material: material.clone(), outputs, content, made, telemetry };
+        store.has_objects(&record).then_some(record)
+    }
+
+    /// Writes down what `experiment` has found or made now. That it cannot is no reason to stop: it would only be slower.
+    pub fn write<'r>(store: &Store, experiment: &str, records: impl IntoIterator<Item = &'r Record>) {
+        let mut makers: Vec<Provenance> = Vec::new();
+        let mut lines = Vec::new();
+        for record in records {
+            let Ok(file) = fs::metadata(store.record_path(record.key)) else { continue };
+            let Provenance { stage, device, threads, finished_at, seconds, .. } = record.made.clone();
+            let own = Provenance { stage: String::new(), device: String::new(), threads: 0, finished_at: 0, seconds: 0.0, ..record.made.clone() };
+            let maker = makers.iter().rposition(|maker| *maker == own).unwrap_or_else(|| {
+                makers.push(own);
+                makers.len() - 1
+            });
+            let line = Line {
+                stamp: stamp(&file),
+                maker,
+                stage,
+                device,
+                threads,
+                finished_at,
+                seconds,
+                content: record.content,
+                outputs: &record.outputs,
+                telemetry: &record.telemetry,
+            };
+            let Ok(line) = serde_json::to_string(&line) else { continue };
+            lines.push(format!("{}{line}\n", record.key));
+        }
+        let Ok(makers) = serde_json::to_string(&makers) else { return };
+        let path = file_of(store, experiment);
+        let Some(folder) = path.parent() else { return };
+        if let Ok(mut temporary) = temporary_in(folder)
+            && write!(temporary, "{HEADER}{makers}\n{}", lines.concat()).is_ok()
+        {
+            let _ = temporary.persist(&path);
+        }
+    }
+}
+
+fn file_of(store: &Store, experiment: &str) -> PathBuf {
+    store.folder("last").join(format!("{experiment}.hits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::KEY_SCHEMA;
+
+    fn material(seed: u64) -> KeyMaterial {
+        KeyMaterial {
+            schema: KEY_SCHEMA,
+            kind: "toy".into(),
+            code_version: 1,
+            params: serde_json::json!({"a": 1}),
+            seed: Some(seed),
+            inputs: BTreeMap::new(),
+            files: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_found_is_the_record_and_only_while_it_is_there_unchanged() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let made = |seed: u64| {
+            let folder = tempfile::tempdir_in(dir.path()).unwrap();
+            fs::write(folder.path().join("a"), format!("text {seed}")).unwrap();
+            let made = Provenance { host: "h".into(), stage: format!("e/{seed}"), seconds: 0.1 + 0.2, ..Default::default() };
+            let telemetry = BTreeMap::from([("images".to_owned(), 3.into())]);
+            store.publish(material(seed), folder.path(), made, telemetry, false).unwrap()
+        };
+        let records: Vec<Record> = (0..3).map(made).collect();
+        Hits::write(&store, "e", &records);
+        let find = |seed: usize| Hits::open(&store, "e").find(records[seed].key, &material(seed as u64), &store);
+        for seed in 0..3 {
+            assert_eq!(find(seed).as_ref(), Some(&records[seed]));
+        }
+        assert_eq!(Hits::open(&store, "e").len(), 3);
+        fs::remove_file(store.object(records[0].outputs[0].digest)).unwrap();
+        fs::write(store.record_path(records[1].key), "{}").unwrap();
+        assert_eq!((find(0), find(1)), (None, None));
+        let path = file_of(&store, "e");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, &text[..text.len() - 9]).unwrap();
+        assert_eq!(find(2), None, "a torn line");
+        fs::write(&path, text.replace("hits 1", "hits 9")).unwrap();
+        assert!(Hits::open(&store, "e").is_empty());
+    }
+}
