@@ -41,12 +41,31 @@ fn every_experiment_is_planned_on_a_fresh_clone_without_data() {
     }
 }
 
+/// What the README's stage that runs a program reads.
+const PATCHES: &str = r#"
+name = "part"
+[stages.micrographs]
+kind = "synthesize"
+[stages.patches]
+kind = "patchify"
+dataset = "micrographs"
+size = 64
+"#;
+
 #[test]
 fn the_readmes_experiment_is_accepted() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let blocks: Vec<&str> = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(!blocks.is_empty());
-    for block in blocks {
+    // The others are parts of experiments.
+    let (whole, parts): (Vec<&str>, Vec<&str>) = blocks.into_iter().partition(|block| block.starts_with("name"));
+    assert!(!whole.is_empty() && parts.len() == 2);
+    for block in parts {
+        let project = Project::new(&if block.starts_with("extends") { block.to_owned() } else { format!("{PATCHES}\n{block}") });
+        project.write("quickstart.toml", fs::read(root().join("experiments/quickstart.toml")).unwrap());
+        project.write("baseline.py", "");
+        project.run(&["plan", "experiment.toml"]).ok();
+    }
+    for block in whole {
         let project = Project::new(block);
         // Nothing but the data set is missing.
         let done = project.run(&["experiment.toml"]);
@@ -58,9 +77,11 @@ fn the_readmes_experiment_is_accepted() {
 fn the_readmes_verbs_and_flags_exist() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let project = Project::new("");
-    let help: String = [vec!["--help"], vec!["run", "--help"], vec!["plan", "--help"], vec!["explain", "--help"]]
+    let verbs =
+        ["", "run", "plan", "explain", "status", "cache ls", "cache verify", "cache gc", "new", "schema", "completions"];
+    let help: String = verbs
         .iter()
-        .map(|args| project.run(args).ok().stdout)
+        .map(|verb| project.run(&verb.split_whitespace().chain(["--help"]).collect::<Vec<_>>()).ok().stdout)
         .collect();
     let lines = readme.lines().filter(|line| line.starts_with("matssl-run ") || line.starts_with("cargo run "));
     for line in lines {

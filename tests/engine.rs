@@ -291,3 +291,42 @@ fn wrong_commands_are_refused_with_their_place() {
     let message = wrong("inputs = \"first\"", "inputs = \"fist\"");
     assert!(message.contains("did you mean `first`"), "{message}");
 }
+
+/// Every line of a run's event log is what `schema --events` says: a known event with the keys that it needs.
+#[test]
+fn events_are_as_their_schema_says() {
+    let project = chain();
+    project.edit("cat inputs/first/out > out;", "exit 1;");
+    project.run(&["experiment.toml"]);
+    let schema: serde_json::Value = serde_json::from_str(&project.run(&["schema", "--events"]).ok().stdout).unwrap();
+    let kinds = schema["oneOf"].as_array().unwrap();
+    let log = project.names("cache/runs").into_iter().find(|name| name.ends_with("events.jsonl")).unwrap();
+    let text = std::fs::read_to_string(log).unwrap();
+    assert!(text.lines().count() >= 5, "{text}");
+    for line in text.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(event["at"].is_u64(), "{line}");
+        let kind = kinds.iter().find(|kind| kind["properties"]["event"]["const"] == event["event"]);
+        let kind = kind.unwrap_or_else(|| panic!("no such event: {line}"));
+        for required in kind["required"].as_array().unwrap() {
+            assert!(event.get(required.as_str().unwrap()).is_some(), "no {required} in {line}");
+        }
+        let known = |name: &str| kind["properties"].get(name).is_some() || name == "at";
+        assert!(event.as_object().unwrap().keys().all(|name| known(name)), "{line}");
+    }
+}
+
+/// Two stages that say they need more than the machine has run one after the other; nothing is refused.
+#[test]
+fn what_needs_all_the_memory_runs_alone() {
+    let stage = |name: &str| {
+        format!(
+            "[stages.{name}]\nkind = \"command\"\nmemory = \"900000 GiB\"\ncommand = [\"sh\", \"-c\", \"echo + >> $MARKS; \
+             sleep 0.1; echo - >> $MARKS; echo {name} > out\"]\noutputs = [\"out\"]\n"
+        )
+    };
+    let project = Project::new(&format!("name = \"memory\"\n{}{}", stage("a"), stage("b")));
+    let marks = project.path("marks");
+    project.run_with(&[("MARKS", marks.to_str().unwrap())], &["experiment.toml", "--jobs", "2"]).ok();
+    assert_eq!(std::fs::read_to_string(marks).unwrap(), "+\n-\n".repeat(2));
+}

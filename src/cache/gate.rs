@@ -232,7 +232,7 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
 
 /// The key that a folder of `work/` is called by.
 pub(super) fn key_of(folder: &Path) -> Option<Key> {
-    Some(Key(Digest::try_from(folder.file_name()?.to_string_lossy().into_owned()).ok()?))
+    Some(Key(folder.file_name()?.to_str()?.parse::<Digest>().ok()?))
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@
 use super::stat_index::{Stamp, stamp};
 use super::store::{Store, temporary_in};
 use super::{Key, KeyMaterial, Output, Provenance, Record};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Write;
-use std::ops::Range;
 use std::path::PathBuf;
 
 /// What stands at the top; another line there is another format, and counts as an empty file.
@@ -23,14 +23,16 @@ const DIGITS: usize = 64;
 /// The records that one experiment found last.
 #[derive(Debug)]
 pub struct Hits {
-    text: String,
-    lines: HashMap<Key, Range<usize>>,
+    /// Those that are still in the cache with all of their objects.
+    found: HashMap<Key, Line<BTreeMap<String, Value>, Vec<Output>>>,
     /// Records of one build on one machine share most of their provenance, which stands in the file once.
     makers: Vec<Provenance>,
+    /// Records that the file names.
+    known: usize,
 }
 
 /// A line after its key.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Line<T, O> {
     stamp: Stamp,
     maker: usize,
@@ -45,46 +47,31 @@ struct Line<T, O> {
 }
 
 impl Hits {
-    /// Of the experiment called `experiment`.
+    /// Of the experiment called `experiment`: looks all of them up.
     pub fn open(store: &Store, experiment: &str) -> Self {
         let text = fs::read_to_string(file_of(store, experiment)).unwrap_or_default();
-        let mut hits = Hits { text, lines: HashMap::new(), makers: Vec::new() };
-        let Some(rest) = hits.text.strip_prefix(HEADER) else { return hits };
-        let mut at = hits.text.len() - rest.len();
-        for (number, line) in rest.split_inclusive('\n').enumerate() {
-            let place = at..at + line.len();
-            at = place.end;
-            if number == 0 {
-                hits.makers = serde_json::from_str(line).unwrap_or_default();
-            } else if let Some(key) = line.get(..DIGITS).and_then(|key| super::Digest::try_from(key.to_owned()).ok()) {
-                hits.lines.insert(Key(key), place.start + DIGITS..place.end);
-            }
-        }
-        hits
+        let mut lines = text.strip_prefix(HEADER).unwrap_or_default().lines();
+        let makers = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let lines: Vec<&str> = lines.collect();
+        let found = lines.par_iter().with_min_len(64).filter_map(|line| still_there(line, store)).collect();
+        Hits { found, makers, known: lines.len() }
     }
 
-    /// How many records it knows.
-    pub fn len(&self) -> usize {
-        self.lines.len()
+    /// How many records the file names.
+    pub fn known(&self) -> usize {
+        self.known
     }
 
-    /// No record at all.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
-    /// The record of `key`, which is that of `material`, if it is known and is still in the cache with all of its objects.
-    pub fn find(&self, key: Key, material: &KeyMaterial, store: &Store) -> Option<Record> {
-        let line = &self.text[self.lines.get(&key)?.clone()];
-        let line: Line<BTreeMap<String, Value>, Vec<Output>> = serde_json::from_str(line).ok()?;
-        if stamp(&fs::metadata(store.record_path(key)).ok()?) != line.stamp {
-            return None;
-        }
+    /// The record of `key`, which is that of `material`; or the material back.
+    ///
+    /// # Errors
+    /// If the record is not known, or no longer in the cache.
+    pub fn take(&mut self, key: Key, material: KeyMaterial) -> Result<Record, KeyMaterial> {
+        let Some(line) = self.found.remove(&key) else { return Err(material) };
         let Line { maker, stage, device, threads, finished_at, seconds, content, outputs, telemetry, .. } = line;
-        let maker = self.makers.get(maker)?.clone();
+        let Some(maker) = self.makers.get(maker).cloned() else { return Err(material) };
         let made = Provenance { stage, device, threads, finished_at, seconds, ..maker };
-        let record = Record { key, material: material.clone(), outputs, content, made, telemetry };
-        store.has_objects(&record).then_some(record)
+        Ok(Record { key, material, outputs, content, made, telemetry })
     }
 
     /// Writes down what `experiment` has found or made now. That it cannot is no reason to stop: it would only be slower.
@@ -125,6 +112,16 @@ impl Hits {
     }
 }
 
+/// The record of a line, if its file and its objects are what they were.
+fn still_there(line: &str, store: &Store) -> Option<(Key, Line<BTreeMap<String, Value>, Vec<Output>>)> {
+    let (key, rest) = line.split_at_checked(DIGITS)?;
+    let key = Key(key.parse().ok()?);
+    let line: Line<_, Vec<Output>> = serde_json::from_str(rest).ok()?;
+    let same = fs::metadata(store.record_path(key)).is_ok_and(|file| stamp(&file) == line.stamp);
+    let right = same && line.content == Record::content_of(&line.outputs);
+    (right && store.has_objects(&line.outputs)).then_some((key, line))
+}
+
 fn file_of(store: &Store, experiment: &str) -> PathBuf {
     store.folder("last").join(format!("{experiment}.hits"))
 }
@@ -159,11 +156,11 @@ mod tests {
         };
         let records: Vec<Record> = (0..3).map(made).collect();
         Hits::write(&store, "e", &records);
-        let find = |seed: usize| Hits::open(&store, "e").find(records[seed].key, &material(seed as u64), &store);
+        let find = |seed: usize| Hits::open(&store, "e").take(records[seed].key, material(seed as u64)).ok();
         for seed in 0..3 {
             assert_eq!(find(seed).as_ref(), Some(&records[seed]));
         }
-        assert_eq!(Hits::open(&store, "e").len(), 3);
+        assert_eq!(Hits::open(&store, "e").known(), 3);
         fs::remove_file(store.object(records[0].outputs[0].digest)).unwrap();
         fs::write(store.record_path(records[1].key), "{}").unwrap();
         assert_eq!((find(0), find(1)), (None, None));
@@ -172,6 +169,6 @@ mod tests {
         fs::write(&path, &text[..text.len() - 9]).unwrap();
         assert_eq!(find(2), None, "a torn line");
         fs::write(&path, text.replace("hits 1", "hits 9")).unwrap();
-        assert!(Hits::open(&store, "e").is_empty());
+        assert_eq!(Hits::open(&store, "e").known(), 0);
     }
 }

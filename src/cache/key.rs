@@ -16,6 +16,7 @@
 //! | comments, order of keys, formatting of the file | no | parameters are typed before they are hashed |
 
 use super::Digest;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ use std::fmt;
 pub const KEY_SCHEMA: u32 = 1;
 
 /// A stage's name in the cache: the blake3 hash of its [`KeyMaterial`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Key(pub Digest);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Key(#[schemars(with = "String")] pub Digest);
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

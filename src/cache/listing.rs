@@ -64,7 +64,7 @@ impl Store {
 
     /// `None` if it has gone meanwhile.
     fn read_record_file(&self, path: PathBuf) -> Option<RecordFile> {
-        let named = path.file_stem().and_then(|stem| Digest::try_from(stem.to_string_lossy().into_owned()).ok());
+        let named = path.file_stem().and_then(|stem| stem.to_str()?.parse::<Digest>().ok());
         if let Some(record) = named.and_then(|digest| self.read_record(Key(digest))) {
             return Some(RecordFile::Whole(Box::new(record)));
         }
@@ -109,7 +109,7 @@ impl Store {
                 let prefix = shard.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let files = files_in(&shard)?.into_iter().filter_map(|path| {
                     let rest = path.file_name()?.to_string_lossy();
-                    let digest = Digest::try_from(format!("{prefix}{rest}")).ok();
+                    let digest = format!("{prefix}{rest}").parse::<Digest>().ok();
                     let file = fs::symlink_metadata(&path).ok()?;
                     Some(ObjectFile { digest, path, size: file.len(), modified: file.modified().ok() })
                 });

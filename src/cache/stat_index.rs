@@ -180,7 +180,7 @@ fn read(path: &Path) -> HashMap<String, Entry> {
 
 fn entry(line: &str) -> Option<(String, Entry)> {
     let mut parts = line.splitn(8, ' ');
-    let digest = Digest::try_from(parts.next()?.to_owned()).ok()?;
+    let digest = parts.next()?.parse().ok()?;
     let mut stamp: Stamp = [0; 6];
     for part in &mut stamp {
         *part = parts.next()?.parse().ok()?;

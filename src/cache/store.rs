@@ -117,21 +117,27 @@ impl Store {
     /// A torn, foreign or incomplete record is no record: the stage runs again and nothing is misread.
     pub fn find(&self, key: Key) -> Option<Record> {
         let record = self.read_record(key)?;
-        self.has_objects(&record).then_some(record)
+        self.has_objects(&record.outputs).then_some(record)
     }
 
     /// [`Store::find`] for the key of `material`, which spares the proof that the record's own material has that key.
-    pub fn find_made_of(&self, key: Key, material: &KeyMaterial) -> Option<Record> {
-        let record: Record = serde_json::from_slice(&fs::read(self.record_path(key)).ok()?).ok()?;
-        let right = record.key == key && record.material == *material;
-        (right && record.content == Record::content_of(&record.outputs) && self.has_objects(&record)).then_some(record)
+    ///
+    /// # Errors
+    /// The material back, if there is no such record.
+    pub fn find_made_of(&self, key: Key, material: KeyMaterial) -> Result<Record, KeyMaterial> {
+        let read = || -> Option<Record> { serde_json::from_slice(&fs::read(self.record_path(key)).ok()?).ok() };
+        let right = |record: &Record| record.key == key && record.material == material;
+        let whole = |record: &Record| {
+            record.content == Record::content_of(&record.outputs) && self.has_objects(&record.outputs)
+        };
+        read().filter(|record| right(record) && whole(record)).ok_or(material)
     }
 
-    pub(super) fn has_objects(&self, record: &Record) -> bool {
+    pub(super) fn has_objects(&self, outputs: &[Output]) -> bool {
         let is_there = |output: &Output| {
             fs::metadata(self.object(output.digest)).is_ok_and(|file| file.len() == output.size)
         };
-        record.outputs.iter().all(is_there)
+        outputs.iter().all(is_there)
     }
 
     /// The record of `key` without a look at its objects: what `explain` compares with.

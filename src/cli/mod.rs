@@ -102,7 +102,12 @@ impl From<anyhow::Error> for Stop {
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> u8 {
-    let result = match Cli::parse_from(with_verb(std::env::args_os().collect())).verb {
+    let verb = Cli::parse_from(with_verb(std::env::args_os().collect())).verb;
+    if !matches!(verb, Verb::Worker | Verb::Guard { .. }) {
+        // This thread belongs to the pool: it would do nothing but wait for the others.
+        let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+    }
+    let result = match verb {
         Verb::Worker => crate::exec::work()
             .map(|done| if done { exit_code::DONE } else { exit_code::STAGE_FAILED })
             .map_err(Stop::from),

@@ -43,6 +43,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8, Stop> {
         let costs = Costs::of(plan, &place.store);
         print(&if args.json { as_json(plan, &costs) } else { as_text(plan, &costs) });
     }
+    place.leave();
     Ok(exit_code::DONE)
 }
 

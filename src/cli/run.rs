@@ -96,7 +96,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     if !forced.contains(&true)
         && let Some(outcome) = exec::all_cached(&place.plan, &place.store, &wanted, place.gate.take())
     {
-        return finish(&place, &outcome, total, &folder, args.quiet);
+        let code = finish(&place, &outcome, total, &folder, args.quiet);
+        std::mem::forget(outcome);
+        place.leave();
+        return code;
     }
     place.check_available(&wanted)?;
     let is_hit = |stage: usize| matches!(place.plan.states[stage], State::Hit(_));

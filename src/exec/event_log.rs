@@ -3,6 +3,7 @@
 use super::job::{ErrorClass, Message};
 use crate::cache::Key;
 use crate::stage::Progress;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Write;
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One line of the event log, and what the terminal shows. Stages are named in full.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The first line.
@@ -129,12 +130,17 @@ pub(super) struct EventLog {
 }
 
 /// One line of the file.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(super) struct Line<E> {
     /// Milliseconds since 1970.
     pub(super) at: u64,
     #[serde(flatten)]
     pub(super) event: E,
+}
+
+/// The JSON Schema of one line of `events.jsonl`.
+pub fn event_schema() -> serde_json::Value {
+    schemars::schema_for!(Line<Event>).to_value()
 }
 
 impl EventLog {

@@ -5,6 +5,7 @@ use crate::cache::Key;
 use crate::nn::DeviceName;
 use crate::plan::ResolvedInput;
 use crate::stage::{Places, Progress, StageError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -84,7 +85,7 @@ pub enum Message {
 }
 
 /// [`StageError`] without its payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
     /// Exit code 4.

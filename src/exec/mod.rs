@@ -18,7 +18,7 @@ mod scheduler;
 mod status;
 mod worker;
 
-pub use event_log::Event;
+pub use event_log::{Event, event_schema};
 pub use export::export;
 pub use guard::guard;
 pub use job::{ErrorClass, Job, Message};

@@ -21,7 +21,6 @@ pub use trace::{DataFiles, Sample, StageTrace, Trace, cell, describe, point};
 use crate::cache::{Hits, Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::Experiment;
 use crate::stage::{self, Places, StageError};
-use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -71,7 +70,7 @@ impl State {
         stage: usize,
         experiment: &Experiment,
         states: &[Option<State>],
-        hits: &Hits,
+        hits: &mut Hits,
         store: &Store,
         places: &Places,
     ) -> State {
@@ -92,9 +91,9 @@ impl State {
             Err(error) => State::Unavailable(error),
             Ok(material) => {
                 let key = material.key();
-                match hits.find(key, &material, store).or_else(|| store.find_made_of(key, &material)) {
-                    Some(record) => State::Hit(Arc::new(record)),
-                    None => State::Miss { key, material: Box::new(material) },
+                match hits.take(key, material).or_else(|material| store.find_made_of(key, material)) {
+                    Ok(record) => State::Hit(Arc::new(record)),
+                    Err(material) => State::Miss { key, material: Box::new(material) },
                 }
             }
         }
@@ -109,19 +108,15 @@ impl Plan {
     /// If the cache cannot be read.
     pub fn new(experiment: Experiment, store: &Store, places: &Places) -> anyhow::Result<Plan> {
         let dag = Dag::of(&experiment);
-        let hits = Hits::open(store, &experiment.name);
+        let mut hits = Hits::open(store, &experiment.name);
         let mut states: Vec<Option<State>> = experiment.instances.iter().map(|_| None).collect();
-        for level in dag.levels() {
-            // A few stages are looked up sooner than threads are woken.
-            let found: Vec<State> = match level.len() {
-                0..4 => level.iter().map(|&stage| State::of(stage, &experiment, &states, &hits, store, places)).collect(),
-                _ => level.par_iter().map(|&stage| State::of(stage, &experiment, &states, &hits, store, places)).collect(),
-            };
-            level.into_iter().zip(found).for_each(|(stage, state)| states[stage] = Some(state));
+        for stage in dag.topological() {
+            let state = State::of(stage, &experiment, &states, &mut hits, store, places);
+            states[stage] = Some(state);
         }
         store.remember_digests();
-        let states = states.into_iter().map(|state| state.expect("the levels hold every stage")).collect();
-        let known = hits.len();
+        let states = states.into_iter().map(|state| state.expect("the topological order holds every stage")).collect();
+        let known = hits.known();
         Ok(Plan { experiment, dag, states, known })
     }
 

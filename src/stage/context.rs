@@ -5,6 +5,7 @@ use crate::cache::Scratch;
 use crate::machine::{Asked, Group};
 use crate::nn::{DeviceName, OpenDevice, Precision};
 use candle_core::Device;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ impl InputFiles {
 }
 
 /// How far a stage is. Serialised as one line of the worker's standard output.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Units done (epochs for training stages, images otherwise).
     pub done: u64,
