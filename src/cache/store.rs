@@ -105,7 +105,7 @@ impl Store {
 
     /// The record of `key` without a look at its objects: what `explain` compares with.
     pub fn read_record(&self, key: Key) -> Option<Record> {
-        let record: Record = serde_json::from_slice(&fs::read(self.record_path(key)).ok()?).ok()?;
+        let record = Record::from_bytes(&fs::read(self.record_path(key)).ok()?)?;
         (record.key == key && record.material.key() == key && record.content == Record::content_of(&record.outputs))
             .then_some(record)
     }
