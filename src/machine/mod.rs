@@ -11,7 +11,7 @@ mod signals;
 mod vectorized;
 
 pub use group::{Ended, Group};
-pub use marked::{MARK, kill_marked, mark};
+pub use marked::{MARK, kill_marked, mark, marks};
 pub use memory::{Bound, Bytes, LIMIT, Room, room};
 pub use process::{cores, held_memory, memory_kills, peak_memory_mib, tune_allocator};
 pub use processor::{cpu_model, vector_features};
