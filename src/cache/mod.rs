@@ -38,7 +38,7 @@ pub use last_keys::LastKeys;
 pub use listing::RecordFile;
 pub use publish::Draft;
 pub use record::{Build, Output, Provenance, Record};
-pub use scratch::{Scratch, remove_of};
+pub use scratch::{Scratch, remove_left};
 pub use stat_index::StatIndex;
 pub use store::Store;
 pub use verify::{Damage, Verified, verify};

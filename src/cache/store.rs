@@ -71,7 +71,7 @@ impl Store {
         self.pool.take().with_context(|| format!("cannot work in {}", self.root.display()))
     }
 
-    /// This process's private folders stay when it ends: whoever outlives it calls [`super::remove_of`].
+    /// This process's private folders stay when it ends: whoever outlives it calls [`super::remove_left`].
     pub(crate) fn leave_private_folders(&self) {
         self.pool.leave();
     }

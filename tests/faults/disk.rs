@@ -47,7 +47,7 @@ pub(crate) fn full(rooms: impl Iterator<Item = u64>, stream: &Stream, tally: &Ta
             let run = world.project.start(&["experiment.toml"]);
             if let Some(ended) = world.end(run, &[Some(0), Some(1), Some(3)]) {
                 full += usize::from(ended.code != Some(0));
-                if ended.code != Some(0) && !ended.stderr.contains("No space left on device") {
+                if ended.code != Some(0) && !["No space left on device", "KiB of space left"].iter().any(|said| ended.stderr.contains(said)) {
                     world.harm(Harm::Ended, format!("with {room} KiB: {:?}: {}", ended.code, ended.stderr));
                 }
             }
