@@ -6,7 +6,7 @@
 //! work/<key>.lock       in progress: held by whoever is at it
 //! work/<key>/           its checkpoints, if it trains
 //! work/attempt-…/       private folders, each of one process
-//! stat/<root>.json      (path, size, mtime, ctime, inode) → hash, so that an unchanged data set costs a stat
+//! stat/<root>.txt       (path, size, mtime, ctime, inode) → hash, so that an unchanged data set costs a stat
 //! last/<experiment>.jsonl   experiment stage → its last key, for `explain`
 //! runs/<run>/           event logs and workers' logs; `alive` is locked as long as the run lives
 //! gate, gate.next       locks: runs hold the gate shared while they find or write what `gc` must see, `gc` alone
@@ -39,7 +39,6 @@ pub use listing::RecordFile;
 pub use publish::Draft;
 pub use record::{Build, Output, Provenance, Record};
 pub use scratch::{Scratch, remove_left};
-pub use stat_index::StatIndex;
 pub use store::Store;
 pub use verify::{Damage, Verified, verify};
 pub use work::{Attempt, WorkFolder, host_name};

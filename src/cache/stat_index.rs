@@ -1,46 +1,57 @@
 //! Hashes of files outside the cache, remembered by (path, size, mtime, ctime, inode).
 
 use super::Digest;
-use super::store::{Store, write_atomically};
+use super::store::temporary_in;
 use anyhow::{Context as _, Result};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::fs::Metadata;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Entry {
-    size: u64,
-    mtime: i64,
-    mtime_nsec: i64,
-    /// Of the last change of any kind: it shows a change that gave the file its old mtime back.
-    ctime: i64,
-    ctime_nsec: i64,
-    inode: u64,
-    digest: Digest,
-}
-
-/// The remembered hashes of one data set's files.
-pub struct StatIndex {
-    path: PathBuf,
-    entries: BTreeMap<String, Entry>,
-    settle: Duration,
-}
+/// What stands at the top of an index; another line there is another format, and counts as an empty index.
+const HEADER: &str = "matssl-run stat index 2";
 
 /// A file written this shortly before it was hashed may change again without its times showing it (the clock of the
 /// file system is coarse): its hash is used but not remembered.
 const SETTLE: Duration = Duration::from_secs(2);
 
-impl StatIndex {
-    /// The index for the data set that lies at `root`. A torn index is an empty one.
-    pub fn open(store: &Store, root: &Path) -> Self {
-        let name = Digest::of(root.as_os_str().as_encoded_bytes()).short();
-        let path = store.folder("stat").join(format!("{name}.json"));
-        let entries = read(&path);
-        StatIndex { path, entries, settle: SETTLE }
+/// The indexes that this process has read: one for each folder that files lie in. Forgetting costs a read, never a wrong
+/// hash, so they are written now and then, unflushed, and a cache that cannot be written is no reason to stop.
+#[derive(Debug)]
+pub(super) struct StatIndexes {
+    folder: PathBuf,
+    settle: Duration,
+    open: Mutex<HashMap<PathBuf, Arc<Mutex<StatIndex>>>>,
+}
+
+/// The remembered hashes of the files below one folder. On disk: a line a file, its name last.
+#[derive(Debug)]
+struct StatIndex {
+    path: PathBuf,
+    entries: HashMap<String, Entry>,
+    /// What was learnt since it was read; `None` is to be forgotten.
+    learnt: BTreeMap<String, Option<Entry>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    digest: Digest,
+    stamp: Stamp,
+}
+
+/// What tells that a file is still what it was: size, mtime, ctime (of the last change of any kind: it shows a change that
+/// gave the file its old mtime back), both in seconds and nanoseconds, and inode.
+type Stamp = [i64; 6];
+
+impl StatIndexes {
+    /// In the cache's folder for them.
+    pub(super) fn new(folder: PathBuf) -> Self {
+        StatIndexes { folder, settle: SETTLE, open: Mutex::default() }
     }
 
     /// The hash of each file: from the index where size, times and inode are unchanged, else by reading (in
@@ -48,63 +59,133 @@ impl StatIndex {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn digests(&mut self, files: &[(String, PathBuf)]) -> Result<BTreeMap<String, Digest>> {
-        let entries = files
-            .par_iter()
-            .map(|(name, path)| self.look_up(name, path).with_context(|| format!("cannot read {}", path.display())))
-            .collect::<Result<Vec<_>>>()?;
-        let digests = files.iter().zip(&entries).map(|((name, _), (entry, _))| (name.clone(), entry.digest)).collect();
-        let known = |name: &String, entry: &Entry, settled: bool| self.entries.get(name) == settled.then_some(entry);
-        if !files.iter().zip(&entries).all(|((name, _), (entry, settled))| known(name, entry, *settled)) {
-            // Another data set may lie in the same folder: what is remembered of its files stays, also what another
-            // process has learnt since.
-            self.entries = read(&self.path);
-            for ((name, _), (entry, settled)) in files.iter().zip(entries) {
-                if settled {
-                    self.entries.insert(name.clone(), entry);
-                } else {
-                    self.entries.remove(name);
+    pub(super) fn digests(&self, root: &Path, files: &[(String, PathBuf)]) -> Result<BTreeMap<String, Digest>> {
+        let index = self.index(root);
+        // Not locked while files are looked up: a thread that waits for others may be given work that looks here, too.
+        let known: Vec<Option<Entry>> = {
+            let index = lock(&index);
+            files.iter().map(|(name, _)| index.entries.get(name).cloned()).collect()
+        };
+        let look_up = |((_, path), known): (&(String, PathBuf), Option<Entry>)| {
+            look_up(path, known, self.settle).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let found = match files.len() {
+            0..16 => files.iter().zip(known).map(look_up).collect::<Result<Vec<_>>>()?,
+            _ => files.par_iter().zip(known).map(look_up).collect::<Result<Vec<_>>>()?,
+        };
+        let mut index = lock(&index);
+        let mut digests = BTreeMap::new();
+        for ((name, _), (entry, settled)) in files.iter().zip(found) {
+            digests.insert(name.clone(), entry.digest);
+            let remembered = settled.then_some(entry);
+            if index.entries.get(name) != remembered.as_ref() {
+                match &remembered {
+                    Some(entry) => drop(index.entries.insert(name.clone(), entry.clone())),
+                    None => drop(index.entries.remove(name)),
                 }
-            }
-            // Forgetting costs a read, never a wrong hash: a read-only cache is no reason to stop.
-            if let Ok(bytes) = serde_json::to_vec(&self.entries) {
-                let _ = write_atomically(&self.path, &bytes);
+                index.learnt.insert(name.clone(), remembered);
             }
         }
         Ok(digests)
     }
 
-    fn look_up(&self, name: &str, path: &Path) -> std::io::Result<(Entry, bool)> {
-        let before = std::fs::metadata(path)?;
-        if let Some(known) = self.entries.get(name).filter(|known| **known == Entry::new(&before, known.digest)) {
-            return Ok((known.clone(), true));
+    /// The index of what lies at `root`.
+    fn index(&self, root: &Path) -> Arc<Mutex<StatIndex>> {
+        let mut open = lock(&self.open);
+        if let Some(index) = open.get(root) {
+            return Arc::clone(index);
         }
-        let started = SystemTime::now();
-        let (digest, size) = Digest::of_file(path)?;
-        let changed = SystemTime::UNIX_EPOCH
-            + Duration::new(before.ctime().max(0).unsigned_abs(), before.ctime_nsec().clamp(0, 999_999_999) as u32);
-        let old = |at: SystemTime| started.duration_since(at).is_ok_and(|age| age >= self.settle);
-        let settled = size == before.size() && before.modified().is_ok_and(old) && old(changed);
-        Ok((Entry::new(&before, digest), settled))
+        let name = Digest::of(root.as_os_str().as_encoded_bytes()).short();
+        let path = self.folder.join(format!("{name}.txt"));
+        let index = StatIndex { entries: read(&path), path, learnt: BTreeMap::new() };
+        let index = Arc::new(Mutex::new(index));
+        open.insert(root.to_owned(), Arc::clone(&index));
+        index
     }
-}
 
-impl Entry {
-    fn new(file: &Metadata, digest: Digest) -> Self {
-        Entry {
-            size: file.size(),
-            mtime: file.mtime(),
-            mtime_nsec: file.mtime_nsec(),
-            ctime: file.ctime(),
-            ctime_nsec: file.ctime_nsec(),
-            inode: file.ino(),
-            digest,
+    /// Writes down what was learnt.
+    pub(super) fn write(&self) {
+        for index in lock(&self.open).values() {
+            lock(index).write();
         }
     }
 }
 
-fn read(path: &Path) -> BTreeMap<String, Entry> {
-    std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+impl Drop for StatIndexes {
+    fn drop(&mut self) {
+        self.write();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl StatIndex {
+    fn write(&mut self) {
+        if self.learnt.is_empty() {
+            return;
+        }
+        // Another data set may lie in the same folder: what is remembered of its files stays, also what another process
+        // has learnt since.
+        self.entries = read(&self.path);
+        for (name, entry) in std::mem::take(&mut self.learnt) {
+            match entry {
+                Some(entry) => drop(self.entries.insert(name, entry)),
+                None => drop(self.entries.remove(&name)),
+            }
+        }
+        let mut text = format!("{HEADER}\n");
+        for (name, Entry { digest, stamp }) in self.entries.iter().filter(|(name, _)| !name.contains('\n')) {
+            let [size, mtime, mtime_nsec, ctime, ctime_nsec, inode] = stamp;
+            let _ = writeln!(text, "{digest} {size} {mtime} {mtime_nsec} {ctime} {ctime_nsec} {inode} {name}");
+        }
+        let Some(folder) = self.path.parent() else { return };
+        if let Ok(mut temporary) = temporary_in(folder)
+            && temporary.write_all(text.as_bytes()).is_ok()
+        {
+            let _ = temporary.persist(&self.path);
+        }
+    }
+}
+
+/// What is `known` of a file if that still holds, else what reading it tells; and whether to remember it.
+fn look_up(path: &Path, known: Option<Entry>, settle: Duration) -> std::io::Result<(Entry, bool)> {
+    let before = std::fs::metadata(path)?;
+    if let Some(known) = known.filter(|known| known.stamp == stamp(&before)) {
+        return Ok((known, true));
+    }
+    let started = SystemTime::now();
+    let (digest, size) = Digest::of_file(path)?;
+    let changed = SystemTime::UNIX_EPOCH
+        + Duration::new(before.ctime().max(0).unsigned_abs(), before.ctime_nsec().clamp(0, 999_999_999) as u32);
+    let old = |at: SystemTime| started.duration_since(at).is_ok_and(|age| age >= settle);
+    let settled = size == before.size() && before.modified().is_ok_and(old) && old(changed);
+    Ok((Entry { digest, stamp: stamp(&before) }, settled))
+}
+
+fn stamp(file: &Metadata) -> Stamp {
+    let (size, inode) = (file.size() as i64, file.ino() as i64);
+    [size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec(), inode]
+}
+
+/// The entries of the index at `path`; a line that is torn or strange is none.
+fn read(path: &Path) -> HashMap<String, Entry> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let Some(lines) = text.strip_prefix(HEADER).and_then(|rest| rest.strip_prefix('\n')) else { return HashMap::new() };
+    // What follows the last line break was being written.
+    let whole = lines.rfind('\n').map_or("", |end| &lines[..end]);
+    whole.lines().filter_map(entry).collect()
+}
+
+fn entry(line: &str) -> Option<(String, Entry)> {
+    let mut parts = line.splitn(8, ' ');
+    let digest = Digest::try_from(parts.next()?.to_owned()).ok()?;
+    let mut stamp: Stamp = [0; 6];
+    for part in &mut stamp {
+        *part = parts.next()?.parse().ok()?;
+    }
+    Some((parts.next()?.to_owned(), Entry { digest, stamp }))
 }
 
 #[cfg(test)]
@@ -112,11 +193,12 @@ mod tests {
     use super::*;
     use std::fs::{self, File};
 
-    /// A folder with a file `a`, old as far as its mtime goes.
-    fn folder() -> (tempfile::TempDir, Store, SystemTime) {
+    /// A folder, one for indexes, and a time long ago.
+    fn folder() -> (tempfile::TempDir, PathBuf, SystemTime) {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("cache")).unwrap();
-        (dir, store, SystemTime::now() - Duration::from_secs(100))
+        let indexes = dir.path().join("stat");
+        fs::create_dir(&indexes).unwrap();
+        (dir, indexes, SystemTime::now() - Duration::from_secs(100))
     }
 
     fn write(path: &Path, text: &str, mtime: SystemTime) {
@@ -124,40 +206,61 @@ mod tests {
         File::options().write(true).open(path).unwrap().set_modified(mtime).unwrap();
     }
 
-    fn digest(store: &Store, path: &Path, settle: Duration) -> Digest {
+    /// By a process of its own.
+    fn digest(indexes: &Path, path: &Path, settle: Duration) -> Digest {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let mut index = StatIndex::open(store, path.parent().unwrap());
-        index.settle = settle;
-        index.digests(&[(name.clone(), path.to_owned())]).unwrap()[&name]
+        let mut indexes = StatIndexes::new(indexes.to_owned());
+        indexes.settle = settle;
+        indexes.digests(path.parent().unwrap(), &[(name.clone(), path.to_owned())]).unwrap()[&name]
+    }
+
+    fn index_file(indexes: &Path) -> Option<PathBuf> {
+        fs::read_dir(indexes).unwrap().next().map(|entry| entry.unwrap().path())
     }
 
     #[test]
     fn unchanged_files_are_not_read_and_changed_ones_are() {
-        let (dir, store, long_ago) = folder();
+        let (dir, indexes, long_ago) = folder();
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
         write(&a, "one", long_ago);
         write(&b, "other", long_ago);
-        assert_eq!(digest(&store, &a, Duration::ZERO), Digest::of(b"one"));
-        assert_eq!(digest(&store, &b, Duration::ZERO), Digest::of(b"other"));
+        assert_eq!(digest(&indexes, &a, Duration::ZERO), Digest::of(b"one"));
+        assert_eq!(digest(&indexes, &b, Duration::ZERO), Digest::of(b"other"));
         // A hash that no file has, put into the index, shows that the index answers: for `a` too, after `b` was asked.
-        let index = StatIndex::open(&store, dir.path()).path;
+        let index = index_file(&indexes).unwrap();
         let text = fs::read_to_string(&index).unwrap();
         fs::write(&index, text.replace(&Digest::of(b"one").to_string(), &Digest::of(b"mark").to_string())).unwrap();
-        assert_eq!(digest(&store, &a, Duration::ZERO), Digest::of(b"mark"));
+        assert_eq!(digest(&indexes, &a, Duration::ZERO), Digest::of(b"mark"));
         // Same size, same mtime, same inode: the ctime tells. The clock of the file system is coarse, so wait a tick.
         std::thread::sleep(Duration::from_millis(30));
         write(&a, "two", long_ago);
-        assert_eq!(digest(&store, &a, Duration::ZERO), Digest::of(b"two"));
+        assert_eq!(digest(&indexes, &a, Duration::ZERO), Digest::of(b"two"));
     }
 
     #[test]
     fn files_written_just_now_are_hashed_at_every_look() {
-        let (dir, store, long_ago) = folder();
+        let (dir, indexes, long_ago) = folder();
         let a = dir.path().join("a");
         for mtime in [long_ago, SystemTime::now()] {
             write(&a, "new", mtime);
-            assert_eq!(digest(&store, &a, SETTLE), Digest::of(b"new"));
-            assert!(StatIndex::open(&store, dir.path()).entries.is_empty());
+            assert_eq!(digest(&indexes, &a, SETTLE), Digest::of(b"new"));
+            assert!(index_file(&indexes).is_none_or(|index| read(&index).is_empty()));
         }
+    }
+
+    #[test]
+    fn a_torn_index_is_believed_up_to_the_tear_and_a_strange_one_not_at_all() {
+        let (dir, indexes, long_ago) = folder();
+        for name in ["a", "b with blanks"] {
+            write(&dir.path().join(name), name, long_ago);
+            digest(&indexes, &dir.path().join(name), Duration::ZERO);
+        }
+        let index = index_file(&indexes).unwrap();
+        let text = fs::read_to_string(&index).unwrap();
+        assert_eq!(read(&index)["b with blanks"].digest, Digest::of(b"b with blanks"));
+        fs::write(&index, &text[..text.len() - 1]).unwrap();
+        assert_eq!(read(&index).len(), 1);
+        fs::write(&index, format!("another\n{text}")).unwrap();
+        assert!(read(&index).is_empty());
     }
 }

@@ -1,7 +1,8 @@
 //! Objects and records on disk.
 
 use super::scratch::{Pool, Scratch};
-use super::{Digest, Key, Output, Record, WorkFolder};
+use super::stat_index::StatIndexes;
+use super::{Digest, Key, KeyMaterial, Output, Record, WorkFolder};
 use anyhow::{Context as _, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -18,6 +19,8 @@ pub struct Store {
     root: PathBuf,
     /// Private folders of this process; clones share them.
     pool: Arc<Pool>,
+    /// What is remembered of files outside the cache; clones share that, too.
+    digests: Arc<StatIndexes>,
 }
 
 impl Store {
@@ -27,7 +30,11 @@ impl Store {
     /// If the folder cannot be made, or was laid out by another version of the program.
     pub fn open(root: &Path) -> Result<Self> {
         let absolute = std::path::absolute(root)?;
-        let store = Store { pool: Arc::new(Pool::new(absolute.join("work"))), root: absolute };
+        let store = Store {
+            pool: Arc::new(Pool::new(absolute.join("work"))),
+            digests: Arc::new(StatIndexes::new(absolute.join("stat"))),
+            root: absolute,
+        };
         let version = store.root.join("layout");
         let known = match fs::read_to_string(&version) {
             Ok(text) if text.trim() == LAYOUT => true,
@@ -63,6 +70,20 @@ impl Store {
         self.root.join(name)
     }
 
+    /// The hashes of `files` of the data set that lies at `root`: of those that are unchanged since they were last hashed,
+    /// without reading them.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn digests(&self, root: &Path, files: &[(String, PathBuf)]) -> Result<BTreeMap<String, Digest>> {
+        self.digests.digests(root, files)
+    }
+
+    /// Writes down what [`Store::digests`] has learnt; otherwise that happens when the last clone is dropped.
+    pub fn remember_digests(&self) {
+        self.digests.write();
+    }
+
     /// An empty folder of this process's own.
     ///
     /// # Errors
@@ -96,11 +117,21 @@ impl Store {
     /// A torn, foreign or incomplete record is no record: the stage runs again and nothing is misread.
     pub fn find(&self, key: Key) -> Option<Record> {
         let record = self.read_record(key)?;
-        let whole = record
-            .outputs
-            .iter()
-            .all(|output| fs::metadata(self.object(output.digest)).is_ok_and(|file| file.len() == output.size));
-        whole.then_some(record)
+        self.has_objects(&record).then_some(record)
+    }
+
+    /// [`Store::find`] for the key of `material`, which spares the proof that the record's own material has that key.
+    pub fn find_made_of(&self, key: Key, material: &KeyMaterial) -> Option<Record> {
+        let record: Record = serde_json::from_slice(&fs::read(self.record_path(key)).ok()?).ok()?;
+        let right = record.key == key && record.material == *material;
+        (right && record.content == Record::content_of(&record.outputs) && self.has_objects(&record)).then_some(record)
+    }
+
+    fn has_objects(&self, record: &Record) -> bool {
+        let is_there = |output: &Output| {
+            fs::metadata(self.object(output.digest)).is_ok_and(|file| file.len() == output.size)
+        };
+        record.outputs.iter().all(is_there)
     }
 
     /// The record of `key` without a look at its objects: what `explain` compares with.
@@ -155,7 +186,7 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::{KEY_SCHEMA, KeyMaterial, Provenance};
+    use crate::cache::{KEY_SCHEMA, Provenance};
 
     fn material(seed: u64) -> KeyMaterial {
         KeyMaterial {

@@ -5,7 +5,7 @@ use super::provenance::provenance;
 use crate::cache::{Attempt, Digest, Draft, Key, KeyMaterial, Record, Scratch, Store, WorkFolder};
 use crate::machine::{self, Asked, Group};
 use crate::nn::OpenDevice;
-use crate::plan::{ResolvedInput, material};
+use crate::plan::{KeyedInput, ResolvedInput, material};
 use crate::stage::{self, Context, InputFiles, Kind, StageError};
 use anyhow::anyhow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ pub(super) struct Ground {
 /// How a try ended.
 pub(super) enum Made {
     /// Somebody else has finished it meanwhile.
-    Found(Box<Record>),
+    Found(Arc<Record>),
     /// Its files are in the cache; its record is to be written.
     Fresh(Box<Fresh>),
 }
@@ -63,7 +63,7 @@ impl Fresh {
 /// # Errors
 /// If its data set is not there or its files cannot be read.
 pub(super) fn material_of(job: &Job, store: &Store) -> Result<KeyMaterial, StageError> {
-    material(&job.kind, &job.params, job.seed, &job.inputs, store, &job.places)
+    material(&job.kind, &job.params, job.seed, job.inputs.iter().map(KeyedInput::from), store, &job.places)
 }
 
 /// Does the stage that `job` describes, whose key is that of `material`.
@@ -83,8 +83,8 @@ pub(super) fn attempt(job: &Job, material: KeyMaterial, ground: &Ground) -> Resu
     }
 }
 
-fn found(job: &Job, key: Key, store: &Store) -> Option<Box<Record>> {
-    if job.force { None } else { store.find(key).map(Box::new) }
+fn found(job: &Job, key: Key, store: &Store) -> Option<Arc<Record>> {
+    if job.force { None } else { store.find(key).map(Arc::new) }
 }
 
 /// Waits until nobody else is at it, and does it.

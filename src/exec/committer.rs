@@ -6,6 +6,7 @@ use super::job::{ErrorClass, Message};
 use super::local::Report;
 use crate::cache::Store;
 use crate::machine;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ fn commit_all(store: &Store, waiting: &Receiver<Done>, reports: &Sender<Report>)
             let report = match record {
                 Ok(record) => {
                     let message = Message::Finished { key, ran: true, seconds };
-                    Report { id, message, record: Some(Box::new(record)) }
+                    Report { id, message, record: Some(Arc::new(record)) }
                 }
                 Err(error) => {
                     let message = format!("its record cannot be written: {error:#}");

@@ -25,7 +25,7 @@ pub(super) struct Report {
     pub(super) id: usize,
     pub(super) message: Message,
     /// With `Made`, what will be written; with `Finished`, what was, if it is at hand.
-    pub(super) record: Option<Box<Record>>,
+    pub(super) record: Option<Arc<Record>>,
 }
 
 impl Report {
@@ -152,7 +152,7 @@ impl LocalExecutor {
                 }
                 Ok(Made::Fresh(fresh)) => {
                     // In this order: whoever hears of the record has heard that the slot is free.
-                    let record = Some(Box::new(fresh.draft.record().clone()));
+                    let record = Some(Arc::new(fresh.draft.record().clone()));
                     let _ = reports.send(Report { id, message: Message::Made, record });
                     let _ = done.send(Done { id, fresh, seconds, mark });
                     return;

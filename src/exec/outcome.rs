@@ -58,7 +58,7 @@ pub struct Outcome {
 /// How one stage ended.
 pub enum StageOutcome {
     /// Its output is in the cache.
-    Done(Box<Record>),
+    Done(Arc<Record>),
     /// It failed.
     Failed(Failure),
     /// It rests on a failed stage, was not asked for, or the run ended first.

@@ -1,7 +1,7 @@
 //! Where and by what a record is made.
 
 use super::job::Job;
-use crate::cache::{Build, Digest, Provenance, StatIndex, Store, host_name};
+use crate::cache::{Build, Digest, Provenance, Store, host_name};
 use crate::machine;
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -45,5 +45,6 @@ fn executable(store: &Store) -> Option<Digest> {
 fn hash_executable(store: &Store) -> Option<Digest> {
     let path = machine::executable().ok()?;
     let name = std::fs::read_link(&path).unwrap_or_else(|_| path.clone()).to_string_lossy().into_owned();
-    StatIndex::open(store, &path).digests(&[(name.clone(), path)]).ok()?.remove(&name)
+    let root = path.clone();
+    store.digests(&root, &[(name.clone(), path)]).ok()?.remove(&name)
 }

@@ -12,11 +12,12 @@ use crate::cache::{Gate, Key, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::{Instance, Section};
 use crate::machine;
 use crate::nn::DeviceName;
-use crate::plan::{Plan, ResolvedInput, State, material};
+use crate::plan::{KeyedInput, Plan, ResolvedInput, State, material};
 use crate::stage::{self, Places, StageError};
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ struct Run<'a> {
     /// What each stage that was looked up and not found depends on.
     materials: Vec<Option<KeyMaterial>>,
     /// What each stage has made whose record is still being written.
-    made: Vec<Option<Box<Record>>>,
+    made: Vec<Option<Arc<Record>>>,
     /// How often each stage was started.
     attempts: Vec<u32>,
     deadlines: Deadlines,
@@ -277,7 +278,7 @@ impl<'a> Run<'a> {
                 // Found once more while `gc` is kept out, until the hit is in the log.
                 let _gate = if found && self.gate.is_none() { Gate::shared(self.store).ok() } else { None };
                 match if found { self.store.find(key) } else { None } {
-                    Some(record) => self.hit(stage, Box::new(record)),
+                    Some(record) => self.hit(stage, Arc::new(record)),
                     None => {
                         self.materials[stage] = Some(material);
                         self.scheduler.on(scheduler::Event::Miss(stage));
@@ -288,7 +289,7 @@ impl<'a> Run<'a> {
     }
 
     /// The record that the plan found, if every input still is what the plan found.
-    fn planned_hit(&self, stage: usize) -> Option<Box<Record>> {
+    fn planned_hit(&self, stage: usize) -> Option<Arc<Record>> {
         let State::Hit(record) = &self.plan.states[stage] else { return None };
         let mut inputs = self.plan.dag.inputs(stage);
         let unchanged = inputs.all(|input| match (&self.plan.states[input], &self.outcomes[input]) {
@@ -300,10 +301,11 @@ impl<'a> Run<'a> {
 
     fn material(&self, stage: usize) -> Result<KeyMaterial, StageError> {
         let Instance { kind, params, seed, .. } = self.instance(stage);
-        material(kind, params, *seed, &self.inputs_of(stage)?, self.store, self.places)
+        let inputs = self.inputs_of(stage)?;
+        material(kind, params, *seed, inputs.iter().map(KeyedInput::from), self.store, self.places)
     }
 
-    fn hit(&mut self, stage: usize, record: Box<Record>) {
+    fn hit(&mut self, stage: usize, record: Arc<Record>) {
         let event = Event::StageHit { stage: self.name(stage), key: record.key };
         self.outcomes[stage] = StageOutcome::Done(record);
         self.scheduler.on(scheduler::Event::Hit(stage));
@@ -365,7 +367,7 @@ impl<'a> Run<'a> {
             }
             Message::Finished { key, ran, seconds } => {
                 self.ended(stage);
-                match record.or_else(|| self.store.find(key).map(Box::new)) {
+                match record.or_else(|| self.store.find(key).map(Arc::new)) {
                     Some(record) => {
                         self.ran += usize::from(ran);
                         (self.materials[stage], self.made[stage]) = (None, None);

@@ -39,6 +39,19 @@ impl Dag {
         Dag { graph, order: order.into_iter().map(NodeIndex::index).collect() }
     }
 
+    /// Stages by the length of the longest way to them: each level after all that its stages read.
+    pub fn levels(&self) -> Vec<Vec<usize>> {
+        let (mut level, mut levels) = (vec![0; self.len()], Vec::new());
+        for &stage in &self.order {
+            level[stage] = self.inputs(stage).map(|input| level[input] + 1).max().unwrap_or(0);
+            if levels.len() <= level[stage] {
+                levels.resize(level[stage] + 1, Vec::new());
+            }
+            levels[level[stage]].push(stage);
+        }
+        levels
+    }
+
     /// Number of stages.
     pub fn len(&self) -> usize {
         self.graph.node_count()
@@ -100,6 +113,7 @@ mod tests {
         let dag = Dag::from_edges(4, [(0, 1), (1, 2), (0, 3), (0, 3)]);
         assert_eq!(dag.remaining(|stage| if stage == 3 { 5.0 } else { 1.0 }), [6.0, 2.0, 1.0, 5.0]);
         assert_eq!(dag.with_ancestors(&[3]), [true, false, false, true]);
+        assert_eq!(dag.levels(), [vec![0], vec![1, 3], vec![2]]);
         assert_eq!(dag.inputs(3).collect::<Vec<_>>(), [0]);
     }
 }

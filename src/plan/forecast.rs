@@ -363,12 +363,15 @@ mod tests {
             [stages.patches]
             kind = "patchify"
             dataset = "images"
+            size = 32
             [stages.ssl]
             kind = "pretrain"
             patches = "patches"
             method = { name = "matssl", temperature = 0.07 }
             encoder = { arch = "resnet18", weights = "random" }
             epochs = 10
+            batch_size = 8
+            optimizer = { name = "sgd", learning_rate = 0.05 }
         "#;
         std::fs::write(&path, text).unwrap();
         let experiment = crate::experiment::load(&path, &[], &stage::vocabulary()).unwrap();

@@ -14,14 +14,16 @@ pub use drawing::Drawing;
 pub use forecast::{Expected, Forecast, Total, unknown_kinds};
 pub use makespan::makespan;
 pub use reason::{Reason, reasons};
-pub use resolve::{ResolvedInput, material};
+pub use resolve::{KeyedInput, ResolvedInput, material};
 pub use root_cause::{Because, FileChange, InputChange, RootCauses};
 pub use trace::{DataFiles, Sample, StageTrace, Trace, cell, describe, point};
 
 use crate::cache::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::Experiment;
 use crate::stage::{self, Places, StageError};
+use rayon::prelude::*;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// An experiment held against a cache.
 pub struct Plan {
@@ -37,7 +39,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub enum State {
     /// Finished before, by whomever.
-    Hit(Box<Record>),
+    Hit(Arc<Record>),
     /// All inputs are there; this is what it would make.
     Miss {
         /// Where the output will be found.
@@ -61,6 +63,33 @@ impl State {
             State::Unavailable(_) => "missing",
         }
     }
+
+    /// Looks `stage` up; `states` has those of all its inputs.
+    fn of(stage: usize, experiment: &Experiment, states: &[Option<State>], store: &Store, places: &Places) -> State {
+        let instance = &experiment.instances[stage];
+        let (mut missing, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut inputs = Vec::new();
+        for input in &instance.inputs {
+            match &states[input.instance] {
+                Some(State::Hit(record)) => inputs.push(KeyedInput::new(input, &experiment.instances[input.instance], record)),
+                _ if !seen.insert(input.instance) => {}
+                _ => missing.push(input.instance),
+            }
+        }
+        if !missing.is_empty() {
+            return State::WaitsOn(missing);
+        }
+        match material(instance.kind, &instance.params, instance.seed, inputs, store, places) {
+            Err(error) => State::Unavailable(error),
+            Ok(material) => {
+                let key = material.key();
+                match store.find_made_of(key, &material) {
+                    Some(record) => State::Hit(Arc::new(record)),
+                    None => State::Miss { key, material: Box::new(material) },
+                }
+            }
+        }
+    }
 }
 
 impl Plan {
@@ -72,35 +101,16 @@ impl Plan {
     pub fn new(experiment: Experiment, store: &Store, places: &Places) -> anyhow::Result<Plan> {
         let dag = Dag::of(&experiment);
         let mut states: Vec<Option<State>> = experiment.instances.iter().map(|_| None).collect();
-        for index in dag.topological() {
-            let instance = &experiment.instances[index];
-            let (mut missing, mut seen) = (Vec::new(), BTreeSet::new());
-            let mut inputs = Vec::new();
-            for input in &instance.inputs {
-                match &states[input.instance] {
-                    Some(State::Hit(record)) => {
-                        inputs.push(ResolvedInput::new(input, &experiment.instances[input.instance], record));
-                    }
-                    _ if !seen.insert(input.instance) => {}
-                    _ => missing.push(input.instance),
-                }
-            }
-            states[index] = Some(if !missing.is_empty() {
-                State::WaitsOn(missing)
-            } else {
-                match material(instance.kind, &instance.params, instance.seed, &inputs, store, places) {
-                    Err(error) => State::Unavailable(error),
-                    Ok(material) => {
-                        let key = material.key();
-                        match store.find(key) {
-                            Some(record) => State::Hit(Box::new(record)),
-                            None => State::Miss { key, material: Box::new(material) },
-                        }
-                    }
-                }
-            });
+        for level in dag.levels() {
+            // A few stages are looked up sooner than threads are woken.
+            let found: Vec<State> = match level.len() {
+                0..4 => level.iter().map(|&stage| State::of(stage, &experiment, &states, store, places)).collect(),
+                _ => level.par_iter().map(|&stage| State::of(stage, &experiment, &states, store, places)).collect(),
+            };
+            level.into_iter().zip(found).for_each(|(stage, state)| states[stage] = Some(state));
         }
-        let states = states.into_iter().map(|state| state.expect("the topological order holds every stage")).collect();
+        store.remember_digests();
+        let states = states.into_iter().map(|state| state.expect("the levels hold every stage")).collect();
         Ok(Plan { experiment, dag, states })
     }
 
@@ -172,7 +182,7 @@ pub enum Explanation {
     /// Cached; with what changed since this experiment last used it, if it did.
     Hit {
         /// Where it comes from.
-        record: Box<Record>,
+        record: Arc<Record>,
         /// Old → new, empty where nothing changed.
         reasons: Vec<Reason>,
     },

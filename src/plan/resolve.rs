@@ -1,6 +1,6 @@
 //! From a stage and its inputs' records to its key material: the same function for plan, run and worker.
 
-use crate::cache::{KEY_SCHEMA, Key, KeyInput, KeyMaterial, Record, StatIndex, Store};
+use crate::cache::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial, Record, Store};
 use crate::experiment::{InputRef, Instance};
 use crate::stage::{self, Kind, Places, StageError};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct ResolvedInput {
     /// Its record.
     pub key: Key,
     /// The content of its output.
-    pub content: crate::cache::Digest,
+    pub content: Digest,
     /// Its kind and parameters, to find a data set's folder.
     pub kind: String,
     /// See `kind`.
@@ -43,23 +43,46 @@ impl ResolvedInput {
     }
 }
 
+/// What of a finished input enters the key of its reader.
+#[derive(Clone, Debug)]
+pub struct KeyedInput<'a> {
+    role: &'a str,
+    label: &'a str,
+    seed: Option<u64>,
+    content: Digest,
+}
+
+impl<'a> KeyedInput<'a> {
+    /// `input`, which refers to `instance`, which finished as `record`.
+    pub fn new(input: &'a InputRef, instance: &Instance, record: &Record) -> Self {
+        KeyedInput { role: input.role, label: &input.label, seed: instance.seed, content: record.content }
+    }
+}
+
+impl<'a> From<&'a ResolvedInput> for KeyedInput<'a> {
+    fn from(input: &'a ResolvedInput) -> Self {
+        let ResolvedInput { role, label, seed, content, .. } = input;
+        KeyedInput { role, label, seed: *seed, content: *content }
+    }
+}
+
 /// All that the output of a stage depends on.
 ///
 /// # Errors
 /// [`StageError::NotThere`] if a data set's folder is missing, [`StageError::Failed`] if its files cannot be read.
-pub fn material(
+pub fn material<'a>(
     kind: &str,
     params: &Value,
     seed: Option<u64>,
-    inputs: &[ResolvedInput],
+    inputs: impl IntoIterator<Item = KeyedInput<'a>>,
     store: &Store,
     places: &Places,
 ) -> Result<KeyMaterial, StageError> {
     let kind = stage::kind(kind).ok_or_else(|| anyhow::anyhow!("no kind of stage is called {kind}"))?;
     let external = (kind.external_files)(params, places)?;
     let files = match (kind.source)(params, places)? {
-        Some(source) => StatIndex::open(store, &source).digests(&external)?,
-        None => Default::default(),
+        Some(source) if !external.is_empty() => store.digests(&source, &external)?,
+        _ => Default::default(),
     };
     let mut material = KeyMaterial {
         schema: KEY_SCHEMA,
@@ -71,8 +94,8 @@ pub fn material(
         files,
     };
     for input in inputs {
-        let label = kind.labelled.then(|| (input.label.clone(), input.seed));
-        let role = material.inputs.entry(input.role.clone()).or_default();
+        let label = kind.labelled.then(|| (input.label.to_owned(), input.seed));
+        let role = material.inputs.entry(input.role.to_owned()).or_default();
         role.push(KeyInput { content: input.content, label });
     }
     Ok(material)

@@ -73,8 +73,7 @@ const fn of<S: Stage>() -> Kind {
         spec: KindSpec {
             kind: S::KIND,
             section: S::SECTION,
-            // Most kinds say it once for all; reading the parameters of ten thousand stages takes its time.
-            seeded: |params| S::SEEDED || S::SPAWNS && typed::<S>(params).is_ok_and(|stage| stage.draws()),
+            seeded: S::draws,
             references: S::REFERENCES,
             parse: parse::<S>,
             schema: S::json_schema,
@@ -83,12 +82,19 @@ const fn of<S: Stage>() -> Kind {
         labelled: S::LABELLED,
         trains: S::TRAINS,
         spawns: S::SPAWNS,
-        computes: |params| S::COMPUTES || S::SPAWNS && typed::<S>(params).is_ok_and(|stage| stage.computes()),
+        computes: S::computes,
         ready: |params, places| typed::<S>(params)?.ready(places),
         precision: |params| Ok(typed::<S>(params)?.precision()),
         unkeyed: S::UNKEYED,
-        external_files: |params, places| typed::<S>(params)?.external_files(places),
-        source: |params, places| Ok(typed::<S>(params)?.source(places)),
+        // Most stages read no files, and parameters of ten thousand take their time to be read.
+        external_files: |params, places| match S::reads_files(params) {
+            true => typed::<S>(params)?.external_files(places),
+            false => Ok(ExternalFiles::new()),
+        },
+        source: |params, places| match S::reads_files(params) {
+            true => Ok(typed::<S>(params)?.source(places)),
+            false => Ok(None),
+        },
         run: |params, context| typed::<S>(params)?.run(context),
     }
 }

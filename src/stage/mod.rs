@@ -31,6 +31,7 @@ use crate::experiment::{self, ParamError, ReferenceSpec, Section, SpannedTable};
 use crate::nn::Precision;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The parameter of every stage that reads images: a data set as downloaded, or a synthesised one.
@@ -50,6 +51,8 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema {
     const TRAINS: bool = false;
     /// Computes on the device that the run was given, whatever its parameters; all else does without.
     const COMPUTES: bool = false;
+    /// Reads files from outside the cache, whatever its parameters.
+    const READS_FILES: bool = false;
     /// Runs another program and waits for it: a worker process in between would do nothing.
     const SPAWNS: bool = false;
     /// The labels of inputs enter the output (and so the key).
@@ -76,14 +79,19 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema {
         Ok(())
     }
 
-    /// Whether it draws at random from the experiment's seed.
-    fn draws(&self) -> bool {
+    /// Whether a stage with these parameters draws at random from the experiment's seed.
+    fn draws(_params: &Value) -> bool {
         Self::SEEDED
     }
 
-    /// Whether it computes on the device that the run was given.
-    fn computes(&self) -> bool {
+    /// Whether a stage with these parameters computes on the device that the run was given.
+    fn computes(_params: &Value) -> bool {
         Self::COMPUTES
+    }
+
+    /// Whether a stage with these parameters may have [`Stage::external_files`].
+    fn reads_files(_params: &Value) -> bool {
+        Self::READS_FILES
     }
 
     /// Looks, before anything starts, whether what it needs besides data is there: a program.

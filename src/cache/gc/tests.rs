@@ -89,7 +89,15 @@ fn without_rules_only_leftovers_go() {
     for path in ["checkpoint", ""] {
         cache.age(&dead.join(path), 1);
     }
+    // Training that somebody interrupted yesterday.
+    let interrupted = cache.dir.path().join("work").join(Digest::of(b"l").to_string());
+    fs::create_dir_all(interrupted.join("checkpoint")).unwrap();
+    fs::write(interrupted.join("checkpoint/weights"), "week").unwrap();
+    for path in ["checkpoint/weights", "checkpoint", ""] {
+        cache.age(&interrupted.join(path), 1);
+    }
     let sweep = cache.gc(|_| {});
+    assert!(interrupted.join("checkpoint/weights").exists());
     assert_eq!((names(&sweep).len(), sweep.unnamed, sweep.work.count), (0, Amount { count: 1, bytes: 8 }, 1));
     assert!(cache.has(&record) && !path.exists() && !dead.exists());
 }
