@@ -156,6 +156,23 @@ impl Store {
         })
     }
 
+    /// The bytes of a file that a record names, if they are those.
+    ///
+    /// # Errors
+    /// If they are not, with what helps, or cannot be read.
+    pub fn read(&self, output: &Output) -> Result<Vec<u8>> {
+        let (path, object) = (&output.path, self.object(output.digest));
+        let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
+        if Digest::of(&bytes) != output.digest {
+            bail!(
+                "{path} is damaged in the cache ({}); `matssl-run cache verify` sets aside what is, and the next run makes it \
+                 anew",
+                object.display()
+            );
+        }
+        Ok(bytes)
+    }
+
     /// Where each file of a record lies: path inside the output → object.
     pub fn files(&self, record: &Record) -> BTreeMap<String, PathBuf> {
         record.outputs.iter().map(|output| (output.path.clone(), self.object(output.digest))).collect()
