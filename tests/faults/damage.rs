@@ -3,6 +3,7 @@
 use crate::tally::Harm;
 use crate::world::World;
 use matssl_run::cache::Digest;
+use matssl_run::random::Stream;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,14 +24,14 @@ pub(crate) fn damage(world: &mut World, folder: &str, blow: Blow) {
         world.project.names(&format!("cache/{folder}")).into_iter().map(PathBuf::from).collect();
     files.retain(|file| fs::metadata(file).unwrap().len() > 0);
     let file = files[world.stream.below(files.len() as u64) as usize].clone();
-    strike(world, &file, blow);
+    strike(&mut world.stream, &file, blow);
     let name = name_of(&file, folder);
     let keys = if folder == "records" { vec![name] } else { world.named_by(&name) };
     keys.iter().for_each(|key| world.forget_key(key));
     let mut noticed = false;
-    if world.stream.chance(0.5) {
+    if world.stream.chance(0.8) {
         // Some of those that read it have to run.
-        world.undo(0.3, &[]);
+        world.undo(0.6, &[]);
         let run = world.project.start(&["experiment.toml"]);
         if let Some(ended) = world.end(run, &[Some(0), Some(3)]) {
             noticed = ended.code == Some(3) || !is_damaged(world, &file, &keys);
@@ -79,7 +80,8 @@ fn is_damaged(world: &World, file: &Path, keys: &[String]) -> bool {
     }
 }
 
-fn strike(world: &mut World, file: &Path, blow: Blow) {
+/// Damages a file in place, as a disk would.
+pub(crate) fn strike(stream: &mut Stream, file: &Path, blow: Blow) {
     if blow == Blow::Remove {
         return fs::remove_file(file).unwrap();
     }
@@ -87,13 +89,12 @@ fn strike(world: &mut World, file: &Path, blow: Blow) {
     fs::set_permissions(file, PermissionsExt::from_mode(0o644)).unwrap();
     let mut bytes = fs::read(file).unwrap();
     match blow {
-        Blow::Truncate => bytes.truncate(world.stream.below(bytes.len() as u64) as usize),
+        Blow::Truncate => bytes.truncate(stream.below(bytes.len() as u64) as usize),
         _ => {
-            let bit = world.stream.below(8 * bytes.len() as u64) as usize;
+            let bit = stream.below(8 * bytes.len() as u64) as usize;
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
     }
-    // In place, as a disk would.
     fs::write(file, bytes).unwrap();
     fs::set_permissions(file, mode).unwrap();
 }
@@ -131,6 +132,26 @@ pub(crate) fn change_data(world: &mut World) {
     world.write(&name, text.as_bytes());
     File::options().append(true).open(&path).and_then(|file| file.set_modified(before)).unwrap();
     world.be_calm();
+    world.done(true);
+    world.clean_run();
+}
+
+/// Damages what makes runs quick and explanations good, and what nobody may miss: indexes of files, last keys, logs.
+pub(crate) fn damage_memory(world: &mut World, blow: Blow) {
+    world.clean_run();
+    world.undo(0.3, &[]);
+    for folder in ["stat", "last", "runs"] {
+        let files = world.project.names(&format!("cache/{folder}")).into_iter().map(PathBuf::from);
+        for file in files.filter(|file| fs::metadata(file).is_ok_and(|file| file.len() > 0)).collect::<Vec<_>>() {
+            strike(&mut world.stream, &file, blow);
+        }
+    }
+    for verb in [&["status"][..], &["cache", "ls"], &["cache", "gc"], &["explain", "experiment.toml", "s0"]] {
+        let done = world.project.run(verb);
+        if done.code != Some(0) {
+            world.harm(Harm::Ended, format!("{verb:?}: {:?}: {}{}", done.code, done.stdout, done.stderr));
+        }
+    }
     world.done(true);
     world.clean_run();
 }

@@ -1,7 +1,7 @@
 //! Caches on disks that are full, or cannot be written.
 
-use crate::common::{Project, TOY};
 use crate::pipeline::Pipeline;
+use crate::reports::toy;
 use crate::tally::{Harm, Tally};
 use crate::world::World;
 use matssl_run::random::Stream;
@@ -47,7 +47,9 @@ pub(crate) fn full(rooms: impl Iterator<Item = u64>, stream: &Stream, tally: &Ta
             let run = world.project.start(&["experiment.toml"]);
             if let Some(ended) = world.end(run, &[Some(0), Some(1), Some(3)]) {
                 full += usize::from(ended.code != Some(0));
-                if ended.code != Some(0) && !["No space left on device", "KiB of space left"].iter().any(|said| ended.stderr.contains(said)) {
+                if ended.code != Some(0)
+                    && !["No space left on device", "KiB of space left"].iter().any(|said| ended.stderr.contains(said))
+                {
                     world.harm(Harm::Ended, format!("with {room} KiB: {:?}: {}", ended.code, ended.stderr));
                 }
             }
@@ -71,12 +73,8 @@ pub(crate) fn full(rooms: impl Iterator<Item = u64>, stream: &Stream, tally: &Ta
 /// Everything is there and nothing can be written.
 pub(crate) fn read_only(tally: &Tally) {
     const FAULT: &str = "read-only cache";
-    let project = Project::new(TOY);
+    let project = toy();
     let Some(disk) = Disk::mount(&project.path("cache"), "64m") else { return };
-    project
-        .edit("epochs = 3\nbatch_size = 8", "epochs = 1\nbatch_size = 8")
-        .edit("epochs = 3\nbatch_size = 2", "epochs = 1\nbatch_size = 2");
-    project.edit("seeds = [0, 1]", "seeds = [0]");
     let first = project.run(&["experiment.toml"]).ok();
     let reports = project.files("reports");
     std::fs::remove_dir_all(project.path("reports")).unwrap();

@@ -9,6 +9,7 @@ mod damage;
 mod disk;
 mod pipeline;
 mod processes;
+mod reports;
 mod strikes;
 mod tally;
 mod world;
@@ -29,7 +30,7 @@ fn rounds() -> Option<u64> {
 
 type Fault = (&'static str, fn(&mut World));
 
-const FAULTS: [Fault; 19] = [
+const FAULTS: [Fault; 22] = [
     ("kill -9: run", strikes::kill_run),
     ("kill -9: run, again", strikes::kill_run),
     ("kill -9: program", |world| strikes::kill_part(world, Part::Program)),
@@ -47,6 +48,9 @@ const FAULTS: [Fault; 19] = [
     ("flipped bit: object", |world| damage::damage(world, "objects", Blow::Flip)),
     ("truncated: record", |world| damage::damage(world, "records", Blow::Truncate)),
     ("truncated: object", |world| damage::damage(world, "objects", Blow::Truncate)),
+    ("removed: object", |world| damage::damage(world, "objects", Blow::Remove)),
+    ("flipped bits: indexes, last keys, logs", |world| damage::damage_memory(world, Blow::Flip)),
+    ("truncated: indexes, last keys, logs", |world| damage::damage_memory(world, Blow::Truncate)),
     ("clock jumps: cache and data", damage::jump),
     ("clock jumps: data changed, its time put back", damage::change_data),
 ];
@@ -97,6 +101,7 @@ fn whatever_befalls_a_run_the_next_ends_as_an_undisturbed_one() {
     if let Some(rounds) = self::rounds() {
         disk::full((0..rounds).map(|step| 8 + 4 * (step % 120)), &Stream::new(seed, "full", 0, 0), &tally);
         disk::read_only(&tally);
+        reports::damage(rounds as usize, &mut Stream::new(seed, "reports", 0, 0), &tally);
         let (struck, seconds) = (tally.struck("kill -9"), started.elapsed().as_secs_f64());
         println!(
             "{rounds} rounds in {seconds:.0} s; {struck} times `kill -9` struck what was alive\n\n{}",
@@ -123,6 +128,15 @@ fn a_cache_that_cannot_be_written_still_gives_what_is_in_it() {
     if rounds().is_none() {
         let tally = Tally::default();
         disk::read_only(&tally);
+        tally.nothing_went_wrong();
+    }
+}
+
+#[test]
+fn a_damaged_number_is_not_shown() {
+    if rounds().is_none() {
+        let tally = Tally::default();
+        reports::damage(1, &mut Stream::new(std::process::id().into(), "reports", 0, 0), &tally);
         tally.nothing_went_wrong();
     }
 }
