@@ -70,7 +70,9 @@ impl Store {
         }
         match fs::read(&path) {
             Ok(bytes) => {
-                if let (Some(_), Ok(glimpse)) = (named, serde_json::from_slice::<Glimpse>(&bytes))
+                // One whose version alone is damaged is no other version's.
+                if let (true, Ok(glimpse)) =
+                    (named.is_some() && Record::is_sealed(&bytes), serde_json::from_slice::<Glimpse>(&bytes))
                     && glimpse.material.schema != super::KEY_SCHEMA
                 {
                     let objects = glimpse.outputs.iter().map(|output| output.digest).collect();

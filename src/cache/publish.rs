@@ -199,7 +199,7 @@ fn write_record(draft: &Draft) -> Result<tempfile::NamedTempFile> {
         anyhow::bail!("{why}");
     }
     let mut temporary = temporary_in(&draft.folder)?;
-    temporary.write_all(&serde_json::to_vec(&draft.record)?)?;
+    temporary.write_all(&draft.record.to_bytes()?)?;
     Ok(temporary)
 }
 

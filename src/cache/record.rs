@@ -114,6 +114,38 @@ impl Record {
     }
 }
 
+/// Before the hash that closes a record's file.
+const SEAL: &[u8] = b",\"seal\":\"";
+/// Seal, hash, quote and brace.
+const SEALED: usize = SEAL.len() + 64 + 2;
+
+impl Record {
+    /// As it lies on disk: JSON whose last field, `seal`, is the hash of all bytes before it. Key and content show damage
+    /// only to what they are hashes of; this shows a flipped bit anywhere.
+    pub(super) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec(self)?;
+        bytes.pop();
+        let seal = Digest::of(&bytes).to_string();
+        bytes.extend([SEAL, seal.as_bytes(), b"\"}"].concat());
+        Ok(bytes)
+    }
+
+    /// `None` if these are not the bytes of a record. Those of programs that knew of no seal end with that of telemetry.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Record> {
+        if Record::is_sealed(bytes) { serde_json::from_slice(bytes).ok() } else { None }
+    }
+
+    /// Whether the seal of a record's file, if it must have one, fits.
+    pub(super) fn is_sealed(bytes: &[u8]) -> bool {
+        let sealed = || {
+            let (sealed, end) = bytes.split_at_checked(bytes.len().checked_sub(SEALED)?)?;
+            let seal = end.strip_prefix(SEAL)?.strip_suffix(b"\"}")?;
+            Some(seal == Digest::of(sealed).to_string().as_bytes())
+        };
+        bytes.ends_with(b"}}") || sealed().unwrap_or(false)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +162,31 @@ mod tests {
         made.cpu_features = vec!["avx2".into()];
         let text = serde_json::to_string(&made).unwrap();
         assert_eq!(serde_json::from_str::<Provenance>(&text).unwrap(), made);
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_seen() {
+        let material = KeyMaterial {
+            schema: 1,
+            kind: "toy".into(),
+            code_version: 1,
+            params: serde_json::json!({ "a": 1 }),
+            seed: None,
+            inputs: BTreeMap::new(),
+            files: BTreeMap::new(),
+        };
+        let (key, made) = (material.key(), Provenance { host: "h".into(), ..Provenance::default() });
+        let content = Record::content_of(&[]);
+        let record = Record { key, material, outputs: Vec::new(), content, made, telemetry: BTreeMap::new() };
+        let bytes = record.to_bytes().unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()["made"]["host"], "h");
+        assert_eq!(Record::from_bytes(&bytes).as_ref(), Some(&record));
+        assert_eq!(Record::from_bytes(&serde_json::to_vec(&record).unwrap()), Some(record), "of an older program");
+        for bit in 0..8 * bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Record::from_bytes(&flipped), None, "bit {bit}");
+        }
+        (0..bytes.len()).for_each(|end| assert_eq!(Record::from_bytes(&bytes[..end]), None));
     }
 }

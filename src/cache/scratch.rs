@@ -182,14 +182,19 @@ impl Pool {
         }
     }
 
-    /// Everything stays where it is when this process ends: [`remove_of`] will be called for it.
+    /// Everything stays where it is when this process ends: [`remove_left`] will be called for it.
     pub(super) fn leave(&self) {
         self.rubbish.left.store(true, Ordering::Relaxed);
     }
 }
 
-/// Removes what `process` of this host, which has ended, left below `work`.
-pub fn remove_of(work: &Path, process: u32) {
+/// Removes what `process` of this host, which has ended, left below `work`, and what other dead ones did: its workers.
+pub fn remove_left(work: &Path, process: u32) {
+    remove_of(work, process);
+    remove_dead(work);
+}
+
+fn remove_of(work: &Path, process: u32) {
     let mine = prefix(process);
     for entry in fs::read_dir(work).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(&mine) {

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// What stands at the top of an index; another line there is another format, and counts as an empty index.
-const HEADER: &str = "matssl-run stat index 2";
+/// What stands at the top of an index, before the hash of all other lines; another line there is another format, or a
+/// damaged index, and counts as an empty one.
+const HEADER: &str = "matssl-run stat index 3";
 
 /// A file written this shortly before it was hashed may change again without its times showing it (the clock of the
 /// file system is coarse): its hash is used but not remembered.
@@ -135,14 +136,14 @@ impl StatIndex {
                 None => drop(self.entries.remove(&name)),
             }
         }
-        let mut text = format!("{HEADER}\n");
+        let mut lines = String::new();
         for (name, Entry { digest, stamp }) in self.entries.iter().filter(|(name, _)| !name.contains('\n')) {
             let [size, mtime, mtime_nsec, ctime, ctime_nsec, inode] = stamp;
-            let _ = writeln!(text, "{digest} {size} {mtime} {mtime_nsec} {ctime} {ctime_nsec} {inode} {name}");
+            let _ = writeln!(lines, "{digest} {size} {mtime} {mtime_nsec} {ctime} {ctime_nsec} {inode} {name}");
         }
         let Some(folder) = self.path.parent() else { return };
         if let Ok(mut temporary) = temporary_in(folder)
-            && temporary.write_all(text.as_bytes()).is_ok()
+            && temporary.write_all(sealed(&lines).as_bytes()).is_ok()
         {
             let _ = temporary.persist(&self.path);
         }
@@ -169,13 +170,16 @@ pub(super) fn stamp(file: &Metadata) -> Stamp {
     [size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec(), inode]
 }
 
-/// The entries of the index at `path`; a line that is torn or strange is none.
+/// A flipped bit in a hash would make a stage seem to have read another file.
+fn sealed(lines: &str) -> String {
+    format!("{HEADER} {}\n{lines}", Digest::of(lines.as_bytes()))
+}
+
+/// The entries of the index at `path`; one that is torn or damaged has none.
 fn read(path: &Path) -> HashMap<String, Entry> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let Some(lines) = text.strip_prefix(HEADER).and_then(|rest| rest.strip_prefix('\n')) else { return HashMap::new() };
-    // What follows the last line break was being written.
-    let whole = lines.rfind('\n').map_or("", |end| &lines[..end]);
-    whole.lines().filter_map(entry).collect()
+    let lines = text.split_once('\n').map(|(_, lines)| lines).filter(|lines| sealed(lines) == text);
+    lines.unwrap_or_default().lines().filter_map(entry).collect()
 }
 
 fn entry(line: &str) -> Option<(String, Entry)> {
@@ -229,7 +233,9 @@ mod tests {
         // A hash that no file has, put into the index, shows that the index answers: for `a` too, after `b` was asked.
         let index = index_file(&indexes).unwrap();
         let text = fs::read_to_string(&index).unwrap();
-        fs::write(&index, text.replace(&Digest::of(b"one").to_string(), &Digest::of(b"mark").to_string())).unwrap();
+        let lines = text.split_once('\n').unwrap().1;
+        let marked = lines.replace(&Digest::of(b"one").to_string(), &Digest::of(b"mark").to_string());
+        fs::write(&index, sealed(&marked)).unwrap();
         assert_eq!(digest(&indexes, &a, Duration::ZERO), Digest::of(b"mark"));
         // Same size, same mtime, same inode: the ctime tells. The clock of the file system is coarse, so wait a tick.
         std::thread::sleep(Duration::from_millis(30));
@@ -249,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_index_is_believed_up_to_the_tear_and_a_strange_one_not_at_all() {
+    fn a_torn_or_damaged_index_is_an_empty_one() {
         let (dir, indexes, long_ago) = folder();
         for name in ["a", "b with blanks"] {
             write(&dir.path().join(name), name, long_ago);
@@ -258,9 +264,9 @@ mod tests {
         let index = index_file(&indexes).unwrap();
         let text = fs::read_to_string(&index).unwrap();
         assert_eq!(read(&index)["b with blanks"].digest, Digest::of(b"b with blanks"));
-        fs::write(&index, &text[..text.len() - 1]).unwrap();
-        assert_eq!(read(&index).len(), 1);
-        fs::write(&index, format!("another\n{text}")).unwrap();
-        assert!(read(&index).is_empty());
+        for damaged in [&text[..text.len() - 1], &text.replace("blanks", "blinks"), &format!("another\n{text}"), ""] {
+            fs::write(&index, damaged).unwrap();
+            assert!(read(&index).is_empty());
+        }
     }
 }

@@ -92,7 +92,7 @@ impl Store {
         self.pool.take().with_context(|| format!("cannot work in {}", self.root.display()))
     }
 
-    /// This process's private folders stay when it ends: whoever outlives it calls [`super::remove_of`].
+    /// This process's private folders stay when it ends: whoever outlives it calls [`super::remove_left`].
     pub(crate) fn leave_private_folders(&self) {
         self.pool.leave();
     }
@@ -142,7 +142,7 @@ impl Store {
 
     /// The record of `key` without a look at its objects: what `explain` compares with.
     pub fn read_record(&self, key: Key) -> Option<Record> {
-        let record: Record = serde_json::from_slice(&fs::read(self.record_path(key)).ok()?).ok()?;
+        let record = Record::from_bytes(&fs::read(self.record_path(key)).ok()?)?;
         (record.key == key && record.material.key() == key && record.content == Record::content_of(&record.outputs))
             .then_some(record)
     }
@@ -160,6 +160,23 @@ impl Store {
             }
             !same
         })
+    }
+
+    /// The bytes of a file that a record names, if they are those.
+    ///
+    /// # Errors
+    /// If they are not, with what helps, or cannot be read.
+    pub fn read(&self, output: &Output) -> Result<Vec<u8>> {
+        let (path, object) = (&output.path, self.object(output.digest));
+        let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
+        if Digest::of(&bytes) != output.digest {
+            bail!(
+                "{path} is damaged in the cache ({}); `matssl-run cache verify` sets aside what is, and the next run makes it \
+                 anew",
+                object.display()
+            );
+        }
+        Ok(bytes)
     }
 
     /// Where each file of a record lies: path inside the output → object.

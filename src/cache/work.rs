@@ -92,7 +92,12 @@ impl Attempt {
 
 pub(super) fn is_alive(pid: i32) -> bool {
     // The process table of Linux; elsewhere everything counts as alive and is left for `gc`.
-    !Path::new("/proc/self").exists() || Path::new("/proc").join(pid.to_string()).exists()
+    if !Path::new("/proc/self").exists() {
+        return true;
+    }
+    // After the name in brackets: a zombie, which nobody has waited for yet, is dead.
+    let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    stat.is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|fields| fields.trim_start().starts_with(['Z', 'X'])))
 }
 
 /// This machine's name, for attempt folders and provenance.

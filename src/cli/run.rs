@@ -239,8 +239,7 @@ fn finish(place: &Place, outcome: &Outcome, total: usize, folder: &Path, quiet: 
         exec::export(&place.store, [record.as_ref()], folder)?;
         exported += 1;
         for output in record.outputs.iter().filter(|output| output.path.ends_with(".txt")) {
-            let text = std::fs::read_to_string(place.store.object(output.digest)).map_err(anyhow::Error::from)?;
-            tables += &text;
+            tables += &String::from_utf8_lossy(&place.store.read(output)?);
             tables.push('\n');
         }
     }

@@ -29,16 +29,23 @@ impl Guard {
     }
 }
 
-
-/// What the guard does: waits until its run, `process`, is gone; then kills what carries the run's mark, and removes the
-/// run's private folders below `work`, for which nobody shall have to wait.
+/// What the guard does: ends what runs left whose own guard was killed, too; waits until its run, `process`, is gone; then kills what carries the run's mark, and removes the
+/// private folders below `work` of the run and of whatever else is dead, for which nobody shall have to wait.
 pub fn guard(run: &str, process: u32, work: &Path) {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1] {
         // SAFETY: plain system call; ignoring a signal runs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
+    machine::kill_marked(&orphaned(work));
     let mut rest = [0; 64];
     while !matches!(std::io::stdin().lock().read(&mut rest), Ok(0) | Err(_)) {}
     machine::kill_marked(&[run.to_owned()]);
-    cache::remove_of(work, process);
+    cache::remove_left(work, process);
+}
+
+/// The marks of processes whose run has ended. It was one on the cache of `work`: of others nothing is known.
+fn orphaned(work: &Path) -> Vec<String> {
+    let runs = work.with_file_name("runs");
+    let is_over = |mark: &String| !mark.contains('/') && cache::life(&runs.join(mark)) == cache::Life::Ended;
+    machine::marks().into_iter().filter(is_over).collect()
 }

@@ -260,8 +260,13 @@ impl LocalExecutor {
 impl Running {
     fn send(&self, signal: i32) {
         match self {
-            // SAFETY: plain system call. The worker may be gone already, which is no error here.
-            Running::Worker(worker) => drop(unsafe { libc::kill(worker.group, signal) }),
+            Running::Worker(worker) => {
+                // One that was stopped hears the signal only when it goes on.
+                for signal in [signal, libc::SIGCONT] {
+                    // SAFETY: plain system call. The worker may be gone already, which is no error here.
+                    unsafe { libc::kill(worker.group, signal) };
+                }
+            }
             Running::Thread(group) if signal == libc::SIGTERM => group.ask_to_stop(),
             Running::Thread(group) => group.signal(signal),
         }

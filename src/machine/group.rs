@@ -69,6 +69,8 @@ impl Group {
     pub fn ask_to_stop(&self) {
         self.state().closed = true;
         self.signal(libc::SIGTERM);
+        // One that was stopped hears it only now.
+        self.signal(libc::SIGCONT);
     }
 
     /// Whether nothing more may start.

@@ -1,6 +1,7 @@
 //! Processes found again by a mark in their environment, which children inherit: also those that have left their
 //! process group, whose parents are dead.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -33,19 +34,28 @@ pub fn kill_marked(marks: &[String]) -> usize {
     }
 }
 
-/// Processes that carry one of `marks`, without this one.
-fn marked(marks: &[String]) -> Vec<i32> {
-    let own = std::process::id() as i32;
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers.filter(|&process| process != own && carries(process, marks)).collect()
+/// Every mark that a process of this machine carries.
+pub fn marks() -> BTreeSet<String> {
+    processes().flat_map(marks_of).collect()
 }
 
-fn carries(process: i32, wanted: &[String]) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{process}/environ")) else { return false };
+/// Processes that carry one of `marks`, without this one.
+fn marked(marks: &[String]) -> Vec<i32> {
+    processes().filter(|&process| marks_of(process).iter().any(|mark| marks.contains(mark))).collect()
+}
+
+/// All but this one.
+fn processes() -> impl Iterator<Item = i32> {
+    let own = std::process::id() as i32;
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(move |&process| process != own)
+}
+
+fn marks_of(process: i32) -> Vec<String> {
+    let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
     let variables = environment.split(|byte| *byte == 0).filter_map(|line| std::str::from_utf8(line).ok());
     let marks = variables.filter_map(|line| line.strip_prefix(MARK)?.strip_prefix('='));
-    { marks }.any(|marks| marks.split(' ').any(|mark| wanted.iter().any(|wanted| wanted == mark)))
+    marks.flat_map(|marks| marks.split(' ')).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

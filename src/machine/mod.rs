@@ -1,6 +1,7 @@
 //! What this machine, this process and this program are: for provenance, telemetry, and for refusing what cannot fit.
 
 mod control_group;
+mod disk;
 mod group;
 mod marked;
 mod memory;
@@ -10,8 +11,9 @@ mod program;
 mod signals;
 mod vectorized;
 
+pub use disk::free_space;
 pub use group::{Ended, Group};
-pub use marked::{MARK, kill_marked, mark};
+pub use marked::{MARK, kill_marked, mark, marks};
 pub use memory::{Bound, Bytes, LIMIT, Room, room};
 pub use process::{cores, held_memory, memory_kills, peak_memory_mib, tune_allocator};
 pub use processor::{cpu_model, vector_features};

@@ -1,7 +1,7 @@
 //! From a cell of a table or a point of a curve back to all that it rests on.
 
 use super::{Plan, State};
-use crate::cache::{Digest, Key, Provenance, Record, Store};
+use crate::cache::{Digest, Key, Output, Provenance, Record, Store};
 use crate::experiment::Section;
 use crate::metrics::{Evaluation, Summary};
 use crate::report::curve::read_history;
@@ -86,6 +86,7 @@ pub struct DataFiles {
 pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: &str) -> Result<Trace, String> {
     let report = report(plan, Section::Tables, "table", table)?;
     let rows = labels(plan, report, "rows");
+    rows.iter().try_for_each(|(_, stages)| all_whole(plan, store, stages, "metrics.json"))?;
     let evaluate = |stage: &usize| read::<Evaluation>(plan, store, *stage, "metrics.json");
     let made: Vec<(String, Vec<Evaluation>)> = rows
         .iter()
@@ -139,6 +140,7 @@ pub fn point(plan: &Plan, store: &Store, figure: Option<&str>, series: &str, epo
     let lines = labels(plan, report, "series");
     let names: Vec<Vec<&str>> = lines.iter().map(|(label, _)| vec![label.as_str()]).collect();
     let (label, stages) = &lines[pick("series", series, &names)?];
+    all_whole(plan, store, stages, "history.csv")?;
     let metric = plan.experiment.instances[report].params["metric"].as_str().unwrap_or_default();
     let history = |stage: &usize| {
         let text = text(plan, store, *stage, "history.csv")?;
@@ -300,10 +302,19 @@ fn labels(plan: &Plan, report: usize, role: &str) -> Vec<(String, Vec<usize>)> {
     labels
 }
 
-fn text(plan: &Plan, store: &Store, stage: usize, file: &str) -> Option<String> {
+/// A mean over what is left of damaged numbers would be a wrong one.
+fn all_whole(plan: &Plan, store: &Store, stages: &[usize], file: &str) -> Result<(), String> {
+    let outputs = stages.iter().filter_map(|&stage| output(plan, stage, file));
+    outputs.map(|output| store.read(output)).try_for_each(|read| read.map(drop)).map_err(|error| format!("{error:#}"))
+}
+
+fn output<'a>(plan: &'a Plan, stage: usize, file: &str) -> Option<&'a Output> {
     let State::Hit(record) = &plan.states[stage] else { return None };
-    let output = record.outputs.iter().find(|output| output.path == file)?;
-    std::fs::read_to_string(store.object(output.digest)).ok()
+    record.outputs.iter().find(|output| output.path == file)
+}
+
+fn text(plan: &Plan, store: &Store, stage: usize, file: &str) -> Option<String> {
+    String::from_utf8(store.read(output(plan, stage, file)?).ok()?).ok()
 }
 
 fn read<T: serde::de::DeserializeOwned>(plan: &Plan, store: &Store, stage: usize, file: &str) -> Option<T> {

@@ -178,7 +178,7 @@ impl Stage for Command {
         let ended = self.start(context, &folder)?;
         context.telemetry.insert("cpu_seconds".into(), ended.cpu_seconds.into());
         context.telemetry.insert("peak_memory_mib".into(), ended.peak_memory_mib.into());
-        self.judge(&ended)?;
+        self.judge(&ended, &folder)?;
         self.collect(&folder, &context.out)
     }
 }
@@ -226,14 +226,20 @@ impl Command {
     }
 
     /// An error unless it ended well.
-    fn judge(&self, ended: &Ended) -> Result<(), StageError> {
+    fn judge(&self, ended: &Ended, folder: &Path) -> Result<(), StageError> {
         let name = &self.command[0];
+        // Its log, on the same disk, cannot say so.
+        let full = match machine::free_space(folder) {
+            Some(free) if free < 1 << 20 => format!("; the disk of its folder has {} KiB of space left", free >> 10),
+            _ => String::new(),
+        };
         match (ended.status.code(), ended.status.signal()) {
             (Some(0), _) => Ok(()),
-            (Some(code), _) => Err(anyhow!("`{name}` ended with exit code {code}").into()),
+            (Some(code), _) => Err(anyhow!("`{name}` ended with exit code {code}{full}").into()),
             (None, Some(libc::SIGTERM)) => Err(StageError::Stopped(format!("`{name}` was ended by signal 15"))),
             (None, signal) => {
-                Err(StageError::Lost { signal, message: format!("`{name}` was ended by signal {}", signal.unwrap_or(0)) })
+                let message = format!("`{name}` was ended by signal {}{full}", signal.unwrap_or(0));
+                Err(StageError::Lost { signal, message })
             }
         }
     }
