@@ -106,6 +106,14 @@ impl<'a> World<'a> {
         self.truth.iter().filter(named).map(|(key, _)| key.clone()).collect()
     }
 
+    /// Names of the records of current stages, or of the objects that these name.
+    pub(crate) fn current_files(&self, folder: &str) -> BTreeSet<String> {
+        match folder {
+            "records" => self.current.values().cloned().collect(),
+            _ => self.current.values().flat_map(|key| &self.truth[key]).map(|(_, digest)| digest.clone()).collect(),
+        }
+    }
+
     /// It can no longer be expected to be whole.
     pub(crate) fn forget_key(&mut self, key: &str) {
         self.finished.remove(key);
