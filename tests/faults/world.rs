@@ -93,7 +93,9 @@ impl<'a> World<'a> {
     pub(crate) fn undo(&mut self, share: f64, which: &[&str]) {
         let keys: Vec<(String, String)> = self.current.clone().into_iter().collect();
         for (stage, key) in keys {
-            if self.finished.contains(&key) && (which.contains(&stage.as_str()) || self.stream.chance(share)) {
+            if self.finished.contains(&key)
+                && (which.contains(&stage.split('@').next().unwrap_or_default()) || self.stream.chance(share))
+            {
                 fs::remove_file(self.cache().join(format!("records/{key}.json"))).unwrap();
                 self.finished.remove(&key);
             }
