@@ -223,6 +223,7 @@ fn a_run_that_was_started_to_survive_its_terminal_does() {
 #[test]
 fn a_killed_worker_fails_its_stage_with_its_log_and_the_next_run_goes_on() {
     let project = endless();
+    project.edit("epochs = 100000\nbatch_size = 8", "epochs = 100000\nbatch_size = 8\nretries = 0");
     let run = project.start(&["experiment.toml", "--only", "ssl@0", "--quiet"]);
     send(libc::SIGKILL, training_worker(&project));
     assert_eq!(run.wait_with_output().unwrap().status.code(), Some(3));

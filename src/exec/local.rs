@@ -41,9 +41,9 @@ pub(super) struct LocalExecutor {
     store: Store,
     /// What everything that this run starts carries in its environment.
     mark: String,
-    /// Ends what is left if this process does not come to it.
-    guard: Option<Guard>,
     committer: Option<Committer>,
+    /// Ends what is left if this process does not come to it. Let go after the committer, which still clears folders.
+    guard: Option<Guard>,
     running: HashMap<usize, Running>,
 }
 

@@ -35,6 +35,8 @@ pub(crate) fn kill_part_and_run(world: &mut World, part: Part) {
     run.wait().unwrap();
     if part == Part::Guard {
         world.look();
+        // A run with nothing to do has no guard.
+        world.undo(0.2, &["s0"]);
         world.clean_run();
     }
     finish(world, struck);

@@ -93,7 +93,9 @@ impl<'a> World<'a> {
     pub(crate) fn undo(&mut self, share: f64, which: &[&str]) {
         let keys: Vec<(String, String)> = self.current.clone().into_iter().collect();
         for (stage, key) in keys {
-            if self.finished.contains(&key) && (which.contains(&stage.as_str()) || self.stream.chance(share)) {
+            if self.finished.contains(&key)
+                && (which.contains(&stage.split('@').next().unwrap_or_default()) || self.stream.chance(share))
+            {
                 fs::remove_file(self.cache().join(format!("records/{key}.json"))).unwrap();
                 self.finished.remove(&key);
             }
@@ -104,6 +106,14 @@ impl<'a> World<'a> {
     pub(crate) fn named_by(&self, digest: &str) -> Vec<String> {
         let named = |(_, files): &(&String, &Files)| files.iter().any(|(_, of)| of == digest);
         self.truth.iter().filter(named).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Names of the records of current stages, or of the objects that these name.
+    pub(crate) fn current_files(&self, folder: &str) -> BTreeSet<String> {
+        match folder {
+            "records" => self.current.values().cloned().collect(),
+            _ => self.current.values().flat_map(|key| &self.truth[key]).map(|(_, digest)| digest.clone()).collect(),
+        }
     }
 
     /// It can no longer be expected to be whole.
