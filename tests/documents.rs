@@ -60,7 +60,8 @@ fn the_readmes_experiment_is_accepted() {
     let (whole, parts): (Vec<&str>, Vec<&str>) = blocks.into_iter().partition(|block| block.starts_with("name"));
     assert!(!whole.is_empty() && parts.len() == 2);
     for block in parts {
-        let project = Project::new(&if block.starts_with("extends") { block.to_owned() } else { format!("{PATCHES}\n{block}") });
+        let project =
+            Project::new(&if block.starts_with("extends") { block.to_owned() } else { format!("{PATCHES}\n{block}") });
         project.write("quickstart.toml", fs::read(root().join("experiments/quickstart.toml")).unwrap());
         project.write("baseline.py", "");
         project.run(&["plan", "experiment.toml"]).ok();
@@ -77,8 +78,19 @@ fn the_readmes_experiment_is_accepted() {
 fn the_readmes_verbs_and_flags_exist() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let project = Project::new("");
-    let verbs =
-        ["", "run", "plan", "explain", "status", "cache ls", "cache verify", "cache gc", "new", "schema", "completions"];
+    let verbs = [
+        "",
+        "run",
+        "plan",
+        "explain",
+        "status",
+        "cache ls",
+        "cache verify",
+        "cache gc",
+        "new",
+        "schema",
+        "completions",
+    ];
     let help: String = verbs
         .iter()
         .map(|verb| project.run(&verb.split_whitespace().chain(["--help"]).collect::<Vec<_>>()).ok().stdout)

@@ -314,10 +314,12 @@ impl Sweep {
     ) -> Result<()> {
         for folder in folders_in(&store.folder("work"))? {
             let Some(key) = gate::key_of(&folder) else {
-                // A private folder: those of dead processes of this host go with the next attempt; of another host's only
-                // age tells.
+                // A private folder: its lock tells whether somebody works in it.
                 let weight = weigh(&folder);
-                if is_attempt(&folder) && weight.newest.is_some_and(|newest| newest < limit.min(hour_ago)) {
+                if is_attempt(&folder)
+                    && (!scratch::is_alive(&folder) || !folder.join(scratch::LOCK).exists())
+                    && weight.newest.is_some_and(|newest| newest < hour_ago)
+                {
                     self.work += weight.bytes;
                     self.paths.others.push(folder);
                 }

@@ -24,12 +24,15 @@ const DIGITS: usize = 64;
 #[derive(Debug)]
 pub struct Hits {
     /// Those that are still in the cache with all of their objects.
-    found: HashMap<Key, Line<BTreeMap<String, Value>, Vec<Output>>>,
+    found: HashMap<Key, Known>,
     /// Records of one build on one machine share most of their provenance, which stands in the file once.
     makers: Vec<Provenance>,
-    /// Records that the file names.
-    known: usize,
+    /// How many were taken out.
+    taken: usize,
 }
+
+/// A line as it is read.
+type Known = Line<BTreeMap<String, Value>, Vec<Output>>;
 
 /// A line after its key.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,24 +57,25 @@ impl Hits {
         let makers = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
         let lines: Vec<&str> = lines.collect();
         let found = lines.par_iter().with_min_len(64).filter_map(|line| still_there(line, store)).collect();
-        Hits { found, makers, known: lines.len() }
+        Hits { found, makers, taken: 0 }
     }
 
-    /// How many records the file names.
-    pub fn known(&self) -> usize {
-        self.known
+    /// How many records it has answered for.
+    pub fn taken(&self) -> usize {
+        self.taken
     }
 
     /// The record of `key`, which is that of `material`; or the material back.
     ///
     /// # Errors
     /// If the record is not known, or no longer in the cache.
-    pub fn take(&mut self, key: Key, material: KeyMaterial) -> Result<Record, KeyMaterial> {
+    pub fn take(&mut self, key: Key, material: Box<KeyMaterial>) -> Result<Record, Box<KeyMaterial>> {
         let Some(line) = self.found.remove(&key) else { return Err(material) };
         let Line { maker, stage, device, threads, finished_at, seconds, content, outputs, telemetry, .. } = line;
         let Some(maker) = self.makers.get(maker).cloned() else { return Err(material) };
         let made = Provenance { stage, device, threads, finished_at, seconds, ..maker };
-        Ok(Record { key, material, outputs, content, made, telemetry })
+        self.taken += 1;
+        Ok(Record { key, material: *material, outputs, content, made, telemetry })
     }
 
     /// Writes down what `experiment` has found or made now. That it cannot is no reason to stop: it would only be slower.
@@ -81,7 +85,14 @@ impl Hits {
         for record in records {
             let Ok(file) = fs::metadata(store.record_path(record.key)) else { continue };
             let Provenance { stage, device, threads, finished_at, seconds, .. } = record.made.clone();
-            let own = Provenance { stage: String::new(), device: String::new(), threads: 0, finished_at: 0, seconds: 0.0, ..record.made.clone() };
+            let own = Provenance {
+                stage: String::new(),
+                device: String::new(),
+                threads: 0,
+                finished_at: 0,
+                seconds: 0.0,
+                ..record.made.clone()
+            };
             let maker = makers.iter().rposition(|maker| *maker == own).unwrap_or_else(|| {
                 makers.push(own);
                 makers.len() - 1
@@ -113,10 +124,10 @@ impl Hits {
 }
 
 /// The record of a line, if its file and its objects are what they were.
-fn still_there(line: &str, store: &Store) -> Option<(Key, Line<BTreeMap<String, Value>, Vec<Output>>)> {
+fn still_there(line: &str, store: &Store) -> Option<(Key, Known)> {
     let (key, rest) = line.split_at_checked(DIGITS)?;
     let key = Key(key.parse().ok()?);
-    let line: Line<_, Vec<Output>> = serde_json::from_str(rest).ok()?;
+    let line: Known = serde_json::from_str(rest).ok()?;
     let same = fs::metadata(store.record_path(key)).is_ok_and(|file| stamp(&file) == line.stamp);
     let right = same && line.content == Record::content_of(&line.outputs);
     (right && store.has_objects(&line.outputs)).then_some((key, line))
@@ -150,17 +161,18 @@ mod tests {
         let made = |seed: u64| {
             let folder = tempfile::tempdir_in(dir.path()).unwrap();
             fs::write(folder.path().join("a"), format!("text {seed}")).unwrap();
-            let made = Provenance { host: "h".into(), stage: format!("e/{seed}"), seconds: 0.1 + 0.2, ..Default::default() };
+            let made =
+                Provenance { host: "h".into(), stage: format!("e/{seed}"), seconds: 0.1 + 0.2, ..Default::default() };
             let telemetry = BTreeMap::from([("images".to_owned(), 3.into())]);
             store.publish(material(seed), folder.path(), made, telemetry, false).unwrap()
         };
         let records: Vec<Record> = (0..3).map(made).collect();
         Hits::write(&store, "e", &records);
-        let find = |seed: usize| Hits::open(&store, "e").take(records[seed].key, material(seed as u64)).ok();
-        for seed in 0..3 {
-            assert_eq!(find(seed).as_ref(), Some(&records[seed]));
+        let find = |seed: usize| Hits::open(&store, "e").take(records[seed].key, Box::new(material(seed as u64))).ok();
+        for (seed, record) in records.iter().enumerate() {
+            assert_eq!(find(seed).as_ref(), Some(record));
         }
-        assert_eq!(Hits::open(&store, "e").known(), 3);
+        assert_eq!(Hits::open(&store, "e").found.len(), 3);
         fs::remove_file(store.object(records[0].outputs[0].digest)).unwrap();
         fs::write(store.record_path(records[1].key), "{}").unwrap();
         assert_eq!((find(0), find(1)), (None, None));
@@ -169,6 +181,6 @@ mod tests {
         fs::write(&path, &text[..text.len() - 9]).unwrap();
         assert_eq!(find(2), None, "a torn line");
         fs::write(&path, text.replace("hits 1", "hits 9")).unwrap();
-        assert_eq!(Hits::open(&store, "e").known(), 0);
+        assert!(Hits::open(&store, "e").found.is_empty());
     }
 }

@@ -7,7 +7,7 @@
 //! | every parameter, defaults filled in | yes | a default that changes is a change |
 //! | seed | where the kind draws at random | other stages are not repeated for each seed |
 //! | inputs | by content hash | an input made anew with the same bytes stops the rerun there (early cutoff) |
-//! | labels of inputs | for tables, figures and overlays | they are printed in the output |
+//! | labels of inputs | for tables, figures, overlays and commands | they are printed in the output, or name what is shown |
 //! | files of a data set | by name inside the set and content hash | a moved data set is the same data set |
 //! | names of stages and experiments | no | renaming computes nothing |
 //! | paths, places, host, threads, `--jobs`, executor | no | the output is the same bits whatever they are |

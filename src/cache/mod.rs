@@ -41,7 +41,7 @@ pub use last_keys::LastKeys;
 pub use listing::RecordFile;
 pub use publish::Draft;
 pub use record::{Build, Output, Provenance, Record};
-pub use scratch::{Scratch, remove_left};
+pub use scratch::{Scratch, remove_dead};
 pub use store::Store;
 pub use verify::{Damage, Verified, verify};
 pub use work::{Attempt, WorkFolder, host_name};

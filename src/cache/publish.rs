@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// More files than this are flushed by one call for the whole file system, not by one call each.
 const FLUSHED_ONE_BY_ONE: usize = 8;
@@ -21,6 +22,8 @@ pub struct Draft {
     folder: PathBuf,
     /// Takes the place of a record that is there.
     replace: bool,
+    /// The objects that it brought, and when each was last written to before it was hashed.
+    moved: Vec<(PathBuf, SystemTime)>,
     /// Why it cannot become a record.
     spoilt: Option<String>,
     /// Until the record names them, `gc` must not take objects that are there already.
@@ -31,6 +34,16 @@ impl Draft {
     /// The record as it will be written.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// Whether one of its files was changed after it was moved here: then all are read once more.
+    fn doubt(&mut self, store: &Store) {
+        let changed = |(object, before): &(PathBuf, SystemTime)| {
+            fs::metadata(object).and_then(|file| file.modified()).map_or(true, |now| now != *before)
+        };
+        if self.moved.iter().any(changed) {
+            self.distrust(store);
+        }
     }
 
     /// Reads its files once more: somebody was still there who could have written to them after they were hashed.
@@ -73,21 +86,26 @@ impl Store {
         replace: bool,
     ) -> Result<Draft> {
         let gate = Gate::shared(self).ok();
-        let mut outputs = Vec::new();
+        let (mut outputs, mut moved) = (Vec::new(), Vec::new());
         for path in files_below(folder)? {
-            let (digest, size) =
+            let written = fs::metadata(&path)?.modified()?;
+            let (digest, size, new) =
                 self.put(&path).with_context(|| format!("cannot take {} into the cache", path.display()))?;
+            if new {
+                moved.push((self.object(digest), written));
+            }
             outputs.push(Output { path: name_in(folder, &path)?, digest, size });
         }
         outputs.sort_by(|a, b| a.path.cmp(&b.path));
         let (key, content) = (material.key(), Record::content_of(&outputs));
         let record = Record { key, material, outputs, content, made, telemetry };
-        Ok(Draft { record, folder: folder.to_owned(), replace, spoilt: None, _gate: gate })
+        Ok(Draft { record, folder: folder.to_owned(), replace, moved, spoilt: None, _gate: gate })
     }
 
     /// The second half: flushes the files of all `drafts` together, then writes their records. What it returns for each
     /// draft is durable: the record of that key, whoever was the first to write it.
-    pub fn commit(&self, drafts: Vec<Draft>) -> Vec<Result<Record>> {
+    pub fn commit(&self, mut drafts: Vec<Draft>) -> Vec<Result<Record>> {
+        drafts.iter_mut().for_each(|draft| draft.doubt(self));
         let written: Vec<_> = drafts.iter().map(write_record).collect();
         let flushed = self.flush(&drafts, &written).map_err(|error| format!("{error:#}"));
         let linked: Vec<Result<Record>> = drafts
@@ -170,17 +188,16 @@ impl Store {
         Ok(record)
     }
 
-    /// Takes one file into the cache: read-only, under its hash; not flushed.
-    fn put(&self, path: &Path) -> Result<(Digest, u64)> {
+    /// Takes one file into the cache: read-only, under its hash; not flushed. Whether it was new there.
+    fn put(&self, path: &Path) -> Result<(Digest, u64, bool)> {
         let (digest, size) = Digest::of_file(path)?;
         let object = self.object(digest);
         // One that is there is read before it is trusted: only so does a damaged object ever get well.
         if Digest::of_file(&object).is_ok_and(|(there, _)| there == digest) {
-            return Ok((digest, size));
+            return Ok((digest, size, false));
         }
-        let mut permissions = fs::metadata(path)?.permissions();
-        permissions.set_readonly(true);
-        fs::set_permissions(path, permissions)?;
+        // For everybody in the group that shares the cache, whatever mode a program gave it.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o444))?;
         // A rename replaces a damaged object as well as it makes a new one.
         match fs::rename(path, &object) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -189,7 +206,7 @@ impl Store {
             }
             renamed => renamed?,
         }
-        Ok((digest, size))
+        Ok((digest, size, true))
     }
 }
 

@@ -4,13 +4,13 @@
 //! file waits for the disk), moving them is not. So what is done with is emptied and kept for the next, and what has to
 //! go is moved aside until the process ends.
 
-use super::work::{host_name, is_alive};
-use std::fs;
+use super::work::host_name;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// One private folder. Removed when the last of its users drops it.
 #[derive(Debug)]
@@ -19,13 +19,16 @@ pub struct Scratch {
     /// Empty folders below `spare/`.
     spare: Mutex<Vec<PathBuf>>,
     rubbish: Arc<Rubbish>,
+    /// Says that its process lives, also to other machines and containers.
+    _lock: File,
 }
 
 /// What this process no longer needs, in one folder.
 #[derive(Debug)]
 struct Rubbish {
-    folder: PathBuf,
-    made: AtomicBool,
+    work: PathBuf,
+    /// Made, and locked, when there is some.
+    folder: OnceLock<(PathBuf, File)>,
     count: AtomicUsize,
     /// Somebody else removes everything when this process has ended.
     left: AtomicBool,
@@ -34,6 +37,31 @@ struct Rubbish {
 /// What the names of all private folders begin with.
 pub(super) const PREFIX: &str = "attempt-";
 
+/// The file in each that is locked while its process lives.
+pub(super) const LOCK: &str = "lock";
+
+/// A new private folder, locked before it has a name that others would take for a dead one's.
+fn locked_folder(work: &Path) -> io::Result<(PathBuf, File)> {
+    let making = tempfile::Builder::new().prefix(".tmp-").tempdir_in(work)?;
+    let lock = File::create(making.path().join(LOCK))?;
+    // Where locks do not work, dead folders stay until `gc`.
+    let _ = lock.try_lock();
+    let unique = making.path().file_name().unwrap_or_default().to_string_lossy().replace(".tmp-", "");
+    let root = work.join(format!("{}{unique}", prefix(std::process::id())));
+    fs::rename(making.path(), &root)?;
+    let _ = making.keep();
+    Ok((root, lock))
+}
+
+/// Whether the private folder `folder` is somebody's who lives, as far as locks tell.
+pub(super) fn is_alive(folder: &Path) -> bool {
+    match File::open(folder.join(LOCK)) {
+        Ok(lock) => lock.try_lock_shared().is_err(),
+        // One of an older program, or just being removed by somebody.
+        Err(_) => true,
+    }
+}
+
 /// What the names of those of a process of this host begin with.
 fn prefix(process: u32) -> String {
     format!("{PREFIX}{}-{process}-", host_name())
@@ -41,11 +69,11 @@ fn prefix(process: u32) -> String {
 
 impl Scratch {
     fn new(work: &Path, rubbish: &Arc<Rubbish>) -> io::Result<Self> {
-        let root = tempfile::Builder::new().prefix(&prefix(std::process::id())).tempdir_in(work)?;
+        let (root, lock) = locked_folder(work)?;
         for folder in ["out", "folder", "spare"] {
-            fs::create_dir(root.path().join(folder))?;
+            fs::create_dir(root.join(folder))?;
         }
-        Ok(Scratch { root: root.keep(), spare: Mutex::default(), rubbish: Arc::clone(rubbish) })
+        Ok(Scratch { root, spare: Mutex::default(), rubbish: Arc::clone(rubbish), _lock: lock })
     }
 
     /// The empty folder that a stage fills with its output.
@@ -120,12 +148,16 @@ impl Rubbish {
         if file.nlink() > 1 || file.blocks() == 0 || file.len() > 1 << 20 {
             return fs::remove_file(path);
         }
-        if !self.made.load(Ordering::Relaxed) {
-            fs::create_dir_all(&self.folder)?;
-            self.made.store(true, Ordering::Relaxed);
-        }
+        let folder = match self.folder.get() {
+            Some((folder, _)) => folder,
+            None => {
+                let made = locked_folder(&self.work)?;
+                let (folder, _) = self.folder.get_or_init(|| made);
+                folder
+            }
+        };
         let name = self.count.fetch_add(1, Ordering::Relaxed).to_string();
-        fs::rename(path, self.folder.join(name))
+        fs::rename(path, folder.join(name))
     }
 
     fn remove(&self, folder: &Path) {
@@ -137,8 +169,8 @@ impl Rubbish {
 
 impl Drop for Rubbish {
     fn drop(&mut self) {
-        if self.made.load(Ordering::Relaxed) {
-            self.remove(&self.folder);
+        if let Some((folder, _)) = self.folder.get() {
+            self.remove(folder);
         }
     }
 }
@@ -156,8 +188,8 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(work: PathBuf) -> Self {
         let rubbish = Rubbish {
-            folder: work.join(format!("{}rubbish", prefix(std::process::id()))),
-            made: AtomicBool::new(false),
+            work: work.clone(),
+            folder: OnceLock::new(),
             count: AtomicUsize::new(0),
             left: AtomicBool::new(false),
         };
@@ -182,35 +214,20 @@ impl Pool {
         }
     }
 
-    /// Everything stays where it is when this process ends: [`remove_left`] will be called for it.
+    /// Everything stays where it is when this process ends: [`remove_dead`] will be called for it.
     pub(super) fn leave(&self) {
         self.rubbish.left.store(true, Ordering::Relaxed);
     }
 }
 
-/// Removes what `process` of this host, which has ended, left below `work`, and what other dead ones did: its workers.
-pub fn remove_left(work: &Path, process: u32) {
-    remove_of(work, process);
-    remove_dead(work);
-}
-
-fn remove_of(work: &Path, process: u32) {
-    let mine = prefix(process);
+/// Removes the private folders below `work` whose processes are dead: killed, or ended and content that somebody else clears
+/// up. No matter who removes them: another process may be at the same.
+pub fn remove_dead(work: &Path) {
     for entry in fs::read_dir(work).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&mine) {
-            // Another process may be at the same: no matter who removes it.
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && !is_alive(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-}
-
-/// Removes what killed processes of this host left. Those of other hosts may be alive.
-fn remove_dead(work: &Path) {
-    let mine = format!("{PREFIX}{}-", host_name());
-    let names = fs::read_dir(work).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let processes = names.filter_map(|name| name.to_str()?.strip_prefix(&mine)?.split('-').next()?.parse::<u32>().ok());
-    let dead: std::collections::BTreeSet<u32> = processes.filter(|&process| !is_alive(process as i32)).collect();
-    dead.into_iter().for_each(|process| remove_of(work, process));
 }
 
 #[cfg(test)]
@@ -233,7 +250,7 @@ mod tests {
             assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
         }
         assert_eq!(again.spare().len(), 3);
-        assert!(pool.rubbish.folder.join("1").exists(), "both files wait there");
+        assert!(pool.rubbish.folder.get().unwrap().0.join("1").exists(), "both files wait there");
         again.make_folder(&again.folder().join("x/y")).unwrap();
         again.make_folder(&again.folder().join("x/y")).unwrap();
         assert!(again.folder().join("x/y").is_dir());
@@ -244,13 +261,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_process_left_is_cleared_and_what_another_host_left_is_not() {
+    fn what_a_dead_process_left_is_cleared_and_what_a_living_one_holds_is_not() {
         let dir = tempfile::tempdir().unwrap();
-        let dead = dir.path().join(format!("{PREFIX}{}-999999999-x", host_name()));
-        let foreign = dir.path().join("attempt-elsewhere-999999999-x");
+        let dead = dir.path().join("attempt-elsewhere-1-x");
         fs::create_dir(&dead).unwrap();
-        fs::create_dir(&foreign).unwrap();
+        fs::write(dead.join(LOCK), "").unwrap();
+        let (living, lock) = locked_folder(dir.path()).unwrap();
         let _scratch = Pool::new(dir.path().to_path_buf()).take().unwrap();
-        assert!(!dead.exists() && foreign.exists());
+        assert!(!dead.exists() && living.exists());
+        drop(lock);
+        remove_dead(dir.path());
+        assert!(!living.exists());
     }
 }

@@ -124,9 +124,9 @@ impl Store {
     ///
     /// # Errors
     /// The material back, if there is no such record.
-    pub fn find_made_of(&self, key: Key, material: KeyMaterial) -> Result<Record, KeyMaterial> {
+    pub fn find_made_of(&self, key: Key, material: Box<KeyMaterial>) -> Result<Record, Box<KeyMaterial>> {
         let read = || -> Option<Record> { serde_json::from_slice(&fs::read(self.record_path(key)).ok()?).ok() };
-        let right = |record: &Record| record.key == key && record.material == material;
+        let right = |record: &Record| record.key == key && record.material == *material;
         let whole = |record: &Record| {
             record.content == Record::content_of(&record.outputs) && self.has_objects(&record.outputs)
         };
@@ -134,9 +134,8 @@ impl Store {
     }
 
     pub(super) fn has_objects(&self, outputs: &[Output]) -> bool {
-        let is_there = |output: &Output| {
-            fs::metadata(self.object(output.digest)).is_ok_and(|file| file.len() == output.size)
-        };
+        let is_there =
+            |output: &Output| fs::metadata(self.object(output.digest)).is_ok_and(|file| file.len() == output.size);
         outputs.iter().all(is_there)
     }
 

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 /// What is there of one key before it is finished: `work/<key>.lock`, and `work/<key>/checkpoint/` if it trains.
@@ -53,7 +53,8 @@ impl WorkFolder {
             Err(TryLockError::Error(_)) | Ok(()) => {}
         }
         // A lock on a file that was removed between opening and locking keeps nobody else out.
-        if !fs::metadata(self.lock_file()).is_ok_and(|file| lock.metadata().is_ok_and(|lock| lock.ino() == file.ino())) {
+        if !fs::metadata(self.lock_file()).is_ok_and(|file| lock.metadata().is_ok_and(|lock| lock.ino() == file.ino()))
+        {
             return Ok(None);
         }
         Ok(Some(Attempt { scratch: self.pool.take()?, lock }))
@@ -74,7 +75,10 @@ impl WorkFolder {
 
     /// Ends `attempt` without a record: checkpoints stay.
     pub fn give_up(&self, attempt: Attempt) {
-        self.pool.give_back(attempt.scratch);
+        let Attempt { scratch, lock } = attempt;
+        let _ = fs::remove_file(self.lock_file());
+        drop(lock);
+        self.pool.give_back(scratch);
     }
 }
 
@@ -88,16 +92,6 @@ impl Attempt {
     pub fn out(&self) -> PathBuf {
         self.scratch.out()
     }
-}
-
-pub(super) fn is_alive(pid: i32) -> bool {
-    // The process table of Linux; elsewhere everything counts as alive and is left for `gc`.
-    if !Path::new("/proc/self").exists() {
-        return true;
-    }
-    // After the name in brackets: a zombie, which nobody has waited for yet, is dead.
-    let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    stat.is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|fields| fields.trim_start().starts_with(['Z', 'X'])))
 }
 
 /// This machine's name, for attempt folders and provenance.

@@ -64,4 +64,3 @@ pub(super) fn say_device(asked: Device, gpus: &[DeviceName]) {
         say(&format!("computing on the CPU: {why}"));
     }
 }
-

@@ -59,8 +59,6 @@ enum Verb {
     Guard {
         /// The run's mark.
         run: String,
-        /// The run's process.
-        process: u32,
         /// Where its private folders are.
         work: PathBuf,
     },
@@ -111,8 +109,8 @@ pub fn main() -> u8 {
         Verb::Worker => crate::exec::work()
             .map(|done| if done { exit_code::DONE } else { exit_code::STAGE_FAILED })
             .map_err(Stop::from),
-        Verb::Guard { run, process, work } => {
-            crate::exec::guard(&run, process, &work);
+        Verb::Guard { run, work } => {
+            crate::exec::guard(&run, &work);
             Ok(exit_code::DONE)
         }
         Verb::Run(args) => run::run(&args),

@@ -83,7 +83,7 @@ impl Display {
                 self.line(format!("{stage}: started ({}{on})", threads_text(*threads)));
             }
             Event::StageWaits { stage } => {
-                let text = "waits for another run that is at it";
+                let text = "waits for somebody else who is making the same";
                 if let Some(Running { bar: Some(bar), .. }) = self.running.get(stage) {
                     bar.set_message(text);
                 }
@@ -96,6 +96,9 @@ impl Display {
                 self.one_more();
                 let left = self.left.map(|left| format!(", about {} left", short(left))).unwrap_or_default();
                 self.line(format!("{stage}: done in {seconds:.1} s [{}/{}{left}]", self.done, self.stages));
+            }
+            Event::GpuWaits { stage, device } => {
+                self.always(&format!("{stage}: waits for {device}, which another run has"));
             }
             Event::StageBegins { stage } => self.line(format!("{stage}: begins, the other run is gone")),
             Event::StageRetried { stage, attempt, message, .. } => {

@@ -164,6 +164,10 @@ fn check_repro(place: &Place, args: &RunArgs, gpus: Vec<DeviceName>) -> Result<u
     let mut code = exit_code::DONE;
     for stage in stages {
         let name = &place.plan.experiment.instances[stage].name;
+        if !matches!(place.plan.states[stage], State::Hit(_)) {
+            let message = format!("error: --check-repro: {name} is not cached; run it first");
+            return Err(Stop::new(exit_code::BAD_EXPERIMENT, message));
+        }
         if !args.quiet {
             say(&format!("{name}: once more, beside the cache"));
         }
@@ -184,9 +188,10 @@ fn check_repro(place: &Place, args: &RunArgs, gpus: Vec<DeviceName>) -> Result<u
                 }
                 text
             }
-            Reproduction::Failed(class, message) => {
+            Reproduction::Failed { class, message, last_lines } => {
                 code = code_of(class);
-                say(&format!("error: {name}: {message}"));
+                let lines: String = last_lines.iter().map(|line| format!("\n  | {line}")).collect();
+                say(&format!("error: {name}: {message}{lines}"));
                 continue;
             }
         };

@@ -1,7 +1,7 @@
 //! `matssl-run status [FILE]`: how runs stand, from any terminal, while they go on and afterwards.
 
-use super::progress::short;
 use super::explain::utc;
+use super::progress::short;
 use super::{Stop, print};
 use crate::cache::Store;
 use crate::exec::{self, RunState, RunStatus};
@@ -35,6 +35,10 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn status(args: &StatusArgs) -> Result<u8, Stop> {
+    if !args.cache.exists() {
+        print(if args.json { "[]\n" } else { "no run is known here\n" });
+        return Ok(exit_code::DONE);
+    }
     let store = Store::open(&args.cache)?;
     let name = match &args.file {
         Some(file) => Some(experiment::load(file, &[], &stage::vocabulary()).map_err(|rejected| {
@@ -88,7 +92,7 @@ fn as_text(run: &RunStatus, now: f64) -> String {
     let width = running.keys().map(|name| name.chars().count()).max().unwrap_or(0).min(60);
     for (name, stage) in running {
         let progress = match &stage.progress {
-            _ if stage.waits => "waits for another run that is at it".to_owned(),
+            _ if stage.waits => "waits for somebody else who is making the same".to_owned(),
             Some(progress) => super::progress::words(progress),
             None => String::new(),
         };

@@ -178,7 +178,7 @@ mod tests {
             let mut open: Vec<usize> = (0..60).collect();
             while !open.is_empty() {
                 let slot = (0..slots).min_by(|&a, &b| free[a].total_cmp(&free[b])).unwrap();
-                let ready = |stage: usize| if stage % 3 == 0 { 0.0 } else { ends[stage - 1] };
+                let ready = |stage: usize| if stage.is_multiple_of(3) { 0.0 } else { ends[stage - 1] };
                 let at = (0..open.len()).min_by(|&a, &b| ready(open[a]).max(free[slot]).total_cmp(&ready(open[b]).max(free[slot]))).unwrap();
                 let stage = open.remove(at);
                 starts[stage] = ready(stage).max(free[slot]);

@@ -188,7 +188,9 @@ pub(super) fn produce(
         return Err(StageError::BadData(message.into()));
     }
     let mut telemetry = context.telemetry;
-    if !kind.spawns && let Some(peak) = machine::peak_memory_mib() {
+    if !kind.spawns
+        && let Some(peak) = machine::peak_memory_mib()
+    {
         telemetry.insert("peak_memory_mib".into(), peak.into());
     }
     let device = context.opened.as_ref();

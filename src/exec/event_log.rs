@@ -65,6 +65,13 @@ pub enum Event {
         /// In words.
         message: String,
     },
+    /// Another run has the GPU that it was to have; it starts when one is free.
+    GpuWaits {
+        /// Which.
+        stage: String,
+        /// Which GPU.
+        device: String,
+    },
     /// How far it is.
     StageProgress {
         /// Which.

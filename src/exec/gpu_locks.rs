@@ -76,9 +76,8 @@ impl GpuLocks {
                 }
             }
         };
-        let file = open().with_context(|| {
-            format!("cannot lock a GPU with {}; name another folder in {FOLDER}", path.display())
-        })?;
+        let file = open()
+            .with_context(|| format!("cannot lock a GPU with {}; name another folder in {FOLDER}", path.display()))?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Ok(None),
             // Where locks do not work, GPUs are not locked.

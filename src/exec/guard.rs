@@ -17,8 +17,7 @@ impl Guard {
     /// Starts a guard over everything that carries the mark of `run`.
     pub(super) fn start(program: &Path, run: &str, work: &Path) -> Result<Self> {
         let mut command = Command::new(program);
-        let own = std::process::id().to_string();
-        command.args(["guard", run, &own]).arg(work).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["guard", run]).arg(work).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // Whoever unmounts or removes the folder of the run shall not find it in use.
         command.env_remove(machine::MARK).current_dir("/").process_group(0);
         Ok(Guard { process: command.spawn().context("cannot start the guard process")? })
@@ -29,9 +28,10 @@ impl Guard {
     }
 }
 
-/// What the guard does: ends what runs left whose own guard was killed, too; waits until its run, `process`, is gone; then kills what carries the run's mark, and removes the
-/// private folders below `work` of the run and of whatever else is dead, for which nobody shall have to wait.
-pub fn guard(run: &str, process: u32, work: &Path) {
+/// What the guard does: ends what runs left whose own guard was killed, too; waits until its run is gone; then kills what
+/// carries the run's mark, and removes private folders below `work` whose processes are dead, the run's among them, for which
+/// nobody shall have to wait.
+pub fn guard(run: &str, work: &Path) {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1] {
         // SAFETY: plain system call; ignoring a signal runs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
@@ -40,7 +40,7 @@ pub fn guard(run: &str, process: u32, work: &Path) {
     let mut rest = [0; 64];
     while !matches!(std::io::stdin().lock().read(&mut rest), Ok(0) | Err(_)) {}
     machine::kill_marked(&[run.to_owned()]);
-    cache::remove_left(work, process);
+    cache::remove_dead(work);
 }
 
 /// The marks of processes whose run has ended. It was one on the cache of `work`: of others nothing is known.

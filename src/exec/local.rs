@@ -168,7 +168,11 @@ impl LocalExecutor {
     }
 
     fn start_worker(&self, id: usize, job: &Job, log: &Path) -> Result<Running> {
-        let log_file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let log_file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(&self.program);
         machine::tune_allocator(&mut command);
         let mut child = command

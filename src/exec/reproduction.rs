@@ -1,12 +1,14 @@
 //! A cached stage done once more beside the cache: does the same come out?
 
 use super::attempt::{Ground, produce};
+use super::gpu_locks::GpuLocks;
 use super::job::{ErrorClass, Job, Message};
 use super::local::LocalExecutor;
 use super::outcome::Options;
-use super::run::job_of;
+use super::run::{job_of, last_lines};
 use crate::cache::{Digest, KeyMaterial, Output, Record, Store};
 use crate::machine;
+use crate::nn::DeviceName;
 use crate::plan::{Plan, ResolvedInput, State};
 use crate::stage::{self, Places, StageError};
 use anyhow::{Context as _, Result, bail};
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::mpsc;
+use std::time::Duration;
 
 /// A file that is not what the cache has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +42,14 @@ pub enum Reproduction {
     /// Some are not.
     Differs(Vec<Difference>),
     /// It could not be done.
-    Failed(ErrorClass, String),
+    Failed {
+        /// Decides the exit code.
+        class: ErrorClass,
+        /// What went wrong.
+        message: String,
+        /// What the stage said last.
+        last_lines: Vec<String>,
+    },
 }
 
 /// Does `stage`, which is cached, once more, with all threads of this machine, and compares; the cache stays as it is.
@@ -64,7 +74,12 @@ pub fn check_reproduction(
         inputs.push(ResolvedInput::new(input, &plan.experiment.instances[input.instance], of));
         records.push(of.as_ref().clone());
     }
-    let device = options.gpus.first().copied().unwrap_or_default();
+    let computes = stage::kind(instance.kind).is_some_and(|kind| (kind.computes)(&instance.params));
+    let device = options.gpus.first().copied().filter(|_| computes).unwrap_or_default();
+    let mut lock = GpuLocks::new(&options.gpus);
+    while device != DeviceName::Cpu && !lock.take(0, 0)? {
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let mut job = job_of(plan, stage, inputs, store, places, options, device, machine::cores());
     job.check = true;
     job.tensorboard = None;
@@ -80,7 +95,9 @@ pub fn check_reproduction(
                 return Ok(Reproduction::Same { files: record.outputs.len() });
             }
             Message::Checked { differences } => return Ok(Reproduction::Differs(differences)),
-            Message::Failed { class, message } => return Ok(Reproduction::Failed(class, message)),
+            Message::Failed { class, message } => {
+                return Ok(Reproduction::Failed { class, message, last_lines: last_lines(log.path()) });
+            }
             _ => {}
         }
     }

@@ -58,7 +58,7 @@ struct Run<'a> {
     outcomes: Vec<StageOutcome>,
     /// What each stage that was looked up and not found depends on.
     materials: Vec<Option<KeyMaterial>>,
-    /// What each stage has made whose record is still being written.
+    /// What each stage has made whose record is still being written, or could not be: what has begun to read it may go on.
     made: Vec<Option<Arc<Record>>>,
     /// How often each stage was started.
     attempts: Vec<u32>,
@@ -161,6 +161,7 @@ impl<'a> Run<'a> {
 
     fn go(&mut self, signals: &Signals) {
         let mut changed = true;
+        let mut ticked = Instant::now();
         loop {
             if changed {
                 self.decide();
@@ -180,10 +181,12 @@ impl<'a> Run<'a> {
             if signals.checkpoint.swap(false, Ordering::Relaxed) {
                 self.executor.ask_for_checkpoints();
             }
-            changed = match report {
-                Some(report) => self.take(report),
-                None => self.tick(),
-            };
+            changed = report.is_some_and(|report| self.take(report));
+            // However much there is to report.
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                changed |= self.tick();
+            }
         }
     }
 
@@ -317,7 +320,8 @@ impl<'a> Run<'a> {
             Ok(true) => {}
             Ok(false) => {
                 self.scheduler.on(scheduler::Event::GpuTaken(stage));
-                return;
+                let device = gpu.map(|gpu| self.options.gpus[gpu].to_string()).unwrap_or_default();
+                return self.emit(Event::GpuWaits { stage: self.name(stage), device });
             }
             Err(error) => return self.fail(stage, ErrorClass::Failed, format!("{error:#}"), None),
         }
@@ -436,7 +440,6 @@ impl<'a> Run<'a> {
 
     fn fail(&mut self, stage: usize, class: ErrorClass, message: String, log: Option<PathBuf>) {
         self.gpu_locks.release(stage);
-        self.made[stage] = None;
         let skipped = self.scheduler.on(scheduler::Event::Failed(stage));
         let key = self.materials[stage].as_ref().map(KeyMaterial::key);
         let log = log.filter(|log| std::fs::metadata(log).is_ok_and(|log| log.len() > 0));
@@ -528,22 +531,18 @@ pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: Option<Gate
     });
     // `explain` is the only one that would miss them, and a cache that cannot be written is no reason to stop.
     let _ = LastKeys::open(store, &plan.experiment.name).set(named);
-    // One more or less than last time: those that are known are not written again each time.
-    let keys = stages.iter().filter_map(|outcome| match outcome {
-        StageOutcome::Done(record) => Some(record.key),
-        _ => None,
-    });
-    if plan.known != keys.collect::<BTreeSet<_>>().len() {
+    // Those that are known already are not written again each time.
+    if plan.read > 0 {
         remember_hits(plan, store, &stages);
     }
     let seconds = started.elapsed().as_secs_f64();
     Some(Outcome { stages, interrupted: false, ran: 0, seconds, _held: (None, gate) })
 }
 
-/// What the next plan of this experiment will find without reading it.
+/// What the next plan of this experiment will find without reading it: all that is done, asked for or not.
 fn remember_hits(plan: &Plan, store: &Store, stages: &[StageOutcome]) {
-    let done = stages.iter().filter_map(|outcome| match outcome {
-        StageOutcome::Done(record) => Some(record.as_ref()),
+    let done = plan.states.iter().zip(stages).filter_map(|(state, outcome)| match (outcome, state) {
+        (StageOutcome::Done(record), _) | (StageOutcome::NotRun, State::Hit(record)) => Some(record.as_ref()),
         _ => None,
     });
     Hits::write(store, &plan.experiment.name, done);
@@ -572,7 +571,7 @@ fn duties(plan: &Plan, options: &Options) -> Vec<Duty> {
 }
 
 /// The last lines of a log: what a reader wants to see of it first.
-fn last_lines(log: &Path) -> Vec<String> {
+pub(super) fn last_lines(log: &Path) -> Vec<String> {
     /// Enough for an exception and where it came from.
     const MOST: usize = 12;
     /// Of a log's end.

@@ -38,9 +38,18 @@ impl RunFolder {
     pub(super) fn create(store: &Store, experiment: &str) -> Result<Self> {
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let process = std::process::id();
-        let path = store.root().join("runs").join(format!("{started_at}-{experiment}-{process}"));
+        let runs = store.root().join("runs");
+        // Another run may have the same number: in another container, or on another host.
+        let mut path = runs.join(format!("{started_at}-{experiment}-{process}"));
+        let mut again = 1;
+        while let Err(error) = std::fs::create_dir(&path) {
+            if error.kind() != std::io::ErrorKind::AlreadyExists || again > 1000 {
+                return Err(error).with_context(|| format!("cannot make {}", path.display()));
+            }
+            path = runs.join(format!("{started_at}-{experiment}-{process}{again:03}"));
+            again += 1;
+        }
         let make = || -> std::io::Result<Alive> {
-            std::fs::create_dir_all(&path)?;
             let alive = Alive::hold(&path)?;
             let facts = RunFacts { experiment: experiment.to_owned(), host: host_name(), process, started_at };
             std::fs::write(path.join(FACTS), serde_json::to_vec(&facts)?)?;

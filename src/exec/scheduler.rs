@@ -3,6 +3,9 @@
 use crate::plan::Dag;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// So many stages may wait for their records while others start.
+const MOST_SETTLING: usize = 128;
+
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
@@ -211,8 +214,10 @@ impl Scheduler {
             Event::Finished(stage) => self.done(stage, true),
             Event::Made(stage) => {
                 self.set(stage, State::Settling);
-                self.made[stage] = true;
-                self.feed(stage, |reader| reader.eager);
+                // Made a second time, after its record could not be written, it is nothing new to its readers.
+                if !std::mem::replace(&mut self.made[stage], true) {
+                    self.feed(stage, |reader| reader.eager);
+                }
             }
             Event::Again(stage) => {
                 self.set(stage, State::Ready);
@@ -309,7 +314,10 @@ impl Scheduler {
         }
         let mut free = self.resources.threads.saturating_sub(self.counts.used);
         let may_start = self.ready.len() + self.ready_for_gpu.len().min(self.free_gpus.len());
-        let mut slots = may_start.min(self.resources.jobs.saturating_sub(self.counts.running)).min(free);
+        let jobs = self.resources.jobs.saturating_sub(self.counts.running);
+        // Each that waits for its record holds files open.
+        let records = MOST_SETTLING.saturating_sub(self.counts.settling);
+        let mut slots = may_start.min(jobs).min(records).min(free);
         let mut decisions = Vec::new();
         while slots > 0 {
             let Some((stage, gpu)) = self.next() else { break };
@@ -395,10 +403,7 @@ impl Counts {
             State::Failed => change(&mut self.failed),
             _ => {}
         }
-        if matches!(
-            state,
-            State::Waiting | State::Looking | State::Ready | State::Running(_) | State::Settling
-        ) {
+        if matches!(state, State::Waiting | State::Looking | State::Ready | State::Running(_) | State::Settling) {
             change(&mut self.open);
             if duty.role == Role::Check {
                 change(&mut self.checks);
@@ -543,8 +548,31 @@ mod tests {
         assert_eq!(s.decide(), [start(0)]);
         s.on(Event::Again(0));
         assert_eq!(s.decide(), [start(0)]);
+        // Its record cannot be written: it is made once more.
+        s.on(Event::Made(0));
+        s.on(Event::Again(0));
+        assert_eq!(s.decide(), [start(0)]);
         s.on(Event::Finished(0));
         assert_eq!(s.decide(), [start(1)]);
+    }
+
+    #[test]
+    fn what_is_made_twice_feeds_its_readers_once() {
+        // 2 reads 0 and 1, within this process.
+        let duties = vec![Duty { eager: true, ..PLAIN }; 3];
+        let dag = Dag::from_edges(3, [(0, 2), (1, 2)]);
+        let mut s = Scheduler::new(dag, &[true; 3], duties, resources(2, 2, 0), true);
+        s.decide();
+        (0..2).for_each(|stage| drop(s.on(Event::Miss(stage))));
+        assert_eq!(s.decide(), [start(0, 1), start(1, 1)]);
+        s.on(Event::Made(0));
+        s.on(Event::Again(0));
+        assert_eq!(s.decide(), [start(0, 1)]);
+        s.on(Event::Made(0));
+        s.on(Event::Finished(0));
+        assert!(s.decide().is_empty(), "not before the other input");
+        s.on(Event::Made(1));
+        assert_eq!(s.decide(), [Decision::Look(2)]);
     }
 
     proptest! {

@@ -133,7 +133,7 @@ impl RunStatus {
                 self.failed.insert(stage, FailedStage { message, log });
             }
             Event::StageSkipped { .. } => self.skipped += 1,
-            Event::Warning { .. } => {}
+            Event::Warning { .. } | Event::GpuWaits { .. } => {}
             Event::RunFinished { interrupted, .. } => {
                 self.state = if interrupted { RunState::Interrupted } else { RunState::Finished };
             }

@@ -26,6 +26,8 @@ pub struct Ended {
     pub peak_memory_mib: u64,
     /// Processor time of it and of those it waited for.
     pub cpu_seconds: f64,
+    /// Somebody had asked it to end before it did: what it left may be half of it, whatever it says.
+    pub asked_to_stop: bool,
 }
 
 impl Group {
@@ -49,7 +51,7 @@ impl Group {
         kill_group(process, libc::SIGKILL);
         state.running = None;
         waited?;
-        reap(process)
+        Ok(Ended { asked_to_stop: state.closed, ..reap(process)? })
     }
 
     /// Sends `signal` to the program and all of its group, if there is one.
@@ -125,6 +127,7 @@ fn reap(process: i32) -> io::Result<Ended> {
         status: ExitStatus::from_raw(status),
         peak_memory_mib: (usage.ru_maxrss.max(0) as u64).div_ceil(unit),
         cpu_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+        asked_to_stop: false,
     })
 }
 

@@ -18,7 +18,7 @@ pub use resolve::{KeyedInput, ResolvedInput, material};
 pub use root_cause::{Because, FileChange, InputChange, RootCauses};
 pub use trace::{DataFiles, Sample, StageTrace, Trace, cell, describe, point};
 
-use crate::cache::{Hits, Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial, LastKeys, Record, Store};
+use crate::cache::{Digest, Hits, KEY_SCHEMA, Key, KeyInput, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::Experiment;
 use crate::stage::{self, Places, StageError};
 use std::collections::BTreeSet;
@@ -32,8 +32,8 @@ pub struct Plan {
     pub dag: Dag,
     /// How each stage stands, by its index in the experiment.
     pub states: Vec<State>,
-    /// Records that the experiment was known to have found last time.
-    pub known: usize,
+    /// Records that had to be read: that they would be found was not known from last time.
+    pub read: usize,
 }
 
 /// How one stage stands.
@@ -79,7 +79,9 @@ impl State {
         let mut inputs = Vec::new();
         for input in &instance.inputs {
             match &states[input.instance] {
-                Some(State::Hit(record)) => inputs.push(KeyedInput::new(input, &experiment.instances[input.instance], record)),
+                Some(State::Hit(record)) => {
+                    inputs.push(KeyedInput::new(input, &experiment.instances[input.instance], record))
+                }
                 _ if !seen.insert(input.instance) => {}
                 _ => missing.push(input.instance),
             }
@@ -91,9 +93,9 @@ impl State {
             Err(error) => State::Unavailable(error),
             Ok(material) => {
                 let key = material.key();
-                match hits.take(key, material).or_else(|material| store.find_made_of(key, material)) {
+                match hits.take(key, Box::new(material)).or_else(|material| store.find_made_of(key, material)) {
                     Ok(record) => State::Hit(Arc::new(record)),
-                    Err(material) => State::Miss { key, material: Box::new(material) },
+                    Err(material) => State::Miss { key, material },
                 }
             }
         }
@@ -115,9 +117,11 @@ impl Plan {
             states[stage] = Some(state);
         }
         store.remember_digests();
-        let states = states.into_iter().map(|state| state.expect("the topological order holds every stage")).collect();
-        let known = hits.known();
-        Ok(Plan { experiment, dag, states, known })
+        let states: Vec<State> =
+            states.into_iter().map(|state| state.expect("the topological order holds every stage")).collect();
+        let found = states.iter().filter(|state| matches!(state, State::Hit(_))).count();
+        let read = found - hits.taken();
+        Ok(Plan { experiment, dag, states, read })
     }
 
     /// The stages that need the worker, by index.

@@ -3,8 +3,8 @@
 //! The program starts in an empty folder of its own:
 //!
 //! ```text
-//! inputs/<label>/…   what the stages in `inputs` left, read-only
-//! <name>             the files in `files`, under the names that they have there
+//! inputs/<label>/…   what the stages in `inputs` left: not to be written to
+//! <name>             the files in `files`, under the names that they have there: copies, but links to large ones
 //! <output>           what it shall leave: the paths in `outputs`
 //! ```
 //! Everything that it says goes to the stage's log.
@@ -24,6 +24,7 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
+use std::time::SystemTime;
 
 /// Stands for the seed in an argument, and makes the stage one that is repeated for each seed.
 const SEED: &str = "{seed}";
@@ -91,12 +92,20 @@ impl Stage for Command {
             }
         }
         if self.outputs.is_empty() {
-            return wrong("outputs", "expected at least one file that the program leaves, as `[\"scores.csv\"]`".into());
+            return wrong(
+                "outputs",
+                "expected at least one file that the program leaves, as `[\"scores.csv\"]`".into(),
+            );
         }
         for output in &self.outputs {
             let path = Path::new(output);
             if !is_inside(path) || path.starts_with("inputs") {
                 let message = format!("`{output}`: expected a path inside the program's folder, not below `inputs/`");
+                return wrong("outputs", message);
+            }
+            if let Some(file) = self.files.iter().find(|file| path.starts_with(file)) {
+                let message =
+                    format!("`{output}` is, or lies below, {} of `files`: write to another name", file.display());
                 return wrong("outputs", message);
             }
             // Most are plain paths; compiling a thousand of them takes a while.
@@ -133,7 +142,10 @@ impl Stage for Command {
                 std::env::split_paths(&path.unwrap_or_default()).any(|folder| folder.join(program).is_file())
             }
             _ if program.is_absolute() => program.is_file(),
-            // One of `files`.
+            _ if !self.files.iter().any(|file| program.starts_with(file)) => {
+                let message = format!("`{}` is not among its `files`: add it there", program.display());
+                return Err(StageError::NotThere(message));
+            }
             _ => places.experiment.join(program).is_file(),
         };
         if found {
@@ -173,12 +185,20 @@ impl Stage for Command {
             show_input(input, &scratch)?;
         }
         for (name, (path, _)) in &context.external {
-            link(path, &folder.join(name), &scratch)?;
+            copy(path, &folder.join(name), &scratch)?;
         }
+        // Of the objects themselves: who owns the cache can write to them through any name.
+        let objects = context.inputs("inputs").iter().flat_map(|input| input.files.values().cloned());
+        let inputs: Vec<_> = objects.map(|object| (stamp(&object), object)).collect();
         let ended = self.start(context, &folder)?;
         context.telemetry.insert("cpu_seconds".into(), ended.cpu_seconds.into());
         context.telemetry.insert("peak_memory_mib".into(), ended.peak_memory_mib.into());
         self.judge(&ended, &folder)?;
+        if let Some((_, object)) = inputs.iter().find(|(before, object)| stamp(object) != *before) {
+            let message = "wrote to one of its inputs, or somebody else did while it ran; no program may, and \
+                           `matssl-run cache verify` sets aside what is damaged";
+            return Err(anyhow!("`{}` {message} ({})", self.command[0], object.display()).into());
+        }
         self.collect(&folder, &context.out)
     }
 }
@@ -234,6 +254,8 @@ impl Command {
             _ => String::new(),
         };
         match (ended.status.code(), ended.status.signal()) {
+            // Whatever it says: what it left may be half of it.
+            _ if ended.asked_to_stop => Err(StageError::Stopped(format!("`{name}` was asked to end"))),
             (Some(0), _) => Ok(()),
             (Some(code), _) => Err(anyhow!("`{name}` ended with exit code {code}{full}").into()),
             (None, Some(libc::SIGTERM)) => Err(StageError::Stopped(format!("`{name}` was ended by signal 15"))),
@@ -246,9 +268,9 @@ impl Command {
 
     /// Moves what is declared from the program's `folder` to `out`.
     fn collect(&self, folder: &Path, out: &Path) -> Result<(), StageError> {
-        let mut wanted = BTreeSet::new();
+        let mut all = BTreeSet::new();
         for output in &self.outputs {
-            let before = wanted.len();
+            let mut wanted = BTreeSet::new();
             let path = folder.join(output);
             match fs::symlink_metadata(&path) {
                 Ok(found) if found.is_file() => drop(wanted.insert(PathBuf::from(output))),
@@ -259,14 +281,20 @@ impl Command {
                 Err(_) => {
                     let matcher = pattern(output).map_err(|error| anyhow!("`{output}`: {error}"))?;
                     files_in(folder, Path::new(""), Some(&matcher), &mut wanted)?;
+                    // What it was shown is not what it left.
+                    let shown = |path: &PathBuf| {
+                        path.starts_with("inputs") || self.files.iter().any(|file| path.starts_with(file))
+                    };
+                    wanted.retain(|path| !shown(path));
                 }
             }
-            if wanted.len() == before && !wanted.iter().any(|path| path.starts_with(output)) {
+            if wanted.is_empty() {
                 let cure = "let it write that, or correct `outputs`";
                 return Err(anyhow!("`{}` ended well but left no {output}; {cure}", self.command[0]).into());
             }
+            all.extend(wanted);
         }
-        for path in wanted {
+        for path in all {
             let target = out.join(&path);
             if let Some(parent) = target.parent().filter(|parent| *parent != out) {
                 fs::create_dir_all(parent)?;
@@ -275,6 +303,12 @@ impl Command {
         }
         Ok(())
     }
+}
+
+/// Size, and when its content last changed.
+fn stamp(path: &Path) -> Option<(u64, SystemTime)> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.len(), file.modified().ok()?))
 }
 
 fn pattern(output: &str) -> Result<GlobMatcher, globset::Error> {
@@ -291,7 +325,10 @@ fn below(path: &Path, name: &Path, files: &mut ExternalFiles) -> std::io::Result
     if fs::metadata(path)?.is_dir() {
         for entry in fs::read_dir(path)? {
             let entry = entry?;
-            below(&entry.path(), &name.join(entry.file_name()), files)?;
+            // What Python leaves where it ran is no part of a program.
+            if entry.file_name() != "__pycache__" {
+                below(&entry.path(), &name.join(entry.file_name()), files)?;
+            }
         }
     } else {
         files.push((name.to_string_lossy().into_owned(), path.to_owned()));
@@ -337,6 +374,20 @@ fn show_input(input: &InputFiles, scratch: &Scratch) -> anyhow::Result<()> {
     {
         link(source, &folder.join("source"), scratch)?;
     }
+    Ok(())
+}
+
+/// Larger files are not copied but linked to: those of data, not of programs.
+const LARGE: u64 = 64 << 20;
+
+/// Shows a file of the user's: a program may write to what it sees, and one in Python looks for others beside it, so it sees
+/// a copy (which shares its blocks with the file where the file system can).
+fn copy(file: &Path, name: &Path, scratch: &Scratch) -> anyhow::Result<()> {
+    if fs::metadata(file).is_ok_and(|file| file.len() > LARGE) {
+        return link(file, name, scratch);
+    }
+    scratch.make_folder(name.parent().unwrap_or(name))?;
+    fs::copy(file, name).with_context(|| format!("cannot show {} to the program", file.display()))?;
     Ok(())
 }
 

@@ -58,7 +58,7 @@ pub struct Context {
     pub seed: u64,
     /// Inputs by the parameter that names them, in the file's order.
     pub inputs: BTreeMap<String, Vec<InputFiles>>,
-    /// For a `dataset` stage: its files by name inside the data set: where each lies, and the blake3 of its bytes.
+    /// Its files from outside the cache, by name inside the data set or below the experiment's folder: where each lies, and the blake3 of its bytes.
     pub external: BTreeMap<String, (PathBuf, String)>,
     /// An empty folder; every file left in it is the stage's output.
     pub out: PathBuf,

@@ -83,7 +83,9 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
     };
     let outcome = training.run(task, &mut watch).map_err(|error| match error.downcast::<StageError>() {
         Ok(error) => error,
-        Err(error) => error.downcast::<Stopped>().map_or_else(StageError::Failed, |stopped| StageError::Stopped(stopped.to_string())),
+        Err(error) => error
+            .downcast::<Stopped>()
+            .map_or_else(StageError::Failed, |stopped| StageError::Stopped(stopped.to_string())),
     })?;
     write_history(&outcome.history, &context.out)?;
     context.telemetry.insert("training_seconds".into(), outcome.seconds.into());
