@@ -122,7 +122,7 @@ impl Store {
 
     /// [`Store::find`] for the key of `material`, which spares the proof that the record's own material has that key.
     pub fn find_made_of(&self, key: Key, material: &KeyMaterial) -> Option<Record> {
-        let record: Record = serde_json::from_slice(&fs::read(self.record_path(key)).ok()?).ok()?;
+        let record = Record::from_bytes(&fs::read(self.record_path(key)).ok()?)?;
         let right = record.key == key && record.material == *material;
         (right && record.content == Record::content_of(&record.outputs) && self.has_objects(&record)).then_some(record)
     }
