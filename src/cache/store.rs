@@ -125,7 +125,7 @@ impl Store {
     /// # Errors
     /// The material back, if there is no such record.
     pub fn find_made_of(&self, key: Key, material: Box<KeyMaterial>) -> Result<Record, Box<KeyMaterial>> {
-        let read = || -> Option<Record> { serde_json::from_slice(&fs::read(self.record_path(key)).ok()?).ok() };
+        let read = || -> Option<Record> { Record::from_bytes(&fs::read(self.record_path(key)).ok()?) };
         let right = |record: &Record| record.key == key && record.material == *material;
         let whole = |record: &Record| {
             record.content == Record::content_of(&record.outputs) && self.has_objects(&record.outputs)

@@ -513,7 +513,7 @@ mod tests {
         (0..4).for_each(|stage| drop(s.on(Event::Miss(stage))));
         assert_eq!(s.decide(), [start(0, 1)], "the next would need too much, and 2 does not overtake it");
         s.on(Event::Made(0));
-        assert_eq!(s.decide(), [start(1, 1), start(2, 1)], "the slot and its memory are free before the record is");
+        assert_eq!(s.decide(), [start(1, 2), start(2, 1)], "the slot and its memory are free before the record is");
         s.on(Event::Finished(1));
         assert!(s.decide().is_empty());
         s.on(Event::Finished(2));

@@ -191,7 +191,8 @@ fn objects_of_a_later_program_s_records_stay() {
     let record = cache.record("e/a", 90, &[], &["x"]);
     let path = cache.store.record_file(record.key);
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"schema\": 1,", "\"schema\": 7,")).unwrap();
+    let unsealed = format!("{}}}", text.split_once(",\"seal\"").unwrap().0);
+    fs::write(&path, unsealed.replace("\"schema\":1,", "\"schema\":7,")).unwrap();
     let sweep = cache.gc(|rules| rules.older_than = Some(Duration::ZERO));
     assert_eq!((names(&sweep).len(), sweep.objects.count, sweep.unnamed.count), (0, 0, 0));
     assert!(path.exists() && cache.store.object(record.outputs[0].digest).exists());
