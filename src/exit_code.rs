@@ -4,7 +4,7 @@
 pub const DONE: u8 = 0;
 /// A fault of the program itself.
 pub const INTERNAL: u8 = 1;
-/// The experiment file (or the command line) is wrong.
+/// The experiment file (or the command line, or the environment) is wrong.
 pub const BAD_EXPERIMENT: u8 = 2;
 /// A stage failed.
 pub const STAGE_FAILED: u8 = 3;

@@ -92,6 +92,11 @@ impl Stop {
     }
 }
 
+/// What the command line or the environment asks for cannot be.
+fn usage(message: String) -> Stop {
+    Stop::new(exit_code::BAD_EXPERIMENT, format!("error: {message}"))
+}
+
 impl From<anyhow::Error> for Stop {
     fn from(error: anyhow::Error) -> Self {
         Stop::new(exit_code::INTERNAL, format!("error: {error:#}"))

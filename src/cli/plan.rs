@@ -5,7 +5,6 @@ use crate::exit_code;
 use crate::machine::{self, Bytes};
 use crate::nn;
 use crate::plan::{Drawing, Expected, Forecast, Plan, State, Total, unknown_kinds};
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -38,7 +37,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8, Stop> {
         print(&Drawing::new(plan).dot());
     } else if let Some(path) = &args.svg {
         let written = std::fs::write(path, Drawing::new(plan).svg());
-        written.with_context(|| format!("cannot write {}", path.display()))?;
+        written.map_err(|error| super::usage(format!("cannot write {}: {error}", path.display())))?;
     } else {
         let costs = Costs::of(plan, &place.store);
         print(&if args.json { as_json(plan, &costs) } else { as_text(plan, &costs) });

@@ -5,7 +5,7 @@ use super::place::{self, Place};
 use super::progress::{Display, say};
 use super::signals;
 use super::time_left::TimeLeft;
-use super::{ExperimentArgs, Stop, print};
+use super::{ExperimentArgs, Stop, print, usage};
 use crate::exec::{self, Difference, ErrorClass, Expectation, Options, Outcome, Reproduction, StageOutcome};
 use crate::exit_code;
 use crate::experiment::Section;
@@ -144,7 +144,7 @@ fn options(
         jobs: args.jobs.map(usize::from),
         keep_going: args.keep_going,
         expected: forecast.stages.iter().map(expectation).collect(),
-        memory: machine::room().map_err(anyhow::Error::msg)?.map(|room| room.bytes),
+        memory: machine::room().map_err(usage)?.map(|room| room.bytes),
         wanted,
         forced,
         gpus,
