@@ -296,7 +296,9 @@ fn records_name_build_processor_and_memory() {
         assert!(peak.is_some_and(|mib| mib > 0), "{stage}: {telemetry}");
         let made = &record["made"];
         let build = &made["build"];
-        assert_eq!(build["executable"].as_str().map(str::len), Some(64), "{made}");
+        // Or the hash of the program's file, where linkers write no such thing.
+        let named = build["build_id"].as_str().or(build["executable"].as_str());
+        assert!(named.is_some_and(|name| name.len() >= 16), "{made}");
         assert!(build["compiler"].as_str().unwrap().starts_with("rustc "), "{made}");
         assert!(!build["target"].as_str().unwrap().is_empty() && !made["cpu"].as_str().unwrap().is_empty(), "{made}");
         #[cfg(target_arch = "x86_64")]

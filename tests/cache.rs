@@ -194,7 +194,7 @@ fn explain_leads_from_a_change_to_its_cause_and_from_a_number_to_its_origin() {
     for part in [
         "  record: ",
         "cache/records/",
-        "  executable: ",
+        "  build: ",
         "  wall time: ",
         "  peak_memory_mib: ",
         "  input: patches ",

@@ -23,6 +23,7 @@ const DIGITS: usize = 64;
 /// The records that one experiment found last.
 #[derive(Debug)]
 pub struct Hits {
+    experiment: String,
     /// Those that are still in the cache with all of their objects.
     found: HashMap<Key, Known>,
     /// Records of one build on one machine share most of their provenance, which stands in the file once.
@@ -57,7 +58,12 @@ impl Hits {
         let makers = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
         let lines: Vec<&str> = lines.collect();
         let found = lines.par_iter().with_min_len(64).filter_map(|line| still_there(line, store)).collect();
-        Hits { found, makers, taken: 0 }
+        Hits { experiment: experiment.to_owned(), found, makers, taken: 0 }
+    }
+
+    /// Whose they are.
+    pub fn experiment(&self) -> &str {
+        &self.experiment
     }
 
     /// How many records it has answered for.

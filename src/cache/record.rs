@@ -61,14 +61,17 @@ pub struct Provenance {
     pub seconds: f64,
 }
 
-/// Which build of the program made a record. Bits are promised for one `executable` on one kind of processor; the rest
+/// Which build of the program made a record. Bits are promised for one `build_id` on one kind of processor; the rest
 /// says how to make it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
     /// Commit of the sources, `-dirty` if they differed from it; none if they did not lie in a clone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// Hash of the program's own file; none if it could not be read.
+    /// What the linker wrote into the program to tell builds apart, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
+    /// Hash of the program's own file, where its linker wrote no build ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executable: Option<Digest>,
     /// Compiler and its version.

@@ -60,6 +60,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens the cache at `root` if there is one that this program can read; makes nothing new.
+    pub fn existing(root: &Path) -> Option<Self> {
+        root.join("layout").exists().then(|| Store::open(root).ok()).flatten()
+    }
+
     /// The cache's folder, absolute.
     pub fn root(&self) -> &Path {
         &self.root

@@ -19,8 +19,9 @@ pub struct WorkFolder {
 #[derive(Debug)]
 pub struct Attempt {
     scratch: Arc<Scratch>,
-    /// Held while the attempt lives; the system releases it however the process ends.
-    lock: File,
+    /// A lock file that somebody has left behind, or none where the folder's own is linked there. The system releases
+    /// either however the process ends.
+    lock: Option<File>,
 }
 
 impl WorkFolder {
@@ -47,7 +48,29 @@ impl WorkFolder {
     }
 
     fn try_begin(&self) -> io::Result<Option<Attempt>> {
-        let lock = File::create(self.lock_file())?;
+        let path = self.lock_file();
+        match File::options().write(true).open(&path) {
+            Ok(lock) => self.take_over(lock),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let scratch = self.pool.take()?;
+                match fs::hard_link(scratch.claim(), &path) {
+                    Ok(()) => Ok(Some(Attempt { scratch, lock: None })),
+                    Err(error) => {
+                        self.pool.give_back(scratch);
+                        if error.kind() == io::ErrorKind::AlreadyExists {
+                            return Ok(None);
+                        }
+                        // A file system without links.
+                        self.take_over(File::create(&path)?)
+                    }
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Claims by `lock`, the lock file that is there.
+    fn take_over(&self, lock: File) -> io::Result<Option<Attempt>> {
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(_)) | Ok(()) => {}
@@ -57,7 +80,7 @@ impl WorkFolder {
         {
             return Ok(None);
         }
-        Ok(Some(Attempt { scratch: self.pool.take()?, lock }))
+        Ok(Some(Attempt { scratch: self.pool.take()?, lock: Some(lock) }))
     }
 
     /// Ends `attempt` once the record is written, and removes the lock file and the checkpoints. All that while the lock

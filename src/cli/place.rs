@@ -1,7 +1,7 @@
 //! From the arguments to an experiment held against a cache.
 
 use super::{ExperimentArgs, Stop};
-use crate::cache::{Gate, Store};
+use crate::cache::{Gate, Hits, Store};
 use crate::exit_code;
 use crate::experiment::{self, Experiment, Rejected};
 use crate::plan::{Plan, State};
@@ -28,7 +28,9 @@ impl Place {
 
 /// Reads the experiment and plans it.
 pub(super) fn open(args: &ExperimentArgs) -> Result<Place, Stop> {
-    let experiment = experiment::load(&args.file, &args.set, &stage::vocabulary()).map_err(|rejected| {
+    let (experiment, ahead) =
+        rayon::join(|| experiment::load(&args.file, &args.set, &stage::vocabulary()), || look_ahead(args));
+    let experiment = experiment.map_err(|rejected| {
         let code = match &rejected {
             Rejected::Unreadable { .. } | Rejected::Wrong(_) => exit_code::BAD_EXPERIMENT,
         };
@@ -38,10 +40,26 @@ pub(super) fn open(args: &ExperimentArgs) -> Result<Place, Stop> {
     let data = args.data.as_deref().unwrap_or(folder);
     let absolute = |path: &Path| std::path::absolute(path).map_err(anyhow::Error::from);
     let places = Places { data: absolute(data)?, experiment: absolute(folder)? };
-    let store = Store::open(&args.cache)?;
-    let gate = Gate::shared(&store).ok();
-    let plan = Plan::new(experiment, &store, &places)?;
+    let (store, gate, hits) = match ahead {
+        Some((store, gate, hits)) => (store, Some(gate), Some(hits)),
+        None => {
+            let store = Store::open(&args.cache)?;
+            let gate = Gate::shared(&store).ok();
+            (store, gate, None)
+        }
+    };
+    let plan = Plan::new(experiment, &store, &places, hits)?;
     Ok(Place { store, places, plan, gate })
+}
+
+/// While the file is read: what its experiment found last in a cache that is there, if it is called as its file is.
+/// The gate comes first, so that `gc` leaves what is found.
+fn look_ahead(args: &ExperimentArgs) -> Option<(Store, Gate, Hits)> {
+    let name = args.file.file_stem()?.to_str()?;
+    let store = Store::existing(&args.cache)?;
+    let gate = Gate::shared(&store).ok()?;
+    let hits = Hits::open(&store, name);
+    Some((store, gate, hits))
 }
 
 impl Place {

@@ -5,6 +5,7 @@ use super::committer::{Committer, Done};
 use super::guard::Guard;
 use super::job::{ErrorClass, Job, Message};
 use super::reproduction::check;
+use super::spare_logs::SpareLogs;
 use crate::cache::{KeyMaterial, Record, Store};
 use crate::machine::{self, Asked, Group};
 use crate::stage::StageError;
@@ -45,6 +46,7 @@ pub(super) struct LocalExecutor {
     /// Ends what is left if this process does not come to it. Let go after the committer, which still clears folders.
     guard: Option<Guard>,
     running: HashMap<usize, Running>,
+    logs: Arc<SpareLogs>,
 }
 
 enum Running {
@@ -71,6 +73,7 @@ impl LocalExecutor {
             guard: None,
             committer: None,
             running: HashMap::new(),
+            logs: Arc::default(),
         })
     }
 
@@ -116,6 +119,8 @@ impl LocalExecutor {
         // The sender is shared by whoever tells, not cloned: it is made for one thread.
         let told = Mutex::new(reports.clone());
         let log = log.to_owned();
+        let logs = Arc::clone(&self.logs);
+        logs.begin(&log);
         let ground = Ground {
             store: self.store.clone(),
             records,
@@ -140,10 +145,7 @@ impl LocalExecutor {
                 return;
             }
             let made = attempt(&job, material, &ground);
-            // A log of nothing is none.
-            if std::fs::metadata(&log).is_ok_and(|log| log.len() == 0) {
-                let _ = std::fs::remove_file(&log);
-            }
+            logs.end(&log);
             let seconds = started.elapsed().as_secs_f64();
             let report = match made {
                 Ok(Made::Found(record)) => {

@@ -15,6 +15,7 @@ mod reproduction;
 mod run;
 mod run_folder;
 mod scheduler;
+mod spare_logs;
 mod status;
 mod worker;
 

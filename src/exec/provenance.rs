@@ -23,12 +23,15 @@ pub(super) fn provenance(job: &Job, started: Instant, store: &Store, device: Str
     }
 }
 
-/// The version alone does not name a build, nor does the commit: compiler, flags and dependencies differ. The
-/// program's own bytes do.
+/// The version alone does not name a build, nor does the commit: compiler, flags and dependencies differ. What the
+/// linker wrote into the program does, or else its own bytes.
 fn build(store: &Store) -> Build {
+    static BUILD_ID: OnceLock<Option<String>> = OnceLock::new();
+    let build_id = BUILD_ID.get_or_init(machine::build_id).clone();
     Build {
         commit: machine::COMMIT.map(str::to_owned),
-        executable: executable(store),
+        executable: if build_id.is_none() { executable(store) } else { None },
+        build_id,
         compiler: machine::COMPILER.into(),
         target: machine::TARGET.into(),
         target_features: machine::TARGET_FEATURES.into(),

@@ -1,5 +1,7 @@
 //! The build of this program: bits are promised for one build.
 
+use object::Object as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Version of the package.
@@ -22,4 +24,14 @@ pub const PROFILE: &str = env!("MATSSL_BUILD_PROFILE");
 pub fn executable() -> std::io::Result<PathBuf> {
     let own = Path::new("/proc/self/exe");
     if own.exists() { Ok(own.to_path_buf()) } else { std::env::current_exe() }
+}
+
+/// What the linker wrote into this program to tell builds apart (ELF's build ID, Mach-O's UUID), in hexadecimal digits;
+/// it stays when the program is stripped.
+pub fn build_id() -> Option<String> {
+    let file = object::ReadCache::new(File::open(executable().ok()?).ok()?);
+    let program = object::File::parse(&file).ok()?;
+    let uuid = || program.mach_uuid().ok().flatten().map(|uuid| uuid.to_vec());
+    let id = program.build_id().ok().flatten().map(<[u8]>::to_vec).or_else(uuid)?;
+    Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }

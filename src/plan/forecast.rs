@@ -375,7 +375,7 @@ mod tests {
         "#;
         std::fs::write(&path, text).unwrap();
         let experiment = crate::experiment::load(&path, &[], &stage::vocabulary()).unwrap();
-        Plan::new(experiment, store, &stage::Places::default()).unwrap()
+        Plan::new(experiment, store, &stage::Places::default(), None).unwrap()
     }
 
     fn publish(store: &Store, params: &Value, seconds: f64, device: &str, telemetry: Value) {

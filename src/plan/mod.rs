@@ -108,9 +108,10 @@ impl Plan {
     ///
     /// # Errors
     /// If the cache cannot be read.
-    pub fn new(experiment: Experiment, store: &Store, places: &Places) -> anyhow::Result<Plan> {
+    pub fn new(experiment: Experiment, store: &Store, places: &Places, ahead: Option<Hits>) -> anyhow::Result<Plan> {
         let dag = Dag::of(&experiment);
-        let mut hits = Hits::open(store, &experiment.name);
+        let ahead = ahead.filter(|hits| hits.experiment() == experiment.name);
+        let mut hits = ahead.unwrap_or_else(|| Hits::open(store, &experiment.name));
         let mut states: Vec<Option<State>> = experiment.instances.iter().map(|_| None).collect();
         for stage in dag.topological() {
             let state = State::of(stage, &experiment, &states, &mut hits, store, places);

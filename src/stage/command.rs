@@ -322,16 +322,23 @@ fn is_inside(path: &Path) -> bool {
 
 /// The files at or below `path`, called `name`.
 fn below(path: &Path, name: &Path, files: &mut ExternalFiles) -> std::io::Result<()> {
-    if fs::metadata(path)?.is_dir() {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            // What Python leaves where it ran is no part of a program.
-            if entry.file_name() != "__pycache__" {
-                below(&entry.path(), &name.join(entry.file_name()), files)?;
-            }
-        }
-    } else {
+    if !fs::metadata(path)?.is_dir() {
         files.push((name.to_string_lossy().into_owned(), path.to_owned()));
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), name.join(entry.file_name()));
+        // What Python leaves where it ran is no part of a program.
+        if entry.file_name() == "__pycache__" {
+            continue;
+        }
+        // Ten thousand files are not asked one by one for what the folder says of them.
+        if entry.file_type()?.is_file() {
+            files.push((name.to_string_lossy().into_owned(), path));
+        } else {
+            below(&path, &name, files)?;
+        }
     }
     Ok(())
 }

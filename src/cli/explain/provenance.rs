@@ -59,6 +59,9 @@ pub(super) fn making(made: &Provenance, indent: &str) -> String {
         if let Some(commit) = &build.commit {
             say("commit", commit);
         }
+        if let Some(build_id) = &build.build_id {
+            say("build", build_id);
+        }
         if let Some(executable) = build.executable {
             say("executable", &executable.to_string());
         }
