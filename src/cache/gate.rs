@@ -110,8 +110,8 @@ impl Alive {
     /// A full or read-only disk.
     pub fn hold(run: &Path) -> io::Result<Alive> {
         let lock = File::create(run.join("alive"))?;
-        // Its folder is its own: nobody else has reason to hold this for longer than a look.
-        let _ = lock.try_lock();
+        // Its folder is its own: nobody else has reason to hold this for longer than a look, but somebody may just look.
+        let _ = lock.lock();
         Ok(Alive { _lock: lock })
     }
 }

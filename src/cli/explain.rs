@@ -256,7 +256,17 @@ fn write_input(text: &mut String, input: &InputChange) {
     }
 }
 
+/// The names of stages; three seeds of one or more are one name, and of many names not all are said.
 fn few(names: &[&str]) -> String {
+    let label = |name: &str| name.rsplit_once('@').map_or(name, |(label, _)| label).to_owned();
+    let folded: Vec<String> = names
+        .chunk_by(|a, b| label(a) == label(b))
+        .flat_map(|seeds| match seeds.len() {
+            0..3 => seeds.iter().map(|&name| name.to_owned()).collect(),
+            count => vec![format!("{} × {count} seeds", label(seeds[0]))],
+        })
+        .collect();
+    let names = folded;
     if names.len() <= 2 * MOST {
         return names.join(", ");
     }
@@ -277,6 +287,15 @@ pub(super) fn utc(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn names_of_many_stages_are_short() {
+        assert_eq!(super::few(&["a@0", "a@1", "b"]), "a@0, a@1, b");
+        assert_eq!(super::few(&["a@0", "a@1", "a@2", "b@0", "c"]), "a × 3 seeds, b@0, c");
+        let many: Vec<String> = (0..50).map(|i| format!("s{i}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(super::few(&many).ends_with(" more"));
+    }
+
     #[test]
     fn seconds_become_dates() {
         assert_eq!(super::utc(0), "1970-01-01 00:00 UTC");

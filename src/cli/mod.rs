@@ -8,6 +8,7 @@ mod new;
 mod place;
 mod plan;
 mod progress;
+mod report;
 mod run;
 mod schema;
 mod signals;
@@ -37,6 +38,8 @@ struct Cli {
 enum Verb {
     /// Run an experiment (the same as `matssl-run FILE`).
     Run(run::RunArgs),
+    /// Make tables, figures, pictures and the page anew from the cache, training nothing.
+    Report(report::ReportArgs),
     /// Show what would run, what is cached, and what waits on what.
     Plan(plan::PlanArgs),
     /// Show why a stage would run (old → new value of each part of its key), or why not.
@@ -59,6 +62,8 @@ enum Verb {
     Guard {
         /// The run's mark.
         run: String,
+        /// The run's process.
+        parent: u32,
         /// Where its private folders are.
         work: PathBuf,
     },
@@ -114,12 +119,13 @@ pub fn main() -> u8 {
         Verb::Worker => crate::exec::work()
             .map(|done| if done { exit_code::DONE } else { exit_code::STAGE_FAILED })
             .map_err(Stop::from),
-        Verb::Guard { run, work } => {
-            crate::exec::guard(&run, &work);
+        Verb::Guard { run, parent, work } => {
+            crate::exec::guard(&run, parent, &work);
             Ok(exit_code::DONE)
         }
         Verb::Run(args) => run::run(&args),
         Verb::Plan(args) => plan::plan(&args),
+        Verb::Report(args) => report::report(args),
         Verb::Explain(args) => explain::explain(&args),
         Verb::Status(args) => status::status(&args),
         Verb::Cache(args) => cache::cache(&args),

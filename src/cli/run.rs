@@ -49,12 +49,34 @@ pub(super) struct RunArgs {
     tensorboard: Option<PathBuf>,
     /// Minutes between the checkpoints inside a long epoch. They take no more than a twentieth of a training's time, but
     /// after five times as long one is written whatever it costs.
-    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = minutes)]
+    #[arg(long, value_name = "N", default_value_t = CHECKPOINT_MINUTES, value_parser = minutes)]
     checkpoint_minutes: f64,
     /// No progress, only errors and results.
     #[arg(long, short)]
     quiet: bool,
 }
+
+impl RunArgs {
+    /// Of `stages` and what they rest on, in the order given, with all else as by default.
+    pub(super) fn only(experiment: ExperimentArgs, reports: PathBuf, quiet: bool, stages: Vec<String>) -> Self {
+        RunArgs {
+            experiment,
+            reports,
+            device: Device::Auto,
+            jobs: None,
+            only: stages,
+            force: Vec::new(),
+            check_repro: Vec::new(),
+            keep_going: true,
+            tensorboard: None,
+            checkpoint_minutes: CHECKPOINT_MINUTES,
+            quiet,
+        }
+    }
+}
+
+/// Between the checkpoints inside a long epoch, if nobody says otherwise.
+const CHECKPOINT_MINUTES: f64 = 2.0;
 
 fn minutes(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -96,7 +118,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     if !forced.contains(&true)
         && let Some(outcome) = exec::all_cached(&place.plan, &place.store, &wanted, place.gate.take())
     {
-        let code = finish(&place, &outcome, total, &folder, args.quiet);
+        let code = finish(&mut place, &outcome, total, &folder, args.quiet);
         std::mem::forget(outcome);
         place.leave();
         return code;
@@ -121,7 +143,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &signals, gate, &mut |event| {
         display.show(event);
     })?;
-    finish(&place, &outcome, total, &folder, args.quiet)
+    finish(&mut place, &outcome, total, &folder, args.quiet)
 }
 
 fn options(
@@ -232,7 +254,7 @@ fn select(place: &Place, only: &[String], force: &[String]) -> Result<(Vec<bool>
 }
 
 /// Copies the reports out, prints the tables, says how it ended; `total` stages were asked for.
-fn finish(place: &Place, outcome: &Outcome, total: usize, folder: &Path, quiet: bool) -> Result<u8, Stop> {
+fn finish(place: &mut Place, outcome: &Outcome, total: usize, folder: &Path, quiet: bool) -> Result<u8, Stop> {
     let mut exported = 0;
     let mut tables = String::new();
     for (instance, stage) in place.plan.experiment.instances.iter().zip(&outcome.stages) {
@@ -249,6 +271,17 @@ fn finish(place: &Place, outcome: &Outcome, total: usize, folder: &Path, quiet: 
         }
     }
     print(&tables);
+    if exported > 0 {
+        for (state, stage) in place.plan.states.iter_mut().zip(&outcome.stages) {
+            if let (StageOutcome::Done(record), State::WaitsOn(_) | State::Miss { .. }) = (stage, &*state) {
+                *state = State::Hit(Arc::clone(record));
+            }
+        }
+        // Tables and figures are there without it.
+        if let Err(error) = exec::write_page(&place.plan, &place.store, folder) {
+            say(&format!("warning: the page of all results was not written: {error:#}"));
+        }
+    }
     let done = outcome.stages.iter().filter(|stage| matches!(stage, StageOutcome::Done(_))).count();
     if !quiet {
         let cached = done - outcome.ran;

@@ -1,4 +1,4 @@
-//! What a reader of results gets to see: tables, curves, pictures of predictions.
+//! What a reader of results gets to see: tables, curves, pictures of predictions, a page with all of it.
 //!
 //! Everything here is a pure function from numbers and pixels to text and pixels, the same bytes each time: the
 //! stages of the same names read the inputs and write the files.
@@ -7,6 +7,7 @@ pub mod curve;
 mod file_name;
 mod font;
 pub mod overlay;
+pub mod page;
 mod palette;
 mod scene;
 pub mod table;

@@ -163,10 +163,12 @@ impl Project {
         found
     }
 
-    /// Every file below `folder` with its content, sorted.
+    /// Every file below `folder` with its content, sorted; not the page and its facts, which say when and where things
+    /// were made.
     pub fn files(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
         let mut files = Vec::new();
         collect(&self.path(folder), &self.path(folder), &mut files);
+        files.retain(|(name, _)| !name.ends_with("index.html") && !name.ends_with("run.json"));
         files.sort();
         files
     }
