@@ -53,6 +53,8 @@ fn after(chromium: &std::path::Path, html: &str, script: &str) -> String {
 #[test]
 fn the_page_shows_every_report_and_where_numbers_come_from() {
     let project = Project::new(TOY);
+    let both = "rows = { \"MatSSL\" = \"test.segment.matssl\", \"random\" = \"test.segment.random\" }";
+    project.edit("rows = { \"MatSSL\" = \"test.segment.matssl\" }", both);
     project.run(&["experiment.toml"]).ok();
     let html = std::fs::read_to_string(project.path("reports/toy/index.html")).unwrap();
     for foreign in ["src=\"http", "href=\"http", "url(", "@import"] {
