@@ -1,10 +1,12 @@
 //! `matssl-run new NAME`: an experiment to start from.
 
-use super::{Stop, print};
+use super::{Stop, print, usage};
+use crate::data::synthesize::write_layouts;
 use crate::exit_code;
 use clap::{Args, ValueEnum};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 #[derive(Args)]
 pub(super) struct NewArgs {
@@ -13,6 +15,10 @@ pub(super) struct NewArgs {
     /// What to start from.
     #[arg(long, value_enum, default_value_t = Template::Folder)]
     template: Template,
+    /// Instead of an experiment, a folder NAME of small made data sets, laid out as the published ones: what
+    /// experiments/smoke-table4.toml runs on.
+    #[arg(long, conflicts_with = "template")]
+    made_data: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -34,6 +40,9 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Stop> {
              front, can"
         );
         return Err(Stop::new(exit_code::BAD_EXPERIMENT, message));
+    }
+    if args.made_data {
+        return made_data(name);
     }
     let (template, named, next) = match args.template {
         Template::Folder => (
@@ -73,4 +82,22 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Stop> {
         }
         Err(error) => Err(Stop::new(exit_code::INTERNAL, format!("error: cannot write {path}: {error}"))),
     }
+}
+
+fn made_data(name: &str) -> Result<u8, Stop> {
+    let folder = Path::new(name);
+    match std::fs::create_dir(folder) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let message = format!("error: {name} is there already; choose another name");
+            return Err(Stop::new(exit_code::BAD_EXPERIMENT, message));
+        }
+        Err(error) => return Err(usage(format!("cannot make {name}: {error}"))),
+    }
+    write_layouts(folder).map_err(anyhow::Error::from)?;
+    print(&format!(
+        "MetalDAM, UHCS, Aachen and EBC, small and made up, are in {name}/.\n\
+         matssl-run experiments/smoke-table4.toml --data {name}     is Table 4 in small.\n"
+    ));
+    Ok(exit_code::DONE)
 }

@@ -8,11 +8,13 @@
 mod blobs;
 mod draw;
 mod grains;
+mod layouts;
 mod noise;
 mod params;
 mod write;
 
 pub use draw::synthesize_one;
+pub use layouts::write_layouts;
 pub use params::SynthesizeParams;
 pub use write::synthesize;
 
