@@ -8,13 +8,14 @@ use std::path::Path;
 /// Images of more pixels are refused from their header, before any memory is taken for them.
 pub const MAX_PIXELS: u64 = 400_000_000;
 
-/// Reads png, tif (the first page), jpg or bmp.
+/// Reads png, tif of one page (LZW, deflate, PackBits or no compression, strips or tiles), jpg or bmp.
 ///
 /// Grey stays one channel, and so does RGB whose three channels are equal. 16-bit values become `v / 257`, rounded.
 /// An alpha channel is dropped if it is opaque everywhere.
 ///
 /// # Errors
-/// [`DataError::Bad`]: not an image, cut short, too large, really transparent, or of floating-point pixels.
+/// [`DataError::Bad`]: not an image, cut short, too large, really transparent, a tif of several pages (thumbnails
+/// aside), or of floating-point pixels.
 pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> {
     let (image, _) = decode(path, bytes)?;
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -46,13 +47,7 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> 
 /// [`DataError::Bad`]: what [`decode_image`] refuses; a jpg (its values are not what was saved); colours; 16-bit
 /// values above 255.
 pub fn decode_mask(path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
-    if image::guess_format(bytes).ok() == Some(ImageFormat::Jpeg) {
-        return Err(DataError::bad(
-            path,
-            "a mask stored as jpg, whose values are only roughly those that were saved",
-            "export it again as png or tif",
-        ));
-    }
+    refuse_jpeg(path, bytes)?;
     let indexed = with_indices_as_colours(bytes);
     let (image, stored) = decode(path, indexed.as_deref().unwrap_or(bytes))?;
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -86,6 +81,26 @@ pub fn decode_mask(path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
     Ok(Mask { width, height, labels })
 }
 
+/// Reads a mask whose colours are its classes: grey or RGB of 8 bits, the colours of a palette rather than its indices.
+///
+/// # Errors
+/// [`DataError::Bad`]: what [`decode_image`] refuses; a jpg (its colours are not what was saved).
+pub fn decode_colors(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> {
+    refuse_jpeg(path, bytes)?;
+    decode_image(path, bytes)
+}
+
+fn refuse_jpeg(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    if image::guess_format(bytes).ok() == Some(ImageFormat::Jpeg) {
+        return Err(DataError::bad(
+            path,
+            "a mask stored as jpg, whose values are only roughly those that were saved",
+            "export it again as png or tif",
+        ));
+    }
+    Ok(())
+}
+
 /// Decodes after a look at the header; also says how the file stores its pixels.
 fn decode(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, ExtendedColorType), DataError> {
     let unreadable = |error: image::ImageError| {
@@ -101,6 +116,12 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, ExtendedColorType)
         let problem = if bytes.is_empty() { "an empty file" } else { "not an image that can be read" };
         DataError::bad(path, problem, "png, tif, jpg and bmp are read")
     })?;
+    let pages = if format == ImageFormat::Tiff { tif_pages(bytes) } else { 1 };
+    if pages > 1 {
+        // The decoder reads the first and says nothing of the others.
+        let problem = format!("a tif of {pages} pages");
+        return Err(DataError::bad(path, problem, "save each page as an image of its own"));
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.no_limits();
     let decoder = reader.into_decoder().map_err(unreadable)?;
@@ -125,6 +146,39 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, ExtendedColorType)
         _ => decoder.original_color_type(),
     };
     Ok((DynamicImage::from_decoder(decoder).map_err(unreadable)?, stored))
+}
+
+/// Counts the pages of a tif by the chain of its directories (TIFF 6.0, section 2; BigTIFF), without those marked as a
+/// smaller version of another (a thumbnail) or its transparency. A chain that ends in nothing ends: the decoder says
+/// what is wrong with the file.
+fn tif_pages(bytes: &[u8]) -> usize {
+    const SUBFILE_TYPE: u64 = 254;
+    const REDUCED_OR_TRANSPARENCY: u64 = 1 | 4;
+    let little = bytes.starts_with(b"II");
+    let number = |at: usize, length: usize| -> Option<u64> {
+        let bytes = bytes.get(at..at.checked_add(length)?)?;
+        let push = |sum: u64, &byte: &u8| sum << 8 | u64::from(byte);
+        Some(if little { bytes.iter().rev().fold(0, push) } else { bytes.iter().fold(0, push) })
+    };
+    // Lengths of an offset, of the number of entries, and of an entry.
+    let (offset, count, entry) = if number(2, 2) == Some(43) { (8, 8, 20) } else { (4, 2, 12) };
+    let next_page = |at: usize| -> Option<(bool, usize)> {
+        let entries = usize::try_from(number(at, count)?).ok()?;
+        let start = at + count;
+        let end = entries.checked_mul(entry)?.checked_add(start).filter(|&end| end <= bytes.len())?;
+        let kind = (start..end).step_by(entry).find(|&at| number(at, 2) == Some(SUBFILE_TYPE));
+        let kind = kind.and_then(|at| number(at + entry - offset, 4)).unwrap_or(0);
+        let next = number(end, offset).and_then(|next| usize::try_from(next).ok()).unwrap_or(0);
+        Some((kind & REDUCED_OR_TRANSPARENCY == 0, next))
+    };
+    let (mut pages, mut seen) = (0, std::collections::BTreeSet::new());
+    let mut at = number(offset, offset).and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
+    while at != 0 && seen.insert(at) {
+        let Some((counts, next)) = next_page(at) else { break };
+        pages += usize::from(counts);
+        at = next;
+    }
+    pages
 }
 
 /// Follows the markers of a jpg to its end-of-image marker (ITU T.81, annex B).
@@ -212,7 +266,7 @@ fn equal_channels<T: Copy + PartialEq + std::fmt::Display>(path: &Path, rgb: &[T
         Err(DataError::bad(
             path,
             format!("a mask in colours, such as ({r}, {g}, {b})"),
-            "save one label value a pixel, grey, 8 bits",
+            "save one label value a pixel, grey, 8 bits; format `folder` reads colours that `colors` names",
         ))
     };
     rgb.as_chunks::<3>().0.iter().map(one).collect()
@@ -341,7 +395,8 @@ mod tests {
         assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().channels, 3);
         assert_eq!(
             mask_error(&bytes),
-            "m.png: a mask in colours, such as (255, 0, 0); save one label value a pixel, grey, 8 bits"
+            "m.png: a mask in colours, such as (255, 0, 0); save one label value a pixel, grey, 8 bits; \
+             format `folder` reads colours that `colors` names"
         );
         let mut jpeg = Vec::new();
         JpegEncoder::new(&mut jpeg).encode_image(&grey()).unwrap();
