@@ -345,26 +345,92 @@ mod tests {
         assert!(error.ends_with("); copy or download the file again"), "{error}");
     }
 
+    /// A little-endian tif of 16×12 grey pixels: `pages` directories, each with `more` tags (in order with the usual
+    /// ones) that say how `data` holds the pixels. `OFFSET` stands for where that begins.
+    fn tif(pages: &[&[(u16, u32)]], data: &[u8]) -> Vec<u8> {
+        let directory = |more: &[(u16, u32)]| -> Vec<(u16, u32)> {
+            let mut entries = vec![(256, 16), (257, 12), (258, 8), (262, 1)];
+            entries.extend(more);
+            entries.sort_unstable();
+            entries
+        };
+        let length: usize = pages.iter().map(|more| 6 + 12 * directory(more).len()).sum();
+        let mut tif = b"II*\0\x08\0\0\0".to_vec();
+        for (i, more) in pages.iter().enumerate() {
+            let entries = directory(more);
+            tif.extend((entries.len() as u16).to_le_bytes());
+            for (tag, value) in entries {
+                tif.extend(tag.to_le_bytes());
+                tif.extend(4u16.to_le_bytes());
+                tif.extend(1u32.to_le_bytes());
+                tif.extend(if value == OFFSET { 8 + length as u32 } else { value }.to_le_bytes());
+            }
+            let next = if i + 1 < pages.len() { tif.len() as u32 + 4 } else { 0 };
+            tif.extend(next.to_le_bytes());
+        }
+        tif.extend(data);
+        tif
+    }
+
+    const OFFSET: u32 = u32::MAX;
+
+    /// Tags of one strip of `bytes` bytes.
+    fn strip(compression: u32, bytes: usize) -> [(u16, u32); 4] {
+        [(259, compression), (273, OFFSET), (278, 12), (279, bytes as u32)]
+    }
+
+    fn ramp() -> Vec<u8> {
+        (0..16 * 12).collect()
+    }
+
     /// tifffile writes the directory first and the pixels last, unlike the encoder here.
     #[test]
     fn a_tif_that_lacks_its_last_pixels_is_an_error() {
-        let mut tif = b"II*\0\x08\0\0\0".to_vec();
-        let entries: [(u16, u32); 8] =
-            [(256, 16), (257, 16), (258, 8), (259, 1), (262, 1), (273, 8 + 2 + 8 * 12 + 4), (278, 16), (279, 256)];
-        tif.extend((entries.len() as u16).to_le_bytes());
-        for (tag, value) in entries {
-            tif.extend(tag.to_le_bytes());
-            tif.extend(4u16.to_le_bytes());
-            tif.extend(1u32.to_le_bytes());
-            tif.extend(value.to_le_bytes());
-        }
-        tif.extend(0u32.to_le_bytes());
-        tif.extend(0..=255u8);
-        assert_eq!(decode_image(Path::new("x"), &tif).unwrap().pixels, (0..=255).collect::<Vec<u8>>());
-        for cut in [1, 100, 255, 256] {
+        let tif = tif(&[&strip(1, 192)], &ramp());
+        assert_eq!(decode_image(Path::new("x"), &tif).unwrap().pixels, ramp());
+        for cut in [1, 100, 191, 192] {
             let error = image_error(&tif[..tif.len() - cut]);
             assert!(error.contains("damaged or cut short"), "{cut}: {error}");
         }
+    }
+
+    #[test]
+    fn a_tif_may_be_compressed_by_lzw_or_deflate_or_be_tiled() {
+        // LZW (TIFF 6.0, section 13) without any string: clear, each pixel as a code of 9 bits, end.
+        let codes = std::iter::once(256).chain(ramp().into_iter().map(u32::from)).chain([257]);
+        let bits: Vec<u8> = codes.flat_map(|code| (0..9).rev().map(move |bit| (code >> bit & 1) as u8)).collect();
+        let lzw: Vec<u8> =
+            bits.chunks(8).map(|byte| (0..8).fold(0, |sum, i| sum << 1 | byte.get(i).unwrap_or(&0))).collect();
+        // zlib with one stored block.
+        let (a, b) = ramp().iter().fold((1u32, 0u32), |(a, b), &v| (a + u32::from(v), b + a + u32::from(v)));
+        let mut deflate = vec![0x78, 0x01, 1, 192, 0, 63, 255];
+        deflate.extend(ramp());
+        deflate.extend((((b % 65521) << 16) | (a % 65521)).to_be_bytes());
+        for (compression, data) in [(5, lzw), (8, deflate)] {
+            let bytes = tif(&[&strip(compression, data.len())], &data);
+            assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, ramp(), "{compression}");
+            assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, ramp(), "{compression}");
+        }
+        // One tile of 16×16, of which the image is the upper 12 rows.
+        let tile: Vec<u8> = ramp().into_iter().chain([255; 64]).collect();
+        let bytes = tif(&[&[(259, 1), (322, 16), (323, 16), (324, OFFSET), (325, 256)]], &tile);
+        assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, ramp());
+    }
+
+    #[test]
+    fn a_tif_of_several_pages_is_refused_but_a_thumbnail_is_none() {
+        let page = strip(1, 192);
+        let error = image_error(&tif(&[&page, &page, &page], &ramp()));
+        assert_eq!(error, "a/b.png: a tif of 3 pages; save each page as an image of its own");
+        assert!(mask_error(&tif(&[&page, &page], &ramp())).contains("a tif of 2 pages"));
+        let thumbnail: Vec<(u16, u32)> = page.into_iter().chain([(254, 1)]).collect();
+        let with_thumbnail = tif(&[&page, &thumbnail], &ramp());
+        assert_eq!(decode_image(Path::new("x"), &with_thumbnail).unwrap().pixels, ramp());
+        // A chain that bites its own tail.
+        let mut circle = tif(&[&page], &ramp());
+        let next = 8 + 2 + 12 * 8;
+        circle[next..next + 4].copy_from_slice(&8u32.to_le_bytes());
+        assert!(decode_image(Path::new("x"), &circle).is_ok());
     }
 
     #[test]

@@ -150,9 +150,9 @@ mod tests {
         );
     }
 
-    /// Every published polygon, every pixel near it, against a test of each point by itself.
+    /// Every published polygon is drawn; of every eighth image, each pixel near one is tested by itself.
     #[test]
-    fn all_published_polygons_are_what_a_test_of_each_point_says() {
+    fn published_polygons_are_what_a_test_of_each_point_says() {
         let Ok(data) = std::env::var("MATSSL_DATA") else {
             println!("skipped: MATSSL_DATA is not set");
             return;
@@ -163,8 +163,13 @@ mod tests {
         assert_eq!((stems.len(), polygons.0.values().map(Vec::len).sum::<usize>()), (1705, 8909));
         let counts: Vec<(usize, usize)> = stems
             .par_iter()
-            .map(|stem| {
+            .enumerate()
+            .map(|(i, stem)| {
                 let mask = polygons.mask(&path, stem, (1024, 768)).unwrap();
+                let object = mask.labels.iter().filter(|&&v| v == 1).count();
+                if i % 8 != 0 {
+                    return (0, object);
+                }
                 let mut expected = vec![0u8; 1024 * 768];
                 for polygon in polygons.of(stem) {
                     let bound = |v: f64, most: usize| (v.max(0.0) as usize).min(most);
@@ -179,11 +184,13 @@ mod tests {
                     }
                 }
                 let other = expected.iter().zip(&mask.labels).filter(|(a, b)| a != b).count();
-                (other, mask.labels.iter().filter(|&&v| v == 1).count())
+                (other, object)
             })
             .collect();
         let (other, object) = counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
         println!("aachen: {object} object pixels of {}, {other} otherwise by the other way", 1705 * 1024 * 768);
-        assert_eq!(other, 0);
+        // scikit-image 0.26 (`draw.polygon`, each polygon by itself) finds 18 fewer, PIL and OpenCV, which draw the
+        // outline, 1.1 % and 1.9 % more.
+        assert_eq!((object, other), (92_284_753, 0));
     }
 }

@@ -6,7 +6,8 @@
 //!   pixels, and so do `skimage.draw.polygon`, `cv2.fillPoly` and PIL's `ImageDraw.polygon` count.
 //! * A pixel belongs to a polygon if its centre lies inside of it or on its outline. (PIL and OpenCV also *draw* the
 //!   outline, so their masks have the pixels that a thin line between two corners passes, beside those.)
-//! * Inside is even-odd, as in all three: what an outline that crosses itself goes around twice is outside.
+//! * Inside is even-odd, as in all three: what an outline that crosses itself goes around twice is outside. (Of
+//!   Aachen–Heerlen's 8,909 outlines 432 cross themselves; by the non-zero rule 0.005 % of the pixels would differ.)
 //! * Clipping drops pixels beyond the image; it moves no corner, so the outline inside stays where it was.
 //! * Several polygons give their union: overlaps count once. A hole cannot be written as polygons of this kind.
 
@@ -69,10 +70,10 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     /// Whether (x, y) is in `polygon`, by another way than above: the outline by cross products, the inside by
-    /// the parity of crossings of a ray *downwards*, in whole numbers of 2⁻²⁰ pixels.
+    /// the parity of crossings of a ray *downwards*, in whole numbers of 2⁻¹⁸ pixels.
     pub(in crate::data) fn is_inside(polygon: &[(f64, f64)], x: usize, y: usize) -> bool {
-        const UNIT: f64 = (1 << 20) as f64;
-        let whole = |v: f64| (v * UNIT).round() as i128;
+        const UNIT: f64 = (1 << 18) as f64;
+        let whole = |v: f64| (v * UNIT).round() as i64;
         let (x, y) = (whole(x as f64), whole(y as f64));
         let mut inside = false;
         for i in 0..polygon.len() {
