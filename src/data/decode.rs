@@ -8,13 +8,14 @@ use std::path::Path;
 /// Images of more pixels are refused from their header, before any memory is taken for them.
 pub const MAX_PIXELS: u64 = 400_000_000;
 
-/// Reads png, tif (the first page), jpg or bmp.
+/// Reads png, tif of one page (LZW, deflate, PackBits or no compression, strips or tiles), jpg or bmp.
 ///
 /// Grey stays one channel, and so does RGB whose three channels are equal. 16-bit values become `v / 257`, rounded.
 /// An alpha channel is dropped if it is opaque everywhere.
 ///
 /// # Errors
-/// [`DataError::Bad`]: not an image, cut short, too large, really transparent, or of floating-point pixels.
+/// [`DataError::Bad`]: not an image, cut short, too large, really transparent, a tif of several pages (thumbnails
+/// aside), or of floating-point pixels.
 pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> {
     let (image, _) = decode(path, bytes)?;
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -46,13 +47,7 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> 
 /// [`DataError::Bad`]: what [`decode_image`] refuses; a jpg (its values are not what was saved); colours; 16-bit
 /// values above 255.
 pub fn decode_mask(path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
-    if image::guess_format(bytes).ok() == Some(ImageFormat::Jpeg) {
-        return Err(DataError::bad(
-            path,
-            "a mask stored as jpg, whose values are only roughly those that were saved",
-            "export it again as png or tif",
-        ));
-    }
+    refuse_jpeg(path, bytes)?;
     let indexed = with_indices_as_colours(bytes);
     let (image, stored) = decode(path, indexed.as_deref().unwrap_or(bytes))?;
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -86,6 +81,26 @@ pub fn decode_mask(path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
     Ok(Mask { width, height, labels })
 }
 
+/// Reads a mask whose colours are its classes: grey or RGB of 8 bits, the colours of a palette rather than its indices.
+///
+/// # Errors
+/// [`DataError::Bad`]: what [`decode_image`] refuses; a jpg (its colours are not what was saved).
+pub fn decode_colors(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> {
+    refuse_jpeg(path, bytes)?;
+    decode_image(path, bytes)
+}
+
+fn refuse_jpeg(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    if image::guess_format(bytes).ok() == Some(ImageFormat::Jpeg) {
+        return Err(DataError::bad(
+            path,
+            "a mask stored as jpg, whose values are only roughly those that were saved",
+            "export it again as png or tif",
+        ));
+    }
+    Ok(())
+}
+
 /// Decodes after a look at the header; also says how the file stores its pixels.
 fn decode(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, ExtendedColorType), DataError> {
     let unreadable = |error: image::ImageError| {
@@ -101,6 +116,12 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, ExtendedColorType)
         let problem = if bytes.is_empty() { "an empty file" } else { "not an image that can be read" };
         DataError::bad(path, problem, "png, tif, jpg and bmp are read")
     })?;
+    let pages = if format == ImageFormat::Tiff { tif_pages(bytes) } else { 1 };
+    if pages > 1 {
+        // The decoder reads the first and says nothing of the others.
+        let problem = format!("a tif of {pages} pages");
+        return Err(DataError::bad(path, problem, "save each page as an image of its own"));
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.no_limits();
     let decoder = reader.into_decoder().map_err(unreadable)?;
@@ -125,6 +146,39 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, ExtendedColorType)
         _ => decoder.original_color_type(),
     };
     Ok((DynamicImage::from_decoder(decoder).map_err(unreadable)?, stored))
+}
+
+/// Counts the pages of a tif by the chain of its directories (TIFF 6.0, section 2; BigTIFF), without those marked as a
+/// smaller version of another (a thumbnail) or its transparency. A chain that ends in nothing ends: the decoder says
+/// what is wrong with the file.
+fn tif_pages(bytes: &[u8]) -> usize {
+    const SUBFILE_TYPE: u64 = 254;
+    const REDUCED_OR_TRANSPARENCY: u64 = 1 | 4;
+    let little = bytes.starts_with(b"II");
+    let number = |at: usize, length: usize| -> Option<u64> {
+        let bytes = bytes.get(at..at.checked_add(length)?)?;
+        let push = |sum: u64, &byte: &u8| sum << 8 | u64::from(byte);
+        Some(if little { bytes.iter().rev().fold(0, push) } else { bytes.iter().fold(0, push) })
+    };
+    // Lengths of an offset, of the number of entries, and of an entry.
+    let (offset, count, entry) = if number(2, 2) == Some(43) { (8, 8, 20) } else { (4, 2, 12) };
+    let next_page = |at: usize| -> Option<(bool, usize)> {
+        let entries = usize::try_from(number(at, count)?).ok()?;
+        let start = at + count;
+        let end = entries.checked_mul(entry)?.checked_add(start).filter(|&end| end <= bytes.len())?;
+        let kind = (start..end).step_by(entry).find(|&at| number(at, 2) == Some(SUBFILE_TYPE));
+        let kind = kind.and_then(|at| number(at + entry - offset, 4)).unwrap_or(0);
+        let next = number(end, offset).and_then(|next| usize::try_from(next).ok()).unwrap_or(0);
+        Some((kind & REDUCED_OR_TRANSPARENCY == 0, next))
+    };
+    let (mut pages, mut seen) = (0, std::collections::BTreeSet::new());
+    let mut at = number(offset, offset).and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
+    while at != 0 && seen.insert(at) {
+        let Some((counts, next)) = next_page(at) else { break };
+        pages += usize::from(counts);
+        at = next;
+    }
+    pages
 }
 
 /// Follows the markers of a jpg to its end-of-image marker (ITU T.81, annex B).
@@ -212,7 +266,7 @@ fn equal_channels<T: Copy + PartialEq + std::fmt::Display>(path: &Path, rgb: &[T
         Err(DataError::bad(
             path,
             format!("a mask in colours, such as ({r}, {g}, {b})"),
-            "save one label value a pixel, grey, 8 bits",
+            "save one label value a pixel, grey, 8 bits; format `folder` reads colours that `colors` names",
         ))
     };
     rgb.as_chunks::<3>().0.iter().map(one).collect()
@@ -291,26 +345,92 @@ mod tests {
         assert!(error.ends_with("); copy or download the file again"), "{error}");
     }
 
+    /// A little-endian tif of 16×12 grey pixels: `pages` directories, each with `more` tags (in order with the usual
+    /// ones) that say how `data` holds the pixels. `OFFSET` stands for where that begins.
+    fn tif(pages: &[&[(u16, u32)]], data: &[u8]) -> Vec<u8> {
+        let directory = |more: &[(u16, u32)]| -> Vec<(u16, u32)> {
+            let mut entries = vec![(256, 16), (257, 12), (258, 8), (262, 1)];
+            entries.extend(more);
+            entries.sort_unstable();
+            entries
+        };
+        let length: usize = pages.iter().map(|more| 6 + 12 * directory(more).len()).sum();
+        let mut tif = b"II*\0\x08\0\0\0".to_vec();
+        for (i, more) in pages.iter().enumerate() {
+            let entries = directory(more);
+            tif.extend((entries.len() as u16).to_le_bytes());
+            for (tag, value) in entries {
+                tif.extend(tag.to_le_bytes());
+                tif.extend(4u16.to_le_bytes());
+                tif.extend(1u32.to_le_bytes());
+                tif.extend(if value == OFFSET { 8 + length as u32 } else { value }.to_le_bytes());
+            }
+            let next = if i + 1 < pages.len() { tif.len() as u32 + 4 } else { 0 };
+            tif.extend(next.to_le_bytes());
+        }
+        tif.extend(data);
+        tif
+    }
+
+    const OFFSET: u32 = u32::MAX;
+
+    /// Tags of one strip of `bytes` bytes.
+    fn strip(compression: u32, bytes: usize) -> [(u16, u32); 4] {
+        [(259, compression), (273, OFFSET), (278, 12), (279, bytes as u32)]
+    }
+
+    fn ramp() -> Vec<u8> {
+        (0..16 * 12).collect()
+    }
+
     /// tifffile writes the directory first and the pixels last, unlike the encoder here.
     #[test]
     fn a_tif_that_lacks_its_last_pixels_is_an_error() {
-        let mut tif = b"II*\0\x08\0\0\0".to_vec();
-        let entries: [(u16, u32); 8] =
-            [(256, 16), (257, 16), (258, 8), (259, 1), (262, 1), (273, 8 + 2 + 8 * 12 + 4), (278, 16), (279, 256)];
-        tif.extend((entries.len() as u16).to_le_bytes());
-        for (tag, value) in entries {
-            tif.extend(tag.to_le_bytes());
-            tif.extend(4u16.to_le_bytes());
-            tif.extend(1u32.to_le_bytes());
-            tif.extend(value.to_le_bytes());
-        }
-        tif.extend(0u32.to_le_bytes());
-        tif.extend(0..=255u8);
-        assert_eq!(decode_image(Path::new("x"), &tif).unwrap().pixels, (0..=255).collect::<Vec<u8>>());
-        for cut in [1, 100, 255, 256] {
+        let tif = tif(&[&strip(1, 192)], &ramp());
+        assert_eq!(decode_image(Path::new("x"), &tif).unwrap().pixels, ramp());
+        for cut in [1, 100, 191, 192] {
             let error = image_error(&tif[..tif.len() - cut]);
             assert!(error.contains("damaged or cut short"), "{cut}: {error}");
         }
+    }
+
+    #[test]
+    fn a_tif_may_be_compressed_by_lzw_or_deflate_or_be_tiled() {
+        // LZW (TIFF 6.0, section 13) without any string: clear, each pixel as a code of 9 bits, end.
+        let codes = std::iter::once(256).chain(ramp().into_iter().map(u32::from)).chain([257]);
+        let bits: Vec<u8> = codes.flat_map(|code| (0..9).rev().map(move |bit| (code >> bit & 1) as u8)).collect();
+        let lzw: Vec<u8> =
+            bits.chunks(8).map(|byte| (0..8).fold(0, |sum, i| sum << 1 | byte.get(i).unwrap_or(&0))).collect();
+        // zlib with one stored block.
+        let (a, b) = ramp().iter().fold((1u32, 0u32), |(a, b), &v| (a + u32::from(v), b + a + u32::from(v)));
+        let mut deflate = vec![0x78, 0x01, 1, 192, 0, 63, 255];
+        deflate.extend(ramp());
+        deflate.extend((((b % 65521) << 16) | (a % 65521)).to_be_bytes());
+        for (compression, data) in [(5, lzw), (8, deflate)] {
+            let bytes = tif(&[&strip(compression, data.len())], &data);
+            assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, ramp(), "{compression}");
+            assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, ramp(), "{compression}");
+        }
+        // One tile of 16×16, of which the image is the upper 12 rows.
+        let tile: Vec<u8> = ramp().into_iter().chain([255; 64]).collect();
+        let bytes = tif(&[&[(259, 1), (322, 16), (323, 16), (324, OFFSET), (325, 256)]], &tile);
+        assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, ramp());
+    }
+
+    #[test]
+    fn a_tif_of_several_pages_is_refused_but_a_thumbnail_is_none() {
+        let page = strip(1, 192);
+        let error = image_error(&tif(&[&page, &page, &page], &ramp()));
+        assert_eq!(error, "a/b.png: a tif of 3 pages; save each page as an image of its own");
+        assert!(mask_error(&tif(&[&page, &page], &ramp())).contains("a tif of 2 pages"));
+        let thumbnail: Vec<(u16, u32)> = page.into_iter().chain([(254, 1)]).collect();
+        let with_thumbnail = tif(&[&page, &thumbnail], &ramp());
+        assert_eq!(decode_image(Path::new("x"), &with_thumbnail).unwrap().pixels, ramp());
+        // A chain that bites its own tail.
+        let mut circle = tif(&[&page], &ramp());
+        let next = 8 + 2 + 12 * 8;
+        circle[next..next + 4].copy_from_slice(&8u32.to_le_bytes());
+        assert!(decode_image(Path::new("x"), &circle).is_ok());
     }
 
     #[test]
@@ -341,7 +461,8 @@ mod tests {
         assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().channels, 3);
         assert_eq!(
             mask_error(&bytes),
-            "m.png: a mask in colours, such as (255, 0, 0); save one label value a pixel, grey, 8 bits"
+            "m.png: a mask in colours, such as (255, 0, 0); save one label value a pixel, grey, 8 bits; \
+             format `folder` reads colours that `colors` names"
         );
         let mut jpeg = Vec::new();
         JpegEncoder::new(&mut jpeg).encode_image(&grey()).unwrap();

@@ -1,6 +1,6 @@
 //! What a data set holds, after every file of it was decoded and checked.
 
-use super::DataError;
+use super::{Color, DataError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub struct Entry {
     pub image: String,
     /// blake3 of the image file's bytes, in hex.
     pub image_digest: String,
-    /// Path of its mask inside the data set.
+    /// Path of its mask inside the data set; a table of polygons (`.csv`) holds the masks of many images.
     pub mask: Option<String>,
     /// blake3 of the mask file's bytes, in hex.
     pub mask_digest: Option<String>,
@@ -73,6 +73,9 @@ pub struct Manifest {
     pub ignore_classes: Vec<u8>,
     /// What a value in a mask file means: a class index, or [`IGNORE`](super::IGNORE). Other values are errors.
     pub label_values: BTreeMap<u8, u8>,
+    /// What a colour in a mask file means, likewise; if there are any, masks are read as colours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub label_colors: BTreeMap<Color, u8>,
     /// Sorted by `image`.
     pub images: Vec<Entry>,
 }

@@ -5,17 +5,22 @@
 //! channels last; batches are candle f32 `[batch, height, width, 3]`, normalised with ImageNet's statistics.
 
 pub mod augment;
+mod color;
 pub mod decode;
 mod error;
 pub mod format;
 pub mod loader;
 pub mod manifest;
+mod mask_reader;
 mod micrograph;
 mod open;
 pub mod patches;
+mod polygons;
+mod rasterize;
 pub mod synthesize;
 pub mod tiles;
 
+pub use color::Color;
 pub use error::DataError;
 pub use manifest::{Entry, Manifest, Split};
 pub use micrograph::{IGNORE, Mask, Micrograph};

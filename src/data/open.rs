@@ -1,8 +1,10 @@
 //! A checked data set, open for reading.
 
+use super::mask_reader::MaskReader;
 use super::{DataError, Entry, Manifest, Mask, Micrograph, Split, decode};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where the files of a data set lie.
 #[derive(Clone, Debug)]
@@ -19,6 +21,7 @@ pub struct OpenDataset {
     /// What is in it.
     pub manifest: Manifest,
     root: Root,
+    masks: Arc<MaskReader>,
 }
 
 impl OpenDataset {
@@ -32,7 +35,8 @@ impl OpenDataset {
 
     /// A data set whose manifest is at hand.
     pub fn new(manifest: Manifest, files: Root) -> Self {
-        OpenDataset { manifest, root: files }
+        let masks = Arc::new(MaskReader::new(&manifest.label_values, &manifest.label_colors));
+        OpenDataset { manifest, root: files, masks }
     }
 
     /// The images of one split, in order.
@@ -58,28 +62,25 @@ impl OpenDataset {
     /// # Errors
     /// As [`OpenDataset::read`].
     pub fn read_image(&self, entry: &Entry) -> Result<Micrograph, DataError> {
-        let (path, bytes) = self.bytes(&entry.image, &entry.image_digest)?;
+        let path = self.path(&entry.image)?;
+        let bytes = read_checked(&path, &entry.image_digest)?;
         // An info band may be all that is in colour.
         Ok(decode::decode_image(&path, &bytes)?.crop_top_left(entry.width, entry.height).grey_if_it_is())
     }
 
     fn read_mask(&self, entry: &Entry, name: &str, digest: &str) -> Result<Mask, DataError> {
-        let (path, bytes) = self.bytes(name, digest)?;
-        let mut mask = decode::decode_mask(&path, &bytes)?.crop_top_left(entry.width, entry.height);
-        map_labels(&path, &mut mask, &self.manifest.label_values)?;
-        Ok(mask)
+        let (path, size) = (self.path(name)?, (entry.width, entry.height));
+        Ok(self.masks.read((name, &path, digest), &entry.image, size)?.crop_top_left(entry.width, entry.height))
     }
 
-    fn bytes(&self, name: &str, digest: &str) -> Result<(PathBuf, Vec<u8>), DataError> {
-        let path = match &self.root {
-            Root::Folder(folder) => folder.join(name),
+    fn path(&self, name: &str) -> Result<PathBuf, DataError> {
+        match &self.root {
+            Root::Folder(folder) => Ok(folder.join(name)),
             Root::Files(files) => files
                 .get(name)
                 .cloned()
-                .ok_or_else(|| DataError::not_there(Path::new(name), "run the stage that makes the data set again"))?,
-        };
-        let bytes = read_checked(&path, digest)?;
-        Ok((path, bytes))
+                .ok_or_else(|| DataError::not_there(Path::new(name), "run the stage that makes the data set again")),
+        }
     }
 }
 
@@ -90,28 +91,4 @@ pub(super) fn read_checked(path: &Path, digest: &str) -> Result<Vec<u8>, DataErr
         return Err(DataError::bad(path, "changed since the data set was checked", "run again to check it anew"));
     }
     Ok(bytes)
-}
-
-/// Replaces the values of a mask file by class indices, and counts nothing.
-pub(super) fn map_labels(path: &Path, mask: &mut Mask, values: &BTreeMap<u8, u8>) -> Result<(), DataError> {
-    let mut table = [None; 256];
-    for (&value, &class) in values {
-        table[usize::from(value)] = Some(class);
-    }
-    for (i, label) in mask.labels.iter_mut().enumerate() {
-        let Some(class) = table[usize::from(*label)] else {
-            let known: Vec<String> = values.keys().map(u8::to_string).collect();
-            let place = (i % mask.width, i / mask.width);
-            return Err(DataError::bad(
-                path,
-                format!("label value {label} at column {}, row {} is no class", place.0, place.1),
-                format!(
-                    "the experiment knows {}: correct the mask, or `classes`, `values` or `ignore_label`",
-                    known.join(", ")
-                ),
-            ));
-        };
-        *label = class;
-    }
-    Ok(())
 }

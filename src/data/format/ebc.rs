@@ -1,15 +1,27 @@
 //! NASA's environmental-barrier-coating micrographs (Stuckner et al., npj Comput. Mater. 2022), one split folder as
 //! downloaded: `train`, `val`, `test` and `train_annot`, `val_annot`, `test_annot`, a mask of the same stem for each
-//! image. Masks are 8-bit grey: 0 background, 1 oxide, 2 crack.
+//! image. Masks are 8-bit grey: 0 background, 1 oxide, 2 crack. The folders *are* the
+//! splits. EBC-1 and EBC-2 share specimens between train and test (050317#3 in both); EBC-3 tests on 050317#3 alone and
+//! trains without it.
+//!
+//! The MatSSL authors' copies (`train/inputs`, `train/targets`, png) are read, too. Theirs of EBC-3 has 15, 3 and 6
+//! images, under the names that NASA's has; the 1, 3 and 3 of the paper's Table 3 are in neither, and no list of them
+//! was published.
 
-use super::files::{below, images_in, pair};
+use super::files::{SAME_STEM, below, images_in, pair};
 use super::{Classes, Dataset, DatasetParams, Layout, ParamProblem, Placed};
 use crate::data::{DataError, Split};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(super) struct Ebc;
 
 const CURE: &str = "`path` must be one split as downloaded, with train, val, test and their _annot folders";
+
+/// Where images and masks of a split lie: as published, and in the copies of the MatSSL authors.
+fn folders(split: &str) -> [(String, String); 2] {
+    [(split.into(), format!("{split}_annot")), (format!("{split}/inputs"), format!("{split}/targets"))]
+}
 
 impl Dataset for Ebc {
     fn takes(&self) -> &'static [&'static str] {
@@ -32,8 +44,10 @@ impl Dataset for Ebc {
     fn list(&self, _params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
         let mut files = Vec::new();
         for split in ["train", "val", "test"] {
-            files.extend(images_in(root, split, CURE)?);
-            files.extend(images_in(root, &format!("{split}_annot"), CURE)?);
+            let [published, authors] = folders(split);
+            let (images, masks) = if root.join(&authors.0).is_dir() { authors } else { published };
+            files.extend(images_in(root, &images, CURE)?);
+            files.extend(images_in(root, &masks, CURE)?);
         }
         Ok(files)
     }
@@ -41,10 +55,15 @@ impl Dataset for Ebc {
     fn layout(&self, params: &DatasetParams, root: &Path, names: &[&str]) -> Result<Layout, DataError> {
         let mut images = Vec::new();
         for split in [Split::Train, Split::Val, Split::Test] {
-            let masks = below(names, &format!("{}_annot", split.name()));
-            for (image, mask) in pair(root, &below(names, split.name()), &masks)? {
+            let here = |(images, masks)| [below(names, images), below(names, masks)];
+            let [published, authors] = folders(split.name());
+            let mut found = [here((&authors.0, &authors.1)), here((&published.0, &published.1))].into_iter();
+            // Only one of the two was listed.
+            let [images_here, masks] = found.find(|[images, _]| !images.is_empty()).unwrap_or_default();
+            let of_masks = masks.first().map_or(&*published.1, |mask| mask.rsplit_once('/').map_or(".", |(at, _)| at));
+            for (image, mask) in pair(root, &images_here, &masks, SAME_STEM)? {
                 let Some(mask) = mask else {
-                    let problem = format!("has no mask of the same stem in {}_annot", split.name());
+                    let problem = format!("has no mask of the same stem in {of_masks}");
                     return Err(DataError::bad(&root.join(image), problem, "download the data set again"));
                 };
                 images.push(Placed { image: image.into(), mask: Some(mask.into()), split });
@@ -60,6 +79,7 @@ impl Dataset for Ebc {
             classes: classes.iter().map(|&class| class.into()).collect(),
             ignore_classes: params.ignore_classes.clone().unwrap_or_default(),
             label_values: values.into(),
+            label_colors: BTreeMap::new(),
             images,
         })
     }

@@ -1,7 +1,7 @@
 //! Folders of image files.
 
 use super::DataError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const EXTENSIONS: [&str; 6] = ["png", "tif", "tiff", "jpg", "jpeg", "bmp"];
@@ -46,29 +46,60 @@ pub(super) fn below<'a>(names: &[&'a str], folder: &str) -> Vec<&'a str> {
     names.iter().copied().filter(|name| inside(name)).collect()
 }
 
-/// Images with the masks of the same stem. A mask without its image, and two files of one stem, are errors.
+/// How masks are named after their images, by default.
+pub(super) const SAME_STEM: &str = "{stem}";
+
+/// The stem of the image whose mask has the stem `mask`, if that is made by `pattern` (with one `{stem}` in it).
+fn image_stem<'a>(mask: &'a str, pattern: &str) -> Option<&'a str> {
+    let (before, after) = pattern.split_once(SAME_STEM)?;
+    mask.strip_prefix(before)?.strip_suffix(after).filter(|stem| !stem.is_empty())
+}
+
+/// Images with the masks that `pattern` names after them. If both lie in one folder, what is named as the mask of
+/// another file there is no image. A mask without its image, and two files of one stem, are errors.
 pub(super) fn pair<'a>(
     root: &Path,
     images: &[&'a str],
     masks: &[&'a str],
+    pattern: &str,
 ) -> Result<Vec<(&'a str, Option<&'a str>)>, DataError> {
-    let by_stem = |names: &[&'a str]| -> Result<BTreeMap<&'a str, &'a str>, DataError> {
-        let mut map = BTreeMap::new();
-        for name in names {
-            if let Some(other) = map.insert(stem(name), *name) {
-                let problem = format!("has the same stem as {other}");
-                return Err(DataError::bad(&root.join(name), problem, "keep one of the two, or rename one"));
+    let twice = |name: &str, other: &str| {
+        let problem = format!("has the same stem as {other}");
+        DataError::bad(&root.join(name), problem, "keep one of the two, or rename one")
+    };
+    let (mut images, mut masks) = (images.to_vec(), masks.to_vec());
+    if images == masks && pattern != SAME_STEM {
+        let stems: BTreeSet<&str> = images.iter().map(|name| stem(name)).collect();
+        let is_mask = |name: &str| image_stem(stem(name), pattern).is_some_and(|image| stems.contains(image));
+        images.retain(|name| !is_mask(name));
+        masks.retain(|name| is_mask(name));
+    }
+    let mut by_stem = BTreeMap::new();
+    let mut errors = Vec::new();
+    for name in masks {
+        match image_stem(stem(name), pattern) {
+            Some(image) => {
+                if let Some(other) = by_stem.insert(image, name) {
+                    return Err(twice(name, other));
+                }
+            }
+            None => {
+                let problem = format!("a mask whose name is not made by `mask_pattern` ({pattern})");
+                errors.push(DataError::bad(&root.join(name), problem, "correct `mask_pattern`, or rename the mask"));
             }
         }
-        Ok(map)
-    };
-    let images = by_stem(images)?;
-    let mut masks = by_stem(masks)?;
-    let pairs = images.into_iter().map(|(stem, image)| (image, masks.remove(stem))).collect();
+    }
+    DataError::check_all(errors)?;
+    let mut pairs = BTreeMap::new();
+    for name in images {
+        if let Some((other, _)) = pairs.insert(stem(name), (name, by_stem.remove(stem(name)))) {
+            return Err(twice(name, other));
+        }
+    }
     let lonely = |(stem, mask): (&str, &str)| {
         let problem = format!("a mask without an image (no {stem}.png, .tif, .jpg or .bmp among the images)");
         DataError::bad(&root.join(mask), problem, "give image and mask the same name")
     };
-    DataError::check_all(masks.into_iter().map(lonely).collect())?;
-    Ok(pairs)
+    DataError::check_all(by_stem.into_iter().map(lonely).collect())?;
+    Ok(pairs.into_values().collect())
 }

@@ -6,9 +6,10 @@
 //! 1280×960 → 895). In every published image seen, 42 and 33, the band begins below that: at row 718 and row 896.
 //! The band is also all that is in colour.
 
-use super::files::{below, images_in, pair};
+use super::files::{SAME_STEM, below, images_in, pair};
 use super::{Dataset, DatasetParams, Layout, ParamProblem, Placed, SplitParams, split};
 use crate::data::{DataError, Mask, Micrograph, Split};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(super) struct MetalDam;
@@ -48,7 +49,7 @@ impl Dataset for MetalDam {
 
     fn layout(&self, params: &DatasetParams, root: &Path, names: &[&str]) -> Result<Layout, DataError> {
         let mut images = Vec::new();
-        let pairs = pair(root, &below(names, "images"), &below(names, "labels"))?;
+        let pairs = pair(root, &below(names, "images"), &below(names, "labels"), SAME_STEM)?;
         if let Some((image, _)) = pairs.iter().find(|(_, mask)| mask.is_none()) {
             return Err(DataError::bad(
                 &root.join(image),
@@ -57,7 +58,7 @@ impl Dataset for MetalDam {
             ));
         }
         let with_mask: Vec<&str> = pairs.iter().map(|(image, _)| *image).collect();
-        for ((image, mask), split) in pairs.iter().zip(split::draw(params, root, &with_mask)?) {
+        for ((image, mask), split) in pairs.iter().zip(split::draw(params, root, &with_mask, None)?) {
             images.push(Placed { image: (*image).into(), mask: mask.map(Into::into), split });
         }
         if let Some(folder) = params.unlabeled.as_deref().filter(|folder| !folder.is_empty()) {
@@ -68,11 +69,18 @@ impl Dataset for MetalDam {
             classes: CLASSES.map(Into::into).into(),
             ignore_classes: params.ignore_classes.clone().unwrap_or_default(),
             label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
+            label_colors: BTreeMap::new(),
             images,
         })
     }
 
-    fn crop(&self, path: &Path, image: &Micrograph, mask: Option<&Mask>) -> Result<(usize, usize), DataError> {
+    fn crop(
+        &self,
+        _params: &DatasetParams,
+        path: &Path,
+        image: &Micrograph,
+        mask: Option<&Mask>,
+    ) -> Result<(usize, usize), DataError> {
         match mask {
             Some(mask) => Ok((image.width, mask.height.min(image.height))),
             None if image.height > BAND => Ok((image.width, image.height - BAND)),

@@ -1,20 +1,23 @@
 //! The formats of data sets: trait [`Dataset`] and the table of formats. One file a format.
 
+mod aachen;
 mod ebc;
 mod files;
 mod folder;
 mod metaldam;
 mod params;
 mod scan;
+mod specimens;
 mod split;
 #[cfg(test)]
 mod tests;
+mod uhcs;
 
 pub use files::stem;
 pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitParams};
 pub use scan::{SourceFile, list_files, scan};
 
-use super::{DataError, Mask, Micrograph, Split};
+use super::{Color, DataError, Mask, Micrograph, Split};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +51,13 @@ pub trait Dataset: Sync {
     ///
     /// # Errors
     /// [`DataError::Bad`] if the image is not one of this data set.
-    fn crop(&self, _path: &Path, image: &Micrograph, _mask: Option<&Mask>) -> Result<(usize, usize), DataError> {
+    fn crop(
+        &self,
+        _params: &DatasetParams,
+        _path: &Path,
+        image: &Micrograph,
+        _mask: Option<&Mask>,
+    ) -> Result<(usize, usize), DataError> {
         Ok((image.width, image.height))
     }
 }
@@ -62,6 +71,8 @@ pub struct Layout {
     pub ignore_classes: Vec<u8>,
     /// Mask value → class index or [`super::IGNORE`].
     pub label_values: BTreeMap<u8, u8>,
+    /// Mask colour → class index or [`super::IGNORE`]; empty unless masks are read as colours.
+    pub label_colors: BTreeMap<Color, u8>,
     /// Images with their masks and splits.
     pub images: Vec<Placed>,
 }
@@ -71,7 +82,7 @@ pub struct Layout {
 pub struct Placed {
     /// Path inside the data set.
     pub image: String,
-    /// Path of its mask.
+    /// Path of its mask, or of the table of polygons that holds it.
     pub mask: Option<String>,
     /// What it is for.
     pub split: Split,
@@ -81,7 +92,9 @@ pub struct Placed {
 pub fn reader(format: Format) -> &'static dyn Dataset {
     match format {
         Format::Folder => &folder::Folder,
+        Format::Aachen => &aachen::Aachen,
         Format::Ebc => &ebc::Ebc,
         Format::Metaldam => &metaldam::MetalDam,
+        Format::Uhcs => &uhcs::Uhcs,
     }
 }

@@ -1,8 +1,10 @@
 //! The parameters of a data set, of all formats together: a flat table, so that errors point at the exact key.
 
 use super::reader;
+use crate::data::Color;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The formats that can be read.
@@ -11,10 +13,14 @@ use std::path::PathBuf;
 pub enum Format {
     /// Your own images and masks.
     Folder,
+    /// Aachen–Heerlen: images, and polygons in a table.
+    Aachen,
     /// NASA's environmental barrier coatings, one split (`EBC1` … `EBC3`) as downloaded.
     Ebc,
     /// MetalDAM, the folder that holds `images` and `labels`.
     Metaldam,
+    /// UHCS, ultrahigh carbon steel: images without masks.
+    Uhcs,
 }
 
 impl Format {
@@ -22,8 +28,10 @@ impl Format {
     pub fn name(self) -> &'static str {
         match self {
             Format::Folder => "folder",
+            Format::Aachen => "aachen",
             Format::Ebc => "ebc",
             Format::Metaldam => "metaldam",
+            Format::Uhcs => "uhcs",
         }
     }
 }
@@ -36,12 +44,16 @@ pub struct DatasetParams {
     pub format: Format,
     /// The data set's folder. Where it lies is no part of a key; what lies in it is.
     pub path: PathBuf,
-    /// `folder`: the sub folder of images (default `"images"`).
+    /// The sub folder of images. `folder`: default `"images"`. `aachen`: by default `PNG`, `images` or the folder
+    /// itself, whichever holds images first; `uhcs`: likewise with `micrographs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
     /// `folder`: the sub folder of masks (default `"masks"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub masks: Option<String>,
+    /// `folder`: how masks are named after their image's stem, e.g. `"{stem}_mask"`; the same by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_pattern: Option<String>,
     /// `folder`: a folder of images without masks; none by default. `metaldam`: whether to use
     /// `Additive_unlabeled_publish` (default) or another name; `""` for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,22 +65,40 @@ pub struct DatasetParams {
     /// `folder`: the label value of each class (default 0, 1, 2, …).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<u8>>,
+    /// `folder`: the colour of each class, by its name, for masks in colours or with a palette:
+    /// `{ ferrite = "#ff0000", pore = [0, 0, 0] }`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colors: Option<BTreeMap<String, Color>>,
     /// `folder`: the label value of pixels that count for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_label: Option<u8>,
+    /// `folder`, with `colors`: the colour of pixels that count for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_color: Option<Color>,
     /// Class indices that are left out of means (`metaldam`: default `[3]`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_classes: Option<Vec<u8>>,
-    /// `folder`, `metaldam`: draw the splits at random. Default for `metaldam`: `{ test = 9, val = 4, seed = 0 }`;
-    /// `folder` without it has sub folders `train`, `val` and `test`.
+    /// `folder`, `metaldam`, `aachen`: draw the splits at random. Default for `metaldam`: `{ test = 9, val = 4,
+    /// seed = 0 }`, for `aachen`: `{ test = 302, seed = 0 }`; `folder` without it has sub folders `train`, `val` and `test`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<SplitParams>,
-    /// `folder`, `metaldam`: the test images, by stem or by file name; `split` then draws only the others.
+    /// `folder`, `metaldam`, `aachen`: the test images, by stem or by file name; `split` then draws only the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_images: Option<Vec<String>>,
-    /// `folder`, `metaldam`: the validation images, likewise.
+    /// `folder`, `metaldam`, `aachen`: the validation images, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_images: Option<Vec<String>>,
+    /// Images of one specimen are never in two of train, val and test. `folder`: a regular expression that finds the
+    /// specimen in an image's stem, its first group or all it matches (`"^[^_]+"`: up to the first `_`). `aachen`:
+    /// columns of the metadata (`"type+temperature+direction"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// `uhcs`: rows of the info band in images that are neither 645×522 nor 645×484.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub band: Option<usize>,
+    /// `uhcs`: images that are left out, by stem or by file name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Vec<String>>,
 }
 
 /// `classes`: names, or a format's own scheme.
@@ -123,14 +153,20 @@ impl DatasetParams {
             path: path.into(),
             images: None,
             masks: None,
+            mask_pattern: None,
             unlabeled: None,
             classes: None,
             values: None,
+            colors: None,
             ignore_label: None,
+            ignore_color: None,
             ignore_classes: None,
             split: None,
             test_images: None,
             val_images: None,
+            group: None,
+            band: None,
+            exclude: None,
         }
         .with_defaults()
     }
@@ -151,14 +187,20 @@ impl DatasetParams {
         let given = [
             ("images", self.images.is_some()),
             ("masks", self.masks.is_some()),
+            ("mask_pattern", self.mask_pattern.is_some()),
             ("unlabeled", self.unlabeled.is_some()),
             ("classes", self.classes.is_some()),
             ("values", self.values.is_some()),
+            ("colors", self.colors.is_some()),
             ("ignore_label", self.ignore_label.is_some()),
+            ("ignore_color", self.ignore_color.is_some()),
             ("ignore_classes", self.ignore_classes.is_some()),
             ("split", self.split.is_some()),
             ("test_images", self.test_images.is_some()),
             ("val_images", self.val_images.is_some()),
+            ("group", self.group.is_some()),
+            ("band", self.band.is_some()),
+            ("exclude", self.exclude.is_some()),
         ];
         if let Some((param, _)) = given.iter().find(|(param, given)| *given && !reader.takes().contains(param)) {
             let message = format!("format `{}` takes only: {}", self.format.name(), reader.takes().join(", "));

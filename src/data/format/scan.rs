@@ -1,7 +1,8 @@
 //! Lists a data set and checks every file of it once, whatever its format.
 
 use super::{DatasetParams, Layout, Placed, reader};
-use crate::data::open::{map_labels, read_checked};
+use crate::data::mask_reader::MaskReader;
+use crate::data::open::read_checked;
 use crate::data::{DataError, Entry, IGNORE, Manifest, decode};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -57,12 +58,13 @@ pub fn scan(
     if layout.images.is_empty() {
         return Err(DataError::bad(root, "holds no images", "put png, tif, jpg or bmp files there, or correct `path`"));
     }
+    let masks = MaskReader::new(&layout.label_values, &layout.label_colors);
     let (done, total) = (AtomicUsize::new(0), layout.images.len());
     let checked: Vec<Result<Entry, DataError>> = layout
         .images
         .par_iter()
         .map(|placed| {
-            let entry = check(&params, root, &layout, placed, &by_name);
+            let entry = check(&params, root, &layout, &masks, placed, &by_name);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             entry
         })
@@ -81,6 +83,7 @@ pub fn scan(
         classes: layout.classes,
         ignore_classes: layout.ignore_classes,
         label_values: layout.label_values,
+        label_colors: layout.label_colors,
         images,
     })
 }
@@ -104,6 +107,7 @@ fn check(
     params: &DatasetParams,
     root: &Path,
     layout: &Layout,
+    masks: &MaskReader,
     placed: &Placed,
     files: &BTreeMap<&str, &SourceFile>,
 ) -> Result<Entry, DataError> {
@@ -116,12 +120,13 @@ fn check(
     let mask = match &placed.mask {
         Some(name) => {
             let source = file(name)?;
-            let mask = decode::decode_mask(&source.path, &read_checked(&source.path, &source.digest)?)?;
-            Some((source, mask))
+            let file = (source.name.as_str(), source.path.as_path(), source.digest.as_str());
+            Some((source, masks.read(file, &placed.image, (image.width, image.height))?))
         }
         None => None,
     };
-    let (width, height) = reader(params.format).crop(&source.path, &image, mask.as_ref().map(|(_, mask)| mask))?;
+    let (width, height) =
+        reader(params.format).crop(params, &source.path, &image, mask.as_ref().map(|(_, mask)| mask))?;
     let image = image.crop_top_left(width, height).grey_if_it_is();
     let mut class_pixels = Vec::new();
     let mut mask_digest = None;
@@ -130,8 +135,6 @@ fn check(
             let problem = format!("is {}×{}, its image {width}×{height}", mask.width, mask.height);
             return Err(DataError::bad(&source.path, problem, "export the mask at the size of its image"));
         }
-        let mut mask = mask;
-        map_labels(&source.path, &mut mask, &layout.label_values)?;
         let mut counts = [0u64; 256];
         for &label in &mask.labels {
             counts[usize::from(label)] += 1;

@@ -1,8 +1,10 @@
 //! Random splits, drawn from a seed of their own.
 
+use super::specimens::Specimens;
 use super::{DataError, DatasetParams, ParamProblem, SplitParams, stem};
 use crate::data::Split;
 use crate::random::Stream;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 impl SplitParams {
@@ -28,7 +30,7 @@ impl SplitParams {
 }
 
 /// Whether `wanted` is the stem of the image `name` (a path inside the data set), or its file name.
-fn is_named(name: &str, wanted: &str) -> bool {
+pub(super) fn is_named(name: &str, wanted: &str) -> bool {
     stem(name) == wanted || name.rsplit('/').next() == Some(wanted)
 }
 
@@ -37,7 +39,15 @@ fn is_named(name: &str, wanted: &str) -> bool {
 /// Named test and validation images first; of the others, in a random order that depends on the seed and on their
 /// number only, the first go to test, the next to val, the rest to train. Shares are rounded to the nearest count,
 /// but a share above 0 is at least one image.
-pub(super) fn draw(params: &DatasetParams, root: &Path, names: &[&str]) -> Result<Vec<Split>, DataError> {
+///
+/// With `specimens` whole specimens are drawn: in random order, each goes to test as long as that brings the number of
+/// test images nearer to the wanted one, else likewise to val, else to train.
+pub(super) fn draw(
+    params: &DatasetParams,
+    root: &Path,
+    names: &[&str],
+    specimens: Option<&Specimens>,
+) -> Result<Vec<Split>, DataError> {
     let mut splits = vec![None; names.len()];
     let named = [(&params.test_images, Split::Test, "test_images"), (&params.val_images, Split::Val, "val_images")];
     for (stems, split, param) in named {
@@ -70,13 +80,42 @@ pub(super) fn draw(params: &DatasetParams, root: &Path, names: &[&str]) -> Resul
         );
         return Err(DataError::bad(root, problem, "add images with masks, or change `split`"));
     }
-    let order = Stream::new(split.seed, "split", 0, 0).permutation(rest.len());
-    for (place, i) in order.into_iter().enumerate() {
-        splits[rest[i]] = Some(match place {
-            place if place < test => Split::Test,
-            place if place < test + val => Split::Val,
-            _ => Split::Train,
-        });
+    // Without specimens every image is its own.
+    let mut units: Vec<Vec<usize>> = rest.iter().map(|&i| vec![i]).collect();
+    if let Some(specimens) = specimens {
+        let mut by_specimen: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (i, name) in names.iter().enumerate() {
+            by_specimen.entry(specimens.of(root, name)?).or_default().push(i);
+        }
+        for (specimen, images) in &by_specimen {
+            let named = images.iter().find(|&&i| splits[i].is_some());
+            let unnamed = images.iter().find(|&&i| splits[i].is_none());
+            if let (Some(&named), Some(&unnamed)) = (named, unnamed) {
+                let problem = format!("shows the specimen {specimen} as does {}, which is named", names[named]);
+                return Err(DataError::bad(
+                    &root.join(names[unnamed]),
+                    problem,
+                    "name all images of a specimen or none",
+                ));
+            }
+        }
+        units = by_specimen.into_values().filter(|images| splits[images[0]].is_none()).collect();
+    }
+    let nearer = |now: usize, more: usize, wanted: usize| (now + more).abs_diff(wanted) < now.abs_diff(wanted);
+    let mut drawn = [0, 0, 0];
+    for unit in Stream::new(split.seed, "split", 0, 0).permutation(units.len()) {
+        let images = &units[unit];
+        let (place, split) = match images.len() {
+            more if nearer(drawn[0], more, test) => (0, Split::Test),
+            more if nearer(drawn[1], more, val) => (1, Split::Val),
+            _ => (2, Split::Train),
+        };
+        drawn[place] += images.len();
+        images.iter().for_each(|&i| splits[i] = Some(split));
+    }
+    if drawn[2] == 0 || (drawn[0] == 0 && test > 0) || (drawn[1] == 0 && val > 0) {
+        let problem = format!("{} specimens cannot be split into some train, {val} val and {test} test", units.len());
+        return Err(DataError::bad(root, problem, "change `split`, or name the images of each split"));
     }
     Ok(splits.into_iter().map(|split| split.unwrap_or(Split::Train)).collect())
 }

@@ -8,6 +8,10 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
+mod groups;
+mod masks;
+mod published;
+
 /// Grey, every pixel `value` but the first, which is `first`.
 fn grey(root: &Path, name: &str, (width, height): (u32, u32), value: u8, first: u8) {
     let path = root.join(name);

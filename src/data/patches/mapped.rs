@@ -145,6 +145,7 @@ mod tests {
             classes: Vec::new(),
             ignore_classes: Vec::new(),
             label_values: BTreeMap::new(),
+            label_colors: BTreeMap::new(),
             images,
         };
         OpenDataset::new(manifest, Root::Folder(root.into()))

@@ -5,6 +5,7 @@ use crate::data::{DataError, Entry, Manifest, Split};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -46,6 +47,7 @@ pub fn synthesize(
         classes: CLASSES.map(Into::into).into(),
         ignore_classes: Vec::new(),
         label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
+        label_colors: BTreeMap::new(),
         images,
     };
     manifest.write(&out.join("manifest.json"))?;

@@ -85,6 +85,7 @@ pub(in crate::stage) fn dataset(folder: &Path) -> InputFiles {
         classes: vec!["matrix".into(), "austenite".into()],
         ignore_classes: vec![],
         label_values: [(0, 0), (1, 1), (255, IGNORE)].into(),
+        label_colors: BTreeMap::new(),
         images,
     };
     let path = folder.join("manifest.json");

@@ -42,6 +42,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
         classes: ["dark", "bright"].map(str::to_owned).into(),
         ignore_classes: vec![],
         label_values: BTreeMap::from([(0, 0), (1, 1)]),
+        label_colors: BTreeMap::new(),
         images,
     };
     manifest.write(&folder.join("manifest.json")).unwrap();

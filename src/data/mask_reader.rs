@@ -1,0 +1,97 @@
+//! From the file that holds a mask to class indices, whatever the file: label values, colours, or polygons.
+
+use super::open::read_checked;
+use super::polygons::Polygons;
+use super::{Color, DataError, Mask, decode};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Reads the masks of one data set. A mask depends on its file's bytes, on the image's name and size (polygons), and
+/// on what the manifest says of values and colours: so it is the same whenever the data set is opened.
+#[derive(Debug)]
+pub(super) struct MaskReader {
+    values: BTreeMap<u8, u8>,
+    colors: BTreeMap<Color, u8>,
+    /// The table of polygons read last, under its digest: it holds the masks of all images.
+    polygons: Mutex<Option<(String, Arc<Polygons>)>>,
+}
+
+impl MaskReader {
+    /// With the meaning of label values and, if there are any, of colours.
+    pub(super) fn new(values: &BTreeMap<u8, u8>, colors: &BTreeMap<Color, u8>) -> Self {
+        MaskReader { values: values.clone(), colors: colors.clone(), polygons: Mutex::new(None) }
+    }
+
+    /// The mask of the image `image` from the file `name` (both paths inside the data set), which lies at `path` and
+    /// has the blake3 `digest`. A table of polygons (`.csv`) gives a mask of `size` = (width, height), every other
+    /// file one of its own size.
+    ///
+    /// # Errors
+    /// [`DataError`] if the file changed, cannot be read as a mask, or holds what is no class.
+    pub(super) fn read(
+        &self,
+        (name, path, digest): (&str, &Path, &str),
+        image: &str,
+        size: (usize, usize),
+    ) -> Result<Mask, DataError> {
+        if name.ends_with(".csv") {
+            return self.polygons(path, digest)?.mask(path, image, size);
+        }
+        let bytes = read_checked(path, digest)?;
+        if !self.colors.is_empty() {
+            return self.by_color(path, &bytes);
+        }
+        let mut mask = decode::decode_mask(path, &bytes)?;
+        let mut classes = [None; 256];
+        for (&value, &class) in &self.values {
+            classes[usize::from(value)] = Some(class);
+        }
+        for (i, label) in mask.labels.iter_mut().enumerate() {
+            *label = classes[usize::from(*label)].ok_or_else(|| {
+                let problem = format!("label value {label} at {} is no class", place(i, mask.width));
+                let known: Vec<String> = self.values.keys().map(u8::to_string).collect();
+                let cure = "correct the mask, or `classes`, `values` or `ignore_label`";
+                DataError::bad(path, problem, format!("the experiment knows {}: {cure}", known.join(", ")))
+            })?;
+        }
+        Ok(mask)
+    }
+
+    fn by_color(&self, path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
+        let image = decode::decode_colors(path, bytes)?;
+        let mut last = None;
+        let mut labels = Vec::with_capacity(image.width * image.height);
+        for (i, pixel) in image.pixels.chunks_exact(image.channels).enumerate() {
+            let color = Color(<[u8; 3]>::try_from(pixel).unwrap_or([pixel[0]; 3]));
+            // Neighbours are mostly of one colour.
+            let class = match last {
+                Some((seen, class)) if seen == color => class,
+                _ => *self.colors.get(&color).ok_or_else(|| {
+                    let problem = format!("the colour {color} at {} is no class", place(i, image.width));
+                    let known: Vec<String> = self.colors.keys().map(Color::to_string).collect();
+                    let cure = "correct the mask (no smoothed edges), `colors` or `ignore_color`";
+                    DataError::bad(path, problem, format!("the experiment knows {}: {cure}", known.join(", ")))
+                })?,
+            };
+            last = Some((color, class));
+            labels.push(class);
+        }
+        Ok(Mask { width: image.width, height: image.height, labels })
+    }
+
+    fn polygons(&self, path: &Path, digest: &str) -> Result<Arc<Polygons>, DataError> {
+        // Whoever comes second waits for the first and finds it read.
+        let mut last = self.polygons.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, polygons)) = last.as_ref().filter(|(seen, _)| seen == digest) {
+            return Ok(Arc::clone(polygons));
+        }
+        let polygons = Arc::new(Polygons::parse(path, &read_checked(path, digest)?)?);
+        *last = Some((digest.to_owned(), Arc::clone(&polygons)));
+        Ok(polygons)
+    }
+}
+
+fn place(i: usize, width: usize) -> String {
+    format!("column {}, row {}", i % width, i / width)
+}
