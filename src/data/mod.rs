@@ -8,11 +8,14 @@ pub mod augment;
 pub mod decode;
 mod error;
 pub mod format;
+pub mod leaks;
 pub mod loader;
 pub mod manifest;
 mod micrograph;
 mod open;
 pub mod patches;
+pub mod sources;
+pub mod survey;
 pub mod synthesize;
 pub mod tiles;
 
