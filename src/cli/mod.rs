@@ -2,6 +2,7 @@
 
 mod cache;
 mod completions;
+mod data;
 mod device;
 mod explain;
 mod new;
@@ -43,6 +44,8 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Show how runs stand, from any terminal.
     Status(status::StatusArgs),
+    /// Show which data sets and weights are in place, what they hold, and what leaks between splits.
+    Data(data::DataArgs),
     /// List, verify or tidy the cache.
     Cache(cache::CacheArgs),
     /// Write an experiment to start from: NAME.toml.
@@ -122,6 +125,7 @@ pub fn main() -> u8 {
         Verb::Plan(args) => plan::plan(&args),
         Verb::Explain(args) => explain::explain(&args),
         Verb::Status(args) => status::status(&args),
+        Verb::Data(args) => data::data(&args),
         Verb::Cache(args) => cache::cache(&args),
         Verb::New(args) => new::new(&args),
         Verb::Schema(args) => schema::schema(&args),

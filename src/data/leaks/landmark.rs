@@ -21,12 +21,14 @@ struct Level {
     apart: usize,
     /// So many are kept a megapixel, the strongest first: those of a crop are then among the crop's own.
     per_megapixel: usize,
+    /// … but of a small image no fewer than these.
+    at_least: usize,
 }
 
 /// Tiles of 48 and of 128 pixels.
 const LEVELS: [Level; 2] = [
-    Level { radii: (1, 4), cell: 3, apart: 8, per_megapixel: 400 },
-    Level { radii: (3, 12), cell: 8, apart: 20, per_megapixel: 200 },
+    Level { radii: (1, 4), cell: 3, apart: 8, per_megapixel: 400, at_least: 160 },
+    Level { radii: (3, 12), cell: 8, apart: 20, per_megapixel: 200, at_least: 80 },
 ];
 
 /// A tile.
@@ -61,7 +63,7 @@ impl Tile {
     }
 }
 
-/// All tiles of an image, of all sizes.
+/// All tiles of an image, those of one size together.
 pub(super) fn tiles(image: &Grey) -> Vec<Tile> {
     let sums = Sums::of(image);
     let cosines = cosines();
@@ -94,8 +96,8 @@ fn landmarks(image: &Grey, level: &Level) -> Vec<(usize, usize)> {
         }
     }
     found.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.2, a.1).cmp(&(b.2, b.1))));
-    let kept = (image.width * image.height).div_ceil(1_000_000) * level.per_megapixel;
-    found.truncate(kept);
+    let kept = image.width * image.height * level.per_megapixel / 1_000_000;
+    found.truncate(kept.max(level.at_least));
     found.into_iter().map(|(_, x, y)| (x, y)).collect()
 }
 

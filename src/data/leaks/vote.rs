@@ -43,21 +43,32 @@ pub(super) fn displacements(scored: &[Tile], trained: &[Tile], size: (usize, usi
 
 fn votes(scored: &[Tile], trained: &[Tile], size: (usize, usize), symmetry: Symmetry) -> Vec<(i64, i64)> {
     let mut votes = Vec::new();
-    let others: Vec<(u8, u64)> = trained.iter().map(|tile| (tile.level, tile.hash_after(symmetry))).collect();
-    let hashes: Vec<u64> = others.iter().map(|other| other.1).collect();
+    let hashes: Vec<u64> = trained.iter().map(|tile| tile.hash_after(symmetry)).collect();
     let mut bits = vec![0u32; hashes.len()];
     for tile in scored {
+        // Tiles of one size stand together.
+        let start = trained.partition_point(|other| other.level < tile.level);
+        let end = trained.partition_point(|other| other.level <= tile.level);
+        let (bits, hashes) = (&mut bits[start..end], &hashes[start..end]);
+        let mut fewest = u32::MAX;
         vectorized(
             #[inline(always)]
-            || bits.iter_mut().zip(&hashes).for_each(|(bits, other)| *bits = (tile.hash ^ other).count_ones()),
-        );
-        for (i, _) in bits.iter().enumerate().filter(|(_, bits)| **bits <= MAX_BITS) {
-            if others[i].0 == tile.level {
-                let (x, y) = symmetry.place(trained[i].place, size);
-                votes.push((tile.place.0 as i64 - x as i64, tile.place.1 as i64 - y as i64));
-                if votes.len() == MAX_ALIKE {
-                    return votes;
+            || {
+                fewest = u32::MAX;
+                for (bits, other) in bits.iter_mut().zip(hashes) {
+                    *bits = (tile.hash ^ other).count_ones();
+                    fewest = fewest.min(*bits);
                 }
+            },
+        );
+        if fewest > MAX_BITS {
+            continue;
+        }
+        for (i, _) in bits.iter().enumerate().filter(|(_, bits)| **bits <= MAX_BITS) {
+            let (x, y) = symmetry.place(trained[start + i].place, size);
+            votes.push((tile.place.0 as i64 - x as i64, tile.place.1 as i64 - y as i64));
+            if votes.len() == MAX_ALIKE {
+                return votes;
             }
         }
     }
