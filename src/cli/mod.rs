@@ -2,6 +2,7 @@
 
 mod cache;
 mod completions;
+mod data;
 mod device;
 mod explain;
 mod new;
@@ -46,6 +47,8 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Show how runs stand, from any terminal.
     Status(status::StatusArgs),
+    /// Show which data sets and weights are in place, what they hold, and what leaks between splits.
+    Data(data::DataArgs),
     /// List, verify or tidy the cache.
     Cache(cache::CacheArgs),
     /// Write an experiment to start from: NAME.toml.
@@ -128,6 +131,7 @@ pub fn main() -> u8 {
         Verb::Report(args) => report::report(args),
         Verb::Explain(args) => explain::explain(&args),
         Verb::Status(args) => status::status(&args),
+        Verb::Data(args) => data::data(&args),
         Verb::Cache(args) => cache::cache(&args),
         Verb::New(args) => new::new(&args),
         Verb::Schema(args) => schema::schema(&args),

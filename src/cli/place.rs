@@ -83,14 +83,18 @@ impl Place {
 
     /// What stages that `must_run` need besides data: all that is missing is named before anything starts.
     pub(super) fn check_ready(&self, must_run: &[bool]) -> Result<(), Stop> {
-        let mut message = String::new();
+        let (mut message, mut code) = (String::new(), exit_code::DONE);
         for (instance, _) in self.plan.experiment.instances.iter().zip(must_run).filter(|(_, must_run)| **must_run) {
             let Some(kind) = stage::kind(instance.kind) else { continue };
             if let Err(error) = (kind.ready)(&instance.params, &self.places) {
                 message += &format!("error: {}: {error}\n", instance.name);
+                code = code.max(match error {
+                    StageError::BadData(_) => exit_code::BAD_DATA,
+                    _ => exit_code::NOT_THERE,
+                });
             }
         }
-        if message.is_empty() { Ok(()) } else { Err(Stop::new(exit_code::NOT_THERE, message)) }
+        if message.is_empty() { Ok(()) } else { Err(Stop::new(code, message)) }
     }
 
     /// The stage called `name`, with or without its seed, or all of a family.

@@ -43,10 +43,13 @@ pub struct Entry {
     pub mask: Option<String>,
     /// blake3 of the mask file's bytes, in hex.
     pub mask_digest: Option<String>,
-    /// Pixels across, after the crop.
+    /// Pixels across, as it is read: after the crop, and resized if that is asked for.
     pub width: usize,
-    /// Pixels down, after the crop.
+    /// Pixels down, likewise.
     pub height: usize,
+    /// Width and height after the crop, if it is resized then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resized_from: Option<(usize, usize)>,
     /// 1 or 3.
     pub channels: usize,
     /// What the image is for.
@@ -56,6 +59,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Width and height of the part of the file that counts.
+    pub fn cropped(&self) -> (usize, usize) {
+        self.resized_from.unwrap_or((self.width, self.height))
+    }
+
     /// The file's name without folder and extension.
     pub fn stem(&self) -> &str {
         super::format::stem(&self.image)

@@ -9,6 +9,7 @@ mod color;
 pub mod decode;
 mod error;
 pub mod format;
+pub mod leaks;
 pub mod loader;
 pub mod manifest;
 mod mask_reader;
@@ -17,6 +18,8 @@ mod open;
 pub mod patches;
 mod polygons;
 mod rasterize;
+pub mod sources;
+pub mod survey;
 pub mod synthesize;
 pub mod tiles;
 

@@ -64,13 +64,16 @@ impl OpenDataset {
     pub fn read_image(&self, entry: &Entry) -> Result<Micrograph, DataError> {
         let path = self.path(&entry.image)?;
         let bytes = read_checked(&path, &entry.image_digest)?;
+        let (width, height) = entry.cropped();
         // An info band may be all that is in colour.
-        Ok(decode::decode_image(&path, &bytes)?.crop_top_left(entry.width, entry.height).grey_if_it_is())
+        let image = decode::decode_image(&path, &bytes)?.crop_top_left(width, height).grey_if_it_is();
+        Ok(if entry.resized_from.is_some() { image.resize(entry.width, entry.height) } else { image })
     }
 
     fn read_mask(&self, entry: &Entry, name: &str, digest: &str) -> Result<Mask, DataError> {
-        let (path, size) = (self.path(name)?, (entry.width, entry.height));
-        Ok(self.masks.read((name, &path, digest), &entry.image, size)?.crop_top_left(entry.width, entry.height))
+        let (path, size) = (self.path(name)?, entry.cropped());
+        let mask = self.masks.read((name, &path, digest), &entry.image, size)?.crop_top_left(size.0, size.1);
+        Ok(if entry.resized_from.is_some() { mask.resize(entry.width, entry.height) } else { mask })
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, DataError> {

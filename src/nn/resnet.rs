@@ -59,6 +59,16 @@ pub enum Variant {
     V15,
 }
 
+impl Variant {
+    /// The word in an experiment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Variant::V1 => "v1",
+            Variant::V15 => "v1.5",
+        }
+    }
+}
+
 /// A ResNet as an experiment names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

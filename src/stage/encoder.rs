@@ -1,7 +1,7 @@
 //! The encoder that a training stage starts from, as an experiment names it.
 
 use super::{Context, Places, Progress, Stage, StageError};
-use crate::nn::weights::{self, WeightsError};
+use crate::nn::weights::{self, Published, PublishedFile, WeightsError};
 use crate::nn::{Arch, Parameters, ResNetConfig, Variant};
 use anyhow::Context as _;
 use schemars::JsonSchema;
@@ -27,7 +27,7 @@ pub(super) struct EncoderSpec {
     /// Where the strides sit: `"v1.5"` as torchvision, or `"v1"`.
     #[serde(default)]
     pub(super) variant: Variant,
-    /// `"random"`, `"imagenet"`, `"micronet"`, or a file with torchvision's names.
+    /// `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, or a file with torchvision's names.
     pub(super) weights: Weights,
     /// Tensors that the file lacks start at random, and are named; otherwise they are an error.
     #[serde(default)]
@@ -50,47 +50,13 @@ pub(super) enum Weights {
     File(PathBuf),
 }
 
-/// Weights that an experiment may call by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Published {
-    /// Trained on ImageNet: torchvision's files.
-    ImageNet,
-    /// Trained on MicroNet (Stuckner et al. 2022): the files of NASA's pretrained-microscopy-models.
-    MicroNet,
-}
-
-impl Published {
-    /// The names that a file may have, as it is published; what a user made of it comes first.
-    fn files(self, arch: Arch) -> Vec<String> {
-        let arch = arch.name();
-        match self {
-            Published::ImageNet => {
-                let published: &[&str] = match arch {
-                    "resnet18" => &["f37072fd"],
-                    "resnet34" => &["b627a593"],
-                    "resnet50" => &["0676ba61", "11ad3fa6"],
-                    _ => &["63fe2227", "cd907fc2"],
-                };
-                let own = ["safetensors", "pth"].map(|kind| format!("{arch}-imagenet.{kind}"));
-                own.into_iter().chain(published.iter().map(|hash| format!("{arch}-{hash}.pth"))).collect()
-            }
-            Published::MicroNet => {
-                let own = ["safetensors", "pth"].map(|kind| format!("{arch}-micronet.{kind}"));
-                let published = ["1.1", "1.0"].map(|version| format!("{arch}_pretrained_micronet_v{version}.pth.tar"));
-                own.into_iter().chain(published).collect()
-            }
-        }
-    }
-}
-
 impl From<String> for Weights {
     fn from(text: String) -> Self {
-        match text.as_str() {
-            "random" => Weights::Random,
-            "imagenet" => Weights::Published(Published::ImageNet),
-            "micronet" => Weights::Published(Published::MicroNet),
-            _ => Weights::File(text.into()),
+        if text == "random" {
+            return Weights::Random;
         }
+        let published = Published::ALL.into_iter().find(|published| published.word() == text);
+        published.map_or_else(|| Weights::File(text.into()), Weights::Published)
     }
 }
 
@@ -98,8 +64,7 @@ impl From<Weights> for String {
     fn from(weights: Weights) -> String {
         match weights {
             Weights::Random => "random".into(),
-            Weights::Published(Published::ImageNet) => "imagenet".into(),
-            Weights::Published(Published::MicroNet) => "micronet".into(),
+            Weights::Published(published) => published.word().into(),
             Weights::File(path) => path.to_string_lossy().into_owned(),
         }
     }
@@ -133,7 +98,7 @@ impl EncoderSpec {
         let path = match &self.weights {
             Weights::Random => return Ok(Vec::new()),
             Weights::File(path) => places.resolve(path),
-            Weights::Published(published) => return Ok(vec![(WEIGHTS.into(), self.published(*published, places)?)]),
+            Weights::Published(published) => self.published(*published, places)?.0,
         };
         if !path.is_file() {
             let message =
@@ -143,18 +108,42 @@ impl EncoderSpec {
         Ok(vec![(WEIGHTS.into(), path)])
     }
 
-    /// The first of the published files that is there.
-    fn published(&self, published: Published, places: &Places) -> Result<PathBuf, StageError> {
+    /// The first of the files of that name that is there.
+    fn published(&self, published: Published, places: &Places) -> Result<(PathBuf, PublishedFile), StageError> {
         let folder = places.resolve(Path::new(FOLDER));
-        let names = published.files(self.arch);
-        names.iter().map(|name| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
-            StageError::NotThere(format!(
-                "`weights = \"{}\"`: {} holds none of {}; put the file there, or give its path in `encoder.weights`",
-                String::from(self.weights.clone()),
-                folder.display(),
-                names.join(", ")
-            ))
-        })
+        let files = published.files(self.arch);
+        if let Some(file) = files.iter().find(|file| folder.join(&file.name).is_file()) {
+            return Ok((folder.join(&file.name), file.clone()));
+        }
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        let from = files.iter().find_map(|file| file.url.as_deref()).unwrap_or_default();
+        Err(StageError::NotThere(format!(
+            "`weights = \"{}\"`: {} holds none of {}; fetch {from} into that folder, or give a file's path in \
+             `encoder.weights`",
+            published.word(),
+            folder.display(),
+            names.join(", "),
+        )))
+    }
+
+    /// Looks, before anything starts, whether published weights are what they are called, and for this network.
+    ///
+    /// # Errors
+    /// [`StageError::BadData`] if not, [`StageError::NotThere`] if they are missing.
+    pub(super) fn ready(&self, places: &Places) -> Result<(), StageError> {
+        let Weights::Published(published) = &self.weights else { return Ok(()) };
+        let (path, file) = self.published(*published, places)?;
+        file.check(&path)?;
+        match file.variant.filter(|variant| *variant != self.variant) {
+            Some(variant) => Err(StageError::BadData(format!(
+                "{} is of a ResNet {}, the experiment has `variant = \"{}\"`: the same names, another network; \
+                 correct `encoder.variant`",
+                path.display(),
+                variant.name(),
+                self.variant.name()
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The folder of the weight file, if there is one.
@@ -189,6 +178,53 @@ impl EncoderSpec {
     }
 }
 
+/// The weights that a stage begins with, for who looks whether all is there.
+#[derive(Clone, Debug)]
+pub struct StartWeights {
+    /// As the experiment calls them.
+    pub weights: String,
+    /// The network they are for.
+    pub arch: &'static str,
+    /// Its variant.
+    pub variant: &'static str,
+    /// Where they are looked for.
+    pub folder: PathBuf,
+    /// The file that was found.
+    pub file: Option<PathBuf>,
+    /// What that file is published as.
+    pub known: Option<PublishedFile>,
+    /// All files that would do.
+    pub published: Vec<PublishedFile>,
+    /// What is wrong with them.
+    pub problem: Option<String>,
+    /// Whether that is more than that they are missing.
+    pub bad: bool,
+}
+
+/// The weights that a stage with parameters `params` begins with; none if they come from another stage or at random.
+pub fn start_weights(params: &serde_json::Value, places: &Places) -> Option<StartWeights> {
+    let encoder = EncoderSpec::deserialize(params.get("encoder")?).ok()?;
+    let folder = encoder.source(places)?;
+    let published = match &encoder.weights {
+        Weights::Published(published) => published.files(encoder.arch),
+        _ => Vec::new(),
+    };
+    let found = encoder.external_files(places).and_then(|files| encoder.ready(places).map(|()| files));
+    let file = encoder.external_files(places).ok().and_then(|files| files.into_iter().next()).map(|(_, path)| path);
+    let name = file.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    Some(StartWeights {
+        weights: encoder.weights.clone().into(),
+        arch: encoder.arch.name(),
+        variant: encoder.variant.name(),
+        known: published.iter().find(|file| Some(file.name.as_str()) == name).cloned(),
+        folder,
+        file,
+        published,
+        bad: matches!(found, Err(ref error) if !matches!(error, StageError::NotThere(_))),
+        problem: found.err().map(|error| error.to_string()),
+    })
+}
+
 /// What a training's result depends on, as text: the parameters of its stage, with the weight file's content instead of
 /// its place; the seed; `data`.
 ///
@@ -210,9 +246,10 @@ impl From<WeightsError> for StageError {
     fn from(error: WeightsError) -> Self {
         match error {
             WeightsError::Io { .. } => StageError::NotThere(error.to_string()),
-            WeightsError::Format { .. } | WeightsError::Unrelated { .. } | WeightsError::Changed { .. } => {
-                StageError::BadData(error.to_string())
-            }
+            WeightsError::Format { .. }
+            | WeightsError::Unrelated { .. }
+            | WeightsError::NotPublished { .. }
+            | WeightsError::Changed { .. } => StageError::BadData(error.to_string()),
             WeightsError::Mismatch { ref missing, ref unused, ref misshapen, .. } => {
                 let lacks_only = !missing.is_empty() && unused.is_empty() && misshapen.is_empty();
                 let cure =
@@ -239,11 +276,13 @@ mod tests {
         for (name, file) in [
             ("imagenet", "resnet50-11ad3fa6.pth"),
             ("imagenet", "resnet50-imagenet.safetensors"),
-            ("micronet", "resnet50_pretrained_micronet_v1.0.pth.tar"),
+            ("micronet", "resnet50_pretrained_microscopynet_v1.0.pth.tar"),
         ] {
             let Err(StageError::NotThere(message)) = spec("micronet").external_files(&places) else { panic!("{file}") };
             assert!(
-                message.contains("resnet50_pretrained_micronet_v1.1.pth.tar") && message.contains("encoder.weights")
+                message.contains("models/resnet50_pretrained_microscopynet_v1.1.pth.tar into that folder")
+                    && message.contains("encoder.weights"),
+                "{message}"
             );
             let path = data.path().join("weights").join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -257,8 +296,32 @@ mod tests {
     }
 
     #[test]
+    fn published_weights_must_be_what_they_are_called_and_for_this_network() {
+        let data = tempfile::tempdir().unwrap();
+        let places = Places { data: data.path().into(), ..Places::default() };
+        let put = |file: &str| {
+            std::fs::create_dir_all(data.path().join("weights")).unwrap();
+            std::fs::write(data.path().join("weights").join(file), "not weights").unwrap();
+        };
+        put("resnet50-0676ba61.pth");
+        let Err(StageError::BadData(message)) = spec("imagenet").ready(&places) else { panic!("a wrong hash") };
+        assert!(message.contains("not with 0676ba61; fetch it again from https://download"), "{message}");
+        // No hash of NASA's is published.
+        put("resnet50_pretrained_imagenet-microscopynet_v1.0.pth.tar");
+        let mut image_micronet = spec("image-micronet");
+        image_micronet.ready(&places).unwrap();
+        image_micronet.variant = Variant::V1;
+        let Err(StageError::BadData(message)) = image_micronet.ready(&places) else { panic!("a wrong variant") };
+        assert!(message.contains("is of a ResNet v1.5, the experiment has `variant = \"v1\"`"), "{message}");
+        // What the user made is the user's.
+        put("resnet50-imagenet.safetensors");
+        EncoderSpec { variant: Variant::V1, ..spec("imagenet") }.ready(&places).unwrap();
+        spec("random").ready(&places).unwrap();
+    }
+
+    #[test]
     fn weights_keep_their_word() {
-        for word in ["random", "imagenet", "micronet", "a/file.pth"] {
+        for word in ["random", "imagenet", "micronet", "image-micronet", "a/file.pth"] {
             let json = serde_json::to_value(spec(word)).unwrap();
             assert_eq!(json["weights"], word);
         }

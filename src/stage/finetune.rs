@@ -215,6 +215,13 @@ impl Stage for Finetune {
         self.precision
     }
 
+    fn ready(&self, places: &Places) -> Result<(), StageError> {
+        match &self.encoder {
+            MaybeInput::Input(_) => Ok(()),
+            MaybeInput::Value(encoder) => encoder.ready(places),
+        }
+    }
+
     fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
         match &self.encoder {
             MaybeInput::Input(_) => Ok(Vec::new()),

@@ -23,6 +23,7 @@ mod table;
 mod training;
 
 pub use context::{Context, InputFiles, Progress};
+pub use encoder::{StartWeights, start_weights};
 pub use kinds::{Kind, kind, vocabulary};
 
 use crate::data::{OpenDataset, Root};

@@ -150,6 +150,10 @@ impl Stage for Pretrain {
         self.precision
     }
 
+    fn ready(&self, places: &Places) -> Result<(), StageError> {
+        self.encoder.ready(places)
+    }
+
     fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
         self.encoder.external_files(places)
     }

@@ -5,6 +5,7 @@ use crate::data::Color;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// The formats that can be read.
@@ -44,6 +45,10 @@ pub struct DatasetParams {
     pub format: Format,
     /// The data set's folder. Where it lies is no part of a key; what lies in it is.
     pub path: PathBuf,
+    /// Resizes every image and mask to a square of so many pixels, whatever its sides were, as the MatSSL authors do (256;
+    /// 512 for EBC): images by an antialiased bilinear filter (theirs is not antialiased), masks by the nearest pixel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize: Option<NonZeroUsize>,
     /// The sub folder of images. `folder`: default `"images"`. `aachen`: by default `PNG`, `images` or the folder
     /// itself, whichever holds images first; `uhcs`: likewise with `micrographs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,6 +156,7 @@ impl DatasetParams {
         DatasetParams {
             format,
             path: path.into(),
+            resize: None,
             images: None,
             masks: None,
             mask_pattern: None,
@@ -205,6 +211,9 @@ impl DatasetParams {
         if let Some((param, _)) = given.iter().find(|(param, given)| *given && !reader.takes().contains(param)) {
             let message = format!("format `{}` takes only: {}", self.format.name(), reader.takes().join(", "));
             return Err(ParamProblem::new(param, message));
+        }
+        if let Some(side) = self.resize.filter(|side| !(8..=16_384).contains(&side.get())) {
+            return Err(ParamProblem::new("resize", format!("{side} pixels; expected 8 to 16384")));
         }
         if let Some(split) = &self.split {
             split.check()?;

@@ -128,6 +128,10 @@ fn check(
     let (width, height) =
         reader(params.format).crop(params, &source.path, &image, mask.as_ref().map(|(_, mask)| mask))?;
     let image = image.crop_top_left(width, height).grey_if_it_is();
+    let (resized_from, size) = match params.resize {
+        Some(side) => (Some((width, height)), (side.get(), side.get())),
+        None => (None, (width, height)),
+    };
     let mut class_pixels = Vec::new();
     let mut mask_digest = None;
     if let Some((source, mask)) = mask {
@@ -135,6 +139,7 @@ fn check(
             let problem = format!("is {}×{}, its image {width}×{height}", mask.width, mask.height);
             return Err(DataError::bad(&source.path, problem, "export the mask at the size of its image"));
         }
+        let mask = if resized_from.is_some() { mask.resize(size.0, size.1) } else { mask };
         let mut counts = [0u64; 256];
         for &label in &mask.labels {
             counts[usize::from(label)] += 1;
@@ -150,8 +155,9 @@ fn check(
         image_digest: source.digest.clone(),
         mask: placed.mask.clone(),
         mask_digest,
-        width,
-        height,
+        width: size.0,
+        height: size.1,
+        resized_from,
         channels: image.channels,
         split: placed.split,
         class_pixels,

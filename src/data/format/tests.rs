@@ -11,6 +11,7 @@ use tempfile::TempDir;
 mod groups;
 mod masks;
 mod published;
+mod resize;
 
 /// Grey, every pixel `value` but the first, which is `first`.
 fn grey(root: &Path, name: &str, (width, height): (u32, u32), value: u8, first: u8) {

@@ -135,6 +135,7 @@ mod tests {
                 mask_digest: None,
                 width: 10,
                 height: 7,
+                resized_from: None,
                 channels: if is_colour { 3 } else { 1 },
                 split,
                 class_pixels: Vec::new(),

@@ -84,7 +84,8 @@ fn aachen(root: &Path) -> Result<(), DataError> {
             let radius = 9.0 + 8.0 * random.uniform();
             let corners: Vec<(i64, i64)> = (0..8)
                 .map(|corner| {
-                    let (angle, r) = (f64::from(corner) * std::f64::consts::TAU / 8.0, radius * (0.8 + 0.2 * random.uniform()));
+                    let (angle, r) =
+                        (f64::from(corner) * std::f64::consts::TAU / 8.0, radius * (0.8 + 0.2 * random.uniform()));
                     ((x + r * angle.cos()).round() as i64, (y + r * angle.sin()).round() as i64)
                 })
                 .collect();
@@ -171,6 +172,7 @@ mod tests {
             let manifest = scan(&params, &root, &source, &|_, _| {}).unwrap();
             [Split::Train, Split::Val, Split::Test, Split::Unlabeled].map(|split| manifest.entries(split).len())
         };
+        assert_eq!(counts(Format::Metaldam, "metaldam/MetalDAM").iter().sum::<usize>(), 20);
         assert_eq!(counts(Format::Ebc, "ebc/EBC2"), [3, 1, 2, 0]);
         assert_eq!(counts(Format::Uhcs, "uhcs"), [0, 0, 0, 6]);
     }

@@ -66,6 +66,7 @@ fn write_one(params: &SynthesizeParams, split: Split, index: usize, out: &Path) 
         mask_digest: None,
         width: image.width,
         height: image.height,
+        resized_from: None,
         channels: 1,
         split,
         class_pixels: Vec::new(),

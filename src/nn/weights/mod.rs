@@ -2,7 +2,10 @@
 
 mod pickle;
 mod pth;
+mod published;
 mod storage;
+
+pub use published::{Published, PublishedFile};
 
 use super::init::join;
 use super::{Parameter, Parameters, Role};
@@ -66,6 +69,21 @@ pub enum WeightsError {
     Changed {
         /// The file.
         path: PathBuf,
+    },
+    /// It has a published file's name, but is another one.
+    #[error(
+        "{path} is not the published file: its SHA-256 begins with {found}, not with {published}; fetch it again from \
+         {url}, or give a file of your own another name"
+    )]
+    NotPublished {
+        /// The file.
+        path: PathBuf,
+        /// What its SHA-256 begins with.
+        found: String,
+        /// What it should begin with.
+        published: &'static str,
+        /// Where the published file is.
+        url: String,
     },
     /// The tensors themselves failed.
     #[error(transparent)]

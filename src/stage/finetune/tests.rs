@@ -31,6 +31,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
             mask_digest: Some(digest(mask)),
             width: 48,
             height: 40,
+            resized_from: None,
             channels: 1,
             split,
             class_pixels: vec![0, 0],

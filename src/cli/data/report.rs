@@ -1,0 +1,346 @@
+//! What `data` says, as values: the text and the JSON are made of these.
+
+use super::super::Stop;
+use super::super::place::Place;
+use super::flows::{Flows, Found};
+use super::sets::{Set, SetState};
+use crate::data::leaks::Leak;
+use crate::data::patches::{Edge, PatchParams, Use};
+use crate::data::sources::{Source, source};
+use crate::data::survey::{Survey, patches, survey};
+use crate::data::{DataError, Split};
+use crate::exit_code;
+use crate::stage;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Serialize)]
+pub(super) struct Report {
+    pub(super) experiment: String,
+    /// Where relative paths are looked up.
+    pub(super) data: String,
+    pub(super) datasets: Vec<DatasetLine>,
+    pub(super) weights: Vec<WeightsLine>,
+    pub(super) patches: Vec<PatchesLine>,
+    /// None if images were not compared.
+    pub(super) leaks: Option<Vec<LeakLine>>,
+    /// None if nothing says what a specimen is.
+    pub(super) specimens: Option<Vec<SpecimenLine>>,
+    /// Why images could not be compared.
+    pub(super) problem: Option<String>,
+    #[serde(skip)]
+    code: u8,
+}
+
+#[derive(Serialize)]
+pub(super) struct DatasetLine {
+    pub(super) name: String,
+    pub(super) format: String,
+    /// `found`, `missing`, `bad` or `drawn` (by the run).
+    pub(super) state: &'static str,
+    pub(super) folder: Option<String>,
+    pub(super) problem: Option<String>,
+    pub(super) source: Option<SourceLine>,
+    pub(super) classes: Vec<String>,
+    pub(super) ignore_classes: Vec<u8>,
+    #[serde(flatten)]
+    pub(super) survey: Option<Survey>,
+}
+
+/// `null` is what its publisher does not say.
+#[derive(Serialize)]
+pub(super) struct SourceLine {
+    pub(super) name: &'static str,
+    pub(super) url: &'static str,
+    pub(super) fetch: &'static str,
+    pub(super) counts: &'static str,
+    pub(super) bytes: Option<u64>,
+    pub(super) sha256: Option<&'static str>,
+    pub(super) licence: &'static str,
+    pub(super) paper: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct WeightsLine {
+    pub(super) weights: String,
+    pub(super) arch: &'static str,
+    pub(super) variant: &'static str,
+    /// `found`, `missing` or `bad`.
+    pub(super) state: &'static str,
+    pub(super) folder: String,
+    pub(super) file: Option<String>,
+    pub(super) bytes: Option<u64>,
+    /// The published beginning of its hash, which the file was held against.
+    pub(super) sha256: Option<&'static str>,
+    pub(super) problem: Option<String>,
+    /// Files that would do, as they are published.
+    pub(super) published: Vec<PublishedLine>,
+}
+
+#[derive(Serialize)]
+pub(super) struct PublishedLine {
+    pub(super) url: String,
+    pub(super) kib: Option<u64>,
+    pub(super) sha256: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct PatchesLine {
+    pub(super) stage: String,
+    pub(super) dataset: String,
+    #[serde(rename = "use")]
+    pub(super) from: Use,
+    pub(super) size: usize,
+    pub(super) overlap: f64,
+    pub(super) edge: Edge,
+    /// None without the data set.
+    pub(super) patches: Option<usize>,
+    pub(super) paper: Option<usize>,
+}
+
+#[derive(Serialize)]
+pub(super) struct LeakLine {
+    pub(super) scored: ImageLine,
+    pub(super) trained: ImageLine,
+    /// What the trained image is used for.
+    pub(super) how: String,
+    #[serde(flatten)]
+    pub(super) leak: Leak,
+}
+
+#[derive(Serialize)]
+pub(super) struct ImageLine {
+    pub(super) dataset: String,
+    pub(super) split: Split,
+    pub(super) image: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct SpecimenLine {
+    pub(super) specimen: String,
+    pub(super) dataset: String,
+    pub(super) scored: Split,
+    pub(super) scored_images: usize,
+    pub(super) trained: Split,
+    pub(super) trained_images: usize,
+    pub(super) how: String,
+}
+
+impl Report {
+    pub(super) fn new(place: &Place, sets: &[Set]) -> Report {
+        let mut report = Report {
+            experiment: place.plan.experiment.name.clone(),
+            data: place.places.data.display().to_string(),
+            datasets: Vec::new(),
+            weights: Vec::new(),
+            patches: Vec::new(),
+            leaks: None,
+            specimens: None,
+            problem: None,
+            code: exit_code::DONE,
+        };
+        for set in sets {
+            let line = DatasetLine::of(set);
+            if let SetState::Wrong { code, .. } = set.state {
+                report.code = report.code.max(code);
+            }
+            report.datasets.push(line);
+        }
+        report.weights = weights(place);
+        for line in &report.weights {
+            report.code = report.code.max(match line.state {
+                "missing" => exit_code::NOT_THERE,
+                "bad" => exit_code::BAD_DATA,
+                _ => exit_code::DONE,
+            });
+        }
+        report.patches = all_patches(place, sets);
+        report
+    }
+
+    pub(super) fn with_leaks(mut self, leaks: Option<Vec<Found<'_>>>) -> Report {
+        let image = |set: &Set, sample: &crate::data::leaks::Sample<'_>| ImageLine {
+            dataset: set.name.clone(),
+            split: sample.entry.split,
+            image: sample.entry.image.clone(),
+        };
+        let line = |found: Found<'_>| LeakLine {
+            scored: image(found.scored.0, &found.scored.1),
+            trained: image(found.trained.0, &found.trained.1),
+            how: found.how,
+            leak: found.leak,
+        };
+        self.leaks = leaks.map(|leaks| leaks.into_iter().map(line).collect());
+        self
+    }
+
+    pub(super) fn with_problem(mut self, error: &DataError) -> Report {
+        self.code = self.code.max(error.exit_code());
+        self.problem = Some(error.to_string());
+        self
+    }
+
+    /// Specimens on both sides, within what lies in one folder: elsewhere the same name is another specimen.
+    pub(super) fn with_specimens(mut self, sets: &[Set], flows: &Flows, specimen: Option<&Regex>) -> Report {
+        let Some(specimen) = specimen else { return self };
+        let by_instance: BTreeMap<usize, &Set> = sets.iter().map(|set| (set.instance, set)).collect();
+        let count = |set: &Set, split: Split| {
+            let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+            for entry in set.open().map(|open| open.entries(split)).unwrap_or_default() {
+                if let Some(found) = specimen.captures(entry.stem()) {
+                    let name = found.get(1).or(found.get(0)).map(|name| name.as_str()).unwrap_or_default();
+                    *counts.entry(name.to_owned()).or_default() += 1;
+                }
+            }
+            counts
+        };
+        let mut lines = Vec::new();
+        for (trained, scored, how) in flows.iter() {
+            let (Some(from), Some(to)) = (by_instance.get(&trained.0), by_instance.get(&scored.0)) else { continue };
+            if from.instance != to.instance && (from.folder.is_none() || from.folder != to.folder) {
+                continue;
+            }
+            let theirs = count(from, trained.1);
+            for (specimen, scored_images) in count(to, scored.1) {
+                if let Some(&trained_images) = theirs.get(&specimen) {
+                    lines.push(SpecimenLine {
+                        specimen,
+                        dataset: to.name.clone(),
+                        scored: scored.1,
+                        scored_images,
+                        trained: trained.1,
+                        trained_images,
+                        how: how.clone(),
+                    });
+                }
+            }
+        }
+        self.specimens = Some(lines);
+        self
+    }
+
+    /// Leaks and specimens on both sides.
+    pub(super) fn warnings(&self) -> usize {
+        self.leaks.as_ref().map_or(0, Vec::len) + self.specimens.as_ref().map_or(0, Vec::len)
+    }
+
+    /// What keeps the experiment from running: all of it, one a line.
+    pub(super) fn stop(&self) -> Option<Stop> {
+        if self.code == exit_code::DONE {
+            return None;
+        }
+        let mut message = String::new();
+        let wrong = self.datasets.iter().filter_map(|line| Some((&line.name, line.problem.as_ref()?)));
+        for (name, problem) in wrong {
+            message += &format!("error: {name}: {problem}\n");
+        }
+        for line in self.weights.iter().filter_map(|line| line.problem.as_ref()) {
+            message += &format!("error: {line}\n");
+        }
+        if let Some(problem) = &self.problem {
+            message += &format!("error: {problem}\n");
+        }
+        Some(Stop::new(self.code, message))
+    }
+
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string_pretty(self).map(|text| text + "\n").unwrap_or_default()
+    }
+}
+
+impl DatasetLine {
+    fn of(set: &Set) -> DatasetLine {
+        let (state, problem) = match &set.state {
+            SetState::Found(_) => ("found", None),
+            SetState::Drawn => ("drawn", None),
+            SetState::Wrong { code, message } => {
+                (if *code == exit_code::NOT_THERE { "missing" } else { "bad" }, Some(message.clone()))
+            }
+        };
+        let manifest = set.open().map(|open| &open.manifest);
+        DatasetLine {
+            name: set.name.clone(),
+            format: set.format.clone(),
+            state,
+            folder: set.folder.as_ref().map(|folder| folder.display().to_string()),
+            problem,
+            source: source(&set.format).map(SourceLine::of),
+            classes: manifest.map(|manifest| manifest.classes.clone()).unwrap_or_default(),
+            ignore_classes: manifest.map(|manifest| manifest.ignore_classes.clone()).unwrap_or_default(),
+            survey: manifest.map(|manifest| survey(manifest, &|name| set.place(name))),
+        }
+    }
+}
+
+impl SourceLine {
+    fn of(source: &'static Source) -> SourceLine {
+        let &Source { name, url, fetch, counts, bytes, sha256, licence, paper, .. } = source;
+        SourceLine { name, url, fetch, counts, bytes, sha256, licence, paper }
+    }
+}
+
+/// The weights that stages begin with, each once.
+fn weights(place: &Place) -> Vec<WeightsLine> {
+    let mut seen = BTreeSet::new();
+    let mut lines = Vec::new();
+    for instance in place.plan.experiment.instances.iter().filter(|i| matches!(i.kind, "pretrain" | "finetune")) {
+        let Some(start) = stage::start_weights(&instance.params, &place.places) else { continue };
+        if !seen.insert((start.weights.clone(), start.arch, start.variant)) {
+            continue;
+        }
+        let bytes = start.file.as_ref().and_then(|file| Some(std::fs::metadata(file).ok()?.len()));
+        let published = start
+            .published
+            .iter()
+            .filter_map(|file| Some(PublishedLine { url: file.url.clone()?, kib: file.kib, sha256: file.sha256 }));
+        lines.push(WeightsLine {
+            state: match (&start.problem, start.bad) {
+                (None, _) => "found",
+                (_, true) => "bad",
+                (_, false) => "missing",
+            },
+            folder: start.folder.display().to_string(),
+            file: start.file.as_ref().map(|file| file.display().to_string()),
+            bytes,
+            sha256: start.known.as_ref().and_then(|known| known.sha256).filter(|_| start.problem.is_none()),
+            problem: start.problem,
+            published: published.collect(),
+            weights: start.weights,
+            arch: start.arch,
+            variant: start.variant,
+        });
+    }
+    lines
+}
+
+/// What each `patchify` stage cuts.
+fn all_patches(place: &Place, sets: &[Set]) -> Vec<PatchesLine> {
+    #[derive(Deserialize)]
+    struct Params {
+        size: usize,
+        overlap: f64,
+        edge: Edge,
+        #[serde(rename = "use")]
+        from: Use,
+    }
+    let mut lines = Vec::new();
+    for instance in place.plan.experiment.instances.iter().filter(|instance| instance.kind == "patchify") {
+        let (Ok(params), Some(input)) = (Params::deserialize(&instance.params), instance.inputs.first()) else {
+            continue;
+        };
+        let Some(set) = sets.iter().find(|set| set.instance == input.instance) else { continue };
+        let Params { size, overlap, edge, from } = params;
+        lines.push(PatchesLine {
+            stage: instance.name.clone(),
+            dataset: set.name.clone(),
+            from,
+            size,
+            overlap,
+            edge,
+            patches: set.open().map(|open| patches(&open.manifest, &PatchParams { size, overlap, edge, from })),
+            paper: source(&set.format).and_then(|source| source.paper_patches),
+        });
+    }
+    lines
+}

@@ -1,0 +1,114 @@
+//! The data sets of an experiment: found and checked, or why not.
+
+use super::super::place::Place;
+use super::Counter;
+use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
+use crate::data::{DataError, Manifest, OpenDataset, Root};
+use crate::exit_code;
+use crate::plan::State;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// One `[datasets.NAME]`, or a stage that draws one.
+pub(super) struct Set {
+    /// Its index among the experiment's stages.
+    pub(super) instance: usize,
+    pub(super) name: String,
+    /// The word of its format, or `synthesize`.
+    pub(super) format: String,
+    /// Where it is looked for; none if the program draws it.
+    pub(super) folder: Option<PathBuf>,
+    pub(super) state: SetState,
+}
+
+pub(super) enum SetState {
+    /// Every file of it decoded and checked, now or by the stage whose output is in the cache.
+    Found(OpenDataset),
+    /// Will be drawn by the run.
+    Drawn,
+    /// Missing (exit code 4) or bad (5).
+    Wrong { code: u8, message: String },
+}
+
+impl Set {
+    pub(super) fn open(&self) -> Option<&OpenDataset> {
+        match &self.state {
+            SetState::Found(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// Where a file of it lies.
+    pub(super) fn place(&self, name: &str) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(name))
+    }
+}
+
+/// All of them, in the file's order.
+pub(super) fn all(place: &Place, counter: &Counter) -> Vec<Set> {
+    let mut sets = Vec::new();
+    for (index, instance) in place.plan.experiment.instances.iter().enumerate() {
+        let (format, folder, state) = match instance.kind {
+            "dataset" => match DatasetParams::deserialize(&instance.params) {
+                Ok(params) => {
+                    let folder = place.places.resolve(&params.path);
+                    let what = format!("checking {}", instance.name);
+                    let found = counter.during(&what, |progress| open(place, index, &params, progress));
+                    (params.format.name().to_owned(), Some(folder), state(found))
+                }
+                Err(error) => {
+                    let message = format!("its parameters: {error}");
+                    (String::new(), None, SetState::Wrong { code: exit_code::INTERNAL, message })
+                }
+            },
+            "synthesize" => ("synthesize".to_owned(), None, drawn(place, index)),
+            _ => continue,
+        };
+        sets.push(Set { instance: index, name: instance.name.clone(), format, folder, state });
+    }
+    sets
+}
+
+fn state(found: anyhow::Result<OpenDataset>) -> SetState {
+    match found {
+        Ok(open) => SetState::Found(open),
+        Err(error) => {
+            let code = error.downcast_ref::<DataError>().map_or(exit_code::INTERNAL, DataError::exit_code);
+            SetState::Wrong { code, message: format!("{error:#}") }
+        }
+    }
+}
+
+/// The manifest of the cache, if the stage has run on these very files; else every file is looked at now.
+fn open(
+    place: &Place,
+    stage: usize,
+    params: &DatasetParams,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> anyhow::Result<OpenDataset> {
+    let folder = place.places.resolve(&params.path);
+    let root = Root::Folder(folder.clone());
+    if let Some(manifest) = cached(place, stage) {
+        return Ok(OpenDataset::new(manifest, root));
+    }
+    let files = list_files(params, &folder)?;
+    let digests = place.store.digests(&folder, &files)?;
+    let digest = |name: &str| digests.get(name).map(ToString::to_string).unwrap_or_default();
+    let files: Vec<SourceFile> =
+        files.into_iter().map(|(name, path)| SourceFile { digest: digest(&name), name, path }).collect();
+    Ok(OpenDataset::new(scan(params, &folder, &files, progress)?, root))
+}
+
+fn cached(place: &Place, stage: usize) -> Option<Manifest> {
+    let State::Hit(record) = &place.plan.states[stage] else { return None };
+    Manifest::read(place.store.files(record).get("manifest.json")?).ok()
+}
+
+fn drawn(place: &Place, stage: usize) -> SetState {
+    match (&place.plan.states[stage], cached(place, stage)) {
+        (State::Hit(record), Some(manifest)) => {
+            SetState::Found(OpenDataset::new(manifest, Root::Files(place.store.files(record))))
+        }
+        _ => SetState::Drawn,
+    }
+}

@@ -1,0 +1,232 @@
+//! The report for a terminal.
+
+use super::report::{DatasetLine, LeakLine, Report, WeightsLine};
+use crate::data::survey::Survey;
+use crate::machine::Bytes;
+use std::fmt::Write;
+
+/// So many sizes and ways to store pixels are listed, the rest is counted.
+const LISTED: usize = 4;
+
+pub(super) fn of(report: &Report) -> String {
+    let mut text = summary(report);
+    for line in &report.datasets {
+        text.push('\n');
+        dataset(&mut text, line);
+    }
+    if !report.weights.is_empty() {
+        text += "\nweights\n";
+        report.weights.iter().for_each(|line| weights(&mut text, line));
+    }
+    if !report.patches.is_empty() {
+        text += "\npatches\n";
+        text += &patches(report);
+    }
+    if let Some(leaks) = &report.leaks {
+        text += &leaks_text(leaks);
+    }
+    if let Some(specimens) = &report.specimens {
+        let rows = specimens.iter().map(|line| {
+            let side = |images: usize, split: &str| format!("{images} {split}");
+            vec![
+                line.dataset.clone(),
+                line.specimen.clone(),
+                side(line.scored_images, line.scored.name()),
+                "and".into(),
+                side(line.trained_images, line.trained.name()),
+                format!("({})", line.how),
+            ]
+        });
+        let _ = write!(text, "\nspecimens on both sides: {}\n{}", none_or(specimens.len()), aligned(rows.collect()));
+    }
+    text
+}
+
+fn none_or(count: usize) -> String {
+    if count == 0 { "none".into() } else { count.to_string() }
+}
+
+fn summary(report: &Report) -> String {
+    let states: Vec<&str> =
+        report.datasets.iter().map(|line| line.state).chain(report.weights.iter().map(|line| line.state)).collect();
+    let plural = |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
+    let mut text = format!("{}: {}", report.experiment, plural(report.datasets.len(), "data set"));
+    match report.weights.len() {
+        0 => {}
+        1 => text += ", 1 file of weights",
+        more => {
+            let _ = write!(text, ", {more} files of weights");
+        }
+    }
+    for (state, words) in [("found", "found"), ("drawn", "drawn by the run"), ("missing", "missing"), ("bad", "bad")] {
+        let count = states.iter().filter(|&&other| other == state).count();
+        if count > 0 {
+            let _ = write!(text, ", {count} {words}");
+        }
+    }
+    text + "\n"
+}
+
+fn dataset(text: &mut String, line: &DatasetLine) {
+    let folder = line.folder.as_deref().unwrap_or("");
+    let _ = writeln!(text, "{}", format!("{:<8}{}  {}  {folder}", line.state, line.name, line.format).trim_end());
+    let mut say = |what: &str, value: String| {
+        let _ = writeln!(text, "        {what:<9}{value}");
+    };
+    if let Some(problem) = &line.problem {
+        say("problem", problem.clone());
+    }
+    if let Some(source) = &line.source {
+        say("from", format!("{}: {}", source.name, source.url));
+    }
+    if let (Some(source), true) = (&line.source, line.state != "found") {
+        say("fetch", source.fetch.into());
+        let size = source.bytes.map_or("size not known".into(), |bytes| Bytes(bytes).to_string());
+        let hash = source.sha256.map_or("hash not known".into(), |hash| format!("SHA-256 {hash}"));
+        say("holds", format!("{}; {size}, {hash}; licence: {}", source.counts, source.licence));
+    }
+    let Some(survey) = &line.survey else { return };
+    let splits: Vec<String> =
+        survey.splits.iter().map(|split| format!("{} {}", split.images, split.split.name())).collect();
+    say("images", format!("{}: {}", survey.images, splits.join(", ")));
+    if let Some(source) = &line.source {
+        say("published", format!("{}; the paper: {}", source.counts, source.paper));
+    }
+    say("sizes", listed(survey.sizes.iter().map(|((width, height), count)| (format!("{width}×{height}"), *count))));
+    let grey = match survey.grey {
+        0 => String::new(),
+        all if all == survey.images => "; all are grey".into(),
+        some => format!("; {some} are grey"),
+    };
+    say("stored", listed(survey.stored.iter().cloned()) + &grey);
+    if !line.classes.is_empty() {
+        say("classes", "share of pixels (images that have it)".into());
+        *text += &indented(&aligned(classes(line, survey)), 17);
+    }
+}
+
+fn listed(items: impl ExactSizeIterator<Item = (String, usize)>) -> String {
+    let more = items.len().saturating_sub(LISTED);
+    let only = items.len() == 1;
+    let shown: Vec<String> =
+        items.take(LISTED).map(|(what, count)| if only { what } else { format!("{what} ({count})") }).collect();
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
+
+/// A row a class, a column a split.
+fn classes(line: &DatasetLine, survey: &Survey) -> Vec<Vec<String>> {
+    let splits: Vec<_> = survey.splits.iter().filter(|split| !split.shares.is_empty()).collect();
+    let mut rows = vec![vec![String::new()]];
+    rows[0].extend(splits.iter().map(|split| split.split.name().to_owned()));
+    for (class, name) in line.classes.iter().enumerate() {
+        let mut row = vec![name.clone()];
+        for split in &splits {
+            let (share, images) = (split.shares[class], split.images_with[class]);
+            row.push(format!("{:.2} % ({images})", 100.0 * share));
+        }
+        if line.ignore_classes.iter().any(|&ignored| usize::from(ignored) == class) {
+            row.push("not in the mean".into());
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+fn weights(text: &mut String, line: &WeightsLine) {
+    let place = line.file.as_deref().unwrap_or(&line.folder);
+    let _ = writeln!(text, "{:<8}{}  {} {}  {place}", line.state, line.weights, line.arch, line.variant);
+    let mut say = |what: &str, value: String| {
+        let _ = writeln!(text, "        {what:<9}{value}");
+    };
+    if let Some(problem) = &line.problem {
+        say("problem", problem.clone());
+        for published in &line.published {
+            let size = published.kib.map_or("size not known".into(), |kib| Bytes(kib << 10).to_string());
+            let hash = published.sha256.map_or("hash not known".into(), |hash| format!("SHA-256 {hash}…"));
+            say("from", format!("{}: {size}, {hash}", published.url));
+        }
+        return;
+    }
+    let size = line.bytes.map(|bytes| Bytes(bytes).to_string()).unwrap_or_default();
+    let hash = match line.sha256 {
+        Some(hash) => format!("SHA-256 begins with {hash}, as published"),
+        None => "no published hash to hold it against".into(),
+    };
+    say("size", format!("{size}; {hash}"));
+}
+
+fn patches(report: &Report) -> String {
+    let rows = report.patches.iter().map(|line| {
+        let word = |value: serde_json::Result<serde_json::Value>| {
+            value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+        };
+        let (from, edge) = (word(serde_json::to_value(line.from)), word(serde_json::to_value(line.edge)));
+        let rule = format!("{} of {}, {}² overlap {} {edge}", from, line.dataset, line.size, line.overlap);
+        let count = line.patches.map_or("not known yet".into(), thousands);
+        let paper = line.paper.map(|paper| format!("the paper counts {}", thousands(paper))).unwrap_or_default();
+        vec![format!("        {}", line.stage), rule, count, paper]
+    });
+    aligned(rows.collect())
+}
+
+fn leaks_text(leaks: &[LeakLine]) -> String {
+    if leaks.is_empty() {
+        return "\nleaks: none found\n".into();
+    }
+    let pairs = if leaks.len() == 1 { "1 pair".to_owned() } else { format!("{} pairs", leaks.len()) };
+    let mut text = format!("\nleaks: {pairs} of images, one scored on and one trained on, show the same\n");
+    let rows = leaks.iter().map(|line| {
+        let leak = &line.leak;
+        let image =
+            |image: &super::report::ImageLine| format!("{} {} {}", image.dataset, image.split.name(), image.image);
+        let (width, height) = leak.overlap;
+        let turned = match leak.symmetry.words() {
+            "" => String::new(),
+            words => format!(", {words}"),
+        };
+        vec![
+            format!("warning {}", image(&line.scored)),
+            leak.kind.words().into(),
+            format!("{} ({})", image(&line.trained), line.how),
+            format!("{width}×{height} at ({}, {}){turned}", leak.offset.0, leak.offset.1),
+            format!("{:.0} % of it", 100.0 * leak.share),
+            format!("score {:.3}", leak.score),
+        ]
+    });
+    text += &aligned(rows.collect());
+    text
+}
+
+/// Columns side by side; the last is as long as it is.
+fn aligned(rows: Vec<Vec<String>>) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.chars().count())).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+fn indented(text: &str, by: usize) -> String {
+    text.lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect()
+}
+
+/// `14,566`.
+fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! The eight ways to lay a square on itself.
+
+use serde::Serialize;
+
+/// What is done to an image: mirrored or not, then turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Symmetry {
+    /// As it is.
+    Identity,
+    /// Left and right changed places.
+    MirroredX,
+    /// Top and bottom changed places.
+    MirroredY,
+    /// Turned by 180°.
+    Turned180,
+    /// Rows became columns.
+    Transposed,
+    /// Transposed, then left and right changed places: turned clockwise by 90°.
+    Turned90,
+    /// Transposed, then top and bottom changed places: turned counterclockwise by 90°.
+    Turned270,
+    /// Transposed, then turned by 180°.
+    Antitransposed,
+}
+
+impl Symmetry {
+    /// All of them.
+    pub const ALL: [Symmetry; 8] = [
+        Symmetry::Identity,
+        Symmetry::MirroredX,
+        Symmetry::MirroredY,
+        Symmetry::Turned180,
+        Symmetry::Transposed,
+        Symmetry::Turned90,
+        Symmetry::Turned270,
+        Symmetry::Antitransposed,
+    ];
+
+    /// `""` for the identity, else `mirrored`, `turned by 90°`, ….
+    pub fn words(self) -> &'static str {
+        match self {
+            Symmetry::Identity => "",
+            Symmetry::MirroredX => "mirrored left to right",
+            Symmetry::MirroredY => "mirrored top to bottom",
+            Symmetry::Turned180 => "turned by 180°",
+            Symmetry::Transposed => "transposed",
+            Symmetry::Turned90 => "turned by 90°",
+            Symmetry::Turned270 => "turned by 270°",
+            Symmetry::Antitransposed => "transposed and turned by 180°",
+        }
+    }
+
+    /// Whether it transposes first, and then mirrors columns and rows.
+    pub(super) fn parts(self) -> (bool, bool, bool) {
+        match self {
+            Symmetry::Identity => (false, false, false),
+            Symmetry::MirroredX => (false, true, false),
+            Symmetry::MirroredY => (false, false, true),
+            Symmetry::Turned180 => (false, true, true),
+            Symmetry::Transposed => (true, false, false),
+            Symmetry::Turned90 => (true, true, false),
+            Symmetry::Turned270 => (true, false, true),
+            Symmetry::Antitransposed => (true, true, true),
+        }
+    }
+
+    /// The size of an image of `size` = (width, height) afterwards.
+    pub(super) fn size(self, size: (usize, usize)) -> (usize, usize) {
+        if self.parts().0 { (size.1, size.0) } else { size }
+    }
+
+    /// Where the pixel `place` of an image of `size` comes to lie.
+    pub(super) fn place(self, place: (usize, usize), size: (usize, usize)) -> (usize, usize) {
+        let (transposed, mirror_x, mirror_y) = self.parts();
+        let (x, y) = if transposed { (place.1, place.0) } else { place };
+        let (width, height) = self.size(size);
+        (if mirror_x { width - 1 - x } else { x }, if mirror_y { height - 1 - y } else { y })
+    }
+
+    /// The image itself, `[height, width]`.
+    pub(super) fn apply<T: Copy + Default>(self, values: &[T], size: (usize, usize)) -> Vec<T> {
+        if self == Symmetry::Identity {
+            return values.to_vec();
+        }
+        let width = self.size(size).0;
+        let mut out = vec![T::default(); values.len()];
+        for (i, &value) in values.iter().enumerate() {
+            let (x, y) = self.place((i % size.0, i / size.0), size);
+            out[y * width + x] = value;
+        }
+        out
+    }
+}

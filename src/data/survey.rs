@@ -1,0 +1,106 @@
+//! A data set in numbers: splits, sizes, how pixels are stored, shares of classes, patches.
+
+use super::patches::{PatchParams, positions};
+use super::{Manifest, Split};
+use image::{ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What [`survey`] counts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Survey {
+    /// All images.
+    pub images: usize,
+    /// Splits that hold images.
+    pub splits: Vec<SplitSurvey>,
+    /// (width, height) after the info band is cut, and how many images have it; the most frequent first.
+    pub sizes: Vec<((usize, usize), usize)>,
+    /// How the image files store their pixels (`"8-bit RGB jpg"`), and how many do; the most frequent first.
+    pub stored: Vec<(String, usize)>,
+    /// Images that are grey, however they are stored.
+    pub grey: usize,
+}
+
+/// One split.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SplitSurvey {
+    /// Which.
+    pub split: Split,
+    /// Its images.
+    pub images: usize,
+    /// The part of its annotated pixels that each class has; empty without masks.
+    pub shares: Vec<f64>,
+    /// Images in which each class occurs.
+    pub images_with: Vec<usize>,
+}
+
+/// Counts what a checked data set holds. `place` says where an image lies; only headers are read.
+pub fn survey(manifest: &Manifest, place: &(dyn Fn(&str) -> Option<PathBuf> + Sync)) -> Survey {
+    let splits = [Split::Train, Split::Val, Split::Test, Split::Unlabeled];
+    let splits = splits.into_iter().filter_map(|split| {
+        let entries = manifest.entries(split);
+        let pixels = manifest.class_pixels(split);
+        let all: u64 = pixels.iter().sum();
+        let shares = match all {
+            0 => Vec::new(),
+            all => pixels.iter().map(|&pixels| pixels as f64 / all as f64).collect(),
+        };
+        let with = |class: usize| entries.iter().filter(|e| e.class_pixels.get(class).is_some_and(|&n| n > 0)).count();
+        let images_with = if shares.is_empty() { Vec::new() } else { (0..pixels.len()).map(with).collect() };
+        (!entries.is_empty()).then(|| SplitSurvey { split, images: entries.len(), shares, images_with })
+    });
+    let stored: Vec<String> = manifest
+        .images
+        .par_iter()
+        .map(|entry| place(&entry.image).and_then(|path| stored_as(&path)).unwrap_or_else(|| "not known".into()))
+        .collect();
+    Survey {
+        images: manifest.images.len(),
+        splits: splits.collect(),
+        sizes: most_frequent(manifest.images.iter().map(|entry| (entry.width, entry.height))),
+        stored: most_frequent(stored),
+        grey: manifest.images.iter().filter(|entry| entry.channels == 1).count(),
+    }
+}
+
+/// How many patches a `patchify` stage cuts from a data set.
+pub fn patches(manifest: &Manifest, params: &PatchParams) -> usize {
+    let along = |length: usize| positions(length, params.size, params.overlap, params.edge).len();
+    let of = manifest.images.iter().filter(|entry| params.from.splits().contains(&entry.split));
+    of.map(|entry| along(entry.width) * along(entry.height)).sum()
+}
+
+fn most_frequent<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<(T, usize)> {
+    let mut counts: BTreeMap<T, usize> = BTreeMap::new();
+    for item in items {
+        *counts.entry(item).or_default() += 1;
+    }
+    let mut counts: Vec<(T, usize)> = counts.into_iter().collect();
+    // A stable sort: equal counts stay in order.
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+}
+
+/// `8-bit RGB jpg`, from the file's header.
+fn stored_as(path: &Path) -> Option<String> {
+    let reader = ImageReader::open(path).ok()?.with_guessed_format().ok()?;
+    let format = match reader.format()? {
+        ImageFormat::Jpeg => "jpg",
+        ImageFormat::Tiff => "tif",
+        ImageFormat::Png => "png",
+        ImageFormat::Bmp => "bmp",
+        _ => "other",
+    };
+    let colour = reader.into_decoder().ok()?.original_color_type();
+    let channels = match colour.channel_count() {
+        1 => "grey",
+        2 => "grey with alpha",
+        3 => "RGB",
+        4 if matches!(colour, ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16) => "CMYK",
+        _ => "RGBA",
+    };
+    let depth = colour.bits_per_pixel() / u16::from(colour.channel_count()).max(1);
+    Some(format!("{depth}-bit {channels} {format}"))
+}
