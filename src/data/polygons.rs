@@ -35,13 +35,13 @@ impl Polygons {
         };
         let (image, polygon) = (column("image_url")?, column("polygon")?);
         let mut polygons: BTreeMap<String, Vec<Polygon>> = BTreeMap::new();
-        for record in table.records() {
+        for (i, record) in table.records().enumerate() {
             let record = record.map_err(unreadable)?;
-            let line = record.position().map_or(0, csv::Position::line);
             let text = record.get(polygon).unwrap_or_default();
             let Some(corners) = corners(text).filter(|corners| corners.len() > 2) else {
                 let start: String = text.chars().take(40).collect();
-                let problem = format!("line {line}: no polygon of three or more (x, y): {start}");
+                // The reader's own count of lines is off where they end in CR LF, as the published ones do.
+                let problem = format!("line {}: no polygon of three or more (x, y): {start}", i + 2);
                 return Err(DataError::bad(path, problem, CURE));
             };
             let name = record.get(image).unwrap_or_default();
