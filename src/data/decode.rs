@@ -426,11 +426,11 @@ mod tests {
         let thumbnail: Vec<(u16, u32)> = page.into_iter().chain([(254, 1)]).collect();
         let with_thumbnail = tif(&[&page, &thumbnail], &ramp());
         assert_eq!(decode_image(Path::new("x"), &with_thumbnail).unwrap().pixels, ramp());
-        // A chain that bites its own tail.
+        // A chain that bites its own tail is left to the decoder.
         let mut circle = tif(&[&page], &ramp());
         let next = 8 + 2 + 12 * 8;
         circle[next..next + 4].copy_from_slice(&8u32.to_le_bytes());
-        assert!(decode_image(Path::new("x"), &circle).is_ok());
+        assert!(image_error(&circle).contains("damaged or cut short"));
     }
 
     #[test]

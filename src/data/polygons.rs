@@ -35,13 +35,13 @@ impl Polygons {
         };
         let (image, polygon) = (column("image_url")?, column("polygon")?);
         let mut polygons: BTreeMap<String, Vec<Polygon>> = BTreeMap::new();
-        for record in table.records() {
+        for (i, record) in table.records().enumerate() {
             let record = record.map_err(unreadable)?;
-            let line = record.position().map_or(0, csv::Position::line);
             let text = record.get(polygon).unwrap_or_default();
             let Some(corners) = corners(text).filter(|corners| corners.len() > 2) else {
                 let start: String = text.chars().take(40).collect();
-                let problem = format!("line {line}: no polygon of three or more (x, y): {start}");
+                // The reader's own count of lines is off where they end in CR LF, as the published ones do.
+                let problem = format!("line {}: no polygon of three or more (x, y): {start}", i + 2);
                 return Err(DataError::bad(path, problem, CURE));
             };
             let name = record.get(image).unwrap_or_default();
@@ -189,8 +189,8 @@ mod tests {
             .collect();
         let (other, object) = counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
         println!("aachen: {object} object pixels of {}, {other} otherwise by the other way", 1705 * 1024 * 768);
-        // scikit-image 0.26 (`draw.polygon`, each polygon by itself) finds 18 fewer, PIL and OpenCV, which draw the
-        // outline, 1.1 % and 1.9 % more.
-        assert_eq!((object, other), (92_284_753, 0));
+        // scikit-image 0.26 (`draw.polygon`, each polygon by itself) differs in 22; PIL and OpenCV, which draw the
+        // outline, find 1.1 % and 1.9 % more.
+        assert_eq!((object, other), (92_284_757, 0));
     }
 }

@@ -1,12 +1,12 @@
 //! NASA's environmental-barrier-coating micrographs (Stuckner et al., npj Comput. Mater. 2022), one split folder as
 //! downloaded: `train`, `val`, `test` and `train_annot`, `val_annot`, `test_annot`, a mask of the same stem for each
-//! image. Masks are 8-bit grey: 0 background, 1 oxide, 2 crack. The folders *are* the
-//! splits. EBC-1 and EBC-2 share specimens between train and test (050317#3 in both); EBC-3 tests on 050317#3 alone and
-//! trains without it.
+//! image. Masks are 8-bit grey: 0 background, 1 oxide, 2 crack.
+//!
+//! The folders *are* the splits. EBC-1 and EBC-2 have images of the specimen 050317#3 in both train and test; EBC-3 tests
+//! on 050317#3 alone and trains without it.
 //!
 //! The MatSSL authors' copies (`train/inputs`, `train/targets`, png) are read, too. Theirs of EBC-3 has 15, 3 and 6
-//! images, under the names that NASA's has; the 1, 3 and 3 of the paper's Table 3 are in neither, and no list of them
-//! was published.
+//! images, under the names that NASA's has; the paper's Table 3 counts 1, 3 and 3, and no list of those was found.
 
 use super::files::{SAME_STEM, below, images_in, pair};
 use super::{Classes, Dataset, DatasetParams, Layout, ParamProblem, Placed};
