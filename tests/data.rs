@@ -146,7 +146,7 @@ dataset = "metaldam"
 matrix.encoder = { a = { arch = "resnet50", weights = "imagenet" }, b = { arch = "resnet18", weights = "mine.pth" } }
 epochs = 1
 "#;
-    project.write("experiment.toml", EXPERIMENT.to_owned() + &more);
+    project.write("experiment.toml", EXPERIMENT.to_owned() + more);
     let done = project.run(&["data", "experiment.toml"]);
     assert_eq!(done.code, Some(4), "{}{}", done.stdout, done.stderr);
     says(
