@@ -49,7 +49,8 @@ pub fn survey(manifest: &Manifest, place: &(dyn Fn(&str) -> Option<PathBuf> + Sy
         };
         let with = |class: usize| entries.iter().filter(|e| e.class_pixels.get(class).is_some_and(|&n| n > 0)).count();
         let images_with = if shares.is_empty() { Vec::new() } else { (0..pixels.len()).map(with).collect() };
-        (!entries.is_empty()).then(|| SplitSurvey { split, images: entries.len(), shares, images_with })
+        let images = entries.len();
+        (images > 0).then_some(SplitSurvey { split, images, shares, images_with })
     });
     let stored: Vec<String> = manifest
         .images

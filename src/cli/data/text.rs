@@ -29,7 +29,7 @@ pub(super) fn of(report: &Report) -> String {
         let rows = specimens.iter().map(|line| {
             let side = |images: usize, split: &str| format!("{images} {split}");
             vec![
-                line.dataset.clone(),
+                format!("warning {}", line.dataset),
                 line.specimen.clone(),
                 side(line.scored_images, line.scored.name()),
                 "and".into(),
@@ -71,7 +71,7 @@ fn dataset(text: &mut String, line: &DatasetLine) {
     let folder = line.folder.as_deref().unwrap_or("");
     let _ = writeln!(text, "{}", format!("{:<8}{}  {}  {folder}", line.state, line.name, line.format).trim_end());
     let mut say = |what: &str, value: String| {
-        let _ = writeln!(text, "        {what:<9}{value}");
+        let _ = writeln!(text, "        {what:<10}{value}");
     };
     if let Some(problem) = &line.problem {
         say("problem", problem.clone());
@@ -101,7 +101,7 @@ fn dataset(text: &mut String, line: &DatasetLine) {
     say("stored", listed(survey.stored.iter().cloned()) + &grey);
     if !line.classes.is_empty() {
         say("classes", "share of pixels (images that have it)".into());
-        *text += &indented(&aligned(classes(line, survey)), 17);
+        *text += &indented(&aligned(classes(line, survey)), 18);
     }
 }
 
@@ -136,7 +136,7 @@ fn weights(text: &mut String, line: &WeightsLine) {
     let place = line.file.as_deref().unwrap_or(&line.folder);
     let _ = writeln!(text, "{:<8}{}  {} {}  {place}", line.state, line.weights, line.arch, line.variant);
     let mut say = |what: &str, value: String| {
-        let _ = writeln!(text, "        {what:<9}{value}");
+        let _ = writeln!(text, "        {what:<10}{value}");
     };
     if let Some(problem) = &line.problem {
         say("problem", problem.clone());
@@ -223,7 +223,7 @@ fn thousands(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

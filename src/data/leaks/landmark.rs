@@ -184,9 +184,12 @@ fn hash(sums: &Sums, (x, y): (usize, usize), cell: usize, cosines: &[[f32; CELLS
         }
     }
     let mut hash = 0;
-    for v in 0..FREQUENCIES {
-        for u in 0..FREQUENCIES {
-            let amplitude: f32 = (0..CELLS).map(|j| across[j][u] * cosines[v][j]).sum();
+    for (v, down) in cosines.iter().enumerate() {
+        let mut amplitudes = [0.0f32; FREQUENCIES];
+        for (row, cosine) in across.iter().zip(down) {
+            amplitudes.iter_mut().zip(row).for_each(|(amplitude, value)| *amplitude += value * cosine);
+        }
+        for (u, amplitude) in amplitudes.into_iter().enumerate() {
             if (u, v) != (0, 0) && amplitude > 0.0 {
                 hash |= 1 << (8 * v + u);
             }

