@@ -159,6 +159,7 @@ epochs = 1
             "missing imagenet  resnet50 v1.5",
             "https://download.pytorch.org/models/resnet50-0676ba61.pth: 97.8 MiB, SHA-256 0676ba61…",
             "missing mine.pth  resnet18",
+            "leaks: none found\n        not compared, for they are not there: metaldam\n",
         ],
     );
     says(

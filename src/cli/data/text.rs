@@ -24,6 +24,11 @@ pub(super) fn of(report: &Report) -> String {
     }
     if let Some(leaks) = &report.leaks {
         text += &leaks_text(leaks);
+        let absent = report.datasets.iter().filter(|line| line.state != "found");
+        let absent: Vec<&str> = absent.map(|line| line.name.as_str()).collect();
+        if !absent.is_empty() {
+            let _ = writeln!(text, "        not compared, for they are not there: {}", absent.join(", "));
+        }
     }
     if let Some(specimens) = &report.specimens {
         let rows = specimens.iter().map(|line| {
