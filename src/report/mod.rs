@@ -8,6 +8,7 @@ mod file_name;
 mod font;
 pub mod overlay;
 mod palette;
+pub mod published;
 mod scene;
 pub mod table;
 

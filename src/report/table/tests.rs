@@ -1,3 +1,4 @@
+use super::notes::Below;
 use super::*;
 use crate::metrics::Confusion;
 
@@ -150,7 +151,7 @@ fn images_that_are_not_for_testing_are_named_and_an_epoch_chosen_on_them_is_mark
     let val = Table::new(None, &methods("val")).unwrap();
     assert_eq!(val.rows.iter().map(|row| row.marked_label()).take(2).collect::<Vec<_>>(), ["Val †", "Test"]);
     assert_eq!(
-        val.notes("Bold")[2..],
+        val.notes(Below::Columns("Bold"))[2..],
         [
             "Left out of the means: defect.",
             "Scored on the 3 val images.",
@@ -161,9 +162,9 @@ fn images_that_are_not_for_testing_are_named_and_an_epoch_chosen_on_them_is_mark
     let marked: Vec<bool> = mixed.rows.iter().map(|row| row.optimistic).collect();
     assert_eq!(marked[..4], [false, false, false, true]);
     assert!(
-        mixed.notes("Bold").contains(&"Val, Test: scored on the 3 train images.".to_owned()),
+        mixed.notes(Below::Terminal).contains(&"Val, Test: scored on the 3 train images.".to_owned()),
         "{:?}",
-        mixed.notes("")
+        mixed.notes(Below::Terminal)
     );
 }
 
