@@ -16,7 +16,7 @@ pub enum Averaging {
     #[default]
     Pooled,
     /// mIoU of each image, over the classes in its truth or prediction, then the mean over the images that have one
-    /// (torchmetrics' `segmentation.MeanIoU`).
+    /// (torchmetrics' functional `mean_iou` of each image; its class `MeanIoU` weighs images by their classes instead).
     Images,
     /// mIoU of each batch of images (in the order of the data set, the last may be smaller) from its pooled pixels, a
     /// class in neither truth nor prediction counting as 0, then the mean over the batches: as the authors' code

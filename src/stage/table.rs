@@ -152,6 +152,42 @@ mod tests {
         assert!(labels[3].starts_with("majority class (matrix),,,25.00,,50.00,,0.00,,"), "{csv}");
         assert!(std::fs::read_to_string(context.out.join("table4.md")).unwrap().contains("| b | **79.17 ± 29.46** |"));
         assert!(context.out.join("table4.txt").exists());
+        assert!(std::fs::read_to_string(context.out.join("table4.tex")).unwrap().contains("\\toprule"));
+        assert!(labels[0].len() < csv.lines().next().unwrap().len());
+        assert!(csv.lines().next().unwrap().contains(",miou_low,miou_high,compared_with,"), "{csv}");
+        assert!(!csv.contains("published"), "{csv}");
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_in_the_key() {
+        let table: Table = params(r#"{ "file": "t", "rows": "<input>", "miou": "pooled" }"#);
+        let json = serde_json::to_string(&table).unwrap();
+        assert_eq!(json, r#"{"file":"t","title":null,"rows":"<input>"}"#);
+    }
+
+    #[test]
+    fn published_values_and_the_row_to_compare_with_are_looked_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = || {
+            vec![
+                evaluation_files(folder.path(), "b", Some(1), &[0, 1, 1, 1]),
+                evaluation_files(folder.path(), "a", None, &[0, 0, 0, 1]),
+            ]
+        };
+        let mut context = context(folder.path(), [("rows", rows())]);
+        let text = r#"{ "file": "t", "rows": "<input>", "compare_with": "a", "miou": "images",
+            "published": { "a": "table5.ebc-1.unet++.micronet", "CS-UNet": "table5.ebc-1.cs-unet.micronet+microlite" } }"#;
+        params::<Table>(text).run(&mut context).unwrap();
+        let csv = std::fs::read_to_string(context.out.join("t.csv")).unwrap();
+        let line = |label: &str| csv.lines().find(|line| line.starts_with(label)).unwrap().to_owned();
+        assert!(line("b,").contains(",a,"), "{csv}");
+        assert!(line("a,").ends_with(",95.17,-36.84,table5.ebc-1.unet++.micronet,false"), "{csv}");
+        assert!(line("CS-UNet,").ends_with(",95.98,,table5.ebc-1.cs-unet.micronet+microlite,true"), "{csv}");
+        let refused = params::<Table>(r#"{ "file": "t", "rows": "<input>", "compare_with": "c" }"#).run(&mut context);
+        assert_eq!(refused.unwrap_err().to_string(), r#"there is no row "c" to compare with; there are b, a"#);
+        let misspelt = r#"{ "file": "t", "rows": "<input>", "published": { "a": "table5.ebc-1.unet++.micronet2" } }"#;
+        let refused = serde_json::from_str::<Table>(misspelt).unwrap_err().to_string();
+        assert!(refused.contains("the nearest is `table5.ebc-1.unet++.micronet`"), "{refused}");
     }
 
     #[test]
