@@ -38,6 +38,11 @@ impl Confusion {
         Confusion { classes, counts: vec![0; classes * classes] }
     }
 
+    /// A matrix with these counts, `[truth, prediction]`, row-major; `None` if they are not `classes²`.
+    pub fn from_counts(classes: usize, counts: Vec<u64>) -> Option<Self> {
+        (counts.len() == classes * classes).then_some(Confusion { classes, counts })
+    }
+
     /// How many classes there are.
     pub fn classes(&self) -> usize {
         self.classes

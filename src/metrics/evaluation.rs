@@ -1,6 +1,6 @@
 //! All scores of one model on one set of images: the content of `metrics.json`.
 
-use super::{Confusion, majority};
+use super::{Averaging, Confusion, Overlap, majority};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,22 @@ pub struct MajorityScores {
     pub pixel_accuracy: Option<f64>,
 }
 
+/// mIoU over the images by one of the definitions there are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MiouBy {
+    /// Which one.
+    pub name: Averaging,
+    /// What that means.
+    pub definition: String,
+    /// Images in a batch, where there are batches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// The model's.
+    pub miou: Option<f64>,
+    /// That of always saying the training masks' most frequent class.
+    pub majority: Option<f64>,
+}
+
 /// All scores of one model on one set of images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
@@ -70,6 +86,9 @@ pub struct Evaluation {
     pub classes: Vec<ClassScores>,
     /// `None` if the data set has no training masks.
     pub majority: Option<MajorityScores>,
+    /// mIoU by each [`Averaging`]; none without [`Evaluation::with_images`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub miou_by: Vec<MiouBy>,
 }
 
 impl Evaluation {
@@ -113,6 +132,38 @@ impl Evaluation {
                     pixel_accuracy: constant.pixel_accuracy(),
                 }
             }),
+            miou_by: Vec::new(),
+        }
+    }
+
+    /// Adds mIoU by every [`Averaging`], from the matrix of each image in the order of the data set, with `batch`
+    /// images a batch.
+    pub fn with_images(mut self, images: &[Confusion], batch: usize) -> Evaluation {
+        let ignored: Vec<u8> =
+            (0..=u8::MAX).zip(&self.classes).filter(|(_, class)| class.ignored).map(|(label, _)| label).collect();
+        let overlaps = |image: &Confusion| image.overlaps(&ignored);
+        let model: Vec<Vec<Overlap>> = images.iter().map(overlaps).collect();
+        let majority = self.majority.as_ref().and_then(|majority| {
+            let class = self.classes.iter().position(|class| class.name == majority.class)?;
+            Some(images.iter().map(|image| overlaps(&image.constant(class))).collect::<Vec<_>>())
+        });
+        let by = |name: Averaging| MiouBy {
+            name,
+            definition: name.definition(batch),
+            batch: (name == Averaging::Batches).then_some(batch),
+            miou: name.miou(model.iter().map(Vec::as_slice), batch),
+            majority: majority.as_ref().and_then(|images| name.miou(images.iter().map(Vec::as_slice), batch)),
+        };
+        self.miou_by = Averaging::ALL.map(by).to_vec();
+        self
+    }
+
+    /// mIoU by the definition `name`, of the model and of the majority class; of files that hold no other, pooled.
+    pub fn miou_by(&self, name: Averaging) -> (Option<f64>, Option<f64>) {
+        match self.miou_by.iter().find(|by| by.name == name) {
+            Some(by) => (by.miou, by.majority),
+            None if name == Averaging::Pooled => (self.miou, self.majority.as_ref().and_then(|m| m.miou)),
+            None => (None, None),
         }
     }
 
@@ -181,6 +232,27 @@ mod tests {
             )
         );
         assert_eq!(serde_json::from_str::<Evaluation>(&json).unwrap(), scores);
+    }
+
+    #[test]
+    fn every_definition_of_miou_is_named_and_the_pooled_one_agrees() {
+        let images = [(&[0u8, 0, 1, 1][..], &[0u8, 1, 1, 1][..]), (&[0, 0], &[0, 1])].map(|(truth, prediction)| {
+            let mut confusion = Confusion::new(3);
+            confusion.add(truth, prediction, None).unwrap();
+            confusion
+        });
+        let scores = evaluation(&[0, 0, 1, 1, 0, 0], &[0, 1, 1, 1, 0, 1]).with_images(&images, 1);
+        assert_eq!(scores.miou_by(Averaging::Pooled), (scores.miou, scores.majority.as_ref().unwrap().miou));
+        // Of the images: model (1/2 + 2/3) / 2 and (1/2 + 0) / 2; always austenite (0 + 1/2) / 2 and (0 + 0) / 2.
+        let [of_images, of_batches] = [Averaging::Images, Averaging::Batches].map(|name| scores.miou_by(name));
+        assert!((of_images.0.unwrap() - (7.0 / 12.0 + 0.25) / 2.0).abs() < 1e-15);
+        assert_eq!(of_images.1, Some(0.125));
+        assert_eq!(of_batches, of_images, "both counted classes are in each image");
+        let json = serde_json::to_value(&scores).unwrap();
+        assert_eq!(json["miou_by"][2]["name"], "batches");
+        assert_eq!(json["miou_by"][2]["batch"], 1);
+        assert!(json["miou_by"][0]["definition"].as_str().unwrap().starts_with("IoU of each class from the pixels of"));
+        assert_eq!(serde_json::from_value::<Evaluation>(json).unwrap(), scores);
     }
 
     #[test]

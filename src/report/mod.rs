@@ -9,6 +9,7 @@ mod font;
 pub mod overlay;
 pub mod page;
 mod palette;
+pub mod published;
 mod scene;
 pub mod table;
 

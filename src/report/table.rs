@@ -1,10 +1,18 @@
 //! A table of scores: methods down, scores across, mean ± std over seeds.
 
+mod beside;
 mod csv;
+mod latex;
 mod markdown;
+mod notes;
+mod sheet;
+mod statistics;
 mod terminal;
 
-use crate::metrics::{ClassScores, Evaluation, SelectedOn, Summary};
+pub use statistics::{Comparison, NoSuchRow, PerImage};
+
+use super::published::Published;
+use crate::metrics::{Averaging, ClassScores, Evaluation, SelectedOn, Summary};
 
 /// Put behind the label of a method whose epoch was chosen on the images it is scored on.
 pub(super) const TEST_MARK: &str = "†";
@@ -18,26 +26,32 @@ pub struct Column {
     pub heading: String,
 }
 
-/// A method, or the baseline that closes the table.
+/// A method, one that only its authors ran, or the baseline that closes the table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The method's name.
     pub label: String,
-    /// Rows of one number were scored on the same images: only they compare.
-    pub group: usize,
+    /// Rows of one number were scored on the same images: only they compare. `None` for a row that is only published.
+    pub group: Option<usize>,
     /// How the epoch was chosen; `None` for the baseline, which has none.
     pub selected_on: Option<SelectedOn>,
     /// The split it was scored on (`"test"`, `"val"`, `"train"`), and the number of its images.
     pub scored_on: (String, usize),
     /// The epoch was chosen on the very images that are scored.
     pub optimistic: bool,
-    /// Over how many seeds the scores are averaged; `None` for the baseline.
+    /// Over how many seeds the scores are averaged; `None` for the baseline and for a row that is only published.
     pub seeds: Option<usize>,
     /// One for each column, in percent; `None` where the row has no such score.
     pub cells: Vec<Option<Summary>>,
+    /// 95 % interval of the mIoU, percent.
+    pub interval: Option<[f64; 2]>,
+    /// With the row that its group is compared with.
+    pub comparison: Option<Comparison>,
+    /// What its authors published.
+    pub published: Option<&'static Published>,
 }
 
-/// A table of scores in percent, to be rendered as CSV, Markdown and plain text.
+/// A table of scores in percent, to be rendered as CSV, Markdown, LaTeX and plain text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// Stands above it.
@@ -48,6 +62,10 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// Classes that are in no mean and have no column.
     pub left_out: Vec<String>,
+    /// How mIoU is taken over images, and with how many a batch; all other scores are pooled.
+    pub averaging: (Averaging, usize),
+    /// Intervals and tests were asked for.
+    pub tested: bool,
 }
 
 /// Seeds of one label that were scored on different images: their mean would mean nothing.
@@ -56,13 +74,25 @@ pub struct Table {
 pub struct MixedImages(pub String);
 
 impl Table {
+    /// [`Table::averaged`] with the mIoU pooled over the images.
+    ///
+    /// # Errors
+    /// [`MixedImages`].
+    pub fn new(title: Option<String>, methods: &[(String, Vec<Evaluation>)]) -> Result<Table, MixedImages> {
+        Table::averaged(title, methods, (Averaging::Pooled, 1))
+    }
+
     /// The table of `methods`: a label and the evaluation of each of its seeds (at least one). Columns are mIoU, the
     /// IoU of each class that is in the mean, mean Dice and pixel accuracy; the last row (one for each set of images
     /// the methods were scored on) is the majority-class baseline.
     ///
     /// # Errors
     /// [`MixedImages`].
-    pub fn new(title: Option<String>, methods: &[(String, Vec<Evaluation>)]) -> Result<Table, MixedImages> {
+    pub fn averaged(
+        title: Option<String>,
+        methods: &[(String, Vec<Evaluation>)],
+        averaging: (Averaging, usize),
+    ) -> Result<Table, MixedImages> {
         let mut groups: Vec<&Evaluation> = Vec::new();
         let mut group_of = Vec::new();
         for (label, seeds) in methods {
@@ -85,19 +115,29 @@ impl Table {
             .zip(group_of)
             .map(|((label, seeds), group)| Row {
                 label: label.clone(),
-                group,
+                group: Some(group),
                 selected_on: seeds.iter().map(|e| e.selected_on).max_by_key(|&on| on == SelectedOn::Test),
                 scored_on: (seeds[0].split.clone(), seeds[0].images),
                 optimistic: seeds.iter().any(optimistic),
                 seeds: Some(seeds.len()),
-                cells: cells(seeds, &classes, |e| e.miou, class_iou, |e| e.mean_dice, |e| e.pixel_accuracy),
+                cells: cells(
+                    seeds,
+                    &classes,
+                    |e| e.miou_by(averaging.0).0,
+                    class_iou,
+                    |e| e.mean_dice,
+                    |e| e.pixel_accuracy,
+                ),
+                interval: None,
+                comparison: None,
+                published: None,
             })
             .collect();
         for (number, group) in groups.iter().enumerate() {
             let Some(majority) = &group.majority else { continue };
             rows.push(Row {
                 label: format!("majority class ({})", majority.class),
-                group: number,
+                group: Some(number),
                 selected_on: None,
                 scored_on: (group.split.clone(), group.images),
                 optimistic: false,
@@ -105,7 +145,7 @@ impl Table {
                 cells: cells(
                     &[(*group, majority)],
                     &classes,
-                    |(_, m)| m.miou,
+                    |(e, _)| e.miou_by(averaging.0).1,
                     |(e, m), name| {
                         let at = e.classes.iter().position(|class| class.name == name && !class.ignored)?;
                         m.iou.get(at).copied().flatten()
@@ -113,9 +153,12 @@ impl Table {
                     |(_, m)| m.mean_dice,
                     |(_, m)| m.pixel_accuracy,
                 ),
+                interval: None,
+                comparison: None,
+                published: None,
             });
         }
-        Ok(Table { title, columns: columns(&classes), rows, left_out })
+        Ok(Table { title, columns: columns(&classes), rows, left_out, averaging, tested: false })
     }
 
     /// Whether this cell holds the best value of its column among the rows scored on the same images (the baseline is
@@ -127,61 +170,38 @@ impl Table {
         rivals.len() > 1 && rivals.iter().all(|rival| rival.mean <= own.mean || number(rival.mean) == number(own.mean))
     }
 
+    fn has_published(&self) -> bool {
+        self.rows.iter().any(|row| row.published.is_some())
+    }
+
     fn several_seeds(&self) -> bool {
         self.rows.iter().any(|row| row.seeds.is_some_and(|n| n > 1))
-    }
-
-    /// What a reader must know, a sentence each; `best` says how the best values are marked.
-    fn notes(&self, best: &str) -> Vec<String> {
-        let several_groups = self.rows.iter().any(|row| row.group > 0);
-        let mut notes = vec![match several_groups {
-            true => format!("{best}: best of its column among the rows scored on the same images."),
-            false => format!("{best}: best of its column."),
-        }];
-        if self.several_seeds() {
-            notes.push("Mean ± sample standard deviation over seeds.".into());
-        }
-        if self.rows.iter().any(|row| row.seeds.is_none()) {
-            notes.push("Majority class: always answers the most frequent class of the training masks.".into());
-        }
-        if !self.left_out.is_empty() {
-            notes.push(format!("Left out of the means: {}.", self.left_out.join(", ")));
-        }
-        notes.extend(self.other_splits());
-        let optimistic = || self.rows.iter().filter(|row| row.optimistic);
-        if optimistic().all(|row| row.scored_on.0 == "test") && optimistic().next().is_some() {
-            notes.push(format!("{TEST_MARK} Epoch chosen on the test images: these scores are optimistic."));
-        } else if optimistic().next().is_some() {
-            notes.push(format!("{TEST_MARK} Epoch chosen on the images that are scored: these scores are optimistic."));
-        }
-        notes
-    }
-
-    /// A sentence for each set of images that are not test images; where rows differ, with the names of its methods.
-    fn other_splits(&self) -> Vec<String> {
-        let mut sets: Vec<&(String, usize)> = Vec::new();
-        for row in &self.rows {
-            if row.scored_on.0 != "test" && !sets.contains(&&row.scored_on) {
-                sets.push(&row.scored_on);
-            }
-        }
-        let sentence = |set: &(String, usize)| {
-            let images = if set.1 == 1 { "image" } else { "images" };
-            let scored = format!("cored on the {} {} {images}.", set.1, set.0);
-            if self.rows.iter().all(|row| row.scored_on == *set) {
-                return format!("S{scored}");
-            }
-            let methods = self.rows.iter().filter(|row| row.scored_on == *set && row.seeds.is_some());
-            format!("{}: s{scored}", methods.map(|row| row.label.as_str()).collect::<Vec<_>>().join(", "))
-        };
-        sets.into_iter().map(sentence).collect()
     }
 }
 
 impl Row {
     /// The label with its mark, if it has one.
     fn marked_label(&self) -> String {
-        if self.optimistic { format!("{} {TEST_MARK}", self.label) } else { self.label.clone() }
+        match () {
+            () if self.is_published_only() => format!("{} (published only)", self.label),
+            () if self.optimistic => format!("{} {TEST_MARK}", self.label),
+            () => self.label.clone(),
+        }
+    }
+
+    /// Always says one class.
+    fn is_baseline(&self) -> bool {
+        self.seeds.is_none() && !self.is_published_only()
+    }
+
+    /// Nobody ran it here.
+    pub fn is_published_only(&self) -> bool {
+        self.group.is_none()
+    }
+
+    /// Own mIoU less the published one, in points.
+    fn difference(&self) -> Option<f64> {
+        Some(self.cells.first()?.as_ref()?.mean - self.published?.score)
     }
 }
 
@@ -234,6 +254,15 @@ fn distinct(groups: &[&Evaluation], wanted: impl Fn(&ClassScores) -> bool) -> Ve
 /// Percent with two decimals, as the paper prints them: the one place that rounds.
 fn number(percent: f64) -> String {
     format!("{percent:.2}")
+}
+
+/// [`number`] with its sign.
+fn signed(points: f64) -> String {
+    match number(points) {
+        zero if zero.trim_start_matches('-') == "0.00" => "0.00".into(),
+        negative if negative.starts_with('-') => negative,
+        positive => format!("+{positive}"),
+    }
 }
 
 #[cfg(test)]

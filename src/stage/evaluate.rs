@@ -1,20 +1,28 @@
 //! `evaluate`: a trained model's predictions on one split of a data set, and what they are worth.
 
+mod files;
+
+pub(super) use files::read_per_image_confusion;
+
 use super::memory::admit;
 use super::{Context, DATASET, Progress, Stage, StageError, open_dataset};
 use crate::data::{Entry, IGNORE, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
-use crate::metrics::{Confusion, Evaluation, ImageScores, SelectedOn};
+use crate::metrics::{AUTHORS_BATCH, Confusion, Evaluation, ImageScores, SelectedOn};
 use crate::nn::Precision;
 use crate::report;
 use crate::train::inference::Segmenter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
-/// Leaves `metrics.json`, `per_image.csv`, `confusion.csv` (pixels; truth down, prediction across) and the predicted
-/// masks `predictions/IMAGE.png` (8 bits, the class's index as grey value).
+/// The file of every image's own matrix.
+pub(super) const PER_IMAGE_CONFUSION: &str = "per_image_confusion.csv";
+
+/// Leaves `metrics.json`, `per_image.csv`, `confusion.csv` (pixels; truth down, prediction across), the same of each
+/// image in `per_image_confusion.csv`, and the predicted masks `predictions/IMAGE.png` (8 bits, the class's index as grey
+/// value).
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Evaluate {
@@ -28,6 +36,21 @@ pub(super) struct Evaluate {
     /// The part of its side by which a tile of a large image overlaps the next, from 0 to below 1.
     #[serde(default = "default_overlap")]
     overlap: f64,
+    /// Images in a batch of the mIoU that is a mean over batches (`miou = "batches"` of a table); 128 as in the authors'
+    /// code.
+    #[serde(default = "default_miou_batch", skip_serializing_if = "is_default_miou_batch")]
+    miou_batch: NonZeroUsize,
+}
+
+const DEFAULT_MIOU_BATCH: NonZeroUsize = NonZeroUsize::new(AUTHORS_BATCH).expect("not zero");
+
+fn default_miou_batch() -> NonZeroUsize {
+    DEFAULT_MIOU_BATCH
+}
+
+/// Left out of the JSON, so that keys are what they were before there was a choice.
+fn is_default_miou_batch(batch: &NonZeroUsize) -> bool {
+    *batch == DEFAULT_MIOU_BATCH
 }
 
 fn default_split() -> Split {
@@ -40,7 +63,7 @@ fn default_overlap() -> f64 {
 
 impl Stage for Evaluate {
     const KIND: &'static str = "evaluate";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
     const COMPUTES: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("model", &["finetune"]), DATASET];
 
@@ -66,7 +89,7 @@ impl Stage for Evaluate {
         let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));
         admit(&segmenter.memory(tile, self.overlap, sizes)?, context)?;
         let predict = |image: &Micrograph| Ok(segmenter.predict(image, tile, self.overlap)?);
-        evaluate(context, &dataset, self.split, selected_on, predict)
+        evaluate(context, &dataset, self.split, selected_on, self.miou_batch, predict)
     }
 }
 
@@ -89,6 +112,7 @@ fn evaluate(
     dataset: &OpenDataset,
     split: Split,
     selected_on: SelectedOn,
+    miou_batch: NonZeroUsize,
     mut predict: impl FnMut(&Micrograph) -> Result<Mask, StageError>,
 ) -> Result<(), StageError> {
     let manifest = &dataset.manifest;
@@ -102,6 +126,7 @@ fn evaluate(
     std::fs::create_dir(context.out.join("predictions"))?;
     let mut confusion = Confusion::new(manifest.classes.len());
     let mut images = Vec::new();
+    let mut matrices = Vec::new();
     let started = Instant::now();
     for (entry, name) in entries.iter().zip(prediction_files(&entries)) {
         let (image, truth) = dataset.read(entry)?;
@@ -115,6 +140,7 @@ fn evaluate(
         std::fs::write(context.out.join("predictions").join(name), picture)?;
         confusion.merge(&own);
         images.push(ImageScores::new(&entry.image, &own, &manifest.ignore_classes));
+        matrices.push(own);
         let (done, total) = (images.len() as u64, entries.len() as u64);
         context.progress(Progress { done, total, unit: "image".into(), ..Progress::default() });
     }
@@ -131,12 +157,16 @@ fn evaluate(
         split.name(),
         images.len(),
         selected_on,
-    );
+    )
+    .with_images(&matrices, miou_batch.get());
     let mut json = serde_json::to_vec_pretty(&evaluation).map_err(anyhow::Error::from)?;
     json.push(b'\n');
     std::fs::write(context.out.join("metrics.json"), json)?;
-    write_per_image(&context.out.join("per_image.csv"), &manifest.classes, &images)?;
-    write_confusion(&context.out.join("confusion.csv"), &manifest.classes, &confusion)?;
+    let file = |name: &str| context.out.join(name);
+    files::write_per_image(&file("per_image.csv"), &manifest.classes, &images)?;
+    files::write_confusion(&file("confusion.csv"), &manifest.classes, &confusion)?;
+    let names = images.iter().map(|scores| scores.image.as_str());
+    files::write_per_image_confusion(&file(PER_IMAGE_CONFUSION), &manifest.classes, names.zip(&matrices))?;
     Ok(())
 }
 
@@ -149,32 +179,6 @@ pub(super) fn prediction_files(entries: &[&Entry]) -> Vec<String> {
         if twins > 1 { format!("{}.png", entry.image.replace('/', "__")) } else { format!("{}.png", entry.stem()) }
     };
     entries.iter().map(|entry| name(entry)).collect()
-}
-
-/// Scores as shares; empty where there is none.
-fn write_per_image(path: &Path, classes: &[String], images: &[ImageScores]) -> anyhow::Result<()> {
-    let mut writer = csv::Writer::from_path(path)?;
-    let header = ["image", "miou", "mean_dice", "pixel_accuracy"].map(str::to_owned).into_iter();
-    writer.write_record(header.chain(classes.iter().map(|class| format!("iou_{class}"))))?;
-    for scores in images {
-        let means = [scores.miou, scores.mean_dice, scores.pixel_accuracy].into_iter();
-        let shares = means.chain(scores.iou.iter().copied());
-        let shares = shares.map(|share| share.map_or_else(String::new, |share| share.to_string()));
-        writer.write_record(std::iter::once(scores.image.clone()).chain(shares))?;
-    }
-    writer.flush()?;
-    Ok(())
-}
-
-fn write_confusion(path: &Path, classes: &[String], confusion: &Confusion) -> anyhow::Result<()> {
-    let mut writer = csv::Writer::from_path(path)?;
-    writer.write_record(std::iter::once("truth").chain(classes.iter().map(String::as_str)))?;
-    for (truth, class) in classes.iter().enumerate() {
-        let counts = (0..classes.len()).map(|prediction| confusion.count(truth, prediction).to_string());
-        writer.write_record(std::iter::once(class.clone()).chain(counts))?;
-    }
-    writer.flush()?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,15 +1,19 @@
 //! `table`: scores of several methods side by side.
 
+use super::evaluate::{PER_IMAGE_CONFUSION, read_per_image_confusion};
 use super::{Context, InputFiles, Stage, StageError};
 use crate::experiment::{Input, ReferenceSpec, Section};
-use crate::metrics::Evaluation;
+use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, Sampled};
+use crate::report::published::PublishedId;
+use crate::report::table::PerImage;
 use crate::report::{self, FileName};
 use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-/// `[[tables]]`. Leaves `FILE.csv`, `FILE.md` and `FILE.txt` (for a terminal of 80 columns), one row a label of
-/// `rows`, in their order, over all its seeds.
+/// `[[tables]]`. Leaves `FILE.csv`, `FILE.md`, `FILE.tex` (booktabs) and `FILE.txt` (for a terminal of 80 columns), one
+/// row a label of `rows`, in their order, over all its seeds, with 95 % intervals and tests between the rows.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
@@ -20,28 +24,87 @@ pub(super) struct Table {
     title: Option<String>,
     /// Evaluations.
     rows: Input,
+    /// Published values to set beside the rows: a row's label = the value's id, e.g.
+    /// `{ "MatSSL" = "table4.metaldam.matssl.aachen+uhcs" }`. A label that is no row becomes one, marked `published only`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    published: BTreeMap<String, PublishedId>,
+    /// Label of the row that the others are tested against; left out, the best of those scored on the same images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compare_with: Option<String>,
+    /// How mIoU is taken over images; all other scores are pooled.
+    #[serde(default, skip_serializing_if = "is_pooled")]
+    miou: Averaging,
+}
+
+/// Left out of the JSON, so that keys are what they were before there was a choice.
+fn is_pooled(averaging: &Averaging) -> bool {
+    *averaging == Averaging::Pooled
 }
 
 impl Stage for Table {
     const KIND: &'static str = "table";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
     const SECTION: Section = Section::Tables;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds()];
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
-        let mut methods = Vec::new();
+        let (mut methods, mut per_image) = (Vec::new(), Vec::new());
         for (label, seeds) in by_label(context.inputs("rows")) {
-            let evaluations = seeds.into_iter().map(read_evaluation).collect::<anyhow::Result<Vec<_>>>()?;
+            let evaluations = seeds.iter().map(|seed| read_evaluation(seed)).collect::<anyhow::Result<Vec<_>>>()?;
+            per_image.extend(read_per_image(&seeds, &evaluations)?.map(|images| (label.to_owned(), images)));
             methods.push((label.to_owned(), evaluations));
         }
-        let table = report::table::Table::new(self.title.clone(), &methods)
-            .map_err(|error| StageError::BadData(error.to_string()))?;
-        for (extension, text) in [("csv", table.csv()?), ("md", table.markdown()), ("txt", table.terminal())] {
+        let bad = |error: &dyn std::error::Error| StageError::BadData(error.to_string());
+        let averaging = (self.miou, batch(self.miou, &methods)?);
+        let table = report::table::Table::averaged(self.title.clone(), &methods, averaging)
+            .map_err(|error| bad(&error))?
+            .with_statistics(&per_image, self.compare_with.as_deref())
+            .map_err(|error| bad(&error))?
+            .with_published(&self.published);
+        let forms =
+            [("csv", table.csv()?), ("md", table.markdown()), ("tex", table.latex()), ("txt", table.terminal())];
+        for (extension, text) in forms {
             std::fs::write(context.out.join(self.file.with_extension(extension)), text)?;
         }
         Ok(())
     }
+}
+
+/// The size of batch that all rows were evaluated with: others do not compare where mIoU is a mean over batches.
+fn batch(averaging: Averaging, methods: &[(String, Vec<Evaluation>)]) -> Result<usize, StageError> {
+    let by = methods.iter().flat_map(|(_, seeds)| seeds).flat_map(|evaluation| &evaluation.miou_by);
+    let mut sizes: Vec<usize> = by.filter(|by| by.name == averaging).filter_map(|by| by.batch).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    match sizes[..] {
+        [] => Ok(AUTHORS_BATCH),
+        [size] => Ok(size),
+        [one, other, ..] => Err(StageError::BadData(format!(
+            "rows were evaluated with batches of {one} and of {other} images; mIoU over batches compares only with one \
+             `miou_batch` for all"
+        ))),
+    }
+}
+
+/// What the seeds of one label got image by image; `None` if they were not scored on the same images.
+fn read_per_image(seeds: &[&InputFiles], evaluations: &[Evaluation]) -> anyhow::Result<Option<PerImage>> {
+    let mut images: Option<Vec<String>> = None;
+    let mut sampled = Sampled { seeds: Vec::new(), overlaps: Vec::new() };
+    for (input, evaluation) in seeds.iter().zip(evaluations) {
+        let matrices = read_per_image_confusion(input.file(PER_IMAGE_CONFUSION)?)
+            .with_context(|| format!("the images of {}", input.label))?;
+        let ignored = (0..=u8::MAX).zip(&evaluation.classes).filter(|(_, class)| class.ignored);
+        let ignored: Vec<u8> = ignored.map(|(label, _)| label).collect();
+        let (names, overlaps): (Vec<String>, Vec<_>) =
+            matrices.into_iter().map(|(name, matrix)| (name, matrix.overlaps(&ignored))).unzip();
+        if images.get_or_insert_with(|| names.clone()) != &names {
+            return Ok(None);
+        }
+        sampled.seeds.push(input.seed);
+        sampled.overlaps.push(overlaps);
+    }
+    Ok(images.map(|images| PerImage { images, sampled }))
 }
 
 /// Inputs that share a label, which differ by their seed only: labels in order of appearance, seeds ascending.
@@ -89,6 +152,42 @@ mod tests {
         assert!(labels[3].starts_with("majority class (matrix),,,25.00,,50.00,,0.00,,"), "{csv}");
         assert!(std::fs::read_to_string(context.out.join("table4.md")).unwrap().contains("| b | **79.17 ± 29.46** |"));
         assert!(context.out.join("table4.txt").exists());
+        assert!(std::fs::read_to_string(context.out.join("table4.tex")).unwrap().contains("\\toprule"));
+        assert!(labels[0].len() < csv.lines().next().unwrap().len());
+        assert!(csv.lines().next().unwrap().contains(",miou_low,miou_high,compared_with,"), "{csv}");
+        assert!(!csv.contains("published"), "{csv}");
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_in_the_key() {
+        let table: Table = params(r#"{ "file": "t", "rows": "<input>", "miou": "pooled" }"#);
+        let json = serde_json::to_string(&table).unwrap();
+        assert_eq!(json, r#"{"file":"t","title":null,"rows":"<input>"}"#);
+    }
+
+    #[test]
+    fn published_values_and_the_row_to_compare_with_are_looked_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = || {
+            vec![
+                evaluation_files(folder.path(), "b", Some(1), &[0, 1, 1, 1]),
+                evaluation_files(folder.path(), "a", None, &[0, 0, 0, 1]),
+            ]
+        };
+        let mut context = context(folder.path(), [("rows", rows())]);
+        let text = r#"{ "file": "t", "rows": "<input>", "compare_with": "a", "miou": "images",
+            "published": { "a": "table5.ebc-1.unet++.micronet", "CS-UNet": "table5.ebc-1.cs-unet.micronet+microlite" } }"#;
+        params::<Table>(text).run(&mut context).unwrap();
+        let csv = std::fs::read_to_string(context.out.join("t.csv")).unwrap();
+        let line = |label: &str| csv.lines().find(|line| line.starts_with(label)).unwrap().to_owned();
+        assert!(line("b,").contains(",a,"), "{csv}");
+        assert!(line("a,").ends_with(",95.17,-36.84,table5.ebc-1.unet++.micronet,false"), "{csv}");
+        assert!(line("CS-UNet,").ends_with(",95.98,,table5.ebc-1.cs-unet.micronet+microlite,true"), "{csv}");
+        let refused = params::<Table>(r#"{ "file": "t", "rows": "<input>", "compare_with": "c" }"#).run(&mut context);
+        assert_eq!(refused.unwrap_err().to_string(), r#"there is no row "c" to compare with; there are b, a"#);
+        let misspelt = r#"{ "file": "t", "rows": "<input>", "published": { "a": "table5.ebc-1.unet++.micronet2" } }"#;
+        let refused = serde_json::from_str::<Table>(misspelt).unwrap_err().to_string();
+        assert!(refused.contains("the nearest is `table5.ebc-1.unet++.micronet`"), "{refused}");
     }
 
     #[test]

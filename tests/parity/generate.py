@@ -1,12 +1,13 @@
 """Writes what PyTorch, lightly and torchvision compute for the operations and networks of src/nn, the methods of src/ssl and
 the augmentations of src/data/augment: ops.json, networks.json, methods.json and augment.json (`reference/augment.py` says
-what is in that one).
+what is in that one); and what smp, torchmetrics and scipy compute for src/metrics: metrics.json.
 
     python tests/parity/generate.py              makes all files anew
     python tests/parity/generate.py methods      makes methods.json alone anew
     python tests/parity/generate.py --check      makes them anew in memory and compares with those committed
 
-Needs torch 2.11, torchvision 0.26, segmentation_models_pytorch 0.5 and lightly 1.5.20; the versions that were at work
+Needs torch 2.11, torchvision 0.26, segmentation_models_pytorch 0.5 lightly 1.5.20,
+torchmetrics 1.9 and scipy 1.17; the versions that were at work
 are in the files. Weights and inputs are not: both sides draw them from one hash (`reference/hashed.py`). Of every
 tensor the files hold its norm and one or two projections on hashed directions, in float64, and the relative error (L2,
 over the whole tensor) of PyTorch's own float32 result. All on one thread, NCHW.
@@ -21,7 +22,7 @@ import segmentation_models_pytorch as smp
 import torch
 import torchvision
 
-from reference import augment, methods, networks, ops
+from reference import augment, methods, metrics, networks, ops
 
 FOLDER = pathlib.Path(__file__).parent
 # float64 sums are taken in another order on another machine: 1e-10 of the norm.
@@ -37,6 +38,7 @@ def fixtures(only):
         "ops": ops.fixture,
         "networks": networks.fixtures,
         "methods": methods.fixtures,
+        "metrics": metrics.fixtures,
         "augment": lambda: {"cases": augment.fixture()},
     }
     return {f"{name}.json": {"versions": versions, **make()} for name, make in made.items() if name in (only or made)}

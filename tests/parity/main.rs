@@ -14,6 +14,7 @@ mod fixture;
 mod hashed;
 mod measure;
 mod methods;
+mod metrics;
 mod networks;
 mod ops;
 mod session;

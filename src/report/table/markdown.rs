@@ -1,5 +1,7 @@
 //! Markdown, as GitHub and pandoc read it.
 
+use super::notes::Below;
+use super::sheet::Cell;
 use super::{Table, number};
 use crate::metrics::Summary;
 use std::fmt::Write;
@@ -11,20 +13,15 @@ impl Table {
         if let Some(title) = &self.title {
             let _ = write!(text, "### {}\n\n", escape(title));
         }
-        let headings = self.columns.iter().map(|column| format!("{} (%)", escape(&column.heading)));
-        line(&mut text, std::iter::once("method".to_owned()).chain(headings).chain(["seeds".to_owned()]));
-        let rules = vec!["---:".to_owned(); self.columns.len() + 1];
+        let sheets = self.sheets();
+        line(&mut text, std::iter::once("method".to_owned()).chain(sheets.iter().map(|sheet| escape(&sheet.heading))));
+        let rules = vec!["---:".to_owned(); sheets.len()];
         line(&mut text, std::iter::once("---".to_owned()).chain(rules));
-        for row in &self.rows {
-            let cells = row.cells.iter().enumerate().map(|(column, cell)| match cell {
-                Some(cell) if self.is_best(row, column) => format!("**{}**", value(cell)),
-                Some(cell) => value(cell),
-                None => "–".to_owned(),
-            });
-            let seeds = row.seeds.map_or("–".to_owned(), |n| n.to_string());
-            line(&mut text, std::iter::once(escape(&row.marked_label())).chain(cells).chain([seeds]));
+        for (number, row) in self.rows.iter().enumerate() {
+            let cells = sheets.iter().map(|sheet| cell(&sheet.cells[number]));
+            line(&mut text, std::iter::once(escape(&row.marked_label())).chain(cells));
         }
-        for note in self.notes("Bold") {
+        for note in self.notes(Below::Columns("Bold")) {
             let _ = write!(text, "\n{}\n", escape(&note));
         }
         text
@@ -34,6 +31,16 @@ impl Table {
 fn line(text: &mut String, cells: impl Iterator<Item = String>) {
     let cells: Vec<String> = cells.collect();
     let _ = writeln!(text, "| {} |", cells.join(" | "));
+}
+
+fn cell(cell: &Cell) -> String {
+    match cell {
+        Cell::None => "–".to_owned(),
+        Cell::Score { of, best: true } => format!("**{}**", value(of)),
+        Cell::Score { of, best: false } => value(of),
+        Cell::Interval([low, high]) => format!("{low} to {high}"),
+        Cell::Plain(text) => escape(text),
+    }
 }
 
 fn value(cell: &Summary) -> String {

@@ -1,9 +1,10 @@
 //! Plain text for a terminal of 80 columns.
 //!
 //! Where the table is too wide, deviations go below their means; where that is not enough, the columns are split into
-//! several tables below each other. Numbers are never cut.
+//! several tables below each other. Numbers are never cut. Intervals and tests stand in the notes and in the CSV.
 
-use super::{Table, number};
+use super::notes::Below;
+use super::{Table, number, signed};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, LineStyle};
 use std::fmt::Write;
@@ -58,7 +59,7 @@ impl Table {
             block.push(column);
         }
         let _ = writeln!(text, "{}", draw(&labels, &block));
-        for note in std::iter::once("Scores in percent.".to_owned()).chain(self.notes("*")) {
+        for note in std::iter::once("Scores in percent.".to_owned()).chain(self.notes(Below::Terminal)) {
             for line in wrap(&note, WIDTH) {
                 let _ = writeln!(text, "{line}");
             }
@@ -94,7 +95,19 @@ impl Table {
         });
         let seeds = self.rows.iter().map(|row| row.seeds.map_or("–".to_owned(), |n| n.to_string()));
         let seeds = Printed { heading: "seeds".into(), cells: seeds.collect() };
-        scores.chain(self.several_seeds().then_some(seeds)).collect()
+        let mut columns: Vec<Printed> = scores.chain(self.several_seeds().then_some(seeds)).collect();
+        if self.has_published() {
+            let none = || "–".to_owned();
+            let published = self.rows.iter().map(|row| row.published.map_or_else(none, |value| number(value.score)));
+            let difference = self.rows.iter().map(|row| row.difference().map_or_else(none, signed));
+            let beside = [
+                Printed { heading: "published".into(), cells: published.collect() },
+                Printed { heading: "difference".into(), cells: difference.collect() },
+            ];
+            let after = 1.min(columns.len());
+            columns.splice(after..after, beside);
+        }
+        columns
     }
 }
 

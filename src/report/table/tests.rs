@@ -1,5 +1,8 @@
+use super::notes::Below;
 use super::*;
-use crate::metrics::Confusion;
+use crate::metrics::{Confusion, Sampled};
+use crate::report::published::PublishedId;
+use std::collections::BTreeMap;
 
 /// Three classes, the last left out of the means; `right` of the 100 + 60 pixels of the first two are right.
 fn evaluation(right: (u8, u8), selected_on: SelectedOn) -> Evaluation {
@@ -150,7 +153,7 @@ fn images_that_are_not_for_testing_are_named_and_an_epoch_chosen_on_them_is_mark
     let val = Table::new(None, &methods("val")).unwrap();
     assert_eq!(val.rows.iter().map(|row| row.marked_label()).take(2).collect::<Vec<_>>(), ["Val †", "Test"]);
     assert_eq!(
-        val.notes("Bold")[2..],
+        val.notes(Below::Columns("Bold"))[2..],
         [
             "Left out of the means: defect.",
             "Scored on the 3 val images.",
@@ -161,9 +164,9 @@ fn images_that_are_not_for_testing_are_named_and_an_epoch_chosen_on_them_is_mark
     let marked: Vec<bool> = mixed.rows.iter().map(|row| row.optimistic).collect();
     assert_eq!(marked[..4], [false, false, false, true]);
     assert!(
-        mixed.notes("Bold").contains(&"Val, Test: scored on the 3 train images.".to_owned()),
+        mixed.notes(Below::Terminal).contains(&"Val, Test: scored on the 3 train images.".to_owned()),
         "{:?}",
-        mixed.notes("")
+        mixed.notes(Below::Terminal)
     );
 }
 
@@ -213,4 +216,224 @@ fn seeds_on_different_images_have_no_mean() {
     other.images += 1;
     let methods = [("x".to_owned(), vec![evaluation((90, 50), SelectedOn::Val), other])];
     assert_eq!(Table::new(None, &methods), Err(MixedImages("x".into())));
+}
+
+/// Runs of one label: by seed the matrix of each of six images, right in the given share of 50 + 50 pixels.
+fn runs(label: &str, shares: &[[u8; 6]]) -> ((String, Vec<Evaluation>), (String, PerImage)) {
+    let image = |share: u8| {
+        let truth: Vec<u8> = (0..100).map(|i| i / 50).collect();
+        let prediction: Vec<u8> = (0..100).map(|i| if i % 50 < share { i / 50 } else { 1 - i / 50 }).collect();
+        let mut confusion = Confusion::new(2);
+        confusion.add(&truth, &prediction, None).unwrap();
+        confusion
+    };
+    let classes = ["matrix", "pore"].map(String::from);
+    let images: Vec<Vec<Confusion>> = shares.iter().map(|seed| seed.map(image).to_vec()).collect();
+    let evaluate = |images: &Vec<Confusion>| {
+        let mut all = Confusion::new(2);
+        images.iter().for_each(|image| all.merge(image));
+        Evaluation::new(&all, &classes, &[], &[9, 1], "test", 6, SelectedOn::Val).with_images(images, 4)
+    };
+    let overlaps = |images: &Vec<Confusion>| images.iter().map(|image| image.overlaps(&[])).collect();
+    let sampled = Sampled {
+        seeds: (0..shares.len() as u64).map(Some).collect(),
+        overlaps: images.iter().map(overlaps).collect(),
+    };
+    let names = (0..6).map(|i| format!("{i}.png")).collect();
+    ((label.to_owned(), images.iter().map(evaluate).collect()), (label.to_owned(), PerImage { images: names, sampled }))
+}
+
+fn ids(pairs: &[(&str, &str)]) -> BTreeMap<String, PublishedId> {
+    pairs.iter().map(|(label, id)| ((*label).to_owned(), PublishedId::try_from((*id).to_owned()).unwrap())).collect()
+}
+
+/// Three methods over two seeds, tested, beside published values.
+fn tested(compare_with: Option<&str>) -> Table {
+    let (methods, images): (Vec<_>, Vec<_>) = [
+        runs("MatSSL", &[[40, 41, 42, 43, 44, 45], [42, 43, 44, 45, 46, 47]]),
+        runs("ImageNet_v1", &[[40, 42, 41, 44, 43, 46], [43, 42, 45, 44, 47, 46]]),
+        runs("random", &[[30, 31, 32, 33, 34, 35], [31, 32, 33, 34, 35, 36]]),
+    ]
+    .into_iter()
+    .unzip();
+    let published = ids(&[
+        ("CS-UNet", "table5.ebc-3.cs-unet.micronet+microlite"),
+        ("Transformer", "table5.ebc-3.transformer.microlite"),
+        ("MatSSL", "table4.metaldam.matssl.aachen+uhcs"),
+    ]);
+    let table = Table::new(Some("50 % made-up".into()), &methods).unwrap();
+    table.with_statistics(&images, compare_with).unwrap().with_published(&published)
+}
+
+#[test]
+fn tested_csv() {
+    let csv = tested(None).csv().unwrap();
+    let mut reader = ::csv::Reader::from_reader(csv.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let rows: Vec<BTreeMap<String, String>> = reader
+        .records()
+        .map(|row| header.iter().map(str::to_owned).zip(row.unwrap().iter().map(str::to_owned)).collect())
+        .collect();
+    let labels: Vec<&str> = rows.iter().map(|row| row["method"].as_str()).collect();
+    assert_eq!(labels, ["MatSSL", "ImageNet_v1", "random", "Transformer", "CS-UNet", "majority class (matrix)"]);
+    let value = |row: usize, column: &str| rows[row][column].parse::<f64>().unwrap();
+    // The best row is the one that the others are tested against.
+    assert_eq!(rows[1]["compared_with"], "", "{csv}");
+    assert_eq!([&rows[0]["compared_with"], &rows[2]["compared_with"]], ["ImageNet_v1", "ImageNet_v1"]);
+    assert!(value(0, "p_bootstrap") > 0.05, "{csv}");
+    assert!((value(2, "p_bootstrap") - 2.0 / 2001.0).abs() < 1e-12 && value(2, "p_bootstrap_holm") < 0.05);
+    assert_eq!(value(2, "p_bootstrap_holm"), 2.0 * value(2, "p_bootstrap"));
+    assert!(value(2, "difference_to_it") < -10.0);
+    for row in 0..3 {
+        assert!(value(row, "miou_low") < value(row, "miou") && value(row, "miou") < value(row, "miou_high"), "{csv}");
+        assert_eq!(rows[row]["p_wilcoxon"], "", "two seeds are too few");
+    }
+    assert!((value(0, "difference") - (value(0, "miou") - 69.95)).abs() < 0.011);
+    let published: Vec<[&str; 3]> =
+        rows.iter().map(|row| ["miou", "published", "published_only"].map(|column| row[column].as_str())).collect();
+    assert_eq!(published[3..5], [["", "56.72", "true"], ["", "45.69", "true"]]);
+    assert_eq!((published[1][1], published[1][2], rows[5]["published"].as_str()), ("", "false", ""));
+}
+
+#[test]
+fn tested_terminal() {
+    let text = tested(Some("MatSSL")).terminal();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    insta::assert_snapshot!(text, @r###"
+    50 % made-up
+
+    ─────────────────────────────────────────────────────────────────────────
+     method                      mIoU  published  difference     IoU     IoU
+                                                              matrix    pore
+    ─────────────────────────────────────────────────────────────────────────
+     MatSSL                    77.05       69.95       +7.10  77.05   77.05
+                               ±4.43                          ±4.43   ±4.43
+     ImageNet_v1               77.30*          –           –  77.30*  77.30*
+                               ±4.07                          ±4.07   ±4.07
+     random                    49.26           –           –  49.26   49.26
+                               ±1.58                          ±1.58   ±1.58
+     Transformer (published        –       56.72           –      –       –
+     only)
+     CS-UNet (published only)      –       45.69           –      –       –
+     majority class (matrix)   25.00           –           –  50.00    0.00
+    ─────────────────────────────────────────────────────────────────────────
+
+    ───────────────────────────────────────────────────
+     method                      Dice     pixel  seeds
+                                       accuracy
+    ───────────────────────────────────────────────────
+     MatSSL                    87.00     87.00       2
+                               ±2.83     ±2.83
+     ImageNet_v1               87.17*    87.17*      2
+                               ±2.59     ±2.59
+     random                    66.00     66.00       2
+                               ±1.41     ±1.41
+     Transformer (published        –         –       –
+     only)
+     CS-UNet (published only)      –         –       –
+     majority class (matrix)   33.33     50.00       –
+    ───────────────────────────────────────────────────
+    Scores in percent.
+    *: best of its column.
+    Mean ± sample standard deviation over seeds.
+    95 % intervals of the mIoU (bootstrap over images and seeds, 2,000 resamples):
+    MatSSL 71.43 to 82.93; ImageNet_v1 71.43 to 82.93; random 45.99 to 52.67.
+    mIoU against MatSSL, paired bootstrap, two-sided, Holm-corrected: ImageNet_v1 p
+    = 0.799; random p = 0.002.
+    Wilcoxon signed-rank over seeds: too few seeds (2 in common, it needs 8).
+    Majority class: always answers the most frequent class of the training masks.
+    Published: MatSSL, arXiv 2507.18184, Table 4.
+    Published: MatSSL, arXiv 2507.18184, Table 5.
+    On table4.metaldam.matssl.aachen+uhcs: The abstract says 69.13 for MatSSL on
+    MetalDAM, which is neither value of Table 4 (69.95, 69.02).
+    Published only: not run here.
+    "###);
+}
+
+#[test]
+fn tested_latex() {
+    insta::assert_snapshot!(tested(None).latex(), @r###"
+    % needs \usepackage{booktabs}
+    \begin{table}
+    \centering
+    \caption{50 \% made-up}
+    \begin{tabular}{lrrrrrrrrrr}
+    \toprule
+    method & mIoU (\%) & 95 \% interval & published (\%) & difference & p & IoU matrix (\%) & IoU pore (\%) & Dice (\%) & pixel accuracy (\%) & seeds \\
+    \midrule
+    MatSSL & 77.05 $\pm$ 4.43 & [71.43, 82.93] & 69.95 & $+7.10$ & 0.799 & 77.05 $\pm$ 4.43 & 77.05 $\pm$ 4.43 & 87.00 $\pm$ 2.83 & 87.00 $\pm$ 2.83 & 2 \\
+    ImageNet\_v1 & \textbf{77.30} $\pm$ 4.07 & [71.43, 82.93] & -- & -- & -- & \textbf{77.30} $\pm$ 4.07 & \textbf{77.30} $\pm$ 4.07 & \textbf{87.17} $\pm$ 2.59 & \textbf{87.17} $\pm$ 2.59 & 2 \\
+    random & 49.26 $\pm$ 1.58 & [45.99, 52.67] & -- & -- & 0.002 & 49.26 $\pm$ 1.58 & 49.26 $\pm$ 1.58 & 66.00 $\pm$ 1.41 & 66.00 $\pm$ 1.41 & 2 \\
+    Transformer (published only) & -- & -- & 56.72 & -- & -- & -- & -- & -- & -- & -- \\
+    CS-UNet (published only) & -- & -- & 45.69 & -- & -- & -- & -- & -- & -- & -- \\
+    majority class (matrix) & 25.00 & -- & -- & -- & -- & 50.00 & 0.00 & 33.33 & 50.00 & -- \\
+    \bottomrule
+    \end{tabular}
+
+    \smallskip
+    {\footnotesize
+    Bold: best of its column.
+    Mean $\pm$ sample standard deviation over seeds.
+    95 \% interval of the mIoU: bootstrap over images and seeds, 2,000 resamples.
+    p: mIoU against ImageNet\_v1, paired bootstrap, two-sided, Holm-corrected.
+    Wilcoxon signed-rank over seeds: too few seeds (2 in common, it needs 8).
+    Majority class: always answers the most frequent class of the training masks.
+    Published: MatSSL, arXiv 2507.18184, Table 4. U-Net++ with ResNet-50. By the authors' code: images resized to 256 x 256, mIoU as the mean over batches of 128, a class absent from a batch counting 0, MetalDAM without its class 3.
+    Published: MatSSL, arXiv 2507.18184, Table 5. Average mIoU of oxide against the rest. By the authors' code: images resized to 512 x 512, mIoU as in Table 4.
+    On table4.metaldam.matssl.aachen+uhcs: The abstract says 69.13 for MatSSL on MetalDAM, which is neither value of Table 4 (69.95, 69.02).
+    Published only: not run here.\par}
+    \end{table}
+    "###);
+}
+
+#[test]
+fn tested_markdown_holds_interval_p_and_published_value_beside_the_miou() {
+    let text = tested(None).markdown();
+    let header = "| method | mIoU (%) | 95 % interval | published (%) | difference | p | IoU matrix (%) |";
+    assert!(text.contains(header), "{text}");
+    assert!(text.contains("| Transformer (published only) | – | – | 56.72 | – | – | – |"), "{text}");
+    assert!(text.contains("Wilcoxon signed-rank over seeds: too few seeds (2 in common, it needs 8)."), "{text}");
+    assert!(text.contains("\nOn table4.metaldam.matssl.aachen+uhcs: The abstract says 69.13 for MatSSL"), "{text}");
+}
+
+#[test]
+fn from_eight_seeds_on_wilcoxon_joins_in() {
+    let seeds = |less: u8| (0..8u8).map(|seed| [40 + seed / 2 - less, 41, 42, 43, 44, 45]).collect::<Vec<_>>();
+    let (methods, images): (Vec<_>, Vec<_>) = [runs("a", &seeds(0)), runs("b", &seeds(2))].into_iter().unzip();
+    let table = Table::new(None, &methods).unwrap().with_statistics(&images, None).unwrap();
+    let comparison = table.rows[1].comparison.clone().unwrap();
+    assert_eq!((comparison.common_seeds, comparison.with.as_str()), (8, "a"));
+    assert!((comparison.wilcoxon.unwrap() - 2.0 / 256.0).abs() < 1e-12, "b is below a with every seed");
+    assert!(table.markdown().contains("| p (Wilcoxon) |"));
+    let text = table.terminal().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("exact, two-sided, Holm-corrected: b p = 0.008."), "{text}");
+}
+
+#[test]
+fn a_row_to_compare_with_must_be_there() {
+    let (method, images) = runs("a", &[[40; 6]]);
+    let table = Table::new(None, &[method]).unwrap();
+    let refused = table.clone().with_statistics(&[images], Some("b")).unwrap_err();
+    assert_eq!(refused.to_string(), "there is no row \"b\" to compare with; there are a");
+    // A row alone has an interval and no test, a row without images neither.
+    let alone = table.with_statistics(&[], None).unwrap();
+    assert_eq!((alone.rows[0].interval, &alone.rows[0].comparison), (None, &None));
+    assert!(alone.markdown().contains("No intervals and tests: they need at least two images"));
+}
+
+#[test]
+fn miou_is_averaged_as_asked_for() {
+    let (method, _) = runs("a", &[[10, 20, 30, 40, 50, 50]]);
+    let miou = |averaging| {
+        let table = Table::averaged(None, &[method.clone()], (averaging, 4)).unwrap();
+        let mean = |row: usize| table.rows[row].cells[0].unwrap().mean;
+        assert_eq!(table.markdown().contains("\nmIoU: mIoU of each "), averaging != Averaging::Pooled);
+        (number(mean(0)), number(mean(1)))
+    };
+    // Shares s of both classes right: IoU s / (2 − s) of each class; the majority is right in half.
+    let iou = |share: f64| 100.0 * share / (2.0 - share);
+    let shares = [0.2, 0.4, 0.6, 0.8, 1.0, 1.0];
+    assert_eq!(miou(Averaging::Pooled), (number(iou(4.0 / 6.0)), "25.00".into()));
+    assert_eq!(miou(Averaging::Images), (number(shares.map(iou).iter().sum::<f64>() / 6.0), "25.00".into()));
+    assert_eq!(miou(Averaging::Batches), (number((iou(0.5) + iou(1.0)) / 2.0), "25.00".into()));
 }

@@ -3,8 +3,10 @@
 use super::super::{InputFiles, Places};
 use super::*;
 use crate::data::Manifest;
+use crate::metrics::Averaging;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A context that writes to `folder/out`.
 pub(in crate::stage) fn context<const N: usize>(folder: &Path, inputs: [(&str, Vec<InputFiles>); N]) -> Context {
@@ -37,7 +39,7 @@ pub(in crate::stage) fn params<S: DeserializeOwned>(json: &str) -> S {
     serde_json::from_str(json).unwrap()
 }
 
-/// What evaluating on four pixels of truth 0, 0, 1, 1 would have left.
+/// What evaluating on two images of four pixels of truth 0, 0, 1, 1 each would have left.
 pub(in crate::stage) fn evaluation_files(
     folder: &Path,
     label: &str,
@@ -47,10 +49,15 @@ pub(in crate::stage) fn evaluation_files(
     let mut confusion = Confusion::new(2);
     confusion.add(&[0, 0, 1, 1], prediction, None).unwrap();
     let classes = ["matrix", "austenite"].map(String::from);
-    let evaluation = Evaluation::new(&confusion, &classes, &[], &[9, 3], "test", 1, SelectedOn::Val);
+    let evaluation = Evaluation::new(&confusion, &classes, &[], &[9, 3], "test", 2, SelectedOn::Val)
+        .with_images(&[confusion.clone(), confusion.clone()], 128);
     let path = folder.join(format!("{label}-{seed:?}.json"));
     std::fs::write(&path, serde_json::to_vec(&evaluation).unwrap()).unwrap();
-    InputFiles { label: label.into(), seed, files: [("metrics.json".to_owned(), path)].into(), source: None }
+    let matrices = folder.join(format!("{label}-{seed:?}.csv"));
+    files::write_per_image_confusion(&matrices, &classes, [("a.png", &confusion), ("b.png", &confusion)].into_iter())
+        .unwrap();
+    let files = [("metrics.json".to_owned(), path), (PER_IMAGE_CONFUSION.to_owned(), matrices)].into();
+    InputFiles { label: label.into(), seed, files, source: None }
 }
 
 /// Two test images `x/a.png` and `x/b.png` and a training image, 8 × 4, the left half class 0, the right half class 1,
@@ -105,8 +112,23 @@ pub(in crate::stage) fn evaluated(
 ) -> InputFiles {
     let folder = folder.join(format!("evaluated-{seed:?}"));
     let mut context = context(&folder, []);
-    evaluate(&mut context, &open_dataset(dataset).unwrap(), Split::Test, SelectedOn::Last, constant(class)).unwrap();
-    let names = ["metrics.json", "per_image.csv", "confusion.csv", "predictions/a.png", "predictions/b.png"];
+    evaluate(
+        &mut context,
+        &open_dataset(dataset).unwrap(),
+        Split::Test,
+        SelectedOn::Last,
+        default_miou_batch(),
+        constant(class),
+    )
+    .unwrap();
+    let names = [
+        "metrics.json",
+        "per_image.csv",
+        "confusion.csv",
+        PER_IMAGE_CONFUSION,
+        "predictions/a.png",
+        "predictions/b.png",
+    ];
     let files = names.map(|name| (name.to_owned(), context.out.join(name))).into();
     InputFiles { label: label.into(), seed, files, source: None }
 }
@@ -129,7 +151,15 @@ fn leaves_scores_matrix_and_masks() {
     let row = "0.25806451612903225,0.3404255319148936,0.5161290322580645,0,0.5161290322580645";
     let header = "image,miou,mean_dice,pixel_accuracy,iou_matrix,iou_austenite";
     assert_eq!(per_image, format!("{header}\nx/a.png,{row}\nx/b.png,{row}\n"));
+    let own = |image: &str| format!("{image},matrix,0,15\n{image},austenite,0,16\n");
+    let per_image = read(PER_IMAGE_CONFUSION);
+    assert_eq!(per_image, format!("image,truth,matrix,austenite\n{}{}", own("x/a.png"), own("x/b.png")));
+    let matrices = read_per_image_confusion(left.file(PER_IMAGE_CONFUSION).unwrap()).unwrap();
+    assert_eq!(matrices.iter().map(|(image, _)| image.as_str()).collect::<Vec<_>>(), ["x/a.png", "x/b.png"]);
+    assert_eq!(matrices[1].1, Confusion::from_counts(2, vec![0, 15, 0, 16]).unwrap());
     let evaluation: Evaluation = serde_json::from_str(&read("metrics.json")).unwrap();
+    assert_eq!(evaluation.miou_by(Averaging::Pooled).0, evaluation.miou);
+    assert_eq!(evaluation.miou_by(Averaging::Batches).1, evaluation.miou, "the answer is the majority's");
     assert_eq!((evaluation.images, evaluation.selected_on), (2, SelectedOn::Last));
     assert_eq!(evaluation.pixel_accuracy, Some(32.0 / 62.0));
     let majority = evaluation.majority.unwrap();
@@ -144,7 +174,8 @@ fn a_split_without_images_says_which_there_are() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = open_dataset(&dataset(folder.path())).unwrap();
     let mut context = context(folder.path(), []);
-    let error = evaluate(&mut context, &dataset, Split::Val, SelectedOn::Val, constant(0)).unwrap_err();
+    let error =
+        evaluate(&mut context, &dataset, Split::Val, SelectedOn::Val, default_miou_batch(), constant(0)).unwrap_err();
     assert!(matches!(error, StageError::BadData(_)));
     let expected = "the data set has no val images to evaluate on (1 train, 0 val, 2 test, 0 unlabeled)";
     assert_eq!(error.to_string(), expected);
@@ -165,7 +196,8 @@ fn a_prediction_of_another_size_is_refused() {
     let dataset = open_dataset(&dataset(folder.path())).unwrap();
     let mut context = context(folder.path(), []);
     let small = |_: &Micrograph| Ok(Mask { width: 1, height: 1, labels: vec![0] });
-    let error = evaluate(&mut context, &dataset, Split::Test, SelectedOn::Val, small).unwrap_err();
+    let error =
+        evaluate(&mut context, &dataset, Split::Test, SelectedOn::Val, default_miou_batch(), small).unwrap_err();
     assert_eq!(error.to_string(), "x/a.png: the truth has 32 pixels, the prediction 1");
 }
 
@@ -193,6 +225,9 @@ fn parameters_have_defaults_and_limits() {
     let evaluate: Evaluate = params(r#"{ "model": "<input>", "dataset": "<input>" }"#);
     assert_eq!((evaluate.split, evaluate.overlap), (Split::Test, 0.5));
     assert!(evaluate.check().is_ok());
+    assert_eq!(evaluate.miou_batch.get(), 128);
+    let json = serde_json::to_value(&evaluate).unwrap();
+    assert!(json.get("miou_batch").is_none(), "keys stay as they were: {json}");
     for bad in [r#""overlap": 1.0"#, r#""split": "unlabeled""#] {
         let evaluate: Evaluate = params(&format!(r#"{{ "model": "<input>", "dataset": "<input>", {bad} }}"#));
         assert!(evaluate.check().is_err(), "{bad}");
