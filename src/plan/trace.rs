@@ -3,11 +3,11 @@
 use super::{Plan, State};
 use crate::cache::{Digest, Key, Output, Provenance, Record, Store};
 use crate::experiment::Section;
-use crate::metrics::{Evaluation, Summary};
+use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, Summary};
 use crate::report::curve::read_history;
 use crate::report::table::Table;
 use crate::stage;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -93,7 +93,8 @@ pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: 
         .map(|(label, stages)| (label.clone(), stages.iter().filter_map(evaluate).collect::<Vec<_>>()))
         .filter(|(_, evaluations)| !evaluations.is_empty())
         .collect();
-    let whole = Table::new(None, &made).map_err(|error| error.to_string())?;
+    let averaging = averaging(plan, report, &made);
+    let whole = Table::averaged(None, &made, averaging).map_err(|error| error.to_string())?;
     // The baselines have no stages of their own.
     let baselines = whole.rows.iter().filter(|row| row.seeds.is_none());
     let names: Vec<String> =
@@ -118,7 +119,7 @@ pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: 
         }
     };
     let values = stages.iter().map(|stage| {
-        let alone = |evaluation| Table::new(None, &[(String::new(), vec![evaluation])]).ok();
+        let alone = |evaluation| Table::averaged(None, &[(String::new(), vec![evaluation])], averaging).ok();
         let table = evaluate(stage).and_then(alone);
         // Its own columns: a class may be missing.
         let own = table.and_then(|table| {
@@ -129,6 +130,15 @@ pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: 
     });
     let samples = stages.iter().copied().zip(values).collect();
     Ok(trace(plan, store, what, "%", value, samples))
+}
+
+/// How the table takes mIoU, and in batches of how many images.
+fn averaging(plan: &Plan, table: usize, made: &[(String, Vec<Evaluation>)]) -> (Averaging, usize) {
+    let miou = plan.experiment.instances[table].params.get("miou");
+    let averaging = miou.and_then(|miou| Averaging::deserialize(miou).ok()).unwrap_or_default();
+    let mut by = made.iter().flat_map(|(_, seeds)| seeds).flat_map(|evaluation| &evaluation.miou_by);
+    let batch = by.find(|by| by.name == averaging).and_then(|by| by.batch);
+    (averaging, batch.unwrap_or(AUTHORS_BATCH))
 }
 
 /// The point of figure `figure` (as [`cell`]'s table) at `epoch` of the line called `series`.
