@@ -116,7 +116,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     let folder = args.reports.join(&place.plan.experiment.name);
     let total = wanted.iter().filter(|wanted| **wanted).count();
     if !forced.contains(&true)
-        && let Some(outcome) = exec::all_cached(&place.plan, &place.store, &wanted, place.gate.take())
+        && let Some(outcome) = exec::all_cached(&place.plan, &place.store, &wanted, &mut place.gate)
     {
         let code = finish(&mut place, &outcome, total, &folder, args.quiet);
         std::mem::forget(outcome);

@@ -6,7 +6,7 @@ use crate::cache::{Output, Record, Store};
 use crate::data::{Manifest, Split};
 use crate::experiment::{Instance, Section};
 use crate::plan::{Drawing, Plan, State, describe};
-use crate::report::page::{DataView, FigureView, OverlayView, Page, Span, TableView};
+use crate::report::page::{DataView, FigureView, OverlayView, Page, Picture, Span, SplitView, TableView};
 use crate::stage;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -125,7 +125,7 @@ fn labels(plan: &Plan, instance: &Instance, behind: &mut BTreeSet<usize>) -> Vec
 
 /// `FILE/LABEL/IMAGE.png`
 fn overlay(store: &Store, record: &Record, file: String) -> Result<OverlayView> {
-    let mut methods: Vec<(String, Vec<(String, Vec<u8>)>)> = Vec::new();
+    let mut methods: Vec<(String, Vec<Picture>)> = Vec::new();
     for output in &record.outputs {
         let mut parts = output.path.rsplitn(3, '/');
         let (image, label) = (parts.next().unwrap_or_default().to_owned(), parts.next().unwrap_or_default().to_owned());
@@ -150,7 +150,12 @@ fn data(name: &str, manifest: &Manifest) -> DataView {
         let total = pixels.iter().sum::<u64>() as f64;
         let share = |(class, &pixels): (&String, &u64)| (class.clone(), pixels as f64 / total);
         let shares = if total > 0.0 { manifest.classes.iter().zip(&pixels).map(share).collect() } else { Vec::new() };
-        (!entries.is_empty()).then(|| (split.name().to_owned(), entries.len(), words, shares))
+        (!entries.is_empty()).then(|| SplitView {
+            split: split.name().to_owned(),
+            images: entries.len(),
+            sizes: words,
+            shares,
+        })
     });
     DataView { name: name.to_owned(), format: manifest.format.clone(), splits: splits.collect() }
 }
@@ -225,7 +230,7 @@ mod tests {
         ];
         let found: Vec<_> =
             spans(events.into_iter()).into_iter().map(|span| (span.stage, span.begin, span.end, span.done)).collect();
-        let expected = [("a", 0.5, 2.5, true), ("b", 1.0, 4.0, false), ("c", 3.0, 4.0, false)];
+        let expected = [("a", 0.5, 2.5, true), ("b", 1.0, 4.0, false), ("c", 3.0, 5.0, false)];
         assert_eq!(found, expected.map(|(stage, begin, end, done)| (stage.to_owned(), begin, end, done)));
     }
 }

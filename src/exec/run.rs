@@ -516,8 +516,9 @@ pub(super) fn job_of(
     }
 }
 
-/// The outcome of a run that has nothing to do: all `wanted` stages are cached. `None` if some are not.
-pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: Option<Gate>) -> Option<Outcome> {
+/// The outcome of a run that has nothing to do: all `wanted` stages are cached, and `gate` holds them for it. `None` if some
+/// are not; the gate then stays with the caller.
+pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: &mut Option<Gate>) -> Option<Outcome> {
     let started = Instant::now();
     let outcome = |(state, wanted): (&State, &bool)| match (wanted, state) {
         (false, _) => Some(StageOutcome::NotRun),
@@ -536,7 +537,7 @@ pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: Option<Gate
         remember_hits(plan, store, &stages);
     }
     let seconds = started.elapsed().as_secs_f64();
-    Some(Outcome { stages, interrupted: false, ran: 0, seconds, _held: (None, gate) })
+    Some(Outcome { stages, interrupted: false, ran: 0, seconds, _held: (None, gate.take()) })
 }
 
 /// What the next plan of this experiment will find without reading it: all that is done, asked for or not.

@@ -159,7 +159,10 @@ mod tests {
         write_layouts(folder.path()).unwrap();
         let counts = |format: Format, path: &str| {
             let root = folder.path().join(path);
-            let params = DatasetParams::of(format, &root);
+            let mut params = DatasetParams::of(format, &root);
+            if let Some(split) = &mut params.split {
+                (split.val, split.test) = (0.0, 4.0);
+            }
             let files = list_files(&params, &root).unwrap();
             let source: Vec<_> = files
                 .iter()
@@ -172,7 +175,8 @@ mod tests {
             let manifest = scan(&params, &root, &source, &|_, _| {}).unwrap();
             [Split::Train, Split::Val, Split::Test, Split::Unlabeled].map(|split| manifest.entries(split).len())
         };
-        assert_eq!(counts(Format::Metaldam, "metaldam/MetalDAM").iter().sum::<usize>(), 20);
+        assert_eq!(counts(Format::Metaldam, "metaldam/MetalDAM"), [8, 0, 4, 8]);
+        assert_eq!(counts(Format::Aachen, "aachen"), [8, 0, 4, 0]);
         assert_eq!(counts(Format::Ebc, "ebc/EBC2"), [3, 1, 2, 0]);
         assert_eq!(counts(Format::Uhcs, "uhcs"), [0, 0, 0, 6]);
     }

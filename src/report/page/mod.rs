@@ -68,9 +68,9 @@ pub struct FigureView {
 pub struct OverlayView {
     /// The name of its folder.
     pub file: String,
-    /// Methods, each with its pictures: (image, PNG).
+    /// Methods, each with its pictures.
     #[serde(serialize_with = "names_only")]
-    pub methods: Vec<(String, Vec<(String, Vec<u8>)>)>,
+    pub methods: Vec<(String, Vec<Picture>)>,
 }
 
 /// What a data set holds.
@@ -80,8 +80,21 @@ pub struct DataView {
     pub name: String,
     /// Its reader.
     pub format: String,
-    /// For each split: its name, images, their sizes in words, and each class's share of the pixels.
-    pub splits: Vec<(String, usize, String, Vec<(String, f64)>)>,
+    /// Its splits.
+    pub splits: Vec<SplitView>,
+}
+
+/// What one split of a data set holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct SplitView {
+    /// Its name.
+    pub split: String,
+    /// How many images.
+    pub images: usize,
+    /// Their sizes in words.
+    pub sizes: String,
+    /// Each class's share of the pixels.
+    pub shares: Vec<(String, f64)>,
 }
 
 /// A stage's time in a run.
@@ -99,10 +112,11 @@ pub struct Span {
     pub done: bool,
 }
 
-type Pictures = Vec<(String, Vec<(String, Vec<u8>)>)>;
+/// An image's name, and the bytes of a PNG.
+pub type Picture = (String, Vec<u8>);
 
-fn names_only<S: serde::Serializer>(methods: &Pictures, serializer: S) -> Result<S::Ok, S::Error> {
-    let name = |(label, pictures): &(String, Vec<(String, Vec<u8>)>)| {
+fn names_only<S: serde::Serializer>(methods: &[(String, Vec<Picture>)], serializer: S) -> Result<S::Ok, S::Error> {
+    let name = |(label, pictures): &(String, Vec<Picture>)| {
         (label.clone(), pictures.iter().map(|(image, _)| image.clone()).collect::<Vec<_>>())
     };
     serializer.collect_seq(methods.iter().map(name))
@@ -244,12 +258,12 @@ impl Page {
                             table {
                                 thead { tr { th { "split" } th { "images" } th { "sizes" } th { "share of each class" } } }
                                 tbody {
-                                    @for (split, images, sizes, classes) in &set.splits {
+                                    @for split in &set.splits {
                                         tr {
-                                            td { (split) }
-                                            td { (images) }
-                                            td { (sizes) }
-                                            td { (shares(classes)) }
+                                            td { (split.split) }
+                                            td { (split.images) }
+                                            td { (split.sizes) }
+                                            td { (shares(&split.shares)) }
                                         }
                                     }
                                 }
@@ -319,7 +333,12 @@ mod tests {
             data: vec![DataView {
                 name: "steel".into(),
                 format: "folder".into(),
-                splits: vec![("train".into(), 2, "64×64".into(), vec![("ferrite".into(), 0.25)])],
+                splits: vec![SplitView {
+                    split: "train".into(),
+                    images: 2,
+                    sizes: "64×64".into(),
+                    shares: vec![("ferrite".into(), 0.25)],
+                }],
             }],
             timeline: vec![Span {
                 stage: "test.x@0".into(),

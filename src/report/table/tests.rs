@@ -284,9 +284,9 @@ fn tested_csv() {
     assert!((value(2, "p_bootstrap") - 2.0 / 2001.0).abs() < 1e-12 && value(2, "p_bootstrap_holm") < 0.05);
     assert_eq!(value(2, "p_bootstrap_holm"), 2.0 * value(2, "p_bootstrap"));
     assert!(value(2, "difference_to_it") < -10.0);
-    for row in 0..3 {
+    for (row, cells) in rows.iter().enumerate().take(3) {
         assert!(value(row, "miou_low") < value(row, "miou") && value(row, "miou") < value(row, "miou_high"), "{csv}");
-        assert_eq!(rows[row]["p_wilcoxon"], "", "two seeds are too few");
+        assert_eq!(cells["p_wilcoxon"], "", "two seeds are too few");
     }
     assert!((value(0, "difference") - (value(0, "miou") - 69.95)).abs() < 0.011);
     let published: Vec<[&str; 3]> =
@@ -425,7 +425,7 @@ fn a_row_to_compare_with_must_be_there() {
 fn miou_is_averaged_as_asked_for() {
     let (method, _) = runs("a", &[[10, 20, 30, 40, 50, 50]]);
     let miou = |averaging| {
-        let table = Table::averaged(None, &[method.clone()], (averaging, 4)).unwrap();
+        let table = Table::averaged(None, std::slice::from_ref(&method), (averaging, 4)).unwrap();
         let mean = |row: usize| table.rows[row].cells[0].unwrap().mean;
         assert_eq!(table.markdown().contains("\nmIoU: mIoU of each "), averaging != Averaging::Pooled);
         (number(mean(0)), number(mean(1)))

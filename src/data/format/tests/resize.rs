@@ -7,7 +7,7 @@ use crate::data::{OpenDataset, Root};
 fn images_and_masks_are_read_at_the_size_that_is_asked_for() {
     let root = tempfile::tempdir().unwrap();
     for i in 0..2 {
-        grey(root.path(), &format!("images/s{i}.png"), (20, 10), 100, 100);
+        grey(root.path(), &format!("images/s{i}.png"), (20, 10), 100, i);
         // The left half is class 1.
         fs::create_dir_all(root.path().join("masks")).unwrap();
         let mask = image::GrayImage::from_fn(20, 10, |x, _| image::Luma([u8::from(x < 10)]));
