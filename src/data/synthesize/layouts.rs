@@ -169,7 +169,7 @@ mod tests {
                 .map(|(name, path)| crate::data::format::SourceFile {
                     name: name.clone(),
                     path: path.clone(),
-                    digest: String::new(),
+                    digest: blake3::hash(&std::fs::read(path).unwrap()).to_hex().to_string(),
                 })
                 .collect();
             let manifest = scan(&params, &root, &source, &|_, _| {}).unwrap();
