@@ -400,7 +400,8 @@ fn remove(paths: &[PathBuf]) -> Result<()> {
 }
 
 fn is_attempt(folder: &Path) -> bool {
-    folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(scratch::PREFIX))
+    let prefixes = [scratch::PREFIX, scratch::MAKING, scratch::GONE];
+    folder.file_name().is_some_and(|name| prefixes.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)))
 }
 
 pub(super) fn is_locked(path: &Path) -> bool {

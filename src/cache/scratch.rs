@@ -46,17 +46,45 @@ pub(super) const LOCK: &str = "lock";
 /// Another file that is.
 const CLAIM: &str = "claim";
 
+/// What the names of folders begin with that are being made, and not locked yet.
+pub(super) const MAKING: &str = ".tmp-";
+
+/// What the names of folders begin with that are being removed: whoever finds one goes on with that.
+pub(super) const GONE: &str = ".gone-";
+
 /// A new private folder, locked before it has a name that others would take for a dead one's.
 fn locked_folder(work: &Path) -> io::Result<(PathBuf, File)> {
-    let making = tempfile::Builder::new().prefix(".tmp-").tempdir_in(work)?;
+    loop {
+        match try_locked_folder(work) {
+            // Somebody who clears up took it for a dead process's, between two steps of its making.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && work.is_dir() => {}
+            made => return made,
+        }
+    }
+}
+
+fn try_locked_folder(work: &Path) -> io::Result<(PathBuf, File)> {
+    let making = tempfile::Builder::new().prefix(MAKING).tempdir_in(work)?;
     let lock = File::create(making.path().join(LOCK))?;
-    // Where locks do not work, dead folders stay until `gc`.
-    let _ = lock.try_lock();
-    let unique = making.path().file_name().unwrap_or_default().to_string_lossy().replace(".tmp-", "");
+    // Not `try_lock`: somebody may be trying this moment whether it is locked. Where locks do not work, dead folders stay
+    // until `gc`.
+    let _ = lock.lock();
+    let unique = making.path().file_name().unwrap_or_default().to_string_lossy().replace(MAKING, "");
     let root = work.join(format!("{}{unique}", prefix(std::process::id())));
     fs::rename(making.path(), &root)?;
     let _ = making.keep();
     Ok((root, lock))
+}
+
+/// Removes the private folder `folder`. It loses its name first: half removed, without its lock, nobody could tell it from
+/// one of somebody who lives.
+fn remove(folder: &Path) {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let gone = folder.with_file_name(format!("{GONE}{name}"));
+    // Another may have been faster.
+    if fs::rename(folder, &gone).is_ok() {
+        let _ = fs::remove_dir_all(gone);
+    }
 }
 
 /// Whether the private folder `folder` is somebody's who lives, as far as locks tell.
@@ -175,7 +203,7 @@ impl Rubbish {
 
     fn remove(&self, folder: &Path) {
         if !self.left.load(Ordering::Relaxed) {
-            let _ = fs::remove_dir_all(folder);
+            remove(folder);
         }
     }
 }
@@ -237,10 +265,21 @@ impl Pool {
 /// up. No matter who removes them: another process may be at the same.
 pub fn remove_dead(work: &Path) {
     for entry in fs::read_dir(work).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) && !is_alive(&entry.path()) {
-            let _ = fs::remove_dir_all(entry.path());
+        let (name, folder) = (entry.file_name(), entry.path());
+        let name = name.to_string_lossy();
+        if name.starts_with(GONE) {
+            let _ = fs::remove_dir_all(folder);
+        } else if name.starts_with(PREFIX) && !is_alive(&folder) || name.starts_with(MAKING) && !is_being_made(&folder)
+        {
+            remove(&folder);
         }
     }
+}
+
+/// Whether a folder that has not got its name yet is locked already. One that is not may be a living process's, too: that
+/// will see it gone, and make another.
+fn is_being_made(folder: &Path) -> bool {
+    File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock_shared().is_err())
 }
 
 #[cfg(test)]
@@ -285,5 +324,35 @@ mod tests {
         drop(lock);
         remove_dead(dir.path());
         assert!(!living.exists());
+    }
+
+    #[test]
+    fn what_was_killed_while_it_made_or_removed_a_folder_is_cleared() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".tmp-empty", ".tmp-locked-once", ".gone-attempt-here-1-x"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        fs::write(dir.path().join(".tmp-locked-once").join(LOCK), "").unwrap();
+        fs::write(dir.path().join(".gone-attempt-here-1-x/file"), "x").unwrap();
+        remove_dead(dir.path());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    /// However often others clear up meanwhile, nobody's folder is taken away.
+    #[test]
+    fn folders_are_made_beside_those_who_clear_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let clearing = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    remove_dead(dir.path());
+                }
+            });
+            let made: Vec<_> = (0..500).map(|_| locked_folder(dir.path()).unwrap()).collect();
+            done.store(true, Ordering::Relaxed);
+            clearing.join().unwrap();
+            assert!(made.iter().all(|(folder, _)| folder.join(LOCK).exists()));
+        });
     }
 }
