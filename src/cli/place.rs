@@ -4,6 +4,7 @@ use super::{ExperimentArgs, Stop};
 use crate::cache::{Gate, Hits, Store};
 use crate::exit_code;
 use crate::experiment::{self, Experiment, Rejected};
+use crate::machine::ask_for_memory_in_large_steps;
 use crate::plan::{Plan, State};
 use crate::stage::{self, Places, StageError};
 use std::io::IsTerminal;
@@ -28,6 +29,7 @@ impl Place {
 
 /// Reads the experiment and plans it.
 pub(super) fn open(args: &ExperimentArgs) -> Result<Place, Stop> {
+    ask_for_memory_in_large_steps();
     let (experiment, ahead) =
         rayon::join(|| experiment::load(&args.file, &args.set, &stage::vocabulary()), || look_ahead(args));
     let experiment = experiment.map_err(|rejected| {

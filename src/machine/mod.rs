@@ -15,7 +15,7 @@ pub use disk::free_space;
 pub use group::{Ended, Group};
 pub use marked::{MARK, kill_marked, mark, marks};
 pub use memory::{Bound, Bytes, LIMIT, Room, room};
-pub use process::{cores, held_memory, memory_kills, peak_memory_mib, tune_allocator};
+pub use process::{ask_for_memory_in_large_steps, cores, held_memory, memory_kills, peak_memory_mib, tune_allocator};
 pub use processor::{cpu_model, vector_features};
 pub use program::{COMMIT, COMPILER, PROFILE, TARGET, TARGET_FEATURES, VERSION, build_id, executable};
 pub use signals::Asked;

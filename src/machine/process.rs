@@ -41,6 +41,16 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Tells glibc's allocator of this process to ask for memory 8 MiB at a time: in steps of 128 KiB the system calls for a
+/// thousand stages take a tenth of the time to find them cached. What is not touched occupies nothing.
+pub fn ask_for_memory_in_large_steps() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: sets a number that the allocator reads under its own lock.
+    unsafe {
+        libc::mallopt(libc::M_TOP_PAD, 8 << 20);
+    }
+}
+
 /// Tells glibc's allocator, in the process that `command` will start, to suit training: it keeps freed buffers, for
 /// giving them back and faulting them in again costs up to a third of a step, and it asks for pages of 2 MiB, which are
 /// quicker to fault in and to find. Nothing happens where the system has another allocator or no such pages.
