@@ -168,6 +168,21 @@ fn what_a_program_leaves_in_the_background_does_not_outlive_it() {
     nothing_is_left(&project);
 }
 
+/// Thousands of them would take all the numbers that a user's processes may have.
+#[test]
+fn workers_that_are_done_are_not_kept_as_zombies_until_the_run_ends() {
+    let count = "sleep 0.5; for process in /proc/[0-9]*; do \
+                 grep -q '^State:.Z' $process/status && grep -q \"^PPid:.$PPID$\" $process/status && echo zombie; \
+                 done > out 2> /dev/null; true";
+    let script = serde_json::to_string(count).unwrap();
+    let project = Project::new(&format!(
+        "name = \"zombies\"\n[stages.made]\nkind = \"synthesize\"\nsize = 64\nunlabeled = 1\ntrain = 1\nval = 1\ntest = 1\n\
+         [stages.count]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", {script}]\ninputs = \"made\"\noutputs = [\"out\"]\n"
+    ));
+    project.run(&["experiment.toml"]).ok();
+    assert_eq!(text_of(&project, "count"), "");
+}
+
 #[test]
 fn nothing_outlives_a_run_that_is_killed_or_interrupted() {
     for signal in [libc::SIGKILL, libc::SIGINT, libc::SIGTERM] {

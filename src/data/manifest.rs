@@ -54,6 +54,9 @@ pub struct Entry {
     pub channels: usize,
     /// What the image is for.
     pub split: Split,
+    /// The specimen it shows, if the data set's `group` says so: its images are kept on one side of every split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specimen: Option<String>,
     /// Pixels of each class in the mask after the crop; empty without a mask. Ignored pixels are in none.
     pub class_pixels: Vec<u64>,
 }

@@ -58,6 +58,7 @@ enum Running {
 /// Held open while a worker lives: closing it, by will or by death, ends the worker.
 struct Lifeline {
     group: i32,
+    child: Arc<Mutex<Child>>,
     _stdin: ChildStdin,
 }
 
@@ -198,6 +199,8 @@ impl LocalExecutor {
         // A worker that died at once is reported by its exit status, not by this broken pipe.
         let _ = stdin.write_all(&line);
         let group = child.id() as i32;
+        let child = Arc::new(Mutex::new(child));
+        let lost_child = Arc::clone(&child);
         let reports = self.reports.clone();
         let kills = machine::memory_kills();
         std::thread::spawn(move || {
@@ -212,10 +215,10 @@ impl LocalExecutor {
                     Err(_) => {}
                 }
             }
-            let message = last.unwrap_or_else(|| lost(child, kills));
+            let message = last.unwrap_or_else(|| lost(&lost_child, kills));
             let _ = reports.send(Report::new(id, message));
         });
-        Ok(Running::Worker(Lifeline { group, _stdin: stdin }))
+        Ok(Running::Worker(Lifeline { group, child, _stdin: stdin }))
     }
 
     /// Forgets a stage that has ended, and ends whatever it left running.
@@ -296,13 +299,16 @@ impl Lifeline {
 impl Drop for Lifeline {
     fn drop(&mut self) {
         self.kill();
+        // Only now, so that the group was its own; and elsewhere, for a large process takes its time to go.
+        let child = Arc::clone(&self.child);
+        std::thread::spawn(move || child.lock().unwrap_or_else(PoisonError::into_inner).wait());
     }
 }
 
 /// What a worker that died without a word must have died of; `kills` is what the system had killed for want of memory
 /// when it started.
-fn lost(mut child: Child, kills: u64) -> Message {
-    let status = match child.wait() {
+fn lost(child: &Mutex<Child>, kills: u64) -> Message {
+    let status = match child.lock().unwrap_or_else(PoisonError::into_inner).wait() {
         Ok(status) => status,
         Err(error) => {
             return Message::Failed { class: ErrorClass::Lost, message: format!("the worker was lost: {error}") };

@@ -14,7 +14,7 @@ pub(super) struct Dataset(DatasetParams);
 
 impl Stage for Dataset {
     const KIND: &'static str = "dataset";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
     const READS_FILES: bool = true;
     const SECTION: Section = Section::Datasets;
     const UNKEYED: &'static [&'static str] = &["path"];

@@ -1,5 +1,7 @@
 //! `finetune`: a segmentation model from an encoder and images with masks.
 
+mod aside;
+
 use super::encoder::{EncoderSpec, fingerprint};
 use super::memory::admit;
 use super::pretrain::ENCODER_FILE;
@@ -20,7 +22,6 @@ use anyhow::Context as _;
 use candle_core::DType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ pub(super) struct Finetune {
     #[serde(default)]
     select_on: SelectedOn,
     /// Part of the training images that is set aside to validate on, for a data set without validation images; the same
-    /// images for every seed and every encoder.
+    /// images for every seed and every encoder, and whole specimens where its `group` tells them apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     val_fraction: Option<f64>,
     /// Ends the training after so many epochs without a better one.
@@ -337,16 +338,10 @@ impl Finetune {
             let message = "the data set has validation images of its own: leave out `val_fraction`";
             return Err(StageError::BadData(message.into()));
         }
-        let count = (samples.len() as f64 * fraction).round() as usize;
-        if count == 0 || count == samples.len() {
-            return Err(StageError::BadData(format!(
-                "val_fraction = {fraction} sets {count} of {} training images aside: one at least must be on either side",
-                samples.len()
-            )));
-        }
-        // Not the experiment's seed: what is compared shall be validated on the same images.
-        let order = Stream::new(0, "val_fraction", 0, 0).permutation(samples.len());
-        let chosen: BTreeSet<usize> = order[..count].iter().copied().collect();
+        let entries = dataset.entries(Split::Train);
+        let specimens: Vec<_> =
+            entries.iter().filter(|entry| entry.mask.is_some()).map(|entry| entry.specimen.as_deref()).collect();
+        let chosen = aside::choose(fraction, &specimens).map_err(StageError::BadData)?;
         let (aside, rest) =
             std::mem::take(samples).into_iter().enumerate().partition::<Vec<_>, _>(|(i, _)| chosen.contains(i));
         *samples = rest.into_iter().map(|(_, sample)| sample).collect();

@@ -90,11 +90,8 @@ impl Dataset for Aachen {
             None => None,
         };
         let splits = split::draw(params, root, &annotated, specimens.as_ref())?;
-        let place = |(image, split): (&str, Split)| Placed {
-            image: image.into(),
-            mask: (split != Split::Unlabeled).then(|| POLYGONS.into()),
-            split,
-        };
+        let place =
+            |(image, split): (&str, Split)| Placed::new(image, (split != Split::Unlabeled).then_some(POLYGONS), split);
         let others = by_stem.into_values().map(|image| (image, Split::Unlabeled));
         let images = annotated.into_iter().zip(splits).chain(others).map(place).collect();
         Ok(Layout {

@@ -66,7 +66,7 @@ impl Dataset for Ebc {
                     let problem = format!("has no mask of the same stem in {of_masks}");
                     return Err(DataError::bad(&root.join(image), problem, "download the data set again"));
                 };
-                images.push(Placed { image: image.into(), mask: Some(mask.into()), split });
+                images.push(Placed::new(image, Some(mask), split));
             }
         }
         let oxide = params.classes == Some(Classes::Scheme("oxide".into()));

@@ -144,11 +144,11 @@ impl Dataset for Folder {
                     }
                     (None, _) => Split::Unlabeled,
                 };
-                images.push(Placed { image: image.into(), mask: mask.map(Into::into), split });
+                images.push(Placed::new(image, mask, split));
             }
         }
         if let Some(folder) = &params.unlabeled {
-            let placed = |&image: &&str| Placed { image: image.into(), mask: None, split: Split::Unlabeled };
+            let placed = |image: &&str| Placed::new(image, None, Split::Unlabeled);
             images.extend(below(names, folder).iter().map(placed));
         }
         let classes = match &params.classes {

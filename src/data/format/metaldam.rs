@@ -59,10 +59,10 @@ impl Dataset for MetalDam {
         }
         let with_mask: Vec<&str> = pairs.iter().map(|(image, _)| *image).collect();
         for ((image, mask), split) in pairs.iter().zip(split::draw(params, root, &with_mask, None)?) {
-            images.push(Placed { image: (*image).into(), mask: mask.map(Into::into), split });
+            images.push(Placed::new(image, *mask, split));
         }
         if let Some(folder) = params.unlabeled.as_deref().filter(|folder| !folder.is_empty()) {
-            let placed = |&image: &&str| Placed { image: image.into(), mask: None, split: Split::Unlabeled };
+            let placed = |image: &&str| Placed::new(image, None, Split::Unlabeled);
             images.extend(below(names, folder).iter().map(placed));
         }
         Ok(Layout {

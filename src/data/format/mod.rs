@@ -86,6 +86,15 @@ pub struct Placed {
     pub mask: Option<String>,
     /// What it is for.
     pub split: Split,
+    /// The specimen it shows, where that is known.
+    pub specimen: Option<String>,
+}
+
+impl Placed {
+    /// One of an unknown specimen.
+    fn new(image: &str, mask: Option<&str>, split: Split) -> Self {
+        Placed { image: image.into(), mask: mask.map(Into::into), split, specimen: None }
+    }
 }
 
 /// The table of formats.

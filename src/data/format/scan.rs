@@ -160,6 +160,7 @@ fn check(
         resized_from,
         channels: image.channels,
         split: placed.split,
+        specimen: placed.specimen.clone(),
         class_pixels,
     })
 }

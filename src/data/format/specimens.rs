@@ -43,7 +43,7 @@ impl Specimens {
 }
 
 /// Refuses images of one specimen in two of train, val and test, and leaves out unlabelled images of specimens in val
-/// and test: pretraining must not see them.
+/// and test: pretraining must not see them. Writes each image's specimen down.
 ///
 /// # Errors
 /// [`DataError::Bad`] with the first two images of each specimen that is on both sides.
@@ -70,10 +70,11 @@ pub(super) fn keep_apart(
     DataError::check_all(errors)?;
     let mut kept = Vec::with_capacity(images.len());
     for placed in images {
-        let held_out = placed.split == Split::Unlabeled
-            && first.get(specimens.of(root, &placed.image)?).is_some_and(|(split, _)| *split != Split::Train);
+        let specimen = specimens.of(root, &placed.image)?.to_owned();
+        let held_out =
+            placed.split == Split::Unlabeled && first.get(&specimen).is_some_and(|(split, _)| *split != Split::Train);
         if !held_out {
-            kept.push(placed);
+            kept.push(Placed { specimen: Some(specimen), ..placed });
         }
     }
     Ok(kept)

@@ -55,7 +55,7 @@ impl Dataset for Uhcs {
     }
 
     fn layout(&self, _params: &DatasetParams, _root: &Path, names: &[&str]) -> Result<Layout, DataError> {
-        let placed = |&image: &&str| Placed { image: image.into(), mask: None, split: Split::Unlabeled };
+        let placed = |image: &&str| Placed::new(image, None, Split::Unlabeled);
         Ok(Layout {
             classes: Vec::new(),
             ignore_classes: Vec::new(),

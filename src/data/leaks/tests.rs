@@ -63,6 +63,7 @@ fn dataset(root: &Path, files: &[(Vec<u8>, (usize, usize))]) -> OpenDataset {
             width: *width,
             height: *height,
             resized_from: None,
+            specimen: None,
             channels: 1,
             split: Split::Unlabeled,
             class_pixels: Vec::new(),

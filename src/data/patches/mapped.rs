@@ -136,6 +136,7 @@ mod tests {
                 width: 10,
                 height: 7,
                 resized_from: None,
+                specimen: None,
                 channels: if is_colour { 3 } else { 1 },
                 split,
                 class_pixels: Vec::new(),

@@ -67,6 +67,7 @@ fn write_one(params: &SynthesizeParams, split: Split, index: usize, out: &Path) 
         width: image.width,
         height: image.height,
         resized_from: None,
+        specimen: None,
         channels: 1,
         split,
         class_pixels: Vec::new(),

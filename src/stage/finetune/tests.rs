@@ -32,6 +32,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
             width: 48,
             height: 40,
             resized_from: None,
+            specimen: None,
             channels: 1,
             split,
             class_pixels: vec![0, 0],

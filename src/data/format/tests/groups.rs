@@ -20,7 +20,11 @@ fn specimens(sizes: &[usize]) -> (TempDir, DatasetParams) {
 }
 
 fn specimens_of(manifest: &Manifest, split: Split) -> std::collections::BTreeSet<&str> {
-    manifest.entries(split).iter().map(|entry| entry.stem().split_once('_').unwrap().0).collect()
+    let entries = manifest.entries(split);
+    for entry in &entries {
+        assert_eq!(entry.specimen.as_deref(), Some(entry.stem().split_once('_').unwrap().0), "it is written down");
+    }
+    entries.iter().map(|entry| entry.stem().split_once('_').unwrap().0).collect()
 }
 
 proptest! {
