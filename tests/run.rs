@@ -62,6 +62,10 @@ fn plan_works_before_anything_ran_and_names_what_waits_on_what() {
     assert_eq!(ssl["params"]["optimizer"]["momentum"], 0.9);
     let explained = project.run(&["explain", "experiment.toml", "micrographs"]).ok().stdout;
     assert_eq!(explained, "micrographs would run: no stage of this name has finished in this cache\n");
+    // Nor where no cache can be made; a run needs one.
+    project.run(&["plan", "experiment.toml", "--cache", "/proc/none"]).ok();
+    let run = project.run(&["experiment.toml", "--cache", "/proc/none"]);
+    assert!(run.code != Some(0) && run.stderr.contains("cannot make the cache folder /proc/none"), "{}", run.stderr);
 }
 
 #[test]

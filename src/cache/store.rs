@@ -29,35 +29,53 @@ impl Store {
     /// # Errors
     /// If the folder cannot be made, or was laid out by another version of the program.
     pub fn open(root: &Path) -> Result<Self> {
+        let store = Store::at(root)?;
+        store.make()?;
+        Ok(store)
+    }
+
+    /// The cache at `root`, whether it is there or not: nothing is found in one that is not.
+    ///
+    /// # Errors
+    /// If the folder was laid out by another version of the program.
+    pub fn at(root: &Path) -> Result<Self> {
         let absolute = std::path::absolute(root)?;
         let store = Store {
             pool: Arc::new(Pool::new(absolute.join("work"))),
             digests: Arc::new(StatIndexes::new(absolute.join("stat"))),
             root: absolute,
         };
-        let version = store.root.join("layout");
-        let known = match fs::read_to_string(&version) {
-            Ok(text) if text.trim() == LAYOUT => true,
-            Ok(text) => bail!(
+        match fs::read_to_string(store.layout()) {
+            Ok(text) if text.trim() != LAYOUT => bail!(
                 "the cache {} has layout {}, this program reads layout {LAYOUT}; name another folder with --cache",
                 root.display(),
                 text.trim()
             ),
-            Err(_) => false,
-        };
+            _ => Ok(store),
+        }
+    }
+
+    /// Makes the folders that are missing.
+    ///
+    /// # Errors
+    /// A full or read-only disk.
+    pub fn make(&self) -> Result<()> {
         // Also where the layout is known: somebody may have tidied an empty or a big folder away.
         for folder in ["objects", "records", "work", "stat", "last", "runs"] {
-            let path = store.root.join(folder);
+            let path = self.root.join(folder);
             fs::create_dir_all(&path).with_context(|| format!("cannot make the cache folder {}", path.display()))?;
         }
-        if known {
-            return Ok(store);
+        if self.layout().exists() {
+            return Ok(());
         }
         // Backup programs skip folders that carry this tag (bford.info/cachedir).
         let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# Cache of matssl-run.\n";
-        write_atomically(&store.root.join("CACHEDIR.TAG"), tag.as_bytes())?;
-        write_atomically(&version, LAYOUT.as_bytes())?;
-        Ok(store)
+        write_atomically(&self.root.join("CACHEDIR.TAG"), tag.as_bytes())?;
+        write_atomically(&self.layout(), LAYOUT.as_bytes())
+    }
+
+    fn layout(&self) -> PathBuf {
+        self.root.join("layout")
     }
 
     /// Opens the cache at `root` if there is one that this program can read; makes nothing new.

@@ -45,7 +45,9 @@ pub(super) fn open(args: &ExperimentArgs) -> Result<Place, Stop> {
     let (store, gate, hits) = match ahead {
         Some((store, gate, hits)) => (store, Some(gate), Some(hits)),
         None => {
-            let store = Store::open(&args.cache)?;
+            let store = Store::at(&args.cache)?;
+            // Who only looks needs none, and may be where none can be made; a run says so.
+            let _ = store.make();
             let gate = Gate::shared(&store).ok();
             (store, gate, None)
         }

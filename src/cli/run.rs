@@ -123,6 +123,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
         place.leave();
         return code;
     }
+    place.store.make()?;
     place.check_available(&wanted)?;
     let is_hit = |stage: usize| matches!(place.plan.states[stage], State::Hit(_));
     let must_run: Vec<bool> = (0..wanted.len()).map(|i| wanted[i] && (forced[i] || !is_hit(i))).collect();
