@@ -67,38 +67,42 @@ fn look_ahead(args: &ExperimentArgs) -> Option<(Store, Gate, Hits)> {
 }
 
 impl Place {
-    /// Data sets of `wanted` stages that are not there stop a run before anything starts; all of them are named.
-    pub(super) fn check_available(&self, wanted: &[bool]) -> Result<(), Stop> {
-        let mut message = String::new();
-        let mut code = exit_code::DONE;
-        let stages = self.plan.states.iter().zip(&self.plan.experiment.instances);
-        for ((state, instance), _) in stages.zip(wanted).filter(|(_, wanted)| **wanted) {
-            if let State::Unavailable(error) = state {
-                message += &format!("error: {}: {error}\n", instance.name);
-                code = code.max(match error {
-                    StageError::NotThere(_) => exit_code::NOT_THERE,
-                    StageError::BadData(_) => exit_code::BAD_DATA,
-                    StageError::Failed(_) | StageError::Stopped(_) | StageError::Lost { .. } => exit_code::STAGE_FAILED,
-                });
-            }
-        }
-        if message.is_empty() { Ok(()) } else { Err(Stop::new(code, message)) }
-    }
-
-    /// What stages that `must_run` need besides data: all that is missing is named before anything starts.
+    /// What the stages that `must_run` need from outside, and is missing or wrong, stops a run before anything starts: data
+    /// sets, weights, programs, all at once, each with the stages that need it.
     pub(super) fn check_ready(&self, must_run: &[bool]) -> Result<(), Stop> {
-        let (mut message, mut code) = (String::new(), exit_code::DONE);
-        for (instance, _) in self.plan.experiment.instances.iter().zip(must_run).filter(|(_, must_run)| **must_run) {
-            let Some(kind) = stage::kind(instance.kind) else { continue };
-            if let Err(error) = (kind.ready)(&instance.params, &self.places) {
-                message += &format!("error: {}: {error}\n", instance.name);
-                code = code.max(match error {
-                    StageError::BadData(_) => exit_code::BAD_DATA,
-                    _ => exit_code::NOT_THERE,
-                });
+        // In the order of the first stage that needs it.
+        let mut problems: Vec<(String, u8, Vec<&str>)> = Vec::new();
+        let mut of_data = false;
+        let stages = self.plan.states.iter().zip(&self.plan.experiment.instances);
+        for ((state, instance), _) in stages.zip(must_run).filter(|(_, must_run)| **must_run) {
+            let checked;
+            let kind = stage::kind(instance.kind);
+            let error = match (state, kind) {
+                (State::Unavailable(error), _) => Some(error),
+                (_, Some(kind)) => {
+                    // What waits on others has not been asked for its files yet.
+                    let files = |()| (kind.external_files)(&instance.params, &self.places).map(drop);
+                    checked = (kind.ready)(&instance.params, &self.places).and_then(files).err();
+                    checked.as_ref()
+                }
+                _ => None,
+            };
+            let Some(error) = error else { continue };
+            of_data |= kind.is_some_and(|kind| !kind.spawns);
+            let (text, code) = (error.to_string(), exit_code_of(error));
+            match problems.iter_mut().find(|(known, ..)| *known == text) {
+                Some((.., stages)) => stages.push(&instance.name),
+                None => problems.push((text, code, vec![&instance.name])),
             }
         }
-        if message.is_empty() { Ok(()) } else { Err(Stop::new(code, message)) }
+        let Some(code) = problems.iter().map(|(_, code, _)| *code).max() else { return Ok(()) };
+        let mut message: String =
+            problems.iter().map(|(text, _, stages)| format!("error: {}: {text}\n", some_of(stages))).collect();
+        if of_data && code == exit_code::NOT_THERE {
+            message +=
+                "help: `matssl-run data FILE` lists all data sets and weights, what is there and what is missing\n";
+        }
+        Err(Stop::new(code, message))
     }
 
     /// The stage called `name`, with or without its seed, or all of a family.
@@ -118,6 +122,22 @@ impl Place {
         });
         let help = nearest.map(|instance| format!("\nhelp: did you mean `{}`?", instance.name)).unwrap_or_default();
         Err(Stop::new(exit_code::BAD_EXPERIMENT, format!("error: {flag}: no stage is called `{name}`{help}")))
+    }
+}
+
+/// The first of `names`, and how many more there are.
+fn some_of(names: &[&str]) -> String {
+    match names {
+        [first, second, third, _, ..] => format!("{first}, {second}, {third} and {} more", names.len() - 3),
+        names => names.join(", "),
+    }
+}
+
+fn exit_code_of(error: &StageError) -> u8 {
+    match error {
+        StageError::NotThere(_) => exit_code::NOT_THERE,
+        StageError::BadData(_) => exit_code::BAD_DATA,
+        StageError::Failed(_) | StageError::Stopped(_) | StageError::Lost { .. } => exit_code::STAGE_FAILED,
     }
 }
 

@@ -124,7 +124,6 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
         return code;
     }
     place.store.make()?;
-    place.check_available(&wanted)?;
     let is_hit = |stage: usize| matches!(place.plan.states[stage], State::Hit(_));
     let must_run: Vec<bool> = (0..wanted.len()).map(|i| wanted[i] && (forced[i] || !is_hit(i))).collect();
     place.check_ready(&must_run)?;

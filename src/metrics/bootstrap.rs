@@ -5,6 +5,9 @@
 //! seeds of methods that were run with the same ones, so that differences are paired. Images are taken for independent
 //! of each other: of crops of one specimen, intervals come out too narrow. With a handful of images or seeds they are
 //! too narrow, too, as any interval from so few is.
+//!
+//! Images are drawn anew where they lack a class that the whole set has: the mean over the classes would be one over other
+//! classes. (Not where the mean is one over images: there each image has its own classes.)
 
 use super::averaging::{Averaging, Overlap};
 use crate::random::Stream;
@@ -12,6 +15,9 @@ use rayon::prelude::*;
 
 /// So many resamples.
 pub const RESAMPLES: usize = 2000;
+
+/// So often images are drawn for one resample; after that it has no score.
+const DRAWS: usize = 1000;
 
 /// One method on a set of images.
 #[derive(Clone, Debug)]
@@ -36,9 +42,12 @@ pub fn resample(methods: &[&Sampled], averaging: Averaging, batch: usize) -> Vec
             lists.push(&method.seeds);
         }
     }
+    let complete = Classes::of(methods);
     let draw = |number: usize| {
         let mut stream = Stream::new(0, "bootstrap images", 0, number as u64);
-        let drawn: Vec<usize> = (0..images).map(|_| stream.below(images as u64) as usize).collect();
+        let mut draw = || -> Vec<usize> { (0..images).map(|_| stream.below(images as u64) as usize).collect() };
+        let is_complete = |drawn: &Vec<usize>| averaging == Averaging::Images || complete.are_in(drawn);
+        let Some(drawn) = (0..DRAWS).map(|_| draw()).find(is_complete) else { return vec![None; methods.len()] };
         let seeds: Vec<Vec<usize>> = lists
             .iter()
             .enumerate()
@@ -65,6 +74,34 @@ pub fn resample(methods: &[&Sampled], averaging: Averaging, batch: usize) -> Vec
     };
     let rows: Vec<Vec<Option<f64>>> = (0..RESAMPLES).into_par_iter().map(draw).collect();
     (0..methods.len()).map(|method| rows.iter().map(|row| row[method]).collect()).collect()
+}
+
+/// Which classes have pixels (in truth or prediction) in which images, for each run of each method.
+struct Classes(Vec<Vec<Vec<bool>>>);
+
+impl Classes {
+    fn of(methods: &[&Sampled]) -> Self {
+        let has = |image: &Vec<Overlap>| image.iter().map(|overlap| overlap.either > 0).collect();
+        let runs = methods.iter().flat_map(|method| &method.overlaps);
+        // Most runs have the same.
+        let mut distinct: Vec<Vec<Vec<bool>>> = Vec::new();
+        for run in runs {
+            let run = run.iter().map(has).collect();
+            if !distinct.contains(&run) {
+                distinct.push(run);
+            }
+        }
+        Classes(distinct)
+    }
+
+    /// Whether each run has in the images `drawn` all classes that it has in any.
+    fn are_in(&self, drawn: &[usize]) -> bool {
+        self.0.iter().all(|run| {
+            let classes = run.first().map_or(0, Vec::len);
+            (0..classes)
+                .all(|class| drawn.iter().any(|&image| run[image][class]) || !run.iter().any(|image| image[class]))
+        })
+    }
 }
 
 /// The central 95 % of resampled scores (percentile interval, quantiles interpolated as numpy does); `None` if any
@@ -143,6 +180,23 @@ mod tests {
         assert!(paired_p(&scores[0], &scores[2]).unwrap() > 0.5);
         assert_eq!(paired_p(&scores[0], &scores[0]), Some(1.0));
         assert_eq!(paired_p(&scores[0], &scores[1]), paired_p(&scores[1], &scores[0]));
+    }
+
+    /// With a class in one image of four, every third resample lacks it.
+    #[test]
+    fn a_resample_has_all_classes_of_the_whole_set() {
+        let common = |both| Overlap { both, either: 100 };
+        let rare = |either| Overlap { both: 0, either };
+        let images = [60, 70, 80, 90].map(|both| vec![common(both), rare(if both == 60 { 100 } else { 0 })]);
+        let one = Sampled { seeds: vec![Some(0)], overlaps: vec![images.to_vec()] };
+        for averaging in [Averaging::Pooled, Averaging::Batches] {
+            let [low, high] = interval(&resample(&[&one], averaging, 8)[0]).unwrap();
+            // The common class alone would be 0.6 to 0.9, and its mean with the missed one half of that.
+            assert!(low >= 0.3 && high <= 0.45, "{averaging:?}: {low} to {high}");
+        }
+        // Of single images each has the classes that it has.
+        let [_, high] = interval(&resample(&[&one], Averaging::Images, 8)[0]).unwrap();
+        assert!(high > 0.8, "{high}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{DatasetParams, Layout, Placed, reader};
 use crate::data::mask_reader::MaskReader;
 use crate::data::open::read_checked;
-use crate::data::{DataError, Entry, IGNORE, Manifest, decode};
+use crate::data::{DataError, Entry, IGNORE, Manifest, decode, sources};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,11 @@ pub struct SourceFile {
 pub fn list_files(params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
     let params = params.clone().with_defaults();
     if !root.is_dir() {
-        return Err(DataError::not_there(root, "put the data set there, or correct its `path`"));
+        let cure = match sources::source(params.format.name()) {
+            Some(source) => format!("fetch {} ({}), or correct its `path`", source.fetch, source.url),
+            None => "put the data set there, or correct its `path`".into(),
+        };
+        return Err(DataError::not_there(root, cure));
     }
     let mut files = reader(params.format).list(&params, root)?;
     files.sort();
