@@ -1,6 +1,6 @@
 //! From the bytes of a file to pixels or labels. What cannot be read rightly is refused by name.
 
-use super::{DataError, Mask, Micrograph};
+use super::{DataError, Mask, Micrograph, tif};
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
 use std::io::Cursor;
 use std::path::Path;
@@ -39,7 +39,8 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> 
 /// Reads a mask: the label values as stored, not yet mapped to classes.
 ///
 /// * Grey of 8 bits: the value. Grey of 1, 2 or 4 bits: the stored value (0 or 1 in a 1-bit png), not its brightness.
-///   Grey of 16 bits: the value, if none exceeds 255.
+///   Grey of 16 bits: the value, if none exceeds 255. Also in a tif whose 0 stands for white (as ImageJ saves binary
+///   masks), where the decoder gives brightness.
 /// * Indexed png: the index into the palette, not its colour.
 /// * RGB(A) with equal channels: that value.
 ///
@@ -51,6 +52,8 @@ pub fn decode_mask(path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
     let indexed = with_indices_as_colours(bytes);
     let (image, stored) = decode(path, indexed.as_deref().unwrap_or(bytes))?;
     let (width, height) = (image.width() as usize, image.height() as usize);
+    let white_is_zero = image::guess_format(bytes).ok() == Some(ImageFormat::Tiff) && tif::white_is_zero(bytes);
+    let image = if white_is_zero { inverted(image) } else { image };
     let labels = if indexed.is_some() {
         image.into_rgb8().into_raw().as_chunks::<3>().0.iter().map(|&[index, ..]| index).collect()
     } else {
@@ -79,6 +82,14 @@ pub fn decode_mask(path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
         }
     };
     Ok(Mask { width, height, labels })
+}
+
+/// Grey values the other way round, as a tif stores them whose 0 is white.
+fn inverted(mut image: DynamicImage) -> DynamicImage {
+    if matches!(image, DynamicImage::ImageLuma8(_) | DynamicImage::ImageLuma16(_)) {
+        image.invert();
+    }
+    image
 }
 
 /// Reads a mask whose colours are its classes: grey or RGB of 8 bits, the colours of a palette rather than its indices.
@@ -116,7 +127,7 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, ExtendedColorType)
         let problem = if bytes.is_empty() { "an empty file" } else { "not an image that can be read" };
         DataError::bad(path, problem, "png, tif, jpg and bmp are read")
     })?;
-    let pages = if format == ImageFormat::Tiff { tif_pages(bytes) } else { 1 };
+    let pages = if format == ImageFormat::Tiff { tif::pages(bytes) } else { 1 };
     if pages > 1 {
         // The decoder reads the first and says nothing of the others.
         let problem = format!("a tif of {pages} pages");
@@ -146,39 +157,6 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, ExtendedColorType)
         _ => decoder.original_color_type(),
     };
     Ok((DynamicImage::from_decoder(decoder).map_err(unreadable)?, stored))
-}
-
-/// Counts the pages of a tif by the chain of its directories (TIFF 6.0, section 2; BigTIFF), without those marked as a
-/// smaller version of another (a thumbnail) or its transparency. A chain that ends in nothing ends: the decoder says
-/// what is wrong with the file.
-fn tif_pages(bytes: &[u8]) -> usize {
-    const SUBFILE_TYPE: u64 = 254;
-    const REDUCED_OR_TRANSPARENCY: u64 = 1 | 4;
-    let little = bytes.starts_with(b"II");
-    let number = |at: usize, length: usize| -> Option<u64> {
-        let bytes = bytes.get(at..at.checked_add(length)?)?;
-        let push = |sum: u64, &byte: &u8| sum << 8 | u64::from(byte);
-        Some(if little { bytes.iter().rev().fold(0, push) } else { bytes.iter().fold(0, push) })
-    };
-    // Lengths of an offset, of the number of entries, and of an entry.
-    let (offset, count, entry) = if number(2, 2) == Some(43) { (8, 8, 20) } else { (4, 2, 12) };
-    let next_page = |at: usize| -> Option<(bool, usize)> {
-        let entries = usize::try_from(number(at, count)?).ok()?;
-        let start = at + count;
-        let end = entries.checked_mul(entry)?.checked_add(start).filter(|&end| end <= bytes.len())?;
-        let kind = (start..end).step_by(entry).find(|&at| number(at, 2) == Some(SUBFILE_TYPE));
-        let kind = kind.and_then(|at| number(at + entry - offset, 4)).unwrap_or(0);
-        let next = number(end, offset).and_then(|next| usize::try_from(next).ok()).unwrap_or(0);
-        Some((kind & REDUCED_OR_TRANSPARENCY == 0, next))
-    };
-    let (mut pages, mut seen) = (0, std::collections::BTreeSet::new());
-    let mut at = number(offset, offset).and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
-    while at != 0 && seen.insert(at) {
-        let Some((counts, next)) = next_page(at) else { break };
-        pages += usize::from(counts);
-        at = next;
-    }
-    pages
 }
 
 /// Follows the markers of a jpg to its end-of-image marker (ITU T.81, annex B).
@@ -415,6 +393,20 @@ mod tests {
         let tile: Vec<u8> = ramp().into_iter().chain([255; 64]).collect();
         let bytes = tif(&[&[(259, 1), (322, 16), (323, 16), (324, OFFSET), (325, 256)]], &tile);
         assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, ramp());
+    }
+
+    /// ImageJ saves binary masks so.
+    #[test]
+    fn a_mask_whose_zero_is_white_keeps_its_stored_values() {
+        let stored = ramp();
+        let mut bytes = tif(&[&strip(1, stored.len())], &stored);
+        let photometric = [&262u16.to_le_bytes()[..], &4u16.to_le_bytes(), &1u32.to_le_bytes()].concat();
+        let at = bytes.windows(8).position(|window| window == photometric).unwrap();
+        bytes[at + 8] = 0;
+        assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, stored);
+        // What is looked at is what is shown.
+        let shown: Vec<u8> = stored.iter().map(|value| 255 - value).collect();
+        assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, shown);
     }
 
     #[test]

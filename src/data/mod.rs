@@ -21,6 +21,7 @@ mod rasterize;
 pub mod sources;
 pub mod survey;
 pub mod synthesize;
+mod tif;
 pub mod tiles;
 
 pub use color::Color;
