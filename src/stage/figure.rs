@@ -60,7 +60,7 @@ fn default_metric() -> String {
 
 impl Stage for Figure {
     const KIND: &'static str = "figure";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
     const SECTION: Section = Section::Figures;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] =
