@@ -75,14 +75,16 @@ pub fn read_history(csv: &str, metric: &str) -> anyhow::Result<BTreeMap<u64, f64
 }
 
 impl Series {
-    /// The summary over seeds, epoch by epoch, of the histories of one label.
+    /// The summary over seeds, epoch by epoch, of the histories of one label, as far as all of them go: where one has
+    /// stopped early, the mean would be one over other seeds.
     pub fn new(label: impl Into<String>, seeds: &[BTreeMap<u64, f64>]) -> Series {
         let mut by_epoch: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for (&epoch, &value) in seeds.iter().flatten() {
             by_epoch.entry(epoch).or_default().push(value);
         }
-        let points =
-            by_epoch.into_iter().filter_map(|(epoch, values)| Some(Point { epoch, value: Summary::of(values)? }));
+        let all = seeds.iter().filter(|seed| !seed.is_empty()).count();
+        let complete = by_epoch.into_iter().filter(|(_, values)| values.len() == all);
+        let points = complete.filter_map(|(epoch, values)| Some(Point { epoch, value: Summary::of(values)? }));
         Series { label: label.into(), points: points.collect(), on_test: false }
     }
 

@@ -45,6 +45,14 @@ fn csv_holds_mean_deviation_and_count() {
 }
 
 #[test]
+fn a_curve_ends_where_the_first_of_its_seeds_has_stopped() {
+    let seed = |epochs: u64| (0..epochs).map(|epoch| (epoch, epoch as f64 / 10.0)).collect();
+    let series = Series::new("patience", &[seed(4), seed(9), BTreeMap::new()]);
+    assert_eq!(series.points.iter().map(|point| point.epoch).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(series.best("val_miou").unwrap().epoch, 3);
+}
+
+#[test]
 fn the_best_epoch_is_the_first_of_the_best() {
     let series = Series::new("a", &[BTreeMap::from([(1, 0.5), (2, 0.7), (3, 0.7), (4, 0.1)])]);
     assert_eq!(series.best("val_miou").map(|p| p.epoch), Some(2));
