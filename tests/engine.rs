@@ -168,6 +168,56 @@ fn what_a_program_leaves_in_the_background_does_not_outlive_it() {
     nothing_is_left(&project);
 }
 
+#[test]
+fn a_script_beside_the_experiment_runs_and_a_seed_may_stand_in_its_environment() {
+    let project = Project::new(
+        r#"
+name = "script"
+seeds = [3, 4]
+[stages.it]
+kind = "command"
+command = ["./run.sh"]
+files = ["run.sh"]
+environment = { SEED = "seed {seed}" }
+outputs = ["out"]
+[stages.other]
+kind = "command"
+command = ["sh", "-c", "echo > out"]
+outputs = ["out"]
+"#,
+    );
+    project.write("run.sh", "#!/bin/sh\necho \"$SEED\" > out\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(project.path("run.sh"), mode).unwrap();
+    let done = project.run(&["experiment.toml", "--only", "i*"]).ok();
+    assert_eq!(done.ran(), 2, "{}", done.stderr);
+    assert_eq!((text_of(&project, "it@3"), text_of(&project, "it@4")), ("seed 3\n".into(), "seed 4\n".into()));
+    let done = project.run(&["experiment.toml", "--only", "ot[her"]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.starts_with("error: --only: `ot[her`: "), "{}", done.stderr);
+}
+
+#[test]
+fn what_cannot_be_read_or_named_is_an_error_with_its_path() {
+    let project = chain();
+    project.edit("files = [\"data.txt\"]", "files = [\"data.txt\", \"more\"]");
+    project.write("more/a", "x");
+    std::os::unix::fs::symlink("nowhere", project.path("more/gone")).unwrap();
+    let plan = project.run(&["plan", "experiment.toml"]);
+    assert!(format!("{}{}", plan.stdout, plan.stderr).contains("more/gone: No such file"), "{}", plan.stdout);
+    std::fs::remove_file(project.path("more/gone")).unwrap();
+    let pipe = std::ffi::CString::new(project.path("more/pipe").to_str().unwrap()).unwrap();
+    // SAFETY: plain system call with a string that ends in NUL.
+    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    let done = project.run(&["experiment.toml"]);
+    assert!(done.code == Some(4) && done.stderr.contains("more/pipe: neither a file nor a folder"), "{}", done.stderr);
+
+    let names = one("mkdir out; touch out/$(printf 'x\\377') out/$(printf 'x\\376')", "");
+    names.edit("outputs = [\"out\"]", "outputs = [\"out/*\"]");
+    let done = names.run(&["experiment.toml"]);
+    assert!(done.code == Some(3) && done.stderr.contains("its name is no UTF-8; rename it"), "{}", done.stderr);
+}
+
 /// Thousands of them would take all the numbers that a user's processes may have.
 #[test]
 fn workers_that_are_done_are_not_kept_as_zombies_until_the_run_ends() {

@@ -385,7 +385,7 @@ impl Sweep {
 fn remove(paths: &[PathBuf]) -> Result<()> {
     for path in paths {
         let removed = match fs::symlink_metadata(path) {
-            Ok(file) if file.is_dir() => fs::remove_dir_all(path),
+            Ok(file) if file.is_dir() => scratch::remove_all(path),
             Ok(_) => fs::remove_file(path),
             Err(error) => Err(error),
         };

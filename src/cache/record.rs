@@ -2,6 +2,7 @@
 
 use super::publish::files_below;
 use super::{Digest, Key, KeyMaterial};
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -102,7 +103,10 @@ impl Output {
 
 /// `path` inside `folder`, with `/`.
 pub(super) fn name_in(folder: &Path, path: &Path) -> anyhow::Result<String> {
-    Ok(path.strip_prefix(folder)?.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/"))
+    let name = path.strip_prefix(folder)?;
+    // Two such names may look the same once what is no text is replaced.
+    let name = name.to_str().with_context(|| format!("{}: its name is no UTF-8; rename it", name.display()))?;
+    Ok(name.replace(std::path::MAIN_SEPARATOR, "/"))
 }
 
 impl Record {

@@ -7,9 +7,9 @@
 use super::work::host_name;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// One private folder. Removed when the last of its users drops it.
@@ -33,12 +33,16 @@ struct Rubbish {
     /// Made, and locked, when there is some.
     folder: OnceLock<(PathBuf, File)>,
     count: AtomicUsize,
+    bytes: AtomicU64,
     /// Somebody else removes everything when this process has ended.
     left: AtomicBool,
 }
 
 /// What the names of all private folders begin with.
 pub(super) const PREFIX: &str = "attempt-";
+
+/// So many bytes of rubbish are kept for later at most: a disk shall not fill up with what nobody needs.
+const MOST_RUBBISH: u64 = 64 << 20;
 
 /// The file in each that is locked while its process lives.
 pub(super) const LOCK: &str = "lock";
@@ -83,8 +87,30 @@ fn remove(folder: &Path) {
     let gone = folder.with_file_name(format!("{GONE}{name}"));
     // Another may have been faster.
     if fs::rename(folder, &gone).is_ok() {
-        let _ = fs::remove_dir_all(gone);
+        let _ = remove_all(&gone);
     }
+}
+
+/// Removes a folder with all that is in it, folders that a program has made read-only, too.
+pub(super) fn remove_all(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let _ = make_writable(folder);
+            fs::remove_dir_all(folder)
+        }
+        removed => removed,
+    }
+}
+
+fn make_writable(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_writable(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the private folder `folder` is somebody's who lives, as far as locks tell.
@@ -189,6 +215,10 @@ impl Rubbish {
         if file.nlink() > 1 || file.blocks() == 0 || file.len() > 1 << 20 {
             return fs::remove_file(path);
         }
+        // Of small files, too, there may be many; empty ones count as a block.
+        if self.bytes.fetch_add(file.len().max(4096), Ordering::Relaxed) > MOST_RUBBISH {
+            return fs::remove_file(path);
+        }
         let folder = match self.folder.get() {
             Some((folder, _)) => folder,
             None => {
@@ -232,6 +262,7 @@ impl Pool {
             work: work.clone(),
             folder: OnceLock::new(),
             count: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
             left: AtomicBool::new(false),
         };
         Pool { work, free: Mutex::default(), rubbish: Arc::new(rubbish), tidied: std::sync::Once::new() }
@@ -268,7 +299,7 @@ pub fn remove_dead(work: &Path) {
         let (name, folder) = (entry.file_name(), entry.path());
         let name = name.to_string_lossy();
         if name.starts_with(GONE) {
-            let _ = fs::remove_dir_all(folder);
+            let _ = remove_all(&folder);
         } else if name.starts_with(PREFIX) && !is_alive(&folder) || name.starts_with(MAKING) && !is_being_made(&folder)
         {
             remove(&folder);
@@ -310,6 +341,21 @@ mod tests {
         assert_ne!(other.folder(), place, "the first is in use");
         drop((again, other, pool));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn no_more_than_a_little_is_kept_to_be_removed_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = Pool::new(dir.path().to_path_buf());
+        for _ in 0..8 {
+            let scratch = pool.take().unwrap();
+            for file in 0..10 {
+                fs::write(scratch.folder().join(file.to_string()), vec![1; 1 << 20]).unwrap();
+            }
+            pool.give_back(scratch);
+        }
+        let kept = fs::read_dir(&pool.rubbish.folder.get().unwrap().0).unwrap().count();
+        assert!((60..70).contains(&kept), "{kept} MiB of 80");
     }
 
     #[test]

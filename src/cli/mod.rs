@@ -138,7 +138,8 @@ pub fn main() -> u8 {
         Verb::Completions(args) => completions::completions(&args),
     };
     result.unwrap_or_else(|stop| {
-        eprintln!("{}", stop.message.trim_end());
+        // Whoever listened may be gone.
+        progress::say(stop.message.trim_end());
         stop.code
     })
 }

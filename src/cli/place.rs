@@ -108,9 +108,11 @@ impl Place {
     /// The stage called `name`, with or without its seed, or all of a family.
     pub(super) fn stages_called(&self, name: &str, flag: &str) -> Result<Vec<usize>, Stop> {
         let Experiment { instances, .. } = &self.plan.experiment;
+        let bad = |problem: String| Stop::new(exit_code::BAD_EXPERIMENT, format!("error: {flag}: `{name}`: {problem}"));
+        let pattern = experiment::Named::parse(name).map_err(bad)?;
         let called = |i: &usize| {
             let instance = &instances[*i];
-            instance.name == name || instance.label() == name || instance.family == name
+            instance.name == name || pattern.names(&instance.family, instance.label())
         };
         let found: Vec<usize> = (0..instances.len()).filter(called).collect();
         if !found.is_empty() {

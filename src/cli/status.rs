@@ -39,7 +39,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Stop> {
         print(if args.json { "[]\n" } else { "no run is known here\n" });
         return Ok(exit_code::DONE);
     }
-    let store = Store::open(&args.cache)?;
+    let store = Store::at(&args.cache)?;
     let name = match &args.file {
         Some(file) => Some(experiment::load(file, &[], &stage::vocabulary()).map_err(|rejected| {
             Stop::new(exit_code::BAD_EXPERIMENT, rejected.render(super::place::colour_on_stderr()))

@@ -117,7 +117,7 @@ fn wait_and_make(job: &Job, work: &WorkFolder, material: KeyMaterial, ground: &G
                     (ground.tell)(Message::WaitsForOther);
                     waits = true;
                 }
-                if ground.group.is_closed() {
+                if ground.group.is_closed() || ground.asked.stop() {
                     return Err(StageError::Stopped("stopped while it waited for another run".into()));
                 }
                 std::thread::sleep(Duration::from_millis(200));

@@ -271,7 +271,14 @@ impl<'a> Run<'a> {
         if !self.options.forced[stage]
             && let Some(record) = self.planned_hit(stage)
         {
-            return self.hit(stage, record);
+            if self.gate.is_some() {
+                return self.hit(stage, record);
+            }
+            // `gc` may have been since: looked at once more while it is kept out, until the hit is in the log.
+            let _gate = Gate::shared(self.store).ok();
+            if self.store.find(record.key).is_some() {
+                return self.hit(stage, record);
+            }
         }
         match self.material(stage) {
             Err(error) => self.fail(stage, ErrorClass::from(&error), error.to_string(), None),

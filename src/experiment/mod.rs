@@ -36,6 +36,7 @@ pub use deserialize::{deserialize, exactly};
 use diagnostic::Diagnostic;
 pub use diagnostic::Diagnostics;
 pub use limits::Limits;
+pub use pattern::Named;
 pub use schema::schema;
 pub use vocabulary::{Input, KindSpec, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable, Vocabulary};
 pub use wording::is_file_name;

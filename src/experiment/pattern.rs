@@ -113,6 +113,24 @@ impl<'t> Pattern<'t> {
     }
 }
 
+/// A name or pattern as a user gives it on the command line: also the beginning of a label, up to a dot.
+pub struct Named<'t>(Pattern<'t>, &'t str);
+
+impl<'t> Named<'t> {
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub fn parse(text: &'t str) -> Result<Self, String> {
+        Ok(Named(Pattern::parse(text)?, text))
+    }
+
+    /// Whether the stage `label` of `family` is meant, whatever its seed.
+    pub fn names(&self, family: &str, label: &str) -> bool {
+        let Named(pattern, text) = self;
+        let begins = label.strip_prefix(text).is_some_and(|rest| rest.starts_with('.'));
+        *text == family || *text == label || begins || (pattern.reaches(family) && pattern.matches(family, label))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

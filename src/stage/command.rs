@@ -123,7 +123,9 @@ impl Stage for Command {
 
     fn draws(params: &Value) -> bool {
         let lists = ["command", "arguments"].iter().filter_map(|name| params.get(name)?.as_array());
-        lists.flatten().any(|word| word.as_str().is_some_and(|word| word.contains(SEED)))
+        let variables =
+            params.get("environment").and_then(Value::as_object).into_iter().flat_map(|table| table.values());
+        lists.flatten().chain(variables).any(|word| word.as_str().is_some_and(|word| word.contains(SEED)))
     }
 
     fn computes(params: &Value) -> bool {
@@ -142,7 +144,8 @@ impl Stage for Command {
                 std::env::split_paths(&path.unwrap_or_default()).any(|folder| folder.join(program).is_file())
             }
             _ if program.is_absolute() => program.is_file(),
-            _ if !self.files.iter().any(|file| program.starts_with(file)) => {
+            // `./run.sh` is `run.sh` here, and not on the PATH.
+            _ if !self.files.iter().any(|file| program.strip_prefix(".").unwrap_or(program).starts_with(file)) => {
                 let message = format!("`{}` is not among its `files`: add it there", program.display());
                 return Err(StageError::NotThere(message));
             }
@@ -160,7 +163,7 @@ impl Stage for Command {
         for file in &self.files {
             let path = places.experiment.join(file);
             let before = files.len();
-            below(&path, file, &mut files).map_err(|error| {
+            below(&path, file, &mut files).map_err(|(path, error)| {
                 let message = format!("{}: {error}; put it there, or correct `files`", path.display());
                 StageError::NotThere(message)
             })?;
@@ -211,7 +214,8 @@ impl Command {
     /// Runs the program in `folder` to its end.
     fn start(&self, context: &Context, folder: &Path) -> Result<Ended, StageError> {
         let (seed, threads) = (context.seed.to_string(), context.threads.to_string());
-        let mut words = self.words().map(|word| word.replace(SEED, &seed).replace(THREADS, &threads));
+        let filled = |word: &String| word.replace(SEED, &seed).replace(THREADS, &threads);
+        let mut words = self.words().map(filled);
         let name = words.next().unwrap_or_default();
         let is_path = Path::new(&name).components().count() > 1;
         // Whether a relative program is looked for before or after the change of folder differs between systems.
@@ -232,7 +236,7 @@ impl Command {
         if let DeviceName::Cuda(ordinal) | DeviceName::Pretended(ordinal) = context.device {
             command.env("CUDA_VISIBLE_DEVICES", ordinal.to_string());
         }
-        command.envs(&self.environment);
+        command.envs(self.environment.iter().map(|(name, value)| (name, filled(value))));
         if let Some(mark) = &context.mark {
             command.env(machine::MARK, mark);
         }
@@ -321,21 +325,33 @@ fn is_inside(path: &Path) -> bool {
 }
 
 /// The files at or below `path`, called `name`.
-fn below(path: &Path, name: &Path, files: &mut ExternalFiles) -> std::io::Result<()> {
-    if !fs::metadata(path)?.is_dir() {
-        files.push((name.to_string_lossy().into_owned(), path.to_owned()));
+///
+/// # Errors
+/// What could not be read, or is no file (reading a pipe would wait for ever), and why.
+fn below(path: &Path, name: &Path, files: &mut ExternalFiles) -> Result<(), (PathBuf, std::io::Error)> {
+    let at = |error| (path.to_owned(), error);
+    let text = |name: &Path| match name.to_str() {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(at(std::io::Error::other("its name is no UTF-8"))),
+    };
+    let kind = fs::metadata(path).map_err(at)?;
+    if !kind.is_dir() {
+        if !kind.is_file() {
+            return Err(at(std::io::Error::other("neither a file nor a folder")));
+        }
+        files.push((text(name)?, path.to_owned()));
         return Ok(());
     }
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
+    for entry in fs::read_dir(path).map_err(at)? {
+        let entry = entry.map_err(at)?;
         let (path, name) = (entry.path(), name.join(entry.file_name()));
         // What Python leaves where it ran is no part of a program.
         if entry.file_name() == "__pycache__" {
             continue;
         }
         // Ten thousand files are not asked one by one for what the folder says of them.
-        if entry.file_type()?.is_file() {
-            files.push((name.to_string_lossy().into_owned(), path));
+        if entry.file_type().map_err(at)?.is_file() {
+            files.push((text(&name)?, path));
         } else {
             below(&path, &name, files)?;
         }
