@@ -80,9 +80,7 @@ impl Place {
             let error = match (state, kind) {
                 (State::Unavailable(error), _) => Some(error),
                 (_, Some(kind)) => {
-                    // What waits on others has not been asked for its files yet.
-                    let files = |()| (kind.external_files)(&instance.params, &self.places).map(drop);
-                    checked = (kind.ready)(&instance.params, &self.places).and_then(files).err();
+                    checked = (kind.ready)(&instance.params, &self.places).err();
                     checked.as_ref()
                 }
                 _ => None,

@@ -50,7 +50,7 @@ pub enum State {
     },
     /// These inputs (indices) are not made yet, so there is no key yet: their content may turn out unchanged.
     WaitsOn(Vec<usize>),
-    /// A data set is not there or not as the experiment says.
+    /// A data set, or another file that it reads, is not there or not as the experiment says.
     Unavailable(StageError),
 }
 
@@ -87,7 +87,12 @@ impl State {
             }
         }
         if !missing.is_empty() {
-            return State::WaitsOn(missing);
+            // Its files are read now, not between two stages of a run; and that one is missing is known at once.
+            let files = stage::kind(instance.kind).map(|kind| resolve::files(kind, &instance.params, store, places));
+            return match files {
+                Some(Err(error)) => State::Unavailable(error),
+                _ => State::WaitsOn(missing),
+            };
         }
         match material(instance.kind, &instance.params, instance.seed, inputs, store, places) {
             Err(error) => State::Unavailable(error),

@@ -5,6 +5,7 @@ use crate::experiment::{InputRef, Instance};
 use crate::stage::{self, Kind, Places, StageError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// An input whose stage has finished.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -79,11 +80,7 @@ pub fn material<'a>(
     places: &Places,
 ) -> Result<KeyMaterial, StageError> {
     let kind = stage::kind(kind).ok_or_else(|| anyhow::anyhow!("no kind of stage is called {kind}"))?;
-    let external = (kind.external_files)(params, places)?;
-    let files = match (kind.source)(params, places)? {
-        Some(source) if !external.is_empty() => store.digests(&source, &external)?,
-        _ => Default::default(),
-    };
+    let files = files(kind, params, store, places)?;
     let mut material = KeyMaterial {
         schema: KEY_SCHEMA,
         kind: kind.spec.kind.to_owned(),
@@ -99,6 +96,23 @@ pub fn material<'a>(
         role.push(KeyInput { content: input.content, label });
     }
     Ok(material)
+}
+
+/// Names and hashes of the files that a stage reads from outside the cache; those that have not changed are not read.
+///
+/// # Errors
+/// As [`material`].
+pub(super) fn files(
+    kind: &Kind,
+    params: &Value,
+    store: &Store,
+    places: &Places,
+) -> Result<BTreeMap<String, Digest>, StageError> {
+    let external = (kind.external_files)(params, places)?;
+    match (kind.source)(params, places)? {
+        Some(source) if !external.is_empty() => Ok(store.digests(&source, &external)?),
+        _ => Ok(BTreeMap::new()),
+    }
 }
 
 /// Parameters less those that only say where things lie.
