@@ -10,24 +10,27 @@ pub const MAX_PIXELS: u64 = 400_000_000;
 
 /// Reads png, tif of one page (LZW, deflate, PackBits or no compression, strips or tiles), jpg or bmp.
 ///
-/// Grey stays one channel, and so does RGB whose three channels are equal. 16-bit values become `v / 257`, rounded.
-/// An alpha channel is dropped if it is opaque everywhere.
+/// Grey stays one channel, and so does RGB whose three channels are equal. Of 16-bit files `bits` of each value are used
+/// (16 if nothing is said): 0 to 2^bits − 1 become 0 to 255, rounded. An alpha channel is dropped if it is opaque
+/// everywhere.
 ///
 /// # Errors
 /// [`DataError::Bad`]: not an image, cut short, too large, really transparent, a tif of several pages (thumbnails
-/// aside), or of floating-point pixels.
-pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> {
+/// aside), of floating-point pixels, of larger values than `bits` allow, or of so small ones that they must have fewer than
+/// 16 where nothing is said.
+pub fn decode_image(path: &Path, bytes: &[u8], bits: Option<u8>) -> Result<Micrograph, DataError> {
     let (image, _) = decode(path, bytes)?;
+    let to_8_bits = |values: &[u16]| to_8_bits(path, values, bits);
     let (width, height) = (image.width() as usize, image.height() as usize);
     let (pixels, channels) = match image {
         DynamicImage::ImageLuma8(image) => (image.into_raw(), 1),
         DynamicImage::ImageRgb8(image) => (image.into_raw(), 3),
         DynamicImage::ImageLumaA8(image) => (without_alpha(path, image.into_raw(), 2, u8::MAX)?, 1),
         DynamicImage::ImageRgba8(image) => (without_alpha(path, image.into_raw(), 4, u8::MAX)?, 3),
-        DynamicImage::ImageLuma16(image) => (to_8_bits(&image.into_raw()), 1),
-        DynamicImage::ImageRgb16(image) => (to_8_bits(&image.into_raw()), 3),
-        DynamicImage::ImageLumaA16(image) => (to_8_bits(&without_alpha(path, image.into_raw(), 2, u16::MAX)?), 1),
-        DynamicImage::ImageRgba16(image) => (to_8_bits(&without_alpha(path, image.into_raw(), 4, u16::MAX)?), 3),
+        DynamicImage::ImageLuma16(image) => (to_8_bits(&image.into_raw())?, 1),
+        DynamicImage::ImageRgb16(image) => (to_8_bits(&image.into_raw())?, 3),
+        DynamicImage::ImageLumaA16(image) => (to_8_bits(&without_alpha(path, image.into_raw(), 2, u16::MAX)?)?, 1),
+        DynamicImage::ImageRgba16(image) => (to_8_bits(&without_alpha(path, image.into_raw(), 4, u16::MAX)?)?, 3),
         other => {
             let problem = format!("pixels of type {:?}", other.color());
             return Err(DataError::bad(path, problem, "save it with 8 or 16 bits a channel"));
@@ -98,7 +101,7 @@ fn inverted(mut image: DynamicImage) -> DynamicImage {
 /// [`DataError::Bad`]: what [`decode_image`] refuses; a jpg (its colours are not what was saved).
 pub fn decode_colors(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> {
     refuse_jpeg(path, bytes)?;
-    decode_image(path, bytes)
+    decode_image(path, bytes, Some(16))
 }
 
 fn refuse_jpeg(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
@@ -216,8 +219,21 @@ fn crc(bytes: &[u8]) -> u32 {
     })
 }
 
-fn to_8_bits(values: &[u16]) -> Vec<u8> {
-    values.iter().map(|&v| ((u32::from(v) + 128) / 257) as u8).collect()
+fn to_8_bits(path: &Path, values: &[u16], bits: Option<u8>) -> Result<Vec<u8>, DataError> {
+    let most = values.iter().copied().max().unwrap_or(0);
+    let used = 16 - most.leading_zeros();
+    // Of 13 bits or fewer at most 32 grey levels would be left.
+    if bits.is_none() && (1..=13).contains(&used) {
+        let problem = format!("16 bits a pixel, and no value above {most}: few grey levels would be left");
+        let cure = format!("say `bits = {}` for the data set, or `bits = 16` if it is that dark", used.max(8));
+        return Err(DataError::bad(path, problem, cure));
+    }
+    let white = (1u32 << bits.unwrap_or(16)) - 1;
+    if u32::from(most) > white {
+        let problem = format!("holds the value {most}, and {white} is the largest of {} bits", white.count_ones());
+        return Err(DataError::bad(path, problem, format!("correct the data set's `bits`, e.g. `bits = {used}`")));
+    }
+    Ok(values.iter().map(|&value| ((u32::from(value) * 255 + white / 2) / white) as u8).collect())
 }
 
 fn without_alpha<T: Copy + PartialEq>(
@@ -276,7 +292,7 @@ mod tests {
     }
 
     fn image_error(bytes: &[u8]) -> String {
-        decode_image(Path::new("a/b.png"), bytes).unwrap_err().to_string()
+        decode_image(Path::new("a/b.png"), bytes, None).unwrap_err().to_string()
     }
 
     fn mask_error(bytes: &[u8]) -> String {
@@ -290,7 +306,7 @@ mod tests {
         for image in [DynamicImage::from(grey()), rgb.into(), rgba.into()] {
             for format in [ImageFormat::Png, ImageFormat::Tiff, ImageFormat::Bmp] {
                 let bytes = encode(&image, format);
-                let found = decode_image(Path::new("x"), &bytes).unwrap();
+                let found = decode_image(Path::new("x"), &bytes, None).unwrap();
                 assert_eq!((found.width, found.height, found.channels), (31, 17, 1), "{format:?}");
                 assert_eq!(found.pixels, grey().into_raw());
                 assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, grey().into_raw());
@@ -311,9 +327,9 @@ mod tests {
             jpeg,
         ];
         for whole in files {
-            assert!(decode_image(Path::new("x"), &whole).is_ok());
+            assert!(decode_image(Path::new("x"), &whole, None).is_ok());
             for part in 1..16 {
-                let error = decode_image(Path::new("x"), &whole[..whole.len() * part / 16]);
+                let error = decode_image(Path::new("x"), &whole[..whole.len() * part / 16], None);
                 assert!(matches!(error, Err(DataError::Bad { .. })), "{:?} of {}", &whole[..4], whole.len());
             }
         }
@@ -365,7 +381,7 @@ mod tests {
     #[test]
     fn a_tif_that_lacks_its_last_pixels_is_an_error() {
         let tif = tif(&[&strip(1, 192)], &ramp());
-        assert_eq!(decode_image(Path::new("x"), &tif).unwrap().pixels, ramp());
+        assert_eq!(decode_image(Path::new("x"), &tif, None).unwrap().pixels, ramp());
         for cut in [1, 100, 191, 192] {
             let error = image_error(&tif[..tif.len() - cut]);
             assert!(error.contains("damaged or cut short"), "{cut}: {error}");
@@ -386,13 +402,35 @@ mod tests {
         deflate.extend((((b % 65521) << 16) | (a % 65521)).to_be_bytes());
         for (compression, data) in [(5, lzw), (8, deflate)] {
             let bytes = tif(&[&strip(compression, data.len())], &data);
-            assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, ramp(), "{compression}");
+            assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().pixels, ramp(), "{compression}");
             assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, ramp(), "{compression}");
         }
         // One tile of 16×16, of which the image is the upper 12 rows.
         let tile: Vec<u8> = ramp().into_iter().chain([255; 64]).collect();
         let bytes = tif(&[&[(259, 1), (322, 16), (323, 16), (324, OFFSET), (325, 256)]], &tile);
-        assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, ramp());
+        assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().pixels, ramp());
+    }
+
+    /// A camera of 12 bits in a file of 16: read as 16, 17 grey levels would be left.
+    #[test]
+    fn fewer_bits_than_the_file_has_are_asked_for_and_used() {
+        let ramp: ImageBuffer<Luma<u16>, Vec<u16>> = ImageBuffer::from_fn(64, 64, |x, y| Luma([(y * 64 + x) as u16]));
+        let bytes = encode(&DynamicImage::ImageLuma16(ramp), ImageFormat::Png);
+        assert_eq!(
+            image_error(&bytes),
+            "a/b.png: 16 bits a pixel, and no value above 4095: few grey levels would be left; say `bits = 12` for the data \
+             set, or `bits = 16` if it is that dark"
+        );
+        let read = |bits| decode_image(Path::new("a/b.png"), &bytes, Some(bits));
+        let image = read(12).unwrap();
+        assert_eq!((image.pixels[0], image.pixels[2048], image.pixels[4095]), (0, 128, 255));
+        assert_eq!(read(16).unwrap().pixels[4095], 16);
+        let error = read(10).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "a/b.png: holds the value 4095, and 1023 is the largest of 10 bits; correct the data set's `bits`, e.g. \
+             `bits = 12`"
+        );
     }
 
     /// ImageJ saves binary masks so.
@@ -406,7 +444,7 @@ mod tests {
         assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, stored);
         // What is looked at is what is shown.
         let shown: Vec<u8> = stored.iter().map(|value| 255 - value).collect();
-        assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, shown);
+        assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().pixels, shown);
     }
 
     #[test]
@@ -417,7 +455,7 @@ mod tests {
         assert!(mask_error(&tif(&[&page, &page], &ramp())).contains("a tif of 2 pages"));
         let thumbnail: Vec<(u16, u32)> = page.into_iter().chain([(254, 1)]).collect();
         let with_thumbnail = tif(&[&page, &thumbnail], &ramp());
-        assert_eq!(decode_image(Path::new("x"), &with_thumbnail).unwrap().pixels, ramp());
+        assert_eq!(decode_image(Path::new("x"), &with_thumbnail, None).unwrap().pixels, ramp());
         // A chain that bites its own tail is left to the decoder.
         let mut circle = tif(&[&page], &ramp());
         let next = 8 + 2 + 12 * 8;
@@ -429,7 +467,7 @@ mod tests {
     fn sixteen_bits_are_scaled_in_images_and_must_be_small_in_masks() {
         let image: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_vec(4, 1, vec![0, 257, 386, 65535]).unwrap();
         let bytes = encode(&image.into(), ImageFormat::Png);
-        assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().pixels, [0, 1, 2, 255]);
+        assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().pixels, [0, 1, 2, 255]);
         assert_eq!(
             mask_error(&bytes),
             "m.png: a 16-bit mask with the value 257; save label values from 0 to 255, 8 bits"
@@ -447,10 +485,10 @@ mod tests {
             "a/b.png: has an alpha channel with transparent pixels; flatten it onto its background and save it without alpha"
         );
         let opaque: ImageBuffer<LumaA<u8>, _> = ImageBuffer::from_pixel(3, 2, LumaA([7, 255]));
-        assert_eq!(decode_image(Path::new("x"), &encode(&opaque.into(), ImageFormat::Png)).unwrap().pixels, [7; 6]);
+        assert_eq!(decode_image(Path::new("x"), &encode(&opaque.into(), ImageFormat::Png), None).unwrap().pixels, [7; 6]);
         let red = RgbImage::from_pixel(3, 2, Rgb([255, 0, 0]));
         let bytes = encode(&red.into(), ImageFormat::Png);
-        assert_eq!(decode_image(Path::new("x"), &bytes).unwrap().channels, 3);
+        assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().channels, 3);
         assert_eq!(
             mask_error(&bytes),
             "m.png: a mask in colours, such as (255, 0, 0); save one label value a pixel, grey, 8 bits; \
@@ -515,7 +553,7 @@ mod tests {
         assert_eq!(decode_mask(Path::new("x"), &short).unwrap().labels, [0, 1, 2, 3], "an index without a colour");
         let bits = small_png(8, 1, 0, &[], &[0b0101_0011]);
         assert_eq!(decode_mask(Path::new("x"), &bits).unwrap().labels, [0, 1, 0, 1, 0, 0, 1, 1]);
-        assert_eq!(decode_image(Path::new("x"), &bits).unwrap().pixels, [0, 255, 0, 255, 0, 0, 255, 255]);
+        assert_eq!(decode_image(Path::new("x"), &bits, None).unwrap().pixels, [0, 255, 0, 255, 0, 0, 255, 255]);
         let nibbles = small_png(2, 4, 0, &[], &[0x2F]);
         assert_eq!(decode_mask(Path::new("x"), &nibbles).unwrap().labels, [2, 15]);
     }

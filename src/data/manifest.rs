@@ -87,6 +87,9 @@ pub struct Manifest {
     /// What a colour in a mask file means, likewise; if there are any, masks are read as colours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub label_colors: BTreeMap<Color, u8>,
+    /// Bits of a value that are used in 16-bit images, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<u8>,
     /// Sorted by `image`.
     pub images: Vec<Entry>,
 }

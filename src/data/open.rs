@@ -66,7 +66,8 @@ impl OpenDataset {
         let bytes = read_checked(&path, &entry.image_digest)?;
         let (width, height) = entry.cropped();
         // An info band may be all that is in colour.
-        let image = decode::decode_image(&path, &bytes)?.crop_top_left(width, height).grey_if_it_is();
+        let image =
+            decode::decode_image(&path, &bytes, self.manifest.bits)?.crop_top_left(width, height).grey_if_it_is();
         Ok(if entry.resized_from.is_some() { image.resize(entry.width, entry.height) } else { image })
     }
 

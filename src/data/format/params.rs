@@ -49,6 +49,9 @@ pub struct DatasetParams {
     /// 512 for EBC): images by an antialiased bilinear filter (theirs is not antialiased), masks by the nearest pixel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<NonZeroUsize>,
+    /// Of 16-bit images: how many bits of a value are used, from 8 to 16, e.g. 12 for a camera of that depth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<u8>,
     /// The sub folder of images. `folder`: default `"images"`. `aachen`: by default `PNG`, `images` or the folder
     /// itself, whichever holds images first; `uhcs`: likewise with `micrographs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,6 +160,7 @@ impl DatasetParams {
             format,
             path: path.into(),
             resize: None,
+            bits: None,
             images: None,
             masks: None,
             mask_pattern: None,
@@ -214,6 +218,9 @@ impl DatasetParams {
         }
         if let Some(side) = self.resize.filter(|side| !(8..=16_384).contains(&side.get())) {
             return Err(ParamProblem::new("resize", format!("{side} pixels; expected 8 to 16384")));
+        }
+        if let Some(bits) = self.bits.filter(|bits| !(8..=16).contains(bits)) {
+            return Err(ParamProblem::new("bits", format!("{bits} bits a pixel; expected 8 to 16")));
         }
         if let Some(split) = &self.split {
             split.check()?;

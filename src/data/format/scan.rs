@@ -83,6 +83,7 @@ pub fn scan(
     DataError::check_all(errors)?;
     check_splits(root, &images)?;
     Ok(Manifest {
+        bits: params.bits,
         format: params.format.name().into(),
         classes: layout.classes,
         ignore_classes: layout.ignore_classes,
@@ -120,7 +121,7 @@ fn check(
         files.get(name).copied().ok_or_else(gone)
     };
     let source = file(&placed.image)?;
-    let image = decode::decode_image(&source.path, &read_checked(&source.path, &source.digest)?)?;
+    let image = decode::decode_image(&source.path, &read_checked(&source.path, &source.digest)?, params.bits)?;
     let mask = match &placed.mask {
         Some(name) => {
             let source = file(name)?;

@@ -148,6 +148,7 @@ mod tests {
             ignore_classes: Vec::new(),
             label_values: BTreeMap::new(),
             label_colors: BTreeMap::new(),
+            bits: None,
             images,
         };
         OpenDataset::new(manifest, Root::Folder(root.into()))

@@ -48,6 +48,7 @@ pub fn synthesize(
         ignore_classes: Vec::new(),
         label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
         label_colors: BTreeMap::new(),
+        bits: None,
         images,
     };
     manifest.write(&out.join("manifest.json"))?;
