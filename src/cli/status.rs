@@ -46,8 +46,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Stop> {
         })?),
         None => None,
     };
-    let mut runs = exec::runs(&store);
-    runs.retain(|run| name.as_ref().is_none_or(|experiment| run.facts.experiment == experiment.name));
+    let mut runs: Vec<_> = exec::runs(&store, name.as_ref().map(|experiment| experiment.name.as_str())).collect();
     if args.json {
         print(&format!("{}\n", serde_json::to_string_pretty(&runs).map_err(anyhow::Error::from)?));
         return Ok(exit_code::DONE);

@@ -485,7 +485,10 @@ mod tests {
             "a/b.png: has an alpha channel with transparent pixels; flatten it onto its background and save it without alpha"
         );
         let opaque: ImageBuffer<LumaA<u8>, _> = ImageBuffer::from_pixel(3, 2, LumaA([7, 255]));
-        assert_eq!(decode_image(Path::new("x"), &encode(&opaque.into(), ImageFormat::Png), None).unwrap().pixels, [7; 6]);
+        assert_eq!(
+            decode_image(Path::new("x"), &encode(&opaque.into(), ImageFormat::Png), None).unwrap().pixels,
+            [7; 6]
+        );
         let red = RgbImage::from_pixel(3, 2, Rgb([255, 0, 0]));
         let bytes = encode(&red.into(), ImageFormat::Png);
         assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().channels, 3);

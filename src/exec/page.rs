@@ -164,17 +164,17 @@ fn data(name: &str, manifest: &Manifest) -> DataView {
 fn timeline(plan: &Plan, store: &Store) -> Vec<Span> {
     let kinds: BTreeMap<&str, &str> =
         plan.experiment.instances.iter().map(|instance| (instance.name.as_str(), instance.kind)).collect();
-    let mut runs = runs(store).into_iter().filter(|run| run.facts.experiment == plan.experiment.name);
-    runs.find_map(|run| {
-        let text = fs::read_to_string(run.folder.join("events.jsonl")).ok()?;
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line<Event>>(line).ok());
-        let mut spans = spans(lines.map(|line| (line.at as f64 / 1000.0, line.event)));
-        for span in &mut spans {
-            span.kind = kinds.get(span.stage.as_str()).copied().unwrap_or("no longer there").to_owned();
-        }
-        (!spans.is_empty()).then_some(spans)
-    })
-    .unwrap_or_default()
+    runs(store, Some(&plan.experiment.name))
+        .find_map(|run| {
+            let text = fs::read_to_string(run.folder.join("events.jsonl")).ok()?;
+            let lines = text.lines().filter_map(|line| serde_json::from_str::<Line<Event>>(line).ok());
+            let mut spans = spans(lines.map(|line| (line.at as f64 / 1000.0, line.event)));
+            for span in &mut spans {
+                span.kind = kinds.get(span.stage.as_str()).copied().unwrap_or("no longer there").to_owned();
+            }
+            (!spans.is_empty()).then_some(spans)
+        })
+        .unwrap_or_default()
 }
 
 fn spans(events: impl Iterator<Item = (f64, Event)>) -> Vec<Span> {

@@ -71,17 +71,22 @@ pub struct FailedStage {
     pub log: Option<String>,
 }
 
-/// Every run that this cache knows of, the latest first.
-pub fn runs(store: &Store) -> Vec<RunStatus> {
+/// Every run that this cache knows of, or every one of `experiment`, the latest first. The event log of each, which may be
+/// long, is read when it is asked for.
+pub fn runs(store: &Store, experiment: Option<&str>) -> impl Iterator<Item = RunStatus> {
     let folders = fs::read_dir(store.root().join("runs")).into_iter().flatten().flatten();
-    let mut runs: Vec<RunStatus> = folders.filter_map(|folder| read(&folder.path())).collect();
-    runs.sort_by(|a, b| b.facts.started_at.cmp(&a.facts.started_at).then(b.facts.process.cmp(&a.facts.process)));
-    runs
+    let facts =
+        |folder: &Path| -> Option<RunFacts> { serde_json::from_slice(&fs::read(folder.join(FACTS)).ok()?).ok() };
+    let mut runs: Vec<(RunFacts, PathBuf)> = folders
+        .filter_map(|folder| Some((facts(&folder.path())?, folder.path())))
+        .filter(|(facts, _)| experiment.is_none_or(|experiment| facts.experiment == experiment))
+        .collect();
+    runs.sort_by(|(a, _), (b, _)| b.started_at.cmp(&a.started_at).then(b.process.cmp(&a.process)));
+    runs.into_iter().map(|(facts, folder)| read(facts, &folder))
 }
 
-/// The run of this folder; `None` if that is none.
-fn read(folder: &Path) -> Option<RunStatus> {
-    let facts: RunFacts = serde_json::from_slice(&fs::read(folder.join(FACTS)).ok()?).ok()?;
+/// The run of this folder.
+fn read(facts: RunFacts, folder: &Path) -> RunStatus {
     let text = fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
     let started = facts.started_at as f64;
     let mut status = RunStatus {
@@ -108,7 +113,7 @@ fn read(folder: &Path) -> Option<RunStatus> {
     if status.state != RunState::Running {
         status.running.clear();
     }
-    Some(status)
+    status
 }
 
 impl RunStatus {
