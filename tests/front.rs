@@ -114,7 +114,10 @@ fn the_schema_refuses_misspelt_keys_and_wrong_types() {
         ("/overlays/0/pixel_size", json!(0.05)),
         ("/data_tables", json!([{ "file": "d", "rows": "micrographs", "published": { "a": "table1.uchs" } }])),
         ("/data_tables", json!([{ "file": "d", "rows": "micrographs", "patches": { "a": { "size": "64" } } }])),
-        ("/data_tables", json!([{ "file": "d", "rows": "micrographs", "patches": { "a": { "size": 64, "edges": ["crop"] } } }])),
+        (
+            "/data_tables",
+            json!([{ "file": "d", "rows": "micrographs", "patches": { "a": { "size": 64, "edges": ["crop"] } } }]),
+        ),
     ] {
         let mut changed = quickstart.clone();
         *pointer(&mut changed, place) = value.clone();

@@ -65,7 +65,8 @@ fn ablations_take_over_what_their_base_has_trained_and_vary_what_they_are_called
         ("ablation-epochs", "quickstart", "pretrain", "/epochs", 3),
         ("ablation-temperature", "quickstart", "pretrain", "/method/temperature", 1),
     ] {
-        let (of_base, varied) = (trainings(&project, &format!("{base}.toml")), trainings(&project, &format!("{file}.toml")));
+        let (of_base, varied) =
+            (trainings(&project, &format!("{base}.toml")), trainings(&project, &format!("{file}.toml")));
         if values > 1 {
             assert!(of_base.iter().all(|training| varied.contains(training)), "{file} trains its base's anew");
         }

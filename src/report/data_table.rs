@@ -124,7 +124,6 @@ struct Column {
 }
 
 /// What a cell holds. Parts stand below each other where there is little room.
-#[derive(Clone, Debug)]
 enum Cell {
     None,
     Count(u64),
@@ -165,8 +164,9 @@ impl DataTable {
 
     /// What is counted, without what was published. A column that no row has is left out.
     fn counted(&self) -> Vec<Column> {
-        let count =
-            |quantity: Quantity, heading: &str| self.column(quantity.name(), heading, |row| row.count(quantity).map(Cell::Count));
+        let count = |quantity: Quantity, heading: &str| {
+            self.column(quantity.name(), heading, |row| row.count(quantity).map(Cell::Count))
+        };
         let word = |text: String| Some(Cell::Parts(vec![text]));
         let mut columns = vec![
             count(Quantity::Images, "images"),
@@ -184,9 +184,15 @@ impl DataTable {
             self.column("edge", "edge", |row| word(edge_name(row.cut?.edge?).to_owned())),
             count(Quantity::Patches, "patches"),
         ];
-        let empty = |cell: &Cell| matches!(cell, Cell::None | Cell::Count(0));
-        // A split that no data set has is no column; a data set without patches would be an error before.
-        columns.retain(|column| !column.cells.iter().all(empty));
+        // A split that no data set has is no column; that a rule gives no patches is worth one.
+        columns.retain(|column| {
+            let empty = |cell: &Cell| match cell {
+                Cell::None => true,
+                Cell::Count(count) => *count == 0 && column.key != Quantity::Patches.name(),
+                Cell::Difference(_) | Cell::Parts(_) => false,
+            };
+            !column.cells.iter().all(empty)
+        });
         columns
     }
 

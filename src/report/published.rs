@@ -82,7 +82,9 @@ impl TryFrom<String> for PublishedId {
             return Ok(PublishedId(id));
         }
         let shown: String = id.escape_debug().take(80).collect();
-        let nearest = nearest(&id, all().iter().map(|value| value.id.as_str())).map(|id| format!("; the nearest is `{id}`")).unwrap_or_default();
+        let nearest = nearest(&id, all().iter().map(|value| value.id.as_str()))
+            .map(|id| format!("; the nearest is `{id}`"))
+            .unwrap_or_default();
         Err(format!("there is no published value `{shown}`{nearest}"))
     }
 }

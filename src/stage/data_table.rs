@@ -71,7 +71,8 @@ impl Stage for DataTable {
 
     fn check(&self) -> Result<(), ParamError> {
         for (label, rule) in &self.patches {
-            let none = || rule.edges.is_empty().then(|| ("edges", "no rule; expected one at least, e.g. \"drop\"".into()));
+            let none =
+                || rule.edges.is_empty().then(|| ("edges", "no rule; expected one at least, e.g. \"drop\"".into()));
             if let Some((key, message)) = patchify::problem(rule.size, rule.overlap).or_else(none) {
                 let message = format!("{key} of {label:?}: {message}");
                 return Err(ParamError::Check { param: "patches", message });
@@ -135,7 +136,8 @@ impl DataTable {
         let row = |cut| DataRow { label: label.into(), holdings: Some(holdings.clone()), cut, published: None };
         let Some(rule) = rule else { return Ok(vec![row(cut)]) };
         if cut.is_some() {
-            let message = format!("the row {label:?} names patches that are cut already: its rule in `patches` says nothing");
+            let message =
+                format!("the row {label:?} names patches that are cut already: its rule in `patches` says nothing");
             return Err(StageError::BadData(message));
         }
         let worked_out = |&edge: &Edge| {

@@ -30,7 +30,10 @@ pub(super) struct Overlay {
 
 /// `pixel_size`: one for all, or one for each image.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected the size of a pixel, e.g. \"0.05 µm\" or \"5 µm / 504 px\", or a table of these by image")]
+#[serde(
+    untagged,
+    expecting = "expected the size of a pixel, e.g. \"0.05 µm\" or \"5 µm / 504 px\", or a table of these by image"
+)]
 enum PixelSizes {
     /// Of every image.
     All(PixelSize),

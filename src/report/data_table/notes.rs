@@ -35,11 +35,13 @@ impl DataTable {
     fn class_notes(&self) -> Vec<String> {
         let mut sets: Vec<(&[(String, bool)], Vec<&str>)> = Vec::new();
         for row in &self.rows {
-            let Some(holdings) = row.holdings.as_ref().filter(|holdings| !holdings.classes.is_empty()) else { continue };
+            let Some(holdings) = row.holdings.as_ref().filter(|holdings| !holdings.classes.is_empty()) else {
+                continue;
+            };
             match sets.iter_mut().find(|(classes, _)| *classes == holdings.classes) {
                 Some((_, labels)) if labels.contains(&row.label.as_str()) => {}
                 Some((_, labels)) => labels.push(&row.label),
-                None => sets.push((&holdings.classes, vec![&row.label])),
+                None => sets.push((&holdings.classes[..], vec![&row.label])),
             }
         }
         let name = |(name, ignored): &(String, bool)| match ignored {

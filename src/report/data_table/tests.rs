@@ -1,6 +1,10 @@
 use super::*;
 
-fn holdings(splits: &[(Split, usize)], sizes: &[((usize, usize), usize)], classes: &[(&str, bool)]) -> Option<Holdings> {
+fn holdings(
+    splits: &[(Split, usize)],
+    sizes: &[((usize, usize), usize)],
+    classes: &[(&str, bool)],
+) -> Option<Holdings> {
     Some(Holdings {
         splits: splits.iter().copied().collect(),
         sizes: sizes.iter().copied().collect(),
@@ -56,8 +60,7 @@ fn splits() -> DataTable {
             published: None,
         },
     ];
-    DataTable { title: None, rows }
-        .with_published(&ids(&[("EBC-3", "table3.ebc-3"), ("Aachen", "table2.aachen")]))
+    DataTable { title: None, rows }.with_published(&ids(&[("EBC-3", "table3.ebc-3"), ("Aachen", "table2.aachen")]))
 }
 
 #[test]

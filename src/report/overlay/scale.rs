@@ -99,7 +99,9 @@ mod tests {
         ] {
             assert!((read(text) - size).abs() < 1e-12, "{text}");
         }
-        for text in ["", "0.05", "µm", "0 µm", "-1 µm", "1 m", "5 µm / 0 px", "5 µm / 504", "nan µm", "1e30 µm", "inf nm"] {
+        for text in
+            ["", "0.05", "µm", "0 µm", "-1 µm", "1 m", "5 µm / 0 px", "5 µm / 504", "nan µm", "1e30 µm", "inf nm"]
+        {
             assert!(PixelSize::try_from(text.to_owned()).is_err(), "{text} was taken");
         }
     }
@@ -107,7 +109,10 @@ mod tests {
     #[test]
     fn bars_are_round_and_fit() {
         let words = |width: usize, size: Option<f64>| bar(width, size).words;
-        assert_eq!([1, 2, 64, 128, 512, 1024].map(|width| words(width, None)), ["1 px", "1 px", "20 px", "50 px", "200 px", "200 px"]);
+        assert_eq!(
+            [1, 2, 64, 128, 512, 1024].map(|width| words(width, None)),
+            ["1 px", "1 px", "20 px", "50 px", "200 px", "200 px"]
+        );
         assert_eq!(words(1024, Some(1.0 / 34.0)), "10 µm");
         assert_eq!(words(1280, Some(10.0 / 504.0)), "10 µm");
         assert_eq!(words(256, Some(0.002)), "200 nm");

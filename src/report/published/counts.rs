@@ -23,14 +23,8 @@ pub enum Quantity {
 
 impl Quantity {
     /// All, in the order of a table's columns.
-    pub const ALL: [Quantity; 6] = [
-        Quantity::Images,
-        Quantity::Train,
-        Quantity::Val,
-        Quantity::Test,
-        Quantity::Unlabeled,
-        Quantity::Patches,
-    ];
+    pub const ALL: [Quantity; 6] =
+        [Quantity::Images, Quantity::Train, Quantity::Val, Quantity::Test, Quantity::Unlabeled, Quantity::Patches];
 
     /// The word in files and in the heads of columns.
     pub fn name(self) -> &'static str {

@@ -53,7 +53,10 @@ mod tests {
         assert!(quarter.iter().all(|image| half.contains(image)), "{quarter:?} {half:?}");
         assert!(half.is_sorted());
         assert_ne!(quarter, left(0.25, 8).unwrap());
-        assert_eq!(left(0.02, 7).unwrap_err(), "train_fraction = 0.02 leaves none of 20 training images: give 0.050 or more");
+        assert_eq!(
+            left(0.02, 7).unwrap_err(),
+            "train_fraction = 0.02 leaves none of 20 training images: give 0.050 or more"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-pub(super) use super::super::pretrain::tests::parse;
 use super::super::pretrain::tests::context;
+pub(super) use super::super::pretrain::tests::parse;
 use super::*;
 use crate::data::{Entry, Manifest};
 use crate::train::History;
