@@ -110,7 +110,8 @@ impl DataTable {
         let rule = self.patches.get(label);
         let splits = rule.map_or(&ALL[..], |rule| rule.from.splits());
         let (mut holdings, mut manifests, mut cut) = (Holdings::default(), Vec::new(), None);
-        let (sets, stages): (Vec<_>, Vec<_>) = inputs.iter().partition(|input| input.files.contains_key(MANIFEST));
+        let is_set = |input: &&InputFiles| input.files.contains_key(MANIFEST);
+        let (sets, stages): (Vec<&InputFiles>, Vec<&InputFiles>) = inputs.iter().copied().partition(is_set);
         for input in &sets {
             let manifest = Manifest::read(input.file(MANIFEST)?)?;
             holdings.add(Holdings::of(&manifest, splits));
@@ -227,6 +228,11 @@ mod tests {
         let rows = [set.clone(), cut.clone()].into_iter().chain(twice).chain(with_set).collect();
         let csv = table(folder.path(), rows, "").unwrap();
         insta::assert_snapshot!(csv, @r"
+        data_set,images,train,test,sizes,classes,patch_size,overlap,patches
+        steel,3,1,2,8×4,2,,,
+        cut,1,1,0,,,4,0.50,3
+        twice,2,2,0,,,4,0.50,6
+        both,3,1,2,8×4,2,4,0.50,3
         ");
     }
 
@@ -237,6 +243,11 @@ mod tests {
             "published": { "steel": "table3.ebc-3", "EBC-3": "table3.ebc-3" }"#;
         let csv = table(folder.path(), vec![dataset(folder.path())], more).unwrap();
         insta::assert_snapshot!(csv, @r"
+        data_set,images,train,sizes,patch_size,overlap,edge,patches,published_train,difference_train,published_val,difference_val,published_test,difference_test,published_id,published_only
+        steel,1,1,8×4,5,0.40,drop,0,1,0,3,-3,3,-3,table3.ebc-3,false
+        steel,1,1,8×4,5,0.40,shift,2,1,0,3,-3,3,-3,table3.ebc-3,false
+        steel,1,1,8×4,5,0.40,pad,2,1,0,3,-3,3,-3,table3.ebc-3,false
+        EBC-3,,,,,,,,1,,3,,3,,table3.ebc-3,true
         ");
     }
 

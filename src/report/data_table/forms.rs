@@ -5,6 +5,9 @@ use super::{Cell, Column, DataRow, DataTable};
 use crate::report::published::Quantity;
 use std::fmt::Write;
 
+/// Between the counts of a published table's row.
+const BETWEEN: &str = " / ";
+
 /// Above the labels.
 const CORNER: &str = "data set";
 
@@ -43,11 +46,7 @@ impl DataTable {
         for (number, row) in self.rows.iter().enumerate() {
             let cells = columns.iter().map(|column| match &column.cells[number] {
                 Cell::None => "--".to_owned(),
-                Cell::Parts(parts) => {
-                    // A part may be a signed number.
-                    parts.iter().map(|part| latex::escape_number(part)).collect::<Vec<_>>().join(", ")
-                }
-                cell => latex::escape_number(&shown(cell, ", ")),
+                cell => shown(cell, ", ").split(BETWEEN).map(tex_number).collect::<Vec<_>>().join(BETWEEN),
             });
             latex::line(&mut text, &latex::escape(&label(row)), cells);
         }
@@ -71,6 +70,7 @@ impl DataTable {
         let printed = |column: &Column| terminal::Printed {
             heading: column
                 .heading
+                .replace(BETWEEN, "/ ")
                 .split(' ')
                 .flat_map(|word| terminal::wrap(word, terminal::HEADING))
                 .collect::<Vec<_>>()
@@ -91,7 +91,7 @@ impl DataTable {
         let compared = self.compared();
         if let [first, ..] = compared[..] {
             let names: Vec<&str> = compared.iter().map(|quantity| quantity.name()).collect();
-            let heading = format!("published {}", names.join(" / "));
+            let heading = format!("published {}", names.join(BETWEEN));
             let several = compared.len() > 1;
             let joined = |row: &DataRow, cell: &dyn Fn(Quantity) -> Option<Cell>| {
                 if !several {
@@ -100,7 +100,7 @@ impl DataTable {
                 let cells: Vec<Option<Cell>> = compared.iter().map(|&quantity| cell(quantity)).collect();
                 let any = row.published.is_some() && cells.iter().any(Option::is_some);
                 let text = |cell: Option<Cell>| shown(&cell.unwrap_or(Cell::None), "");
-                any.then(|| Cell::Parts(vec![cells.into_iter().map(text).collect::<Vec<_>>().join(" / ")]))
+                any.then(|| Cell::Parts(vec![cells.into_iter().map(text).collect::<Vec<_>>().join(BETWEEN)]))
             };
             columns.push(
                 self.column("", &heading, |row| joined(row, &|quantity| row.published(quantity).map(Cell::Count))),
@@ -124,6 +124,12 @@ fn shown(cell: &Cell, between: &str) -> String {
         }
         Cell::Parts(parts) => parts.join(between),
     }
+}
+
+/// A comma between thousands is no punctuation.
+fn tex_number(text: &str) -> String {
+    let escaped = latex::escape_number(text);
+    if escaped.starts_with('$') { escaped.replace(',', "{,}") } else { escaped }
 }
 
 /// The label with its mark, if it has one.
@@ -154,5 +160,6 @@ mod tests {
         assert_eq!(all, ["0", "7", "999", "1,000", "16,836", "1,234,567"]);
         let signed = [0, 14, -3_824].map(|difference| shown(&Cell::Difference(difference), ""));
         assert_eq!(signed, ["0", "+14", "-3,824"]);
+        assert_eq!(["16,836", "-3,824", "645×484"].map(tex_number), ["16,836", "$-3{,}824$", "645$\\times$484"]);
     }
 }
