@@ -185,7 +185,7 @@ impl Panels<'_> {
         }
         let words = match self.scale {
             Some(scale) if !scale.is_isotropic() => {
-                format!("{} across (the image is resized: {:.2} times that down)", bar.words, scale.down / scale.across)
+                format!("{} across, {} down", bar.words, scale::words(bar.pixels * scale.down))
             }
             _ => bar.words,
         };
@@ -302,7 +302,7 @@ mod tests {
         assert!((64..=68).contains(&dark), "{dark}");
         assert_eq!(picture(Some(Scale { across: 0.5, down: 0.5 })).0, "1 µm");
         let stretched = picture(Some(Scale { across: 0.5, down: 0.75 })).0;
-        assert_eq!(stretched, "1 µm across (the image is resized: 1.50 times that down)");
+        assert_eq!(stretched, "1 µm across, 1.5 µm down");
     }
 
     #[test]

@@ -71,14 +71,19 @@ pub(super) fn bar(width: usize, pixel_size: Option<f64>) -> Bar {
     let times = [5.0, 2.0, 1.0].into_iter().find(|times| times * power <= room).unwrap_or(1.0);
     // Half a pixel is none.
     let length = if pixel_size.is_none() { (times * power).max(1.0) } else { times * power };
-    let (number, unit) = match pixel_size {
-        None => (length, "px"),
-        Some(_) if length < 1.0 => (1e3 * length, "nm"),
-        Some(_) if length >= 1e3 => (length / 1e3, "mm"),
-        Some(_) => (length, "µm"),
+    let words = if pixel_size.is_none() { format!("{length} px") } else { words(length) };
+    Bar { pixels: length / size, words }
+}
+
+/// A length in micrometres to three digits: `20 nm`, `1.46 µm`, `2 mm`.
+pub(super) fn words(length: f64) -> String {
+    let (number, unit) = match length {
+        length if length < 1.0 => (1e3 * length, "nm"),
+        length if length >= 1e3 => (length / 1e3, "mm"),
+        length => (length, "µm"),
     };
-    // Powers of ten below 1 are not exact.
-    Bar { pixels: length / size, words: format!("{} {unit}", (number * 1e6).round() / 1e6) }
+    let digits = 10f64.powi(2 - number.log10().floor() as i32);
+    format!("{} {unit}", (number * digits).round() / digits)
 }
 
 #[cfg(test)]
@@ -117,6 +122,7 @@ mod tests {
         assert_eq!(words(1280, Some(10.0 / 504.0)), "10 µm");
         assert_eq!(words(256, Some(0.002)), "200 nm");
         assert_eq!(words(1000, Some(10.0)), "2 mm");
+        assert_eq!([0.0294, 1.4567, 146.0, 0.05].map(super::words), ["29.4 nm", "1.46 µm", "146 µm", "50 nm"]);
         for width in [3, 64, 333, 1024, 4000] {
             for size in [None, Some(0.001), Some(0.0294), Some(1.7), Some(350.0)] {
                 let bar = bar(width, size);
