@@ -138,7 +138,7 @@ fn label(row: &DataRow) -> String {
 }
 
 /// `16,836`
-fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {

@@ -1,5 +1,6 @@
 //! What a reader must know, below the table.
 
+use super::forms::thousands;
 use super::{DataRow, DataTable, edge_name};
 use crate::data::patches::Edge;
 use crate::report::published::{self, Quantity};
@@ -66,7 +67,7 @@ impl DataTable {
         (!used.is_empty()).then(|| format!("Edges: {}.", used.join("; ")))
     }
 
-    /// Which rules give the published number of patches.
+    /// Which rules give the published number of patches. Other images than were published prove nothing.
     fn rules_note(&self) -> Option<String> {
         let mut labels: Vec<&str> = Vec::new();
         let mut giving: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -83,11 +84,17 @@ impl DataTable {
                 rules.push(edge_name(edge));
             }
         }
-        let each = |label: &&str| match giving.get(label).map_or(&[][..], Vec::as_slice) {
-            [] => format!("{label} by none"),
-            rules => format!("{label} by {}", rules.join(", ")),
+        let other_images = |label: &str| {
+            let row = self.rows.iter().find(|row| row.label == label)?;
+            let (here, there) = (row.count(Quantity::Images)?, row.published(Quantity::Images)?);
+            (here != there).then(|| format!("{label} has {} images, not {}", thousands(here), thousands(there)))
+        };
+        let each = |label: &&str| match (other_images(label), giving.get(label).map_or(&[][..], Vec::as_slice)) {
+            (Some(other), _) => other,
+            (None, []) => format!("{label} by no rule"),
+            (None, rules) => format!("{label} by {}", rules.join(", ")),
         };
         let each: Vec<String> = labels.iter().map(each).collect();
-        (!each.is_empty()).then(|| format!("The published number of patches comes out for {}.", each.join("; ")))
+        (!each.is_empty()).then(|| format!("The published number of patches comes out: {}.", each.join("; ")))
     }
 }
