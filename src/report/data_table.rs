@@ -10,6 +10,9 @@ use crate::data::patches::Edge;
 use crate::data::{Manifest, Split};
 use std::collections::BTreeMap;
 
+/// A class's name, and whether it is left out of means.
+pub type Class = (String, bool);
+
 /// The images of a row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Holdings {
@@ -17,8 +20,8 @@ pub struct Holdings {
     pub splits: BTreeMap<Split, usize>,
     /// (width, height) in pixels, and how many images have it; empty where it is not known.
     pub sizes: BTreeMap<(usize, usize), usize>,
-    /// Names of the classes in order, and whether they are left out of means; empty without masks.
-    pub classes: Vec<(String, bool)>,
+    /// In order; empty without masks.
+    pub classes: Vec<Class>,
 }
 
 impl Holdings {

@@ -287,11 +287,11 @@ mod tests {
                 scale,
             };
             let legend = panels.legend(1064.0, 256.0);
-            let words = legend.shapes.iter().filter_map(|shape| match shape {
+            let mut words = legend.shapes.iter().filter_map(|shape| match shape {
                 super::super::scene::Shape::Text(text) => Some(text.text.clone()),
                 _ => None,
             });
-            (words.last().unwrap_or_default(), panels.render().unwrap())
+            (words.next_back().unwrap_or_default(), panels.render().unwrap())
         };
         // Two of eight pixels in a panel of 256.
         let (words, pixels) = picture(None);

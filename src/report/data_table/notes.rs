@@ -1,7 +1,7 @@
 //! What a reader must know, below the table.
 
 use super::forms::thousands;
-use super::{DataRow, DataTable, edge_name};
+use super::{Class, DataRow, DataTable, edge_name};
 use crate::data::patches::Edge;
 use crate::report::published::{self, Quantity};
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ impl DataTable {
 
     /// The names of classes, one sentence for all rows that share them.
     fn class_notes(&self) -> Vec<String> {
-        let mut sets: Vec<(&[(String, bool)], Vec<&str>)> = Vec::new();
+        let mut sets: Vec<(&[Class], Vec<&str>)> = Vec::new();
         for row in &self.rows {
             let Some(holdings) = row.holdings.as_ref().filter(|holdings| !holdings.classes.is_empty()) else {
                 continue;
@@ -45,11 +45,11 @@ impl DataTable {
                 None => sets.push((&holdings.classes[..], vec![&row.label])),
             }
         }
-        let name = |(name, ignored): &(String, bool)| match ignored {
+        let name = |(name, ignored): &Class| match ignored {
             true => format!("{name} (left out of means)"),
             false => name.clone(),
         };
-        let sentence = |(classes, labels): (&[(String, bool)], Vec<&str>)| {
+        let sentence = |(classes, labels): (&[Class], Vec<&str>)| {
             format!("Classes of {}: {}.", labels.join(", "), classes.iter().map(name).collect::<Vec<_>>().join(", "))
         };
         sets.into_iter().map(sentence).collect()
