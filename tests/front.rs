@@ -60,6 +60,13 @@ fn the_schema_accepts_what_the_program_accepts() {
         ("/stages/ssl/patches", json!({ "a": ["b", "c"], "d": "e" })),
         ("/stages/segment/augment", json!("none")),
         ("/tables/0/rows", json!(["test.*"])),
+        ("/overlays/0/pixel_size", json!("0.05 µm")),
+        ("/overlays/0/pixel_size", json!({ "*": "0.05 µm", "a": "5 µm / 504 px" })),
+        (
+            "/data_tables",
+            json!([{ "file": "d", "rows": { "a": ["micrographs", "patches"] },
+                "patches": { "a": { "size": 64, "edges": ["shift"] } }, "published": { "a": "table1.uhcs" } }]),
+        ),
     ] {
         let mut changed = quickstart.clone();
         *pointer(&mut changed, place) = value;
@@ -104,6 +111,13 @@ fn the_schema_refuses_misspelt_keys_and_wrong_types() {
         ("/tables/0/row", json!("x")),
         ("/figures/0/kind", json!("pie")),
         ("/overlays/0/rows", json!(3)),
+        ("/overlays/0/pixel_size", json!(0.05)),
+        ("/data_tables", json!([{ "file": "d", "rows": "micrographs", "published": { "a": "table1.uchs" } }])),
+        ("/data_tables", json!([{ "file": "d", "rows": "micrographs", "patches": { "a": { "size": "64" } } }])),
+        (
+            "/data_tables",
+            json!([{ "file": "d", "rows": "micrographs", "patches": { "a": { "size": 64, "edges": ["crop"] } } }]),
+        ),
     ] {
         let mut changed = quickstart.clone();
         *pointer(&mut changed, place) = value.clone();

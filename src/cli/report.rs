@@ -28,7 +28,7 @@ pub(super) fn report(args: ReportArgs) -> Result<u8, Stop> {
     let (mut ready, mut waiting) = (Vec::new(), Vec::new());
     for (instance, state) in plan.experiment.instances.iter().zip(&plan.states) {
         let section = stage::kind(instance.kind).map(|kind| kind.spec.section);
-        if !matches!(section, Some(Section::Tables | Section::Figures | Section::Overlays)) {
+        if !section.is_some_and(Section::is_report) {
             continue;
         }
         match state {

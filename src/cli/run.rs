@@ -260,7 +260,7 @@ fn finish(place: &mut Place, outcome: &Outcome, total: usize, folder: &Path, qui
     for (instance, stage) in place.plan.experiment.instances.iter().zip(&outcome.stages) {
         let StageOutcome::Done(record) = stage else { continue };
         let section = stage::kind(instance.kind).map(|kind| kind.spec.section);
-        if !matches!(section, Some(Section::Tables | Section::Figures | Section::Overlays)) {
+        if !section.is_some_and(Section::is_report) {
             continue;
         }
         exec::export(&place.store, [record.as_ref()], folder)?;

@@ -27,10 +27,11 @@ pub(super) struct Family<'i> {
 }
 
 /// Sections of the file: key, the kind's section, whether it is a list.
-pub(super) const SECTIONS: [(&str, Section, bool); 5] = [
+pub(super) const SECTIONS: [(&str, Section, bool); 6] = [
     ("datasets", Section::Datasets, false),
     ("stages", Section::Stages, false),
     ("tables", Section::Tables, true),
+    ("data_tables", Section::DataTables, true),
     ("figures", Section::Figures, true),
     ("overlays", Section::Overlays, true),
 ];
@@ -81,7 +82,7 @@ impl<'i> Reader<'_, 'i> {
         }
     }
 
-    /// `[[tables]]`, `[[figures]]`, `[[overlays]]`.
+    /// `[[tables]]`, `[[data_tables]]`, `[[figures]]`, `[[overlays]]`.
     pub(super) fn list(&mut self, value: Spanned<DeValue<'i>>) {
         let span = value.span();
         let items = match value.into_inner() {

@@ -6,8 +6,8 @@
 //!   decide what else may stand in it.
 //! - A `matrix.KEY` (`include` and `exclude` too) takes the place of the base's, be it a list or a table; and as
 //!   `matrix.KEY` and `KEY` set one parameter, either takes the place of the other.
-//! - Entries of `[[tables]]`, `[[figures]]` and `[[overlays]]` are told apart by their `file`; new ones come after the
-//!   base's.
+//! - Entries of `[[tables]]`, `[[data_tables]]`, `[[figures]]` and `[[overlays]]` are told apart by their `file`; new ones
+//!   come after the base's.
 //!
 //! A key that the base has keeps its place there: the order of a matrix's keys orders the parts of names.
 

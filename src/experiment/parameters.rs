@@ -103,7 +103,7 @@ impl Context<'_, '_, '_> {
         let own: &[&str] = match self.spec.section {
             Section::Stages => &["kind", "matrix"],
             Section::Datasets => &["matrix"],
-            Section::Tables | Section::Figures | Section::Overlays => &[],
+            Section::Tables | Section::DataTables | Section::Figures | Section::Overlays => &[],
         };
         let limits = if own.is_empty() { &[][..] } else { &limits::WORDS };
         let own = own.iter().chain(limits).copied().filter(|_| at_top);
@@ -171,6 +171,7 @@ fn noun(spec: &KindSpec) -> &'static str {
         Section::Stages => "a stage",
         Section::Datasets => "a data set",
         Section::Tables => "a table",
+        Section::DataTables => "a table of data",
         Section::Figures => "a figure",
         Section::Overlays => "an overlay",
     }

@@ -64,6 +64,7 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
             "datasets": named(Section::Datasets, "Images as downloaded, read where they lie."),
             "stages": named(Section::Stages, "What is done; the `kind` says what."),
             "tables": listed(Section::Tables, "Scores side by side."),
+            "data_tables": listed(Section::DataTables, "What data sets hold, and how many patches they give."),
             "figures": listed(Section::Figures, "Metrics over the epochs."),
             "overlays": listed(Section::Overlays, "Pictures of predictions beside the truth."),
         },

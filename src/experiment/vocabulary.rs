@@ -16,10 +16,22 @@ pub enum Section {
     Datasets,
     /// `[[tables]]`; the kind is implied, the stage is named after `file`.
     Tables,
+    /// `[[data_tables]]`, likewise.
+    DataTables,
     /// `[[figures]]`, likewise.
     Figures,
     /// `[[overlays]]`, likewise.
     Overlays,
+}
+
+impl Section {
+    /// Whether what its stages leave is for people: copied out of the cache, and shown on the page.
+    pub fn is_report(self) -> bool {
+        match self {
+            Section::Stages | Section::Datasets => false,
+            Section::Tables | Section::DataTables | Section::Figures | Section::Overlays => true,
+        }
+    }
 }
 
 /// A parameter that names other stages.

@@ -4,6 +4,7 @@
 //! stages of the same names read the inputs and write the files.
 
 pub mod curve;
+pub mod data_table;
 mod file_name;
 mod font;
 pub mod overlay;

@@ -6,6 +6,10 @@
 //! was taken for another: that is at once a false positive (of the class said) and a false negative (of the true
 //! one). Background that was found stays as it is. Pixels whose truth is unknown are striped, and judged nowhere.
 
+mod scale;
+
+pub use scale::PixelSize;
+
 use super::font;
 use super::palette::{self, Colour, GREY, INK, blend};
 use super::scene::{Anchor, Scene};
@@ -53,10 +57,21 @@ pub struct Panels<'a> {
     pub ignore: Option<u8>,
     /// Names by label.
     pub classes: &'a [String],
+    /// How long the scale bar is in micrometres, if that is known; it is in pixels otherwise.
+    pub scale: Option<Scale>,
+}
+
+/// How large the pixels of an image are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// Micrometres a pixel, across.
+    pub across: f64,
+    /// Micrometres a pixel, down: another number where the image was resized to other proportions.
+    pub down: f64,
 }
 
 impl Panels<'_> {
-    /// The four panels with their captions and a legend of classes and errors below.
+    /// The four panels with their captions, and below a legend of classes and errors and a scale bar.
     ///
     /// # Errors
     /// If the sizes do not fit together, or the shipped font cannot be read.
@@ -108,7 +123,7 @@ impl Panels<'_> {
             captions.text(*name, (middle, CAPTION - 8.0), Anchor::Middle, SIZE, INK);
         }
         let captions = captions.to_image(1)?;
-        let legend = self.legend(f64::from(full_width)).to_image(1)?;
+        let legend = self.legend(f64::from(full_width), f64::from(w)).to_image(1)?;
         let full_height = captions.height() + h + legend.height();
         let mut picture = RgbImage::from_pixel(full_width, full_height, Rgb(palette::WHITE));
         imageops::replace(&mut picture, &captions, 0, 0);
@@ -124,8 +139,9 @@ impl Panels<'_> {
         Ok(picture)
     }
 
-    /// Swatches with names: the classes in the first lines, what the errors' colours mean in the next.
-    fn legend(&self, width: f64) -> Scene {
+    /// Swatches with names: the classes in the first lines, what the errors' colours mean in the next; then a bar as long as
+    /// it says in panels of `panel` pixels across.
+    fn legend(&self, width: f64, panel: f64) -> Scene {
         let mut scene = Scene { width, ..Scene::default() };
         let mut y = 6.0;
         let classes = (0u8..=u8::MAX).zip(self.classes).map(|(label, name)| (palette::class(label), name.as_str()));
@@ -142,10 +158,10 @@ impl Panels<'_> {
         if self.truth.iter().any(|&label| Some(label) == self.ignore) {
             groups[1].1.push((UNKNOWN[0], "truth unknown: not judged"));
         }
+        let left = f64::from(GAP);
+        let indent = left + font::width("classes", SIZE) + 16.0;
         for (heading, swatches) in groups {
-            let left = f64::from(GAP);
             scene.text(heading, (left, y + ROW / 2.0 + SIZE * 0.36), Anchor::Start, SIZE, GREY);
-            let indent = left + font::width("classes", SIZE) + 16.0;
             let mut x = indent;
             for (colour, name) in swatches {
                 let name = font::shorten(name, SIZE, width - indent - 24.0 - f64::from(GAP));
@@ -160,8 +176,30 @@ impl Panels<'_> {
             }
             y += ROW;
         }
+        let bar = scale::bar(self.width, self.scale.map(|scale| scale.across));
+        let (middle, end) = (y + ROW / 2.0, indent + bar.pixels * panel / self.width as f64);
+        scene.text("scale", (left, middle + SIZE * 0.36), Anchor::Start, SIZE, GREY);
+        scene.rectangle((indent, middle - 1.5), (end, middle + 1.5), INK, 1.0);
+        for tick in [indent, end] {
+            scene.rectangle((tick - 1.0, middle - 6.0), (tick + 1.0, middle + 6.0), INK, 1.0);
+        }
+        let words = match self.scale {
+            Some(scale) if !scale.is_isotropic() => {
+                format!("{} across, {} down", bar.words, scale::words(bar.pixels * scale.down))
+            }
+            _ => bar.words,
+        };
+        scene.text(words, (end + 10.0, middle + SIZE * 0.36), Anchor::Start, SIZE, INK);
+        y += ROW;
         scene.height = y + 6.0;
         scene
+    }
+}
+
+impl Scale {
+    /// As long down as across, but for the rounding of a side to whole pixels.
+    fn is_isotropic(self) -> bool {
+        (self.down / self.across - 1.0).abs() < 0.01
     }
 }
 
@@ -210,6 +248,7 @@ mod tests {
             prediction: &prediction.repeat(4),
             ignore: Some(255),
             classes: &classes,
+            scale: None,
         }
         .render()
         .unwrap()
@@ -233,6 +272,40 @@ mod tests {
     }
 
     #[test]
+    fn a_scale_bar_stands_below() {
+        let classes = ["matrix".to_owned()];
+        let picture = |scale| {
+            let panels = Panels {
+                width: 8,
+                height: 4,
+                image: &[GREY_LEVEL; 32],
+                channels: 1,
+                truth: &[0; 32],
+                prediction: &[0; 32],
+                ignore: None,
+                classes: &classes,
+                scale,
+            };
+            let legend = panels.legend(1064.0, 256.0);
+            let mut words = legend.shapes.iter().filter_map(|shape| match shape {
+                super::super::scene::Shape::Text(text) => Some(text.text.clone()),
+                _ => None,
+            });
+            (words.next_back().unwrap_or_default(), panels.render().unwrap())
+        };
+        // Two of eight pixels in a panel of 256.
+        let (words, pixels) = picture(None);
+        assert_eq!(words, "2 px");
+        let start = f64::from(GAP) + font::width("classes", SIZE) + 16.0;
+        let row = 26 + 128 + (6.0 + 2.0 * ROW + ROW / 2.0) as u32;
+        let dark = (0..pixels.width()).filter(|&x| x > start as u32 - 3 && pixels.get_pixel(x, row).0 == INK).count();
+        assert!((64..=68).contains(&dark), "{dark}");
+        assert_eq!(picture(Some(Scale { across: 0.5, down: 0.5 })).0, "1 µm");
+        let stretched = picture(Some(Scale { across: 0.5, down: 0.75 })).0;
+        assert_eq!(stretched, "1 µm across, 1.5 µm down");
+    }
+
+    #[test]
     fn the_same_bytes_each_time_and_sizes_are_checked() {
         let one = picture([0; 8], [1; 8], &["background", "crack"]);
         assert_eq!(one, picture([0; 8], [1; 8], &["background", "crack"]));
@@ -246,6 +319,7 @@ mod tests {
             prediction: &[0, 0],
             ignore: None,
             classes: &classes,
+            scale: None,
         };
         assert!(wrong.render().unwrap_err().to_string().contains("truth (1)"));
     }
@@ -291,6 +365,7 @@ mod tests {
                 prediction: &prediction,
                 ignore: Some(255),
                 classes: &classes,
+                scale: (side > 500).then_some(Scale { across: 1.0 / 34.0, down: 1.2 / 34.0 }),
             };
             let picture = panels.render().unwrap();
             std::fs::write(folder.join(format!("{name}.png")), super::super::png_rgb(&picture).unwrap()).unwrap();

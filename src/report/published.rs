@@ -1,5 +1,9 @@
 //! What others have published: the values of `published.toml`, beside which a table sets its own.
 
+mod counts;
+
+pub use counts::{Counts, CountsId, Quantity, all_counts};
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
@@ -41,6 +45,7 @@ pub struct Published {
 struct File {
     sources: Vec<Source>,
     values: Vec<Published>,
+    counts: Vec<Counts>,
 }
 
 static FILE: LazyLock<File> = LazyLock::new(|| {
@@ -77,7 +82,9 @@ impl TryFrom<String> for PublishedId {
             return Ok(PublishedId(id));
         }
         let shown: String = id.escape_debug().take(80).collect();
-        let nearest = nearest(&id).map(|id| format!("; the nearest is `{id}`")).unwrap_or_default();
+        let nearest = nearest(&id, all().iter().map(|value| value.id.as_str()))
+            .map(|id| format!("; the nearest is `{id}`"))
+            .unwrap_or_default();
         Err(format!("there is no published value `{shown}`{nearest}"))
     }
 }
@@ -104,18 +111,18 @@ impl JsonSchema for PublishedId {
     }
 }
 
-/// The id that `id` was probably meant to be: the most alike, if at least three quarters of it are.
-fn nearest(id: &str) -> Option<&'static str> {
+/// The one of `ids` that `id` was probably meant to be: the most alike, if at least three quarters of it are.
+fn nearest(id: &str, ids: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     if id.len() > 200 {
         return None;
     }
     let lower = id.to_lowercase();
-    let alike = |value: &'static Published| {
-        let distance = strsim::damerau_levenshtein(&lower, &value.id);
-        let longest = lower.chars().count().max(value.id.chars().count());
-        (4 * distance <= longest).then_some((distance, value.id.as_str()))
+    let alike = |id: &'static str| {
+        let distance = strsim::damerau_levenshtein(&lower, id);
+        let longest = lower.chars().count().max(id.chars().count());
+        (4 * distance <= longest).then_some((distance, id))
     };
-    all().iter().filter_map(alike).min_by_key(|(distance, _)| *distance).map(|(_, id)| id)
+    ids.filter_map(alike).min_by_key(|(distance, _)| *distance).map(|(_, id)| id)
 }
 
 #[cfg(test)]
@@ -129,7 +136,7 @@ mod tests {
     #[test]
     fn the_file_reads_and_every_value_has_a_source_and_an_id_of_its_own() {
         let file: File = toml::from_str(include_str!("published.toml")).unwrap();
-        assert_eq!(file.values, all());
+        assert_eq!((&file.values[..], &file.counts[..]), (all(), all_counts()));
         assert_eq!(all().len(), 14 + 12 + 2);
         for (number, value) in all().iter().enumerate() {
             assert!(source(&value.source).is_some(), "{}", value.id);

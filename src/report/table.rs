@@ -2,12 +2,12 @@
 
 mod beside;
 mod csv;
-mod latex;
-mod markdown;
+pub(super) mod latex;
+pub(super) mod markdown;
 mod notes;
 mod sheet;
 mod statistics;
-mod terminal;
+pub(super) mod terminal;
 
 pub use statistics::{Comparison, NoSuchRow, PerImage};
 

@@ -1,6 +1,7 @@
 //! `finetune`: a segmentation model from an encoder and images with masks.
 
 mod aside;
+mod fewer;
 
 use super::encoder::{EncoderSpec, fingerprint};
 use super::memory::admit;
@@ -73,6 +74,10 @@ pub(super) struct Finetune {
     /// images for every seed and every encoder, and whole specimens where its `group` tells them apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     val_fraction: Option<f64>,
+    /// Part of the training images that is trained on, what is set aside already taken off; drawn from the experiment's
+    /// seed, a smaller part being within a larger one, the same for every encoder.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    train_fraction: f64,
     /// Ends the training after so many epochs without a better one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     patience: Option<NonZeroU64>,
@@ -97,6 +102,14 @@ pub(super) struct Finetune {
     /// Computes activations again in the backward pass instead of keeping them: less memory, more time, the same bits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     recompute: bool,
+}
+
+fn whole() -> f64 {
+    1.0
+}
+
+fn is_whole(fraction: &f64) -> bool {
+    *fraction == whole()
 }
 
 fn single() -> NonZeroU64 {
@@ -193,6 +206,10 @@ impl Stage for Finetune {
         if self.val_fraction.is_some() && self.select_on == SelectedOn::Test {
             return error("val_fraction", "nothing is validated on it with `select_on = \"test\"`".into());
         }
+        if !(self.train_fraction > 0.0 && self.train_fraction <= 1.0) {
+            let message = format!("{} is no part of the images: above 0, up to 1, e.g. 0.25", self.train_fraction);
+            return error("train_fraction", message);
+        }
         if let Some(keep) = self.ema.filter(|keep| !(0.0..1.0).contains(keep)) {
             return error("ema", format!("{keep} is out of range: 0 to below 1, e.g. 0.999"));
         }
@@ -247,6 +264,7 @@ impl Stage for Finetune {
             return Err(StageError::BadData(message.into()));
         }
         let set_aside = self.set_aside(&mut samples, &dataset)?;
+        self.keep_fraction(&mut samples, context.seed)?;
         let validation = self.validation(&dataset, set_aside)?;
         let network = SegmentationNetwork::new(self.network(context, classes.len())?);
         let device = context.open_device(self.precision, self.deterministic)?;

@@ -1,6 +1,7 @@
 //! The table of kinds. A new kind of stage is one new file and one word here.
 
 use super::command::Command;
+use super::data_table::DataTable;
 use super::dataset::Dataset;
 use super::evaluate::Evaluate;
 use super::figure::Figure;
@@ -26,6 +27,7 @@ static KINDS: &[Kind] = &[
     of::<Evaluate>(),
     of::<Command>(),
     of::<Table>(),
+    of::<DataTable>(),
     of::<Figure>(),
     of::<Overlay>(),
 ];

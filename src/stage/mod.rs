@@ -5,6 +5,7 @@
 
 mod command;
 mod context;
+mod data_table;
 mod dataset;
 mod encoder;
 mod evaluate;

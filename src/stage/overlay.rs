@@ -3,12 +3,13 @@
 use super::evaluate::prediction_files;
 use super::table::{by_label, read_evaluation};
 use super::{Context, DATASET, Progress, Stage, StageError, open_dataset};
-use crate::data::{IGNORE, Split, decode};
+use crate::data::{Entry, IGNORE, Split, decode};
 use crate::experiment::{Input, ReferenceSpec, Section};
-use crate::report::overlay::Panels;
+use crate::report::overlay::{Panels, PixelSize, Scale};
 use crate::report::{self, FileName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// `[[overlays]]`. Leaves `FILE/LABEL/IMAGE.png` for each label of `rows` (of its lowest seed) and each image it was
 /// evaluated on.
@@ -21,11 +22,41 @@ pub(super) struct Overlay {
     rows: Input,
     /// The data set they were evaluated on.
     dataset: Input,
+    /// How large a pixel of the images as downloaded is: `"0.05 µm"`, or a scale bar with its length in them,
+    /// `"5 µm / 504 px"`; for all images, or by the stem of each (`"*"`: all others). The scale bar is in pixels without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pixel_size: Option<PixelSizes>,
+}
+
+/// `pixel_size`: one for all, or one for each image.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected the size of a pixel, e.g. \"0.05 µm\" or \"5 µm / 504 px\", or a table of these by image"
+)]
+enum PixelSizes {
+    /// Of every image.
+    All(PixelSize),
+    /// By stem.
+    Each(BTreeMap<String, PixelSize>),
+}
+
+impl PixelSizes {
+    /// Of one image as it is read: larger where it is resized to less.
+    fn scale(&self, entry: &Entry) -> Option<Scale> {
+        let size = match self {
+            PixelSizes::All(size) => size,
+            PixelSizes::Each(sizes) => sizes.get(entry.stem()).or_else(|| sizes.get("*"))?,
+        };
+        let (size, (width, height)) = (size.micrometres()?, entry.cropped());
+        let resized = |from: usize, to: usize| size * from as f64 / to as f64;
+        Some(Scale { across: resized(width, entry.width), down: resized(height, entry.height) })
+    }
 }
 
 impl Stage for Overlay {
     const KIND: &'static str = "overlay";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
     const SECTION: Section = Section::Overlays;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds(), DATASET];
@@ -67,6 +98,7 @@ impl Stage for Overlay {
                     prediction: &prediction.labels,
                     ignore: Some(IGNORE),
                     classes: &dataset.manifest.classes,
+                    scale: self.pixel_size.as_ref().and_then(|sizes| sizes.scale(entry)),
                 };
                 std::fs::write(folder.join(name), report::png_rgb(&picture.render()?)?)?;
                 done += 1;
@@ -103,6 +135,29 @@ mod tests {
         let picture = image::open(folder.join("a.png")).unwrap().to_rgb8();
         let middle = picture.get_pixel(3 * 8 + 2 * 256 + 128, 26 + 64);
         assert_eq!(middle.0, [0x2b, 0x2f, 0x36]);
+    }
+
+    #[test]
+    fn the_scale_is_that_of_the_image_as_it_is_read() {
+        let mut entry: Entry = serde_json::from_str(
+            r#"{ "image": "a/b.jpg", "image_digest": "", "mask": null, "mask_digest": null, "width": 256, "height": 256,
+                "channels": 1, "split": "test", "class_pixels": [] }"#,
+        )
+        .unwrap();
+        let scale = |sizes: &str, entry: &Entry| {
+            let overlay: Overlay = params(&format!(
+                r#"{{ "file": "x", "rows": "<input>", "dataset": "<input>", "pixel_size": {sizes} }}"#
+            ));
+            overlay.pixel_size.unwrap().scale(entry).map(|scale| (scale.across, scale.down))
+        };
+        assert_eq!(scale(r#""0.5 µm""#, &entry), Some((0.5, 0.5)));
+        entry.resized_from = Some((1024, 512));
+        assert_eq!(scale(r#""0.5 µm""#, &entry), Some((2.0, 1.0)));
+        assert_eq!(scale(r#"{ "*": "1 µm", "b": "0.5 µm" }"#, &entry), Some((2.0, 1.0)));
+        assert_eq!(scale(r#"{ "*": "1 µm", "c": "0.5 µm" }"#, &entry), Some((4.0, 2.0)));
+        assert_eq!(scale(r#"{ "c": "0.5 µm" }"#, &entry), None);
+        let without = r#"{"file":"x","rows":"<input>","dataset":"<input>"}"#;
+        assert_eq!(serde_json::to_string(&params::<Overlay>(without)).unwrap(), without, "keys stay as they were");
     }
 
     #[test]

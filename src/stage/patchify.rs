@@ -25,6 +25,15 @@ pub(super) struct Patchify {
     from: Use,
 }
 
+/// What is wrong with patches of this size and overlap: the parameter, and what would be right.
+pub(super) fn problem(size: usize, overlap: f64) -> Option<(&'static str, String)> {
+    if !(8..=4096).contains(&size) {
+        return Some(("size", format!("a patch of {size} pixels; expected 8 to 4096")));
+    }
+    let message = format!("an overlap of {overlap}; expected 0 to below 1, e.g. 0.5");
+    (!(0.0..1.0).contains(&overlap)).then_some(("overlap", message))
+}
+
 fn unlabeled() -> Use {
     Use::Unlabeled
 }
@@ -35,15 +44,10 @@ impl Stage for Patchify {
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET];
 
     fn check(&self) -> Result<(), ParamError> {
-        if !(8..=4096).contains(&self.size) {
-            let message = format!("a patch of {} pixels; expected 8 to 4096", self.size);
-            return Err(ParamError::Check { param: "size", message });
+        match problem(self.size, self.overlap) {
+            Some((param, message)) => Err(ParamError::Check { param, message }),
+            None => Ok(()),
         }
-        if !(0.0..1.0).contains(&self.overlap) {
-            let message = format!("an overlap of {}; expected 0 to below 1, e.g. 0.5", self.overlap);
-            return Err(ParamError::Check { param: "overlap", message });
-        }
-        Ok(())
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

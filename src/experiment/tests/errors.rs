@@ -1031,7 +1031,7 @@ error: unknown key `dataset`
   |  ^^^^^^^ an experiment has no such part
   |
   = help: did you mean `datasets`?
-  = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `figures`, `overlays`
+  = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `data_tables`, `figures`, `overlays`
 "#;
 
 a_table_with_one_bracket: r#"name = "x"
@@ -1230,7 +1230,7 @@ error: unknown key `seed`
   | ^^^^ an experiment has no such part
   |
   = help: did you mean `seeds`?
-  = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `figures`, `overlays`
+  = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `data_tables`, `figures`, `overlays`
 
 error: unknown value `foldr` for `format`
  --> a.toml:4:10
@@ -1401,7 +1401,7 @@ error: unknown key `titel`
   |       ^^^^^ an experiment has no such part
   |
   = help: did you mean `title`?
-  = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `figures`, `overlays`
+  = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `data_tables`, `figures`, `overlays`
 
 error: wrong type for `epochs`
  --> command line:1:18
@@ -1427,7 +1427,7 @@ error: unknown key `\u{1b}[31mred`
 2 | "\u001b[31mred" = 1
   | ^^^^^^^^^^^^^^^ an experiment has no such part
   |
-  = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `figures`, `overlays`
+  = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `data_tables`, `figures`, `overlays`
 "#;
 
 }

@@ -27,7 +27,8 @@ impl Table {
     }
 }
 
-fn line(text: &mut String, label: &str, cells: impl Iterator<Item = String>) {
+/// One row of a `tabular`; label and cells are LaTeX.
+pub(in crate::report) fn line(text: &mut String, label: &str, cells: impl Iterator<Item = String>) {
     let cells: Vec<String> = cells.collect();
     let _ = writeln!(text, "{label} & {} \\\\", cells.join(" & "));
 }
@@ -46,7 +47,7 @@ fn cell(cell: &Cell) -> String {
 }
 
 /// Signs are mathematics.
-fn escape_number(text: &str) -> String {
+pub(in crate::report) fn escape_number(text: &str) -> String {
     match text.as_bytes().first() {
         Some(b'-' | b'+' | b'<') => format!("${text}$"),
         _ => escape(text),
@@ -54,7 +55,7 @@ fn escape_number(text: &str) -> String {
 }
 
 /// Names are shown as they are written, not as commands.
-fn escape(text: &str) -> String {
+pub(in crate::report) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -70,6 +71,7 @@ fn escape(text: &str) -> String {
             '[' | ']' => escaped.extend(['{', c, '}']),
             '±' => escaped.push_str("$\\pm$"),
             '†' => escaped.push_str("\\textdagger{}"),
+            '×' => escaped.push_str("$\\times$"),
             '–' => escaped.push_str("--"),
             c if c.is_control() => escaped.push(' '),
             c => escaped.push(c),

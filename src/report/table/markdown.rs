@@ -28,7 +28,8 @@ impl Table {
     }
 }
 
-fn line(text: &mut String, cells: impl Iterator<Item = String>) {
+/// One row of a pipe table.
+pub(in crate::report) fn line(text: &mut String, cells: impl Iterator<Item = String>) {
     let cells: Vec<String> = cells.collect();
     let _ = writeln!(text, "| {} |", cells.join(" | "));
 }
@@ -51,7 +52,7 @@ fn value(cell: &Summary) -> String {
 }
 
 /// Names are shown as they are written, not as markup.
-fn escape(text: &str) -> String {
+pub(in crate::report) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -11,15 +11,15 @@ use std::fmt::Write;
 
 const WIDTH: usize = 80;
 /// The method's name breaks here.
-const LABEL: usize = 24;
+pub(in crate::report) const LABEL: usize = 24;
 /// A word of a heading breaks here.
-const HEADING: usize = 11;
+pub(in crate::report) const HEADING: usize = 11;
 const RULE: char = '─';
 
 /// A column ready to print: heading and cells, lines separated by `\n`.
-struct Printed {
-    heading: String,
-    cells: Vec<String>,
+pub(in crate::report) struct Printed {
+    pub(in crate::report) heading: String,
+    pub(in crate::report) cells: Vec<String>,
 }
 
 impl Printed {
@@ -34,9 +34,7 @@ impl Table {
     pub fn terminal(&self) -> String {
         let mut text = String::new();
         if let Some(title) = &self.title {
-            for line in wrap(title, WIDTH) {
-                let _ = writeln!(text, "{line}");
-            }
+            text += &paragraph(title);
             text.push('\n');
         }
         let labels = Printed {
@@ -47,22 +45,9 @@ impl Table {
         let wide: usize = one_line.iter().map(|column| column.width() + 2).sum();
         let columns = if labels.width() + 2 + wide <= WIDTH { one_line } else { self.printed("\n±") };
 
-        let mut block: Vec<&Printed> = Vec::new();
-        let mut used = labels.width() + 2;
-        for column in &columns {
-            if used + column.width() + 2 > WIDTH && !block.is_empty() {
-                let _ = writeln!(text, "{}\n", draw(&labels, &block));
-                block.clear();
-                used = labels.width() + 2;
-            }
-            used += column.width() + 2;
-            block.push(column);
-        }
-        let _ = writeln!(text, "{}", draw(&labels, &block));
+        text += &blocks(&labels, &columns);
         for note in std::iter::once("Scores in percent.".to_owned()).chain(self.notes(Below::Terminal)) {
-            for line in wrap(&note, WIDTH) {
-                let _ = writeln!(text, "{line}");
-            }
+            text += &paragraph(&note);
         }
         text
     }
@@ -111,6 +96,29 @@ impl Table {
     }
 }
 
+/// One or more tables of at most 80 columns below each other, each with the labels.
+pub(in crate::report) fn blocks(labels: &Printed, columns: &[Printed]) -> String {
+    let mut text = String::new();
+    let mut block: Vec<&Printed> = Vec::new();
+    let mut used = labels.width() + 2;
+    for column in columns {
+        if used + column.width() + 2 > WIDTH && !block.is_empty() {
+            let _ = writeln!(text, "{}\n", draw(labels, &block));
+            block.clear();
+            used = labels.width() + 2;
+        }
+        used += column.width() + 2;
+        block.push(column);
+    }
+    let _ = writeln!(text, "{}", draw(labels, &block));
+    text
+}
+
+/// A sentence or a title in lines of at most 80 columns.
+pub(in crate::report) fn paragraph(sentence: &str) -> String {
+    wrap(sentence, WIDTH).into_iter().map(|line| line + "\n").collect()
+}
+
 fn draw(labels: &Printed, columns: &[&Printed]) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(NOTHING.header_separator(LineStyle::none().fill(RULE)));
@@ -128,7 +136,7 @@ fn draw(labels: &Printed, columns: &[&Printed]) -> String {
 }
 
 /// `text` in lines of at most `room` characters, broken after a blank or one of `. - + / _` where there is one.
-fn wrap(text: &str, room: usize) -> Vec<String> {
+pub(in crate::report) fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest: Vec<char> = text.chars().collect();
     while rest.len() > room {

@@ -1,4 +1,5 @@
-use super::super::pretrain::tests::{context, parse};
+use super::super::pretrain::tests::context;
+pub(super) use super::super::pretrain::tests::parse;
 use super::*;
 use crate::data::{Entry, Manifest};
 use crate::train::History;
@@ -6,7 +7,7 @@ use crate::train::inference::Segmenter;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-const TOY: &str = "dataset = '<input>'\nencoder = { arch = 'resnet18', width = 4, weights = 'random' }\n\
+pub(super) const TOY: &str = "dataset = '<input>'\nencoder = { arch = 'resnet18', width = 4, weights = 'random' }\n\
     decoder_channels = [8, 8, 8, 4, 4]\nepochs = 6\nbatch_size = 3\ncrop_size = 32\ncrops_per_image = 2\n\
     optimizer = { name = 'adam', learning_rate = 0.01 }\n";
 
@@ -147,6 +148,16 @@ fn a_part_of_the_training_images_may_choose_the_epoch() {
 }
 
 #[test]
+fn a_part_of_the_training_images_makes_another_model() {
+    let few = TOY.replace("epochs = 6", "epochs = 1");
+    let (all, ..) = run(&few, &ALL).unwrap();
+    assert!(run(&format!("{few}train_fraction = 1.0\n"), &ALL).unwrap().0 == all);
+    assert!(run(&format!("{few}train_fraction = 0.5\n"), &ALL).unwrap().0 != all);
+    let error = run(&format!("{few}train_fraction = 0.1\n"), &ALL).unwrap_err().to_string();
+    assert!(error.contains("leaves none of 2 training images"), "{error}");
+}
+
+#[test]
 fn averages_and_accumulation_change_what_is_left() {
     let few = TOY.replace("epochs = 6", "epochs = 3").replace("batch_size = 3", "batch_size = 2");
     let (plain, ..) = run(&few, &ALL).unwrap();
@@ -182,6 +193,8 @@ fn parameters_are_read_from_an_input_or_in_place_and_what_is_wrong_is_underlined
         ("augment = { crop_size = 3 }", "augment.crop_size"),
         ("validation_overlap = 1.0", "validation_overlap"),
         ("val_fraction = 1.0", "val_fraction"),
+        ("train_fraction = 0.0", "train_fraction"),
+        ("train_fraction = 1.5", "train_fraction"),
         ("ema = 1.0", "ema"),
         ("patience = 3\nselect_on = 'last'", "patience"),
         ("patience = 3\nvalidate_every = 4", "patience"),

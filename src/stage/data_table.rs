@@ -1,0 +1,276 @@
+//! `data_table`: what data sets hold, and how many patches they give.
+
+use super::table::by_label;
+use super::{Context, InputFiles, Stage, StageError, patchify};
+use crate::data::patches::{Edge, INDEX, PATCHES, PatchParams, Patches, Use};
+use crate::data::survey::patches;
+use crate::data::{Manifest, Split};
+use crate::experiment::{Input, ParamError, ReferenceSpec, Section};
+use crate::report::FileName;
+use crate::report::data_table::{Cut, DataRow, DataTable as Report, Holdings};
+use crate::report::published::CountsId;
+use anyhow::Context as _;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `[[data_tables]]`. Leaves `FILE.csv`, `FILE.md`, `FILE.tex` (booktabs) and `FILE.txt` (for a terminal of 80 columns): for
+/// each label of `rows` its images by split, their sizes, classes, patches, and what was published of them.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DataTable {
+    /// Name of the files.
+    file: FileName,
+    /// Stands above the table.
+    #[serde(default)]
+    title: Option<String>,
+    /// Data sets, or stages that cut patches. What one label names is added up.
+    rows: Input,
+    /// How many patches the data sets of a row would give, worked out without cutting one: a row's label = a rule. Such a
+    /// row counts only the images that are cut, and stands once for each of the rule's `edges`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    patches: BTreeMap<String, Rule>,
+    /// Published counts to set beside the rows: a row's label = the counts' id, e.g. `{ "UHCS" = "table1.uhcs" }`. A
+    /// label that is no row becomes one, marked `published only`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    published: BTreeMap<String, CountsId>,
+}
+
+/// How patches would be cut.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    /// Side of a patch in pixels.
+    size: usize,
+    /// The part of its side by which a patch overlaps the next, from 0 to below 1.
+    #[serde(default)]
+    overlap: f64,
+    /// Rules for what happens where patches do not fill an image: a row for each.
+    #[serde(default = "drop_only")]
+    edges: Vec<Edge>,
+    /// Which images; none of the choices names the test images.
+    #[serde(rename = "use", default = "unlabeled")]
+    from: Use,
+}
+
+fn drop_only() -> Vec<Edge> {
+    vec![Edge::Drop]
+}
+
+fn unlabeled() -> Use {
+    Use::Unlabeled
+}
+
+impl Stage for DataTable {
+    const KIND: &'static str = "data_table";
+    const CODE_VERSION: u32 = 1;
+    const SECTION: Section = Section::DataTables;
+    const LABELLED: bool = true;
+    const REFERENCES: &'static [ReferenceSpec] =
+        &[ReferenceSpec::many("rows", &["dataset", "synthesize", "patchify"]).of_all_seeds()];
+
+    fn check(&self) -> Result<(), ParamError> {
+        for (label, rule) in &self.patches {
+            let none =
+                || rule.edges.is_empty().then(|| ("edges", "no rule; expected one at least, e.g. \"drop\"".into()));
+            if let Some((key, message)) = patchify::problem(rule.size, rule.overlap).or_else(none) {
+                let message = format!("{key} of {label:?}: {message}");
+                return Err(ParamError::Check { param: "patches", message });
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, context: &mut Context) -> Result<(), StageError> {
+        let labels = by_label(context.inputs("rows"));
+        if let Some(label) = self.patches.keys().find(|label| labels.iter().all(|(known, _)| known != label)) {
+            let known: Vec<&str> = labels.iter().map(|(label, _)| *label).collect();
+            return Err(StageError::BadData(format!(
+                "`patches` has a rule for {label:?}, which is no row; there are {}",
+                known.join(", ")
+            )));
+        }
+        let mut rows = Vec::new();
+        for (label, inputs) in labels {
+            rows.extend(self.rows_of(label, &inputs)?);
+        }
+        let table = Report { title: self.title.clone(), rows }.with_published(&self.published);
+        let forms =
+            [("csv", table.csv()?), ("md", table.markdown()), ("tex", table.latex()), ("txt", table.terminal())];
+        for (extension, text) in forms {
+            std::fs::write(context.out.join(self.file.with_extension(extension)), text)?;
+        }
+        Ok(())
+    }
+}
+
+impl DataTable {
+    /// One row, or one for each rule for edges.
+    fn rows_of(&self, label: &str, inputs: &[&InputFiles]) -> Result<Vec<DataRow>, StageError> {
+        let rule = self.patches.get(label);
+        let splits = rule.map_or(&ALL[..], |rule| rule.from.splits());
+        let (mut holdings, mut manifests, mut cut) = (Holdings::default(), Vec::new(), None);
+        let is_set = |input: &&InputFiles| input.files.contains_key(MANIFEST);
+        let (sets, stages): (Vec<&InputFiles>, Vec<&InputFiles>) = inputs.iter().copied().partition(is_set);
+        for input in &sets {
+            let manifest = Manifest::read(input.file(MANIFEST)?)?;
+            holdings.add(Holdings::of(&manifest, splits));
+            manifests.push(manifest);
+        }
+        for input in stages {
+            let (images, these) = cut_of(input).with_context(|| format!("the patches of {label}"))?;
+            // Images of a data set that the row names are counted there.
+            if sets.is_empty() {
+                holdings.add(images);
+            }
+            cut = Some(match cut {
+                None => these,
+                Some(before) => both(before, these).map_err(|(one, other)| {
+                    StageError::BadData(format!("the row {label:?} has patches of {one} and of {other} pixels"))
+                })?,
+            });
+        }
+        if rule.is_some() {
+            // What is cut is cut without masks.
+            holdings.classes.clear();
+        }
+        let row = |cut| DataRow { label: label.into(), holdings: Some(holdings.clone()), cut, published: None };
+        let Some(rule) = rule else { return Ok(vec![row(cut)]) };
+        if cut.is_some() {
+            let message =
+                format!("the row {label:?} names patches that are cut already: its rule in `patches` says nothing");
+            return Err(StageError::BadData(message));
+        }
+        let worked_out = |&edge: &Edge| {
+            let params = PatchParams { size: rule.size, overlap: rule.overlap, edge, from: rule.from };
+            let count = manifests.iter().map(|manifest| patches(manifest, &params)).sum();
+            row(Some(Cut { size: rule.size, overlap: Some(rule.overlap), edge: Some(edge), patches: count }))
+        };
+        Ok(rule.edges.iter().map(worked_out).collect())
+    }
+}
+
+/// What a data set leaves.
+const MANIFEST: &str = "manifest.json";
+
+const ALL: [Split; 4] = [Split::Train, Split::Val, Split::Test, Split::Unlabeled];
+
+/// A line of a `patchify` stage's index.
+#[derive(Deserialize)]
+struct Place {
+    image: String,
+    x: usize,
+    y: usize,
+    split: Split,
+}
+
+/// What a `patchify` stage has cut, and from which images. The overlap is the least that neighbours have.
+fn cut_of(input: &InputFiles) -> anyhow::Result<(Holdings, Cut)> {
+    let file = Patches::open(input.file(PATCHES)?)?;
+    let mut holdings = Holdings::default();
+    let (mut before, mut step): (Option<Place>, usize) = (None, 0);
+    for place in csv::Reader::from_path(input.file(INDEX)?)?.into_deserialize() {
+        let place: Place = place?;
+        match before.as_ref().filter(|before| before.image == place.image) {
+            None => *holdings.splits.entry(place.split).or_default() += 1,
+            Some(before) if before.y == place.y => step = step.max(place.x.saturating_sub(before.x)),
+            Some(before) => step = step.max(place.y.saturating_sub(before.y)),
+        }
+        before = Some(place);
+    }
+    let overlap = (step > 0).then(|| (1.0 - step as f64 / file.size() as f64).max(0.0));
+    Ok((holdings, Cut { size: file.size(), overlap, edge: None, patches: file.len() }))
+}
+
+/// The patches of two stages together; or their sizes, if these differ.
+fn both(one: Cut, other: Cut) -> Result<Cut, (usize, usize)> {
+    if one.size != other.size {
+        return Err((one.size, other.size));
+    }
+    let overlap = one.overlap.filter(|_| one.overlap == other.overlap);
+    Ok(Cut { size: one.size, overlap, edge: None, patches: one.patches + other.patches })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evaluate::tests::{context, dataset, params};
+    use super::super::open_dataset;
+    use super::*;
+    use crate::data::patches::cut;
+    use std::path::Path;
+
+    /// The training image of the tests' data set (8 × 4) in patches of four pixels, two pixels apart.
+    fn patches_of(folder: &Path, dataset: &InputFiles) -> InputFiles {
+        let params = PatchParams { size: 4, overlap: 0.5, edge: Edge::Drop, from: Use::Train };
+        let out = folder.join("patches");
+        std::fs::create_dir_all(&out).unwrap();
+        cut(&open_dataset(dataset).unwrap(), &params, &out, &mut |_, _| {}).unwrap();
+        let files = [PATCHES, INDEX].map(|name| (name.to_owned(), out.join(name)));
+        InputFiles { label: "cut".into(), seed: None, files: files.into(), source: None }
+    }
+
+    fn table(folder: &Path, rows: Vec<InputFiles>, more: &str) -> Result<String, StageError> {
+        let mut context = context(folder, [("rows", rows)]);
+        params::<DataTable>(&format!(r#"{{ "file": "t", "rows": "<input>"{more} }}"#)).run(&mut context)?;
+        for extension in ["md", "tex", "txt"] {
+            assert!(context.out.join(format!("t.{extension}")).exists());
+        }
+        Ok(std::fs::read_to_string(context.out.join("t.csv")).unwrap())
+    }
+
+    #[test]
+    fn data_sets_and_patches_are_counted_and_what_one_label_names_is_added_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = dataset(folder.path());
+        let cut = patches_of(folder.path(), &set);
+        let twice = ["twice", "twice"].map(|label| InputFiles { label: label.into(), ..cut.clone() });
+        let with_set = [&set, &cut].map(|input| InputFiles { label: "both".into(), ..input.clone() });
+        let rows = [set.clone(), cut.clone()].into_iter().chain(twice).chain(with_set).collect();
+        let csv = table(folder.path(), rows, "").unwrap();
+        insta::assert_snapshot!(csv, @r"
+        data_set,images,train,test,sizes,classes,patch_size,overlap,patches
+        steel,3,1,2,8×4,2,,,
+        cut,1,1,0,,,4,0.50,3
+        twice,2,2,0,,,4,0.50,6
+        both,3,1,2,8×4,2,4,0.50,3
+        ");
+    }
+
+    #[test]
+    fn patches_are_worked_out_by_each_rule_as_they_would_be_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let more = r#", "patches": { "steel": { "size": 5, "overlap": 0.4, "edges": ["drop", "shift", "pad"], "use": "train" } },
+            "published": { "steel": "table3.ebc-3", "EBC-3": "table3.ebc-3" }"#;
+        let csv = table(folder.path(), vec![dataset(folder.path())], more).unwrap();
+        insta::assert_snapshot!(csv, @r"
+        data_set,images,train,sizes,patch_size,overlap,edge,patches,published_train,difference_train,published_val,difference_val,published_test,difference_test,published_id,published_only
+        steel,1,1,8×4,5,0.40,drop,0,1,0,3,-3,3,-3,table3.ebc-3,false
+        steel,1,1,8×4,5,0.40,shift,2,1,0,3,-3,3,-3,table3.ebc-3,false
+        steel,1,1,8×4,5,0.40,pad,2,1,0,3,-3,3,-3,table3.ebc-3,false
+        EBC-3,,,,,,,,1,,3,,3,,table3.ebc-3,true
+        ");
+    }
+
+    #[test]
+    fn rules_that_cannot_be_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = dataset(folder.path());
+        let rule = |label: &str| format!(r#", "patches": {{ "{label}": {{ "size": 8 }} }}"#);
+        let refused = table(folder.path(), vec![set.clone()], &rule("steal")).unwrap_err().to_string();
+        assert_eq!(refused, r#"`patches` has a rule for "steal", which is no row; there are steel"#);
+        let cut = patches_of(folder.path(), &set);
+        let refused = table(folder.path(), vec![cut], &rule("cut")).unwrap_err().to_string();
+        assert!(refused.contains("names patches that are cut already"), "{refused}");
+        for (rule, part) in [
+            (r#"{ "size": 3 }"#, "size of \"a\": a patch of 3 pixels"),
+            (r#"{ "size": 64, "overlap": 1.0 }"#, "overlap of \"a\": an overlap of 1"),
+            (r#"{ "size": 64, "edges": [] }"#, "edges of \"a\": no rule"),
+        ] {
+            let text = format!(r#"{{ "file": "t", "rows": "<input>", "patches": {{ "a": {rule} }} }}"#);
+            let Err(ParamError::Check { param: "patches", message }) = params::<DataTable>(&text).check() else {
+                panic!("{rule} is accepted");
+            };
+            assert!(message.starts_with(part), "{message}");
+        }
+    }
+}
