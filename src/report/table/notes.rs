@@ -101,6 +101,7 @@ impl Table {
                 Below::Terminal => format!("{how}: {}.", each.join("; ")),
             });
         }
+        notes.extend(chosen_after(&compared));
         let tested: Vec<&(&Row, &super::Comparison)> =
             compared.iter().filter(|(_, comparison)| comparison.wilcoxon.is_some()).collect();
         if compared.is_empty() {
@@ -169,6 +170,23 @@ impl Table {
             format!("{}: s{scored}", methods.map(|row| row.label.as_str()).collect::<Vec<_>>().join(", "))
         };
         sets.into_iter().map(sentence).collect()
+    }
+}
+
+/// That the best row was picked by the scores that are tested.
+fn chosen_after(compared: &[(&Row, &super::Comparison)]) -> Option<String> {
+    let mut chosen: Vec<&str> = Vec::new();
+    for (_, comparison) in compared.iter().filter(|(_, comparison)| comparison.chosen_after) {
+        if !chosen.contains(&comparison.with.as_str()) {
+            chosen.push(&comparison.with);
+        }
+    }
+    let why = "by these very scores, and the tests do not allow for that choice: p is too small (`compare_with` names a row \
+               beforehand)";
+    match chosen[..] {
+        [] => None,
+        [one] => Some(format!("{one} was chosen afterwards as the best, {why}.")),
+        _ => Some(format!("{} were chosen afterwards as the best of their images, {why}.", chosen.join(" and "))),
     }
 }
 

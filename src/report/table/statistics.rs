@@ -8,6 +8,8 @@ use crate::metrics::{Overlap, Sampled, holm, interval, paired_p, resample, signe
 pub struct Comparison {
     /// Label of that row.
     pub with: String,
+    /// Nobody named that row: it is the best of its images by the very scores that are compared.
+    pub chosen_after: bool,
     /// Own mIoU less that row's, in points.
     pub difference: f64,
     /// Two-sided p of the paired bootstrap.
@@ -108,6 +110,7 @@ impl Table {
                 let pairs = paired(&by_seed(sampled[member], self.averaging), &its_seeds);
                 Comparison {
                     with: self.rows[set[reference].0].label.clone(),
+                    chosen_after: named.is_none(),
                     difference: mean(member).unwrap_or_default() - its_mean,
                     bootstrap: paired_p(&scores[member], &scores[reference]),
                     bootstrap_holm: None,

@@ -1,0 +1,46 @@
+//! What the baselines are called.
+
+use super::Row;
+
+/// Baselines of several sets of images that would share a label say whose they are: by what the labels of the rows that
+/// were scored on the same images begin with and others do not, else by the first of these rows.
+pub(super) fn tell_apart(rows: &mut [Row]) {
+    let groups: Vec<Option<usize>> = rows.iter().filter(|row| row.is_baseline()).map(|row| row.group).collect();
+    let labels_of = |rows: &[Row], group: Option<usize>| -> Vec<String> {
+        let own = rows.iter().filter(|row| row.group == group && !row.is_baseline());
+        own.map(|row| row.label.clone()).collect()
+    };
+    let labels: Vec<Vec<String>> = groups.iter().map(|&group| labels_of(rows, group)).collect();
+    let baselines: Vec<usize> = (0..rows.len()).filter(|&place| rows[place].is_baseline()).collect();
+    let names: Vec<String> = baselines.iter().map(|&place| rows[place].label.clone()).collect();
+    for (number, &place) in baselines.iter().enumerate() {
+        let others = (0..names.len()).filter(|&other| other != number && names[other] == names[number]);
+        let others: Vec<&Vec<String>> = others.map(|other| &labels[other]).collect();
+        if others.is_empty() {
+            continue;
+        }
+        let shared = beginnings(&labels[number]).into_iter().find(|beginning| {
+            others.iter().all(|labels| !labels.iter().any(|label| begins_with(label, beginning)))
+        });
+        let whose = match (shared, labels[number].first()) {
+            (Some(shared), _) => shared,
+            (None, Some(first)) => format!("images of {first}"),
+            (None, None) => continue,
+        };
+        rows[place].label = format!("{}, {whose}", names[number]);
+    }
+}
+
+/// What all of `labels` begin with, cut between words, the shortest first.
+fn beginnings(labels: &[String]) -> Vec<String> {
+    let Some(first) = labels.first() else { return Vec::new() };
+    let letters: Vec<char> = first.chars().collect();
+    let cuts = (1..letters.len()).filter(|&at| letters[at - 1].is_alphanumeric() && !letters[at].is_alphanumeric());
+    let beginnings = cuts.map(|at| letters[..at].iter().collect::<String>());
+    beginnings.filter(|beginning| labels.iter().all(|label| begins_with(label, beginning))).collect()
+}
+
+/// With a whole word: `EBC-1` is not the beginning of `EBC-10`.
+fn begins_with(label: &str, beginning: &str) -> bool {
+    label.strip_prefix(beginning).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+}
