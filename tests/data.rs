@@ -1,8 +1,8 @@
 //! `matssl-run data`: what is in place, what is missing, what leaks.
 
 mod common;
-use common::steel::{self, micrograph, png};
 use common::Project;
+use common::steel::{self, micrograph, png};
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use serde_json::Value;
@@ -230,7 +230,10 @@ fn a_run_says_what_leaks_and_its_page_shows_it() {
     let json = || -> Value {
         serde_json::from_slice(&std::fs::read(project.path("reports/experiment/run.json")).unwrap()).unwrap()
     };
-    says(&page(), &["Leaks: none found (10 images compared)", "240×240", "8-bit grey png; all are grey", "75.00 % (3)"]);
+    says(
+        &page(),
+        &["Leaks: none found (10 images compared)", "240×240", "8-bit grey png; all are grey", "75.00 % (3)"],
+    );
     assert_eq!((&json()["leaks"]["compared"], &json()["leaks"]["found"]), (&10.into(), &Value::Array(Vec::new())));
     assert!(!page().contains("class=\"leak\""), "no row is marked");
 

@@ -29,7 +29,7 @@ fn the_page_shows_every_report_and_where_numbers_come_from() {
     let said = after(
         &chromium,
         &html,
-        r#"
+        r##"
         say([...document.querySelectorAll("h2")].map((heading) => heading.textContent).join(","));
         const table = document.querySelector("article.table table"), heading = table.tHead.rows[0].cells[1];
         const column = () => [...table.tBodies[0].rows].map((row) => parseFloat(row.cells[1].textContent));
@@ -66,7 +66,7 @@ fn the_page_shows_every_report_and_where_numbers_come_from() {
         say(shown());
         say([...document.images].every((image) => image.src.startsWith("data:")));
         say(document.documentElement.scrollWidth <= window.innerWidth);
-        "#,
+        "##,
     );
     let said: Vec<&str> = said.split('|').collect();
     assert_eq!(said[0], "Tables,Curves,Predictions,Data,Stages,The last run that did something");

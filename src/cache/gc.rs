@@ -344,8 +344,7 @@ impl Sweep {
     fn find_leftovers(&mut self, store: &Store, hour_ago: SystemTime, limit: SystemTime) -> Result<()> {
         let mut folders = vec![store.root().to_owned()];
         folders.extend(["records", "last", "stat", kept::FOLDER].map(|name| store.folder(name)));
-        let temporary =
-            |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp"));
+        let temporary = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp"));
         let mut found = Vec::new();
         for folder in folders {
             for path in files_in(&folder)?.into_iter().chain(folders_in(&folder)?) {

@@ -324,7 +324,11 @@ fn write_page(
     match written {
         Ok(exec::Written { page: Some(page), leaks, problem }) => {
             if let Some(leaks) = leaks.filter(|leaks| leaks.scored > 0) {
-                let images = if leaks.scored == 1 { "1 image that is".into() } else { format!("{} images that are", leaks.scored) };
+                let images = if leaks.scored == 1 {
+                    "1 image that is".into()
+                } else {
+                    format!("{} images that are", leaks.scored)
+                };
                 let verb = if leaks.scored == 1 { "was" } else { "were" };
                 say(&format!(
                     "warning: data: {images} scored on {verb} also trained on, whole or in part; see {} or `matssl-run data \

@@ -112,7 +112,10 @@ fn make<'i>(
         let parsed = (spec.parse)(table_of(family, &named, member)).and_then(|params| {
             // Without all labels nothing can be said of any.
             let check = spec.check_labels.filter(|_| all_known);
-            check.map_or(Ok(()), |check| check_labels(check, &params, &inputs)).map(|()| params).map_err(|error| vec![error])
+            check
+                .map_or(Ok(()), |check| check_labels(check, &params, &inputs))
+                .map(|()| params)
+                .map_err(|error| vec![error])
         });
         match parsed {
             Ok(params) => made.push(Made { label: member.label.clone(), axes: member.axes.clone(), params, inputs }),

@@ -147,7 +147,8 @@ impl Findings {
             let pictures = kept.pictures.get(number);
             let (scored, trained): (Vec<usize>, Vec<usize>) = together.iter().map(|&(a, b, _)| (a, b)).unzip();
             let flows_of_it: BTreeSet<Flow> = together.iter().map(|&(_, _, flow)| flow).collect();
-            let how: BTreeSet<How> = flows_of_it.iter().filter_map(|&flow| flows.how(flow)).flatten().copied().collect();
+            let how: BTreeSet<How> =
+                flows_of_it.iter().filter_map(|&flow| flows.how(flow)).flatten().copied().collect();
             let pair = Pair {
                 scored: image(&scored, &|_| leak.in_scored(), pictures.map(|pictures| &pictures[0])),
                 trained: image(&trained, &|size| leak.in_trained(size), pictures.map(|pictures| &pictures[1])),

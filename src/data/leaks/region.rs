@@ -55,8 +55,7 @@ mod tests {
             let (width, height) = symmetry.size(size);
             // The trained image reaches over the left edge by 2 and over no other.
             let overlap = (width - 2, height);
-            let leak =
-                Leak { symmetry, offset: (-2, 3), overlap, kind: Kind::Overlap, ..Leak::same(0, 0, (20, 20)) };
+            let leak = Leak { symmetry, offset: (-2, 3), overlap, kind: Kind::Overlap, ..Leak::same(0, 0, (20, 20)) };
             let (scored, trained) = (leak.in_scored(), leak.in_trained(size));
             assert_eq!((scored.left, scored.top), (0, 3));
             let mut landed = Vec::new();

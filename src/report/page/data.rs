@@ -123,7 +123,8 @@ pub(super) mod tests {
     #[test]
     fn a_data_set_says_what_it_holds_or_that_it_is_not_there() {
         let text = steel().markup().into_string();
-        for words in ["2: 2 train", "64×64", "16-bit grey tif; all are grey", "25.00 % (2)", "defect (not in the mean)"] {
+        for words in ["2: 2 train", "64×64", "16-bit grey tif; all are grey", "25.00 % (2)", "defect (not in the mean)"]
+        {
             assert!(text.contains(words), "{words}: {text}");
         }
         let absent = DataView { survey: None, state: "missing", ..steel() };

@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn rows_of_leaked_images_are_marked_and_no_others() {
-        let markdown = "| method | mIoU |\n| --- | ---: |\n| a † | 1.00 |\n| a b | 2.00 |\n| c\\_d | 3.00 |\n\na, not marked\n";
+        let markdown =
+            "| method | mIoU |\n| --- | ---: |\n| a † | 1.00 |\n| a b | 2.00 |\n| c\\_d | 3.00 |\n\na, not marked\n";
         let leaks = ["a", "c_d"].map(|label| TableLeaks { label: label.into(), images: 2 });
         let html = from_markdown(markdown, &leaks);
         assert_eq!(html.matches(MARK).count(), 2, "{html}");

@@ -293,7 +293,9 @@ mod tests {
             figures: vec![FigureView {
                 file: "curve".into(),
                 svg: "<?xml version=\"1.0\"?>\n<svg></svg>".into(),
-                rows: vec![[("series", "x"), ("epoch", "1"), ("mean", "0.5")].map(|(a, b)| (a.into(), b.into())).into()],
+                rows: vec![
+                    [("series", "x"), ("epoch", "1"), ("mean", "0.5")].map(|(a, b)| (a.into(), b.into())).into(),
+                ],
                 stages: vec![("x".into(), vec!["segment.x@0".into()])],
             }],
             overlays: vec![OverlayView {

@@ -19,9 +19,9 @@ pub(super) fn tell_apart(rows: &mut [Row]) {
         if others.is_empty() {
             continue;
         }
-        let shared = beginnings(&labels[number]).into_iter().find(|beginning| {
-            others.iter().all(|labels| !labels.iter().any(|label| begins_with(label, beginning)))
-        });
+        let shared = beginnings(&labels[number])
+            .into_iter()
+            .find(|beginning| others.iter().all(|labels| !labels.iter().any(|label| begins_with(label, beginning))));
         let whose = match (shared, labels[number].first()) {
             (Some(shared), _) => shared,
             (None, Some(first)) => format!("images of {first}"),

@@ -149,7 +149,8 @@ fn baselines_of_one_class_say_whose_they_are() {
     };
     let baselines = |labels: [&str; 4]| {
         let methods = labels.iter().zip([(90, 3), (80, 3), (90, 4), (80, 4)]);
-        let methods: Vec<_> = methods.map(|(label, (right, images))| ((*label).to_owned(), of(right, images))).collect();
+        let methods: Vec<_> =
+            methods.map(|(label, (right, images))| ((*label).to_owned(), of(right, images))).collect();
         let table = Table::new(None, &methods).unwrap();
         table.rows[4..].iter().map(|row| row.label.clone()).collect::<Vec<_>>()
     };
