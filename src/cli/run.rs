@@ -320,21 +320,19 @@ fn write_page(
     let written = exec::write_page(&place.plan, &place.store, &place.places, folder, progress);
     let stopped = outcome.interrupted || looking.stopped();
     drop(looking);
-    let file = args.experiment.file.display();
+    let mut command = format!("matssl-run data {}", args.experiment.file.display());
+    if let Some(data) = &args.experiment.data {
+        command += &format!(" --data {}", data.display());
+    }
     match written {
         Ok(exec::Written { page: Some(page), leaks, problem }) => {
             if let Some(leaks) = leaks.filter(|leaks| leaks.scored > 0) {
-                let images = if leaks.scored == 1 {
-                    "1 image that is".into()
-                } else {
-                    format!("{} images that are", leaks.scored)
+                let images = match leaks.scored {
+                    1 => "1 image that is scored on was".to_owned(),
+                    more => format!("{more} images that are scored on were"),
                 };
-                let verb = if leaks.scored == 1 { "was" } else { "were" };
-                say(&format!(
-                    "warning: data: {images} scored on {verb} also trained on, whole or in part; see {} or `matssl-run data \
-                     {file}`",
-                    page.display()
-                ));
+                let page = page.display();
+                say(&format!("warning: data: {images} also trained on, whole or in part; see {page} or `{command}`"));
             }
             if let Some(problem) = problem {
                 say(&format!("warning: images were not compared with each other: {problem}"));

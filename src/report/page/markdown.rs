@@ -22,11 +22,10 @@ pub(super) fn from_markdown(markdown: &str, leaks: &[TableLeaks]) -> String {
                     label.push_str(text);
                 }
             }
-            Event::End(TagEnd::TableCell) => {
-                if label.take().is_some_and(|label| leaks_of(&label, leaks).is_some()) {
-                    let link = format!(" <a class=\"leak\" href=\"#leaks\" title=\"see below\">{MARK}</a>");
-                    events.push(Event::InlineHtml(link.into()));
-                }
+            // A row's first cell: the others have no label to be read.
+            Event::End(TagEnd::TableCell) if label.take().is_some_and(|label| leaks_of(&label, leaks).is_some()) => {
+                let link = format!(" <a class=\"leak\" href=\"#leaks\" title=\"see below\">{MARK}</a>");
+                events.push(Event::InlineHtml(link.into()));
             }
             _ => {}
         }

@@ -42,7 +42,7 @@ impl Page {
     /// The evaluations that the pictures of one method of an overlay are of.
     pub(super) fn evaluations(&self, overlay: &OverlayView, label: &str) -> Markup {
         let stages = overlay.stages.iter().filter(|(known, _)| known == label).flat_map(|(_, stages)| stages);
-        html! { @for stage in stages { "← " (button(stage, stage)) " " } }
+        html! { @for stage in stages { "· " (button(stage, "where it comes from")) " " } }
     }
 
     /// A stage in a line: seed, data set, what differs, key, record.
@@ -68,7 +68,7 @@ impl Page {
 
 /// Opens all that is known of a stage.
 fn button(stage: &str, words: &str) -> Markup {
-    html! { button.origin type="button" data-stage=(stage) { (words) } }
+    html! { button.origin type="button" data-stage=(stage) title=(stage) { (words) } }
 }
 
 /// A table whose numbers lead to their stages, as those of tables do.

@@ -181,8 +181,8 @@ fn chosen_after(compared: &[(&Row, &super::Comparison)]) -> Option<String> {
             chosen.push(&comparison.with);
         }
     }
-    let why = "by these very scores, and the tests do not allow for that choice: p is too small (`compare_with` names a row \
-               beforehand)";
+    let why =
+        "by these very scores, which the tests do not allow for: p is too small (compare_with names a row beforehand)";
     match chosen[..] {
         [] => None,
         [one] => Some(format!("{one} was chosen afterwards as the best, {why}.")),

@@ -409,7 +409,7 @@ fn tested_latex() {
     Mean $\pm$ sample standard deviation over seeds.
     95 \% interval of the mIoU: bootstrap over images and seeds, 2,000 resamples.
     p: mIoU against ImageNet\_v1, paired bootstrap, two-sided, Holm-corrected.
-    ImageNet\_v1 was chosen afterwards as the best, by these very scores, and the tests do not allow for that choice: p is too small (`compare\_with` names a row beforehand).
+    ImageNet\_v1 was chosen afterwards as the best, by these very scores, which the tests do not allow for: p is too small (compare\_with names a row beforehand).
     Wilcoxon signed-rank over seeds: too few seeds (2 in common, it needs 8).
     Majority class: always answers the most frequent class of the training masks.
     Published: MatSSL, arXiv 2507.18184, Table 4. U-Net++ with ResNet-50. By the authors' code: images resized to 256 x 256, mIoU as the mean over batches of 128, a class absent from a batch counting 0, MetalDAM without its class 3.
