@@ -71,7 +71,8 @@ fn the_page_shows_every_report_and_where_numbers_come_from() {
     let said: Vec<&str> = said.split('|').collect();
     assert_eq!(said[0], "Tables,Curves,Predictions,Data,Stages,The last run that did something");
     assert_eq!(&said[1..5], ["true", "true", "true", "true"], "sorting, and the origin of a number: {said:?}");
-    assert_eq!(said[5], "segment.matssl@0 segment.matssl@1 segment.random@0 segment.random@1");
+    let lines = "segment.matssl@0 ssl@0 segment.matssl@1 ssl@1 segment.random@0 segment.random@1";
+    assert_eq!(said[5], lines, "each line's stages with their encoders");
     assert_eq!(said[6], "true", "what a line rests on, and where it lies in the cache");
     assert_eq!(said[7], "MatSSL, mean at epoch 2");
     assert_eq!(&said[8..10], ["true", "true"], "a point leads to all its seeds, a picture to its evaluation");

@@ -50,19 +50,32 @@ impl Page {
         let facts = self.stages.get(name);
         let fact = |path: &[&str]| path.iter().try_fold(facts?, |value, key| value.get(key)).and_then(word);
         let mut parts = vec![fact(&["kind"]), fact(&["seed"]).map(|seed| format!("seed {seed}"))];
-        parts.push(self.data_set(name).map(|name| format!("data set {name}")));
+        let inputs = self.inputs(name);
+        let of_role = |role: &str| inputs.iter().find(|(known, _)| *known == role).map(|(_, input)| *input);
+        parts.push(of_role("dataset").map(|name| format!("data set {name}")));
         let differing = facts.and_then(|facts| facts.get("differing")).and_then(Value::as_object);
         parts.extend(differing.into_iter().flatten().map(|(key, value)| Some(format!("{key} = {}", word(value)?))));
         parts.push(fact(&["made", "device"]).map(|device| format!("made on {device}")));
         parts.push(fact(&["key"]).map(|key| format!("key {}", key.chars().take(10).collect::<String>())));
-        html! { (button(name, name)) span.soft { @for part in parts.iter().flatten() { " · " (part) } } }
+        html! {
+            (button(name, name))
+            span.soft {
+                @for part in parts.iter().flatten() { " · " (part) }
+                @for (role, input) in inputs.iter().filter(|(role, _)| *role != "dataset") {
+                    " · " (role) " ← " (button(input, input))
+                }
+            }
+        }
     }
 
-    /// The data set that a stage reads.
-    fn data_set(&self, name: &str) -> Option<String> {
-        let inputs = self.stages.get(name)?.get("inputs")?.as_array()?;
-        let of_role = inputs.iter().find(|input| input.get(0).and_then(Value::as_str) == Some("dataset"))?;
-        of_role.get(1)?.as_str().map(str::to_owned)
+    /// (parameter, stage) of what a stage reads.
+    fn inputs(&self, name: &str) -> Vec<(&str, &str)> {
+        let inputs = self.stages.get(name).and_then(|facts| facts.get("inputs")?.as_array());
+        inputs
+            .into_iter()
+            .flatten()
+            .filter_map(|input| Some((input.get(0)?.as_str()?, input.get(1)?.as_str()?)))
+            .collect()
     }
 }
 
@@ -129,8 +142,9 @@ mod tests {
         let page = Page { stages: [("segment.matssl@0".to_owned(), stage)].into(), ..Page::default() };
         let text = page.origins(&figure).into_string();
         for words in [
-            "data-stage=\"segment.matssl@0\"",
+            "data-stage=\"segment.matssl@0\" title=\"segment.matssl@0\">segment.matssl@0<",
             "finetune · seed 0 · data set steel · epochs = 3 · made on cpu · key 0123456789<",
+            "encoder ← <button class=\"origin\" type=\"button\" data-stage=\"ssl@0\"",
             "data-table=\"fig3.svg\"",
             "<td>MatSSL</td><td>2</td><td>0.33333</td>",
         ] {
