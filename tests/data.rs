@@ -2,11 +2,10 @@
 
 mod common;
 use common::Project;
-use common::steel::{self, micrograph, png};
+use common::steel::{self, bmp, micrograph, png};
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, GrayImage, ImageFormat, Luma};
+use image::{GrayImage, Luma};
 use serde_json::Value;
-use std::io::Cursor;
 
 const EXPERIMENT: &str = r#"
 name = "experiment"
@@ -176,11 +175,7 @@ fn leaks_into_what_is_scored_are_warnings_and_with_strict_errors() {
     let part = image::imageops::crop_imm(&micrograph(2), 0, 20, 240, 200).to_image();
     project.write("steel/images/a-7.png", png(&part));
     project.write("steel/masks/a-7.png", png(&GrayImage::from_pixel(240, 200, Luma([1]))));
-    project.write("steel/unlabeled/u-9.bmp", {
-        let mut bytes = Cursor::new(Vec::new());
-        DynamicImage::from(micrograph(3)).write_to(&mut bytes, ImageFormat::Bmp).unwrap();
-        bytes.into_inner()
-    });
+    project.write("steel/unlabeled/u-9.bmp", bmp(&micrograph(3)));
     let done = project.run(&["data", "experiment.toml"]).ok();
     says(
         &done.stdout,
@@ -238,7 +233,7 @@ fn a_run_says_what_leaks_and_its_page_shows_it() {
     assert!(!page().contains("class=\"leak\""), "no row is marked");
 
     // The test image itself and a part of it, turned, among the unlabelled.
-    project.write("steel/unlabeled/u-8.png", png(&micrograph(0)));
+    project.write("steel/unlabeled/u-8.bmp", bmp(&micrograph(0)));
     let part = image::imageops::crop_imm(&micrograph(1), 30, 50, 160, 150).to_image();
     project.write("steel/unlabeled/u-9.png", png(&image::imageops::rotate90(&part)));
     let leaky = project.run(&["experiment.toml"]).ok();
@@ -249,7 +244,7 @@ fn a_run_says_what_leaks_and_its_page_shows_it() {
         &page(),
         &[
             "Leaks: 2 pairs of images",
-            "steel test images/t-0.png is scored on, steel unlabeled unlabeled/u-8.png is trained on (pretraining)",
+            "steel test images/t-0.png is scored on, steel unlabeled unlabeled/u-8.bmp is trained on (pretraining)",
             "160×150 at (30, 50), turned by 270°, 42 % of the scored image",
             "<td>SimCLR <a class=\"leak\"",
             "<td>plain</td>",

@@ -2,7 +2,7 @@
 
 mod common;
 use common::browser::{after, chromium};
-use common::steel::{micrograph, png, steel};
+use common::steel::{bmp, micrograph, png, steel};
 use common::{Project, TOY};
 
 #[test]
@@ -128,7 +128,7 @@ rows = { "SimCLR" = "test" }
 #[test]
 fn leaks_stand_on_the_page_as_pairs_of_pictures_with_frames() {
     let project = steel(LEAKY);
-    project.write("steel/unlabeled/u-8.png", png(&micrograph(0)));
+    project.write("steel/unlabeled/u-8.bmp", bmp(&micrograph(0)));
     let part = image::imageops::crop_imm(&micrograph(1), 30, 50, 160, 150).to_image();
     project.write("steel/unlabeled/u-9.png", png(&part));
     project.run(&["experiment.toml"]).ok();

@@ -39,6 +39,13 @@ pub fn png(image: &GrayImage) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// The same pixels in another file.
+pub fn bmp(image: &GrayImage) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    DynamicImage::from(image.clone()).write_to(&mut bytes, ImageFormat::Bmp).unwrap();
+    bytes.into_inner()
+}
+
 /// Two test, one validation, three training and four unlabelled images, none like another.
 pub fn steel(experiment: &str) -> Project {
     let project = Project::new(experiment);
