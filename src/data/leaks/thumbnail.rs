@@ -3,7 +3,7 @@
 use crate::data::Micrograph;
 use anyhow::Context as _;
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, GrayImage, RgbImage};
+use image::{DynamicImage, GrayImage, ImageEncoder, RgbImage};
 
 /// A picture reads well at this quality and takes a few KiB.
 const QUALITY: u8 = 80;
@@ -22,7 +22,11 @@ pub fn thumbnail(image: &Micrograph, side: u32) -> anyhow::Result<Vec<u8>> {
     let whole = whole.context("an image without pixels")?;
     let small = if width.max(height) > side { whole.thumbnail(side, side) } else { whole };
     let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, QUALITY).encode_image(&small).context("encoding a JPEG")?;
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
+    // As it is: `encode_image` would store grey as colour.
+    encoder
+        .write_image(small.as_bytes(), small.width(), small.height(), small.color().into())
+        .context("encoding a JPEG")?;
     Ok(bytes)
 }
 

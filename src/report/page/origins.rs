@@ -143,7 +143,7 @@ mod tests {
         let text = page.origins(&figure).into_string();
         for words in [
             "data-stage=\"segment.matssl@0\" title=\"segment.matssl@0\">segment.matssl@0<",
-            "finetune · seed 0 · data set steel · epochs = 3 · made on cpu · key 0123456789<",
+            "finetune · seed 0 · data set steel · epochs = 3 · made on cpu · key 0123456789 · encoder",
             "encoder ← <button class=\"origin\" type=\"button\" data-stage=\"ssl@0\"",
             "data-table=\"fig3.svg\"",
             "<td>MatSSL</td><td>2</td><td>0.33333</td>",

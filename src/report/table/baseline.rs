@@ -2,8 +2,8 @@
 
 use super::Row;
 
-/// Baselines of several sets of images that would share a label say whose they are: by what the labels of the rows that
-/// were scored on the same images begin with and others do not, else by the first of these rows.
+/// Where there are baselines of several sets of images, each says whose it is: by what the labels of the rows that were
+/// scored on the same images begin with and others do not, else by the first of these rows.
 pub(super) fn tell_apart(rows: &mut [Row]) {
     let groups: Vec<Option<usize>> = rows.iter().filter(|row| row.is_baseline()).map(|row| row.group).collect();
     let labels_of = |rows: &[Row], group: Option<usize>| -> Vec<String> {
@@ -12,13 +12,11 @@ pub(super) fn tell_apart(rows: &mut [Row]) {
     };
     let labels: Vec<Vec<String>> = groups.iter().map(|&group| labels_of(rows, group)).collect();
     let baselines: Vec<usize> = (0..rows.len()).filter(|&place| rows[place].is_baseline()).collect();
-    let names: Vec<String> = baselines.iter().map(|&place| rows[place].label.clone()).collect();
+    if baselines.len() < 2 {
+        return;
+    }
     for (number, &place) in baselines.iter().enumerate() {
-        let others = (0..names.len()).filter(|&other| other != number && names[other] == names[number]);
-        let others: Vec<&Vec<String>> = others.map(|other| &labels[other]).collect();
-        if others.is_empty() {
-            continue;
-        }
+        let others: Vec<&Vec<String>> = (0..labels.len()).filter(|&o| o != number).map(|o| &labels[o]).collect();
         let shared = beginnings(&labels[number])
             .into_iter()
             .find(|beginning| others.iter().all(|labels| !labels.iter().any(|label| begins_with(label, beginning))));
@@ -27,7 +25,7 @@ pub(super) fn tell_apart(rows: &mut [Row]) {
             (None, Some(first)) => format!("images of {first}"),
             (None, None) => continue,
         };
-        rows[place].label = format!("{}, {whose}", names[number]);
+        rows[place].label += &format!(", {whose}");
     }
 }
 
