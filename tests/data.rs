@@ -2,10 +2,10 @@
 
 mod common;
 use common::Project;
+use common::steel::{self, bmp, micrograph, png};
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, GrayImage, ImageFormat, Luma};
+use image::{GrayImage, Luma};
 use serde_json::Value;
-use std::io::Cursor;
 
 const EXPERIMENT: &str = r#"
 name = "experiment"
@@ -45,53 +45,9 @@ dataset = "steel"
 model = "segment"
 "#;
 
-/// Smooth noise: the sum of a few thousand soft spots, drawn by a counter.
-fn micrograph(seed: u32) -> GrayImage {
-    const SIZE: usize = 240;
-    let mut state = seed.wrapping_mul(747_796_405).wrapping_add(2_891_336_453) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as usize
-    };
-    let mut values = vec![128.0f64; SIZE * SIZE];
-    for _ in 0..900 {
-        let (x, y, radius) = (next() % SIZE, next() % SIZE, 2 + next() % 9);
-        let height = if next() % 2 == 0 { 60.0 } else { -60.0 };
-        for dy in 0..=2 * radius {
-            for dx in 0..=2 * radius {
-                let (px, py) = ((x + dx).wrapping_sub(radius), (y + dy).wrapping_sub(radius));
-                let far = (dx.abs_diff(radius).pow(2) + dy.abs_diff(radius).pow(2)) as f64 / radius.pow(2) as f64;
-                if px < SIZE && py < SIZE && far < 1.0 {
-                    values[py * SIZE + px] += height * (1.0 - far) * 0.5;
-                }
-            }
-        }
-    }
-    GrayImage::from_fn(SIZE as u32, SIZE as u32, |x, y| {
-        Luma([values[y as usize * SIZE + x as usize].clamp(0.0, 255.0) as u8])
-    })
-}
-
-fn png(image: &GrayImage) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    DynamicImage::from(image.clone()).write_to(&mut bytes, ImageFormat::Png).unwrap();
-    bytes.into_inner()
-}
-
-/// Two test, one validation, three training and four unlabelled images, none like another.
+/// Two test, one validation, three training and four unlabelled images.
 fn steel() -> Project {
-    let project = Project::new(EXPERIMENT);
-    for (i, stem) in ["t-0", "t-1", "v-0", "a-0", "a-1", "a-2"].into_iter().enumerate() {
-        project.write(&format!("steel/images/{stem}.png"), png(&micrograph(i as u32)));
-        let mask = GrayImage::from_fn(240, 240, |x, _| Luma([u8::from(x < 60)]));
-        project.write(&format!("steel/masks/{stem}.png"), png(&mask));
-    }
-    for i in 0..4u32 {
-        project.write(&format!("steel/unlabeled/u-{i}.png"), png(&micrograph(100 + i)));
-    }
-    project
+    steel::steel(EXPERIMENT)
 }
 
 #[track_caller]
@@ -116,10 +72,10 @@ fn what_is_there_is_counted_with_and_without_a_cache() {
             "island  25.00 % (3)",
             // 240 pixels in steps of 32: 6 places each way.
             "unlabeled of steel, 64² overlap 0.5 drop  144",
-            "leaks: none found",
+            "leaks: none found (10 images compared)",
         ],
     );
-    assert!(done.stderr.contains("checking steel"), "{}", done.stderr);
+    assert!(done.stderr.contains("checking steel") && done.stderr.contains("comparing images"), "{}", done.stderr);
     assert_eq!(project.run(&["data", "experiment.toml", "--quiet"]).ok().stderr, "");
     // The data set's stage says the same, once it has run.
     project.run(&["experiment.toml", "--only", "patches"]).ok();
@@ -130,6 +86,27 @@ fn what_is_there_is_counted_with_and_without_a_cache() {
     assert_eq!(json["datasets"][0]["splits"][2]["images"], 2);
     assert_eq!(json["patches"][0]["patches"], 144);
     assert_eq!(json["leaks"], Value::Array(Vec::new()));
+    assert_eq!(json["compared"], 10);
+    // Compared once, whoever asks, and once more only where what was kept is damaged.
+    let findings = || -> Vec<String> {
+        let names = project.names("cache/findings");
+        names.into_iter().filter(|name| std::fs::read_to_string(name).unwrap().contains("\"leaks\"")).collect()
+    };
+    assert!(!cached.stderr.contains("comparing images"), "{}", cached.stderr);
+    let [file] = &findings()[..] else { panic!("{:?}", findings()) };
+    let whole = std::fs::read(file).unwrap();
+    std::fs::write(file, &whole[..whole.len() - 3]).unwrap();
+    assert!(project.run(&["data", "experiment.toml"]).ok().stderr.contains("comparing images"));
+    assert_eq!(std::fs::read(file).unwrap(), whole);
+    // `--specimen` asks for more than is kept, `--no-leaks` for nothing.
+    assert!(!project.run(&["data", "experiment.toml", "--no-leaks"]).ok().stdout.contains("leaks:"));
+    // Another image, or another use of them, is another state.
+    project.edit("use = \"unlabeled\"", "use = \"train\"");
+    assert!(project.run(&["data", "experiment.toml"]).ok().stderr.contains("comparing images"));
+    assert_eq!(findings().len(), 2);
+    project.run(&["cache", "verify"]).ok();
+    project.run(&["cache", "ls"]).ok();
+    project.run(&["cache", "gc", "--yes", "--older-than", "0s"]).ok();
 }
 
 #[test]
@@ -159,7 +136,7 @@ epochs = 1
             "missing imagenet  resnet50 v1.5",
             "https://download.pytorch.org/models/resnet50-0676ba61.pth: 97.8 MiB, SHA-256 0676ba61…",
             "missing mine.pth  resnet18",
-            "leaks: none found\n        not compared, for they are not there: metaldam\n",
+            "leaks: none found (10 images compared)\n        not compared, for they are not there: metaldam\n",
         ],
     );
     says(
@@ -198,11 +175,7 @@ fn leaks_into_what_is_scored_are_warnings_and_with_strict_errors() {
     let part = image::imageops::crop_imm(&micrograph(2), 0, 20, 240, 200).to_image();
     project.write("steel/images/a-7.png", png(&part));
     project.write("steel/masks/a-7.png", png(&GrayImage::from_pixel(240, 200, Luma([1]))));
-    project.write("steel/unlabeled/u-9.bmp", {
-        let mut bytes = Cursor::new(Vec::new());
-        DynamicImage::from(micrograph(3)).write_to(&mut bytes, ImageFormat::Bmp).unwrap();
-        bytes.into_inner()
-    });
+    project.write("steel/unlabeled/u-9.bmp", bmp(&micrograph(3)));
     let done = project.run(&["data", "experiment.toml"]).ok();
     says(
         &done.stdout,
@@ -228,6 +201,78 @@ fn leaks_into_what_is_scored_are_warnings_and_with_strict_errors() {
     project.edit("use = \"unlabeled\"", "use = \"train\"");
     let done = project.run(&["data", "experiment.toml"]).ok();
     says(&done.stdout, &["leaks: 1 pair of images", "images/a-7.png (pretraining, training)"]);
+}
+
+/// Small enough to train in a second.
+const REPORTED: &str = r#"
+[[tables]]
+file = "scores"
+rows = { "SimCLR" = "test", "plain" = "test-plain" }
+"#;
+
+#[test]
+fn a_run_says_what_leaks_and_its_page_shows_it() {
+    let small = "decoder_channels = [16, 16, 8, 8, 8]\ncrop_size = 64\nbatch_size = 2\n";
+    let text = EXPERIMENT.replace("encoder = \"ssl\"\n", &format!("encoder = \"ssl\"\n{small}"));
+    let plain = format!(
+        "[stages.plain]\nkind = \"finetune\"\ndataset = \"steel\"\nepochs = 1\n{small}encoder = {{ arch = \"resnet18\", \
+         width = 8, weights = \"random\" }}\n[stages.test-plain]\nkind = \"evaluate\"\ndataset = \"steel\"\nmodel = \"plain\"\n"
+    );
+    let project = steel::steel(&format!("{text}{plain}{REPORTED}"));
+    let clean = project.run(&["experiment.toml"]).ok();
+    assert!(!clean.stderr.contains("warning"), "{}", clean.stderr);
+    let page = || std::fs::read_to_string(project.path("reports/experiment/index.html")).unwrap();
+    let json = || -> Value {
+        serde_json::from_slice(&std::fs::read(project.path("reports/experiment/run.json")).unwrap()).unwrap()
+    };
+    says(
+        &page(),
+        &["Leaks: none found (10 images compared)", "240×240", "8-bit grey png; all are grey", "75.00 % (3)"],
+    );
+    assert_eq!((&json()["leaks"]["compared"], &json()["leaks"]["found"]), (&10.into(), &Value::Array(Vec::new())));
+    assert!(!page().contains("class=\"leak\""), "no row is marked");
+
+    // The test image itself and a part of it, turned, among the unlabelled.
+    project.write("steel/unlabeled/u-8.bmp", bmp(&micrograph(0)));
+    let part = image::imageops::crop_imm(&micrograph(1), 30, 50, 160, 150).to_image();
+    project.write("steel/unlabeled/u-9.png", png(&image::imageops::rotate90(&part)));
+    let leaky = project.run(&["experiment.toml"]).ok();
+    let warning = "warning: data: 2 images that are scored on were also trained on, whole or in part; see \
+                   reports/experiment/index.html or `matssl-run data experiment.toml`";
+    assert_eq!(leaky.stderr.matches(warning).count(), 1, "{}", leaky.stderr);
+    says(
+        &page(),
+        &[
+            "Leaks: 2 pairs of images",
+            "steel test images/t-0.png is scored on, steel unlabeled unlabeled/u-8.bmp is trained on (pretraining)",
+            "160×150 at (30, 50), turned by 270°, 42 % of the scored image",
+            "<td>SimCLR <a class=\"leak\"",
+            "<td>plain</td>",
+            "up to 2 of the images",
+        ],
+    );
+    assert_eq!(page().matches("data:image/jpeg;base64,").count(), 4, "two pairs of pictures");
+    let found = &json()["leaks"]["found"];
+    assert_eq!(found[1]["trained"]["region"], serde_json::json!({"left": 0, "top": 0, "width": 150, "height": 160}));
+    assert_eq!(found[1]["scored"]["region"], serde_json::json!({"left": 30, "top": 50, "width": 160, "height": 150}));
+    assert_eq!(json()["tables"][0]["leaks"], serde_json::json!([{"label": "SimCLR", "images": 2}]));
+
+    // Said again each time, not looked for again, by whichever verb; also with a cache that cannot be written.
+    let (kept, html) = (project.files("cache/findings"), page());
+    for verb in [&["experiment.toml"][..], &["report", "experiment.toml"]] {
+        let again = project.run(verb).ok();
+        assert_eq!(again.stderr.matches(warning).count(), 1, "{}", again.stderr);
+        assert_eq!(page(), html);
+    }
+    let data = project.run(&["data", "experiment.toml"]).ok();
+    assert!(!data.stderr.contains("comparing images"), "{}", data.stderr);
+    says(&data.stdout, &["leaks: 2 pairs of images", "160×150 at (30, 50), turned by 270°"]);
+    assert_eq!(project.files("cache/findings"), kept);
+    std::fs::remove_dir_all(project.path("cache/findings")).unwrap();
+    project.write("cache/findings", "in the way");
+    let again = project.run(&["experiment.toml"]).ok();
+    assert_eq!(again.stderr.matches(warning).count(), 1, "{}", again.stderr);
+    assert_eq!(page(), html);
 }
 
 #[test]

@@ -1,54 +1,9 @@
 //! The page of an experiment, in a browser: what is there, what a click does, that it needs nothing from elsewhere.
 
 mod common;
+use common::browser::{after, chromium};
+use common::steel::{bmp, micrograph, png, steel};
 use common::{Project, TOY};
-use std::path::PathBuf;
-use std::process::Command;
-
-/// Chromium, if this machine has it.
-fn chromium() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&path)
-        .flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)))
-        .find(|program| program.is_file());
-    if found.is_none() {
-        println!("skipped: there is no chromium on this machine");
-    }
-    found
-}
-
-/// What the page says of itself after `script` has run in it: the text of the element that the script appends.
-fn after(chromium: &std::path::Path, html: &str, script: &str) -> String {
-    let dir = tempfile::tempdir().unwrap();
-    let page = dir.path().join("page.html");
-    let tail = format!(
-        "<script>{{ const said = []; const say = (what) => said.push(String(what)); {script}; \
-         const out = document.createElement('pre'); out.id = 'said'; out.textContent = said.join('|'); \
-         document.body.append(out); }}</script></body>"
-    );
-    std::fs::write(&page, html.replace("</body>", &tail)).unwrap();
-    let flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--virtual-time-budget=2000",
-        "--dump-dom",
-    ];
-    let done = Command::new(chromium)
-        .args(flags)
-        .arg(format!("--user-data-dir={}", dir.path().join("profile").display()))
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .unwrap();
-    let dom = String::from_utf8_lossy(&done.stdout).into_owned();
-    let said = dom.split("<pre id=\"said\">").nth(1).and_then(|rest| rest.split("</pre>").next());
-    said.unwrap_or_else(|| panic!("{dom}\n{}", String::from_utf8_lossy(&done.stderr))).to_owned()
-}
 
 #[test]
 fn the_page_shows_every_report_and_where_numbers_come_from() {
@@ -74,7 +29,7 @@ fn the_page_shows_every_report_and_where_numbers_come_from() {
     let said = after(
         &chromium,
         &html,
-        r#"
+        r##"
         say([...document.querySelectorAll("h2")].map((heading) => heading.textContent).join(","));
         const table = document.querySelector("article.table table"), heading = table.tHead.rows[0].cells[1];
         const column = () => [...table.tBodies[0].rows].map((row) => parseFloat(row.cells[1].textContent));
@@ -89,6 +44,21 @@ fn the_page_shows_every_report_and_where_numbers_come_from() {
         say(["test.segment.matssl@0", "test.segment.matssl@1", "ssl@0", "temperature", "seed"]
             .every((what) => dialog.textContent.includes(what)));
         dialog.close();
+        // A line of a figure, a point of it, a picture.
+        const behind = document.querySelector("#figures details.origins");
+        const lines = [...behind.querySelectorAll("button.origin")].map((button) => button.dataset.stage);
+        say(lines.join(" "));
+        behind.querySelector("button.origin").click();
+        say(["segment.matssl@0", "ssl@0", "micrographs", "records/"].every((what) => dialog.textContent.includes(what)));
+        dialog.close();
+        const points = document.querySelector("#figures article.points table");
+        points.tBodies[0].rows[1].cells[2].querySelector("button").click();
+        say(dialog.querySelector("h3").textContent);
+        say(["segment.matssl@0", "segment.matssl@1"].every((what) => dialog.textContent.includes(what)));
+        dialog.close();
+        document.querySelector("#overlays figcaption button").click();
+        say(dialog.textContent.includes("test.segment.matssl@0"));
+        dialog.close();
         const inputs = document.querySelectorAll(".overlay input"), shown = () =>
             [...document.querySelectorAll(".pictures")].map((one) => getComputedStyle(one).display).join(",");
         say(shown());
@@ -96,13 +66,98 @@ fn the_page_shows_every_report_and_where_numbers_come_from() {
         say(shown());
         say([...document.images].every((image) => image.src.startsWith("data:")));
         say(document.documentElement.scrollWidth <= window.innerWidth);
-        "#,
+        "##,
     );
     let said: Vec<&str> = said.split('|').collect();
     assert_eq!(said[0], "Tables,Curves,Predictions,Data,Stages,The last run that did something");
     assert_eq!(&said[1..5], ["true", "true", "true", "true"], "sorting, and the origin of a number: {said:?}");
-    assert_eq!(&said[5..7], ["grid,none", "none,grid"], "pictures of one method at a time");
-    assert_eq!(&said[7..], ["true", "true"], "pictures are in the page, and it is no wider than the window");
+    let lines = "segment.matssl@0 ssl@0 segment.matssl@1 ssl@1 segment.random@0 segment.random@1";
+    assert_eq!(said[5], lines, "each line's stages with their encoders");
+    assert_eq!(said[6], "true", "what a line rests on, and where it lies in the cache");
+    assert_eq!(said[7], "MatSSL, mean at epoch 2");
+    assert_eq!(&said[8..10], ["true", "true"], "a point leads to all its seeds, a picture to its evaluation");
+    assert_eq!(&said[10..12], ["grid,none", "none,grid"], "pictures of one method at a time");
+    assert_eq!(&said[12..], ["true", "true"], "pictures are in the page, and it is no wider than the window");
+}
+
+/// Two test images are among those that are pretrained on.
+const LEAKY: &str = r#"
+name = "leaky"
+
+[datasets.steel]
+format  = "folder"
+path    = "steel"
+classes = ["matrix", "island"]
+unlabeled = "unlabeled"
+test_images = ["t-0", "t-1"]
+val_images = ["v-0"]
+
+[stages.patches]
+kind = "patchify"
+dataset = "steel"
+use = "unlabeled"
+size = 64
+
+[stages.ssl]
+kind = "pretrain"
+patches = "patches"
+method = "simclr"
+encoder = { arch = "resnet18", width = 8, weights = "random" }
+epochs = 1
+batch_size = 4
+
+[stages.segment]
+kind = "finetune"
+dataset = "steel"
+encoder = "ssl"
+decoder_channels = [16, 16, 8, 8, 8]
+epochs = 1
+batch_size = 2
+crop_size = 64
+
+[stages.test]
+kind = "evaluate"
+dataset = "steel"
+model = "segment"
+
+[[tables]]
+file = "table"
+rows = { "SimCLR" = "test" }
+"#;
+
+#[test]
+fn leaks_stand_on_the_page_as_pairs_of_pictures_with_frames() {
+    let project = steel(LEAKY);
+    project.write("steel/unlabeled/u-8.bmp", bmp(&micrograph(0)));
+    let part = image::imageops::crop_imm(&micrograph(1), 30, 50, 160, 150).to_image();
+    project.write("steel/unlabeled/u-9.png", png(&part));
+    project.run(&["experiment.toml"]).ok();
+    let html = std::fs::read_to_string(project.path("reports/leaky/index.html")).unwrap();
+    let Some(chromium) = chromium() else { return };
+    let said = after(
+        &chromium,
+        &html,
+        r##"
+        const pairs = [...document.querySelectorAll("#leaks figure.pair")];
+        say(pairs.length);
+        const [scored, trained] = pairs[1].querySelectorAll("svg");
+        const size = (of) => { const box = of.getBoundingClientRect(); return [box.width, box.height].map(Math.round).join("×"); };
+        say([scored, trained].map(size).join(" "));
+        say([scored, trained].map((of) => size(of.querySelector("rect"))).join(" "));
+        say(scored.getBoundingClientRect().right < trained.getBoundingClientRect().left);
+        const mark = document.querySelector("article.table td a.leak");
+        say(mark.parentElement.textContent + " " + (document.querySelector(mark.getAttribute("href")).id));
+        const marked = mark.closest("tr").cells[1].querySelector("button");
+        marked.click();
+        say(document.getElementById("origin").textContent.includes("test@0"));
+        say(document.documentElement.scrollWidth <= window.innerWidth);
+        "##,
+    );
+    let said: Vec<&str> = said.split('|').collect();
+    assert_eq!(said[0], "2");
+    assert_eq!(said[1], "160×160 160×150", "side by side in proportion");
+    assert_eq!(said[2], "107×100 160×150", "what is shared: 160×150 of 240×240, and all of the other");
+    assert_eq!(&said[3..], ["true", "SimCLR ⚠ leaks", "true", "true"]);
 }
 
 #[test]

@@ -71,7 +71,10 @@ fn the_tables_of_data_count_what_is_there_beside_what_the_paper_counts() {
     for form in ["csv", "md", "tex", "txt"] {
         assert!(project.path(&format!("reports/table3/table3.{form}")).exists(), "{form}");
     }
-    // The table says what it rests on: other data, another table.
+    let page: serde_json::Value = serde_json::from_str(&read(&project, "reports/table3/run.json")).unwrap();
+    assert_eq!(page["tables"][0]["rows"][2]["published_train"], "1", "{page}");
+    assert!(read(&project, "reports/table3/index.html").contains("+2 / -2 / -1"));
+    // The same data, the same table.
     assert_eq!(run("table3.toml", &[]).ran(), 0);
     let plan = project.run(&["plan", "table3.toml", "--data", "made"]).ok().stdout;
     assert!(plan.contains("data_tables.table3"), "{plan}");

@@ -1,6 +1,7 @@
 //! What may go from a cache, and its going. Records first, then objects that no remaining record names.
 
 use super::gate::{self, Alone, Gate};
+use super::kept;
 use super::listing::{RecordFile, files_in, folders_in};
 use super::scratch;
 use super::store::sync_folder;
@@ -75,7 +76,7 @@ pub struct Sweep {
     pub work: Amount,
     /// Logs of old runs.
     pub runs: Amount,
-    /// Temporary files of dead processes, and old damaged files that were set aside.
+    /// Temporary files of dead processes, findings that nobody used for long, and old damaged files that were set aside.
     pub leftovers: Amount,
     /// Records that stay, and all objects that stay.
     pub stays: Amount,
@@ -342,15 +343,18 @@ impl Sweep {
 
     fn find_leftovers(&mut self, store: &Store, hour_ago: SystemTime, limit: SystemTime) -> Result<()> {
         let mut folders = vec![store.root().to_owned()];
-        folders.extend(["records", "last", "stat"].map(|name| store.folder(name)));
+        folders.extend(["records", "last", "stat", kept::FOLDER].map(|name| store.folder(name)));
+        let temporary = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp"));
         let mut found = Vec::new();
         for folder in folders {
             for path in files_in(&folder)?.into_iter().chain(folders_in(&folder)?) {
-                if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp")) {
+                if temporary(&path) {
                     found.push((path, hour_ago));
                 }
             }
         }
+        let kept = files_in(&store.folder(kept::FOLDER))?;
+        found.extend(kept.into_iter().filter(|path| !temporary(path)).map(|path| (path, limit)));
         let locks = files_in(&store.folder("work"))?;
         found.extend(locks.into_iter().filter(|lock| !is_locked(lock)).map(|lock| (lock, hour_ago)));
         found.extend(files_in(&store.folder("damaged"))?.into_iter().map(|path| (path, limit)));

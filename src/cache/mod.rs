@@ -9,6 +9,7 @@
 //! stat/<root>.txt       (path, size, mtime, ctime, inode) → hash, so that an unchanged data set costs a stat
 //! last/<experiment>.jsonl   experiment stage → its last key, for `explain`
 //! last/<experiment>.hits    what it found last, so that finding it again reads no record
+//! findings/<hash>.json   facts about data, by the hash of all that they follow from; worked out again without
 //! runs/<run>/           event logs and workers' logs; `alive` is locked as long as the run lives
 //! gate, gate.next       locks: runs hold the gate shared while they find or write what `gc` must see, `gc` alone
 //! damaged/              what `cache verify` found damaged and set aside
@@ -21,6 +22,7 @@ mod digest;
 mod gate;
 mod gc;
 mod hits;
+mod kept;
 mod key;
 mod last_keys;
 mod listing;

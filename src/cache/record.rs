@@ -126,15 +126,26 @@ const SEAL: &[u8] = b",\"seal\":\"";
 /// Seal, hash, quote and brace.
 const SEALED: usize = SEAL.len() + 64 + 2;
 
+/// A JSON object with one field more, `seal`: the hash of all bytes before it.
+pub(super) fn seal(mut json: Vec<u8>) -> Vec<u8> {
+    json.pop();
+    let seal = Digest::of(&json).to_string();
+    json.extend([SEAL, seal.as_bytes(), b"\"}"].concat());
+    json
+}
+
+/// What stands before the seal, if that fits.
+pub(super) fn unsealed(bytes: &[u8]) -> Option<&[u8]> {
+    let (sealed, end) = bytes.split_at_checked(bytes.len().checked_sub(SEALED)?)?;
+    let seal = end.strip_prefix(SEAL)?.strip_suffix(b"\"}")?;
+    (seal == Digest::of(sealed).to_string().as_bytes()).then_some(sealed)
+}
+
 impl Record {
     /// As it lies on disk: JSON whose last field, `seal`, is the hash of all bytes before it. Key and content show damage
     /// only to what they are hashes of; this shows a flipped bit anywhere.
     pub(super) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec(self)?;
-        bytes.pop();
-        let seal = Digest::of(&bytes).to_string();
-        bytes.extend([SEAL, seal.as_bytes(), b"\"}"].concat());
-        Ok(bytes)
+        Ok(seal(serde_json::to_vec(self)?))
     }
 
     /// `None` if these are not the bytes of a record. Those of programs that knew of no seal end with that of telemetry.
@@ -144,12 +155,7 @@ impl Record {
 
     /// Whether the seal of a record's file, if it must have one, fits.
     pub(super) fn is_sealed(bytes: &[u8]) -> bool {
-        let sealed = || {
-            let (sealed, end) = bytes.split_at_checked(bytes.len().checked_sub(SEALED)?)?;
-            let seal = end.strip_prefix(SEAL)?.strip_suffix(b"\"}")?;
-            Some(seal == Digest::of(sealed).to_string().as_bytes())
-        };
-        bytes.ends_with(b"}}") || sealed().unwrap_or(false)
+        bytes.ends_with(b"}}") || unsealed(bytes).is_some()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::gate;
 use super::gc::{Amount, weigh};
+use super::kept;
 use super::listing::{ObjectFile, RecordFile, files_in, folders_in};
 use super::{Digest, Key, Store};
 use anyhow::Result;
@@ -166,7 +167,7 @@ fn below(store: &Store, path: &Path) -> PathBuf {
 /// Temporary files, and work folders of finished stages or dead processes.
 fn leftovers(store: &Store, verified: &mut Verified) -> Result<()> {
     let mut folders = vec![store.root().to_owned()];
-    folders.extend(["records", "last", "stat"].map(|name| store.folder(name)));
+    folders.extend(["records", "last", "stat", kept::FOLDER].map(|name| store.folder(name)));
     for folder in folders {
         for path in files_in(&folder)?.into_iter().chain(folders_in(&folder)?) {
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp")) {

@@ -1,12 +1,14 @@
 //! `matssl-run data FILE`: whether data sets and weights are in place, what they hold, and what leaks between them.
 
-mod flows;
 mod report;
 mod sets;
 mod text;
 
+use super::place::Place;
 use super::{ExperimentArgs, Stop, place, print, usage};
+use crate::data::DataError;
 use crate::exit_code;
+use crate::plan::{DataSet, Findings, Flows};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use regex::Regex;
@@ -42,13 +44,10 @@ pub(super) fn data(args: &DataArgs) -> Result<u8, Stop> {
     let specimen = specimen.map_err(|error| usage(format!("--specimen: {error}")))?;
     let place = place::open(&args.experiment)?;
     let sets = sets::all(&place, &Counter { quiet: args.quiet });
-    let flows = flows::Flows::of(&place.plan);
+    let flows = Flows::of(&place.plan);
     let report = report::Report::new(&place, &sets);
     let report = report.with_specimens(&sets, &flows, specimen.as_ref());
-    let leaks = match args.no_leaks {
-        true => Ok(None),
-        false => flows.leaks(&sets, &Counter { quiet: args.quiet }).map(Some),
-    };
+    let leaks = if args.no_leaks { Ok(None) } else { leaks(&place, &sets, &flows, &Counter { quiet: args.quiet }) };
     let report = match leaks {
         Ok(leaks) => report.with_leaks(leaks),
         Err(error) => report.with_problem(&error),
@@ -64,6 +63,21 @@ pub(super) fn data(args: &DataArgs) -> Result<u8, Stop> {
         return Err(Stop::new(exit_code::BAD_DATA, message));
     }
     Ok(exit_code::DONE)
+}
+
+/// Those that are kept from last time, or found now and kept.
+fn leaks(place: &Place, sets: &[sets::Set], flows: &Flows, counter: &Counter) -> Result<Option<Findings>, DataError> {
+    let sets: Vec<&DataSet> = sets.iter().filter_map(|set| set.found()).collect();
+    if let Some(kept) = Findings::of(&sets, flows, &place.store, None)? {
+        return Ok(Some(kept));
+    }
+    counter.during("comparing images", |count| {
+        let progress = |done: usize, total: usize| {
+            count(done, total);
+            true
+        };
+        Findings::of(&sets, flows, &place.store, Some(&progress))
+    })
 }
 
 /// Progress on standard error: a bar where a person looks, one line in a pipe.
@@ -82,7 +96,7 @@ impl Counter {
             return work(&|_, _| {});
         }
         let bar = ProgressBar::new(0);
-        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} images");
+        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(what.to_owned());
         let result = work(&|done, total| {

@@ -5,6 +5,7 @@ mod completions;
 mod data;
 mod device;
 mod explain;
+mod looking;
 mod new;
 mod place;
 mod plan;

@@ -1,6 +1,7 @@
 //! `matssl-run FILE`: run an experiment.
 
 use super::device::{Device, say_device};
+use super::looking::Looking;
 use super::place::{self, Place};
 use super::progress::{Display, say};
 use super::signals;
@@ -118,7 +119,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     if !forced.contains(&true)
         && let Some(outcome) = exec::all_cached(&place.plan, &place.store, &wanted, &mut place.gate)
     {
-        let code = finish(&mut place, &outcome, total, &folder, args.quiet);
+        let code = finish(&mut place, &outcome, total, &folder, args, None);
         std::mem::forget(outcome);
         place.leave();
         return code;
@@ -143,7 +144,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Stop> {
     let outcome = exec::run(&place.plan, &place.store, &place.places, &options, &signals, gate, &mut |event| {
         display.show(event);
     })?;
-    finish(&mut place, &outcome, total, &folder, args.quiet)
+    finish(&mut place, &outcome, total, &folder, args, Some(&signals))
 }
 
 fn options(
@@ -254,8 +255,15 @@ fn select(place: &Place, only: &[String], force: &[String]) -> Result<(Vec<bool>
 }
 
 /// Copies the reports out, prints the tables, says how it ended; `total` stages were asked for.
-fn finish(place: &mut Place, outcome: &Outcome, total: usize, folder: &Path, quiet: bool) -> Result<u8, Stop> {
-    let mut exported = 0;
+fn finish(
+    place: &mut Place,
+    outcome: &Outcome,
+    total: usize,
+    folder: &Path,
+    args: &RunArgs,
+    signals: Option<&exec::Signals>,
+) -> Result<u8, Stop> {
+    let (mut exported, mut stopped) = (0, outcome.interrupted);
     let mut tables = String::new();
     for (instance, stage) in place.plan.experiment.instances.iter().zip(&outcome.stages) {
         let StageOutcome::Done(record) = stage else { continue };
@@ -277,20 +285,17 @@ fn finish(place: &mut Place, outcome: &Outcome, total: usize, folder: &Path, qui
                 *state = State::Hit(Arc::clone(record));
             }
         }
-        // Tables and figures are there without it.
-        if let Err(error) = exec::write_page(&place.plan, &place.store, folder) {
-            say(&format!("warning: the page of all results was not written: {error:#}"));
-        }
+        stopped = write_page(place, outcome, folder, args, signals);
     }
     let done = outcome.stages.iter().filter(|stage| matches!(stage, StageOutcome::Done(_))).count();
-    if !quiet {
+    if !args.quiet {
         let cached = done - outcome.ran;
         say(&format!("{done} of {total} stages done: {} ran, {cached} cached, {:.2} s", outcome.ran, outcome.seconds));
         if exported > 0 {
             say(&format!("reports in {}", folder.display()));
         }
     }
-    if outcome.interrupted {
+    if stopped {
         say("interrupted: finished stages are kept, training goes on from its last checkpoint next time");
         return Ok(exit_code::INTERRUPTED);
     }
@@ -299,4 +304,42 @@ fn finish(place: &mut Place, outcome: &Outcome, total: usize, folder: &Path, qui
         _ => None,
     });
     Ok(first_failure.map_or(exit_code::DONE, code_of))
+}
+
+/// The page of all results: tables and figures are there without it. Says what leaks; whether somebody asked to stop.
+fn write_page(
+    place: &Place,
+    outcome: &Outcome,
+    folder: &Path,
+    args: &RunArgs,
+    signals: Option<&exec::Signals>,
+) -> bool {
+    let looking = Looking::new(args.quiet, signals);
+    let seen = |done: usize, total: usize| looking.seen(done, total);
+    let progress: Option<exec::PageProgress<'_>> = if outcome.interrupted { None } else { Some(&seen) };
+    let written = exec::write_page(&place.plan, &place.store, &place.places, folder, progress);
+    let stopped = outcome.interrupted || looking.stopped();
+    drop(looking);
+    let mut command = format!("matssl-run data {}", args.experiment.file.display());
+    if let Some(data) = &args.experiment.data {
+        command += &format!(" --data {}", data.display());
+    }
+    match written {
+        Ok(exec::Written { page: Some(page), leaks, problem }) => {
+            if let Some(leaks) = leaks.filter(|leaks| leaks.scored > 0) {
+                let images = match leaks.scored {
+                    1 => "1 image that is scored on was".to_owned(),
+                    more => format!("{more} images that are scored on were"),
+                };
+                let page = page.display();
+                say(&format!("warning: data: {images} also trained on, whole or in part; see {page} or `{command}`"));
+            }
+            if let Some(problem) = problem {
+                say(&format!("warning: images were not compared with each other: {problem}"));
+            }
+        }
+        Ok(_) => {}
+        Err(error) => say(&format!("warning: the page of all results was not written: {error:#}")),
+    }
+    stopped
 }

@@ -4,12 +4,15 @@ use super::patches::{PatchParams, positions};
 use super::{Manifest, Split};
 use image::{ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// Goes up when [`survey`] says something else of the same images.
+pub const CODE_VERSION: u32 = 1;
+
 /// What [`survey`] counts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Survey {
     /// All images.
     pub images: usize,
@@ -24,7 +27,7 @@ pub struct Survey {
 }
 
 /// One split.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitSurvey {
     /// Which.
     pub split: Split,
@@ -34,6 +37,40 @@ pub struct SplitSurvey {
     pub shares: Vec<f64>,
     /// Images in which each class occurs.
     pub images_with: Vec<usize>,
+}
+
+/// So many sizes and ways to store pixels are listed, the rest is counted.
+const LISTED: usize = 4;
+
+impl Survey {
+    /// `10: 3 train, 1 val, 2 test, 4 unlabeled`.
+    pub fn images_in_words(&self) -> String {
+        let splits = self.splits.iter().map(|split| format!("{} {}", split.images, split.split.name()));
+        format!("{}: {}", self.images, splits.collect::<Vec<_>>().join(", "))
+    }
+
+    /// `1024×703 (30), 1280×895 (12)`.
+    pub fn sizes_in_words(&self) -> String {
+        listed(self.sizes.iter().map(|((width, height), count)| (format!("{width}×{height}"), *count)))
+    }
+
+    /// `8-bit RGB jpg; all are grey`.
+    pub fn stored_in_words(&self) -> String {
+        let grey = match self.grey {
+            0 => String::new(),
+            all if all == self.images => "; all are grey".into(),
+            some => format!("; {some} are grey"),
+        };
+        listed(self.stored.iter().cloned()) + &grey
+    }
+}
+
+fn listed(items: impl ExactSizeIterator<Item = (String, usize)>) -> String {
+    let more = items.len().saturating_sub(LISTED);
+    let only = items.len() == 1;
+    let shown: Vec<String> =
+        items.take(LISTED).map(|(what, count)| if only { what } else { format!("{what} ({count})") }).collect();
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
 /// Counts what a checked data set holds. `place` says where an image lies; only headers are read.

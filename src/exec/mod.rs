@@ -25,7 +25,7 @@ pub use export::export;
 pub use guard::guard;
 pub use job::{ErrorClass, Job, Message};
 pub use outcome::{Expectation, Failure, Options, Outcome, Signals, StageOutcome};
-pub use page::write_page;
+pub use page::{Progress as PageProgress, Written, write_page};
 pub use reproduction::{Difference, Reproduction, check_reproduction};
 pub use run::{all_cached, run};
 pub use run_folder::RunFacts;

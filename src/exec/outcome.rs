@@ -88,7 +88,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    pub(super) fn interrupts(&self) -> usize {
+    /// How often somebody asked to stop.
+    pub fn interrupts(&self) -> usize {
         self.interrupts.load(Ordering::Relaxed)
     }
 }

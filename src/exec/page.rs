@@ -1,31 +1,55 @@
 //! What an experiment came to, collected for the page and for programs: from the plan and the cache alone.
 
-use super::event_log::{Event, Line};
-use super::status::runs;
+mod data;
+mod timeline;
+
 use crate::cache::{Output, Record, Store};
-use crate::data::{Manifest, Split};
 use crate::experiment::{Instance, Section};
-use crate::plan::{Drawing, Plan, State, describe};
-use crate::report::page::{DataView, FigureView, OverlayView, Page, Picture, Span, SplitView, TableView};
-use crate::stage;
+use crate::plan::{Drawing, Findings, Plan, State, describe};
+use crate::report::page::{FigureView, OverlayView, Page, Picture, TableView};
+use crate::report::safe_names;
+use crate::stage::{self, Places};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// More stages than this are not described one by one: a page is for reading.
 const MOST_STAGES: usize = 2_000;
 
+/// What is told of images compared and of all, and says whether to go on.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) -> bool + Sync);
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The page; none if nothing is reported yet.
+    pub page: Option<PathBuf>,
+    /// Leaks between images, if they were compared.
+    pub leaks: Option<Findings>,
+    /// Why images could not be compared.
+    pub problem: Option<String>,
+}
+
 /// Writes `index.html` and `run.json` into `folder`, where the reports of `plan` are; not if nothing is reported yet.
+/// Images are compared for leaks if there is a `progress`; without one, only what is known from last time is shown.
 ///
 /// # Errors
 /// If an output is damaged in the cache, or on a full or read-only disk.
-pub fn write_page(plan: &Plan, store: &Store, folder: &Path) -> Result<()> {
-    let page = collect(plan, store)?;
+pub fn write_page(
+    plan: &Plan,
+    store: &Store,
+    places: &Places,
+    folder: &Path,
+    progress: Option<Progress<'_>>,
+) -> Result<Written> {
+    let (mut page, behind) = reports(plan, store)?;
     if page.tables.is_empty() && page.figures.is_empty() && page.overlays.is_empty() {
-        return Ok(());
+        return Ok(Written::default());
     }
+    page.stages = stages(plan, store, behind)?;
+    let (leaks, problem) = data::fill(&mut page, plan, store, places, progress);
     let mut json = serde_json::to_vec_pretty(&page).context("run.json")?;
     json.push(b'\n');
     for (name, bytes) in [("index.html", page.html()?.into_bytes()), ("run.json", json)] {
@@ -38,10 +62,11 @@ pub fn write_page(plan: &Plan, store: &Store, folder: &Path) -> Result<()> {
         temporary.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
         temporary.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(())
+    Ok(Written { page: Some(folder.join("index.html")), leaks, problem })
 }
 
-fn collect(plan: &Plan, store: &Store) -> Result<Page> {
+/// All reports that are made, and the stages behind them.
+fn reports(plan: &Plan, store: &Store) -> Result<(Page, BTreeSet<usize>)> {
     let experiment = &plan.experiment;
     let done = plan.states.iter().filter(|state| matches!(state, State::Hit(_))).count();
     let mut page = Page {
@@ -49,53 +74,134 @@ fn collect(plan: &Plan, store: &Store) -> Result<Page> {
         name: experiment.name.clone(),
         state: format!("{done} of {} stages done", plan.states.len()),
         graph: Drawing::new(plan).svg(),
-        timeline: timeline(plan, store),
+        timeline: timeline::of(plan, store),
         ..Page::default()
     };
     let mut behind = BTreeSet::new();
     for (instance, state) in experiment.instances.iter().zip(&plan.states) {
         let State::Hit(record) = state else { continue };
-        let text = |name: &str| -> Result<String> { text(store, record, name) };
-        let file = instance.params["file"].as_str().unwrap_or(&instance.name).to_owned();
-        match stage::kind(instance.kind).map(|kind| kind.spec.section) {
-            Some(Section::Tables) => {
-                let rows = rows(&text(&format!("{file}.csv"))?)?;
-                let markdown = text(&format!("{file}.md"))?;
-                let stages = labels(plan, instance, &mut behind);
-                page.tables.push(TableView { file, markdown, rows, stages });
+        let section = stage::kind(instance.kind).map(|kind| kind.spec.section);
+        if matches!(section, None | Some(Section::Stages | Section::Datasets)) {
+            continue;
+        }
+        let report = Report { plan, store, instance, record: record.as_ref() };
+        report.add_to(&mut page)?;
+        behind.extend(instance.inputs.iter().map(|input| input.instance));
+    }
+    Ok((page, behind))
+}
+
+/// A stage whose output is for readers. What it is, its files say: a table leaves Markdown (and its numbers as CSV), a figure SVG,
+/// pictures are PNG.
+struct Report<'a> {
+    plan: &'a Plan,
+    store: &'a Store,
+    instance: &'a Instance,
+    record: &'a Record,
+}
+
+impl Report<'_> {
+    fn add_to(&self, page: &mut Page) -> Result<()> {
+        let has = |name: &str| self.record.outputs.iter().any(|output| output.path == name);
+        let mut pictures = Vec::new();
+        for output in &self.record.outputs {
+            let Some((stem, extension)) = output.path.rsplit_once('.') else { continue };
+            let csv = format!("{stem}.csv");
+            let rows = || if has(&csv) { rows(&text(self.store, self.record, &csv)?) } else { Ok(Vec::new()) };
+            match extension {
+                "md" => page.tables.push(TableView {
+                    file: stem.to_owned(),
+                    markdown: text(self.store, self.record, &output.path)?,
+                    rows: rows()?,
+                    stages: self.labels(),
+                    leaks: Vec::new(),
+                }),
+                "svg" => page.figures.push(FigureView {
+                    file: stem.to_owned(),
+                    svg: text(self.store, self.record, &output.path)?,
+                    rows: rows()?,
+                    stages: self.labels(),
+                }),
+                "png" if !has(&format!("{stem}.svg")) => pictures.push(output),
+                _ => {}
             }
-            Some(Section::Figures) => {
-                let svg = text(&format!("{file}.svg"))?;
-                let stages = labels(plan, instance, &mut behind);
-                page.figures.push(FigureView { file, svg, stages });
+        }
+        if !pictures.is_empty() {
+            page.overlays.push(self.overlay(&pictures)?);
+        }
+        Ok(())
+    }
+
+    /// The stages behind each label, labels in order of appearance, seeds ascending.
+    fn labels(&self) -> Vec<(String, Vec<String>)> {
+        let mut labels: Vec<(String, Vec<usize>)> = Vec::new();
+        // The data set that pictures are of is no line of its own.
+        let only = self.instance.inputs.iter().all(|input| input.role == "dataset");
+        for input in self.instance.inputs.iter().filter(|input| only || input.role != "dataset") {
+            match labels.iter_mut().find(|(label, _)| *label == input.label) {
+                Some((_, stages)) => stages.push(input.instance),
+                None => labels.push((input.label.clone(), vec![input.instance])),
             }
-            Some(Section::Overlays) => page.overlays.push(overlay(store, record, file)?),
-            _ => {
-                if let Some(manifest) = record.outputs.iter().find(|output| output.path == "manifest.json") {
-                    let manifest = serde_json::from_slice(&store.read(manifest)?).context("a manifest")?;
-                    page.data.push(data(&instance.name, &manifest));
+        }
+        let instances = &self.plan.experiment.instances;
+        let named = |(label, mut stages): (String, Vec<usize>)| {
+            stages.sort_by_key(|&stage| instances[stage].seed);
+            (label, stages.into_iter().map(|stage| instances[stage].name.clone()).collect())
+        };
+        labels.into_iter().map(named).collect()
+    }
+
+    /// Of `FILE/LABEL/IMAGE.png`, or of `FILE/IMAGE.png` where one picture shows all labels.
+    fn overlay(&self, pictures: &[&Output]) -> Result<OverlayView> {
+        let labels = self.labels();
+        let folders = safe_names(labels.iter().map(|(label, _)| label.as_str()));
+        let file = self.instance.params["file"].as_str().unwrap_or(&self.instance.name).to_owned();
+        let (mut methods, mut stages): (Vec<(String, Vec<Picture>)>, Vec<_>) = (Vec::new(), Vec::new());
+        for output in pictures {
+            let mut parts = output.path.rsplitn(3, '/');
+            let (image, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let found = folders.iter().position(|known| known == folder);
+            let label = found.map_or(folder, |place| labels[place].0.as_str());
+            let picture = (image.to_owned(), self.store.read(output)?);
+            match methods.iter_mut().find(|(known, _)| *known == label) {
+                Some((_, pictures)) => pictures.push(picture),
+                None => {
+                    methods.push((label.to_owned(), vec![picture]));
+                    // Pictures are of the lowest seed.
+                    let of = |(_, seeds): &(String, Vec<String>)| seeds.first().cloned();
+                    let of_it = match found {
+                        Some(place) => of(&labels[place]).into_iter().collect(),
+                        None => labels.iter().filter_map(of).collect(),
+                    };
+                    stages.push((label.to_owned(), of_it));
                 }
             }
         }
+        Ok(OverlayView { file, methods, stages })
     }
+}
+
+/// What is known of the stages that all reports rest on.
+fn stages(plan: &Plan, store: &Store, behind: BTreeSet<usize>) -> Result<BTreeMap<String, Value>> {
     let mut wanted: Vec<usize> = behind.into_iter().collect();
     let with_ancestors = plan.dag.with_ancestors(&wanted);
     wanted = (0..with_ancestors.len()).filter(|&stage| with_ancestors[stage]).collect();
     wanted.truncate(MOST_STAGES);
+    let mut stages = BTreeMap::new();
     for (trace, &stage) in describe(plan, store, &wanted).into_iter().zip(&wanted) {
         let name = trace.stage.clone();
         let mut facts = serde_json::to_value(trace).context("what is known of a stage")?;
         if let (State::Hit(record), Value::Object(facts)) = (&plan.states[stage], &mut facts) {
-            // Where this machine keeps it helps nobody elsewhere.
-            facts.remove("record");
+            // Where this machine keeps the cache helps nobody elsewhere.
+            facts.insert("record".into(), format!("records/{}.json", record.key).into());
             if record.outputs.iter().any(|output| output.path == "metrics.json") {
                 let metrics = serde_json::from_str(&text(store, record, "metrics.json")?).context("metrics")?;
                 facts.insert("metrics".into(), metrics);
             }
         }
-        page.stages.insert(name, facts);
+        stages.insert(name, facts);
     }
-    Ok(page)
+    Ok(stages)
 }
 
 fn text(store: &Store, record: &Record, name: &str) -> Result<String> {
@@ -107,130 +213,4 @@ fn text(store: &Store, record: &Record, name: &str) -> Result<String> {
 fn rows(csv: &str) -> Result<Vec<BTreeMap<String, String>>> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     reader.deserialize().collect::<Result<_, _>>().context("the rows of a table")
-}
-
-/// The stages behind each label of a report, labels in order of appearance.
-fn labels(plan: &Plan, instance: &Instance, behind: &mut BTreeSet<usize>) -> Vec<(String, Vec<String>)> {
-    let mut labels: Vec<(String, Vec<String>)> = Vec::new();
-    for input in &instance.inputs {
-        behind.insert(input.instance);
-        let name = plan.experiment.instances[input.instance].name.clone();
-        match labels.iter_mut().find(|(label, _)| *label == input.label) {
-            Some((_, stages)) => stages.push(name),
-            None => labels.push((input.label.clone(), vec![name])),
-        }
-    }
-    labels
-}
-
-/// `FILE/LABEL/IMAGE.png`
-fn overlay(store: &Store, record: &Record, file: String) -> Result<OverlayView> {
-    let mut methods: Vec<(String, Vec<Picture>)> = Vec::new();
-    for output in &record.outputs {
-        let mut parts = output.path.rsplitn(3, '/');
-        let (image, label) = (parts.next().unwrap_or_default().to_owned(), parts.next().unwrap_or_default().to_owned());
-        let picture = (image, store.read(output)?);
-        match methods.iter_mut().find(|(known, _)| *known == label) {
-            Some((_, pictures)) => pictures.push(picture),
-            None => methods.push((label, vec![picture])),
-        }
-    }
-    Ok(OverlayView { file, methods })
-}
-
-fn data(name: &str, manifest: &Manifest) -> DataView {
-    let splits = [Split::Train, Split::Val, Split::Test, Split::Unlabeled].into_iter().filter_map(|split| {
-        let entries = manifest.entries(split);
-        let sizes: BTreeSet<(usize, usize)> = entries.iter().map(|entry| (entry.width, entry.height)).collect();
-        let words = match sizes.len() {
-            0..=3 => sizes.iter().map(|(width, height)| format!("{width}×{height}")).collect::<Vec<_>>().join(", "),
-            count => format!("{count} sizes"),
-        };
-        let pixels = manifest.class_pixels(split);
-        let total = pixels.iter().sum::<u64>() as f64;
-        let share = |(class, &pixels): (&String, &u64)| (class.clone(), pixels as f64 / total);
-        let shares = if total > 0.0 { manifest.classes.iter().zip(&pixels).map(share).collect() } else { Vec::new() };
-        (!entries.is_empty()).then(|| SplitView {
-            split: split.name().to_owned(),
-            images: entries.len(),
-            sizes: words,
-            shares,
-        })
-    });
-    DataView { name: name.to_owned(), format: manifest.format.clone(), splits: splits.collect() }
-}
-
-/// The stages of this experiment's latest run that did something, by its event log.
-fn timeline(plan: &Plan, store: &Store) -> Vec<Span> {
-    let kinds: BTreeMap<&str, &str> =
-        plan.experiment.instances.iter().map(|instance| (instance.name.as_str(), instance.kind)).collect();
-    runs(store, Some(&plan.experiment.name))
-        .find_map(|run| {
-            let text = fs::read_to_string(run.folder.join("events.jsonl")).ok()?;
-            let lines = text.lines().filter_map(|line| serde_json::from_str::<Line<Event>>(line).ok());
-            let mut spans = spans(lines.map(|line| (line.at as f64 / 1000.0, line.event)));
-            for span in &mut spans {
-                span.kind = kinds.get(span.stage.as_str()).copied().unwrap_or("no longer there").to_owned();
-            }
-            (!spans.is_empty()).then_some(spans)
-        })
-        .unwrap_or_default()
-}
-
-fn spans(events: impl Iterator<Item = (f64, Event)>) -> Vec<Span> {
-    let (mut start, mut last) = (None, 0.0);
-    let mut begun: BTreeMap<String, f64> = BTreeMap::new();
-    let mut spans = Vec::new();
-    for (at, event) in events {
-        last = at - *start.get_or_insert(at);
-        let (stage, done) = match event {
-            Event::StageStarted { stage, .. } => {
-                begun.insert(stage, last);
-                continue;
-            }
-            Event::StageFinished { stage, .. } => (stage, true),
-            Event::StageFailed { stage, .. } | Event::StageRetried { stage, .. } => (stage, false),
-            _ => continue,
-        };
-        if let Some(begin) = begun.remove(&stage) {
-            spans.push(Span { kind: String::new(), stage, begin, end: last, done });
-        }
-    }
-    // What was stopped.
-    let stopped = begun.into_iter();
-    spans.extend(stopped.map(|(stage, begin)| Span { kind: String::new(), stage, begin, end: last, done: false }));
-    spans
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cache::{Digest, Key};
-
-    #[test]
-    fn spans_are_from_start_to_end_and_what_failed_or_was_stopped_is_not_done() {
-        let key = Key(Digest::of(b""));
-        let started = |stage: &str| Event::StageStarted { stage: stage.into(), key, threads: 1, device: None };
-        let events = [
-            (100.0, Event::RunStarted { experiment: "e".into(), stages: 3, cached: 0, jobs: 2 }),
-            (100.5, started("a")),
-            (101.0, started("b")),
-            (102.5, Event::StageFinished { stage: "a".into(), key, seconds: 2.0 }),
-            (103.0, started("c")),
-            (
-                104.0,
-                Event::StageRetried {
-                    stage: "b".into(),
-                    attempt: 2,
-                    class: super::super::ErrorClass::Lost,
-                    message: String::new(),
-                },
-            ),
-            (105.0, Event::StageSkipped { stage: "d".into(), because_of: "b".into() }),
-        ];
-        let found: Vec<_> =
-            spans(events.into_iter()).into_iter().map(|span| (span.stage, span.begin, span.end, span.done)).collect();
-        let expected = [("a", 0.5, 2.5, true), ("b", 1.0, 4.0, false), ("c", 3.0, 5.0, false)];
-        assert_eq!(found, expected.map(|(stage, begin, end, done)| (stage.to_owned(), begin, end, done)));
-    }
 }

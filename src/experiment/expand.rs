@@ -8,7 +8,7 @@ use super::matrix::{self, Expansion};
 use super::member::Member;
 use super::parameters;
 use super::resolve::{Found, Members, Names, Target};
-use super::vocabulary::{INPUT, KindSpec, SpannedTable};
+use super::vocabulary::{CheckLabels, INPUT, KindSpec, ParamError, SpannedTable};
 use std::rc::Rc;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -81,13 +81,17 @@ fn make<'i>(
     const MOST_FAULTS: usize = 100;
     let mut named: Vec<&str> = Vec::new();
     let mut roles: Vec<Role> = Vec::new();
+    let mut all_known = true;
     for reference in spec.references {
         let Some(value) = family.body.get_ref().get(reference.param) else { continue };
         let Some(found) = names.resolve(value, reference, at, faults) else { continue };
         named.push(reference.param);
-        if let Found::Members(targets) = found {
-            let targets = Rc::new(targets);
-            roles.push(Role { param: reference.param, all_seeds: reference.all_seeds, targets });
+        match found {
+            Found::Members(targets) => {
+                let targets = Rc::new(targets);
+                roles.push(Role { param: reference.param, all_seeds: reference.all_seeds, targets });
+            }
+            Found::Unknown => all_known = false,
         }
     }
     // With an empty or broken matrix the stage's own parameters are still worth reading.
@@ -105,7 +109,15 @@ fn make<'i>(
             }
         }
         inputs.sort_by_key(|role| spec.references.iter().position(|reference| reference.param == role.param));
-        match (spec.parse)(table_of(family, &named, member)) {
+        let parsed = (spec.parse)(table_of(family, &named, member)).and_then(|params| {
+            // Without all labels nothing can be said of any.
+            let check = spec.check_labels.filter(|_| all_known);
+            check
+                .map_or(Ok(()), |check| check_labels(check, &params, &inputs))
+                .map(|()| params)
+                .map_err(|error| vec![error])
+        });
+        match parsed {
             Ok(params) => made.push(Made { label: member.label.clone(), axes: member.axes.clone(), params, inputs }),
             Err(errors) => {
                 let table = table_of(family, &named, member);
@@ -119,6 +131,14 @@ fn make<'i>(
         }
     }
     made
+}
+
+fn check_labels(check: CheckLabels, params: &serde_json::Value, inputs: &[Role]) -> Result<(), ParamError> {
+    let mut labels = Vec::new();
+    for role in inputs {
+        labels.extend(role.targets.iter().map(|target| (role.param, target.label.as_str())));
+    }
+    check(params, &labels)
 }
 
 /// The table that a member's parameters are read from, with [`INPUT`] for the parameters that are `named`.

@@ -38,7 +38,9 @@ pub use diagnostic::Diagnostics;
 pub use limits::Limits;
 pub use pattern::Named;
 pub use schema::schema;
-pub use vocabulary::{Input, KindSpec, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable, Vocabulary};
+pub use vocabulary::{
+    Input, KindSpec, LabelledInput, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable, Vocabulary,
+};
 pub use wording::is_file_name;
 
 use std::fmt;

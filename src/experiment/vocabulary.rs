@@ -85,9 +85,17 @@ pub struct KindSpec {
     /// them as JSON with every default filled in, or all that is wrong with them. References have been replaced by
     /// the string [`INPUT`] (see [`Input`], [`MaybeInput`]).
     pub parse: fn(SpannedTable<'_>) -> Result<serde_json::Value, Vec<ParamError>>,
+    /// Checks what such parameters say of their inputs by label, which only the resolved references tell.
+    pub check_labels: Option<CheckLabels>,
     /// The JSON Schema of its parameters: an object, with what [`Input`] stands for as any string.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
+
+/// The parameter that names an input, and what it is called there: its own name or the label that it was given.
+pub type LabelledInput<'a> = (&'static str, &'a str);
+
+/// See [`KindSpec::check_labels`].
+pub type CheckLabels = fn(&serde_json::Value, &[LabelledInput<'_>]) -> Result<(), ParamError>;
 
 /// A TOML table that still knows where each of its keys and values stood in the file.
 pub type SpannedTable<'i> = toml::Spanned<toml::de::DeTable<'i>>;

@@ -118,10 +118,17 @@ pub fn interval(scores: &[Option<f64>]) -> Option<[f64; 2]> {
     Some([quantile(0.025)?, quantile(0.975)?])
 }
 
-/// Two-sided p of "both score the same": twice the share of resamples in which the difference of the two has the rarer
-/// sign (zeros count on both sides, and one resample is added to each, so that p is never 0), at most 1. `None` if a
-/// resample has no score.
-pub fn paired_p(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<f64> {
+/// The least number of images with which a test of signs could get below 5 %.
+pub const LEAST_IMAGES: usize = 6;
+
+/// Two-sided p of "both score the same" from resamples of `images` images: twice the share of resamples in which the
+/// difference of the two has the rarer sign (zeros count on both sides, and one resample is added to each, so that p is
+/// never 0), at most 1. Not below 2 · 2^−images, which is what a test of signs gives where all images agree: of few images
+/// all resamples may have one sign by chance. `None` of fewer than [`LEAST_IMAGES`], or if a resample has no score.
+pub fn paired_p(ours: &[Option<f64>], theirs: &[Option<f64>], images: usize) -> Option<f64> {
+    if images < LEAST_IMAGES {
+        return None;
+    }
     let (mut below, mut above, mut count) = (1usize, 1usize, 1usize);
     for (ours, theirs) in ours.iter().zip(theirs) {
         let difference = (*ours)? - (*theirs)?;
@@ -129,7 +136,8 @@ pub fn paired_p(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<f64> {
         above += usize::from(difference >= 0.0);
         count += 1;
     }
-    (count > 1).then(|| (2.0 * below.min(above) as f64 / count as f64).min(1.0))
+    let least = 2.0 * 0.5_f64.powi(images.min(60) as i32);
+    (count > 1).then(|| (2.0 * below.min(above) as f64 / count as f64).max(least).min(1.0))
 }
 
 #[cfg(test)]
@@ -175,11 +183,13 @@ mod tests {
             IMAGES.iter().enumerate().map(|(i, share)| if i % 2 == 0 { share + 1 } else { share - 1 }).collect();
         let methods = [method(&[0], &[&IMAGES]), method(&[0], &[&ahead]), method(&[0], &[&mixed])];
         let scores = resample(&methods.iter().collect::<Vec<_>>(), Averaging::Images, 1);
-        // All resamples agree: the smallest p there is.
-        assert_eq!(paired_p(&scores[0], &scores[1]), Some(2.0 / 2001.0));
-        assert!(paired_p(&scores[0], &scores[2]).unwrap() > 0.5);
-        assert_eq!(paired_p(&scores[0], &scores[0]), Some(1.0));
-        assert_eq!(paired_p(&scores[0], &scores[1]), paired_p(&scores[1], &scores[0]));
+        // All resamples agree: the smallest p there is, of many images or of eight.
+        assert_eq!(paired_p(&scores[0], &scores[1], 100), Some(2.0 / 2001.0));
+        assert_eq!(paired_p(&scores[0], &scores[1], 8), Some(2.0 / 256.0));
+        assert_eq!(paired_p(&scores[0], &scores[1], 5), None);
+        assert!(paired_p(&scores[0], &scores[2], 8).unwrap() > 0.5);
+        assert_eq!(paired_p(&scores[0], &scores[0], 8), Some(1.0));
+        assert_eq!(paired_p(&scores[0], &scores[1], 8), paired_p(&scores[1], &scores[0], 8));
     }
 
     /// With a class in one image of four, every third resample lacks it.
@@ -205,8 +215,8 @@ mod tests {
         assert_eq!(interval(&resample(&[&none], Averaging::Pooled, 1)[0]), None);
         let blank = Sampled { seeds: vec![None], overlaps: vec![vec![vec![Overlap::default()]; 3]] };
         let scores = resample(&[&blank, &blank], Averaging::Pooled, 1);
-        assert_eq!((interval(&scores[0]), paired_p(&scores[0], &scores[1])), (None, None));
-        assert_eq!((interval(&[]), paired_p(&[], &[])), (None, None));
+        assert_eq!((interval(&scores[0]), paired_p(&scores[0], &scores[1], 8)), (None, None));
+        assert_eq!((interval(&[]), paired_p(&[], &[], 8)), (None, None));
     }
 
     #[test]

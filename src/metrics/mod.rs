@@ -19,7 +19,7 @@ mod summary;
 mod wilcoxon;
 
 pub use averaging::{AUTHORS_BATCH, Averaging, Overlap};
-pub use bootstrap::{RESAMPLES, Sampled, interval, paired_p, resample};
+pub use bootstrap::{LEAST_IMAGES, RESAMPLES, Sampled, interval, paired_p, resample};
 pub use confusion::{Confusion, MetricError};
 pub use evaluation::{ClassScores, Evaluation, ImageScores, MajorityScores, MiouBy, SelectedOn};
 pub use holm::holm;

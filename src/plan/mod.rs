@@ -1,7 +1,10 @@
 //! What would run: the DAG, each stage's key in topological order, hit or miss, and why.
 
 mod dag;
+mod data_set;
 mod drawing;
+mod findings;
+mod flows;
 mod forecast;
 mod makespan;
 mod reason;
@@ -10,7 +13,10 @@ mod root_cause;
 mod trace;
 
 pub use dag::Dag;
+pub use data_set::{DataSet, data_set, data_sets};
 pub use drawing::Drawing;
+pub use findings::{Finding, Findings};
+pub use flows::{Flow, Flows, How, Side};
 pub use forecast::{Expected, Forecast, Total, unknown_kinds};
 pub use makespan::makespan;
 pub use reason::{Reason, reasons};

@@ -1,5 +1,6 @@
 //! A table of scores: methods down, scores across, mean ± std over seeds.
 
+mod baseline;
 mod beside;
 mod csv;
 pub(super) mod latex;
@@ -158,6 +159,7 @@ impl Table {
                 published: None,
             });
         }
+        baseline::tell_apart(&mut rows);
         Ok(Table { title, columns: columns(&classes), rows, left_out, averaging, tested: false })
     }
 

@@ -5,7 +5,7 @@ use super::{Context, InputFiles, Stage, StageError, patchify};
 use crate::data::patches::{Edge, INDEX, PATCHES, PatchParams, Patches, Use};
 use crate::data::survey::patches;
 use crate::data::{Manifest, Split};
-use crate::experiment::{Input, ParamError, ReferenceSpec, Section};
+use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
 use crate::report::FileName;
 use crate::report::data_table::{Cut, DataRow, DataTable as Report, Holdings};
 use crate::report::published::CountsId;
@@ -66,6 +66,7 @@ impl Stage for DataTable {
     const CODE_VERSION: u32 = 1;
     const SECTION: Section = Section::DataTables;
     const LABELLED: bool = true;
+    const CHECKS_LABELS: bool = true;
     const REFERENCES: &'static [ReferenceSpec] =
         &[ReferenceSpec::many("rows", &["dataset", "synthesize", "patchify"]).of_all_seeds()];
 
@@ -81,15 +82,16 @@ impl Stage for DataTable {
         Ok(())
     }
 
+    fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
+        let is_row = |label: &String| labels.iter().any(|(_, row)| row == label);
+        let Some(label) = self.patches.keys().find(|label| !is_row(label)) else { return Ok(()) };
+        let rows: Vec<&str> = labels.iter().map(|(_, row)| *row).collect();
+        let message = format!("there is no row {label:?}; there are {}", rows.join(", "));
+        Err(ParamError::Check { param: "patches", message })
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let labels = by_label(context.inputs("rows"));
-        if let Some(label) = self.patches.keys().find(|label| labels.iter().all(|(known, _)| known != label)) {
-            let known: Vec<&str> = labels.iter().map(|(label, _)| *label).collect();
-            return Err(StageError::BadData(format!(
-                "`patches` has a rule for {label:?}, which is no row; there are {}",
-                known.join(", ")
-            )));
-        }
         let mut rows = Vec::new();
         for (label, inputs) in labels {
             rows.extend(self.rows_of(label, &inputs)?);
@@ -256,8 +258,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let set = dataset(folder.path());
         let rule = |label: &str| format!(r#", "patches": {{ "{label}": {{ "size": 8 }} }}"#);
-        let refused = table(folder.path(), vec![set.clone()], &rule("steal")).unwrap_err().to_string();
-        assert_eq!(refused, r#"`patches` has a rule for "steal", which is no row; there are steel"#);
+        let misspelt: DataTable = params(&format!(r#"{{ "file": "t", "rows": "<input>"{} }}"#, rule("steal")));
+        let Err(ParamError::Check { param: "patches", message }) = misspelt.check_labels(&[("rows", "steel")]) else {
+            panic!("a rule for no row is accepted");
+        };
+        assert_eq!(message, r#"there is no row "steal"; there are steel"#);
         let cut = patches_of(folder.path(), &set);
         let refused = table(folder.path(), vec![cut], &rule("cut")).unwrap_err().to_string();
         assert!(refused.contains("names patches that are cut already"), "{refused}");

@@ -12,7 +12,7 @@ use super::pretrain::Pretrain;
 use super::synthesize::Synthesize;
 use super::table::Table;
 use super::{Context, ExternalFiles, Places, Stage, StageError};
-use crate::experiment::{KindSpec, ParamError, SpannedTable};
+use crate::experiment::{KindSpec, LabelledInput, ParamError, SpannedTable};
 use crate::nn::Precision;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -78,6 +78,7 @@ const fn of<S: Stage>() -> Kind {
             seeded: S::draws,
             references: S::REFERENCES,
             parse: parse::<S>,
+            check_labels: if S::CHECKS_LABELS { Some(check_labels::<S>) } else { None },
             schema: S::json_schema,
         },
         code_version: S::CODE_VERSION,
@@ -108,6 +109,11 @@ fn parse<S: Stage>(table: SpannedTable<'_>) -> Result<Value, Vec<ParamError>> {
     // Worker and plan read the parameters from this JSON: what does not come back as itself is refused here.
     typed::<S>(&value).map_err(refused)?;
     Ok(value)
+}
+
+fn check_labels<S: Stage>(params: &Value, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
+    // What cannot be read was refused before.
+    typed::<S>(params).map_or(Ok(()), |stage| stage.check_labels(labels))
 }
 
 fn refused(error: impl std::fmt::Display) -> Vec<ParamError> {

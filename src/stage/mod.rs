@@ -29,7 +29,7 @@ pub use kinds::{Kind, kind, vocabulary};
 
 use crate::data::{OpenDataset, Root};
 use crate::exit_code;
-use crate::experiment::{self, ParamError, ReferenceSpec, Section, SpannedTable};
+use crate::experiment::{self, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
 use crate::nn::Precision;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -59,6 +59,8 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema {
     const SPAWNS: bool = false;
     /// The labels of inputs enter the output (and so the key).
     const LABELLED: bool = false;
+    /// Has something to say in [`Stage::check_labels`].
+    const CHECKS_LABELS: bool = false;
     /// Parameters (dotted for nested ones) that say where things lie, not what they are: kept out of the key.
     const UNKEYED: &'static [&'static str] = &[];
     /// Parameters that name other stages.
@@ -78,6 +80,14 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema {
     /// # Errors
     /// Names the parameter to underline and says the cure.
     fn check(&self) -> Result<(), ParamError> {
+        Ok(())
+    }
+
+    /// Relations between the parameters and the labels of the inputs, once these are known.
+    ///
+    /// # Errors
+    /// As [`Stage::check`].
+    fn check_labels(&self, _labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::evaluate::{PER_IMAGE_CONFUSION, read_per_image_confusion};
 use super::{Context, InputFiles, Stage, StageError};
-use crate::experiment::{Input, ReferenceSpec, Section};
+use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
 use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, Sampled};
 use crate::report::published::PublishedId;
 use crate::report::table::PerImage;
@@ -25,9 +25,13 @@ pub(super) struct Table {
     /// Evaluations.
     rows: Input,
     /// Published values to set beside the rows: a row's label = the value's id, e.g.
-    /// `{ "MatSSL" = "table4.metaldam.matssl.aachen+uhcs" }`. A label that is no row becomes one, marked `published only`.
+    /// `{ "MatSSL" = "table4.metaldam.matssl.aachen+uhcs" }`. A label that is no row becomes one, marked `published only`,
+    /// unless it looks like a misspelt row.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     published: BTreeMap<String, PublishedId>,
+    /// Published values that stand in rows of their own, whatever their labels look like.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    published_only: BTreeMap<String, PublishedId>,
     /// Label of the row that the others are tested against; left out, the best of those scored on the same images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compare_with: Option<String>,
@@ -43,10 +47,16 @@ fn is_pooled(averaging: &Averaging) -> bool {
 
 impl Stage for Table {
     const KIND: &'static str = "table";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
     const SECTION: Section = Section::Tables;
     const LABELLED: bool = true;
+    const CHECKS_LABELS: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds()];
+
+    fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
+        let rows: Vec<&str> = labels.iter().filter(|(param, _)| *param == "rows").map(|(_, label)| *label).collect();
+        self.check_rows(&rows).map_err(|(param, message)| ParamError::Check { param, message })
+    }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let (mut methods, mut per_image) = (Vec::new(), Vec::new());
@@ -61,7 +71,7 @@ impl Stage for Table {
             .map_err(|error| bad(&error))?
             .with_statistics(&per_image, self.compare_with.as_deref())
             .map_err(|error| bad(&error))?
-            .with_published(&self.published);
+            .with_published(&self.all_published());
         let forms =
             [("csv", table.csv()?), ("md", table.markdown()), ("tex", table.latex()), ("txt", table.terminal())];
         for (extension, text) in forms {
@@ -69,6 +79,57 @@ impl Stage for Table {
         }
         Ok(())
     }
+}
+
+impl Table {
+    fn all_published(&self) -> BTreeMap<String, PublishedId> {
+        self.published.iter().chain(&self.published_only).map(|(label, id)| (label.clone(), id.clone())).collect()
+    }
+
+    /// That labels mean what they seem to mean.
+    fn check_rows(&self, rows: &[&str]) -> Result<(), (&'static str, String)> {
+        let is_row = |label: &str| rows.contains(&label);
+        if let Some(wanted) = self.compare_with.as_deref().filter(|wanted| !is_row(wanted)) {
+            let help = alike(wanted, rows.iter().copied()).map(|row| format!("; did you mean {row:?}?"));
+            return Err(("compare_with", format!("there is no row {wanted:?}{}", help.unwrap_or_default())));
+        }
+        if let Some(label) = self.published_only.keys().find(|label| is_row(label)) {
+            return Err(("published_only", format!("{label:?} is a row: its published value goes into `published`")));
+        }
+        if let Some(label) = self.published_only.keys().find(|label| self.published.contains_key(*label)) {
+            return Err(("published_only", format!("{label:?} is in `published`, too")));
+        }
+        // A row that has its value was not misspelt elsewhere.
+        let without = || rows.iter().copied().filter(|row| !self.published.contains_key(*row));
+        let mut misspelt = self.published.keys().filter(|label| !is_row(label));
+        match misspelt.find_map(|label| Some((label, alike(label, without())?))) {
+            Some((label, row)) => Err((
+                "published",
+                format!(
+                    "there is no row {label:?}; did you mean {row:?}? A value that shall stand in a row of its own goes \
+                     into `published_only`"
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The label that `label` was probably meant to be: of their letters and digits at most a sixth differ.
+fn alike<'a>(label: &str, labels: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// Longer ones are compared by their beginnings: the cost grows with the square.
+    const LONGEST: usize = 200;
+    let plain = |text: &str| -> String {
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(LONGEST).collect()
+    };
+    let own = plain(label);
+    let near = |other: &'a str| {
+        let theirs = plain(other);
+        let longest = own.chars().count().max(theirs.chars().count());
+        let distance = strsim::damerau_levenshtein(&own, &theirs);
+        (6 * distance <= longest).then_some((distance, other))
+    };
+    labels.filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, other)| other)
 }
 
 /// The size of batch that all rows were evaluated with: others do not compare where mIoU is a mean over batches.
@@ -176,18 +237,49 @@ mod tests {
         };
         let mut context = context(folder.path(), [("rows", rows())]);
         let text = r#"{ "file": "t", "rows": "<input>", "compare_with": "a", "miou": "images",
-            "published": { "a": "table5.ebc-1.unet++.micronet", "CS-UNet": "table5.ebc-1.cs-unet.micronet+microlite" } }"#;
+            "published": { "a": "table5.ebc-1.unet++.micronet", "CS-UNet": "table5.ebc-1.cs-unet.micronet+microlite" },
+            "published_only": { "b, and CS-UNet": "table5.ebc-2.cs-unet.micronet+microlite" } }"#;
         params::<Table>(text).run(&mut context).unwrap();
         let csv = std::fs::read_to_string(context.out.join("t.csv")).unwrap();
         let line = |label: &str| csv.lines().find(|line| line.starts_with(label)).unwrap().to_owned();
         assert!(line("b,").contains(",a,"), "{csv}");
         assert!(line("a,").ends_with(",95.17,-36.84,table5.ebc-1.unet++.micronet,false"), "{csv}");
+        assert_eq!(csv.lines().filter(|line| line.contains("CS-UNet")).count(), 2, "{csv}");
         assert!(line("CS-UNet,").ends_with(",95.98,,table5.ebc-1.cs-unet.micronet+microlite,true"), "{csv}");
         let refused = params::<Table>(r#"{ "file": "t", "rows": "<input>", "compare_with": "c" }"#).run(&mut context);
         assert_eq!(refused.unwrap_err().to_string(), r#"there is no row "c" to compare with; there are b, a"#);
         let misspelt = r#"{ "file": "t", "rows": "<input>", "published": { "a": "table5.ebc-1.unet++.micronet2" } }"#;
         let refused = serde_json::from_str::<Table>(misspelt).unwrap_err().to_string();
         assert!(refused.contains("the nearest is `table5.ebc-1.unet++.micronet`"), "{refused}");
+    }
+
+    #[test]
+    fn a_label_that_looks_like_a_misspelt_row_is_refused_before_anything_runs() {
+        let check = |text: &str| {
+            let table: Table = params(&format!(r#"{{ "file": "t", "rows": "<input>", {text} }}"#));
+            let rows = ["EBC-1: U-Net++, MicroNet", "EBC-1: U-Net++, MatSSL", "EBC-2: U-Net++, MicroNet"];
+            table.check_labels(&rows.map(|row| ("rows", row))).map_err(|error| match error {
+                ParamError::Check { param, message } => format!("{param}: {message}"),
+                ParamError::Toml(error) => error.to_string(),
+            })
+        };
+        let id = "table5.ebc-1.unet++.micronet";
+        let misspelt = check(&format!(r#""published": {{ "EBC1: U-Net++, MicroNett": "{id}" }}"#)).unwrap_err();
+        assert_eq!(
+            misspelt,
+            "published: there is no row \"EBC1: U-Net++, MicroNett\"; did you mean \"EBC-1: U-Net++, MicroNet\"? A value \
+             that shall stand in a row of its own goes into `published_only`"
+        );
+        // On purpose; and where the rows that look alike have theirs.
+        check(&format!(r#""published_only": {{ "EBC-3: U-Net++, MicroNet": "{id}" }}"#)).unwrap();
+        check(&format!(r#""published": {{ "EBC-1: CS-UNet, MicroNet and MicroLite": "{id}" }}"#)).unwrap();
+        let all = ["EBC-1: U-Net++, MicroNet", "EBC-2: U-Net++, MicroNet", "EBC-3: U-Net++, MicroNet"];
+        let all: Vec<String> = all.iter().map(|label| format!(r#""{label}": "{id}""#)).collect();
+        check(&format!(r#""published": {{ {} }}"#, all.join(", "))).unwrap();
+        let a_row = check(&format!(r#""published_only": {{ "EBC-1: U-Net++, MatSSL": "{id}" }}"#)).unwrap_err();
+        assert!(a_row.starts_with("published_only: \"EBC-1: U-Net++, MatSSL\" is a row"), "{a_row}");
+        let reference = check(r#""compare_with": "EBC-2: U-Net++, Micronet""#).unwrap_err();
+        assert!(reference.ends_with("did you mean \"EBC-2: U-Net++, MicroNet\"?"), "{reference}");
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use super::super::Stop;
 use super::super::place::Place;
-use super::flows::{Flows, Found};
 use super::sets::{Set, SetState};
-use crate::data::leaks::Leak;
+use crate::cache::Store;
+use crate::data::leaks::Pair;
 use crate::data::patches::{Edge, PatchParams, Use};
 use crate::data::sources::{Source, source};
-use crate::data::survey::{Survey, patches, survey};
+use crate::data::survey::{Survey, patches};
 use crate::data::{DataError, Split};
 use crate::exit_code;
+use crate::plan::{Findings, Flows};
 use crate::stage;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,9 @@ pub(super) struct Report {
     pub(super) weights: Vec<WeightsLine>,
     pub(super) patches: Vec<PatchesLine>,
     /// None if images were not compared.
-    pub(super) leaks: Option<Vec<LeakLine>>,
+    pub(super) leaks: Option<Vec<Pair>>,
+    /// How many images were compared.
+    pub(super) compared: Option<usize>,
     /// None if nothing says what a specimen is.
     pub(super) specimens: Option<Vec<SpecimenLine>>,
     /// Why images could not be compared.
@@ -100,23 +103,6 @@ pub(super) struct PatchesLine {
 }
 
 #[derive(Serialize)]
-pub(super) struct LeakLine {
-    pub(super) scored: ImageLine,
-    pub(super) trained: ImageLine,
-    /// What the trained image is used for.
-    pub(super) how: String,
-    #[serde(flatten)]
-    pub(super) leak: Leak,
-}
-
-#[derive(Serialize)]
-pub(super) struct ImageLine {
-    pub(super) dataset: String,
-    pub(super) split: Split,
-    pub(super) image: String,
-}
-
-#[derive(Serialize)]
 pub(super) struct SpecimenLine {
     pub(super) specimen: String,
     pub(super) dataset: String,
@@ -136,12 +122,13 @@ impl Report {
             weights: Vec::new(),
             patches: Vec::new(),
             leaks: None,
+            compared: None,
             specimens: None,
             problem: None,
             code: exit_code::DONE,
         };
         for set in sets {
-            let line = DatasetLine::of(set);
+            let line = DatasetLine::of(set, &place.store);
             if let SetState::Wrong { code, .. } = set.state {
                 report.code = report.code.max(code);
             }
@@ -159,19 +146,9 @@ impl Report {
         report
     }
 
-    pub(super) fn with_leaks(mut self, leaks: Option<Vec<Found<'_>>>) -> Report {
-        let image = |set: &Set, sample: &crate::data::leaks::Sample<'_>| ImageLine {
-            dataset: set.name.clone(),
-            split: sample.entry.split,
-            image: sample.entry.image.clone(),
-        };
-        let line = |found: Found<'_>| LeakLine {
-            scored: image(found.scored.0, &found.scored.1),
-            trained: image(found.trained.0, &found.trained.1),
-            how: found.how,
-            leak: found.leak,
-        };
-        self.leaks = leaks.map(|leaks| leaks.into_iter().map(line).collect());
+    pub(super) fn with_leaks(mut self, findings: Option<Findings>) -> Report {
+        self.compared = findings.as_ref().map(|findings| findings.images);
+        self.leaks = findings.map(|findings| findings.leaks.into_iter().map(|leak| leak.pair).collect());
         self
     }
 
@@ -196,7 +173,7 @@ impl Report {
             counts
         };
         let mut lines = Vec::new();
-        for (trained, scored, how) in flows.iter() {
+        for ((trained, scored), how) in flows.iter() {
             let (Some(from), Some(to)) = (by_instance.get(&trained.0), by_instance.get(&scored.0)) else { continue };
             if from.instance != to.instance && (from.folder.is_none() || from.folder != to.folder) {
                 continue;
@@ -211,7 +188,7 @@ impl Report {
                         scored_images,
                         trained: trained.1,
                         trained_images,
-                        how: how.clone(),
+                        how: how.iter().copied().collect::<Vec<_>>().join(", "),
                     });
                 }
             }
@@ -250,7 +227,7 @@ impl Report {
 }
 
 impl DatasetLine {
-    fn of(set: &Set) -> DatasetLine {
+    fn of(set: &Set, store: &Store) -> DatasetLine {
         let (state, problem) = match &set.state {
             SetState::Found(_) => ("found", None),
             SetState::Drawn => ("drawn", None),
@@ -268,7 +245,7 @@ impl DatasetLine {
             source: source(&set.format).map(SourceLine::of),
             classes: manifest.map(|manifest| manifest.classes.clone()).unwrap_or_default(),
             ignore_classes: manifest.map(|manifest| manifest.ignore_classes.clone()).unwrap_or_default(),
-            survey: manifest.map(|manifest| survey(manifest, &|name| set.place(name))),
+            survey: set.found().map(|set| set.survey(store)),
         }
     }
 }

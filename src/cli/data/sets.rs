@@ -3,9 +3,9 @@
 use super::super::place::Place;
 use super::Counter;
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
-use crate::data::{DataError, Manifest, OpenDataset, Root};
+use crate::data::{DataError, OpenDataset, Root};
 use crate::exit_code;
-use crate::plan::State;
+use crate::plan::{self, DataSet};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(super) struct Set {
 
 pub(super) enum SetState {
     /// Every file of it decoded and checked, now or by the stage whose output is in the cache.
-    Found(OpenDataset),
+    Found(Box<DataSet>),
     /// Will be drawn by the run.
     Drawn,
     /// Missing (exit code 4) or bad (5).
@@ -31,16 +31,15 @@ pub(super) enum SetState {
 }
 
 impl Set {
-    pub(super) fn open(&self) -> Option<&OpenDataset> {
+    pub(super) fn found(&self) -> Option<&DataSet> {
         match &self.state {
-            SetState::Found(open) => Some(open),
+            SetState::Found(set) => Some(set),
             _ => None,
         }
     }
 
-    /// Where a file of it lies.
-    pub(super) fn place(&self, name: &str) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.join(name))
+    pub(super) fn open(&self) -> Option<&OpenDataset> {
+        self.found().map(|set| &set.open)
     }
 }
 
@@ -69,9 +68,9 @@ pub(super) fn all(place: &Place, counter: &Counter) -> Vec<Set> {
     sets
 }
 
-fn state(found: anyhow::Result<OpenDataset>) -> SetState {
+fn state(found: anyhow::Result<DataSet>) -> SetState {
     match found {
-        Ok(open) => SetState::Found(open),
+        Ok(set) => SetState::Found(Box::new(set)),
         Err(error) => {
             let code = error.downcast_ref::<DataError>().map_or(exit_code::INTERNAL, DataError::exit_code);
             SetState::Wrong { code, message: format!("{error:#}") }
@@ -85,30 +84,21 @@ fn open(
     stage: usize,
     params: &DatasetParams,
     progress: &(dyn Fn(usize, usize) + Sync),
-) -> anyhow::Result<OpenDataset> {
-    let folder = place.places.resolve(&params.path);
-    let root = Root::Folder(folder.clone());
-    if let Some(manifest) = cached(place, stage) {
-        return Ok(OpenDataset::new(manifest, root));
+) -> anyhow::Result<DataSet> {
+    if let Some(set) = plan::data_set(&place.plan, stage, &place.store, &place.places) {
+        return Ok(set);
     }
+    let folder = place.places.resolve(&params.path);
     let files = list_files(params, &folder)?;
     let digests = place.store.digests(&folder, &files)?;
     let digest = |name: &str| digests.get(name).map(ToString::to_string).unwrap_or_default();
     let files: Vec<SourceFile> =
         files.into_iter().map(|(name, path)| SourceFile { digest: digest(&name), name, path }).collect();
-    Ok(OpenDataset::new(scan(params, &folder, &files, progress)?, root))
-}
-
-fn cached(place: &Place, stage: usize) -> Option<Manifest> {
-    let State::Hit(record) = &place.plan.states[stage] else { return None };
-    Manifest::read(place.store.files(record).get("manifest.json")?).ok()
+    let manifest = scan(params, &folder, &files, progress)?;
+    Ok(DataSet::new(stage, &place.plan.experiment.instances[stage].name, manifest, Root::Folder(folder)))
 }
 
 fn drawn(place: &Place, stage: usize) -> SetState {
-    match (&place.plan.states[stage], cached(place, stage)) {
-        (State::Hit(record), Some(manifest)) => {
-            SetState::Found(OpenDataset::new(manifest, Root::Files(place.store.files(record))))
-        }
-        _ => SetState::Drawn,
-    }
+    let set = plan::data_set(&place.plan, stage, &place.store, &place.places);
+    set.map_or(SetState::Drawn, |set| SetState::Found(Box::new(set)))
 }

@@ -1,12 +1,10 @@
 //! The report for a terminal.
 
-use super::report::{DatasetLine, LeakLine, Report, WeightsLine};
+use super::report::{DatasetLine, Report, WeightsLine};
+use crate::data::leaks::Pair;
 use crate::data::survey::Survey;
 use crate::machine::Bytes;
 use std::fmt::Write;
-
-/// So many sizes and ways to store pixels are listed, the rest is counted.
-const LISTED: usize = 4;
 
 pub(super) fn of(report: &Report) -> String {
     let mut text = summary(report);
@@ -23,7 +21,7 @@ pub(super) fn of(report: &Report) -> String {
         text += &patches(report);
     }
     if let Some(leaks) = &report.leaks {
-        text += &leaks_text(leaks);
+        text += &leaks_text(leaks, report.compared);
         let absent = report.datasets.iter().filter(|line| line.state != "found");
         let absent: Vec<&str> = absent.map(|line| line.name.as_str()).collect();
         if !absent.is_empty() {
@@ -91,31 +89,16 @@ fn dataset(text: &mut String, line: &DatasetLine) {
         say("holds", format!("{}; {size}, {hash}; licence: {}", source.counts, source.licence));
     }
     let Some(survey) = &line.survey else { return };
-    let splits: Vec<String> =
-        survey.splits.iter().map(|split| format!("{} {}", split.images, split.split.name())).collect();
-    say("images", format!("{}: {}", survey.images, splits.join(", ")));
+    say("images", survey.images_in_words());
     if let Some(source) = &line.source {
         say("published", format!("{}; the paper: {}", source.counts, source.paper));
     }
-    say("sizes", listed(survey.sizes.iter().map(|((width, height), count)| (format!("{width}×{height}"), *count))));
-    let grey = match survey.grey {
-        0 => String::new(),
-        all if all == survey.images => "; all are grey".into(),
-        some => format!("; {some} are grey"),
-    };
-    say("stored", listed(survey.stored.iter().cloned()) + &grey);
+    say("sizes", survey.sizes_in_words());
+    say("stored", survey.stored_in_words());
     if !line.classes.is_empty() {
         say("classes", "share of pixels (images that have it)".into());
         *text += &indented(&aligned(classes(line, survey)), 18);
     }
-}
-
-fn listed(items: impl ExactSizeIterator<Item = (String, usize)>) -> String {
-    let more = items.len().saturating_sub(LISTED);
-    let only = items.len() == 1;
-    let shown: Vec<String> =
-        items.take(LISTED).map(|(what, count)| if only { what } else { format!("{what} ({count})") }).collect();
-    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
 /// A row a class, a column a split.
@@ -174,26 +157,20 @@ fn patches(report: &Report) -> String {
     aligned(rows.collect())
 }
 
-fn leaks_text(leaks: &[LeakLine]) -> String {
+fn leaks_text(leaks: &[Pair], compared: Option<usize>) -> String {
     if leaks.is_empty() {
-        return "\nleaks: none found\n".into();
+        let among = compared.map(|images| format!(" ({images} images compared)")).unwrap_or_default();
+        return format!("\nleaks: none found{among}\n");
     }
     let pairs = if leaks.len() == 1 { "1 pair".to_owned() } else { format!("{} pairs", leaks.len()) };
     let mut text = format!("\nleaks: {pairs} of images, one scored on and one trained on, show the same\n");
-    let rows = leaks.iter().map(|line| {
-        let leak = &line.leak;
-        let image =
-            |image: &super::report::ImageLine| format!("{} {} {}", image.dataset, image.split.name(), image.image);
-        let (width, height) = leak.overlap;
-        let turned = match leak.symmetry.words() {
-            "" => String::new(),
-            words => format!(", {words}"),
-        };
+    let rows = leaks.iter().map(|pair| {
+        let leak = &pair.leak;
         vec![
-            format!("warning {}", image(&line.scored)),
+            format!("warning {}", pair.scored.words()),
             leak.kind.words().into(),
-            format!("{} ({})", image(&line.trained), line.how),
-            format!("{width}×{height} at ({}, {}){turned}", leak.offset.0, leak.offset.1),
+            format!("{} ({})", pair.trained.words(), pair.how),
+            leak.place_in_words(),
             format!("{:.0} % of it", 100.0 * leak.share),
             format!("score {:.3}", leak.score),
         ]

@@ -24,11 +24,14 @@ pub(super) fn images_in(root: &Path, folder: &str, cure: &str) -> Result<Vec<(St
     let mut files = Vec::new();
     for entry in entries {
         let file = entry.map_err(DataError::reading(&path))?.path();
+        let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+        if !EXTENSIONS.contains(&extension.as_str()) {
+            continue;
+        }
         let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
             return Err(DataError::bad(&file, "its name is not UTF-8", "rename it"));
         };
-        let extension = Path::new(name).extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-        if !name.starts_with('.') && EXTENSIONS.contains(&extension.as_str()) && file.is_file() {
+        if !name.starts_with('.') && file.is_file() {
             let name = if folder == "." { name.to_owned() } else { format!("{folder}/{name}") };
             files.push((name, file));
         }

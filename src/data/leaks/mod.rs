@@ -16,24 +16,35 @@
 //! at 128, 4 at 96; at 256 all were also found at quality 30 with half the contrast, and under noise of σ = 25. No other
 //! pair was named but one of two micrographs that do overlap.
 //!
+//! Images are compared as they were taken, at the size they have in their files without the info band: a data set that is
+//! resized when it is read leaks as the same data set at full size does.
+//!
 //! Everything is exact or in a fixed order: the same images give the same leaks for any number of threads.
 
 mod band;
 mod confirm;
 mod landmark;
+mod pair;
+mod region;
 mod symmetry;
 #[cfg(test)]
 mod tests;
+mod thumbnail;
 mod vote;
 
+pub use pair::{Pair, PairImage};
+pub use region::Region;
 pub use symmetry::Symmetry;
+pub use thumbnail::thumbnail;
 
 use super::{DataError, Entry, Micrograph, OpenDataset};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+/// Goes up when the same images would give other leaks: what was kept of them then counts no more.
+pub const CODE_VERSION: u32 = 1;
 /// Two images must share at least so many pixels a side.
 pub const MIN_OVERLAP: usize = 64;
 /// A pair is a leak from this score on: the median correlation of blocks. Blocks of unrelated images lie within 0.2.
@@ -55,7 +66,7 @@ pub struct Sample<'a> {
 }
 
 /// What two images have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Every pixel, after the info band is cut.
@@ -81,7 +92,7 @@ impl Kind {
 }
 
 /// A scored image, or a part of it, that was trained on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Leak {
     /// Index of the scored image among those given.
     #[serde(skip)]
@@ -103,17 +114,50 @@ pub struct Leak {
     pub score: f64,
 }
 
-/// Compares images `(scored, trained)` for which `pairs` is true. `progress(done, total)` counts images read.
+impl Sample<'_> {
+    /// The image as it was taken: without its info band, not resized.
+    ///
+    /// # Errors
+    /// [`DataError`] if it cannot be read.
+    pub fn read(&self) -> Result<Micrograph, DataError> {
+        match self.entry.resized_from {
+            None => self.dataset.read_image(self.entry),
+            Some((width, height)) => {
+                self.dataset.read_image(&Entry { width, height, resized_from: None, ..self.entry.clone() })
+            }
+        }
+    }
+}
+
+impl Leak {
+    /// An image that is itself on both sides, or whose very pixels are.
+    pub fn same(scored: usize, trained: usize, size: (usize, usize)) -> Leak {
+        Leak {
+            scored,
+            trained,
+            kind: Kind::Same,
+            symmetry: Symmetry::Identity,
+            offset: (0, 0),
+            overlap: size,
+            share: 1.0,
+            score: 1.0,
+        }
+    }
+}
+
+/// Compares images `(scored, trained)` for which `pairs` is true. `progress(done, total)` counts images read, and then
+/// images compared with all that they are to be compared with; once it says false, nothing more is looked at.
 ///
-/// Leaks come sorted by scored, then by trained image; for two images the one with the largest overlap.
+/// Leaks come sorted by scored, then by trained image; for two images the one with the largest overlap. `None` if
+/// `progress` stopped it.
 ///
 /// # Errors
 /// [`DataError`] if an image cannot be read.
 pub fn find(
     samples: &[Sample<'_>],
     pairs: &(dyn Fn(usize, usize) -> bool + Sync),
-    progress: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Vec<Leak>, DataError> {
+    progress: &(dyn Fn(usize, usize) -> bool + Sync),
+) -> Result<Option<Vec<Leak>>, DataError> {
     let wanted: Vec<(usize, usize)> = (0..samples.len())
         .flat_map(|scored| (0..samples.len()).map(move |trained| (scored, trained)))
         .filter(|&(scored, trained)| scored != trained && pairs(scored, trained))
@@ -123,16 +167,24 @@ pub fn find(
         involved[scored] = true;
         involved[trained] = true;
     }
-    let (done, total) = (AtomicUsize::new(0), involved.iter().filter(|involved| **involved).count());
+    let by_scored = by_scored(&wanted);
+    let (done, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let total = involved.iter().filter(|involved| **involved).count() + by_scored.len();
+    let one_more = || {
+        if !progress(done.fetch_add(1, Ordering::Relaxed) + 1, total) {
+            stopped.store(true, Ordering::Relaxed);
+        }
+    };
+    let goes_on = || !stopped.load(Ordering::Relaxed);
     let read: Vec<Result<Option<Seen>, DataError>> = samples
         .par_iter()
         .zip(&involved)
         .map(|(sample, involved)| {
-            if !involved {
+            if !involved || !goes_on() {
                 return Ok(None);
             }
-            let seen = Seen::of(&sample.dataset.read_image(sample.entry)?);
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            let seen = Seen::of(&sample.read()?);
+            one_more();
             Ok(Some(seen))
         })
         .collect();
@@ -144,13 +196,20 @@ pub fn find(
         }
     }
     DataError::check_all(errors)?;
-    let found: Vec<Result<Vec<Leak>, DataError>> =
-        by_scored(&wanted).par_iter().map(|(scored, trained)| of_one(samples, &seen, *scored, trained)).collect();
+    let compare = |(scored, trained): &(usize, Vec<usize>)| {
+        if !goes_on() {
+            return Ok(Vec::new());
+        }
+        let leaks = of_one(samples, &seen, *scored, trained);
+        one_more();
+        leaks
+    };
+    let found: Vec<Result<Vec<Leak>, DataError>> = by_scored.par_iter().map(compare).collect();
     let mut leaks = Vec::new();
     for some in found {
         leaks.extend(some?);
     }
-    Ok(leaks)
+    Ok(goes_on().then_some(leaks))
 }
 
 /// What is kept of an image while all are compared.
@@ -186,24 +245,13 @@ fn of_one(
     trained: &[usize],
 ) -> Result<Vec<Leak>, DataError> {
     let Some(own) = &seen[scored] else { return Ok(Vec::new()) };
-    let grey = |i: usize| Ok::<_, DataError>(band::Grey::of(&samples[i].dataset.read_image(samples[i].entry)?));
+    let grey = |i: usize| Ok::<_, DataError>(band::Grey::of(&samples[i].read()?));
     let mut own_grey = None;
     let mut leaks = Vec::new();
     for &other in trained {
         let Some(others) = &seen[other] else { continue };
         if own.pixels == others.pixels {
-            let (symmetry, kind) = (Symmetry::Identity, Kind::Same);
-            let leak = Leak {
-                scored,
-                trained: other,
-                kind,
-                symmetry,
-                offset: (0, 0),
-                overlap: own.size,
-                share: 1.0,
-                score: 1.0,
-            };
-            leaks.push(leak);
+            leaks.push(Leak::same(scored, other, own.size));
             continue;
         }
         let candidates = vote::displacements(&own.tiles, &others.tiles, others.size);

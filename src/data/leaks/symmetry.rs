@@ -1,9 +1,9 @@
 //! The eight ways to lay a square on itself.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is done to an image: mirrored or not, then turned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Symmetry {
     /// As it is.
@@ -76,6 +76,15 @@ impl Symmetry {
         let (x, y) = if transposed { (place.1, place.0) } else { place };
         let (width, height) = self.size(size);
         (if mirror_x { width - 1 - x } else { x }, if mirror_y { height - 1 - y } else { y })
+    }
+
+    /// Where the pixel came from that lies at `place` afterwards: undoes [`Symmetry::place`].
+    pub(super) fn origin(self, place: (usize, usize), size: (usize, usize)) -> (usize, usize) {
+        let (transposed, mirror_x, mirror_y) = self.parts();
+        let (width, height) = self.size(size);
+        let x = if mirror_x { width - 1 - place.0 } else { place.0 };
+        let y = if mirror_y { height - 1 - place.1 } else { place.1 };
+        if transposed { (y, x) } else { (x, y) }
     }
 
     /// The image itself, `[height, width]`.

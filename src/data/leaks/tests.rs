@@ -85,7 +85,7 @@ fn leaks(files: &[(Vec<u8>, (usize, usize))], scored: usize) -> Vec<Leak> {
     let folder = tempfile::tempdir().unwrap();
     let data = dataset(folder.path(), files);
     let samples: Vec<Sample<'_>> = data.manifest.images.iter().map(|entry| Sample { dataset: &data, entry }).collect();
-    find(&samples, &|a, b| a < scored && b >= scored, &|_, _| {}).unwrap()
+    find(&samples, &|a, b| a < scored && b >= scored, &|_, _| true).unwrap().unwrap()
 }
 
 fn file(image: &Micrograph) -> (Vec<u8>, (usize, usize)) {
@@ -197,4 +197,30 @@ fn the_same_leaks_for_any_number_of_threads() {
     let one = with(1);
     assert_eq!(one.len(), 3);
     assert_eq!(one, with(3));
+}
+
+/// A data set that is resized when it is read is compared as its files are.
+#[test]
+fn a_crop_is_found_also_where_the_other_image_is_resized_for_training() {
+    let image = drawn(3, &params());
+    let folder = tempfile::tempdir().unwrap();
+    let mut data = dataset(folder.path(), &[file(&image), file(&part(&image, (40, 50), (200, 200)))]);
+    let entry = &mut data.manifest.images[0];
+    (entry.width, entry.height, entry.resized_from) = (64, 64, Some((SIZE, SIZE)));
+    let samples: Vec<Sample<'_>> = data.manifest.images.iter().map(|entry| Sample { dataset: &data, entry }).collect();
+    let found = find(&samples, &|a, b| a < b, &|_, _| true).unwrap().unwrap();
+    assert_eq!((found[0].offset, found[0].overlap, found.len()), ((40, 50), (200, 200), 1));
+}
+
+#[test]
+fn who_watches_may_stop_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = dataset(folder.path(), &[file(&drawn(0, &params())), file(&drawn(0, &params()))]);
+    let samples: Vec<Sample<'_>> = data.manifest.images.iter().map(|entry| Sample { dataset: &data, entry }).collect();
+    for last in 0..3 {
+        let found = find(&samples, &|a, b| a < b, &|done, total| done <= last || total != 3).unwrap();
+        assert_eq!(found, None, "stopped after {last}");
+    }
+    let found = find(&samples, &|a, b| a < b, &|_, _| true).unwrap();
+    assert_eq!(found.map(|leaks| leaks.len()), Some(1));
 }

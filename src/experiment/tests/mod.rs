@@ -144,6 +144,7 @@ static DATASET: KindSpec = KindSpec {
     seeded: |_| false,
     references: &[],
     parse: parse_as::<Data>,
+    check_labels: None,
     schema: |_| Default::default(),
 };
 static SYNTHESIZE: KindSpec = KindSpec {
@@ -152,6 +153,7 @@ static SYNTHESIZE: KindSpec = KindSpec {
     seeded: |_| false,
     references: &[],
     parse: parse_as::<Synthesize>,
+    check_labels: None,
     schema: |_| Default::default(),
 };
 static PATCHIFY: KindSpec = KindSpec {
@@ -160,6 +162,7 @@ static PATCHIFY: KindSpec = KindSpec {
     seeded: |_| false,
     references: &[ReferenceSpec::one("dataset", &["dataset", "synthesize"])],
     parse: parse_as::<Patchify>,
+    check_labels: None,
     schema: |_| Default::default(),
 };
 static PRETRAIN: KindSpec = KindSpec {
@@ -171,6 +174,7 @@ static PRETRAIN: KindSpec = KindSpec {
         ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
     ],
     parse: parse_pretrain,
+    check_labels: None,
     schema: |_| Default::default(),
 };
 static FINETUNE: KindSpec = KindSpec {
@@ -182,6 +186,7 @@ static FINETUNE: KindSpec = KindSpec {
         ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
     ],
     parse: parse_as::<Finetune>,
+    check_labels: None,
     schema: |_| Default::default(),
 };
 static TABLE: KindSpec = KindSpec {
@@ -190,6 +195,7 @@ static TABLE: KindSpec = KindSpec {
     seeded: |_| false,
     references: &[ReferenceSpec::many("rows", &["finetune"]).of_all_seeds()],
     parse: parse_as::<Table>,
+    check_labels: None,
     schema: |_| Default::default(),
 };
 static FIGURE: KindSpec = KindSpec {
@@ -198,6 +204,7 @@ static FIGURE: KindSpec = KindSpec {
     seeded: |_| false,
     references: &[ReferenceSpec::many("series", &["finetune", "pretrain"]).of_all_seeds()],
     parse: parse_as::<Figure>,
+    check_labels: None,
     schema: |_| Default::default(),
 };
 

@@ -2,10 +2,18 @@
 //!
 //! [`Page`] is also what `run.json` holds, for programs. Both are pure functions of it.
 
+mod data;
+mod leaks;
+mod markdown;
+mod origins;
 mod timeline;
+
+pub use data::{DataView, PublishedView};
+pub use leaks::LeaksView;
 
 use anyhow::Context as _;
 use base64::Engine as _;
+use markdown::{from_markdown, marked};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 use serde_json::Value;
@@ -28,6 +36,8 @@ pub struct Page {
     pub overlays: Vec<OverlayView>,
     /// What the images are.
     pub data: Vec<DataView>,
+    /// Which of them are on both sides; none if there are no data sets.
+    pub leaks: Option<LeaksView>,
     /// When what was done in the last run.
     pub timeline: Vec<Span>,
     /// All stages behind the numbers, by name: kind, seed, key, parameters, inputs, provenance, scores.
@@ -49,6 +59,17 @@ pub struct TableView {
     pub rows: Vec<BTreeMap<String, String>>,
     /// The stages behind each label, by seed.
     pub stages: Vec<(String, Vec<String>)>,
+    /// Labels of rows whose models saw some of the images that they are scored on.
+    pub leaks: Vec<TableLeaks>,
+}
+
+/// A row whose model was trained on images that it is scored on.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableLeaks {
+    /// The row's label.
+    pub label: String,
+    /// How many of the images.
+    pub images: usize,
 }
 
 /// A figure as its stage left it.
@@ -59,7 +80,9 @@ pub struct FigureView {
     /// The picture.
     #[serde(skip)]
     pub svg: String,
-    /// The stages behind each line.
+    /// The points: the rows of its CSV, by column.
+    pub rows: Vec<BTreeMap<String, String>>,
+    /// The stages behind each line, by seed.
     pub stages: Vec<(String, Vec<String>)>,
 }
 
@@ -71,30 +94,8 @@ pub struct OverlayView {
     /// Methods, each with its pictures.
     #[serde(serialize_with = "names_only")]
     pub methods: Vec<(String, Vec<Picture>)>,
-}
-
-/// What a data set holds.
-#[derive(Clone, Debug, Serialize)]
-pub struct DataView {
-    /// Its name.
-    pub name: String,
-    /// Its reader.
-    pub format: String,
-    /// Its splits.
-    pub splits: Vec<SplitView>,
-}
-
-/// What one split of a data set holds.
-#[derive(Clone, Debug, Serialize)]
-pub struct SplitView {
-    /// Its name.
-    pub split: String,
-    /// How many images.
-    pub images: usize,
-    /// Their sizes in words.
-    pub sizes: String,
-    /// Each class's share of the pixels.
-    pub shares: Vec<(String, f64)>,
+    /// The evaluations that the pictures of each method are of.
+    pub stages: Vec<(String, Vec<String>)>,
 }
 
 /// A stage's time in a run.
@@ -129,10 +130,11 @@ impl Page {
     /// If a stage's facts cannot be written as JSON.
     pub fn html(&self) -> anyhow::Result<String> {
         // `</script>` in a name must not end the script.
-        let facts = serde_json::to_string(&self.stages).context("the stages")?.replace("</", "<\\/");
-        let behind: BTreeMap<&str, &Vec<(String, Vec<String>)>> =
-            self.tables.iter().map(|table| (table.file.as_str(), &table.stages)).collect();
-        let behind = serde_json::to_string(&behind).context("the tables")?.replace("</", "<\\/");
+        let facts = serde_json::to_string(&self.stages).context("the stages")?.replace('<', "\\u003c");
+        let tables = self.tables.iter().map(|table| (table.file.clone(), &table.stages));
+        let figures = self.figures.iter().map(|figure| (origins::name(figure), &figure.stages));
+        let behind: BTreeMap<String, &Vec<(String, Vec<String>)>> = tables.chain(figures).collect();
+        let behind = serde_json::to_string(&behind).context("the tables")?.replace('<', "\\u003c");
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -195,7 +197,8 @@ impl Page {
                     @for table in &self.tables {
                         article.table data-table=(table.file) {
                             h3 { (table.file) }
-                            (PreEscaped(from_markdown(&table.markdown)))
+                            (PreEscaped(from_markdown(&table.markdown, &table.leaks)))
+                            (marked(&table.leaks))
                         }
                     }
                 }
@@ -211,6 +214,7 @@ impl Page {
                     @for figure in &self.figures {
                         h3 { (figure.file) }
                         figure.paper { (PreEscaped(inline(&figure.svg))) }
+                        (self.origins(figure))
                     }
                 }
             }
@@ -230,12 +234,12 @@ impl Page {
                                 input type="radio" name=(name) id={ (name) "-" (place) } checked[place == 0];
                                 label for={ (name) "-" (place) } { (label) }
                             }
-                            @for (_, pictures) in &overlay.methods {
+                            @for (label, pictures) in &overlay.methods {
                                 div.pictures {
                                     @for (image, png) in pictures {
                                         figure {
                                             img loading="lazy" alt=(image) src={ "data:image/png;base64," (base64(png)) };
-                                            figcaption { (image) }
+                                            figcaption { (image) " " (self.evaluations(overlay, label)) }
                                         }
                                     }
                                 }
@@ -252,48 +256,12 @@ impl Page {
             @if !self.data.is_empty() {
                 section #data {
                     h2 { "Data" }
-                    @for set in &self.data {
-                        h3 { (set.name) " (" (set.format) ")" }
-                        div.scroll {
-                            table {
-                                thead { tr { th { "split" } th { "images" } th { "sizes" } th { "share of each class" } } }
-                                tbody {
-                                    @for split in &set.splits {
-                                        tr {
-                                            td { (split.split) }
-                                            td { (split.images) }
-                                            td { (split.sizes) }
-                                            td { (shares(&split.shares)) }
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                    }
+                    @if let Some(leaks) = &self.leaks { (leaks.markup()) }
+                    @for set in &self.data { (set.markup()) }
                 }
             }
         }
     }
-}
-
-fn shares(classes: &[(String, f64)]) -> String {
-    if classes.is_empty() {
-        return "–".to_owned();
-    }
-    let share = |(name, share): &(String, f64)| format!("{name} {:.1} %", 100.0 * share);
-    classes.iter().map(share).collect::<Vec<_>>().join(", ")
-}
-
-/// What the table's Markdown says; raw HTML in it stays text.
-fn from_markdown(markdown: &str) -> String {
-    use pulldown_cmark::{Event, Options, Parser, html::push_html};
-    let events = Parser::new_ext(markdown, Options::ENABLE_TABLES).map(|event| match event {
-        Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
-        other => other,
-    });
-    let mut text = String::new();
-    push_html(&mut text, events);
-    text
 }
 
 /// An SVG file as part of a page.
@@ -320,26 +288,23 @@ mod tests {
                 markdown: "| method | mIoU |\n| --- | ---: |\n| <i>x</i> | **50.00** |\n\nA note.\n".into(),
                 rows: vec![[("miou".to_owned(), "50.00".to_owned())].into()],
                 stages: vec![("x".into(), vec!["test.x@0".into()])],
+                leaks: Vec::new(),
             }],
             figures: vec![FigureView {
                 file: "curve".into(),
                 svg: "<?xml version=\"1.0\"?>\n<svg></svg>".into(),
-                stages: Vec::new(),
+                rows: vec![
+                    [("series", "x"), ("epoch", "1"), ("mean", "0.5")].map(|(a, b)| (a.into(), b.into())).into(),
+                ],
+                stages: vec![("x".into(), vec!["segment.x@0".into()])],
             }],
             overlays: vec![OverlayView {
                 file: "predictions".into(),
                 methods: vec![("x".into(), vec![("a.png".into(), vec![1, 2, 3])])],
+                stages: vec![("x".into(), vec!["test.x@0".into()])],
             }],
-            data: vec![DataView {
-                name: "steel".into(),
-                format: "folder".into(),
-                splits: vec![SplitView {
-                    split: "train".into(),
-                    images: 2,
-                    sizes: "64×64".into(),
-                    shares: vec![("ferrite".into(), 0.25)],
-                }],
-            }],
+            data: vec![data::tests::steel()],
+            leaks: None,
             timeline: vec![Span {
                 stage: "test.x@0".into(),
                 kind: "evaluate".into(),
@@ -361,7 +326,7 @@ mod tests {
         }
         assert_eq!(html.matches("</script>").count(), 3, "a name ends no script");
         assert!(html.contains("A &lt;b&gt;title") && html.contains("<strong>50.00</strong>"), "{html}");
-        assert!(html.contains("data:image/png;base64,AQID") && html.contains("ferrite 25.0 %"));
+        assert!(html.contains("data:image/png;base64,AQID") && html.contains("25.00 % (2)"));
         assert!(!html.contains("<?xml"));
     }
 
@@ -371,6 +336,9 @@ mod tests {
         assert_eq!(json["tables"][0]["rows"][0]["miou"], "50.00");
         assert_eq!(json["tables"][0]["stages"][0], json!(["x", ["test.x@0"]]));
         assert_eq!(json["overlays"][0]["methods"], json!([["x", ["a.png"]]]));
+        assert_eq!(json["figures"][0]["rows"][0]["mean"], "0.5");
+        assert_eq!(json["overlays"][0]["stages"], json!([["x", ["test.x@0"]]]));
+        assert_eq!(json["data"][0]["splits"][0]["images_with"], json!([2, 1]));
         assert_eq!(json.get("graph"), None);
     }
 

@@ -26,7 +26,8 @@
   // A stage, and below it what it rests on; each once.
   const describe = (name, seen, open) => {
     const stage = stages[name];
-    if (!stage || seen.has(name)) return element("p", name + " (above)");
+    if (!stage) return element("p", name);
+    if (seen.has(name)) return element("p", name + " (above)");
     seen.add(name);
     const box = element("details", null, element("summary", name + " · " + stage.kind));
     box.open = open;
@@ -35,7 +36,7 @@
     box.append(facts([
       ["mIoU", percent(scores.miou)],
       ...(scores.classes || []).map((one) => ["IoU " + one.name + (one.ignored ? " (not in the mean)" : ""), percent(one.iou)]),
-      ["seed", stage.seed], ["key", stage.key],
+      ["seed", stage.seed], ["key", stage.key], ["in the cache", stage.record],
       ["made", made.finished_at ? when(made.finished_at) + " on " + made.host + " (" + made.device + ", threads: "
         + made.threads + ") in " + made.seconds.toFixed(1) + " s" : stage.state],
       ["by", made.program], ["commit", (made.build || {}).commit],
@@ -57,9 +58,10 @@
     dialog.showModal();
   };
 
-  // Labels carry marks in tables: the longest label that the cell begins with.
+  // Labels carry marks in tables: the longest label that the cell begins with, if only marks follow.
   const stagesOf = (table, text) => {
-    const known = (behind[table] || []).filter(([label]) => text.startsWith(label));
+    const known = (behind[table] || [])
+      .filter(([label]) => text.startsWith(label) && !/[\p{L}\p{N}]/u.test(text.slice(label.length)));
     return known.sort((a, b) => b[0].length - a[0].length)[0];
   };
 
@@ -89,15 +91,23 @@
         const found = stagesOf(article.dataset.table, row.cells[0].textContent);
         if (!found) continue;
         [...row.cells].slice(1).forEach((cell, place) => {
-          if (!/\d/.test(cell.textContent)) return;
+          // A published value rests on nothing of ours.
+          if (!/\d/.test(cell.textContent) || /^published/.test(headings[place + 1].textContent)) return;
           const button = element("button");
           button.type = "button";
           button.append(...cell.childNodes);
-          button.addEventListener("click", () => show(found[0], headings[place + 1].textContent, found[1]));
+          const where = headings[place + 1].textContent;
+          // A point of a curve is one of an epoch.
+          const epoch = article.classList.contains("points") ? " at epoch " + row.cells[1].textContent : "";
+          button.addEventListener("click", () => show(found[0], where + epoch, found[1]));
           cell.append(button);
         });
       }
     }
+  }
+
+  for (const button of document.querySelectorAll("button[data-stage]")) {
+    button.addEventListener("click", () => show(button.dataset.stage, "what is known", [button.dataset.stage]));
   }
 
   for (const overlay of document.querySelectorAll("article.overlay")) {

@@ -9,7 +9,7 @@ const MARGIN: f64 = 8.0;
 const AXIS: usize = 26;
 
 /// Colours of kinds, in order of appearance (Okabe and Ito, 2008).
-const COLOURS: [&str; 7] = ["#56b4e9", "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#999999"];
+const COLOURS: [&str; 8] = ["#56b4e9", "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#999999", "#f0e442"];
 
 /// The picture as SVG.
 pub(super) fn svg(spans: &[Span]) -> String {

@@ -1,7 +1,7 @@
 //! What a reader must know, below the table.
 
 use super::{Row, TEST_MARK, Table, number};
-use crate::metrics::{Averaging, LEAST_PAIRS, RESAMPLES};
+use crate::metrics::{Averaging, LEAST_IMAGES, LEAST_PAIRS, RESAMPLES};
 use crate::report::published::{self, Published};
 
 /// So many rows are named with their numbers in a sentence.
@@ -94,6 +94,13 @@ impl Table {
             let each = |(row, comparison): &(&Row, &super::Comparison)| {
                 format!("{} {}", row.label, p_equals(comparison.bootstrap_holm))
             };
+            let images = against.clone().map(|(_, comparison)| comparison.images).max().unwrap_or(0);
+            if images < LEAST_IMAGES {
+                notes.push(format!(
+                    "mIoU against {reference}: no p, for {images} images are too few (it needs {LEAST_IMAGES})."
+                ));
+                continue;
+            }
             let each: Vec<String> = against.map(each).collect();
             notes.push(match below {
                 Below::Columns(_) => format!("p: {how}."),
@@ -101,6 +108,7 @@ impl Table {
                 Below::Terminal => format!("{how}: {}.", each.join("; ")),
             });
         }
+        notes.extend(chosen_after(&compared));
         let tested: Vec<&(&Row, &super::Comparison)> =
             compared.iter().filter(|(_, comparison)| comparison.wilcoxon.is_some()).collect();
         if compared.is_empty() {
@@ -169,6 +177,23 @@ impl Table {
             format!("{}: s{scored}", methods.map(|row| row.label.as_str()).collect::<Vec<_>>().join(", "))
         };
         sets.into_iter().map(sentence).collect()
+    }
+}
+
+/// That the best row was picked by the scores that are tested.
+fn chosen_after(compared: &[(&Row, &super::Comparison)]) -> Option<String> {
+    let mut chosen: Vec<&str> = Vec::new();
+    for (_, comparison) in compared.iter().filter(|(_, comparison)| comparison.chosen_after) {
+        if !chosen.contains(&comparison.with.as_str()) {
+            chosen.push(&comparison.with);
+        }
+    }
+    let why =
+        "by these very scores, which the tests do not allow for: p is too small (compare_with names a row beforehand)";
+    match chosen[..] {
+        [] => None,
+        [one] => Some(format!("{one} was chosen afterwards as the best, {why}.")),
+        _ => Some(format!("{} were chosen afterwards as the best of their images, {why}.", chosen.join(" and "))),
     }
 }
 

@@ -8,6 +8,8 @@ use crate::metrics::{Overlap, Sampled, holm, interval, paired_p, resample, signe
 pub struct Comparison {
     /// Label of that row.
     pub with: String,
+    /// Nobody named that row: it is the best of its images by the very scores that are compared.
+    pub chosen_after: bool,
     /// Own mIoU less that row's, in points.
     pub difference: f64,
     /// Two-sided p of the paired bootstrap.
@@ -20,6 +22,8 @@ pub struct Comparison {
     pub wilcoxon_holm: Option<f64>,
     /// Seeds that both rows were run with.
     pub common_seeds: usize,
+    /// Images that both were scored on.
+    pub images: usize,
 }
 
 /// A method image by image.
@@ -96,6 +100,7 @@ impl Table {
             .rev()
             .filter(|&member| mean(member).is_some())
             .max_by(|&a, &b| mean(a).unwrap_or_default().total_cmp(&mean(b).unwrap_or_default()));
+        let images = set.first().map_or(0, |(_, own)| own.images.len());
         let named = (0..set.len()).find(|&member| Some(self.rows[set[member].0].label.as_str()) == compare_with);
         let Some(reference) = named.or(best) else { return };
         let Some(its_mean) = mean(reference) else { return };
@@ -108,12 +113,14 @@ impl Table {
                 let pairs = paired(&by_seed(sampled[member], self.averaging), &its_seeds);
                 Comparison {
                     with: self.rows[set[reference].0].label.clone(),
+                    chosen_after: named.is_none(),
                     difference: mean(member).unwrap_or_default() - its_mean,
-                    bootstrap: paired_p(&scores[member], &scores[reference]),
+                    bootstrap: paired_p(&scores[member], &scores[reference], images),
                     bootstrap_holm: None,
                     wilcoxon: signed_rank(&pairs),
                     wilcoxon_holm: None,
                     common_seeds: pairs.len(),
+                    images,
                 }
             })
             .collect();

@@ -140,9 +140,11 @@ pub(in crate::report) fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest: Vec<char> = text.chars().collect();
     while rest.len() > room {
-        let cut = (1..=room)
-            .rev()
-            .find(|&at| rest[at - 1] == ' ' || (at < rest.len() && rest[at] == ' ') || ".-+/_".contains(rest[at - 1]));
+        let number = |at: usize| rest[at - 1] == '.' && rest.get(at).is_some_and(char::is_ascii_digit);
+        let cut = (1..=room).rev().find(|&at| {
+            let after_mark = ".-+/_".contains(rest[at - 1]) && !number(at);
+            rest[at - 1] == ' ' || (at < rest.len() && rest[at] == ' ') || after_mark
+        });
         let tail = rest.split_off(cut.unwrap_or(room));
         lines.push(rest.into_iter().collect::<String>().trim().to_owned());
         rest = tail;
@@ -166,6 +168,7 @@ mod tests {
         );
         assert_eq!(wrap("majority class (austenite)", 24), ["majority class", "(austenite)"]);
         assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrap("random p = 0.214.", 13), ["random p =", "0.214."], "numbers are not cut");
         assert_eq!(wrap("martensite/austenite", 11), ["martensite/", "austenite"]);
     }
 }

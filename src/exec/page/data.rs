@@ -1,0 +1,100 @@
+//! What the experiment's data holds, and what leaks between its images.
+
+use super::Progress;
+use crate::cache::Store;
+use crate::data::sources::source;
+use crate::experiment::Instance;
+use crate::plan::{DataSet, Findings, Flow, Flows, Plan, State, data_sets};
+use crate::report::page::{DataView, LeaksView, Page, PublishedView, TableLeaks};
+use crate::stage::Places;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Fills in the data sets, the leaks between them, and which rows of tables are scored on leaked images. Returns the leaks, and
+/// why images could not be compared.
+pub(super) fn fill(
+    page: &mut Page,
+    plan: &Plan,
+    store: &Store,
+    places: &Places,
+    progress: Option<Progress<'_>>,
+) -> (Option<Findings>, Option<String>) {
+    let sets = data_sets(plan, store, places);
+    let is_data = |instance: &&Instance| matches!(instance.kind, "dataset" | "synthesize");
+    let instances = plan.experiment.instances.iter().enumerate();
+    for (place, instance) in instances.filter(|(_, instance)| is_data(instance)) {
+        let set = sets.iter().find(|set| set.instance == place);
+        page.data.push(view(instance, set, &plan.states[place], store));
+    }
+    if page.data.is_empty() {
+        return (None, None);
+    }
+    let flows = Flows::of(plan);
+    let (leaks, problem) = match Findings::of(&sets.iter().collect::<Vec<_>>(), &flows, store, progress) {
+        Ok(leaks) => (leaks, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    if let Some(leaks) = &leaks {
+        mark(page, plan, &flows, leaks);
+    }
+    let absent = page.data.iter().filter(|set| set.survey.is_none()).map(|set| set.name.clone());
+    page.leaks = Some(LeaksView {
+        compared: leaks.as_ref().map(|leaks| leaks.images),
+        scored: leaks.as_ref().map_or(0, |leaks| leaks.scored),
+        found: leaks.iter().flat_map(|leaks| &leaks.leaks).map(|leak| leak.pair.clone()).collect(),
+        absent: absent.collect(),
+        problem: problem.clone(),
+    });
+    (leaks, problem)
+}
+
+fn view(instance: &Instance, set: Option<&DataSet>, state: &State, store: &Store) -> DataView {
+    let manifest = set.map(|set| &set.open.manifest);
+    let drawn = instance.kind == "synthesize";
+    let format = match drawn {
+        true => "synthesize",
+        false => instance.params["format"].as_str().unwrap_or_default(),
+    };
+    DataView {
+        name: instance.name.clone(),
+        format: format.to_owned(),
+        state: match (set, state) {
+            (Some(_), _) if drawn => "drawn by the run",
+            (Some(_), _) => "found",
+            (None, State::Unavailable(_)) => "missing",
+            (None, _) => "not looked at",
+        },
+        classes: manifest.map(|manifest| manifest.classes.clone()).unwrap_or_default(),
+        ignore_classes: manifest.map(|manifest| manifest.ignore_classes.clone()).unwrap_or_default(),
+        published: source(format).map(|source| PublishedView {
+            name: source.name,
+            counts: source.counts,
+            paper: source.paper,
+        }),
+        survey: set.map(|set| set.survey(store)),
+    }
+}
+
+/// For each row of a table how many of the images that it is scored on its own model saw.
+fn mark(page: &mut Page, plan: &Plan, flows: &Flows, leaks: &Findings) {
+    let mut scored_by_flow: BTreeMap<Flow, BTreeSet<&str>> = BTreeMap::new();
+    for leak in &leaks.leaks {
+        for &flow in &leak.flows {
+            scored_by_flow.entry(flow).or_default().insert(&leak.pair.scored.image);
+        }
+    }
+    if scored_by_flow.is_empty() {
+        return;
+    }
+    let places: BTreeMap<&str, usize> = plan.experiment.instances.iter().map(|i| i.name.as_str()).zip(0..).collect();
+    for table in &mut page.tables {
+        for (label, stages) in &table.stages {
+            let stages = stages.iter().filter_map(|name| places.get(name.as_str()));
+            let flows = stages.flat_map(|&stage| flows.of_stage(stage));
+            let images: BTreeSet<&str> =
+                flows.filter_map(|flow| scored_by_flow.get(&flow)).flatten().copied().collect();
+            if !images.is_empty() {
+                table.leaks.push(TableLeaks { label: label.clone(), images: images.len() });
+            }
+        }
+    }
+}

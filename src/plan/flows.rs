@@ -1,0 +1,189 @@
+//! Which images an experiment trains on before it scores which others, by the edges between its stages.
+
+use super::Plan;
+use crate::data::Split;
+use crate::data::patches::Use;
+use crate::experiment::Experiment;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Images of one split of one data set (the index of its stage).
+pub type Side = (usize, Split);
+
+/// (trained on, scored on).
+pub type Flow = (Side, Side);
+
+/// What images are trained on for, in a word or two: `pretraining`, `training`, `choice of the epoch`.
+pub type How = &'static str;
+
+/// All flows of an experiment.
+#[derive(Debug, Default)]
+pub struct Flows {
+    /// What each is for.
+    all: BTreeMap<Flow, BTreeSet<How>>,
+    /// Those that end in a stage that scores.
+    of_stage: BTreeMap<usize, BTreeSet<Flow>>,
+}
+
+impl Flows {
+    /// A stage that scores (`evaluate`, and `finetune` where it chooses its epoch) against all that it rests on. Training
+    /// images and those that a model is scored on must not meet in any data set, whatever the stages.
+    pub fn of(plan: &Plan) -> Flows {
+        Flows::in_experiment(&plan.experiment)
+    }
+
+    fn in_experiment(experiment: &Experiment) -> Flows {
+        let instances = &experiment.instances;
+        let mut flows = Flows::default();
+        for (set, _) in instances.iter().enumerate().filter(|(_, i)| matches!(i.kind, "dataset" | "synthesize")) {
+            flows.add(None, (set, Split::Train), (set, Split::Val), "training");
+            flows.add(None, (set, Split::Train), (set, Split::Test), "training");
+            flows.add(None, (set, Split::Val), (set, Split::Test), "choice of the epoch");
+        }
+        // What each stage and all that it rests on were trained on; every stage stands after its inputs.
+        let mut trained: Vec<BTreeSet<(Side, How)>> = Vec::with_capacity(instances.len());
+        for (stage, instance) in instances.iter().enumerate() {
+            let param = |name: &str| instance.params.get(name).cloned().unwrap_or_default();
+            let source = instance.inputs.iter().find(|input| input.role == "dataset").map(|input| input.instance);
+            let mut own: BTreeSet<(Side, How)> =
+                instance.inputs.iter().flat_map(|input| trained[input.instance].iter().copied()).collect();
+            // What it trains on, and what it scores.
+            let (mut used, mut scored): (Vec<(Split, How)>, Option<Split>) = (Vec::new(), None);
+            // A model's epoch is chosen after its training: that is no training for its own score.
+            let mut afterwards = None;
+            match instance.kind {
+                "patchify" => {
+                    let splits = Use::deserialize(param("use")).map_or(&[][..], Use::splits);
+                    used.extend(splits.iter().map(|&split| (split, "pretraining")));
+                }
+                "finetune" => {
+                    used.push((Split::Train, "training"));
+                    let on_test = param("select_on").as_str() == Some("test");
+                    scored = Some(if on_test { Split::Test } else { Split::Val });
+                    afterwards = (!on_test).then_some((Split::Val, "choice of the epoch"));
+                }
+                "evaluate" => scored = Split::deserialize(param("split")).ok(),
+                _ => {}
+            }
+            if let Some(source) = source {
+                own.extend(used.into_iter().map(|(split, how)| ((source, split), how)));
+                if let Some(split) = scored {
+                    own.iter().for_each(|&(side, how)| flows.add(Some(stage), side, (source, split), how));
+                }
+                own.extend(afterwards.map(|(split, how)| ((source, split), how)));
+            }
+            trained.push(own);
+        }
+        flows
+    }
+
+    pub(super) fn add(&mut self, stage: Option<usize>, trained: Side, scored: Side, how: How) {
+        if trained != scored {
+            self.all.entry((trained, scored)).or_default().insert(how);
+            if let Some(stage) = stage {
+                self.of_stage.entry(stage).or_default().insert((trained, scored));
+            }
+        }
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Flow, &BTreeSet<How>)> {
+        self.all.iter().map(|(&flow, how)| (flow, how))
+    }
+
+    /// What the trained images of this flow are used for; none if there is no such flow.
+    pub fn how(&self, flow: Flow) -> Option<&BTreeSet<How>> {
+        self.all.get(&flow)
+    }
+
+    /// Those that end in this stage's score.
+    pub fn of_stage(&self, stage: usize) -> impl Iterator<Item = Flow> + '_ {
+        self.of_stage.get(&stage).into_iter().flatten().copied()
+    }
+}
+
+/// `pretraining, training`.
+pub(super) fn words(how: &BTreeSet<How>) -> String {
+    how.iter().copied().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{experiment, stage};
+    use std::path::Path;
+
+    const EXPERIMENT: &str = r#"
+name = "e"
+[stages.here]
+kind = "synthesize"
+size = 64
+[stages.there]
+kind = "synthesize"
+size = 64
+[stages.patches]
+kind = "patchify"
+dataset = "there"
+use = "all-but-test"
+size = 32
+[stages.ssl]
+kind = "pretrain"
+patches = "patches"
+method = "simclr"
+encoder = { arch = "resnet18", width = 8, weights = "random" }
+epochs = 1
+[stages.segment]
+kind = "finetune"
+dataset = "there"
+encoder = "ssl"
+epochs = 1
+[stages.plain]
+kind = "finetune"
+dataset = "here"
+encoder = { arch = "resnet18", width = 8, weights = "random" }
+select_on = "test"
+epochs = 1
+[stages.moved]
+kind = "evaluate"
+dataset = "here"
+model = "segment"
+[stages.own]
+kind = "evaluate"
+dataset = "here"
+model = "plain"
+"#;
+
+    #[test]
+    fn a_score_rests_on_all_that_its_model_saw_and_on_nothing_else() {
+        let path = Path::new("e.toml");
+        let experiment = experiment::parse_text(path, EXPERIMENT.into(), &[], &stage::vocabulary()).unwrap();
+        let flows = Flows::in_experiment(&experiment);
+        let named = |name: &str| experiment.instances.iter().position(|i| i.label() == name).unwrap();
+        let side = |(set, split): Side| format!("{} {}", experiment.instances[set].name, split.name());
+        let of = |stage: &str| -> Vec<String> {
+            let stage = named(stage);
+            let flows = flows.of_stage(stage).map(|flow| {
+                let how = words(flows.how(flow).unwrap());
+                format!("{} → {}: {how}", side(flow.0), side(flow.1))
+            });
+            flows.collect()
+        };
+        let mut moved = of("moved");
+        moved.sort();
+        assert_eq!(
+            moved,
+            [
+                "there train → here test: pretraining, training",
+                "there unlabeled → here test: pretraining",
+                // Pretrained on, and the epoch chosen by them.
+                "there val → here test: choice of the epoch, pretraining",
+            ]
+        );
+        assert_eq!(of("own"), ["here train → here test: training"]);
+        assert_eq!(of("plain"), ["here train → here test: training"]);
+        assert!(of("segment").iter().all(|flow| flow.contains("→ there val") && !flow.starts_with("there val")));
+        let here = named("here");
+        let within = flows.how(((here, Split::Val), (here, Split::Test)));
+        assert_eq!(within.map(words).as_deref(), Some("choice of the epoch"), "whatever the stages");
+    }
+}
