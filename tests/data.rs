@@ -151,8 +151,8 @@ epochs = 1
     assert_eq!(done.code, Some(5));
     // A run says so, too, before anything starts.
     let run = project.run(&["experiment.toml", "--only", "segment-metaldam.a"]);
-    assert_eq!(run.code, Some(4), "what is missing comes first: {}", run.stderr);
-    assert!(run.stderr.contains("metaldam"), "{}", run.stderr);
+    assert_eq!(run.code, Some(5), "{}", run.stderr);
+    says(&run.stderr, &["error: metaldam: ", "error: segment-metaldam.a@0: ", "is not the published file"]);
     // What cannot be decoded is bad.
     project.write("experiment.toml", EXPERIMENT).write("steel/unlabeled/u-9.png", &png(&micrograph(9))[..2000]);
     let done = project.run(&["data", "experiment.toml"]);

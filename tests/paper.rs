@@ -154,6 +154,17 @@ fn made_data_is_never_put_over_what_is_there_and_is_found_by_the_verb_data() {
     // Without them all that is missing is named, with where it comes from.
     let missing = project.run(&["data", "table4.toml", "--data", "elsewhere"]);
     assert_eq!(missing.code, Some(4));
+    let run = project.run(&["table4.toml", "--data", "elsewhere"]);
+    assert_eq!(run.code, Some(4));
+    let said = [
+        "error: metaldam, metaldam-256: ",
+        "https://hdl.handle.net/11256/940",
+        "more: `weights = \"imagenet\"`",
+        "help: `matssl-run data FILE`",
+    ];
+    for what in said {
+        assert!(run.stderr.contains(what), "{what}: {}", run.stderr);
+    }
     for what in ["metaldam/MetalDAM", "uhcs", "aachen", "resnet50"] {
         assert!(missing.stdout.contains(what), "{what}: {}{}", missing.stdout, missing.stderr);
     }

@@ -314,7 +314,8 @@ fn tested_csv() {
     assert_eq!(rows[1]["compared_with"], "", "{csv}");
     assert_eq!([&rows[0]["compared_with"], &rows[2]["compared_with"]], ["ImageNet_v1", "ImageNet_v1"]);
     assert!(value(0, "p_bootstrap") > 0.05, "{csv}");
-    assert!((value(2, "p_bootstrap") - 2.0 / 2001.0).abs() < 1e-12 && value(2, "p_bootstrap_holm") < 0.05);
+    // As small as six images allow.
+    assert!((value(2, "p_bootstrap") - 2.0 / 64.0).abs() < 1e-12);
     assert_eq!(value(2, "p_bootstrap_holm"), 2.0 * value(2, "p_bootstrap"));
     assert!(value(2, "difference_to_it") < -10.0);
     for (row, cells) in rows.iter().enumerate().take(3) {
@@ -372,7 +373,7 @@ fn tested_terminal() {
     95 % intervals of the mIoU (bootstrap over images and seeds, 2,000 resamples):
     MatSSL 71.43 to 82.93; ImageNet_v1 71.43 to 82.93; random 45.99 to 52.67.
     mIoU against MatSSL, paired bootstrap, two-sided, Holm-corrected: ImageNet_v1 p
-    = 0.799; random p = 0.002.
+    = 0.799; random p = 0.062.
     Wilcoxon signed-rank over seeds: too few seeds (2 in common, it needs 8).
     Majority class: always answers the most frequent class of the training masks.
     Published: MatSSL, arXiv 2507.18184, Table 4.
@@ -396,7 +397,7 @@ fn tested_latex() {
     \midrule
     MatSSL & 77.05 $\pm$ 4.43 & [71.43, 82.93] & 69.95 & $+7.10$ & 0.799 & 77.05 $\pm$ 4.43 & 77.05 $\pm$ 4.43 & 87.00 $\pm$ 2.83 & 87.00 $\pm$ 2.83 & 2 \\
     ImageNet\_v1 & \textbf{77.30} $\pm$ 4.07 & [71.43, 82.93] & -- & -- & -- & \textbf{77.30} $\pm$ 4.07 & \textbf{77.30} $\pm$ 4.07 & \textbf{87.17} $\pm$ 2.59 & \textbf{87.17} $\pm$ 2.59 & 2 \\
-    random & 49.26 $\pm$ 1.58 & [45.99, 52.67] & -- & -- & 0.002 & 49.26 $\pm$ 1.58 & 49.26 $\pm$ 1.58 & 66.00 $\pm$ 1.41 & 66.00 $\pm$ 1.41 & 2 \\
+    random & 49.26 $\pm$ 1.58 & [45.99, 52.67] & -- & -- & 0.062 & 49.26 $\pm$ 1.58 & 49.26 $\pm$ 1.58 & 66.00 $\pm$ 1.41 & 66.00 $\pm$ 1.41 & 2 \\
     Transformer (published only) & -- & -- & 56.72 & -- & -- & -- & -- & -- & -- & -- \\
     CS-UNet (published only) & -- & -- & 45.69 & -- & -- & -- & -- & -- & -- & -- \\
     majority class (matrix) & 25.00 & -- & -- & -- & -- & 50.00 & 0.00 & 33.33 & 50.00 & -- \\
@@ -412,8 +413,8 @@ fn tested_latex() {
     ImageNet\_v1 was chosen afterwards as the best, by these very scores, which the tests do not allow for: p is too small (compare\_with names a row beforehand).
     Wilcoxon signed-rank over seeds: too few seeds (2 in common, it needs 8).
     Majority class: always answers the most frequent class of the training masks.
-    Published: MatSSL, arXiv 2507.18184, Table 4. U-Net++ with ResNet-50. By the authors' code: images resized to 256 x 256, mIoU as the mean over batches of 128, a class absent from a batch counting 0, MetalDAM without its class 3.
-    Published: MatSSL, arXiv 2507.18184, Table 5. Average mIoU of oxide against the rest. By the authors' code: images resized to 512 x 512, mIoU as in Table 4.
+    Published: MatSSL, arXiv 2507.18184, Table 4. U-Net++ with ResNet-50. By the authors' code: images resized to 256 x 256, mIoU as the mean over batches of 128, a class absent from a batch counting 0, MetalDAM without its class 3; the epoch was chosen on the test images, so the values are optimistic.
+    Published: MatSSL, arXiv 2507.18184, Table 5. Average mIoU of oxide against the rest. By the authors' code for U-Net++ with MatSSL: images resized to 512 x 512, mIoU as in Table 4. That code holds nothing of CS-UNet, the transformer or MicroNet: where their values come from is not said there.
     On table4.metaldam.matssl.aachen+uhcs: The abstract says 69.13 for MatSSL on MetalDAM, which is neither value of Table 4 (69.95, 69.02).
     Published only: not run here.\par}
     \end{table}
