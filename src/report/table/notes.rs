@@ -183,7 +183,8 @@ impl Table {
 /// That the best row was picked by the scores that are tested.
 fn chosen_after(compared: &[(&Row, &super::Comparison)]) -> Option<String> {
     let mut chosen: Vec<&str> = Vec::new();
-    for (_, comparison) in compared.iter().filter(|(_, comparison)| comparison.chosen_after) {
+    let tested = |comparison: &super::Comparison| comparison.bootstrap.is_some() || comparison.wilcoxon.is_some();
+    for (_, comparison) in compared.iter().filter(|(_, comparison)| comparison.chosen_after && tested(comparison)) {
         if !chosen.contains(&comparison.with.as_str()) {
             chosen.push(&comparison.with);
         }
