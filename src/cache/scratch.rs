@@ -215,7 +215,7 @@ impl Rubbish {
         if file.nlink() > 1 || file.blocks() == 0 || file.len() > 1 << 20 {
             return fs::remove_file(path);
         }
-        // Of small files, too, there may be many; empty ones count as a block.
+        // Of small files, too, there may be many; each takes up a block.
         if self.bytes.fetch_add(file.len().max(4096), Ordering::Relaxed) > MOST_RUBBISH {
             return fs::remove_file(path);
         }

@@ -18,7 +18,7 @@ pub struct Survey {
     pub images: usize,
     /// Splits that hold images.
     pub splits: Vec<SplitSurvey>,
-    /// (width, height) after the info band is cut, and how many images have it; the most frequent first.
+    /// (width, height) as they are read: without info band, resized if that is asked for; and how many images have it; the most frequent first.
     pub sizes: Vec<((usize, usize), usize)>,
     /// How the image files store their pixels (`"8-bit RGB jpg"`), and how many do; the most frequent first.
     pub stored: Vec<(String, usize)>,

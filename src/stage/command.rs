@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
@@ -164,8 +165,11 @@ impl Stage for Command {
             let path = places.experiment.join(file);
             let before = files.len();
             below(&path, file, &mut files).map_err(|(path, error)| {
-                let message = format!("{}: {error}; put it there, or correct `files`", path.display());
-                StageError::NotThere(message)
+                let cure = match error.kind() {
+                    ErrorKind::NotFound => "put it there, or correct `files`",
+                    _ => "rename or remove it, or correct `files`",
+                };
+                StageError::NotThere(format!("{}: {error}; {cure}", path.display()))
             })?;
             if files.len() == before {
                 let message = format!("{}: holds no files; correct `files`", path.display());
@@ -241,8 +245,8 @@ impl Command {
             command.env(machine::MARK, mark);
         }
         context.group.run(&mut command).map_err(|error| match error.kind() {
-            std::io::ErrorKind::Interrupted => StageError::Stopped("stopped".into()),
-            std::io::ErrorKind::NotFound => {
+            ErrorKind::Interrupted => StageError::Stopped("stopped".into()),
+            ErrorKind::NotFound => {
                 StageError::NotThere(format!("no program `{name}` is there; install it, or correct `command`"))
             }
             _ => anyhow!("cannot start `{name}`: {error}").into(),
@@ -330,16 +334,16 @@ fn is_inside(path: &Path) -> bool {
 /// What could not be read, or is no file (reading a pipe would wait for ever), and why.
 fn below(path: &Path, name: &Path, files: &mut ExternalFiles) -> Result<(), (PathBuf, std::io::Error)> {
     let at = |error| (path.to_owned(), error);
-    let text = |name: &Path| match name.to_str() {
+    let text = |path: &Path, name: &Path| match name.to_str() {
         Some(name) => Ok(name.to_owned()),
-        None => Err(at(std::io::Error::other("its name is no UTF-8"))),
+        None => Err((path.to_owned(), std::io::Error::other("its name is no UTF-8"))),
     };
     let kind = fs::metadata(path).map_err(at)?;
     if !kind.is_dir() {
         if !kind.is_file() {
             return Err(at(std::io::Error::other("neither a file nor a folder")));
         }
-        files.push((text(name)?, path.to_owned()));
+        files.push((text(path, name)?, path.to_owned()));
         return Ok(());
     }
     for entry in fs::read_dir(path).map_err(at)? {
@@ -351,7 +355,7 @@ fn below(path: &Path, name: &Path, files: &mut ExternalFiles) -> Result<(), (Pat
         }
         // Ten thousand files are not asked one by one for what the folder says of them.
         if entry.file_type().map_err(at)?.is_file() {
-            files.push((text(&name)?, path));
+            files.push((text(&path, &name)?, path));
         } else {
             below(&path, &name, files)?;
         }
