@@ -2,7 +2,7 @@
 
 use super::gpu::{Gpu, column_sums as column_sums_gpu, launch, on_device};
 use super::host::{Element, elements, filled, tensor};
-use super::matrix::{Matrix, Packed};
+use super::panels::{Matrix, Packed};
 use crate::nn::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;

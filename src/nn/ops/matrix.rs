@@ -1,97 +1,12 @@
 //! Matrix products on slices, single-threaded: the operations share out their own work.
 //!
-//! The right-hand matrix is laid out in panels of a few vectors' width ([`Packed`]), once for as many left-hand rows
-//! as there are; a kernel keeps a block of the result in registers. That is within a few per cent of what the processor
-//! can do, and ahead of the `gemm` crate, which lays out both sides anew for every product.
+//! The right-hand matrix lies in panels of a few vectors' width ([`Packed`](super::panels::Packed)), laid out once for
+//! as many left-hand rows as there are; a kernel keeps a block of the result in registers. That is within a few per cent
+//! of what the processor can do, and ahead of the `gemm` crate, which lays out both sides anew for every product.
 
-use super::host::{Element, filled, with_scratch};
+use super::host::{Element, with_scratch};
+use super::panels::{Matrix, Packed, Panels, VECTORS, panel, with_panels};
 use super::vector::{self, Simd, WithSimd};
-use rayon::prelude::*;
-use std::marker::PhantomData;
-use std::ops::Range;
-
-/// A matrix inside a slice: element (i, j) lies at `i * row_stride + j * column_stride`.
-#[derive(Clone, Copy)]
-pub(crate) struct Matrix<'m, T> {
-    /// Where the elements lie.
-    pub(crate) elements: &'m [T],
-    /// Steps from a row to the next.
-    pub(crate) row_stride: usize,
-    /// Steps from a column to the next.
-    pub(crate) column_stride: usize,
-}
-
-impl<'m, T> Matrix<'m, T> {
-    /// Rows one after the other.
-    pub(crate) fn row_major(elements: &'m [T], columns: usize) -> Self {
-        Matrix { elements, row_stride: columns, column_stride: 1 }
-    }
-
-    /// The same elements with rows and columns exchanged.
-    pub(crate) fn transposed(self) -> Self {
-        Matrix { elements: self.elements, row_stride: self.column_stride, column_stride: self.row_stride }
-    }
-}
-
-/// Vectors to a panel, and so to a row of the block of results in registers.
-const VECTORS: usize = 4;
-
-/// A right-hand matrix `[inner, columns]` in panels: `[panel, inner, width]`, the last one narrower and filled up with
-/// zeros to whole vectors.
-pub(crate) struct Packed<T> {
-    elements: Vec<T>,
-    inner: usize,
-    columns: usize,
-}
-
-impl<T: Element> Packed<T> {
-    /// Lays out `b`, `[inner, columns]`, on all threads.
-    pub(crate) fn new(b: Matrix<'_, T>, inner: usize, columns: usize) -> Self {
-        let elements = filled(packed_length::<T>(inner, columns), |to| {
-            let width = panel::<T>();
-            to.par_chunks_mut((width * inner).max(1)).enumerate().for_each(|(index, to)| {
-                pack_panel(to, b, inner, index * width..((index + 1) * width).min(columns));
-            });
-        });
-        Packed { elements, inner, columns }
-    }
-
-    /// As [`Panels::multiply`].
-    pub(crate) fn multiply(&self, c: &mut [T], rows: usize, accumulate: bool, a: Matrix<'_, T>) {
-        let Packed { elements, inner, columns } = self;
-        Panels { elements, inner: *inner, columns: *columns }.multiply(c, rows, accumulate, a);
-    }
-}
-
-/// A [`Packed`] matrix that lies in somebody else's memory.
-pub(crate) struct Panels<'p, T> {
-    elements: &'p [T],
-    inner: usize,
-    columns: usize,
-}
-
-impl<T: Element> Panels<'_, T> {
-    /// `c = a · self`, or `c += a · self` with `accumulate`, where `c` is row-major `[rows, columns]` and `a` has one
-    /// of its strides 1.
-    pub(crate) fn multiply(&self, c: &mut [T], rows: usize, accumulate: bool, a: Matrix<'_, T>) {
-        multiply_packed(c, [rows, self.columns, self.inner], accumulate, a, self.elements);
-    }
-}
-
-/// Lays out `b`, `[inner, columns]`, on this thread and in memory that it keeps.
-pub(crate) fn with_panels<T: Element, R>(
-    b: Matrix<'_, T>,
-    [inner, columns]: [usize; 2],
-    work: impl FnOnce(Panels<'_, T>) -> R,
-) -> R {
-    with_scratch(packed_length::<T>(inner, columns), |elements| {
-        let width = panel::<T>();
-        for (index, to) in elements.chunks_mut((width * inner).max(1)).enumerate() {
-            pack_panel(to, b, inner, index * width..((index + 1) * width).min(columns));
-        }
-        work(Panels { elements, inner, columns })
-    })
-}
 
 /// `c = a · b`, or `c += a · b` with `accumulate`, where `c` is row-major `[rows, columns]`, `a` `[rows, inner]` and
 /// `b` `[inner, columns]`; each of them has one of its strides 1.
@@ -105,80 +20,57 @@ pub(crate) fn multiply<T: Element>(
     with_panels(b, [inner, columns], |b| b.multiply(c, rows, accumulate, a));
 }
 
-fn packed_length<T: Element>(inner: usize, columns: usize) -> usize {
-    inner * columns.next_multiple_of(panel::<T>() / VECTORS)
+impl<T: Element> Packed<T> {
+    /// As [`Panels::multiply`].
+    pub(crate) fn multiply(&self, c: &mut [T], rows: usize, accumulate: bool, a: Matrix<'_, T>) {
+        self.panels().multiply(c, rows, accumulate, a);
+    }
 }
 
-/// Writes some `columns` of `b` as `[inner, width]`.
-fn pack_panel<T: Element>(to: &mut [T], b: Matrix<'_, T>, inner: usize, columns: Range<usize>) {
-    if inner == 0 {
-        return;
-    }
-    let (width, count) = (to.len() / inner, columns.len());
-    if b.column_stride == 1 {
-        for (row, to) in to.chunks_exact_mut(width).enumerate() {
-            to[..count].copy_from_slice(&b.elements[row * b.row_stride + columns.start..][..count]);
-            to[count..].fill(T::zero());
-        }
-        return;
-    }
-    assert!(b.row_stride == 1, "a matrix has one stride of 1");
-    // A few rows at a time: what is read once in a line is written to as many lines as stay in the cache.
-    const ROWS: usize = 16;
-    for (block, to) in to.chunks_mut(ROWS * width).enumerate() {
-        let rows = to.len() / width;
-        for column in 0..count {
-            let from = &b.elements[(columns.start + column) * b.column_stride + block * ROWS..][..rows];
-            for (row, value) in from.iter().enumerate() {
-                to[row * width + column] = *value;
+impl<T: Element> Panels<'_, T> {
+    /// `c = a · self`, or `c += a · self` with `accumulate`, where `c` is row-major `[rows, columns]` and `a` has one
+    /// of its strides 1.
+    pub(crate) fn multiply(&self, c: &mut [T], rows: usize, accumulate: bool, a: Matrix<'_, T>) {
+        let Panels { elements, inner, columns, apart } = *self;
+        assert!(c.len() == rows * columns, "sizes of a product");
+        assert!(a.column_stride == 1 || a.row_stride == 1, "a matrix has one stride of 1");
+        if inner == 0 {
+            if !accumulate {
+                c.fill(T::zero());
             }
+            return;
         }
-        to.chunks_exact_mut(width).for_each(|row| row[count..].fill(T::zero()));
-    }
-}
-
-/// Columns to a panel on this processor.
-fn panel<T: Element>() -> usize {
-    struct Lanes<T>(PhantomData<T>);
-    impl<T: Element> WithSimd for Lanes<T> {
-        type Output = usize;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            T::lanes::<S>()
+        // The kernel writes whole vectors only: what is left of them goes by way of a buffer.
+        let lanes = panel::<T>() / VECTORS;
+        let (whole, rest) = (columns / panel::<T>() * panel::<T>(), columns % panel::<T>());
+        if rest % lanes == 0 {
+            return vector::run(Product {
+                c,
+                stride: columns,
+                rows,
+                columns,
+                inner,
+                accumulate,
+                a,
+                b: elements,
+                apart,
+            });
         }
-    }
-    VECTORS * vector::run(Lanes::<T>(PhantomData))
-}
-
-/// As [`multiply`], with `b` in panels.
-fn multiply_packed<T: Element>(c: &mut [T], sizes: [usize; 3], accumulate: bool, a: Matrix<'_, T>, b: &[T]) {
-    let [rows, columns, inner] = sizes;
-    assert!(c.len() == rows * columns && b.len() == packed_length::<T>(inner, columns), "sizes of a product");
-    assert!(a.column_stride == 1 || a.row_stride == 1, "a matrix has one stride of 1");
-    if inner == 0 {
-        if !accumulate {
-            c.fill(T::zero());
-        }
-        return;
-    }
-    // The kernel writes whole vectors only: what is left of them goes by way of a buffer.
-    let lanes = panel::<T>() / VECTORS;
-    let (whole, rest) = (columns / panel::<T>() * panel::<T>(), columns % panel::<T>());
-    if rest % lanes == 0 {
-        return vector::run(Product { c, stride: columns, rows, columns, inner, accumulate, a, b });
-    }
-    vector::run(Product { c, stride: columns, rows, columns: whole, inner, accumulate, a, b });
-    let (stride, b) = (rest.next_multiple_of(lanes), &b[whole * inner..]);
-    with_scratch(rows * stride, |padded| {
-        vector::run(Product { c: padded, stride, rows, columns: stride, inner, accumulate: false, a, b });
-        for (row, from) in padded.chunks_exact(stride).enumerate() {
-            let to = &mut c[row * columns + whole..][..rest];
-            match accumulate {
-                true => to.iter_mut().zip(from).for_each(|(to, from)| *to += *from),
-                false => to.copy_from_slice(&from[..rest]),
+        vector::run(Product { c, stride: columns, rows, columns: whole, inner, accumulate, a, b: elements, apart });
+        let (stride, b) = (rest.next_multiple_of(lanes), &elements[columns / panel::<T>() * apart..]);
+        with_scratch(rows * stride, |padded| {
+            let whole_vectors =
+                Product { c: padded, stride, rows, columns: stride, inner, accumulate: false, a, b, apart };
+            vector::run(whole_vectors);
+            for (row, from) in padded.chunks_exact(stride).enumerate() {
+                let to = &mut c[row * columns + whole..][..rest];
+                match accumulate {
+                    true => to.iter_mut().zip(from).for_each(|(to, from)| *to += *from),
+                    false => to.copy_from_slice(&from[..rest]),
+                }
             }
-        }
-    });
+        });
+    }
 }
 
 /// The work that is compiled for every kind of vector: `columns` columns, whole vectors, of all `rows`; rows of `c` are
@@ -192,6 +84,7 @@ struct Product<'p, T> {
     accumulate: bool,
     a: Matrix<'p, T>,
     b: &'p [T],
+    apart: usize,
 }
 
 impl<T: Element> WithSimd for Product<'_, T> {
@@ -199,11 +92,11 @@ impl<T: Element> WithSimd for Product<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Product { c, stride, rows, columns, inner, accumulate, a, b } = self;
+        let Product { c, stride, rows, columns, inner, accumulate, a, b, apart } = self;
         let lanes = T::lanes::<S>();
-        for first in (0..columns).step_by(VECTORS * lanes) {
+        for (panel, first) in (0..columns).step_by(VECTORS * lanes).enumerate() {
             let width = (VECTORS * lanes).min(columns - first);
-            let (c, b) = (&mut c[first..], T::split::<S>(&b[first * inner..][..width * inner]).0);
+            let (c, b) = (&mut c[first..], T::split::<S>(&b[panel * apart..][..width * inner]).0);
             match width / lanes {
                 4 => panel_of::<T, S, 4>(simd, c, stride, rows, accumulate, a, b),
                 3 => panel_of::<T, S, 3>(simd, c, stride, rows, accumulate, a, b),

@@ -34,10 +34,14 @@ pub(crate) trait Vectors: Copy + 'static {
     fn split<S: Simd>(slice: &[Self]) -> (&[Self::Of<S>], &[Self]);
     /// Whole vectors, and what is left.
     fn split_mut<S: Simd>(slice: &mut [Self]) -> (&mut [Self::Of<S>], &mut [Self]);
+    /// At most a vector's worth of numbers, then zeros.
+    fn partial<S: Simd>(simd: S, slice: &[Self]) -> Self::Of<S>;
+    /// The whole blocks of [`transpose`](super::transpose::transpose), or `false` where there are no vectors for it.
+    fn transpose_blocks(from: &[Self], between: usize, sizes: [usize; 2], to: &mut [Self], to_between: usize) -> bool;
 }
 
 macro_rules! vectors {
-    ($type:ty, $of:ident, $lanes:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $split:ident, $split_mut:ident) => {
+    ($type:ty, $of:ident, $lanes:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $split:ident, $split_mut:ident, $partial:ident, $blocks:expr) => {
         impl Vectors for $type {
             type Of<S: Simd> = S::$of;
 
@@ -73,6 +77,19 @@ macro_rules! vectors {
             fn split_mut<S: Simd>(slice: &mut [Self]) -> (&mut [S::$of], &mut [Self]) {
                 S::$split_mut(slice)
             }
+            #[inline(always)]
+            fn partial<S: Simd>(simd: S, slice: &[Self]) -> S::$of {
+                simd.$partial(slice)
+            }
+            fn transpose_blocks(
+                from: &[$type],
+                between: usize,
+                sizes: [usize; 2],
+                to: &mut [$type],
+                to_between: usize,
+            ) -> bool {
+                $blocks(from, between, sizes, to, to_between)
+            }
         }
     };
 }
@@ -87,7 +104,9 @@ vectors!(
     mul_f32s,
     mul_add_e_f32s,
     as_simd_f32s,
-    as_mut_simd_f32s
+    as_mut_simd_f32s,
+    partial_load_f32s,
+    super::transpose::blocks_of_single
 );
 vectors!(
     f64,
@@ -99,5 +118,7 @@ vectors!(
     mul_f64s,
     mul_add_e_f64s,
     as_simd_f64s,
-    as_mut_simd_f64s
+    as_mut_simd_f64s,
+    partial_load_f64s,
+    |_, _, _, _, _| false
 );

@@ -6,7 +6,7 @@
 use super::epilogue::Epilogue;
 use super::geometry::Geometry;
 use crate::nn::ops::host::{Element, filled};
-use crate::nn::ops::matrix::{Matrix, Packed, with_panels};
+use crate::nn::ops::panels::{Matrix, Packed, with_panels};
 use crate::nn::ops::vector::vectorized;
 use rayon::prelude::*;
 

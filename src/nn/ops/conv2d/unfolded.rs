@@ -3,7 +3,8 @@
 use super::epilogue::Epilogue;
 use super::geometry::{Geometry, Tile};
 use crate::nn::ops::host::{Element, filled, with_scratch};
-use crate::nn::ops::matrix::{Matrix, Packed, multiply};
+use crate::nn::ops::matrix::multiply;
+use crate::nn::ops::panels::{Matrix, Packed};
 use crate::nn::ops::vector::vectorized;
 use rayon::prelude::*;
 

@@ -1,9 +1,10 @@
 //! The transformed kernel, in blocks of input channels.
 
-use super::lanes::{Transform, firsts, load, store};
+use super::lanes::{Transform, load_some, store};
 use crate::nn::ops::conv2d::source::Source;
 use crate::nn::ops::host::{Element, filled};
-use crate::nn::ops::matrix::{Matrix, Packed};
+use crate::nn::ops::panels::{Layout, Panels, panel};
+use crate::nn::ops::transpose::transpose;
 use crate::nn::ops::vector::{self, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -11,12 +12,11 @@ use std::ops::Range;
 /// Input channels to a block at most. Sums are taken block by block, which float32 is grateful for.
 pub(super) const BLOCK: usize = 128;
 
-/// Input channels whose kernels a task transforms.
-const CHANNELS: usize = 8;
-
 /// Places (row · 4 + column) of the 4×4 transformed patch.
 const ALL: [usize; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-/// Those that do not vanish under a doubled input: without row and column 2.
+/// The row and the column that vanish under a doubled input.
+const VANISHING: usize = 2;
+/// Those that do not.
 const DOUBLED: [usize; 9] = [0, 1, 3, 4, 5, 7, 12, 13, 15];
 
 /// The places that matter to an input.
@@ -33,14 +33,14 @@ pub(super) fn store_planes<T: Element, S: Simd>(
     transformed: &[[T::Of<S>; 4]; 4],
     doubled: bool,
 ) {
-    // Two loops over constants, which the compiler unrolls.
-    if doubled {
-        for (index, plane) in DOUBLED.iter().enumerate() {
-            store::<T, S>(to, index * stride + at, transformed[plane / 4][plane % 4]);
-        }
-    } else {
-        for plane in ALL {
-            store::<T, S>(to, plane * stride + at, transformed[plane / 4][plane % 4]);
+    // Loops over constant ranges, which the compiler unrolls: over an array it does not, and the vectors lie in memory.
+    let mut index = 0;
+    for i in 0..4 {
+        for j in 0..4 {
+            if !doubled || i != VANISHING && j != VANISHING {
+                store::<T, S>(to, index * stride + at, transformed[i][j]);
+                index += 1;
+            }
         }
     }
 }
@@ -84,66 +84,102 @@ impl Block {
     }
 }
 
+/// G w Gᵀ of some kernels in planes, each a right-hand matrix `[inner, columns]`: `[panel, plane, inner, width]`.
+pub(super) struct Planes<T> {
+    elements: Vec<T>,
+    planes: usize,
+    inner: usize,
+    columns: usize,
+}
+
+impl<T: Element> Planes<T> {
+    /// One of the planes that matter.
+    pub(super) fn plane(&self, index: usize) -> Panels<'_, T> {
+        let Planes { elements, planes, inner, columns } = self;
+        let plane = panel::<T>() * inner;
+        Panels { elements: &elements[index * plane..], inner: *inner, columns: *columns, apart: planes * plane }
+    }
+}
+
+/// A weight `[3, 3, rows, columns]`.
+struct Taps<'w, T> {
+    elements: &'w [T],
+    rows: usize,
+    columns: usize,
+}
+
+impl<T: Element> Taps<'_, T> {
+    /// Planes of what lies in some `rows` and `columns`.
+    fn planes(&self, rows: &Range<usize>, columns: &Range<usize>, doubled: bool) -> Planes<T> {
+        let (planes, inner, width) = (planes(doubled).len(), rows.len(), panel::<T>());
+        let plane = width * inner;
+        let elements = filled(columns.len().div_ceil(width) * planes * plane, |to| {
+            to.par_chunks_mut(planes * plane).enumerate().for_each(|(index, to)| {
+                let first = columns.start + index * width;
+                let columns = first..(first + width).min(columns.end);
+                if columns.len() < width {
+                    // What a narrow panel leaves of its place.
+                    to.fill(T::zero());
+                }
+                vector::run(TransformKernel { weight: self, rows: rows.clone(), columns, doubled, plane, to });
+            });
+        });
+        Planes { elements, planes, inner, columns: columns.len() }
+    }
+}
+
 /// G w Gᵀ of every kernel, ready to be multiplied with.
 pub(super) struct Kernel<T> {
     /// With the block's planes.
-    pub(super) blocks: Vec<(Block, Vec<Packed<T>>)>,
+    pub(super) blocks: Vec<(Block, Planes<T>)>,
 }
 
 impl<T: Element> Kernel<T> {
     /// Planes `[channels, out]` of the weight `[3, 3, in, out]`.
     pub(super) fn new(inputs: &[Source<'_, T>], weight: &[T], out: usize) -> Self {
-        Self::packed(inputs, weight, out, |plane, channels| vec![Packed::new(plane, channels, out)])
-    }
-
-    /// For every plane its blocks of output channels, `[out, channels]` each: what takes gradients back.
-    pub(super) fn transposed(inputs: &[Source<'_, T>], weight: &[T], out: usize) -> Self {
-        Self::packed(inputs, weight, out, |plane, channels| {
-            let block = |first: usize| {
-                let rest = Matrix { elements: &plane.elements[first..], ..plane };
-                Packed::new(rest.transposed(), BLOCK.min(out - first), channels)
-            };
-            (0..out).step_by(BLOCK).map(block).collect()
-        })
-    }
-
-    fn packed(
-        inputs: &[Source<'_, T>],
-        weight: &[T],
-        out: usize,
-        pack: impl Fn(Matrix<'_, T>, usize) -> Vec<Packed<T>> + Sync,
-    ) -> Self {
-        let tap = weight.len() / 9;
+        let taps = Taps { elements: weight, rows: weight.len() / (9 * out), columns: out };
         let transform = |block: Block| {
-            let (channels, planes) = (block.channels.len(), block.planes().len());
-            let row = planes * out;
-            let transformed = filled(channels * row, |to| {
-                to.par_chunks_mut(CHANNELS * row).enumerate().for_each(|(index, to)| {
-                    let channel = block.offset + index * CHANNELS;
-                    vector::run(TransformKernel { weight, tap, channel, doubled: block.doubled, out, row, to });
-                });
-            });
-            let plane = |index: usize| {
-                pack(Matrix { elements: &transformed[index * out..], row_stride: row, column_stride: 1 }, channels)
-            };
-            let packed = (0..planes).into_par_iter().flat_map_iter(plane).collect();
-            (block, packed)
+            let rows = block.offset..block.offset + block.channels.len();
+            let planes = taps.planes(&rows, &(0..out), block.doubled);
+            (block, planes)
         };
         Kernel { blocks: Block::all(inputs).into_par_iter().map(transform).collect() }
     }
 }
 
-/// Writes G w Gᵀ of some input channels' kernels: `[channel, plane, out]`.
+/// The same for what takes gradients back.
+pub(super) struct Transposed<T> {
+    /// With the block's planes for every [`BLOCK`] of output channels, `[out, channels]` each.
+    pub(super) blocks: Vec<(Block, Vec<Planes<T>>)>,
+}
+
+impl<T: Element> Transposed<T> {
+    /// Of the weight `[3, 3, in, out]`.
+    pub(super) fn new(inputs: &[Source<'_, T>], weight: &[T], out: usize) -> Self {
+        let (tap, channels) = (weight.len() / 9, weight.len() / (9 * out));
+        let turned = filled(weight.len(), |to| {
+            to.par_chunks_mut(tap).zip(weight.par_chunks(tap)).for_each(|(to, from)| {
+                transpose(from, out, [channels, out], to, channels);
+            });
+        });
+        let taps = Taps { elements: &turned, rows: out, columns: channels };
+        let transform = |block: Block| {
+            let columns = block.offset..block.offset + block.channels.len();
+            let planes = |first: usize| taps.planes(&(first..(first + BLOCK).min(out)), &columns, block.doubled);
+            let planes = (0..out).into_par_iter().step_by(BLOCK).map(planes).collect();
+            (block, planes)
+        };
+        Transposed { blocks: Block::all(inputs).into_par_iter().map(transform).collect() }
+    }
+}
+
+/// Writes G w Gᵀ of the kernels in some `rows` and, at most a panel's width, `columns` into planes `plane` apart.
 struct TransformKernel<'k, T> {
-    weight: &'k [T],
-    /// Elements of one tap of the weight.
-    tap: usize,
-    /// The first of them, counted over all inputs.
-    channel: usize,
+    weight: &'k Taps<'k, T>,
+    rows: Range<usize>,
+    columns: Range<usize>,
     doubled: bool,
-    out: usize,
-    /// Elements of a channel's planes.
-    row: usize,
+    plane: usize,
     to: &'k mut [T],
 }
 
@@ -152,16 +188,20 @@ impl<T: Element> WithSimd for TransformKernel<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let TransformKernel { weight, tap, channel, doubled, out, row, to } = self;
+        let TransformKernel { weight, rows, columns, doubled, plane, to } = self;
         let transform = Transform::<T, S>::new(simd);
-        for (index, to) in to.chunks_exact_mut(row).enumerate() {
-            for first in firsts::<T, S>(out) {
-                let from = (channel + index) * out + first;
+        let layout = Layout::new::<T, S>(columns.len(), plane);
+        let tap = weight.rows * weight.columns;
+        for (index, row) in rows.enumerate() {
+            for vector in 0..layout.vectors {
+                let first = columns.start + vector * T::lanes::<S>();
+                let lanes = T::lanes::<S>().min(columns.end - first);
+                let from = row * weight.columns + first;
                 let transformed = transform.weight(
                     #[inline(always)]
-                    |i, j| load::<T, S>(weight, (3 * i + j) * tap + from),
+                    |i, j| load_some::<T, S>(simd, weight.elements, (3 * i + j) * tap + from, lanes),
                 );
-                store_planes::<T, S>(to, out, first, &transformed, doubled);
+                store_planes::<T, S>(to, plane, layout.at(index, vector), &transformed, doubled);
             }
         }
     }

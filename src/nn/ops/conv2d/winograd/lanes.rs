@@ -30,6 +30,16 @@ pub(super) fn load<T: Element, S: Simd>(from: &[T], first: usize) -> T::Of<S> {
     T::split::<S>(&from[first..first + T::lanes::<S>()]).0[0]
 }
 
+/// The `lanes` channels from `first` on, at most a vector, then zeros.
+#[inline(always)]
+pub(super) fn load_some<T: Element, S: Simd>(simd: S, from: &[T], first: usize, lanes: usize) -> T::Of<S> {
+    let from = &from[first..first + lanes];
+    match T::split::<S>(from).0.first() {
+        Some(whole) => *whole,
+        None => T::partial(simd, from),
+    }
+}
+
 /// Writes the channels from `first` on.
 #[inline(always)]
 pub(super) fn store<T: Element, S: Simd>(to: &mut [T], first: usize, vector: T::Of<S>) {

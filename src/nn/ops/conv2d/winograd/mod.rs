@@ -17,9 +17,9 @@ pub(super) use weight_gradient::backward_weight;
 use super::epilogue::Epilogue;
 use super::source::Source;
 use crate::nn::ops::host::{Element, filled, with_scratch};
-use crate::nn::ops::matrix::{Matrix, Packed};
+use crate::nn::ops::panels::Matrix;
 use crate::nn::ops::vector::{self, Simd, WithSimd};
-use kernel::{Block, Kernel, flipped};
+use kernel::{Block, Kernel, Planes, Transposed, flipped};
 use lanes::{LANES, Transform, firsts, load, store};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -66,7 +66,12 @@ pub(super) fn forward<T: Element>(
                     vector::run(TransformInput { grid, source, channels, reduced, rows, to, stride });
                     for (index, &to) in planes.iter().enumerate() {
                         let a = Matrix::row_major(&patches[index * stride..], depth);
-                        kernels[index].multiply(&mut products[to * plane..][..tiles * out], tiles, written[to], a);
+                        kernels.plane(index).multiply(
+                            &mut products[to * plane..][..tiles * out],
+                            tiles,
+                            written[to],
+                            a,
+                        );
                         written[to] = true;
                     }
                 });
@@ -89,7 +94,7 @@ pub(super) fn backward_input<T: Element>(
     out: usize,
     gradient: &[T],
 ) -> Vec<Option<Vec<T>>> {
-    let (grid, kernel) = (Grid::new(size), Kernel::transposed(inputs, weight, out));
+    let (grid, kernel) = (Grid::new(size), Transposed::new(inputs, weight, out));
     let gradient = Source { elements: gradient, channels: out, doubled: false };
     let one = |source: usize| backward_one(&grid, &kernel, source, &inputs[source], &gradient);
     wanted.iter().enumerate().map(|(source, wanted)| wanted.then(|| one(source))).collect()
@@ -97,15 +102,15 @@ pub(super) fn backward_input<T: Element>(
 
 fn backward_one<T: Element>(
     grid: &Grid,
-    kernel: &Kernel<T>,
+    kernel: &Transposed<T>,
     source: usize,
     input: &Source<'_, T>,
     gradient: &Source<'_, T>,
 ) -> Vec<T> {
     let (out, channels) = (gradient.channels, input.channels);
-    let blocks: Vec<&(Block, Vec<Packed<T>>)> =
+    let blocks: Vec<&(Block, Vec<Planes<T>>)> =
         kernel.blocks.iter().filter(|(block, _)| block.source == source).collect();
-    let (planes, steps) = (kernel::planes(input.doubled), out.div_ceil(kernel::BLOCK));
+    let planes = kernel::planes(input.doubled);
     let rows = grid.rows_to_a_task(TILES, TASKS);
     let task = |(rows, dx): (Range<usize>, &mut [T])| {
         let tiles = grid.tiles(&rows);
@@ -123,7 +128,7 @@ fn backward_one<T: Element>(
                             let (before, width) = (block.channels.start, block.channels.len());
                             let a = Matrix::row_major(&patches[index * stride..], depth);
                             let turned = planes.iter().position(|plane| *plane == flipped(from)).unwrap_or(index);
-                            let b = &kernels[turned * steps + first / kernel::BLOCK];
+                            let b = kernels[first / kernel::BLOCK].plane(turned);
                             let c = &mut products[index * plane + tiles * before..][..tiles * width];
                             b.multiply(c, tiles, first > 0, a);
                         }

@@ -170,14 +170,15 @@ fn patch<'a, T, const N: usize>(
     channels: &Range<usize>,
     zeros: &'a [T],
 ) -> [[&'a [T]; N]; N] {
-    std::array::from_fn(|i| {
-        std::array::from_fn(|j| {
+    let mut pixels = [[zeros; N]; N];
+    for i in 0..N {
+        for j in 0..N {
             let (y, x) = ((corner[0] + i).wrapping_sub(1), (corner[1] + j).wrapping_sub(1));
-            if y >= height || x >= width {
-                return zeros;
+            if y < height && x < width {
+                let pixel = ((tile.image * height + y) * width + x) * source.channels;
+                pixels[i][j] = &source.elements[pixel + channels.start..pixel + channels.end];
             }
-            let pixel = ((tile.image * height + y) * width + x) * source.channels;
-            &source.elements[pixel + channels.start..pixel + channels.end]
-        })
-    })
+        }
+    }
+    pixels
 }

@@ -2,11 +2,11 @@
 
 use super::APART;
 use super::kernel::{Block, store_planes};
-use super::lanes::{Transform, firsts, load, store};
+use super::lanes::{Transform, firsts, load, load_some, store};
 use super::tiles::{Grid, TransformInput};
 use crate::nn::ops::conv2d::source::Source;
 use crate::nn::ops::host::{Element, filled, with_scratch};
-use crate::nn::ops::matrix::{Matrix, multiply};
+use crate::nn::ops::panels::{Layout, Matrix, Panels, VECTORS, packed_length, panel};
 use crate::nn::ops::vector::{self, Simd, WithSimd};
 use rayon::prelude::*;
 use std::array::from_fn;
@@ -73,7 +73,7 @@ fn partial<T: Element>(
     let size = channels * out;
     let step = grid.rows_to_a_task(TILES, 1);
     let most = grid.tiles(&(0..step));
-    let (patch, slope) = (most * channels + APART, most * out + APART);
+    let (patch, slope) = (most * channels + APART, packed_length::<T>(most, out) + APART);
     with_scratch(planes.len() * (size + APART), |sums| {
         with_scratch(planes.len() * patch, |patches| {
             with_scratch(planes.len() * slope, |slopes| {
@@ -84,12 +84,13 @@ fn partial<T: Element>(
                     let (source, to, stride) = (input, &mut *patches, patch);
                     vector::run(TransformInput { grid, source, channels, reduced, rows: rows.clone(), to, stride });
                     let (to, stride) = (&mut *slopes, slope);
-                    vector::run(TransformGradient { grid, gradient, reduced, rows, to, stride });
+                    vector::run(TransformGradient { grid, gradient, reduced, rows, tiles, to, stride });
                     for index in 0..planes.len() {
                         let a = Matrix::row_major(&patches[index * patch..], block.channels.len()).transposed();
-                        let b = Matrix::row_major(&slopes[index * slope..], out);
+                        let (elements, apart) = (&slopes[index * slope..], panel::<T>() * tiles);
                         let sums = &mut sums[index * (size + APART)..][..size];
-                        multiply(sums, [block.channels.len(), out, tiles], begun, a, b);
+                        let slopes = Panels { elements, inner: tiles, columns: out, apart };
+                        slopes.multiply(sums, block.channels.len(), begun, a);
                     }
                 }
             });
@@ -129,13 +130,15 @@ impl<T: Element> WithSimd for TransformSums<'_, T> {
     }
 }
 
-/// Writes A g Aᵀ of the tiles of `rows`: planes of `[tile, out]`, `stride` from one to the next, `reduced` as in
-/// [`TransformInput`].
+/// Writes A g Aᵀ of the tiles of `rows`: planes of `[tile, out]` in panels, `stride` from one to the next, `reduced` as
+/// in [`TransformInput`].
 struct TransformGradient<'t, T> {
     grid: &'t Grid,
     gradient: &'t Source<'t, T>,
     reduced: bool,
     rows: Range<usize>,
+    /// How many they are.
+    tiles: usize,
     to: &'t mut [T],
     stride: usize,
 }
@@ -145,10 +148,14 @@ impl<T: Element> WithSimd for TransformGradient<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let TransformGradient { grid, gradient, reduced, rows, to, stride } = self;
+        let TransformGradient { grid, gradient, reduced, rows, tiles, to, stride } = self;
         let (out, transform) = (gradient.channels, Transform::<T, S>::new(simd));
+        let lanes = T::lanes::<S>();
+        let layout = Layout::new::<T, S>(out, VECTORS * lanes * tiles);
         for (index, tile) in grid.each(rows).enumerate() {
-            for first in firsts::<T, S>(out) {
+            for vector in 0..layout.vectors {
+                let first = vector * lanes;
+                let lanes = lanes.min(out - first);
                 let slopes = transform.gradient(
                     #[inline(always)]
                     |i, j| {
@@ -156,10 +163,10 @@ impl<T: Element> WithSimd for TransformGradient<'_, T> {
                             return transform.zero();
                         }
                         let pixel = (tile.row + i) * grid.width + tile.column + j;
-                        load::<T, S>(gradient.elements, pixel * out + first)
+                        load_some::<T, S>(simd, gradient.elements, pixel * out + first, lanes)
                     },
                 );
-                store_planes::<T, S>(to, stride, index * out + first, &slopes, reduced);
+                store_planes::<T, S>(to, stride, layout.at(index, vector), &slopes, reduced);
             }
         }
     }
