@@ -3,6 +3,7 @@
 use super::gpu::{Gpu, column_sums as column_sums_gpu, launch, on_device};
 use super::host::{Element, elements, filled, tensor};
 use super::panels::{Matrix, Packed};
+use super::transpose::transpose;
 use crate::nn::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -19,7 +20,7 @@ const COLUMNS: usize = 64;
 fn product<T: Element>([rows, columns, inner]: [usize; 3], a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
     if rows < columns {
         let transposed = product([columns, rows, inner], b.transposed(), a.transposed());
-        return transpose(&transposed, [columns, rows]);
+        return turned(&transposed, [columns, rows]);
     }
     let piece = (WORK / (columns * inner)).max(ROWS);
     let b = Packed::new(b, inner, columns);
@@ -32,14 +33,12 @@ fn product<T: Element>([rows, columns, inner]: [usize; 3], a: Matrix<'_, T>, b: 
 }
 
 /// Row-major `[columns, rows]` from row-major `[rows, columns]`.
-fn transpose<T: Element>(matrix: &[T], [rows, columns]: [usize; 2]) -> Vec<T> {
-    let mut result = vec![T::zero(); matrix.len()];
-    result.par_chunks_mut(rows).with_min_len(COLUMNS).enumerate().for_each(|(column, result)| {
-        for (value, row) in result.iter_mut().zip(matrix.chunks_exact(columns)) {
-            *value = row[column];
-        }
-    });
-    result
+fn turned<T: Element>(matrix: &[T], [rows, columns]: [usize; 2]) -> Vec<T> {
+    filled(matrix.len(), |result| {
+        result.par_chunks_mut(COLUMNS * rows).enumerate().for_each(|(index, result)| {
+            transpose(&matrix[index * COLUMNS..], columns, [rows, result.len() / rows], result, rows);
+        });
+    })
 }
 
 /// The sizes `[batch, in, out]` of a layer.
