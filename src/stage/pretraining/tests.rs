@@ -1,6 +1,6 @@
 use super::*;
-use crate::nn::ResNetConfig;
 use crate::nn::ops::gpu::pretend;
+use crate::nn::{Precision, ResNetConfig};
 use crate::ssl::MethodSpec;
 use candle_core::{Device, Tensor};
 use std::path::{Path, PathBuf};
@@ -18,20 +18,20 @@ pub(in crate::stage) fn close(a: &[f64], b: &[f64], limit: f64) -> bool {
 
 fn patches(folder: &Path, channels: usize) -> PathBuf {
     let mut stream = Stream::new(channels as u64, "pretraining test", 0, 0);
-    let pixels: Vec<u8> = (0..3 * 40 * 40 * channels).map(|_| stream.next_u32() as u8).collect();
-    let patches = Tensor::from_vec(pixels, (3, 40, 40, channels), &Device::Cpu).unwrap();
+    let pixels: Vec<u8> = (0..4 * 40 * 40 * channels).map(|_| stream.next_u32() as u8).collect();
+    let patches = Tensor::from_vec(pixels, (4, 40, 40, channels), &Device::Cpu).unwrap();
     let path = folder.join(format!("{channels}.safetensors"));
     std::fs::write(&path, safetensors::serialize([("patches", &patches)], None).unwrap()).unwrap();
     path
 }
 
-/// What the steps of two epochs get and give, by a method, in float64.
-fn epochs(method: &str, channels: &[usize]) -> Vec<(String, Vec<f64>)> {
+/// What the steps of two epochs get and give, by a method.
+fn epochs(method: &str, channels: &[usize], dtype: DType, precision: Precision) -> Vec<(String, Vec<f64>)> {
     let folder = tempfile::tempdir().unwrap();
     let files: Vec<PathBuf> = channels.iter().map(|&channels| patches(folder.path(), channels)).collect();
     let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":4}"#).unwrap();
     let encoder = ResNet::new(config);
-    let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
+    let mut parameters = Parameters::new(dtype, &Device::Cpu).with_precision(precision);
     let stream = Stream::new(1, "pretraining test", 0, 9);
     encoder.init(&mut parameters, ENCODER, &stream).unwrap();
     let spec: MethodSpec = serde_json::from_str(method).unwrap();
@@ -42,7 +42,7 @@ fn epochs(method: &str, channels: &[usize]) -> Vec<(String, Vec<f64>)> {
         method,
         patches: Arc::new(Patches::open_all(&files).unwrap()),
         views: ViewParams { size: 33, ..ViewParams::default() },
-        batch_size: 3,
+        batch_size: 4,
         epochs: 2,
         seed: 5,
         monitor: None,
@@ -65,11 +65,13 @@ fn epochs(method: &str, channels: &[usize]) -> Vec<(String, Vec<f64>)> {
 #[test]
 fn a_gpu_is_fed_and_trains_as_the_cpu() {
     let sizes = r#""head":{"hidden":6,"output":4}"#;
-    let methods = [r#""name":"matssl","temperature":0.5"#, r#""name":"mocov2","queue_size":6,"batch_norm_groups":1"#];
+    // In float64, so that all differences but those of a fault are small. The second takes batches apart and shuffles them.
+    let float64 = |method: &str, channels: &[usize]| epochs(method, channels, DType::F64, Precision::Float32);
+    let methods = [r#""name":"matssl","temperature":0.5"#, r#""name":"mocov2","queue_size":8,"batch_norm_groups":2"#];
     for method in methods.map(|method| format!("{{{method},{sizes}}}")) {
         for channels in [&[1][..], &[3], &[1, 3]] {
-            let Some(on_gpu) = pretend::on(|| epochs(&method, channels)) else { return };
-            let on_cpu = epochs(&method, channels);
+            let Some(on_gpu) = pretend::on(|| float64(&method, channels)) else { return };
+            let on_cpu = float64(&method, channels);
             assert_eq!(on_cpu.iter().filter(|(name, _)| name == "view").count(), 4 * channels.len());
             for ((name, cpu), (other, gpu)) in on_cpu.iter().zip(&on_gpu) {
                 let limit = if name == "view" { 0.0 } else { 1e-7 };
@@ -77,5 +79,11 @@ fn a_gpu_is_fed_and_trains_as_the_cpu() {
             }
             assert_eq!(on_cpu.len(), on_gpu.len());
         }
+        let half = pretend::on(|| epochs(&method, &[1], DType::F32, Precision::Bf16)).expect("it was on");
+        let whole = float64(&method, &[1]);
+        let views = || half.iter().zip(&whole).filter(|((name, _), _)| name == "view");
+        // Eight bits of a value.
+        assert!(views().all(|((_, half), (_, whole))| close(whole, half, 1.0 / 256.0)) && views().count() == 4);
+        assert!(half.iter().flat_map(|(_, values)| values).all(|value| value.is_finite()), "{method}");
     }
 }
