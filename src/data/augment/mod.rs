@@ -4,8 +4,9 @@
 //! Values are f32 from 0 to 255 until they are normalised, not rounded in between. Channels lie in planes, so that a
 //! grey image has one: three equal ones are made by [`Planes::normalize`], when the network must have them.
 //!
-//! It does not pay to do this on a GPU that trains: a core makes 3,200 pairs of grey views a second, 1,200 of coloured ones
-//! (benches/README.md), so a few keep up with the fastest ResNet-50. Only normalisation is left to it ([`Pixel`]).
+//! A GPU that trains is left the normalisation only ([`Pixel`]). The rest would hardly pay there: a core makes 3,200 pairs of
+//! grey views a second, 1,200 of coloured ones (benches/README.md), and a GPU comes with several. Should a `data_wait_share`
+//! say otherwise, it would.
 
 mod blur;
 mod colour;
