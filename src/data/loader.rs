@@ -1,6 +1,6 @@
 //! Batches, made ahead of time in an order that no number of threads changes.
 
-use super::augment::{FinetuneAugment, Recipe, Scratch, ViewParams, write_pair, written};
+use super::augment::{FinetuneAugment, Pixel, Recipe, Scratch, ViewParams, place_pair, written};
 use super::patches::Patches;
 use super::{Mask, Micrograph};
 use crate::random::Stream;
@@ -73,7 +73,7 @@ impl<T> Drop for Prefetch<T> {
     }
 }
 
-/// Two views of each of the patches `indices`: f32 `[batch, size, size, 3]` each, on the CPU.
+/// Two views of each of the patches `indices`: f32 `[batch, size, size, 3]` each, normalised, on the CPU.
 ///
 /// View `v` of patch `i` in `epoch` is a pure function of (seed, epoch, i, v).
 ///
@@ -86,25 +86,57 @@ pub fn view_batch(
     seed: u64,
     epoch: u64,
 ) -> candle_core::Result<[Tensor; 2]> {
-    let length = (params.size * params.size * 3).max(1);
+    let (batch, each) = (indices.len(), params.size * params.size * 3);
     let make = |out: [&mut [MaybeUninit<f32>]; 2]| {
-        let [first, second] = out.map(|views| views.par_chunks_exact_mut(length));
-        // As many pairs of chunks as indices: the lists are that long.
-        first.zip_eq(second).zip_eq(indices).for_each_init(Scratch::default, |scratch, ((first, second), &i)| {
-            let patch = patches.get(i);
-            let stream = Stream::new(seed, "views", epoch, i as u64);
-            for (which, out) in [(0, first), (1, second)] {
-                let recipe = Recipe::draw(params, patch.size, patch.size, &mut stream.child(which));
-                recipe.write(patch.pixels, patch.size, patch.channels, scratch, out);
-            }
-        });
+        make_views(patches, indices, params, (seed, epoch), out, Scratch::normalize);
     };
-    let batch = indices.len();
-    // SAFETY: each chunk is written by `Recipe::write`, and the chunks are all there is.
+    // SAFETY: each view is written by `normalize`, and the views are all there is.
     let (first, (second, ())) =
-        unsafe { written(batch * length, |first| written(batch * length, |second| make([first, second]))) };
+        unsafe { written(batch * each, |first| written(batch * each, |second| make([first, second]))) };
     let tensor = |views| Tensor::from_vec(views, (batch, params.size, params.size, 3), &Device::Cpu);
     Ok([tensor(first)?, tensor(second)?])
+}
+
+/// The same views before they are normalised, in `channels` channels ([`Patches::channels`] or 3), for a GPU: each of `out`
+/// has room for just them.
+///
+/// # Panics
+/// If it has not.
+pub fn view_pixels<P: Pixel>(
+    patches: &Patches,
+    indices: &[usize],
+    params: &ViewParams,
+    (seed, epoch): (u64, u64),
+    channels: usize,
+    out: [&mut [P]; 2],
+) {
+    make_views(patches, indices, params, (seed, epoch), out, |view, out| P::write(view, channels, out));
+}
+
+fn make_views<T: Send>(
+    patches: &Patches,
+    indices: &[usize],
+    params: &ViewParams,
+    (seed, epoch): (u64, u64),
+    out: [&mut [T]; 2],
+    write: impl Fn(&Scratch, &mut [T]) + Sync,
+) {
+    let [first, second] = out.map(|views| in_chunks(views, indices.len()));
+    first.zip_eq(second).zip_eq(indices).for_each_init(Scratch::default, |scratch, ((first, second), &i)| {
+        let patch = patches.get(i);
+        let stream = Stream::new(seed, "views", epoch, i as u64);
+        for (which, out) in [(0, first), (1, second)] {
+            let recipe = Recipe::draw(params, patch.size, patch.size, &mut stream.child(which));
+            recipe.make(patch.pixels, patch.size, patch.channels, scratch);
+            write(scratch, out);
+        }
+    });
+}
+
+/// `all` in `count` parts of one length, of at least one element.
+fn in_chunks<T: Send>(all: &mut [T], count: usize) -> rayon::slice::ChunksExactMut<'_, T> {
+    let length = (all.len() / count.max(1)).max(1);
+    all.par_chunks_exact_mut(length)
 }
 
 /// Images f32 `[batch, height, width, 3]` and masks u8 `[batch, height, width]`, on the CPU.
@@ -116,42 +148,87 @@ pub struct PairBatch {
     pub masks: Tensor,
 }
 
-/// The samples `indices`, each changed at random: sample `i` in `epoch` is a pure function of (seed, epoch, i).
+/// The samples `drawn` (epoch, index), each changed at random: sample `i` in an epoch is a pure function of (seed, epoch, i).
 ///
 /// # Errors
 /// candle's, also if the samples have different sizes and no `crop_size` makes them equal.
 pub fn pair_batch(
     samples: &[(Micrograph, Mask)],
-    indices: &[usize],
+    drawn: &[(u64, usize)],
     params: &FinetuneAugment,
     seed: u64,
-    epoch: u64,
 ) -> candle_core::Result<PairBatch> {
-    let sizes: Vec<(usize, usize)> =
-        indices.iter().map(|&i| params.output_size(samples[i].0.width, samples[i].0.height)).collect();
-    let (width, height) = sizes.first().copied().unwrap_or_default();
-    if let Some(other) = sizes.iter().find(|&&size| size != (width, height)) {
-        candle_core::bail!(
-            "images of {width}×{height} and {}×{} in one batch: give `crop_size`, or `resize` them",
-            other.0,
-            other.1
-        );
-    }
-    let (batch, pixels) = (indices.len(), width * height);
+    let [width, height] = pair_size(samples, drawn, params)?;
+    let (batch, pixels) = (drawn.len(), width * height);
     let make = |images: &mut [MaybeUninit<f32>], masks: &mut [MaybeUninit<u8>]| {
-        let pairs = images.par_chunks_exact_mut((3 * pixels).max(1)).zip_eq(masks.par_chunks_exact_mut(pixels.max(1)));
-        pairs.zip_eq(indices).for_each_init(Scratch::default, |scratch, (out, &i)| {
-            let (image, mask) = &samples[i];
-            write_pair(image, mask, params, &mut Stream::new(seed, "pairs", epoch, i as u64), scratch, out);
-        });
+        make_pairs(samples, drawn, params, seed, (images, masks), Scratch::normalize);
     };
-    // SAFETY: each chunk is written by `write_pair`, and the chunks are all there is.
+    // SAFETY: each image is written by `normalize`, each mask by `place_pair`, and they are all there is.
     let (images, (masks, ())) =
         unsafe { written(batch * 3 * pixels, |images| written(batch * pixels, |masks| make(images, masks))) };
     Ok(PairBatch {
         images: Tensor::from_vec(images, (batch, height, width, 3), &Device::Cpu)?,
         masks: Tensor::from_vec(masks, (batch, height, width), &Device::Cpu)?,
     })
+}
+
+/// The same with images that are not normalised yet, in `channels` channels, for a GPU: `images` has room for just them.
+/// Returns the masks.
+///
+/// # Errors
+/// As [`pair_batch`].
+///
+/// # Panics
+/// If `images` has not.
+pub fn pair_pixels<P: Pixel>(
+    samples: &[(Micrograph, Mask)],
+    drawn: &[(u64, usize)],
+    params: &FinetuneAugment,
+    seed: u64,
+    channels: usize,
+    images: &mut [P],
+) -> candle_core::Result<Tensor> {
+    let [width, height] = pair_size(samples, drawn, params)?;
+    let make = |masks: &mut [MaybeUninit<u8>]| {
+        make_pairs(samples, drawn, params, seed, (images, masks), |image, out| P::write(image, channels, out));
+    };
+    // SAFETY: each mask is written by `place_pair`, and the masks are all there is.
+    let (masks, ()) = unsafe { written(drawn.len() * width * height, make) };
+    Tensor::from_vec(masks, (drawn.len(), height, width), &Device::Cpu)
+}
+
+/// Width and height of every sample.
+fn pair_size(
+    samples: &[(Micrograph, Mask)],
+    drawn: &[(u64, usize)],
+    params: &FinetuneAugment,
+) -> candle_core::Result<[usize; 2]> {
+    let mut sizes = drawn.iter().map(|&(_, i)| params.output_size(samples[i].0.width, samples[i].0.height));
+    let (width, height) = sizes.next().unwrap_or_default();
+    if let Some(other) = sizes.find(|&size| size != (width, height)) {
+        candle_core::bail!(
+            "images of {width}×{height} and {}×{} in one batch: give `crop_size`, or `resize` them",
+            other.0,
+            other.1
+        );
+    }
+    Ok([width, height])
+}
+
+fn make_pairs<T: Send>(
+    samples: &[(Micrograph, Mask)],
+    drawn: &[(u64, usize)],
+    params: &FinetuneAugment,
+    seed: u64,
+    (images, masks): (&mut [T], &mut [MaybeUninit<u8>]),
+    write: impl Fn(&Scratch, &mut [T]) + Sync,
+) {
+    let pairs = in_chunks(images, drawn.len()).zip_eq(in_chunks(masks, drawn.len()));
+    pairs.zip_eq(drawn).for_each_init(Scratch::default, |scratch, ((out, labels), &(epoch, i))| {
+        let (image, mask) = &samples[i];
+        place_pair(image, mask, params, &mut Stream::new(seed, "pairs", epoch, i as u64), scratch, labels);
+        write(scratch, out);
+    });
 }
 
 #[cfg(test)]
@@ -227,11 +304,11 @@ mod tests {
             synthesize_one(&params, Split::Train, 0)
         };
         let samples = [synthetic(64), synthetic(48)];
-        let error = pair_batch(&samples, &[0, 1], &FinetuneAugment::none(), 0, 0).unwrap_err().to_string();
+        let error = pair_batch(&samples, &[(0, 0), (0, 1)], &FinetuneAugment::none(), 0).unwrap_err().to_string();
         let expected = "images of 64×64 and 48×48 in one batch: give `crop_size`, or `resize` them";
         assert!(error.contains(expected), "{error}");
         let params = FinetuneAugment { crop_size: Some(40), ..Default::default() };
-        let batch = pair_batch(&samples, &[1, 0, 1], &params, 0, 0).unwrap();
+        let batch = pair_batch(&samples, &[(0, 1), (0, 0), (0, 1)], &params, 0).unwrap();
         assert_eq!((batch.images.dims(), batch.masks.dims()), (&[3, 40, 40, 3][..], &[3, 40, 40][..]));
         assert_eq!(batch.masks.dtype(), candle_core::DType::U8);
     }

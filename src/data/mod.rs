@@ -2,7 +2,8 @@
 //!
 //! A data set is read where it lies ([`format`]) and checked once, which gives a [`Manifest`]; everything later
 //! reads through [`OpenDataset`], which knows the manifest and notices a file that changed. Pixels are u8,
-//! channels last; batches are candle f32 `[batch, height, width, 3]`, normalised with ImageNet's statistics.
+//! channels last; batches are candle f32 `[batch, height, width, 3]`, normalised with ImageNet's statistics, or for a GPU
+//! what they are before that ([`augment::Pixel`]).
 
 pub mod augment;
 mod color;

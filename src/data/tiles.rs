@@ -29,17 +29,32 @@ impl Tiling {
 
     /// Tile `i` of `image`, normalised `[tile, tile, 3]`; what lies beyond the image is mirrored.
     pub fn cut(&self, image: &Micrograph, i: usize) -> Vec<f32> {
-        let (left, top) = self.places[i];
-        let channels = image.channels;
-        let mut values = Vec::with_capacity(self.tile * self.tile * channels);
+        let mut values = Vec::with_capacity(self.tile * self.tile * image.channels);
+        self.each_pixel(image, i, |pixel| values.extend(pixel.iter().map(|&v| f32::from(v))));
+        normalize(&values, image.channels)
+    }
+
+    /// The same before it is normalised, in `channels` channels, the image's or 3, for a GPU: all of `out`
+    /// `[tile, tile, channels]`, which has room for just them.
+    pub fn cut_bytes(&self, image: &Micrograph, i: usize, channels: usize, out: &mut [u8]) {
+        let mut places = out.chunks_exact_mut(channels);
+        self.each_pixel(image, i, |pixel| match (places.next(), pixel) {
+            (Some(out), &[grey]) => out.fill(grey),
+            (Some(out), rgb) => out.copy_from_slice(rgb),
+            (None, _) => {}
+        });
+    }
+
+    #[inline(always)]
+    fn each_pixel(&self, image: &Micrograph, i: usize, mut take: impl FnMut(&[u8])) {
+        let ((left, top), channels) = (self.places[i], image.channels);
         for y in 0..self.tile {
             let row = reflect(top + y, self.height) * self.width;
             for x in 0..self.tile {
                 let at = (row + reflect(left + x, self.width)) * channels;
-                values.extend(image.pixels[at..at + channels].iter().map(|&v| f32::from(v)));
+                take(&image.pixels[at..at + channels]);
             }
         }
-        normalize(&values, channels)
     }
 }
 
@@ -147,5 +162,11 @@ mod tests {
         assert_eq!(tiling.places, [(0, 0)]);
         let expected = normalize(&[10.0, 20.0, 10.0].repeat(3), 1);
         assert_eq!(tiling.cut(&image, 0), expected);
+        for channels in [1, 3] {
+            let mut bytes = vec![0; 9 * channels];
+            tiling.cut_bytes(&image, 0, channels, &mut bytes);
+            let values: Vec<f32> = bytes.into_iter().map(f32::from).collect();
+            assert_eq!(normalize(&values, channels), expected);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Precision;
 use super::ops::gpu;
-use candle_core::{Device, Result, Tensor};
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -80,26 +80,6 @@ pub fn gpus() -> std::result::Result<usize, String> {
 #[cfg(not(feature = "cuda"))]
 pub fn gpus() -> std::result::Result<usize, String> {
     Err("this build has no CUDA in it (README: \"On a GPU\")".to_owned())
-}
-
-/// `tensor` on `device`, wholly there when this returns: another thread may go on with it.
-///
-/// # Errors
-/// If it cannot be copied, for want of memory for one.
-pub fn send(tensor: &Tensor, device: &Device) -> Result<Tensor> {
-    let sent = tensor.to_device(device);
-    #[cfg(feature = "cuda")]
-    let sent = match device {
-        Device::Cuda(device) => {
-            let bytes = tensor.elem_count() * tensor.dtype().size_in_bytes();
-            sent.map_err(|error| gpu::driver::explained(device, error, bytes))
-        }
-        _ => sent,
-    };
-    let sent = sent?;
-    // A thread has a stream of its own, which no other waits for.
-    device.synchronize()?;
-    Ok(sent)
 }
 
 /// A device in use.

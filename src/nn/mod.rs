@@ -7,6 +7,7 @@
 mod decoder_block;
 pub mod device;
 mod footprint;
+mod images;
 pub mod init;
 pub mod losses;
 pub mod moving_average;
@@ -25,6 +26,7 @@ pub mod weights;
 
 pub use device::{DeviceName, OpenDevice};
 pub use footprint::{Footprint, footprint, prediction_footprint};
+pub use images::{Feeder, Images, Pixels, Room, feeder};
 pub use parameters::{Gradients, Parameter, Parameters, Role};
 pub use precision::Precision;
 pub use resnet::{Arch, ResNet, ResNetConfig, Variant};

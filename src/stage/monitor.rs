@@ -1,11 +1,13 @@
 //! An encoder in training, watched by what it makes of labelled patches: is a patch's class that of its nearest neighbours?
 
 use super::StageError;
+use crate::data::augment::normalization;
 use crate::data::patches::{Edge, positions};
 use crate::data::tiles::Tiling;
 use crate::data::{IGNORE, Mask, Micrograph, OpenDataset, Split};
 use crate::nn::{Mode, Parameters, ResNet, Tape};
 use crate::ssl::{ENCODER, normalize};
+use crate::train::inference::tiles;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
@@ -86,8 +88,8 @@ impl Monitor {
         for batch in self.patches.chunks(BATCH) {
             let size = batch.first().map_or(0, |patch| patch.width);
             let whole = Tiling::new(size, size, size, 0.0);
-            let pixels: Vec<f32> = batch.iter().flat_map(|patch| whole.cut(patch, 0)).collect();
-            let pixels = Tensor::from_vec(pixels, (batch.len(), size, size, 3), &Device::Cpu)?;
+            let patches: Vec<_> = batch.iter().map(|patch| (&whole, patch, 0)).collect();
+            let pixels = tiles(parameters, &patches)?.normalized(parameters, normalization())?;
             let tape = Tape::new(parameters, Mode::Eval);
             let [.., last] = encoder.features(&tape, ENCODER, &tape.input(&pixels)?)?;
             features.push(tape.global_average_pool(&last)?.tensor().to_device(&Device::Cpu)?.to_dtype(DType::F64)?);

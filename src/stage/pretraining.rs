@@ -1,17 +1,16 @@
 //! Pretraining as the training loop sees it.
 
 use super::monitor::{self, Monitor};
-use crate::data::augment::ViewParams;
-use crate::data::loader::{prefetch, view_batch};
+use crate::data::augment::{ViewParams, normalization};
+use crate::data::loader::{prefetch, view_batch, view_pixels};
 use crate::data::patches::Patches;
 use crate::machine;
-use crate::nn::device::send;
-use crate::nn::{Parameters, ResNet};
+use crate::nn::{Images, Parameters, ResNet, feeder};
 use crate::random::Stream;
 use crate::ssl::{ENCODER, Moment, Online, SslMethod, Watch};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
 use crate::train::{EpochEnd, OptimizerSpec, Step, Task};
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use std::sync::Arc;
 
 /// An encoder and a method's heads in training.
@@ -33,7 +32,7 @@ pub(super) struct Pretraining {
 
 /// Two views of a batch of patches, and when they are looked at.
 pub(super) struct Views {
-    views: [Tensor; 2],
+    views: [Images; 2],
     moment: Moment,
 }
 
@@ -51,9 +50,15 @@ impl Pretraining {
             Ok(last)
         })?;
         let (parameters, trainable) = parameter_bytes(&self.parameters);
+        let (gpu, pixels) = (!self.parameters.device().is_cpu(), 2 * batch_size * size * size);
+        // Two views in float32: as the network takes them or, on a GPU, before, so that a step has the normalised ones besides.
+        let (channels, normalised) = match gpu {
+            false => (3, 0),
+            true => (self.patches.channels(), 3 * pixels * self.parameters.activations().size_in_bytes()),
+        };
         Ok(Needs {
             work: Work::Pretraining,
-            gpu: !self.parameters.device().is_cpu(),
+            gpu,
             recomputes: self.parameters.recomputes(),
             batch_size: batch_size as u64,
             size,
@@ -64,10 +69,10 @@ impl Pretraining {
             accumulates: false,
             averages: false,
             keeps_best: false,
-            // Two views in float32.
-            batch: (2 * 4 * batch_size * size * size * 3) as u64,
+            batch: (4 * channels * pixels) as u64,
             activations: training_activations(pass, self.method.recorded_passes())
-                + self.method.loss_bytes(batch_size, size),
+                + self.method.loss_bytes(batch_size, size)
+                + normalised as u64,
             between_steps: 0,
         })
     }
@@ -88,19 +93,34 @@ impl Task for Pretraining {
     fn batches(&self, epoch: u64, from: u64) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Views>>>> {
         let order = Stream::new(self.seed, "order", epoch, 0).permutation(self.patches.len());
         let (patches, views, batch, seed) = (self.patches.clone(), self.views.clone(), self.batch_size, self.seed);
-        let (device, steps, epochs) = (self.parameters.device().clone(), self.steps_per_epoch(), self.epochs);
+        let (feeder, steps, epochs) = (feeder(self.parameters.device())?, self.steps_per_epoch(), self.epochs);
         let make = move |step: usize| {
             let step = from as usize + step;
             let indices = &order[step * batch..(step + 1) * batch];
-            let [first, second] = view_batch(&patches, indices, &views, seed, epoch)?;
-            let moment = Moment { step: epoch * steps + step as u64, steps: epochs * steps, seed };
-            // Here, so that the copy goes on while the network computes.
-            Ok(Views { views: [send(&first, &device)?, send(&second, &device)?], moment })
+            let views = match &feeder {
+                None => view_batch(&patches, indices, &views, seed, epoch)?.map(Images::Ready),
+                Some(feeder) => {
+                    let (size, channels) = (views.size, patches.channels());
+                    let room = || feeder.planes([batch, size, size, channels]);
+                    let [mut first, mut second] = [room()?, room()?];
+                    let planes = [first.planes_mut()?, second.planes_mut()?];
+                    view_pixels(&patches, indices, &views, (seed, epoch), channels, planes);
+                    [Images::Sent(first.send()?), Images::Sent(second.send()?)]
+                }
+            };
+            Ok(Views { views, moment: Moment { step: epoch * steps + step as u64, steps: epochs * steps, seed } })
         };
-        Ok(Box::new(prefetch(steps.saturating_sub(from) as usize, make)?))
+        let made = prefetch(steps.saturating_sub(from) as usize, make)?;
+        // Here, in the step's thread: a copy that is late counts as waiting for the batch.
+        Ok(Box::new(made.map(|batch: anyhow::Result<Views>| {
+            let Views { views: [first, second], moment } = batch?;
+            Ok(Views { views: [first.arrived()?, second.arrived()?], moment })
+        })))
     }
 
     fn step(&mut self, Views { views, moment }: Views) -> anyhow::Result<Step> {
+        let [first, second] = views.map(|view| view.normalized(&self.parameters, normalization()));
+        let views = [first?, second?];
         let mut online = Online::new(&self.encoder, &self.parameters);
         let made = self.method.loss(&mut online, &views, moment)?;
         let loss = made.loss.to_dtype(DType::F64)?.to_scalar()?;
@@ -131,3 +151,6 @@ impl Task for Pretraining {
         Ok(EpochEnd { values, note, ..EpochEnd::default() })
     }
 }
+
+#[cfg(test)]
+pub(in crate::stage) mod tests;

@@ -1,13 +1,12 @@
 //! Fine-tuning as the training loop sees it.
 
-use crate::data::augment::FinetuneAugment;
-use crate::data::loader::{PairBatch, pair_batch, prefetch};
+use crate::data::augment::{FinetuneAugment, normalization};
+use crate::data::loader::{PairBatch, pair_batch, pair_pixels, prefetch};
 use crate::data::{IGNORE, Mask, Micrograph};
 use crate::machine;
 use crate::metrics::Confusion;
-use crate::nn::device::send;
 use crate::nn::losses::{LossGradient, cross_entropy, dice};
-use crate::nn::{Mode, Parameters, SegmentationNetwork, Tape};
+use crate::nn::{Images, Mode, Parameters, SegmentationNetwork, Tape, feeder};
 use crate::random::Stream;
 use crate::train::inference::{self, predict};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
@@ -53,6 +52,13 @@ pub(super) struct Segmentation {
     pub(super) seed: u64,
     pub(super) class_names: Vec<String>,
     pub(super) validation: Validation,
+}
+
+/// Crops and their masks.
+pub(super) struct Crops {
+    images: Images,
+    /// On the CPU, where the losses look at them.
+    masks: Tensor,
 }
 
 /// Whole images, predicted by overlapping tiles.
@@ -108,6 +114,13 @@ impl Segmentation {
         let shape = [batch_size, size, size, 3];
         let pass = crate::nn::footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;
         let (parameters, trainable) = parameter_bytes(&self.parameters);
+        let gpu = !self.parameters.device().is_cpu();
+        // Crops in float32 as the network takes them or, on a GPU, as they travel; and their classes.
+        let pixel = match (gpu, self.augment.keeps_values()) {
+            (false, _) => 3 * 4 + 1,
+            (true, false) => self.channels() * 4 + 1,
+            (true, true) => self.channels() + 1,
+        };
         let validation = &self.validation;
         let between_steps = if validation.samples.is_empty() {
             0
@@ -117,7 +130,7 @@ impl Segmentation {
         };
         Ok(Needs {
             work: Work::Finetuning,
-            gpu: !self.parameters.device().is_cpu(),
+            gpu,
             recomputes: self.parameters.recomputes(),
             batch_size: batch_size as u64,
             size,
@@ -128,8 +141,7 @@ impl Segmentation {
             accumulates: false,
             averages: false,
             keeps_best: validation.selects,
-            // Pixels in float32 and their classes.
-            batch: ((3 * 4 + 1) * batch_size * size * size) as u64,
+            batch: (pixel * batch_size * size * size) as u64,
             activations: training_activations(pass, 1),
             between_steps,
         })
@@ -137,6 +149,11 @@ impl Segmentation {
 
     fn crop_size(&self) -> usize {
         self.augment.crop_size.unwrap_or_default()
+    }
+
+    /// The channels of a batch: 3 if any image is coloured.
+    fn channels(&self) -> usize {
+        self.samples.iter().map(|(image, _)| image.channels).max().unwrap_or(1)
     }
 
     /// The loss, as the mean over the validation images of the stitched probabilities' own, and the confusion matrix over
@@ -158,7 +175,7 @@ impl Segmentation {
 }
 
 impl Task for Segmentation {
-    type Batch = PairBatch;
+    type Batch = Crops;
     const LOSS: &'static str = "train_loss";
 
     fn parameters(&self) -> &Parameters {
@@ -170,7 +187,7 @@ impl Task for Segmentation {
     }
 
     /// An epoch is `crops_per_image` rounds, each with an order and crops of its own.
-    fn batches(&self, epoch: u64, from: u64) -> Result<Box<dyn Iterator<Item = Result<PairBatch>>>> {
+    fn batches(&self, epoch: u64, from: u64) -> Result<Box<dyn Iterator<Item = Result<Crops>>>> {
         let (images, rounds, seed) = (self.samples.len(), self.crops_per_image as u64, self.seed);
         let order: Vec<(u64, usize)> = (epoch * rounds..(epoch + 1) * rounds)
             .flat_map(|round| {
@@ -180,28 +197,38 @@ impl Task for Segmentation {
             .collect();
         let (samples, augment) = (self.samples.clone(), self.augment.clone());
         let batches: Vec<Range<usize>> = self.ranges().skip(from as usize).collect();
-        let (steps, device) = (batches.len(), self.parameters.device().clone());
+        let (steps, channels, size) = (batches.len(), self.channels(), self.crop_size());
+        let feeder = feeder(self.parameters.device())?;
         let make = move |step: usize| {
-            let batch = &order[batches[step].clone()];
-            let parts = batch.chunk_by(|a, b| a.0 == b.0).map(|part| {
-                let indices: Vec<usize> = part.iter().map(|&(_, image)| image).collect();
-                pair_batch(&samples, &indices, &augment, seed, part[0].0)
-            });
-            let (images, masks): (Vec<_>, Vec<_>) = parts
-                .collect::<candle_core::Result<Vec<_>>>()?
-                .into_iter()
-                .map(|part| (part.images, part.masks))
-                .unzip();
-            // Here, so that the copy goes on while the network computes. The losses look at the masks on the CPU.
-            Ok(PairBatch { images: send(&Tensor::cat(&images, 0)?, &device)?, masks: Tensor::cat(&masks, 0)? })
+            let drawn = &order[batches[step].clone()];
+            let Some(feeder) = &feeder else {
+                let PairBatch { images, masks } = pair_batch(&samples, drawn, &augment, seed)?;
+                return Ok(Crops { images: Images::Ready(images), masks });
+            };
+            let shape = [drawn.len(), size, size, channels];
+            let (room, masks) = if augment.keeps_values() {
+                let mut room = feeder.bytes(shape)?;
+                let masks = pair_pixels(&samples, drawn, &augment, seed, channels, room.bytes_mut()?)?;
+                (room, masks)
+            } else {
+                let mut room = feeder.planes(shape)?;
+                let masks = pair_pixels(&samples, drawn, &augment, seed, channels, room.planes_mut()?)?;
+                (room, masks)
+            };
+            Ok(Crops { images: Images::Sent(room.send()?), masks })
         };
-        Ok(Box::new(prefetch(steps, make)?))
+        // Here, in the step's thread: a copy that is late counts as waiting for the batch.
+        Ok(Box::new(prefetch(steps, make)?.map(|batch: Result<Crops>| {
+            let Crops { images, masks } = batch?;
+            Ok(Crops { images: images.arrived()?, masks })
+        })))
     }
 
-    fn step(&mut self, batch: PairBatch) -> Result<Step> {
-        let images = batch.images.dim(0)? as u64;
+    fn step(&mut self, batch: Crops) -> Result<Step> {
+        let images = batch.masks.dim(0)? as u64;
+        let pixels = batch.images.normalized(&self.parameters, normalization())?;
         let tape = Tape::new(&self.parameters, Mode::Train);
-        let logits = self.network.forward(&tape, &tape.input(&batch.images)?)?;
+        let logits = self.network.forward(&tape, &tape.input(&pixels)?)?;
         let made = self.loss.of(logits.tensor(), &batch.masks)?;
         let gradients = tape.backward(vec![(logits, made.gradient)])?;
         Ok(Step { loss: made.loss, gradients, measures: Vec::new(), images, fault: None })
@@ -232,3 +259,6 @@ impl Task for Segmentation {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! What a trained segmentation model says of an image of any size: overlapping tiles, stitched.
 
 use super::memory::{Needs, Work, parameter_bytes, prediction_activations};
+use crate::data::augment::normalization;
 use crate::data::tiles::{Stitch, Tiling};
 use crate::data::{Mask, Micrograph};
 use crate::machine;
 use crate::metrics::SelectedOn;
 use crate::nn::weights::{self, WeightsError};
-use crate::nn::{Mode, Parameters, SegmentationConfig, SegmentationNetwork, Tape};
+use crate::nn::{Images, Mode, Parameters, SegmentationConfig, SegmentationNetwork, Tape, feeder};
 use crate::random::Stream;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
@@ -110,7 +111,8 @@ pub fn memory(
     let classes = network.config().classes;
     let passes =
         crate::nn::prediction_footprint(parameters, [tiles, tile, tile, 3], |tape, x| network.forward(tape, x))?;
-    // In float32: sums of probabilities and of weights under the stitch, the tiles' pixels, and their probabilities twice.
+    // In float32: sums of probabilities and of weights under the stitch, the tiles' pixels (as bytes, two batches on a GPU), and
+    // their probabilities twice.
     let stitch = 4 * (pixels * (classes + 1) + tiles * tile * tile * (3 + 2 * classes));
     let (parameters, trainable) = parameter_bytes(parameters);
     Ok(Needs {
@@ -164,23 +166,46 @@ fn stitch<'t>(
 ) -> Result<Stitch<'t>> {
     let (tile, classes) = (tiling.tile, network.config().classes);
     let mut stitch = Stitch::new(tiling, classes);
-    let places: Vec<usize> = (0..tiling.places.len()).collect();
-    for places in places.chunks(batch(parameters)) {
-        let pixels: Vec<Vec<f32>> = places.par_iter().map(|&i| tiling.cut(image, i)).collect();
-        let pixels = Tensor::from_vec(pixels.concat(), (places.len(), tile, tile, 3), &Device::Cpu)?;
+    let all: Vec<(&Tiling, &Micrograph, usize)> = (0..tiling.places.len()).map(|i| (tiling, image, i)).collect();
+    let mut batches =
+        all.chunks(batch(parameters)).map(|batch| Ok::<_, anyhow::Error>((batch, tiles(parameters, batch)?)));
+    let mut next = batches.next();
+    while let Some(made) = next {
+        let (places, tiles) = made?;
+        let pixels = tiles.normalized(parameters, normalization())?;
         let tape = Tape::new(parameters, Mode::Eval);
         let logits = network.forward(&tape, &tape.input(&pixels)?)?;
+        // A GPU is at work on these still.
+        drop(pixels);
+        next = batches.next();
         let mut probabilities: Vec<f32> = logits.tensor().to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
         probabilities.par_chunks_mut(classes).with_min_len(1 << 12).for_each(softmax);
         ensure!(
             probabilities.par_iter().with_min_len(1 << 14).all(|p| p.is_finite()),
             "the network's output is not finite: the training has diverged, or its weights are damaged"
         );
-        for (&i, probabilities) in places.iter().zip(probabilities.chunks(tile * tile * classes)) {
+        for (&(.., i), probabilities) in places.iter().zip(probabilities.chunks(tile * tile * classes)) {
             stitch.add(i, probabilities);
         }
     }
     Ok(stitch)
+}
+
+/// A batch of tiles, each of a tiling with its place there: of one size, and at least one.
+///
+/// # Errors
+/// If there is no memory for them.
+pub fn tiles(parameters: &Parameters, of: &[(&Tiling, &Micrograph, usize)]) -> Result<Images> {
+    let (count, tile) = (of.len(), of.first().map_or(0, |(tiling, ..)| tiling.tile));
+    let Some(feeder) = feeder(parameters.device())? else {
+        let pixels: Vec<Vec<f32>> = of.par_iter().map(|&(tiling, image, i)| tiling.cut(image, i)).collect();
+        return Ok(Images::Ready(Tensor::from_vec(pixels.concat(), (count, tile, tile, 3), &Device::Cpu)?));
+    };
+    let channels = of.iter().map(|(_, image, _)| image.channels).max().unwrap_or(1);
+    let mut room = feeder.bytes([count, tile, tile, channels])?;
+    let places = room.bytes_mut()?.par_chunks_exact_mut((tile * tile * channels).max(1));
+    places.zip(of).for_each(|(place, &(tiling, image, i))| tiling.cut_bytes(image, i, channels, place));
+    Ok(Images::Sent(room.send()?))
 }
 
 fn softmax(logits: &mut [f32]) {

@@ -9,7 +9,7 @@ use anyhow::Result;
 /// one step leaves to the next lies in [`Task::parameters`], as buffers where it is not trained. That makes a resumed
 /// training the same bits as one that was never stopped.
 pub trait Task {
-    /// What a step eats; made ahead on another thread.
+    /// What a step eats; made ahead on another thread, and where it is eaten when the iterator gives it.
     type Batch;
 
     /// The name of the loss in the history.

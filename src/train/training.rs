@@ -118,7 +118,8 @@ pub struct Outcome {
     pub seconds: f64,
     /// Training images a second over this attempt's steps, validation not counted.
     pub images_per_second: f64,
-    /// The part of those steps' time that went into waiting for batches: what a GPU stood idle at least.
+    /// The part of those steps' time that went into waiting for batches, until they were on the GPU: what it stood idle at
+    /// least.
     pub data_wait_share: f64,
 }
 

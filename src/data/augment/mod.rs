@@ -3,6 +3,10 @@
 //!
 //! Values are f32 from 0 to 255 until they are normalised, not rounded in between. Channels lie in planes, so that a
 //! grey image has one: three equal ones are made by [`Planes::normalize`], when the network must have them.
+//!
+//! A GPU that trains is left the normalisation only ([`Pixel`]). The rest would hardly pay there: a core makes 3,200 pairs of
+//! grey views a second, 1,200 of coloured ones (benches/README.md), and a GPU comes with several. Should a `data_wait_share`
+//! say otherwise, it would.
 
 mod blur;
 mod colour;
@@ -17,8 +21,9 @@ mod written;
 
 pub use colour::Colour;
 pub(super) use normalize::normalize;
+pub use normalize::{Pixel, normalization};
 pub use pair::{FinetuneAugment, FinetunePreset};
-pub(super) use pair::{reflect, write_pair};
+pub(super) use pair::{place_pair, reflect};
 pub use planes::Scratch;
 pub use recipe::Recipe;
 pub use resample::{Window, resample};

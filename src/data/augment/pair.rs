@@ -70,25 +70,31 @@ impl FinetuneAugment {
         Ok(())
     }
 
+    /// Whether pixels only change their places: then they are bytes still, but for last digits that are lost when contrast is
+    /// multiplied by 1.
+    pub fn keeps_values(&self) -> bool {
+        self.brightness == 0.0 && self.contrast == 0.0
+    }
+
     /// (width, height) of what comes out for an image of `width` × `height`.
     pub fn output_size(&self, width: usize, height: usize) -> (usize, usize) {
         self.crop_size.map_or((width, height), |size| (size, size))
     }
 }
 
-/// Image and mask after one random change: normalised `[height, width, 3]`, labels `[height, width]`, of
-/// [`FinetuneAugment::output_size`]. `mask` has the size of `image`. Writes every value of `out`, which has room for just
-/// them or there is a panic.
-pub(in crate::data) fn write_pair(
+/// Image and mask after one random change, of [`FinetuneAugment::output_size`]: leaves the image, not normalised yet, in
+/// `scratch`, and writes all of `labels` `[height, width]`, which has room for just them or there is a panic. `mask` has the
+/// size of `image`.
+pub(in crate::data) fn place_pair(
     image: &Micrograph,
     mask: &Mask,
     params: &FinetuneAugment,
     stream: &mut Stream,
     scratch: &mut Scratch,
-    out: (&mut [MaybeUninit<f32>], &mut [MaybeUninit<u8>]),
+    labels: &mut [MaybeUninit<u8>],
 ) {
     let (width, height) = params.output_size(image.width, image.height);
-    assert_eq!(out.1.len(), width * height, "room for a mask");
+    assert_eq!(labels.len(), width * height, "room for a mask");
     let mut offset = |length: usize, crop: usize| match length.checked_sub(crop) {
         Some(room) => stream.below(room as u64 + 1) as usize,
         None => 0,
@@ -120,14 +126,14 @@ pub(in crate::data) fn write_pair(
     planes.reshape(image.channels, height, width);
     match planes.rgb_mut() {
         None => {
-            for ((label, value), i) in out.1.iter_mut().zip(planes.values_mut()).zip(sources()) {
+            for ((label, value), i) in labels.iter_mut().zip(planes.values_mut()).zip(sources()) {
                 label.write(mask.labels[i]);
                 *value = f32::from(image.pixels[i]);
             }
         }
         Some([red, green, blue]) => {
             let pixels = image.pixels.as_chunks::<3>().0;
-            for ((((label, red), green), blue), i) in out.1.iter_mut().zip(red).zip(green).zip(blue).zip(sources()) {
+            for ((((label, red), green), blue), i) in labels.iter_mut().zip(red).zip(green).zip(blue).zip(sources()) {
                 label.write(mask.labels[i]);
                 [*red, *green, *blue] = pixels[i].map(f32::from);
             }
@@ -136,7 +142,6 @@ pub(in crate::data) fn write_pair(
     let mut factor = |strength: f64| stream.range(1.0 - strength, 1.0 + strength) as f32;
     planes.brightness(factor(params.brightness));
     planes.contrast(factor(params.contrast));
-    planes.normalize(out.0);
 }
 
 /// `i` mirrored into 0..`length`, without repeating the border pixel (numpy's `reflect`), as often as it takes.
@@ -163,12 +168,11 @@ mod tests {
         let (width, height) = params.output_size(image.width, image.height);
         let mut scratch = Scratch::default();
         let pixels = width * height;
-        // SAFETY: `write_pair` writes everything or panics.
-        let (values, (labels, ())) = unsafe {
-            written(3 * pixels, |values| {
-                written(pixels, |labels| write_pair(image, mask, params, stream, &mut scratch, (values, labels)))
-            })
-        };
+        // SAFETY: `place_pair` writes everything or panics.
+        let (labels, ()) =
+            unsafe { written(pixels, |labels| place_pair(image, mask, params, stream, &mut scratch, labels)) };
+        // SAFETY: `normalize` does, too.
+        let (values, ()) = unsafe { written(3 * pixels, |values| scratch.normalize(values)) };
         (values, labels)
     }
 

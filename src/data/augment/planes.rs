@@ -2,6 +2,7 @@
 
 use super::blur::Kernel;
 use super::resample::Filter;
+use std::mem::MaybeUninit;
 
 /// Values from 0 to 255, `[channels, height, width]` with 1 or 3 channels.
 #[derive(Default)]
@@ -91,4 +92,14 @@ pub struct Scratch {
     pub(super) down: Filter,
     /// The blur's weights.
     pub(super) kernel: Kernel,
+}
+
+impl Scratch {
+    /// Writes the image, normalised: `[height, width, 3]`, as many values as `out` has room for.
+    ///
+    /// # Panics
+    /// As [`Planes::normalize`].
+    pub(in crate::data) fn normalize(&self, out: &mut [MaybeUninit<f32>]) {
+        self.planes.normalize(out);
+    }
 }

@@ -2,7 +2,6 @@
 
 use super::{Colour, Scratch, ViewParams, Window, written};
 use crate::random::Stream;
-use std::mem::MaybeUninit;
 
 /// The changes that make a view, in the order of lightly's `SimCLRTransform`.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,19 +45,13 @@ impl Recipe {
 
     /// Makes the view of `pixels`, u8 `[height, width, channels]` with 1 or 3 channels: normalised `[size, size, 3]`.
     pub fn view(&self, pixels: &[u8], width: usize, channels: usize, scratch: &mut Scratch) -> Vec<f32> {
-        // SAFETY: `write` writes everything or panics.
-        unsafe { written(self.len(), |out| self.write(pixels, width, channels, scratch, out)) }.0
+        self.make(pixels, width, channels, scratch);
+        // SAFETY: `normalize` writes everything or panics.
+        unsafe { written(self.len(), |out| scratch.normalize(out)) }.0
     }
 
-    /// As [`Recipe::view`], every value of `out`, which is [`Recipe::len`] long or there is a panic.
-    pub(in crate::data) fn write(
-        &self,
-        pixels: &[u8],
-        width: usize,
-        channels: usize,
-        scratch: &mut Scratch,
-        out: &mut [MaybeUninit<f32>],
-    ) {
+    /// Leaves the view, not normalised yet, in `scratch`.
+    pub(in crate::data) fn make(&self, pixels: &[u8], width: usize, channels: usize, scratch: &mut Scratch) {
         scratch.resample(pixels, (width, channels), self.window, (self.size, self.size), self.flip);
         for change in self.jitter.into_iter().flatten() {
             scratch.planes.change(change);
@@ -69,7 +62,6 @@ impl Recipe {
         if let Some(sigma) = self.blur {
             scratch.blur(sigma);
         }
-        scratch.planes.normalize(out);
     }
 }
 

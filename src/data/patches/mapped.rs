@@ -76,6 +76,11 @@ impl Patches {
         self.size
     }
 
+    /// The most channels that a patch has: 3 if there are colours.
+    pub fn channels(&self) -> usize {
+        self.files.iter().map(|file| file.channels).max().unwrap_or(1)
+    }
+
     /// Patch `i`, straight from the map.
     ///
     /// # Panics

@@ -17,6 +17,9 @@ pub(crate) mod in_place;
 pub mod linear;
 mod matrix;
 pub mod max_pool;
+// As `gpu`, which alone it is for.
+#[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
+pub(crate) mod normalize;
 mod panels;
 pub mod relu;
 mod rows;

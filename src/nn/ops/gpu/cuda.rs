@@ -1,10 +1,12 @@
 //! An NVIDIA GPU, through candle's device and its stream.
 //!
-//! One process uses one GPU. Kernels run in the order in which one thread asks for them; batches come from another, which
-//! waits until they are there (`device::send`).
+//! One process uses one GPU. Kernels run in the order in which one thread asks for them; batches come on a stream of their
+//! own, and the kernel that reads one waits for it ([`Feeder`]).
 
+use super::copier::Copies;
 use super::cudnn::Convolver;
 use super::driver::explained;
+use super::feeder::Feeder;
 use super::{Argument, BLOCK, Convolution, Gpu, kernel_name, words};
 use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, sys};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage, CudaStorageSlice, WrapErr};
@@ -12,13 +14,16 @@ use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, Result, Storage, Tensor, bail};
 use half::bf16;
 use std::cell::RefCell;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// The kernels, compiled by build.rs.
 const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
 
 /// Whether new tensors are filled with NaN, for checks that nothing reads what was not written: if the variable is set.
 static POISON: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MATSSL_GPU_POISON").is_some());
+
+/// The way of batches to the GPU, with its buffers. It is never dropped: what it holds ends with the process.
+static FEEDER: Mutex<Option<Arc<Feeder>>> = Mutex::new(None);
 
 thread_local!(static CONVOLVER: RefCell<Option<Convolver>> = const { RefCell::new(None) });
 
@@ -60,6 +65,16 @@ impl Gpu for Cuda {
                 .w()?;
         }
         Ok(tensor)
+    }
+
+    fn feeder(&self) -> Result<Arc<Feeder>> {
+        let mut known = FEEDER.lock().unwrap_or_else(PoisonError::into_inner);
+        let feeder = match &*known {
+            Some(feeder) => feeder.clone(),
+            None => Arc::new(Feeder::new(Box::new(Copies::new(&self.device)?))),
+        };
+        *known = Some(feeder.clone());
+        Ok(feeder)
     }
 
     fn upload(&self, values: &Tensor) -> Result<Tensor> {

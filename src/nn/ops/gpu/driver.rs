@@ -37,7 +37,7 @@ pub(crate) fn open(ordinal: usize) -> Result<Device> {
     libraries::open().map_err(candle_core::Error::Msg)?;
     let device = CudaDevice::new(ordinal)?;
     // SAFETY: nothing is used before it is there or after it is freed: what one thread asks for happens in its stream's
-    // order, and what another hands over is there (`device::send`).
+    // order, and what comes on another is waited for (`Feeder`).
     unsafe { device.disable_event_tracking() };
     // Without pools, as on some shared GPUs, every allocation goes to the driver.
     if device.cuda_stream().context().has_async_alloc() {

@@ -28,6 +28,15 @@ static __device__ inline float number(bfloat x) { return __bfloat162float(x); }
 static __device__ inline void put(bfloat &place, float x) { place = __float2bfloat16(x); }
 #endif
 
+// x · factor + term, rounded twice, as on the CPU: left to itself nvcc rounds such a pair of operations once.
+static __device__ inline float product_and_sum(float x, float factor, float term) {
+#ifdef __CUDACC__
+    return __fadd_rn(__fmul_rn(x, factor), term);
+#else
+    return x * factor + term;
+#endif
+}
+
 // V neighbours in memory, read and written at once, or 16 bytes at a time.
 template <class T, int V> struct alignas(sizeof(T) * V < 16 ? sizeof(T) * V : 16) Pack { T at[V]; };
 

@@ -11,4 +11,5 @@
 #include "kernels/pooling.cuh"
 #include "kernels/elementwise.cuh"
 #include "kernels/losses.cuh"
+#include "kernels/normalize.cuh"
 #include "kernels/parameters.cuh"

@@ -6,11 +6,14 @@
 //! CPU's memory. So everything above the driver's own calls is tested on machines without a GPU.
 
 #[cfg(feature = "cuda")]
+mod copier;
+#[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cuda")]
 mod cudnn;
 #[cfg(feature = "cuda")]
 pub(crate) mod driver;
+pub(crate) mod feeder;
 #[cfg(feature = "cuda")]
 mod libraries;
 mod side_by_side;
@@ -18,7 +21,9 @@ mod sums;
 mod table;
 
 use candle_core::{DType, Device, Result, Tensor, bail};
+use feeder::Feeder;
 pub(crate) use side_by_side::{join, part};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use sums::{column_sums, strip_sums};
 pub(crate) use table::{AdamStep, MomentumStep, Row, Table};
@@ -159,6 +164,9 @@ fn kernel_name(kernel: &str, dtype: DType) -> Result<String> {
 pub(crate) trait Gpu {
     /// A contiguous tensor whose elements are yet to be written.
     fn empty(&self, shape: &[usize], dtype: DType) -> Result<Tensor>;
+
+    /// The way of batches to the device, the same for all that this process computes on it.
+    fn feeder(&self) -> Result<Arc<Feeder>>;
 
     /// `values` on the device.
     fn upload(&self, values: &Tensor) -> Result<Tensor>;

@@ -1,0 +1,50 @@
+//! Batches of images on their way from a loader to a network.
+
+use super::Parameters;
+use super::ops::gpu;
+use candle_core::{Device, Result, Tensor, bail};
+use std::sync::Arc;
+
+pub use super::ops::gpu::feeder::{Feeder, Pixels, Room};
+
+/// The way of batches to `device`; none to a CPU, where they are made in its own memory.
+///
+/// # Errors
+/// If the device does not work.
+pub fn feeder(device: &Device) -> Result<Option<Arc<Feeder>>> {
+    gpu::find(device)?.map(|gpu| gpu.feeder()).transpose()
+}
+
+/// A batch of images.
+pub enum Images {
+    /// Normalised `[batch, height, width, 3]`, on the CPU.
+    Ready(Tensor),
+    /// Pixels, which the GPU that they go to will normalise.
+    Sent(Pixels),
+}
+
+impl Images {
+    /// The same once it is where it goes: that is part of the wait for a batch.
+    ///
+    /// # Errors
+    /// If the copy fails.
+    pub fn arrived(mut self) -> Result<Self> {
+        if let Images::Sent(pixels) = &mut self {
+            pixels.wait()?;
+        }
+        Ok(self)
+    }
+
+    /// What a [`Tape`](super::Tape) of `parameters` takes as its input: on a GPU `[batch, height, width, 3]` in the type of
+    /// its activations, channel `c` times `factors[0][c]`, plus `factors[1][c]`.
+    ///
+    /// # Errors
+    /// If there is no memory for it, or the images were sent elsewhere.
+    pub fn normalized(self, parameters: &Parameters, factors: [[f32; 3]; 2]) -> Result<Tensor> {
+        match (self, gpu::find(parameters.device())?) {
+            (Images::Ready(images), _) => Ok(images),
+            (Images::Sent(pixels), Some(gpu)) => pixels.normalized(&*gpu, factors, parameters.activations()),
+            (Images::Sent(_), None) => bail!("images were sent to a GPU, and the network is on the CPU"),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+use super::*;
+use crate::nn::ops::gpu::pretend;
+use crate::nn::{Precision, ResNetConfig};
+use crate::ssl::MethodSpec;
+use candle_core::{Device, Tensor};
+use std::path::{Path, PathBuf};
+
+/// All elements.
+pub(in crate::stage) fn doubles(tensor: &Tensor) -> Vec<f64> {
+    tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
+}
+
+/// Whether they differ by no more than `limit` of the largest; for 0 they must be the same.
+pub(in crate::stage) fn close(a: &[f64], b: &[f64], limit: f64) -> bool {
+    let largest = a.iter().fold(1.0f64, |largest, value| largest.max(value.abs()));
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= limit * largest)
+}
+
+fn patches(folder: &Path, channels: usize) -> PathBuf {
+    let mut stream = Stream::new(channels as u64, "pretraining test", 0, 0);
+    let pixels: Vec<u8> = (0..4 * 40 * 40 * channels).map(|_| stream.next_u32() as u8).collect();
+    let patches = Tensor::from_vec(pixels, (4, 40, 40, channels), &Device::Cpu).unwrap();
+    let path = folder.join(format!("{channels}.safetensors"));
+    std::fs::write(&path, safetensors::serialize([("patches", &patches)], None).unwrap()).unwrap();
+    path
+}
+
+/// What the steps of two epochs get and give, by a method.
+fn epochs(method: &str, channels: &[usize], dtype: DType, precision: Precision) -> Vec<(String, Vec<f64>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<PathBuf> = channels.iter().map(|&channels| patches(folder.path(), channels)).collect();
+    let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":4}"#).unwrap();
+    let encoder = ResNet::new(config);
+    let mut parameters = Parameters::new(dtype, &Device::Cpu).with_precision(precision);
+    let stream = Stream::new(1, "pretraining test", 0, 9);
+    encoder.init(&mut parameters, ENCODER, &stream).unwrap();
+    let spec: MethodSpec = serde_json::from_str(method).unwrap();
+    let method = spec.build(&encoder, &mut parameters, &stream.child(1)).unwrap();
+    let mut task = Pretraining {
+        parameters,
+        encoder,
+        method,
+        patches: Arc::new(Patches::open_all(&files).unwrap()),
+        views: ViewParams { size: 33, ..ViewParams::default() },
+        batch_size: 4,
+        epochs: 2,
+        seed: 5,
+        monitor: None,
+        monitor_every: 1,
+    };
+    let mut found = Vec::new();
+    for epoch in [0, 1] {
+        for batch in task.batches(epoch, 0).unwrap() {
+            let Views { views, moment } = batch.unwrap();
+            let views = views.map(|view| view.normalized(&task.parameters, normalization()).unwrap());
+            found.extend(views.iter().map(|view| ("view".to_owned(), doubles(view))));
+            let step = task.step(Views { views: views.map(Images::Ready), moment }).unwrap();
+            found.push(("loss".to_owned(), vec![step.loss]));
+            found.extend(step.gradients.iter().map(|(name, gradient)| (name.to_owned(), doubles(gradient))));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_gpu_is_fed_and_trains_as_the_cpu() {
+    let sizes = r#""head":{"hidden":6,"output":4}"#;
+    // In float64, so that all differences but those of a fault are small. The second takes batches apart and shuffles them.
+    let float64 = |method: &str, channels: &[usize]| epochs(method, channels, DType::F64, Precision::Float32);
+    let methods = [r#""name":"matssl","temperature":0.5"#, r#""name":"mocov2","queue_size":8,"batch_norm_groups":2"#];
+    for method in methods.map(|method| format!("{{{method},{sizes}}}")) {
+        for channels in [&[1][..], &[3], &[1, 3]] {
+            let Some(on_gpu) = pretend::on(|| float64(&method, channels)) else { return };
+            let on_cpu = float64(&method, channels);
+            assert_eq!(on_cpu.iter().filter(|(name, _)| name == "view").count(), 4 * channels.len());
+            for ((name, cpu), (other, gpu)) in on_cpu.iter().zip(&on_gpu) {
+                let limit = if name == "view" { 0.0 } else { 1e-7 };
+                assert!(name == other && close(cpu, gpu, limit), "{name} of {channels:?}, {method}");
+            }
+            assert_eq!(on_cpu.len(), on_gpu.len());
+        }
+        let half = pretend::on(|| epochs(&method, &[1], DType::F32, Precision::Bf16)).expect("it was on");
+        let whole = float64(&method, &[1]);
+        let views = || half.iter().zip(&whole).filter(|((name, _), _)| name == "view");
+        // Eight bits of a value.
+        assert!(views().all(|((_, half), (_, whole))| close(whole, half, 1.0 / 256.0)) && views().count() == 4);
+        assert!(half.iter().flat_map(|(_, values)| values).all(|value| value.is_finite()), "{method}");
+    }
+}

@@ -1,0 +1,79 @@
+use super::*;
+use crate::nn::SegmentationConfig;
+use crate::nn::ops::gpu::pretend;
+use crate::stage::pretraining::tests::{close, doubles};
+use candle_core::DType;
+
+/// An image of noise, and a mask of three classes and some pixels that do not count.
+fn sample(index: u64, width: usize, height: usize, channels: usize) -> (Micrograph, Mask) {
+    let mut stream = Stream::new(index, "segmentation test", 0, 0);
+    let pixels = (0..width * height * channels).map(|_| stream.next_u32() as u8).collect();
+    let labels = (0..width * height).map(|_| [0, 1, 2, IGNORE][stream.below(4) as usize]).collect();
+    (Micrograph { width, height, channels, pixels }, Mask { width, height, labels })
+}
+
+/// In float64, so that all differences but those of a fault are small; `channels` of three images.
+fn task(augment: &FinetuneAugment, channels: [usize; 3]) -> Segmentation {
+    let text = r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":3}"#;
+    let network = SegmentationNetwork::new(serde_json::from_str::<SegmentationConfig>(text).unwrap());
+    let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
+    network.init(&mut parameters, &Stream::new(1, "segmentation test", 0, 9)).unwrap();
+    let samples = (0..).zip(channels).map(|(i, channels)| sample(i, 50, 41, channels)).collect();
+    Segmentation {
+        parameters,
+        network,
+        loss: Loss::Dice,
+        samples: Arc::new(samples),
+        augment: FinetuneAugment { crop_size: Some(32), ..augment.clone() },
+        batch_size: 4,
+        // Batches of 4 and of 5, because a lone crop joins them, of several rounds.
+        crops_per_image: 3,
+        seed: 5,
+        class_names: ["a", "b", "c"].map(str::to_owned).into(),
+        validation: Validation {
+            samples: vec![sample(7, 70, 45, channels[0]), sample(8, 33, 90, channels[2])],
+            ignore_classes: Vec::new(),
+            every: 1,
+            epochs: 1,
+            overlap: 0.5,
+            selects: true,
+        },
+    }
+}
+
+/// What an epoch's steps get and give, and what its end says.
+fn epoch(augment: &FinetuneAugment, channels: [usize; 3]) -> Vec<(String, Vec<f64>)> {
+    let mut task = task(augment, channels);
+    let mut found = Vec::new();
+    for round in [0, 1] {
+        for batch in task.batches(round, 0).unwrap() {
+            let Crops { images, masks } = batch.unwrap();
+            let images = images.normalized(&task.parameters, normalization()).unwrap();
+            found.push(("images".to_owned(), doubles(&images)));
+            found.push(("masks".to_owned(), doubles(&masks)));
+            let step = task.step(Crops { images: Images::Ready(images), masks }).unwrap();
+            found.push(("loss".to_owned(), vec![step.loss]));
+            found.extend(step.gradients.iter().map(|(name, gradient)| (name.to_owned(), doubles(gradient))));
+        }
+    }
+    let end = task.end_of_epoch(0).unwrap();
+    found.push(("validation".to_owned(), end.values.into_iter().flatten().collect()));
+    found
+}
+
+#[test]
+fn a_gpu_is_fed_and_trains_as_the_cpu() {
+    // Where values stay, the CPU's have lost last digits to the contrast that is multiplied by 1.
+    for (augment, digits) in [(FinetuneAugment::default(), 0.0), (FinetuneAugment::none(), 1e-6)] {
+        for channels in [[1; 3], [3; 3], [1, 3, 1]] {
+            let Some(on_gpu) = pretend::on(|| epoch(&augment, channels)) else { return };
+            let on_cpu = epoch(&augment, channels);
+            assert_eq!(on_cpu.iter().filter(|(name, _)| name == "images").count(), 4);
+            for ((name, cpu), (other, gpu)) in on_cpu.iter().zip(&on_gpu) {
+                let limit = if matches!(name.as_str(), "images" | "masks") { digits } else { 1e-9 + 1e3 * digits };
+                assert!(name == other && close(cpu, gpu, limit), "{name} of {channels:?}, {augment:?}");
+            }
+            assert_eq!(on_cpu.len(), on_gpu.len());
+        }
+    }
+}
