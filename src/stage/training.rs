@@ -60,6 +60,7 @@ impl Selection {
 pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Context) -> Result<Outcome, StageError> {
     let total = training.epochs;
     let mut done_before = 0;
+    let on_gpu = !task.parameters().device().is_cpu();
     let mut curves = context.tensorboard.clone().map(EventFile::new);
     let mut watch = |event: Event<'_>| {
         let progress = |done, loss, note| Progress { done, total, unit: "epoch".into(), loss, note };
@@ -69,8 +70,9 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
                 return context.progress(progress(done, Some(loss), Some(format!("step {step} of {steps}"))));
             }
             Event::Started { history } => history,
-            Event::Epoch { done, loss, note, history } => {
+            Event::Epoch { done, loss, note, waited, history } => {
                 done_before = done;
+                let note = if on_gpu { Some(with_idle_share(note, waited)) } else { note };
                 context.progress(progress(done, Some(loss), note));
                 history
             }
@@ -99,6 +101,12 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
     Ok(outcome)
 }
 
+/// What an epoch's line says on a GPU.
+fn with_idle_share(note: Option<String>, waited: f64) -> String {
+    let idle = format!("GPU idle for {:.1} % of the steps' time, for want of a batch", 100.0 * waited);
+    note.map_or_else(|| idle.clone(), |note| format!("{note}; {idle}"))
+}
+
 fn write_history(history: &History, out: &Path) -> Result<(), StageError> {
     Ok(std::fs::write(out.join("history.csv"), history.to_csv()?)?)
 }
@@ -118,4 +126,16 @@ pub(super) fn take<'i>(
 pub(super) fn has(table: &SpannedTable<'_>, inner: &str, key: &str) -> bool {
     let inner = table.get_ref().get(inner).and_then(|value| value.get_ref().as_table());
     inner.is_some_and(|inner| inner.contains_key(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_idle_share;
+
+    #[test]
+    fn an_epochs_line_keeps_what_the_task_says() {
+        let idle = "GPU idle for 12.5 % of the steps' time, for want of a batch";
+        assert_eq!(with_idle_share(None, 0.125), idle);
+        assert_eq!(with_idle_share(Some("mIoU 0.5".into()), 0.125), format!("mIoU 0.5; {idle}"));
+    }
 }

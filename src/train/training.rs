@@ -96,6 +96,8 @@ pub enum Event<'h> {
         loss: f64,
         /// What the task says of it.
         note: Option<String>,
+        /// The part of its steps' time that went into waiting for batches, as [`Outcome::data_wait_share`].
+        waited: f64,
         /// All epochs, this one last.
         history: &'h History,
     },
@@ -156,7 +158,8 @@ impl Training {
             let (stepping_since, saving_before) = (Instant::now(), saver.in_all);
             let (mut row, seen, waited) = self.epoch(epoch, task, &mut state, &mut saver, watch)?;
             (images, waiting) = (images + seen, waiting + waited);
-            stepping += stepping_since.elapsed().saturating_sub(saver.in_all - saving_before);
+            let stepped = stepping_since.elapsed().saturating_sub(saver.in_all - saving_before);
+            stepping += stepped;
             state.swap_averages(task.parameters())?;
             let end = task.end_of_epoch(epoch)?;
             row.extend(end.values);
@@ -165,7 +168,8 @@ impl Training {
             state.running = Running::default();
             state.keep_if_best(epoch + 1, end.score, task.parameters())?;
             state.swap_averages(task.parameters())?;
-            watch(Event::Epoch { done: epoch + 1, loss, note: end.note, history: &state.history });
+            let (note, waited) = (end.note, waited.as_secs_f64() / stepped.as_secs_f64().max(f64::MIN_POSITIVE));
+            watch(Event::Epoch { done: epoch + 1, loss, note, waited, history: &state.history });
             if let Some(best) = state.best.as_ref().filter(|best| self.gives_up(epoch + 1 - best.epoch)) {
                 let note = format!("ends early: no epoch was better than epoch {} since", best.epoch);
                 watch(Event::Message(note));

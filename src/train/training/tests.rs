@@ -294,7 +294,8 @@ fn a_loss_that_is_no_number_names_epoch_and_step_and_leaves_the_checkpoint() {
     let mut last = 0;
     let error = training(folder.path(), SGD)
         .run(&mut Lines::new(Some((2, 1))), &mut |event| {
-            if let Event::Epoch { done, .. } = event {
+            if let Event::Epoch { done, waited, .. } = event {
+                assert!((0.0..=1.0).contains(&waited), "{waited}");
                 last = done;
             }
         })

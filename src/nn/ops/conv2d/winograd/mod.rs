@@ -66,12 +66,8 @@ pub(super) fn forward<T: Element>(
                     vector::run(TransformInput { grid, source, channels, reduced, rows, to, stride });
                     for (index, &to) in planes.iter().enumerate() {
                         let a = Matrix::row_major(&patches[index * stride..], depth);
-                        kernels.plane(index).multiply(
-                            &mut products[to * plane..][..tiles * out],
-                            tiles,
-                            written[to],
-                            a,
-                        );
+                        let c = &mut products[to * plane..][..tiles * out];
+                        kernels.plane(index).multiply(c, tiles, written[to], a);
                         written[to] = true;
                     }
                 });
