@@ -37,6 +37,7 @@ impl Tiling {
     /// The same before it is normalised, in `channels` channels, the image's or 3, for a GPU: all of `out`
     /// `[tile, tile, channels]`, which has room for just them.
     pub fn cut_bytes(&self, image: &Micrograph, i: usize, channels: usize, out: &mut [u8]) {
+        assert_eq!(out.len(), self.tile * self.tile * channels, "room for a tile");
         let mut places = out.chunks_exact_mut(channels);
         self.each_pixel(image, i, |pixel| match (places.next(), pixel) {
             (Some(out), &[grey]) => out.fill(grey),

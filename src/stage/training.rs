@@ -72,7 +72,7 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
             Event::Started { history } => history,
             Event::Epoch { done, loss, note, waited, history } => {
                 done_before = done;
-                let note = if on_gpu { Some(with_idle_share(note, waited)) } else { note };
+                let note = if on_gpu { Some(with_wait(note, waited)) } else { note };
                 context.progress(progress(done, Some(loss), note));
                 history
             }
@@ -102,9 +102,10 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
 }
 
 /// What an epoch's line says on a GPU.
-fn with_idle_share(note: Option<String>, waited: f64) -> String {
-    let idle = format!("GPU idle for {:.1} % of the steps' time, for want of a batch", 100.0 * waited);
-    note.map_or_else(|| idle.clone(), |note| format!("{note}; {idle}"))
+fn with_wait(note: Option<String>, waited: f64) -> String {
+    let wait =
+        format!("waited for batches {:.1} % of the time: no more of it did the GPU idle for them", 100.0 * waited);
+    note.map_or_else(|| wait.clone(), |note| format!("{note}; {wait}"))
 }
 
 fn write_history(history: &History, out: &Path) -> Result<(), StageError> {
@@ -130,12 +131,12 @@ pub(super) fn has(table: &SpannedTable<'_>, inner: &str, key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::with_idle_share;
+    use super::with_wait;
 
     #[test]
     fn an_epochs_line_keeps_what_the_task_says() {
-        let idle = "GPU idle for 12.5 % of the steps' time, for want of a batch";
-        assert_eq!(with_idle_share(None, 0.125), idle);
-        assert_eq!(with_idle_share(Some("mIoU 0.5".into()), 0.125), format!("mIoU 0.5; {idle}"));
+        let wait = "waited for batches 12.5 % of the time: no more of it did the GPU idle for them";
+        assert_eq!(with_wait(None, 0.125), wait);
+        assert_eq!(with_wait(Some("mIoU 0.5".into()), 0.125), format!("mIoU 0.5; {wait}"));
     }
 }

@@ -120,8 +120,8 @@ pub struct Outcome {
     pub seconds: f64,
     /// Training images a second over this attempt's steps, validation not counted.
     pub images_per_second: f64,
-    /// The part of those steps' time that went into waiting for batches, until they were on the GPU: what it stood idle at
-    /// least.
+    /// The part of those steps' time that went into waiting for batches, until they were on the GPU. So much of it the GPU
+    /// stood idle for them at most: it may still have been at what it was asked before.
     pub data_wait_share: f64,
 }
 

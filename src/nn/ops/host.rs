@@ -1,5 +1,6 @@
 //! How the operations reach the numbers inside a CPU tensor, and the memory they work in.
 
+use super::transpose::Transpose;
 use super::vector::Vectors;
 use candle_core::{CpuStorage, DType, Device, Layout, Result, Storage, Tensor, WithDType, bail};
 use std::cell::RefCell;
@@ -7,7 +8,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
 /// A floating-point type that the operations work in: `f32` or `f64`.
-pub(crate) trait Element: WithDType + num_traits::Float + num_traits::NumAssign + Vectors {
+pub(crate) trait Element: WithDType + num_traits::Float + num_traits::NumAssign + Vectors + Transpose {
     /// Rounds a double to this type.
     fn narrow(value: f64) -> Self;
     /// As a double, exactly.

@@ -1,17 +1,47 @@
 //! Matrices turned over: with AVX-512 in blocks of 16 × 16 in registers, else element by element.
 
-use super::host::Element;
+/// Elements that can be turned over.
+pub(crate) trait Transpose: Copy {
+    /// All whole blocks of a [`transpose`], or `false` where this processor has no instructions for it.
+    fn blocks(_: &[Self], _between: usize, _sizes: [usize; 2], _to: &mut [Self], _to_between: usize) -> bool {
+        false
+    }
+}
+
+impl Transpose for f64 {}
+
+impl Transpose for f32 {
+    #[cfg(target_arch = "x86_64")]
+    fn blocks(from: &[f32], between: usize, [rows, columns]: [usize; 2], to: &mut [f32], to_between: usize) -> bool {
+        let Some(simd) = pulp::x86::V4::try_new() else { return false };
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                for row in (0..rows / BLOCK).map(|row| row * BLOCK) {
+                    for column in (0..columns / BLOCK).map(|column| column * BLOCK) {
+                        let from = &from[row * between + column..];
+                        block(simd, from, between, &mut to[column * to_between + row..], to_between);
+                    }
+                }
+            },
+        );
+        true
+    }
+}
+
+/// Rows and columns of a block.
+const BLOCK: usize = 16;
 
 /// Writes the transpose of `from`, `rows` of `columns` elements that begin `between` elements apart, to rows of `to`
 /// that begin `to_between` apart.
-pub(crate) fn transpose<T: Element>(
+pub(crate) fn transpose<T: Transpose>(
     from: &[T],
     between: usize,
     [rows, columns]: [usize; 2],
     to: &mut [T],
     to_between: usize,
 ) {
-    let blocks = match T::transpose_blocks(from, between, [rows, columns], to, to_between) {
+    let blocks = match T::blocks(from, between, [rows, columns], to, to_between) {
         true => [rows, columns].map(|length| length / BLOCK * BLOCK),
         false => [0, 0],
     };
@@ -23,39 +53,6 @@ pub(crate) fn transpose<T: Element>(
     }
 }
 
-/// Rows and columns of a block.
-const BLOCK: usize = 16;
-
-/// As [`transpose`], all whole blocks of it, if this processor has the instructions.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn blocks_of_single(
-    from: &[f32],
-    between: usize,
-    [rows, columns]: [usize; 2],
-    to: &mut [f32],
-    to_between: usize,
-) -> bool {
-    let Some(simd) = pulp::x86::V4::try_new() else { return false };
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            for row in (0..rows / BLOCK).map(|row| row * BLOCK) {
-                for column in (0..columns / BLOCK).map(|column| column * BLOCK) {
-                    let from = &from[row * between + column..];
-                    block(simd, from, between, &mut to[column * to_between + row..], to_between);
-                }
-            }
-        },
-    );
-    true
-}
-
-/// There are none for other processors.
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) fn blocks_of_single(_: &[f32], _: usize, _: [usize; 2], _: &mut [f32], _: usize) -> bool {
-    false
-}
-
 /// Pairs of neighbours first, then pairs of pairs, then quarters of the vectors, twice.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
@@ -65,8 +62,9 @@ fn block(simd: pulp::x86::V4, from: &[f32], between: usize, to: &mut [f32], to_b
     let avx = simd.avx512f;
     let single = |a| avx._mm512_castpd_ps(a);
     let double = |a| avx._mm512_castps_pd(a);
-    let lines: [__m512; BLOCK] = from_fn(|i| {
-        from[i * between..].first_chunk::<BLOCK>().map_or(avx._mm512_setzero_ps(), |line| pulp::cast(*line))
+    let lines: [__m512; BLOCK] = from_fn(|i| match from[i * between..][..BLOCK].first_chunk::<BLOCK>() {
+        Some(line) => pulp::cast(*line),
+        None => avx._mm512_setzero_ps(),
     });
     let pairs: [__m512; BLOCK] = from_fn(|i| {
         let (a, b) = (lines[i & !1], lines[i | 1]);
@@ -96,6 +94,7 @@ fn block(simd: pulp::x86::V4, from: &[f32], between: usize, to: &mut [f32], to_b
 
 #[cfg(test)]
 mod tests {
+    use super::super::host::Element;
     use super::*;
     use proptest::prelude::*;
 

@@ -36,12 +36,10 @@ pub(crate) trait Vectors: Copy + 'static {
     fn split_mut<S: Simd>(slice: &mut [Self]) -> (&mut [Self::Of<S>], &mut [Self]);
     /// At most a vector's worth of numbers, then zeros.
     fn partial<S: Simd>(simd: S, slice: &[Self]) -> Self::Of<S>;
-    /// The whole blocks of [`transpose`](super::transpose::transpose), or `false` where there are no vectors for it.
-    fn transpose_blocks(from: &[Self], between: usize, sizes: [usize; 2], to: &mut [Self], to_between: usize) -> bool;
 }
 
 macro_rules! vectors {
-    ($type:ty, $of:ident, $lanes:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $split:ident, $split_mut:ident, $partial:ident, $blocks:expr) => {
+    ($type:ty, $of:ident, $lanes:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $split:ident, $split_mut:ident, $partial:ident) => {
         impl Vectors for $type {
             type Of<S: Simd> = S::$of;
 
@@ -81,15 +79,6 @@ macro_rules! vectors {
             fn partial<S: Simd>(simd: S, slice: &[Self]) -> S::$of {
                 simd.$partial(slice)
             }
-            fn transpose_blocks(
-                from: &[$type],
-                between: usize,
-                sizes: [usize; 2],
-                to: &mut [$type],
-                to_between: usize,
-            ) -> bool {
-                $blocks(from, between, sizes, to, to_between)
-            }
         }
     };
 }
@@ -105,8 +94,7 @@ vectors!(
     mul_add_e_f32s,
     as_simd_f32s,
     as_mut_simd_f32s,
-    partial_load_f32s,
-    super::transpose::blocks_of_single
+    partial_load_f32s
 );
 vectors!(
     f64,
@@ -119,6 +107,5 @@ vectors!(
     mul_add_e_f64s,
     as_simd_f64s,
     as_mut_simd_f64s,
-    partial_load_f64s,
-    |_, _, _, _, _| false
+    partial_load_f64s
 );

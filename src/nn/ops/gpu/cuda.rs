@@ -22,8 +22,8 @@ const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
 /// Whether new tensors are filled with NaN, for checks that nothing reads what was not written: if the variable is set.
 static POISON: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MATSSL_GPU_POISON").is_some());
 
-/// The way of batches to the GPU, with its buffers. It is never dropped: what it holds ends with the process.
-static FEEDER: Mutex<Option<Arc<Feeder>>> = Mutex::new(None);
+/// The way of batches to the GPU of that number, with its buffers. It is never dropped: what it holds ends with the process.
+static FEEDER: Mutex<Option<(usize, Arc<Feeder>)>> = Mutex::new(None);
 
 thread_local!(static CONVOLVER: RefCell<Option<Convolver>> = const { RefCell::new(None) });
 
@@ -69,11 +69,13 @@ impl Gpu for Cuda {
 
     fn feeder(&self) -> Result<Arc<Feeder>> {
         let mut known = FEEDER.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.device.cuda_stream().context().ordinal();
         let feeder = match &*known {
-            Some(feeder) => feeder.clone(),
+            Some((other, _)) if *other != number => bail!("batches go to GPU {other} already: a process uses one GPU"),
+            Some((_, feeder)) => feeder.clone(),
             None => Arc::new(Feeder::new(Box::new(Copies::new(&self.device)?))),
         };
-        *known = Some(feeder.clone());
+        *known = Some((number, feeder.clone()));
         Ok(feeder)
     }
 

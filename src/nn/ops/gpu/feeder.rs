@@ -1,6 +1,6 @@
 //! The way of batches to a GPU. Pixels are written into page-locked memory; a stream of its own copies them while the network
-//! computes; the kernel that normalises them waits for the copy, and nobody else does. Buffers, of both sides together,
-//! are used again from step to step: what that has to wait for is said here, to a [`Buffer`] that only does it.
+//! computes; the kernel that normalises them waits for the copy. (A training's thread does, too, so that a late copy is
+//! counted as waiting for data: [`Pixels::wait`].) Buffers, of both sides together, are used again from step to step: what that has to wait for is said here, to a [`Buffer`] that only does it.
 
 use super::Gpu;
 use crate::nn::ops::normalize::{self, Form};
@@ -85,7 +85,7 @@ impl Feeder {
     }
 
     /// A buffer of at least `length` elements. If all are too small, one of them makes way for a larger one, so that there
-    /// are never more than are in use at once.
+    /// are never more than are in use at once; what a validation made larger stays so.
     fn take(&self, length: usize) -> Option<Box<dyn Buffer>> {
         let mut free = self.free();
         let fits = free.iter().position(|buffer| buffer.device().elem_count() >= length);

@@ -272,14 +272,16 @@ mod tests {
             (batch, height, width) in (1usize..4, 1usize..10, 1usize..10),
             channels in prop::collection::vec((16usize..40, any::<bool>()), 1..4),
             (wide, out, relu, seed) in (any::<bool>(), 16usize..40, any::<bool>(), any::<u64>()),
+            more in prop::sample::select(vec![0usize, 0, 120]),
         ) {
+            // Sometimes more than one block, of both inputs and outputs.
+            let out = out + more;
             let doubles = channels.iter().any(|(_, doubled)| *doubled);
             let (height, width) = if doubles { (height.next_multiple_of(2), width.next_multiple_of(2)) } else { (height, width) };
             let mut stream = Stream::new(seed, "winograd", 0, 0);
             let mut inputs = Vec::new();
             for (index, (channels, doubled)) in channels.into_iter().enumerate() {
                 let scale = if doubled { 2 } else { 1 };
-                // Sometimes more than one block.
                 let shape = [batch, height / scale, width / scale, if wide && index == 0 { channels + 120 } else { channels }];
                 let values = normal(&mut stream, shape.iter().product());
                 inputs.push(Joined { tensor: tensor(values, &shape).unwrap(), doubled });

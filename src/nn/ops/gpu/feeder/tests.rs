@@ -186,12 +186,17 @@ fn feed(seed: u64, deaf: Option<Ask>, sizes: u64) -> (bool, usize) {
             if draw(4) == 0 {
                 pixels.wait().unwrap();
             }
+            // One in four fails when it has begun.
+            let fails = draw(4) == 0;
             let launch = |device: &Tensor| {
                 let number = device.flatten_all()?.get(0)?.to_scalar::<f32>()? as usize;
                 world.lock().unwrap().streams[1].push_back(Request::Read(number, batch));
+                if fails {
+                    candle_core::bail!("no kernel");
+                }
                 Ok(())
             };
-            pixels.read(launch).unwrap();
+            assert_eq!(pixels.read(launch).is_err(), fails);
         }
         world.lock().unwrap().pass_time();
     }
@@ -239,21 +244,6 @@ fn larger_batches_take_the_place_of_smaller_ones() {
         assert_eq!((bytes.bytes_mut()?.len(), bytes.planes_mut()?.len()), (9, 0));
         let mut planes = feeder.planes([1, 3, 3, 1])?;
         assert_eq!((planes.bytes_mut()?.len(), planes.planes_mut()?.len()), (0, 9));
-        Ok(())
-    };
-    if let Some(result) = pretend::on(run) {
-        result.unwrap();
-    }
-}
-
-/// A launch that fails may have begun: its buffer goes back with its mark all the same.
-#[test]
-fn a_failed_launch_marks_its_buffer_too() {
-    let run = || -> Result<()> {
-        let feeder = find(&Device::Cpu)?.expect("it is on").feeder()?;
-        let failed = feeder.planes([1, 1, 1, 1])?.send()?.read(|_| -> Result<()> { candle_core::bail!("no kernel") });
-        assert!(failed.unwrap_err().to_string().contains("no kernel"));
-        assert_eq!(feeder.free().len(), 1);
         Ok(())
     };
     if let Some(result) = pretend::on(run) {
