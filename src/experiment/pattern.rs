@@ -37,6 +37,11 @@ impl Part<'_> {
     }
 }
 
+fn glob(text: &str) -> Result<GlobMatcher, String> {
+    let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(false).build();
+    Ok(glob.map_err(|error| error.kind().to_string())?.compile_matcher())
+}
+
 const SPECIAL: [char; 6] = ['*', '?', '[', ']', '{', '}'];
 
 impl<'t> Pattern<'t> {
@@ -54,9 +59,7 @@ impl<'t> Pattern<'t> {
                 Some("*") => return Ok(Part::Prefix(prefix)),
                 _ => {}
             }
-            let glob = GlobBuilder::new(part).literal_separator(false).backslash_escape(false).build();
-            let glob = Box::new(glob.map_err(|error| error.kind().to_string())?.compile_matcher());
-            Ok(Part::Glob { prefix, glob })
+            Ok(Part::Glob { prefix, glob: Box::new(glob(part)?) })
         };
         let (family, label) = match text.split_once('.') {
             Some((family, label)) => (family, Some(label)),
@@ -114,20 +117,35 @@ impl<'t> Pattern<'t> {
 }
 
 /// A name or pattern as a user gives it on the command line: also the beginning of a label, up to a dot.
-pub struct Named<'t>(Pattern<'t>, &'t str);
+pub struct Named<'t> {
+    text: &'t str,
+    pattern: Pattern<'t>,
+    /// The whole pattern, for families with a dot in their name, as tables and figures have.
+    dotted: Option<GlobMatcher>,
+}
 
 impl<'t> Named<'t> {
     /// # Errors
     /// What is wrong with the pattern.
     pub fn parse(text: &'t str) -> Result<Self, String> {
-        Ok(Named(Pattern::parse(text)?, text))
+        let pattern = Pattern::parse(text)?;
+        let dotted = match &pattern {
+            Pattern::Exact(_) => None,
+            Pattern::Glob { .. } => Some(glob(text)?),
+        };
+        Ok(Named { text, pattern, dotted })
     }
 
     /// Whether the stage `label` of `family` is meant, whatever its seed.
     pub fn names(&self, family: &str, label: &str) -> bool {
-        let Named(pattern, text) = self;
+        let Named { text, pattern, dotted } = self;
+        let dotted = family.contains('.') && dotted.as_ref().is_some_and(|glob| glob.is_match(label));
         let begins = label.strip_prefix(text).is_some_and(|rest| rest.starts_with('.'));
-        *text == family || *text == label || begins || (pattern.reaches(family) && pattern.matches(family, label))
+        *text == family
+            || *text == label
+            || begins
+            || dotted
+            || (pattern.reaches(family) && pattern.matches(family, label))
     }
 }
 
@@ -153,5 +171,15 @@ mod tests {
         assert!(matches("ssl", "ssl", "ssl.a"));
         assert!(!matches("ssl.a", "ssl", "ssl.a.b"));
         assert!(Pattern::parse("ssl.[").is_err());
+    }
+
+    #[test]
+    fn on_the_command_line_a_pattern_also_names_families_with_a_dot() {
+        let names = |pattern: &str, family: &str, label: &str| Named::parse(pattern).unwrap().names(family, label);
+        assert!(names("tables.*", "tables.table4", "tables.table4"));
+        assert!(names("*s.fig?", "figures.fig3", "figures.fig3"));
+        assert!(!names("tables.*", "figures.fig3", "figures.fig3"));
+        assert!(names("ssl.matssl", "ssl", "ssl.matssl.all"));
+        assert!(!names("s*a", "ssl", "ssl.a"));
     }
 }

@@ -63,7 +63,7 @@ fn default_overlap() -> f64 {
 
 impl Stage for Evaluate {
     const KIND: &'static str = "evaluate";
-    const CODE_VERSION: u32 = 4;
+    const CODE_VERSION: u32 = 5;
     const COMPUTES: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("model", &["finetune"]), DATASET];
 

@@ -150,7 +150,7 @@ fn default_optimizer() -> OptimizerSpec {
 
 impl Stage for Finetune {
     const KIND: &'static str = "finetune";
-    const CODE_VERSION: u32 = 4;
+    const CODE_VERSION: u32 = 5;
     const READS_FILES: bool = true;
     const SEEDED: bool = true;
     const TRAINS: bool = true;

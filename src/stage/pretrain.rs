@@ -95,7 +95,7 @@ fn without_size<S: Serializer>(views: &ViewParams, serializer: S) -> Result<S::O
 
 impl Stage for Pretrain {
     const KIND: &'static str = "pretrain";
-    const CODE_VERSION: u32 = 4;
+    const CODE_VERSION: u32 = 5;
     const READS_FILES: bool = true;
     const SEEDED: bool = true;
     const TRAINS: bool = true;

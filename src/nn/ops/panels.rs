@@ -112,11 +112,17 @@ pub(crate) fn with_panels<T: Element, R>(
         return work(Panels { elements: &b.elements[..inner * columns], inner, columns, apart });
     }
     with_scratch(packed_length::<T>(inner, columns), |elements| {
-        for (index, to) in elements.chunks_mut(apart.max(1)).enumerate() {
-            pack_panel(to, b, inner, index * width..((index + 1) * width).min(columns));
-        }
+        pack(elements, b, [inner, columns]);
         work(Panels { elements, inner, columns, apart })
     })
+}
+
+/// Lays out `b`, `[inner, columns]`, on this thread and in somebody else's memory of [`packed_length`].
+pub(crate) fn pack<T: Element>(to: &mut [T], b: Matrix<'_, T>, [inner, columns]: [usize; 2]) {
+    let width = panel::<T>();
+    for (index, to) in to.chunks_mut((width * inner).max(1)).enumerate() {
+        pack_panel(to, b, inner, index * width..((index + 1) * width).min(columns));
+    }
 }
 
 /// Elements of a matrix in panels that lie one right after the other.

@@ -63,6 +63,12 @@ def convolutions():
             "kernel": (3, 3), "stride": 1, "padding": 1, "dilation": 1,
             "channels": channels, "size": size, "batch": 2, "bias": size == (7, 9),
         }  # fmt: skip
+    # Many images of 2x2 pixels have another.
+    for channels, batch in [((16, 16), 8), ((16, 130), 33), ((130, 16), 9), ((256, 64), 16)]:
+        yield {
+            "kernel": (3, 3), "stride": 1, "padding": 1, "dilation": 1,
+            "channels": channels, "size": (2, 2), "batch": batch, "bias": batch == 9,
+        }  # fmt: skip
     # As networks have them, and what is neither square nor even.
     for kernel, stride, padding, channels, size, batch in [
         ((7, 7), 2, 3, (3, 64), (61, 70), 2),

@@ -18,6 +18,7 @@ use candle_core::{Result, Tensor, bail};
 use epilogue::Epilogue;
 use geometry::Geometry;
 use source::with_sources;
+use winograd::whole;
 
 /// Stride, zero padding and dilation, alike in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,7 @@ fn first(inputs: &[Joined]) -> Result<&Tensor> {
 /// How a convolution is computed.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
+    Whole,
     Winograd,
     Tapwise,
     Unfolded,
@@ -99,8 +101,11 @@ const TAPWISE: f64 = 0.75;
 fn way(geometry: &Geometry, inputs: &[Joined]) -> Way {
     let Geometry { batch, size, kernel, padding, stride, dilation, channels_out, .. } = *geometry;
     let channels = inputs.iter().map(|input| input.tensor.dims().last().copied().unwrap_or_default());
-    let winograd = (kernel, padding, stride, dilation) == ([3, 3], [1, 1], 1, 1)
-        && winograd::pays([batch, size[0], size[1]], channels, channels_out);
+    let (usual, size) = ((kernel, padding, stride, dilation) == ([3, 3], [1, 1], 1, 1), [batch, size[0], size[1]]);
+    if usual && whole::fits(size, [geometry.channels_in, channels_out]) {
+        return Way::Whole;
+    }
+    let winograd = usual && winograd::pays(size, channels, channels_out);
     match tapwise::inside(geometry) {
         Some(inside) if inside <= if winograd { WINOGRAD } else { TAPWISE } => Way::Tapwise,
         _ if winograd => Way::Winograd,
@@ -122,6 +127,10 @@ fn forward_host<T: Element>(
         Way::Winograd => {
             let size = [geometry.batch, geometry.size[0], geometry.size[1]];
             with_sources(inputs, |inputs| winograd::forward(size, inputs, &weight, shape[3], &epilogue))?
+        }
+        Way::Whole => {
+            let (batch, channels) = (geometry.batch, [geometry.channels_in, geometry.channels_out]);
+            whole::forward(batch, channels, &elements(&source::join(inputs)?)?, &weight, &epilogue)
         }
         Way::Tapwise => tapwise::forward(geometry, &elements(&source::join(inputs)?)?, &weight, &epilogue),
         Way::Unfolded => {
@@ -203,17 +212,20 @@ fn backward_host<T: Element>(
             (found.collect::<Result<_>>()?, d_weight)
         }
         way => {
-            let (flat, tapwise) = (geometry.flattened(), way == Way::Tapwise);
+            let flat = geometry.flattened();
+            let (batch, channels) = (geometry.batch, [geometry.channels_in, geometry.channels_out]);
             let x = wanted.weight.then(|| source::join(inputs)).transpose()?;
             let x = x.as_ref().map(elements::<T>).transpose()?;
             let x: Option<&[T]> = x.as_deref();
-            let d_input = || match tapwise {
-                true => tapwise::backward_input(geometry, w, g),
-                false => unfolded::backward_input(&flat, w, g),
+            let d_input = || match way {
+                Way::Whole => whole::backward_input(batch, channels, w, g),
+                Way::Tapwise => tapwise::backward_input(geometry, w, g),
+                _ => unfolded::backward_input(&flat, w, g),
             };
-            let d_weight = |x: &[T]| match tapwise {
-                true => tapwise::backward_weight(geometry, x, g),
-                false => unfolded::backward_weight(&flat, x, g),
+            let d_weight = |x: &[T]| match way {
+                Way::Whole => whole::backward_weight(batch, channels, x, g),
+                Way::Tapwise => tapwise::backward_weight(geometry, x, g),
+                _ => unfolded::backward_weight(&flat, x, g),
             };
             let (d_input, d_weight) = rayon::join(|| any.then(d_input), || x.map(d_weight));
             let found = match d_input {

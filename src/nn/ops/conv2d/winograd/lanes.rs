@@ -179,4 +179,44 @@ impl<T: Element, S: Simd> Transform<T, S> {
             },
         )
     }
+
+    /// L d Lᵀ of an image of 2×2 pixels ([`super::whole`]).
+    #[inline(always)]
+    pub(super) fn points(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 3]; 3] {
+        self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b]: [T::Of<S>; 2]| [a, self.add(a, b), self.sub(a, b)],
+        )
+    }
+
+    /// Lᵀ m L: 2×2 pixels.
+    #[inline(always)]
+    pub(super) fn points_back(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 2]; 2] {
+        self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b, c]: [T::Of<S>; 3]| [self.add(a, self.add(b, c)), self.sub(b, c)],
+        )
+    }
+
+    /// G w Gᵀ of a 3×3 kernel for such an image.
+    #[inline(always)]
+    pub(super) fn weight_at_points(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 3]; 3] {
+        self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b, c]: [T::Of<S>; 3]| [self.sub(a, c), self.half(self.add(b, c)), self.half(self.sub(c, b))],
+        )
+    }
+
+    /// Gᵀ u G: what the gradient of that is to the kernel.
+    #[inline(always)]
+    pub(super) fn weight_gradient_at_points(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 3]; 3] {
+        self.both_ways(
+            at,
+            #[inline(always)]
+            |[a, b, c]: [T::Of<S>; 3]| [a, self.half(self.sub(b, c)), self.sub(self.half(self.add(b, c)), a)],
+        )
+    }
 }

@@ -11,6 +11,7 @@ mod kernel;
 mod lanes;
 mod tiles;
 mod weight_gradient;
+pub(super) mod whole;
 
 pub(super) use weight_gradient::backward_weight;
 
@@ -269,7 +270,7 @@ mod tests {
         /// Every gradient of the definition is held to finite differences elsewhere; this one to the definition.
         #[test]
         fn values_and_gradients_are_those_of_the_unfolded_convolution(
-            (batch, height, width) in (1usize..4, 1usize..10, 1usize..10),
+            (batch, height, width) in (1usize..4, 1usize..20, 1usize..20),
             channels in prop::collection::vec((16usize..40, any::<bool>()), 1..4),
             (wide, out, relu, seed) in (any::<bool>(), 16usize..40, any::<bool>(), any::<u64>()),
             more in prop::sample::select(vec![0usize, 0, 120]),

@@ -14,9 +14,12 @@ use std::ops::Range;
 
 /// Tiles that enter a matrix product together.
 const TILES: usize = 128;
-/// Tasks that there should be at least, and tiles that each should have.
-const TASKS: usize = 8;
-const TILES_OF_A_TASK: usize = 64;
+/// Partial sums at least and at most, and tiles that each should have: every one is as large as the kernel, written and
+/// read again.
+const PARTS: [usize; 2] = [4, 16];
+const TILES_OF_A_PART: usize = 1024;
+/// Tiles below which a part is not worth its while.
+const FEWEST_TILES: usize = 64;
 
 /// `[3, 3, in, out]` from the inputs and the output's gradient.
 pub(in super::super) fn backward_weight<T: Element>(
@@ -26,8 +29,9 @@ pub(in super::super) fn backward_weight<T: Element>(
     gradient: &[T],
 ) -> Vec<T> {
     let (grid, blocks) = (Grid::new(size), Block::all(inputs));
-    let most = grid.tiles(&(0..grid.rows())) / TILES_OF_A_TASK;
-    let parts = TASKS.div_ceil(blocks.len()).min(most).min(grid.rows()).max(1);
+    let tiles = grid.tiles(&(0..grid.rows()));
+    let parts = (tiles / TILES_OF_A_PART).clamp(PARTS[0], PARTS[1]).div_ceil(blocks.len());
+    let parts = parts.min(tiles / FEWEST_TILES).min(grid.rows()).max(1);
     let gradient = Source { elements: gradient, channels: out, doubled: false };
     let tasks: Vec<(usize, usize)> =
         (0..blocks.len()).flat_map(|block| (0..parts).map(move |part| (block, part))).collect();
