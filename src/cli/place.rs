@@ -103,7 +103,7 @@ impl Place {
         Err(Stop::new(code, message))
     }
 
-    /// The stage called `name`, with or without its seed, or all of a family.
+    /// The stage called `name`, with or without its seed, or all of a family or a pattern.
     pub(super) fn stages_called(&self, name: &str, flag: &str) -> Result<Vec<usize>, Stop> {
         let Experiment { instances, .. } = &self.plan.experiment;
         let bad = |problem: String| Stop::new(exit_code::BAD_EXPERIMENT, format!("error: {flag}: `{name}`: {problem}"));

@@ -33,13 +33,13 @@ pub(super) struct RunArgs {
     /// Run at most N stages at a time [default: as many as cores].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Run only this stage (or family) and what it rests on; may be repeated.
+    /// Run only this stage, or a family, or a pattern ('tables.*'), and what it rests on; may be repeated.
     #[arg(long, value_name = "STAGE")]
     only: Vec<String>,
-    /// Run this stage (or family) again although it is cached; may be repeated.
+    /// Run this stage (or family, or pattern) again although it is cached; may be repeated.
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
-    /// Do this cached stage (or family) once more beside the cache and compare every file; may be repeated.
+    /// Do this cached stage (or family, or pattern) once more beside the cache and compare every file; may be repeated.
     #[arg(long, value_name = "STAGE", conflicts_with_all = ["only", "force"])]
     check_repro: Vec<String>,
     /// After a failure go on with what does not rest on the failed stage.

@@ -120,7 +120,7 @@ impl<'t> Pattern<'t> {
 pub struct Named<'t> {
     text: &'t str,
     pattern: Pattern<'t>,
-    /// The whole pattern, for families with a dot in their name, as tables and figures have.
+    /// The whole pattern, for whole labels of families with a dot in their name, as tables and figures have.
     dotted: Option<GlobMatcher>,
 }
 
@@ -179,6 +179,7 @@ mod tests {
         assert!(names("tables.*", "tables.table4", "tables.table4"));
         assert!(names("*s.fig?", "figures.fig3", "figures.fig3"));
         assert!(!names("tables.*", "figures.fig3", "figures.fig3"));
+        assert!(!names("*.fig3", "figures.fig4", "figures.fig4"));
         assert!(names("ssl.matssl", "ssl", "ssl.matssl.all"));
         assert!(!names("s*a", "ssl", "ssl.a"));
     }

@@ -70,6 +70,13 @@ impl Inputs {
     }
 }
 
+/// The largest difference of two outcomes; NaN if anything in them is.
+pub(crate) fn farthest(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let apart = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    apart.fold(0.0, |far, apart| if far.is_nan() || apart <= far { far } else { apart })
+}
+
 /// Holds the tape's gradients of Σ seed · output, for a random seed, to central differences over every input element: on
 /// the CPU's side and, by way of [`pretend`], on the GPU's.
 pub(crate) fn check_gradients(inputs: &Inputs, forward: impl Fn(&Tape<'_>) -> Result<Value>) {

@@ -63,7 +63,7 @@ def convolutions():
             "kernel": (3, 3), "stride": 1, "padding": 1, "dilation": 1,
             "channels": channels, "size": size, "batch": 2, "bias": size == (7, 9),
         }  # fmt: skip
-    # Many images of 2x2 pixels have another.
+    # Eight or more images of 2x2 pixels have another way.
     for channels, batch in [((16, 16), 8), ((16, 130), 33), ((130, 16), 9), ((256, 64), 16)]:
         yield {
             "kernel": (3, 3), "stride": 1, "padding": 1, "dilation": 1,

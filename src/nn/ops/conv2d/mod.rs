@@ -85,8 +85,9 @@ fn first(inputs: &[Joined]) -> Result<&Tensor> {
 }
 
 /// How a convolution is computed.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Way {
+    /// Winograd's way for images of 2×2 pixels.
     Whole,
     Winograd,
     Tapwise,
@@ -101,7 +102,8 @@ const TAPWISE: f64 = 0.75;
 fn way(geometry: &Geometry, inputs: &[Joined]) -> Way {
     let Geometry { batch, size, kernel, padding, stride, dilation, channels_out, .. } = *geometry;
     let channels = inputs.iter().map(|input| input.tensor.dims().last().copied().unwrap_or_default());
-    let (usual, size) = ((kernel, padding, stride, dilation) == ([3, 3], [1, 1], 1, 1), [batch, size[0], size[1]]);
+    let size = [batch, size[0], size[1]];
+    let usual = (kernel, padding, stride, dilation) == ([3, 3], [1, 1], 1, 1);
     if usual && whole::fits(size, [geometry.channels_in, channels_out]) {
         return Way::Whole;
     }
@@ -220,12 +222,12 @@ fn backward_host<T: Element>(
             let d_input = || match way {
                 Way::Whole => whole::backward_input(batch, channels, w, g),
                 Way::Tapwise => tapwise::backward_input(geometry, w, g),
-                _ => unfolded::backward_input(&flat, w, g),
+                Way::Winograd | Way::Unfolded => unfolded::backward_input(&flat, w, g),
             };
             let d_weight = |x: &[T]| match way {
                 Way::Whole => whole::backward_weight(batch, channels, x, g),
                 Way::Tapwise => tapwise::backward_weight(geometry, x, g),
-                _ => unfolded::backward_weight(&flat, x, g),
+                Way::Winograd | Way::Unfolded => unfolded::backward_weight(&flat, x, g),
             };
             let (d_input, d_weight) = rayon::join(|| any.then(d_input), || x.map(d_weight));
             let found = match d_input {
@@ -352,7 +354,23 @@ mod tests {
     }
 
     #[test]
+    fn images_of_2x2_pixels_may_be_joined_and_doubled() {
+        let mut inputs = Inputs::new(11);
+        inputs.normal("a", &[8, 1, 1, 9]);
+        inputs.normal("b", &[8, 2, 2, 7]);
+        inputs.normal("w", &[3, 3, 16, 16]);
+        check_gradients(&inputs, |tape| {
+            let (a, b) = (tape.parameter("a")?, tape.parameter("b")?);
+            tape.conv2d_joined(&[(&a, true), (&b, false)], "w", None, Conv2d::new(1, 1))
+        });
+    }
+
+    #[test]
     fn bits_do_not_depend_on_threads() {
+        let mut inputs = Inputs::new(7);
+        inputs.normal("x", &[17, 2, 2, 80]);
+        inputs.normal("w", &[3, 3, 80, 144]);
+        same_bits_for_any_threads(&inputs, |tape| tape.conv2d(&tape.parameter("x")?, "w", None, Conv2d::new(1, 1)));
         for (kernel, stride, size) in [(1, 1, 24), (1, 2, 24), (3, 1, 24), (3, 2, 25), (7, 2, 40)] {
             let mut inputs = Inputs::new(7);
             inputs.normal("x", &[3, size, size + 3, 16]);

@@ -163,13 +163,9 @@ fn by_pixel<T: Element>(images: &[T], batch: usize, channels: usize) -> Vec<T> {
 mod tests {
     use super::super::{Conv2d, unfolded};
     use super::*;
+    use crate::nn::testing::farthest;
     use crate::random::Stream;
     use proptest::prelude::*;
-
-    fn worst(a: &[f64], b: &[f64]) -> f64 {
-        assert_eq!(a.len(), b.len());
-        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
@@ -198,11 +194,11 @@ mod tests {
             let epilogue = Epilogue { bias: bias.as_deref(), residual: Some(&gradient), relu: true };
             let flat = geometry.flattened();
             let y = [forward(&geometry, &x, &weight, &epilogue), unfolded::forward(&flat, &x, &weight, &epilogue)];
-            prop_assert!(worst(&y[0], &y[1]) < 1e-10);
+            prop_assert!(farthest(&y[0], &y[1]) < 1e-10);
             let dx = [backward_input(&geometry, &weight, &gradient), unfolded::backward_input(&flat, &weight, &gradient)];
-            prop_assert!(worst(&dx[0], &dx[1]) < 1e-10);
+            prop_assert!(farthest(&dx[0], &dx[1]) < 1e-10);
             let dw = [backward_weight(&geometry, &x, &gradient), unfolded::backward_weight(&flat, &x, &gradient)];
-            prop_assert!(worst(&dw[0], &dw[1]) < 1e-10);
+            prop_assert!(farthest(&dw[0], &dw[1]) < 1e-10);
         }
     }
 }

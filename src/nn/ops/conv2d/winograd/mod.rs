@@ -1,6 +1,6 @@
 //! 3×3 convolutions at stride 1 and padding 1 by F(2×2, 3×3): 16 products where the definition has 36, and 9 where the
 //! input is an upsampled one. The tensors of a U-Net++ are read where they lie: what is joined or upsampled is never
-//! written out.
+//! written out. Images of 2×2 pixels, one tile each, have a way of their own ([`whole`]).
 //!
 //! Work is cut into rows of tiles (2×2 output pixels) and blocks of channels, both decided by the sizes alone.
 
@@ -248,21 +248,13 @@ mod tests {
     use crate::nn::ops::conv2d::source::{self, Joined, with_sources};
     use crate::nn::ops::conv2d::{Conv2d, unfolded};
     use crate::nn::ops::host::{elements, tensor};
+    use crate::nn::testing::farthest;
     use crate::random::Stream;
     use candle_core::{DType, Device, Tensor};
     use proptest::prelude::*;
 
     fn normal(stream: &mut Stream, count: usize) -> Vec<f64> {
         (0..count).map(|_| stream.normal()).collect()
-    }
-
-    fn far(found: &[f64], expected: &[f64]) -> f64 {
-        assert_eq!(found.len(), expected.len());
-        found
-            .iter()
-            .zip(expected)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, |far, apart| if apart > far { apart } else { far })
     }
 
     proptest! {
@@ -297,12 +289,12 @@ mod tests {
             let size = [batch, height, width];
             let found = with_sources(&inputs, |inputs| forward(size, inputs, &weight, out, &epilogue)).unwrap();
             let expected = unfolded::forward(&geometry, &elements(&whole).unwrap(), &weight, &epilogue);
-            prop_assert!(far(&found, &expected) < 1e-10, "forward {}", far(&found, &expected));
+            prop_assert!(farthest(&found, &expected) < 1e-10, "forward {}", farthest(&found, &expected));
 
             let gradient = normal(&mut stream, pixels * out);
             let found = with_sources(&inputs, |inputs| backward_weight(size, inputs, out, &gradient)).unwrap();
             let expected = unfolded::backward_weight(&geometry, &elements(&whole).unwrap(), &gradient);
-            prop_assert!(far(&found, &expected) < 1e-10, "weight {}", far(&found, &expected));
+            prop_assert!(farthest(&found, &expected) < 1e-10, "weight {}", farthest(&found, &expected));
 
             let wanted = vec![true; inputs.len()];
             let found =
@@ -311,7 +303,7 @@ mod tests {
             let expected = source::part(&inputs, &wanted, &expected).unwrap();
             for (found, expected) in found.into_iter().zip(expected) {
                 let expected = expected.unwrap().flatten_all().unwrap().to_vec1().unwrap();
-                let apart = far(&found.unwrap(), &expected);
+                let apart = farthest(&found.unwrap(), &expected);
                 prop_assert!(apart < 1e-10, "input {apart}");
             }
         }

@@ -14,11 +14,12 @@ use std::ops::Range;
 
 /// Tiles that enter a matrix product together.
 const TILES: usize = 128;
-/// Partial sums at least and at most, and tiles that each should have: every one is as large as the kernel, written and
-/// read again.
-const PARTS: [usize; 2] = [4, 16];
-const TILES_OF_A_PART: usize = 1024;
-/// Tiles below which a part is not worth its while.
+/// Tasks at least and at most, as far as there are tiles for them.
+const TASKS: [usize; 2] = [4, 16];
+/// Tiles by which their number grows: each leaves a partial sum as large as its block of the kernel, written and read
+/// again.
+const TILES_OF_A_TASK: usize = 1024;
+/// Tiles below which a partial sum is not worth its while.
 const FEWEST_TILES: usize = 64;
 
 /// `[3, 3, in, out]` from the inputs and the output's gradient.
@@ -30,7 +31,7 @@ pub(in super::super) fn backward_weight<T: Element>(
 ) -> Vec<T> {
     let (grid, blocks) = (Grid::new(size), Block::all(inputs));
     let tiles = grid.tiles(&(0..grid.rows()));
-    let parts = (tiles / TILES_OF_A_PART).clamp(PARTS[0], PARTS[1]).div_ceil(blocks.len());
+    let parts = (tiles / TILES_OF_A_TASK).clamp(TASKS[0], TASKS[1]).div_ceil(blocks.len());
     let parts = parts.min(tiles / FEWEST_TILES).min(grid.rows()).max(1);
     let gradient = Source { elements: gradient, channels: out, doubled: false };
     let tasks: Vec<(usize, usize)> =

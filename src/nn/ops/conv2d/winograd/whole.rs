@@ -13,6 +13,7 @@
 //! Both ways at once z is y turned by 180°. Weights are large beside such images: each is read once, transformed where it
 //! stays in the second-level cache, and multiplied with at once.
 
+use super::APART;
 use super::kernel::BLOCK;
 use super::lanes::{LANES, Transform, load, load_some, store};
 use crate::nn::ops::conv2d::epilogue::Epilogue;
@@ -30,7 +31,7 @@ const FEWEST_IMAGES: usize = 8;
 /// Rows of the weight's gradient to a task.
 const ROWS: usize = 64;
 
-/// Whether this way can be gone and pays.
+/// Whether this way can be gone and pays: fewer channels would leave vectors empty.
 pub(in super::super) fn fits([batch, height, width]: [usize; 3], channels: [usize; 2]) -> bool {
     [height, width] == [2, 2] && batch >= FEWEST_IMAGES && channels.iter().all(|channels| *channels >= LANES)
 }
@@ -88,20 +89,21 @@ fn carry<'w, T: Element>(
 ) -> Vec<T> {
     let task = |first: usize, mut y: Vec<&mut [T]>| {
         let width = panel::<T>().min(columns - first);
-        let plane = (batch * width).next_multiple_of(LANES);
+        let plane = (batch * width).next_multiple_of(LANES) + APART;
         with_scratch(PLANES * plane, |products| {
             for (row, patches) in (0..inner).step_by(BLOCK).zip(patches.chunks(PLANES * batch * BLOCK)) {
                 let (depth, between) = (BLOCK.min(inner - row), patches.len() / (PLANES * batch));
                 let length = packed_length::<T>(depth, width);
-                with_scratch(PLANES * length, |kernel| {
-                    for (tap, to) in kernel.chunks_exact_mut(length).enumerate() {
-                        pack(to, weight(tap, [row, first]), [depth, width]);
+                let apart = length + APART;
+                with_scratch(PLANES * apart, |kernel| {
+                    for (tap, to) in kernel.chunks_exact_mut(apart).enumerate() {
+                        pack(&mut to[..length], weight(tap, [row, first]), [depth, width]);
                     }
-                    vector::run(InPlace { planes: kernel, apart: length, kind: Kind::Weight });
-                    for (index, elements) in kernel.chunks_exact(length).enumerate() {
+                    vector::run(InPlace { planes: kernel, apart, kind: Kind::Weight });
+                    for (index, elements) in kernel.chunks_exact(apart).enumerate() {
                         let a = Matrix::row_major(&patches[index * batch * between..], between);
                         let c = &mut products[index * plane..][..batch * width];
-                        let kernel = Panels { elements, inner: depth, columns: width, apart: length };
+                        let kernel = Panels { elements, inner: depth, columns: width, apart };
                         kernel.multiply(c, batch, row > 0, a);
                     }
                 });
@@ -140,11 +142,11 @@ pub(in super::super) fn backward_weight<T: Element>(
         let (rows, between) = (taps[0].len() / out, x.len() / (PLANES * batch));
         for (first, gradient) in (0..out).step_by(width).zip(gradient.chunks(PLANES * batch * width)) {
             let columns = width.min(out - first);
-            let (plane, slopes) = ((rows * columns).next_multiple_of(LANES), gradient.len() / PLANES);
+            let (plane, panel) = ((rows * columns).next_multiple_of(LANES) + APART, gradient.len() / PLANES);
             with_scratch(PLANES * plane, |sums| {
-                for (index, elements) in gradient.chunks_exact(slopes).enumerate() {
+                for (index, elements) in gradient.chunks_exact(panel).enumerate() {
                     let x = Matrix::row_major(&x[index * batch * between..], between).transposed();
-                    let gradient = Panels { elements, inner: batch, columns, apart: slopes };
+                    let gradient = Panels { elements, inner: batch, columns, apart: panel };
                     gradient.multiply(&mut sums[index * plane..][..rows * columns], rows, false, x);
                 }
                 vector::run(InPlace { planes: sums, apart: plane, kind: Kind::WeightGradient });
@@ -272,19 +274,16 @@ mod tests {
     use super::*;
     use crate::nn::ops::conv2d::geometry::Geometry;
     use crate::nn::ops::conv2d::{Conv2d, unfolded};
+    use crate::nn::testing::farthest;
     use crate::random::Stream;
     use proptest::prelude::*;
-
-    fn far(a: &[f64], b: &[f64]) -> f64 {
-        assert_eq!(a.len(), b.len());
-        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |far, apart| if apart <= far { far } else { apart })
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn values_and_gradients_are_those_of_the_unfolded_convolution(
-            batch in FEWEST_IMAGES..20,
+            // Also more images than one running sum of a product takes.
+            batch in prop_oneof![FEWEST_IMAGES..20, 60usize..80],
             channels in [LANES..160, LANES..160],
             (relu, seed) in (any::<bool>(), any::<u64>()),
         ) {
@@ -296,11 +295,11 @@ mod tests {
             let epilogue = Epilogue { bias: Some(&bias), residual: Some(&gradient), relu };
             let geometry = Geometry::new(&[batch, 2, 2, c_in], &[3, 3, c_in, c_out], &Conv2d::new(1, 1)).unwrap();
             let y = forward(batch, channels, &x, &weight, &epilogue);
-            prop_assert!(far(&y, &unfolded::forward(&geometry, &x, &weight, &epilogue)) < 1e-10);
+            prop_assert!(farthest(&y, &unfolded::forward(&geometry, &x, &weight, &epilogue)) < 1e-10);
             let dx = backward_input(batch, channels, &weight, &gradient);
-            prop_assert!(far(&dx, &unfolded::backward_input(&geometry, &weight, &gradient)) < 1e-10);
+            prop_assert!(farthest(&dx, &unfolded::backward_input(&geometry, &weight, &gradient)) < 1e-10);
             let dw = backward_weight(batch, channels, &x, &gradient);
-            prop_assert!(far(&dw, &unfolded::backward_weight(&geometry, &x, &gradient)) < 1e-10);
+            prop_assert!(farthest(&dw, &unfolded::backward_weight(&geometry, &x, &gradient)) < 1e-10);
         }
     }
 }
