@@ -1,6 +1,7 @@
 //! Tells the program which build it is, which may not fail a build: what cannot be found out is left out. And compiles
 //! the GPU kernels for the feature `cuda`, which may.
 
+use std::collections::BTreeSet;
 use std::env::var;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -46,14 +47,15 @@ fn compile_kernels(out: &Path) {
     }
 }
 
-/// CUDA's libraries: what the linker calls them, and the file that a driver or toolkit brings.
-const LIBRARIES: [(&str, &str); 6] = [
-    ("cuda", "libcuda.so.1"),
-    ("cudart", ""),
-    ("cublas", "libcublas.so.13"),
-    ("cublasLt", "libcublasLt.so.13"),
-    ("curand", "libcurand.so.10"),
-    ("cudnn", "libcudnn.so.9"),
+/// CUDA's libraries: what the linker calls them, the file that a driver or toolkit brings, and what its functions return for an
+/// unknown or internal error: it must be a value of cudarc's type of it.
+const LIBRARIES: [(&str, &str, u16); 6] = [
+    ("cuda", "libcuda.so.1", 999),
+    ("cudart", "", 999),
+    ("cublas", "libcublas.so.13", 14),
+    ("cublasLt", "libcublasLt.so.13", 14),
+    ("curand", "libcurand.so.10", 999),
+    ("cudnn", "libcudnn.so.9", 4000),
 ];
 
 /// Writes Rust that stands in for every function of those libraries with a jump through a table, which the program fills
@@ -63,7 +65,7 @@ const LIBRARIES: [(&str, &str); 6] = [
 /// are hidden: the libraries must find each other's functions, not these.
 fn write_stand_ins(out: &Path, architecture: &str) {
     let (mut jumps, mut libraries, mut entries) = (String::new(), String::new(), Vec::new());
-    for (name, file) in LIBRARIES {
+    for (name, file, error) in LIBRARIES {
         let found = if architecture == "x86_64" { library(name) } else { None };
         let Some(path) = found else {
             println!("cargo::warning=lib{name}.so is linked: the program will not start where it is missing");
@@ -72,12 +74,13 @@ fn write_stand_ins(out: &Path, architecture: &str) {
         println!("cargo::rerun-if-changed={}", path.display());
         let (first, symbols) = (entries.len(), functions(&path));
         for symbol in &symbols {
-            let place = 8 * entries.len();
+            let (number, place) = (entries.len() + 1, 8 * entries.len());
             let _ = writeln!(
                 jumps,
-                "\".globl {symbol}\", \".hidden {symbol}\", \"{symbol}: jmp *{{table}}+{place}(%rip)\","
+                "\".globl {symbol}\", \".hidden {symbol}\", \"{symbol}: movl ${number}, %r11d\", \
+                 \"jmp *{{table}}+{place}(%rip)\","
             );
-            entries.push(if symbol.starts_with("__") { "zero" } else { "unknown" });
+            entries.push(if symbol.starts_with("__") { "zero".into() } else { format!("matssl_lacking_{error}") });
         }
         if !file.is_empty() {
             let _ = writeln!(libraries, "    Library {{ file: {file:?}, first: {first}, symbols: &{symbols:?} }},");
@@ -85,10 +88,19 @@ fn write_stand_ins(out: &Path, architecture: &str) {
     }
     let (count, table) =
         (entries.len(), entries.iter().map(|first| format!("Entry::new({first}),")).collect::<String>());
+    let mut lacking = String::new();
+    for error in BTreeSet::from(LIBRARIES.map(|(.., error)| error)) {
+        let name = format!("matssl_lacking_{error}");
+        let _ = writeln!(
+            lacking,
+            "\".globl {name}\", \".hidden {name}\", \"{name}: movl %r11d, {{lacking}}(%rip)\", \"movl ${error}, %eax\", \
+             \"ret\","
+        );
+    }
     let code = format!(
         "static LIBRARIES: &[Library] = &[\n{libraries}];\n\
          static TABLE: [Entry; {count}] = [{table}];\n\
-         core::arch::global_asm!({jumps} table = sym TABLE, options(att_syntax));\n"
+         core::arch::global_asm!({lacking} {jumps} lacking = sym LACKING, table = sym TABLE, options(att_syntax));\n"
     );
     let path = out.join("stand_ins.rs");
     if let Err(error) = std::fs::write(&path, code) {

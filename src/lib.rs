@@ -1,12 +1,13 @@
 //! `matssl-run`: declarative experiment pipelines for self-supervised segmentation of micrographs.
 //!
 //! The rooms, from the street door down; imports only go down (`tests/architecture.rs` holds that):
-//! `cli` → `exec` → `plan` → `stage` → {`train`, `ssl`, `report`} → {`data`, `nn`, `metrics`}, with the leaves
+//! `cli` → `doctor`, `exec` → `plan` → `stage` → {`train`, `ssl`, `report`} → {`data`, `nn`, `metrics`}, with the leaves
 //! `experiment`, `cache`, `machine` and `random`. ARCHITECTURE.md is the map.
 
 pub mod cache;
 pub mod cli;
 pub mod data;
+pub mod doctor;
 pub mod exec;
 pub mod exit_code;
 pub mod experiment;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Rooms from the street door down; a room may import from its own line and from lines below it that it is allowed.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
-    &["exec"],
+    &["exec", "doctor"],
     &["plan"],
     &["stage"],
     &["train", "ssl", "report"],

@@ -123,6 +123,33 @@ fn a_device_that_is_not_there_is_said_so_before_anything_runs() {
 }
 
 #[test]
+fn the_doctor_goes_on_after_a_failure_and_reports_each_step() {
+    let project = Project::new("");
+    let lines = |file: &str| {
+        let report = std::fs::read_to_string(project.path(file)).unwrap();
+        report.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect::<Vec<Vec<String>>>()
+    };
+    // The checks themselves, tried on a CPU.
+    let done = project.run(&["doctor", "--gpu", "--device", "cpu", "--only", "context,launch", "--report", "cpu.tsv"]);
+    assert_eq!(done.code, Some(0), "{}", done.stdout);
+    let report = lines("cpu.tsv");
+    assert_eq!(report[0][..2], ["context", "skipped"]);
+    assert_eq!([&report[1][1], &report[1][3]], ["ok", "the CPU's bits at all sizes"]);
+    // A build without CUDA, or a machine without a GPU, cannot pass the first step.
+    let done = project.run(&["doctor", "--gpu", "--only", "libraries,launch", "--report", "gpu.tsv"]);
+    let report = lines("gpu.tsv");
+    if report[0][1] != "ok" {
+        assert_eq!(done.code, Some(4), "{}", done.stdout);
+        assert_eq!(report[1][..2], ["launch", "skipped"]);
+        assert!(done.stdout.contains("`libraries` failed"), "{}", done.stdout);
+    }
+    let wrong = project.run(&["doctor", "--gpu", "--only", "launch,nonsense"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("no step `nonsense`; its steps are libraries, context"), "{}", wrong.stderr);
+    assert_eq!(project.run(&["doctor"]).code, Some(2));
+}
+
+#[test]
 fn a_precision_that_no_cpu_has_is_refused_before_anything_runs_and_is_part_of_the_key() {
     let half = TOY.replace("kind = \"pretrain\"", "kind = \"pretrain\"\nprecision = \"bf16\"");
     let project = Project::new(&half);

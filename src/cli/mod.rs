@@ -4,6 +4,7 @@ mod cache;
 mod completions;
 mod data;
 mod device;
+mod doctor;
 mod explain;
 mod looking;
 mod new;
@@ -58,6 +59,8 @@ enum Verb {
     Schema(schema::SchemaArgs),
     /// Print a script that completes this program's command line in a shell.
     Completions(completions::CompletionsArgs),
+    /// Check what works on a GPU and what does not, from the smallest thing to the largest.
+    Doctor(doctor::DoctorArgs),
     /// Do one stage; started by a run, not by hand.
     #[command(hide = true)]
     Worker,
@@ -136,6 +139,7 @@ pub fn main() -> u8 {
         Verb::Cache(args) => cache::cache(&args),
         Verb::New(args) => new::new(&args),
         Verb::Schema(args) => schema::schema(&args),
+        Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Completions(args) => completions::completions(&args),
     };
     result.unwrap_or_else(|stop| {

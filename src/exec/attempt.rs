@@ -197,6 +197,10 @@ pub(super) fn produce(
     if let Some(peak) = device.and_then(OpenDevice::peak_memory) {
         telemetry.insert("peak_gpu_memory_mib".into(), peak.div_ceil(1 << 20).into());
     }
+    let refusals = device.map(OpenDevice::refusals).unwrap_or_default();
+    if !refusals.is_empty() {
+        telemetry.insert("gpu_refusals".into(), refusals.into());
+    }
     let device = match device {
         Some(device) => device.describe(),
         None if kind.spawns => job.device.to_string(),

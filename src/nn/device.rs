@@ -153,6 +153,11 @@ impl OpenDevice {
         }
     }
 
+    /// What CUDA's libraries refused in this process and another way did instead, which may have been slower.
+    pub fn refusals(&self) -> Vec<String> {
+        gpu::refusals()
+    }
+
     /// The most bytes of a GPU's memory that this process's tensors took; none for a CPU.
     pub fn peak_memory(&self) -> Option<u64> {
         match &self.device {

@@ -2,8 +2,10 @@
 //! operation says what it would save.
 
 use super::Parameters;
+use super::ops::gpu::Sizes;
 use super::tape::{Tape, Value};
 use candle_core::{DType, Result, Tensor, TensorId};
+use indexmap::IndexSet;
 use std::collections::HashSet;
 
 /// What a training pass over a network takes, from its own definition.
@@ -15,6 +17,8 @@ pub struct Footprint {
     pub largest_bytes: u64,
     /// The most that is computed again at once, in bytes: 0 where everything is kept.
     pub recomputed_bytes: u64,
+    /// The largest copy of a convolution's inputs side by side, in bytes: a GPU writes them out, a CPU does not.
+    pub joined_bytes: u64,
 }
 
 /// Of one training pass of `forward` over an input of `shape` `[batch, height, width, channels]`.
@@ -46,6 +50,20 @@ pub fn prediction_footprint(
     Ok(tape.counted())
 }
 
+/// The convolutions of one pass of `forward` over an input of `shape` `[batch, height, width, channels]`, each once.
+///
+/// # Errors
+/// As [`footprint`].
+pub(crate) fn convolutions(
+    parameters: &Parameters,
+    shape: [usize; 4],
+    forward: impl FnOnce(&Tape<'_>, &Value) -> Result<Value>,
+) -> Result<IndexSet<Sizes>> {
+    let tape = Tape::dry(parameters);
+    forward(&tape, &tape.constant(nothing(&shape, parameters.activations(), parameters)?))?;
+    Ok(tape.counted_convolutions())
+}
+
 /// A tensor of `shape` whose elements are all one number in memory.
 pub(super) fn nothing(shape: &[usize], dtype: DType, parameters: &Parameters) -> Result<Tensor> {
     Tensor::zeros((), dtype, parameters.device())?.broadcast_as(shape)
@@ -58,6 +76,7 @@ pub(super) struct Count {
     saved: HashSet<TensorId>,
     /// Outputs since the last value that is kept, in bytes.
     segment: u64,
+    pub(super) convolutions: IndexSet<Sizes>,
 }
 
 impl Count {
@@ -65,6 +84,12 @@ impl Count {
     pub(super) fn made(&mut self, tensor: &Tensor) {
         self.footprint.largest_bytes = self.footprint.largest_bytes.max(bytes(tensor));
         self.segment += bytes(tensor);
+    }
+
+    /// A convolution, whose inputs are written out side by side in so many bytes.
+    pub(super) fn convolution(&mut self, sizes: Sizes, joined_bytes: usize) {
+        self.footprint.joined_bytes = self.footprint.joined_bytes.max(joined_bytes as u64);
+        self.convolutions.insert(sizes);
     }
 
     /// All outputs since the last such call may lie in memory together in the backward pass.
@@ -88,7 +113,8 @@ fn bytes(tensor: &Tensor) -> u64 {
 mod tests {
     use super::*;
     use crate::nn::ops::Conv2d;
-    use crate::nn::{ResNet, ResNetConfig, init};
+    use crate::nn::ops::gpu::pretend;
+    use crate::nn::{Precision, ResNet, ResNetConfig, init};
     use crate::random::Stream;
     use candle_core::Device;
 
@@ -106,10 +132,31 @@ mod tests {
         })?;
         assert_eq!(
             found,
-            Footprint { saved_bytes: 4 * 360 * (2 + 8), largest_bytes: 4 * 360 * 8, recomputed_bytes: 0 }
+            Footprint {
+                saved_bytes: 4 * 360 * (2 + 8),
+                largest_bytes: 4 * 360 * 8,
+                recomputed_bytes: 0,
+                joined_bytes: 0
+            }
         );
         assert_eq!(parameters.tensor("bn.num_batches_tracked")?.to_scalar::<i64>()?, 0);
         Ok(())
+    }
+
+    #[test]
+    fn a_gpu_writes_out_what_a_convolution_joins() {
+        let count = || {
+            let mut parameters = Parameters::new(DType::F32, &Device::Cpu).with_precision(Precision::Bf16);
+            let stream = Stream::new(0, "footprint", 0, 0);
+            init::conv_weight(&mut parameters, "w", [3, 10, 8], init::ConvInit::XavierUniform, &stream)?;
+            let small = nothing(&[10, 2, 2, 4], DType::BF16, &parameters)?;
+            footprint(&parameters, [10, 4, 4, 6], |tape, x| {
+                tape.conv2d_joined(&[(&tape.constant(small), true), (x, false)], "w", None, Conv2d::new(1, 1))
+            })
+        };
+        assert_eq!(count().unwrap().joined_bytes, 0);
+        let Some(found) = pretend::on(count) else { return };
+        assert_eq!(found.unwrap().joined_bytes, 2 * 10 * 4 * 4 * (4 + 6));
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod unet_plus_plus;
 pub mod weights;
 
 pub use device::{DeviceName, OpenDevice};
+pub(crate) use footprint::convolutions;
 pub use footprint::{Footprint, footprint, prediction_footprint};
 pub use images::{Feeder, Images, Pixels, Room, feeder};
 pub use parameters::{Gradients, Parameter, Parameters, Role};

@@ -6,10 +6,11 @@
 
 use super::footprint::{Count, Footprint, nothing};
 use super::ops;
+use super::ops::gpu::Sizes;
 use super::parameters::{Gradients, Parameters};
 use super::saved::{Forget, Saved};
 use candle_core::{Result, Tensor, bail};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,6 +115,11 @@ impl<'p> Tape<'p> {
         count.borrow().footprint
     }
 
+    /// The convolutions that a [`dry`](Self::dry) tape has seen.
+    pub(super) fn counted_convolutions(self) -> IndexSet<Sizes> {
+        self.count.map(|count| count.into_inner().convolutions).unwrap_or_default()
+    }
+
     /// What the pass is for.
     pub fn mode(&self) -> Mode {
         self.mode
@@ -203,6 +209,14 @@ impl<'p> Tape<'p> {
     pub(crate) fn keep_bytes(&self, bytes: usize) {
         if let Some(count) = &self.count {
             count.borrow_mut().footprint.saved_bytes += bytes as u64;
+        }
+    }
+
+    /// Tells a dry tape of a convolution, and whether its inputs are written out side by side first.
+    pub(crate) fn count_convolution(&self, sizes: Sizes, is_joined: bool) {
+        if let Some(count) = &self.count {
+            let elements: usize = if is_joined { sizes.input.iter().product() } else { 0 };
+            count.borrow_mut().convolution(sizes, elements * self.parameters.activations().size_in_bytes());
         }
     }
 

@@ -116,15 +116,20 @@ pub struct Estimate {
     pub copies: u64,
 }
 
+/// Copies of a convolution's joined inputs that a GPU holds in a backward pass: the gradient of all of them and its parts, then
+/// the parts and the inputs.
+const JOINED: u64 = 2;
+
 /// A training pass's activations: `passes` passes whose tensors are kept until one common backward pass.
 pub fn training_activations(footprint: Footprint, passes: u64) -> u64 {
-    passes * footprint.saved_bytes + WORKING * footprint.largest_bytes + footprint.recomputed_bytes
+    let Footprint { saved_bytes, largest_bytes, recomputed_bytes, joined_bytes } = footprint;
+    passes * saved_bytes + WORKING * largest_bytes + recomputed_bytes + JOINED * joined_bytes
 }
 
 /// A prediction's activations: without a backward pass only what later layers still read is kept (a fifth in U-Net++ with a
 /// ResNet-18, as measured), and an operation's input and output.
 pub fn prediction_activations(footprint: Footprint) -> u64 {
-    footprint.saved_bytes / 4 + 2 * footprint.largest_bytes
+    footprint.saved_bytes / 4 + 2 * footprint.largest_bytes + footprint.joined_bytes
 }
 
 /// Bytes of all parameters and buffers, and of those that are trained.

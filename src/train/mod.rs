@@ -6,7 +6,7 @@ mod checkpoint;
 mod history;
 pub mod inference;
 pub mod memory;
-mod norm;
+pub(crate) mod norm;
 pub mod optimizer;
 pub mod schedule;
 mod state;

@@ -8,7 +8,7 @@ use num_traits::ToPrimitive;
 use rayon::prelude::*;
 
 /// √Σ g² over all gradients; the same bits for any number of threads.
-pub(super) fn gradient_norm(gradients: &Gradients) -> Result<f64> {
+pub(crate) fn gradient_norm(gradients: &Gradients) -> Result<f64> {
     let device = gradients.iter().next().map(|(_, gradient)| gradient.device().clone());
     if let Some(gpu) = device.map_or(Ok(None), |device| gpu::find(&device))? {
         let contiguous = gradients.iter().map(|(_, gradient)| gradient.contiguous()).collect::<Result<Vec<_>, _>>()?;

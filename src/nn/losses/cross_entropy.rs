@@ -35,15 +35,16 @@ fn cross_entropy_gpu(
     weight: f64,
 ) -> Result<LossGradient> {
     let (dtype, pixels, ignore) = (logits.dtype(), labels.len(), ignore.map_or(-1, i64::from));
-    let labels = gpu.upload(&Tensor::new(labels, &Device::Cpu)?)?;
     let (gradient, losses) = (gpu.empty(logits.dims(), dtype)?, gpu.empty(&[pixels, 1], wide_type(dtype))?);
-    launch!(
-        gpu,
-        "cross_entropy",
-        dtype,
-        pixels,
-        [logits, &labels, &gradient, &losses, pixels, classes, ignore, weight]
-    )?;
+    gpu.feeder()?.labels(labels)?.read(|labels| {
+        launch!(
+            gpu,
+            "cross_entropy",
+            dtype,
+            pixels,
+            [logits, labels, &gradient, &losses, pixels, classes, ignore, weight]
+        )
+    })?;
     let sum = column_sums(gpu, &losses, 1)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     Ok(LossGradient { loss: weight * sum.to_vec1::<f64>()?[0], gradient })
 }

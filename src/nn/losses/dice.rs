@@ -52,15 +52,26 @@ impl Score {
 
 /// The sums come back to the host, which makes the factors of them: with the loss they are what a step waits for.
 fn dice_gpu(gpu: &dyn Gpu, logits: &Tensor, classes: usize, labels: &[u8], ignore: Option<u8>) -> Result<LossGradient> {
+    gpu.feeder()?.labels(labels)?.read(|on_device| dice_launched(gpu, logits, classes, labels, on_device, ignore))
+}
+
+/// As [`dice_gpu`], of the same labels `on_device`, a byte each.
+fn dice_launched(
+    gpu: &dyn Gpu,
+    logits: &Tensor,
+    classes: usize,
+    labels: &[u8],
+    on_device: &Tensor,
+    ignore: Option<u8>,
+) -> Result<LossGradient> {
     let (dtype, pixels, ignored) = (logits.dtype(), labels.len(), ignore.map_or(-1, i64::from));
     let wide = wide_type(dtype);
-    let on_device = gpu.upload(&Tensor::new(labels, &Device::Cpu)?)?;
     let probabilities = gpu.empty(logits.dims(), wide)?;
     launch!(gpu, "softmax", dtype, pixels, [logits, &probabilities, pixels, classes])?;
     // A thread takes one class, whatever `strip_sums` thinks of widths.
     let (folded, folds) = strip_sums(gpu, wide, [pixels, classes, 2 * classes], |sums, strips, _, _| {
         let (p, threads) = (&probabilities, strips * classes);
-        launch!(gpu, "dice_strips", wide, threads, [p, &on_device, pixels, classes, ignored, strips, sums])
+        launch!(gpu, "dice_strips", wide, threads, [p, on_device, pixels, classes, ignored, strips, sums])
     })?;
     let folded = folded.to_device(&Device::Cpu)?.to_vec2::<f64>()?;
     let column = |index: usize| folded[..folds].iter().map(|fold| fold[index]).sum::<f64>();
@@ -72,7 +83,7 @@ fn dice_gpu(gpu: &dyn Gpu, logits: &Tensor, classes: usize, labels: &[u8], ignor
     let factors = Tensor::new([base, hit].concat(), &Device::Cpu)?.to_dtype(wide)?;
     let (factors, gradient) = (gpu.upload(&factors)?, gpu.empty(logits.dims(), dtype)?);
     let p = &probabilities;
-    launch!(gpu, "dice_gradient", dtype, pixels, [p, &on_device, &factors, &gradient, pixels, classes, ignored])?;
+    launch!(gpu, "dice_gradient", dtype, pixels, [p, on_device, &factors, &gradient, pixels, classes, ignored])?;
     Ok(LossGradient { loss, gradient })
 }
 

@@ -275,7 +275,9 @@ impl Tape<'_> {
         let bias = bias.map(|name| self.parameter(name)).transpose()?;
         let joined = joined(inputs);
         let after = After { bias: bias.as_ref().map(Value::tensor), ..After::default() };
-        let shape = Geometry::new(&source::shape(&joined)?, weight.tensor().dims(), &options)?.shape();
+        let geometry = Geometry::new(&source::shape(&joined)?, weight.tensor().dims(), &options)?;
+        let shape = geometry.shape();
+        self.count_convolution(gpu::sizes(&geometry), gpu::writes_out(&joined)?);
         let output = self.output(&shape, || forward(&joined, weight.tensor(), after, options))?;
         let saved: Vec<(Saved, bool)> = inputs.iter().map(|(value, doubled)| (self.save(value), *doubled)).collect();
         let saved_weight = weight.tensor().clone();

@@ -5,16 +5,16 @@
 
 use super::copier::Copies;
 use super::cudnn::Convolver;
-use super::driver::explained;
+use super::driver::{explained, first_line, named};
 use super::feeder::Feeder;
-use super::{Argument, BLOCK, Convolution, Gpu, kernel_name, words};
+use super::{Argument, BLOCK, Convolution, Direction, Gpu, Sizes, kernel_name, words};
 use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, sys};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage, CudaStorageSlice, WrapErr};
 use candle_core::op::BackpropOp;
-use candle_core::{DType, Device, Result, Storage, Tensor, bail};
+use candle_core::{DType, Device, Error, Result, Storage, Tensor, bail};
 use half::bf16;
-use std::cell::RefCell;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::thread::ThreadId;
 
 /// The kernels, compiled by build.rs.
 const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
@@ -25,7 +25,19 @@ static POISON: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MATSSL_GPU_PO
 /// The way of batches to the GPU of that number, with its buffers. It is never dropped: what it holds ends with the process.
 static FEEDER: Mutex<Option<(usize, Arc<Feeder>)>> = Mutex::new(None);
 
-thread_local!(static CONVOLVER: RefCell<Option<Convolver>> = const { RefCell::new(None) });
+/// cuDNN, likewise.
+static CONVOLVER: Mutex<Option<Convolver>> = Mutex::new(None);
+
+/// Whether each launch is waited for, so that a fault has a kernel's name: if the variable is set.
+static SYNC: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MATSSL_GPU_SYNC").is_some_and(|value| value != "0"));
+
+/// Asserts, in debug builds, that one thread asks for all kernels: candle gives each thread a stream of its own, and nothing
+/// orders two of them.
+fn assert_one_thread() {
+    static LAUNCHING: OnceLock<ThreadId> = OnceLock::new();
+    let this = std::thread::current().id();
+    debug_assert_eq!(*LAUNCHING.get_or_init(|| this), this, "two threads launch kernels");
+}
 
 /// The device that a tensor lies on.
 pub(super) struct Cuda {
@@ -37,6 +49,21 @@ impl Cuda {
         Cuda { device: device.clone() }
     }
 
+    /// `error` of `what` was asked for. An earlier launch's fault may show only now, unless each is waited for.
+    fn at(&self, what: &dyn Fn() -> String, error: Error) -> Error {
+        let error = named(error);
+        let hint = if *SYNC { "" } else { " (or an earlier one: `MATSSL_GPU_SYNC=1` waits for each and says which)" };
+        Error::Msg(format!("{}{hint}: {}", what(), first_line(&error)))
+    }
+
+    /// With `MATSSL_GPU_SYNC`, waits for what was asked for.
+    fn finish(&self, what: &dyn Fn() -> String) -> Result<()> {
+        if *SYNC {
+            self.device.cuda_stream().synchronize().w().map_err(|error| self.at(what, error))?;
+        }
+        Ok(())
+    }
+
     fn allocate<T: CudaDType + DeviceRepr>(&self, count: usize) -> Result<CudaStorage> {
         // SAFETY: the caller's kernel writes it before anything reads it.
         match unsafe { self.device.alloc::<T>(count) } {
@@ -44,6 +71,37 @@ impl Cuda {
             Err(error) => Err(explained(&self.device, error, count * size_of::<T>())),
         }
     }
+}
+
+/// The names of all kernels, after each was looked up.
+///
+/// # Errors
+/// The driver's.
+pub(super) fn load_all(device: &CudaDevice) -> Result<Vec<&'static str>> {
+    let names = PTX.lines().filter_map(|line| line.split_once(".entry ")?.1.split('(').next());
+    let names: Vec<&str> = names.map(str::trim).collect();
+    for name in &names {
+        let found = device.get_or_load_custom_func(name, "matssl-run", PTX).map_err(named);
+        found.map_err(|error| Error::Msg(format!("kernel {name}: {}", first_line(&error))))?;
+    }
+    Ok(names)
+}
+
+/// cuDNN's algorithms for a convolution, in the order in which they would be tried.
+///
+/// # Errors
+/// cuDNN's.
+pub(super) fn algorithms(device: &CudaDevice, direction: Direction, sizes: Sizes, dtype: DType) -> Result<Vec<String>> {
+    with_convolver(device, |convolver| convolver.candidates_of(direction, sizes, dtype)).map_err(named)
+}
+
+/// Lets `work` use cuDNN, which the first call opens.
+fn with_convolver<R>(device: &CudaDevice, work: impl FnOnce(&mut Convolver) -> Result<R>) -> Result<R> {
+    let mut known = CONVOLVER.lock().unwrap_or_else(PoisonError::into_inner);
+    work(match &mut *known {
+        Some(convolver) => convolver,
+        None => known.insert(Convolver::new(device)?),
+    })
 }
 
 impl Gpu for Cuda {
@@ -107,8 +165,12 @@ impl Gpu for Cuda {
         if threads == 0 {
             return Ok(());
         }
+        assert_one_thread();
         let words = words(self, kernel, threads, arguments)?;
-        let function = self.device.get_or_load_custom_func(&kernel_name(kernel, dtype)?, "matssl-run", PTX)?;
+        let name = kernel_name(kernel, dtype)?;
+        let what = || format!("kernel {name} on {threads} threads");
+        let function = self.device.get_or_load_custom_func(&name, "matssl-run", PTX);
+        let function = function.map_err(|error| self.at(&what, error))?;
         let blocks = threads.div_ceil(BLOCK) as u32;
         let config = LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (BLOCK as u32, 1, 1), shared_mem_bytes: 0 };
         let mut builder = function.builder();
@@ -117,20 +179,18 @@ impl Gpu for Cuda {
         }
         // SAFETY: kernels.cu takes these arguments, in this order (the tests run the same calls on the same kernels),
         // and every thread stays within the sizes among them.
-        unsafe { builder.launch(config) }.w()?;
-        Ok(())
+        unsafe { builder.launch(config) }.w().map_err(|error| self.at(&what, error))?;
+        self.finish(&what)
     }
 
-    fn convolve(&self, convolution: Convolution<'_>) -> Result<()> {
-        CONVOLVER.with_borrow_mut(|convolver| {
-            let convolver = match convolver {
-                Some(convolver) => convolver,
-                None => convolver.insert(Convolver::new(&self.device)?),
-            };
-            let address = |tensor: &Tensor| self.address(tensor);
-            let tensors = [convolution.input, convolution.filter, convolution.output];
-            let addresses = [address(tensors[0])?, address(tensors[1])?, address(tensors[2])?];
-            convolver.run(&convolution, addresses)
-        })
+    fn convolve(&self, convolution: Convolution<'_>) -> Result<bool> {
+        assert_one_thread();
+        let address = |tensor: &Tensor| self.address(tensor);
+        let tensors = [convolution.input, convolution.filter, convolution.output];
+        let addresses = [address(tensors[0])?, address(tensors[1])?, address(tensors[2])?];
+        let run = |convolver: &mut Convolver| convolver.run(&convolution, addresses);
+        let is_done = with_convolver(&self.device, run).map_err(named)?;
+        self.finish(&|| format!("cuDNN's {:?} of {:?}", convolution.direction, convolution.sizes))?;
+        Ok(is_done)
     }
 }

@@ -1,28 +1,34 @@
 //! cuDNN's convolutions in NHWC, with descriptors and the choice of algorithm kept for each shape.
 
+use super::choice::{Choice, Trouble};
 use super::driver::explained;
-use super::{Convolution, Direction, Sizes, arithmetic};
+use super::{Convolution, Direction, Sizes, arithmetic, note_refusal};
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::cudnn::{CudnnError, result, sys};
 use candle_core::cuda_backend::cudarc::driver::DevicePtr;
-use candle_core::{DType, Error, Result, bail};
+use candle_core::{DType, Error, Result};
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
+use std::fmt;
 
 /// Memory that an algorithm may take beside its tensors, in bytes, if there is one that takes no more.
 const WORKSPACE: usize = 1 << 30;
 /// Algorithms that are looked at: cuDNN has fewer in each direction.
 const CANDIDATES: usize = 10;
 
-/// A handle, and what was prepared for the shapes seen so far. Lives as long as its thread; the system takes back what
-/// it holds.
+/// A handle, and what was prepared for the shapes seen so far. Lives as long as the process; the system takes back what it
+/// holds.
 pub(super) struct Convolver {
     device: CudaDevice,
     handle: sys::cudnnHandle_t,
     plans: HashMap<Key, Plan>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+// SAFETY: a cuDNN handle and its descriptors may be used from any thread, by one at a time; the mutex around the only one
+// (`CONVOLVER`) sees to that.
+unsafe impl Send for Convolver {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     direction: Direction,
     sizes: Sizes,
@@ -31,14 +37,54 @@ struct Key {
     deterministic: bool,
 }
 
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Key { direction, sizes, dtype, tf32, deterministic } = self;
+        let Sizes { input, filter, output, padding, stride, dilation } = sizes;
+        let precision = if *tf32 { " with TF32" } else { "" };
+        let bits = if *deterministic { ", deterministic" } else { "" };
+        write!(
+            f,
+            "{direction:?} of input {input:?}, filter {filter:?}, output {output:?}, padding {padding:?}, stride {stride}, \
+             dilation {dilation}, in {dtype:?}{precision}{bits}"
+        )
+    }
+}
+
+/// What describes a convolution to cuDNN.
 #[derive(Clone, Copy)]
-struct Plan {
+struct Descriptors {
     x: sys::cudnnTensorDescriptor_t,
     w: sys::cudnnFilterDescriptor_t,
     y: sys::cudnnTensorDescriptor_t,
     convolution: sys::cudnnConvolutionDescriptor_t,
+}
+
+/// A convolution's descriptors and the algorithms that may compute it.
+struct Plan {
+    descriptors: Descriptors,
+    choice: Choice<Chosen>,
+}
+
+/// An algorithm, ready to run.
+#[derive(Clone, Copy)]
+struct Chosen {
     algorithm: Algorithm,
+    /// None where the arithmetic is not the algorithm's to choose.
+    math: Option<sys::cudnnMathType_t>,
+    /// Bytes.
     workspace: usize,
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Chosen { algorithm, math, workspace } = self;
+        write!(f, "{algorithm}")?;
+        if let Some(math) = math {
+            write!(f, ", {math:?}")?;
+        }
+        write!(f, ", workspace of {} KiB", workspace.div_ceil(1 << 10))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +92,16 @@ enum Algorithm {
     Forward(sys::cudnnConvolutionFwdAlgo_t),
     Data(sys::cudnnConvolutionBwdDataAlgo_t),
     Filter(sys::cudnnConvolutionBwdFilterAlgo_t),
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Algorithm::Forward(algorithm) => write!(f, "{algorithm:?}"),
+            Algorithm::Data(algorithm) => write!(f, "{algorithm:?}"),
+            Algorithm::Filter(algorithm) => write!(f, "{algorithm:?}"),
+        }
+    }
 }
 
 /// What cuDNN says of an algorithm, whatever its direction.
@@ -56,138 +112,76 @@ struct Candidate {
     math: sys::cudnnMathType_t,
 }
 
-fn wrap(error: CudnnError) -> Error {
-    Error::wrap(error)
-}
-
-fn dims(sizes: [usize; 4]) -> Result<[c_int; 4]> {
-    // cuDNN counts batch, channels, height, width in every layout.
-    let [n, h, w, c] = sizes;
-    let [Ok(n), Ok(c), Ok(h), Ok(w)] = [n, c, h, w].map(c_int::try_from) else {
-        bail!("conv2d: {sizes:?} is too large for cuDNN");
-    };
-    Ok([n, c, h, w])
-}
-
-fn size(value: usize) -> Result<c_int> {
-    c_int::try_from(value).map_err(|_| Error::Msg(format!("conv2d: {value} is too large for cuDNN")))
+/// Whether cuDNN says that this work cannot be done in this way, rather than that something is wrong with memory (…_ALLOC…)
+/// or with the library itself (statuses from 1001 to 1999).
+fn is_refusal(CudnnError(status): CudnnError) -> bool {
+    !(1000..2000).contains(&(status as u32)) && !format!("{status:?}").contains("ALLOC")
 }
 
 impl Convolver {
     pub(super) fn new(device: &CudaDevice) -> Result<Self> {
-        let handle = result::create_handle().map_err(wrap)?;
+        let failed = |error: CudnnError| Error::Msg(format!("cuDNN cannot be used: {error}"));
+        let handle = result::create_handle().map_err(failed)?;
         // SAFETY: the handle was just made, and the device keeps its stream.
-        unsafe { result::set_stream(handle, device.cuda_stream().cu_stream() as sys::cudaStream_t) }.map_err(wrap)?;
+        unsafe { result::set_stream(handle, device.cuda_stream().cu_stream() as sys::cudaStream_t) }.map_err(failed)?;
         Ok(Convolver { device: device.clone(), handle, plans: HashMap::new() })
     }
 
-    /// Computes `convolution` on the `addresses` of input, filter and output.
-    pub(super) fn run(&mut self, convolution: &Convolution<'_>, addresses: [u64; 3]) -> Result<()> {
-        let (tf32, deterministic) = arithmetic();
-        let Convolution { direction, sizes, .. } = *convolution;
-        let key = Key { direction, sizes, dtype: convolution.input.dtype(), tf32, deterministic };
-        let plan = match self.plans.get(&key) {
-            Some(plan) => *plan,
-            None => {
-                let plan = self.plan(&key)?;
-                self.plans.insert(key, plan);
-                plan
-            }
+    /// Computes `convolution` on the `addresses` of input, filter and output; false if no algorithm does.
+    pub(super) fn run(&mut self, convolution: &Convolution<'_>, addresses: [u64; 3]) -> Result<bool> {
+        let key = Key::of(convolution.direction, convolution.sizes, convolution.input.dtype());
+        let mut plan = match self.plans.remove(&key) {
+            Some(plan) => plan,
+            None => self.plan(&key)?,
         };
-        self.carry_out(&plan, addresses.map(|address| address as *mut c_void))
+        let addresses = addresses.map(|address| address as *mut c_void);
+        let Plan { descriptors, choice } = &mut plan;
+        let attempt = |chosen: &Chosen| self.carry_out(&key, *descriptors, *chosen, addresses);
+        let result = choice.run(attempt, note_refusal);
+        self.plans.insert(key, plan);
+        result
+    }
+
+    /// What [`Convolver::run`] would try, in its order, without running it.
+    pub(super) fn candidates_of(&self, direction: Direction, sizes: Sizes, dtype: DType) -> Result<Vec<String>> {
+        let plan = self.plan(&Key::of(direction, sizes, dtype))?;
+        Ok(plan.choice.left().map(Chosen::to_string).collect())
     }
 
     fn plan(&self, key: &Key) -> Result<Plan> {
-        let Key { sizes, dtype, tf32, deterministic, .. } = *key;
-        let data_type = match dtype {
-            DType::F32 => sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
-            DType::BF16 => sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
-            other => bail!("conv2d: cuDNN is not asked for {other:?}"),
-        };
-        let nhwc = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
-        // SAFETY: descriptors are set as soon as they are made, from sizes that fit.
-        let (x, w, y, convolution) = unsafe {
-            let x = result::create_tensor_descriptor().map_err(wrap)?;
-            result::set_tensor4d_descriptor(x, nhwc, data_type, dims(sizes.input)?).map_err(wrap)?;
-            let w = result::create_filter_descriptor().map_err(wrap)?;
-            result::set_filter4d_descriptor(w, data_type, nhwc, dims(sizes.filter)?).map_err(wrap)?;
-            let y = result::create_tensor_descriptor().map_err(wrap)?;
-            result::set_tensor4d_descriptor(y, nhwc, data_type, dims(sizes.output)?).map_err(wrap)?;
-            let convolution = result::create_convolution_descriptor().map_err(wrap)?;
-            let [pad_h, pad_w] = [size(sizes.padding[0])?, size(sizes.padding[1])?];
-            let (stride, dilation) = (size(sizes.stride)?, size(sizes.dilation)?);
-            let mode = sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
-            let sums = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
-            result::set_convolution2d_descriptor(
-                convolution,
-                pad_h,
-                pad_w,
-                stride,
-                stride,
-                dilation,
-                dilation,
-                mode,
-                sums,
-            )
-            .map_err(wrap)?;
-            (x, w, y, convolution)
-        };
-        let exact = dtype == DType::F32 && !tf32;
-        let math = |math| {
-            // SAFETY: the descriptor was just made.
-            unsafe { result::set_convolution_math_type(convolution, math) }.map_err(wrap)
-        };
-        math(match (exact, dtype) {
-            (true, _) => sys::cudnnMathType_t::CUDNN_FMA_MATH,
-            (false, DType::F32) => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
-            (false, _) => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
-        })?;
-        let all = self.candidates(key.direction, x, w, y, convolution)?;
-        let tried = all.len();
+        let exact = key.dtype == DType::F32 && !key.tf32;
+        let failed = |error: CudnnError| Error::Msg(format!("cuDNN, preparing {key}: {error}"));
+        let descriptors = describe(key, exact).map_err(failed)?;
+        let all = self.algorithms(key.direction, descriptors).map_err(failed)?;
         let usable = |candidate: &Candidate| {
             candidate.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
-                && (!deterministic || candidate.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC)
+                && (!key.deterministic || candidate.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC)
         };
-        // The first that keeps within the workspace, else the most modest. cuDNN may refuse one that it has listed.
-        let mut chosen: Option<(Plan, sys::cudnnMathType_t)> = None;
-        for candidate in all.into_iter().filter(usable) {
-            if !exact {
-                math(candidate.math)?;
-            }
-            let mut plan = Plan { x, w, y, convolution, algorithm: candidate.algorithm, workspace: 0 };
-            let Ok(workspace) = self.workspace(&plan) else { continue };
-            plan.workspace = workspace;
-            if chosen.as_ref().is_none_or(|(other, _)| workspace < other.workspace) {
-                chosen = Some((plan, candidate.math));
-            }
-            if workspace <= WORKSPACE {
-                chosen = Some((plan, candidate.math));
-                break;
+        let mut candidates = Vec::new();
+        for Candidate { algorithm, math, .. } in all.into_iter().filter(usable) {
+            let math = (!exact).then_some(math);
+            // cuDNN may refuse what it has listed.
+            match set_math(descriptors, math).and_then(|()| self.workspace(descriptors, algorithm)) {
+                Ok(workspace) => candidates.push((Chosen { algorithm, math, workspace }, workspace)),
+                Err(error) if is_refusal(error) => note_refusal(&format!("{algorithm} for {key}: workspace: {error}")),
+                Err(error) => return Err(failed(error)),
             }
         }
-        let Some((plan, found)) = chosen else {
-            bail!(
-                "conv2d: none of cuDNN's {tried} algorithms does {:?} of {sizes:?} in {dtype:?}{}",
-                key.direction,
-                if deterministic { " with the same bits each time; try `deterministic = false`" } else { "" }
-            );
-        };
-        if !exact {
-            math(found)?;
+        if candidates.is_empty() && key.deterministic {
+            note_refusal(&format!(
+                "cuDNN has no deterministic algorithm for {key}; `deterministic = false` allows others"
+            ));
         }
-        Ok(plan)
+        Ok(Plan { descriptors, choice: Choice::new(candidates, WORKSPACE) })
     }
 
     /// cuDNN's algorithms for this shape, the one that it thinks fastest first. It does not try them out: then the
     /// choice, and with it the bits, could change from run to run.
-    fn candidates(
+    fn algorithms(
         &self,
         direction: Direction,
-        x: sys::cudnnTensorDescriptor_t,
-        w: sys::cudnnFilterDescriptor_t,
-        y: sys::cudnnTensorDescriptor_t,
-        convolution: sys::cudnnConvolutionDescriptor_t,
-    ) -> Result<Vec<Candidate>> {
+        Descriptors { x, w, y, convolution }: Descriptors,
+    ) -> std::result::Result<Vec<Candidate>, CudnnError> {
         /// Calls one of the three queries and makes [`Candidate`]s of its answers.
         macro_rules! ask {
             ($query:path, $answer:ty, $kind:path, ($($descriptor:expr),*)) => {{
@@ -196,8 +190,8 @@ impl Convolver {
                 let mut answers = unsafe { std::mem::zeroed::<[$answer; CANDIDATES]>() };
                 // SAFETY: handle and descriptors live.
                 unsafe {
-                    let (count, place) = (CANDIDATES as c_int, answers.as_mut_ptr());
-                    $query(self.handle, $($descriptor,)* count, &raw mut found, place).map_err(wrap)?;
+                    let (count, first) = (CANDIDATES as c_int, answers.as_mut_ptr());
+                    $query(self.handle, $($descriptor,)* count, &raw mut found, first)?;
                 }
                 let found = usize::try_from(found).unwrap_or(0).min(CANDIDATES);
                 let candidate = |answer: &$answer| Candidate {
@@ -231,8 +225,11 @@ impl Convolver {
         })
     }
 
-    fn workspace(&self, plan: &Plan) -> Result<usize> {
-        let Plan { x, w, y, convolution, algorithm, .. } = *plan;
+    fn workspace(
+        &self,
+        Descriptors { x, w, y, convolution }: Descriptors,
+        algorithm: Algorithm,
+    ) -> std::result::Result<usize, CudnnError> {
         // SAFETY: handle and descriptors live.
         unsafe {
             match algorithm {
@@ -247,21 +244,27 @@ impl Convolver {
                 }
             }
         }
-        .map_err(wrap)
     }
 
-    fn carry_out(&self, plan: &Plan, [x_at, w_at, y_at]: [*mut c_void; 3]) -> Result<()> {
-        let Plan { x, w, y, convolution, algorithm, workspace, .. } = *plan;
+    fn carry_out(
+        &self,
+        key: &Key,
+        descriptors: Descriptors,
+        chosen: Chosen,
+        [x_at, w_at, y_at]: [*mut c_void; 3],
+    ) -> std::result::Result<(), Trouble> {
+        let Descriptors { x, w, y, convolution } = descriptors;
+        let Chosen { algorithm, math, workspace } = chosen;
         // From the pool, in the stream's order: it costs next to nothing, and only the largest one counts.
         // SAFETY: cuDNN writes it before it reads it.
         let space = unsafe { self.device.alloc::<u8>(workspace.max(1)) };
-        let space = space.map_err(|error| explained(&self.device, error, workspace))?;
+        let space = space.map_err(|error| Trouble::Failed(explained(&self.device, error, workspace)))?;
         let stream = self.device.cuda_stream();
-        let place = space.device_ptr(&stream).0 as *mut c_void;
+        let scratch = space.device_ptr(&stream).0 as *mut c_void;
         let (one, zero) = (1f32, 0f32);
         let (one, zero) = ((&raw const one).cast::<c_void>(), (&raw const zero).cast::<c_void>());
         // SAFETY: handle and descriptors live; the addresses are those of contiguous tensors of the described sizes.
-        unsafe {
+        let done = set_math(descriptors, math).and_then(|()| unsafe {
             match algorithm {
                 Algorithm::Forward(algorithm) => result::convolution_forward(
                     self.handle,
@@ -272,7 +275,7 @@ impl Convolver {
                     w_at,
                     convolution,
                     algorithm,
-                    place,
+                    scratch,
                     workspace,
                     zero,
                     y,
@@ -287,7 +290,7 @@ impl Convolver {
                     y_at,
                     convolution,
                     algorithm,
-                    place,
+                    scratch,
                     workspace,
                     zero,
                     x,
@@ -302,14 +305,87 @@ impl Convolver {
                     y_at,
                     convolution,
                     algorithm,
-                    place,
+                    scratch,
                     workspace,
                     zero,
                     w,
                     w_at,
                 ),
             }
-        }
-        .map_err(wrap)
+        });
+        done.map_err(|error| {
+            let what = format!("{chosen} for {key}: {error}");
+            match is_refusal(error) {
+                true => Trouble::Refused(what),
+                false => Trouble::Failed(Error::Msg(format!("cuDNN: {what}"))),
+            }
+        })
     }
+}
+
+impl Key {
+    /// As this process computes ([`super::set_arithmetic`]).
+    fn of(direction: Direction, sizes: Sizes, dtype: DType) -> Self {
+        let (tf32, deterministic) = arithmetic();
+        Key { direction, sizes, dtype, tf32, deterministic }
+    }
+}
+
+fn set_math(
+    Descriptors { convolution, .. }: Descriptors,
+    math: Option<sys::cudnnMathType_t>,
+) -> std::result::Result<(), CudnnError> {
+    match math {
+        // SAFETY: the descriptor lives.
+        Some(math) => unsafe { result::set_convolution_math_type(convolution, math) },
+        None => Ok(()),
+    }
+}
+
+/// Describes a convolution to cuDNN; if `exact` without TF32.
+fn describe(key: &Key, exact: bool) -> std::result::Result<Descriptors, CudnnError> {
+    let Key { sizes, dtype, .. } = *key;
+    let refused = CudnnError(sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED);
+    let data_type = match dtype {
+        DType::F32 => sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
+        DType::BF16 => sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
+        _ => return Err(refused),
+    };
+    let number = |value: usize| c_int::try_from(value).map_err(|_| refused);
+    // cuDNN counts batch, channels, height, width in every layout.
+    let dims = |[n, h, w, c]: [usize; 4]| Ok([number(n)?, number(c)?, number(h)?, number(w)?]);
+    let nhwc = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
+    let [pad_h, pad_w] = sizes.padding;
+    let ([pad_h, pad_w], stride, dilation) =
+        ([number(pad_h)?, number(pad_w)?], number(sizes.stride)?, number(sizes.dilation)?);
+    let (mode, sums) = (sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION, sys::cudnnDataType_t::CUDNN_DATA_FLOAT);
+    let math = match (exact, dtype) {
+        (true, _) => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+        (false, DType::F32) => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
+        (false, _) => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
+    };
+    // SAFETY: descriptors are set as soon as they are made, from sizes that fit.
+    let descriptors = unsafe {
+        let x = result::create_tensor_descriptor()?;
+        result::set_tensor4d_descriptor(x, nhwc, data_type, dims(sizes.input)?)?;
+        let w = result::create_filter_descriptor()?;
+        result::set_filter4d_descriptor(w, data_type, nhwc, dims(sizes.filter)?)?;
+        let y = result::create_tensor_descriptor()?;
+        result::set_tensor4d_descriptor(y, nhwc, data_type, dims(sizes.output)?)?;
+        let convolution = result::create_convolution_descriptor()?;
+        result::set_convolution2d_descriptor(
+            convolution,
+            pad_h,
+            pad_w,
+            stride,
+            stride,
+            dilation,
+            dilation,
+            mode,
+            sums,
+        )?;
+        Descriptors { x, w, y, convolution }
+    };
+    set_math(descriptors, Some(math))?;
+    Ok(descriptors)
 }

@@ -4,8 +4,13 @@ use super::libraries;
 use candle_core::backend::BackendDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, result, sys};
 use candle_core::cuda_backend::{CudaDevice, WrapErr};
-use candle_core::{Device, Result};
+use candle_core::{Device, Error, Result, bail};
 use std::ffi::c_void;
+use std::sync::{Mutex, PoisonError};
+
+/// The GPU that this process computes on, and its number. It is never dropped: what candle keeps with it (cuBLAS) must not be
+/// closed while the process ends, when the driver may be gone already.
+static DEVICE: Mutex<Option<(usize, CudaDevice)>> = Mutex::new(None);
 
 /// Number of GPUs.
 ///
@@ -29,12 +34,24 @@ pub(crate) fn name(ordinal: usize) -> Result<String> {
     result::device::get_name(device).w()
 }
 
-/// Opens a GPU for this process. Freed memory stays in its pool: giving it back to the driver takes longer than a step.
+/// Opens a GPU for this process, once.
 ///
 /// # Errors
-/// If there is no such GPU, or it does not work.
+/// If there is no such GPU, it does not work, or the process uses another one already.
 pub(crate) fn open(ordinal: usize) -> Result<Device> {
-    libraries::open().map_err(candle_core::Error::Msg)?;
+    libraries::open().map_err(Error::Msg)?;
+    let mut known = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
+    let device = match &*known {
+        Some((other, _)) if *other != ordinal => bail!("GPU {other} is in use already: a process uses one GPU"),
+        Some((_, device)) => device.clone(),
+        None => start(ordinal).map_err(named)?,
+    };
+    *known = Some((ordinal, device.clone()));
+    Ok(Device::Cuda(device))
+}
+
+/// Opens a GPU. Freed memory stays in its pool: giving it back to the driver takes longer than a step.
+fn start(ordinal: usize) -> Result<CudaDevice> {
     let device = CudaDevice::new(ordinal)?;
     // SAFETY: nothing is used before it is there or after it is freed: what one thread asks for happens in its stream's
     // order, and what comes on another is waited for (`Feeder`).
@@ -47,7 +64,23 @@ pub(crate) fn open(ordinal: usize) -> Result<Device> {
         // SAFETY: the attribute is a u64, which outlives the call.
         unsafe { sys::cuMemPoolSetAttribute(pool(&device)?, attribute, value) }.result().w()?;
     }
-    Ok(Device::Cuda(device))
+    Ok(device)
+}
+
+/// `error`, and which function a library lacks if a call of it was the cause.
+pub(super) fn named(error: Error) -> Error {
+    match libraries::lacking() {
+        Some(function) => Error::Msg(format!(
+            "{}: {function} was called, which CUDA's libraries here do not have; a newer driver or toolkit may",
+            first_line(&error)
+        )),
+        None => error,
+    }
+}
+
+/// An error's text without the backtrace that candle appends.
+pub(super) fn first_line(error: &Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 fn pool(device: &CudaDevice) -> Result<sys::CUmemoryPool> {

@@ -72,6 +72,16 @@ impl Feeder {
         self.room(Form::Planes, shape)
     }
 
+    /// Sends a batch's `labels` off from page-locked memory: a copy from elsewhere would hold up the computing stream.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub(crate) fn labels(self: &Arc<Self>, labels: &[u8]) -> Result<Pixels> {
+        let mut room = self.bytes([1, 1, labels.len(), 1])?;
+        room.bytes_mut()?.copy_from_slice(labels);
+        room.send()
+    }
+
     fn room(self: &Arc<Self>, form: Form, shape: [usize; 4]) -> Result<Room> {
         let values = shape.iter().product::<usize>();
         let length = (form.size() * values).div_ceil(size_of::<f32>()).max(1);
@@ -172,8 +182,11 @@ impl Pixels {
         self.read(|pixels| normalize::forward(gpu, pixels, form, shape, factors, dtype))
     }
 
-    /// Launches what reads the batch on the device, and gives the buffer back.
-    fn read<R>(mut self, launch: impl FnOnce(&Tensor) -> Result<R>) -> Result<R> {
+    /// Launches what reads the batch on the device (f32 memory that begins with it), and gives the buffer back.
+    ///
+    /// # Errors
+    /// Those of `launch`, and the driver's.
+    pub(crate) fn read<R>(mut self, launch: impl FnOnce(&Tensor) -> Result<R>) -> Result<R> {
         self.buffer.hold(Mark::Copied)?;
         let launched = launch(self.buffer.device());
         // Whatever came of it: something may have been launched.

@@ -5,6 +5,7 @@
 //! [`cuda`]; in the tests it is [`pretend`], which runs the same kernels, compiled by a C++ compiler, on tensors in the
 //! CPU's memory. So everything above the driver's own calls is tested on machines without a GPU.
 
+mod choice;
 #[cfg(feature = "cuda")]
 mod copier;
 #[cfg(feature = "cuda")]
@@ -16,6 +17,9 @@ pub(crate) mod driver;
 pub(crate) mod feeder;
 #[cfg(feature = "cuda")]
 mod libraries;
+#[cfg(test)]
+pub(crate) mod pretend;
+pub(crate) mod probe;
 mod side_by_side;
 mod sums;
 mod table;
@@ -23,8 +27,8 @@ mod table;
 use candle_core::{DType, Device, Result, Tensor, bail};
 use feeder::Feeder;
 pub(crate) use side_by_side::{join, part};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) use sums::{column_sums, strip_sums};
 pub(crate) use table::{AdamStep, MomentumStep, Row, Table};
 
@@ -177,8 +181,25 @@ pub(crate) trait Gpu {
     /// Runs `kernel` for tensors of type `dtype` on at least `threads` threads.
     fn launch(&self, kernel: &str, dtype: DType, threads: usize, arguments: &[Argument<'_>]) -> Result<()>;
 
-    /// Computes what `convolution.direction` says, in float32 at least within.
-    fn convolve(&self, convolution: Convolution<'_>) -> Result<()>;
+    /// Computes what `convolution.direction` says, in float32 at least within. False if the device's library has no algorithm
+    /// for it: then nothing was written.
+    fn convolve(&self, convolution: Convolution<'_>) -> Result<bool>;
+}
+
+/// What libraries refused in this process, each once, in order.
+static REFUSALS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Notes that a library's algorithm, or a whole library, refused work that another way then did.
+fn note_refusal(what: &str) {
+    let mut refusals = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !refusals.iter().any(|known| known == what) {
+        refusals.push(what.to_owned());
+    }
+}
+
+/// What libraries refused in this process and another way did instead, for records: it may have been slower.
+pub(crate) fn refusals() -> Vec<String> {
+    REFUSALS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Calls the GPU side of an operation where its tensor lies on one, and otherwise the CPU side, generic in
@@ -249,8 +270,3 @@ pub(crate) fn find(device: &Device) -> Result<Option<Box<dyn Gpu>>> {
         other => bail!("the operations have no side for {:?}", other.location()),
     }
 }
-
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-pub(crate) use tests::pretend;

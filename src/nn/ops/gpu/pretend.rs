@@ -3,16 +3,18 @@
 
 use crate::nn::ops::conv2d::{self, After, Conv2d, Joined, Wanted};
 use crate::nn::ops::gpu::feeder::{Buffer, Copier, Feeder, Mark};
-use crate::nn::ops::gpu::{Argument, BLOCK, Convolution, Direction, Gpu, Sizes, kernel_name, words};
+use crate::nn::ops::gpu::{Argument, BLOCK, Convolution, Direction, Gpu, Sizes, kernel_name, note_refusal, words};
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
 use half::bf16;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_void};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 thread_local!(static ON: Cell<bool> = const { Cell::new(false) });
+thread_local!(static MISSING: RefCell<Option<String>> = const { RefCell::new(None) });
+thread_local!(static REFUSES: Cell<bool> = const { Cell::new(false) });
 thread_local!(static FEEDER: Arc<Feeder> = Arc::new(Feeder::new(Box::new(Late))));
 
 pub(crate) fn is_on() -> bool {
@@ -32,8 +34,24 @@ pub(crate) fn on<R>(work: impl FnOnce() -> R) -> Option<R> {
     Some(result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
+/// Runs `work` with launches of `kernel` doing nothing.
+pub(crate) fn without<R>(kernel: &str, work: impl FnOnce() -> R) -> R {
+    let before = MISSING.replace(Some(kernel.to_owned()));
+    let result = work();
+    MISSING.replace(before);
+    result
+}
+
+/// Runs `work` on a pretended GPU whose library refuses all convolutions.
+pub(crate) fn refusing<R>(work: impl FnOnce() -> R) -> Option<R> {
+    let before = REFUSES.replace(true);
+    let result = on(work);
+    REFUSES.set(before);
+    result
+}
+
 /// Runs `work` on the CPU's own side.
-fn off<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn off<R>(work: impl FnOnce() -> R) -> R {
     let before = ON.replace(false);
     let result = work();
     ON.set(before);
@@ -121,6 +139,9 @@ impl Gpu for Pretend {
         if symbol.is_null() {
             bail!("there is no kernel {name:?}");
         }
+        if MISSING.with_borrow(|missing| missing.as_deref() == Some(kernel)) {
+            return Ok(());
+        }
         // SAFETY: host.h defines every `host_…` so.
         let run: extern "C" fn(*mut *mut c_void, i64) = unsafe { std::mem::transmute(symbol) };
         // A real launch is of whole blocks: more threads than asked for.
@@ -129,7 +150,11 @@ impl Gpu for Pretend {
     }
 
     /// By the CPU's own convolution, from the sizes that cuDNN would be given.
-    fn convolve(&self, convolution: Convolution<'_>) -> Result<()> {
+    fn convolve(&self, convolution: Convolution<'_>) -> Result<bool> {
+        if REFUSES.get() {
+            note_refusal("a pretended library refuses all convolutions");
+            return Ok(false);
+        }
         let Convolution { direction, sizes, input, filter, output } = convolution;
         let Sizes { padding, stride, dilation, .. } = sizes;
         let as_said = [(input, sizes.input), (filter, sizes.filter), (output, sizes.output)];
@@ -169,7 +194,7 @@ impl Gpu for Pretend {
             let (from, to) = (self.address(&result)? as *const u8, self.address(target)? as *mut u8);
             std::ptr::copy_nonoverlapping(from, to, bytes);
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -1,0 +1,80 @@
+//! Whether cuDNN has algorithms for every convolution of the paper's networks, at the batches that GPUs are given; none is run.
+
+use super::step::{Say, open};
+use crate::nn::ops::gpu::{Direction, Sizes, probe};
+use crate::nn::{DeviceName, Parameters, Precision, ResNet, SegmentationNetwork, convolutions};
+use crate::random::Stream;
+use anyhow::{Result, ensure};
+use candle_core::{DType, Device};
+use indexmap::IndexSet;
+use serde_json::json;
+
+/// Images in a batch.
+const BATCHES: [usize; 3] = [8, 32, 128];
+
+/// Those of ResNet-50 on views of 224² and of U-Net++ on it, on crops of 256².
+fn sizes() -> Result<IndexSet<Sizes>> {
+    let stream = Stream::new(0, "doctor's plans", 0, 0);
+    let encoder = json!({ "arch": "resnet50", "width": 64 });
+    let (resnet, mut weights) = (ResNet::new(serde_json::from_value(encoder.clone())?), on_cpu());
+    resnet.init(&mut weights, "", &stream)?;
+    let segmentation = json!({ "encoder": encoder, "decoder_channels": [256, 128, 64, 32, 16], "classes": 5 });
+    let (network, mut all_weights) = (SegmentationNetwork::new(serde_json::from_value(segmentation)?), on_cpu());
+    network.init(&mut all_weights, &stream)?;
+    let mut sizes = IndexSet::new();
+    for batch in BATCHES {
+        sizes.extend(convolutions(&weights, [batch, 224, 224, 3], |tape, x| {
+            let [.., last] = resnet.features(tape, "", x)?;
+            Ok(last)
+        })?);
+        sizes.extend(convolutions(&all_weights, [batch, 256, 256, 3], |tape, x| network.forward(tape, x))?);
+    }
+    Ok(sizes)
+}
+
+/// The weights are not used: they need not go to the GPU.
+fn on_cpu() -> Parameters {
+    Parameters::new(DType::F32, &Device::Cpu)
+}
+
+pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
+    let device = open(name, Precision::Float32)?;
+    let sizes = sizes()?;
+    if matches!(device, Device::Cpu) {
+        return Ok(format!("{} convolutions, which a CPU does not ask cuDNN for", sizes.len()));
+    }
+    let (mut asked, mut without) = (0, Vec::new());
+    for precision in [Precision::Bf16, Precision::Tf32, Precision::Float32] {
+        open(name, precision)?;
+        let dtype = if precision == Precision::Bf16 { DType::BF16 } else { DType::F32 };
+        let before = without.len();
+        for &size in &sizes {
+            for direction in [Direction::Forward, Direction::Data, Direction::Filter] {
+                asked += 1;
+                let found = probe::algorithms(&device, direction, size, dtype);
+                let why = match &found {
+                    Ok(algorithms) if algorithms.is_empty() => "no algorithm".to_owned(),
+                    Ok(_) => continue,
+                    Err(error) => error.to_string(),
+                };
+                say(&format!("{} {direction:?} of {size:?}: {why}", precision.name()));
+                without.push(format!("{} {direction:?} of {size:?}", precision.name()));
+            }
+        }
+        say(&format!("{}: {} without an algorithm", precision.name(), without.len() - before));
+    }
+    ensure!(without.is_empty(), "{} of {asked} have no algorithm, e.g. {}", without.len(), without[0]);
+    Ok(format!("{asked} plans for {} convolutions of batches of 8, 32 and 128", sizes.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_join_of_unet_plus_plus_is_among_them() {
+        // x_1_3: 64 channels doubled beside 3 × 128 at 128², for 256² crops.
+        let joined = |sizes: &Sizes| sizes.input == [128, 64, 64, 896] || sizes.input == [128, 128, 128, 448];
+        assert!(sizes().unwrap().iter().any(joined));
+    }
+}
