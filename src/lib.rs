@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the street door down; imports only go down (`tests/architecture.rs` holds that):
 //! `cli` → `doctor`, `exec` → `plan` → `stage` → {`train`, `ssl`, `report`} → {`data`, `nn`, `metrics`}, with the leaves
-//! `experiment`, `cache`, `machine` and `random`. ARCHITECTURE.md is the map.
+//! `experiment`, `cache`, `machine` and `random`, and `units` below all. ARCHITECTURE.md is the map.
 
 pub mod cache;
 pub mod cli;
@@ -20,3 +20,4 @@ pub mod report;
 pub mod ssl;
 pub mod stage;
 pub mod train;
+pub mod units;

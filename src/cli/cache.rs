@@ -1,6 +1,5 @@
 //! `matssl-run cache ls | verify | gc`: what lies in a cache, whether it is whole, and what may go.
 
-mod amount;
 mod gc;
 mod ls;
 mod verify;

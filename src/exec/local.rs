@@ -55,10 +55,12 @@ enum Running {
     Thread(Group),
 }
 
-/// Held open while a worker lives: closing it, by will or by death, ends the worker.
+/// Held open while a worker lives: closing it, by will or by death, ends the worker. Only it reaps the worker, after it has
+/// killed its group: until then the group's number is nobody else's.
 struct Lifeline {
     group: i32,
-    child: Arc<Mutex<Child>>,
+    /// There until it is dropped.
+    child: Option<Child>,
     _stdin: ChildStdin,
 }
 
@@ -199,8 +201,6 @@ impl LocalExecutor {
         // A worker that died at once is reported by its exit status, not by this broken pipe.
         let _ = stdin.write_all(&line);
         let group = child.id() as i32;
-        let child = Arc::new(Mutex::new(child));
-        let lost_child = Arc::clone(&child);
         let reports = self.reports.clone();
         let kills = machine::memory_kills();
         std::thread::spawn(move || {
@@ -215,10 +215,10 @@ impl LocalExecutor {
                     Err(_) => {}
                 }
             }
-            let message = last.unwrap_or_else(|| lost(&lost_child, kills));
+            let message = last.unwrap_or_else(|| lost(group, kills));
             let _ = reports.send(Report::new(id, message));
         });
-        Ok(Running::Worker(Lifeline { group, child, _stdin: stdin }))
+        Ok(Running::Worker(Lifeline { group, child: Some(child), _stdin: stdin }))
     }
 
     /// Forgets a stage that has ended, and ends whatever it left running.
@@ -299,16 +299,17 @@ impl Lifeline {
 impl Drop for Lifeline {
     fn drop(&mut self) {
         self.kill();
-        // Only now, so that the group was its own; and elsewhere, for a large process takes its time to go.
-        let child = Arc::clone(&self.child);
-        std::thread::spawn(move || child.lock().unwrap_or_else(PoisonError::into_inner).wait());
+        // Elsewhere, for a large process takes its time to go.
+        if let Some(mut child) = self.child.take() {
+            std::thread::spawn(move || child.wait());
+        }
     }
 }
 
 /// What a worker that died without a word must have died of; `kills` is what the system had killed for want of memory
 /// when it started.
-fn lost(child: &Mutex<Child>, kills: u64) -> Message {
-    let status = match child.lock().unwrap_or_else(PoisonError::into_inner).wait() {
+fn lost(process: i32, kills: u64) -> Message {
+    let status = match machine::wait_unreaped(process) {
         Ok(status) => status,
         Err(error) => {
             return Message::Failed { class: ErrorClass::Lost, message: format!("the worker was lost: {error}") };

@@ -6,6 +6,7 @@
 use super::diagnostic::Diagnostic;
 use super::syntax::{type_name, wrong_type};
 use super::wording;
+use crate::units::{self, Units, Wrong};
 use serde::Serialize;
 use std::ops::Range;
 use std::time::Duration;
@@ -21,15 +22,12 @@ pub struct Limits {
     pub retries: Option<u32>,
     /// It gets at most so many threads, 1 or more: `threads = 4`.
     pub threads: Option<usize>,
-    /// Bytes of memory that it is expected to need: `memory = "4 GiB"` (MiB, GiB, MB, GB).
+    /// Bytes of memory that it is expected to need: `memory = "4 GiB"` (GiB = 2³⁰, GB = 10⁹).
     pub memory: Option<u64>,
 }
 
 /// The keys of limits.
 pub(super) const WORDS: [&str; 4] = ["timeout", "retries", "threads", "memory"];
-
-const TIMES: &[(&str, f64)] = &[("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0)];
-const SIZES: &[(&str, f64)] = &[("MiB", (1u64 << 20) as f64), ("GiB", (1u64 << 30) as f64), ("MB", 1e6), ("GB", 1e9)];
 
 /// No stage runs longer: ten years, in seconds.
 const LONGEST: f64 = 10.0 * 365.0 * 86400.0;
@@ -69,7 +67,7 @@ pub(super) fn in_matrix(key: &str, place: Range<usize>, family: &str) -> Diagnos
 fn timeout(value: &Spanned<DeValue<'_>>) -> Result<Duration, Diagnostic> {
     const WANTED: &str = "a time, as `\"2 h\"` (s, min, h, d) or a number of seconds";
     let seconds = match value.get_ref() {
-        DeValue::String(text) => quantity("timeout", text, TIMES, "\"90 s\", \"30 min\", \"2 h\"", value)?,
+        DeValue::String(text) => quantity("timeout", text, units::TIMES, "\"90 s\", \"30 min\", \"2 h\"", value)?,
         DeValue::Integer(number) => {
             i64::from_str_radix(number.as_str(), number.radix()).map_or(f64::INFINITY, |number| number as f64)
         }
@@ -85,9 +83,9 @@ fn timeout(value: &Spanned<DeValue<'_>>) -> Result<Duration, Diagnostic> {
 fn memory(value: &Spanned<DeValue<'_>>) -> Result<u64, Diagnostic> {
     let DeValue::String(text) = value.get_ref() else {
         let fault = wrong_type("memory", value, "a size in quotes with its unit, as `\"4 GiB\"`");
-        return Err(fault.note(units(SIZES)));
+        return Err(fault.note(listed(units::SIZES)));
     };
-    let bytes = quantity("memory", text, SIZES, "\"512 MiB\", \"4 GiB\"", value)?;
+    let bytes = quantity("memory", text, units::SIZES, "\"512 MiB\", \"4 GiB\"", value)?;
     if !(1.0..=LARGEST).contains(&bytes) {
         return Err(out_of_range("memory", value, "more than 0 MiB and at most 1048576 GiB"));
     }
@@ -101,35 +99,27 @@ fn count(key: &str, value: &Spanned<DeValue<'_>>, least: u64, most: u64) -> Resu
     number.filter(|number| (least..=most).contains(number)).ok_or_else(|| out_of_range(key, value, &wanted))
 }
 
-/// A number and its unit, with or without a space between: in seconds, or bytes.
+/// A number and its unit: in seconds, or bytes.
 fn quantity(
     key: &str,
     text: &str,
-    known: &[(&str, f64)],
+    known: Units,
     examples: &str,
     value: &Spanned<DeValue<'_>>,
 ) -> Result<f64, Diagnostic> {
-    let text = text.trim();
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len()));
-    let number = number.trim_end().parse::<f64>().ok().filter(|number| number.is_finite());
-    let size = known.iter().find(|(word, _)| *word == unit).map(|(_, size)| size);
-    match (number, size) {
-        (Some(number), Some(size)) => Ok(number * size),
-        (number, _) => {
-            let fault = Diagnostic::new(value.span(), format!("wrong value for `{key}`"));
-            let words = || known.iter().map(|(word, _)| *word);
-            let fault = match (number, unit) {
-                (Some(_), "") => fault.label("a number without its unit"),
-                (Some(_), unit) => fault
-                    .label(format!("{} is no unit that is known here", wording::quote(unit)))
-                    .meant(meant(unit, words())),
-                (None, _) => {
-                    fault.label(format!("expected a number and its unit, found {}", type_name(value.get_ref())))
-                }
-            };
-            Err(fault.help(format!("for example {examples}")).note(units(known)))
-        }
-    }
+    units::quantity(text, known).map_err(|wrong| {
+        let fault = Diagnostic::new(value.span(), format!("wrong value for `{key}`"));
+        let fault = match wrong {
+            Wrong::NoUnit => fault.label("a number without its unit"),
+            Wrong::UnknownUnit(unit) => fault
+                .label(format!("{} is no unit that is known here", wording::quote(unit)))
+                .meant(meant(unit, known.iter().map(|(word, _)| *word))),
+            Wrong::NoNumber => {
+                fault.label(format!("expected a number and its unit, found {}", type_name(value.get_ref())))
+            }
+        };
+        fault.help(format!("for example {examples}")).note(listed(known))
+    })
 }
 
 /// The unit that another word for it, or another case, stands for.
@@ -137,16 +127,16 @@ fn meant<'w>(unit: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str
     let lower = unit.to_lowercase();
     let usual = match lower.as_str() {
         "sec" | "secs" | "second" | "seconds" => "s",
-        "m" | "mins" | "minute" | "minutes" => "min",
+        "mins" | "minute" | "minutes" => "min",
         "hr" | "hrs" | "hour" | "hours" => "h",
         "day" | "days" => "d",
-        "g" => "GiB",
+        "week" | "weeks" => "w",
         other => other,
     };
     { words }.find(|word| word.eq_ignore_ascii_case(usual))
 }
 
-fn units(known: &[(&str, f64)]) -> String {
+fn listed(known: Units) -> String {
     format!("the units are {}", wording::list(known.iter().map(|(word, _)| *word), known.len()))
 }
 

@@ -160,17 +160,17 @@ fn matrix(spec: &KindSpec, properties: &Map<String, Value>) -> Value {
 fn limits() -> Value {
     json!({ "type": "object", "properties": {
         "timeout": {
-            "description": "Longest time of one attempt, as \"2 h\" (s, min, h, d), or a number of seconds.",
+            "description": "Longest time of one attempt, as \"2 h\" (s, min, h, d, w), or a number of seconds.",
             "anyOf": [
-                { "type": "string", "pattern": r"^\s*[0-9.]+\s*(s|min|h|d)\s*$" },
+                { "type": "string", "pattern": r"^\s*[0-9.]+\s*([sS]|[mM]([iI][nN])?|[hH]|[dD]|[wW])\s*$" },
                 { "type": "number", "exclusiveMinimum": 0 },
             ],
         },
         "retries": { "description": "Attempts after the first.", "type": "integer", "minimum": 0, "maximum": 100 },
         "threads": { "description": "It gets at most so many threads.", "type": "integer", "minimum": 1 },
         "memory": {
-            "description": "What it is expected to need, as \"4 GiB\" (MiB, GiB, MB, GB).",
-            "type": "string", "pattern": r"^\s*[0-9.]+\s*(MiB|GiB|MB|GB)\s*$",
+            "description": "What it is expected to need, as \"4 GiB\" (GiB = 2³⁰, GB = 10⁹).",
+            "type": "string", "pattern": r"^\s*[0-9.]+\s*([kKmMgGtT]([iI]?[bB])?|[bB])\s*$",
         },
     } })
 }

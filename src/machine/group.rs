@@ -90,16 +90,30 @@ fn kill_group(group: i32, signal: i32) {
     unsafe { libc::kill(-group, signal) };
 }
 
-/// Waits until `process` is dead, and leaves it to be reaped.
-fn wait_unreaped(process: i32) -> io::Result<()> {
+/// Waits until `process`, a child of this one, is dead, and leaves it to be reaped: so long its number, and its group's, is
+/// nobody else's. Returns how it ended.
+///
+/// # Errors
+/// If it is no child, or was reaped already.
+pub fn wait_unreaped(process: i32) -> io::Result<ExitStatus> {
     loop {
         // SAFETY: a zeroed siginfo_t is a valid value of this plain struct, and the call writes nothing else.
-        let waited = unsafe {
+        let (waited, info) = unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
-            libc::waitid(libc::P_PID, process as libc::id_t, &mut info, libc::WEXITED | libc::WNOWAIT)
+            (libc::waitid(libc::P_PID, process as libc::id_t, &mut info, libc::WEXITED | libc::WNOWAIT), info)
         };
         match waited {
-            0 => return Ok(()),
+            0 => {
+                // SAFETY: the call above has filled in what belongs to the end of a child.
+                let status = unsafe { info.si_status() };
+                // As `wait` packs them.
+                let raw = match info.si_code {
+                    libc::CLD_EXITED => status << 8,
+                    libc::CLD_DUMPED => status | 0x80,
+                    _ => status,
+                };
+                return Ok(ExitStatus::from_raw(raw));
+            }
             _ => {
                 let error = io::Error::last_os_error();
                 if error.kind() != io::ErrorKind::Interrupted {
@@ -146,6 +160,19 @@ mod tests {
         // Field 3 of `stat` follows the name in brackets; a zombie is dead.
         std::fs::read_to_string(format!("/proc/{process}/stat"))
             .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+    }
+
+    #[test]
+    fn how_a_process_ended_is_known_before_it_is_reaped() {
+        for (script, code, signal) in
+            [("exit 3", Some(3), None), ("kill -TERM $$", None, Some(15)), ("exit 0", Some(0), None)]
+        {
+            let mut child = shell(script).spawn().unwrap();
+            let status = wait_unreaped(child.id() as i32).unwrap();
+            assert_eq!((status.code(), status.signal()), (code, signal));
+            assert_eq!(child.wait().unwrap().into_raw(), status.into_raw());
+            assert!(wait_unreaped(child.id() as i32).is_err());
+        }
     }
 
     #[test]

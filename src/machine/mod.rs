@@ -12,7 +12,7 @@ mod signals;
 mod vectorized;
 
 pub use disk::free_space;
-pub use group::{Ended, Group};
+pub use group::{Ended, Group, wait_unreaped};
 pub use marked::{MARK, kill_marked, mark, marks};
 pub use memory::{Bound, Bytes, LIMIT, Room, room};
 pub use process::{ask_for_memory_in_large_steps, cores, held_memory, memory_kills, peak_memory_mib, tune_allocator};

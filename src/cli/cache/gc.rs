@@ -2,11 +2,12 @@
 
 use super::super::plan::time;
 use super::super::{ExperimentArgs, Stop, place, print};
-use super::{Folder, amount, plural};
+use super::{Folder, plural};
 use crate::cache::{self, Key, LastKeys, Mode, Rules, Store, Sweep};
 use crate::exit_code;
 use crate::machine::Bytes;
 use crate::plan::State;
+use crate::units;
 use clap::Args;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,14 +21,14 @@ pub(super) struct GcArgs {
     folder: Folder,
     /// Drop what was neither made nor used for so long, e.g. 30d, 12h. Something is used when a run that had something
     /// to do found it, and when anything that rests on it was.
-    #[arg(long, value_name = "TIME", value_parser = amount::duration)]
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
     older_than: Option<Duration>,
     /// Drop only what is in no plan of these experiment files: all of their stages for all seeds, and all these rest on,
     /// stay.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     keep: Vec<PathBuf>,
     /// Drop the least recently used, only until the cache's files take at most so much, e.g. 20GiB.
-    #[arg(long, value_name = "SIZE", value_parser = amount::bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
     max_size: Option<u64>,
     /// Where relative data-set paths of --keep's files are looked up; each file's own folder if not given.
     #[arg(long, value_name = "DIR", env = "MATSSL_DATA")]

@@ -26,11 +26,15 @@ fn a_stage_says_how_it_is_run() {
 #[test]
 fn units_may_stand_close_to_their_number() {
     let limits = |limits: &str, flag: &str| right(&with(limits), &[flag]).instances[0].limits.clone();
-    for (time, seconds) in [("90s", 90.0), ("30 min", 1800.0), ("2h", 7200.0), ("1.5 d", 129_600.0), ("0.5", 0.5)] {
+    for (time, seconds) in
+        [("90s", 90.0), ("30 min", 1800.0), ("2h", 7200.0), ("1.5 d", 129_600.0), ("2 m", 120.0), ("0.5", 0.5)]
+    {
         let expected = Some(Duration::from_secs_f64(seconds));
         assert_eq!(limits("", &format!("stages.s.timeout={time}")).timeout, expected, "{time}");
     }
-    for (size, bytes) in [("512MiB", 512 << 20), ("1.5 GiB", 3 << 29), ("2 MB", 2_000_000), ("3GB", 3_000_000_000)] {
+    for (size, bytes) in
+        [("512MiB", 512 << 20), ("1.5 GiB", 3 << 29), ("2 MB", 2_000_000), ("3GB", 3_000_000_000), ("4g", 4 << 30)]
+    {
         assert_eq!(limits(&format!("memory = \"{size}\""), "title=a").memory, Some(bytes), "{size}");
     }
     assert_eq!(limits("retries = 0\nthreads = 0x10", "title=a").threads, Some(16));
@@ -48,7 +52,7 @@ error: wrong value for `timeout`
   |
   = help: did you mean `h`?
   = help: for example "90 s", "30 min", "2 h"
-  = note: the units are `s`, `min`, `h`, `d`
+  = note: the units are `s`, `min`, `h`, `d`, `w`
 
 error: `retries` is out of range
  --> a.toml:6:11
@@ -68,7 +72,7 @@ error: wrong type for `memory`
 8 | memory = 4
   |          ^ expected a size in quotes with its unit, as `"4 GiB"`, found a whole number
   |
-  = note: the units are `MiB`, `GiB`, `MB`, `GB`
+  = note: the units are `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB`, `TB`, `B`
 
 error: 4 errors in all
 "#;

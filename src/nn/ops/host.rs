@@ -52,20 +52,33 @@ pub(crate) fn with_scratch<T: Element, R>(length: usize, work: impl FnOnce(&mut 
     result
 }
 
-/// A vector of `length` elements that `fill` must write, every one, before it reads any: nothing is cleared first, for
-/// that would cost as much as most operations. In tests they are NaN until written.
+/// A vector of `length` elements that `fill` should write, every one: they hold any numbers before, in tests NaN. They are not
+/// cleared, for that would cost as much as most operations.
 pub(crate) fn filled<T: Element>(length: usize, fill: impl FnOnce(&mut [T])) -> Vec<T> {
-    let mut elements = Vec::<T>::with_capacity(length);
+    let mut elements = arbitrary(length);
     if cfg!(test) {
-        elements.resize(length, T::nan());
+        elements.fill(T::nan());
     }
-    // SAFETY: the capacity is there; `Element` is f32 or f64, of which every bit pattern is a value and which need no
-    // drop, and `fill` writes before it reads.
-    let place = unsafe { std::slice::from_raw_parts_mut(elements.as_mut_ptr(), length) };
-    fill(place);
-    // SAFETY: `fill` has written all of them.
+    fill(&mut elements);
+    elements
+}
+
+/// A vector of `length` elements of any values: what its memory held last.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn arbitrary<T: Element>(length: usize) -> Vec<T> {
+    let mut elements = Vec::<T>::with_capacity(length);
+    // To the compiler this writes `length` elements of its own choice, and so they are initialised: who reads one gets some
+    // number. That the processor finds nothing to do makes the memory's old bytes that choice.
+    // SAFETY: it touches neither stack, flags nor registers, and no memory but the vector's own.
+    unsafe { std::arch::asm!("/* {0} */", in(reg) elements.as_mut_ptr(), options(nostack, preserves_flags)) };
+    // SAFETY: the capacity is there, the elements are initialised, and any bits are an f32 or f64 (`Element` is no other).
     unsafe { elements.set_len(length) };
     elements
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn arbitrary<T: Element>(length: usize) -> Vec<T> {
+    vec![T::zero(); length]
 }
 
 /// Calls a function generic in [`Element`] with the type of `$tensor`, or says which side the operation lacks.
