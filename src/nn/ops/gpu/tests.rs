@@ -1,6 +1,7 @@
 //! Whole networks on the GPU side, against the CPU's: with [`pretend`] in the place of a GPU, and with the feature `cuda`
 //! on one. Single operations are held to finite differences where they are defined.
 
+mod accuracy;
 pub(crate) mod pretend;
 
 use crate::nn::losses::{cross_entropy, dice};
