@@ -90,6 +90,13 @@ pub fn is_out_of_memory(text: &str) -> bool {
     ["out of memory", "alloc failed", "allocation failed"].iter().any(|words| text.contains(words))
 }
 
+/// A UUID of 16 bytes as nvidia-smi writes a GPU's.
+#[cfg(any(feature = "cuda", test))]
+fn uuid_text(bytes: [u8; 16]) -> String {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("GPU-{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
 /// A device in use.
 #[derive(Clone, Debug)]
 pub struct OpenDevice {
@@ -105,6 +112,17 @@ impl DeviceName {
                 Ok(model) => format!("{self} ({model})"),
                 Err(_) => self.to_string(),
             },
+            _ => self.to_string(),
+        }
+    }
+
+    /// What names the device for all processes of this machine: of a GPU its UUID, as nvidia-smi writes it
+    /// (`GPU-6d5e9a3c-…`); else, or if the driver does not say, the name. A GPU's number is not enough: it counts within
+    /// `CUDA_VISIBLE_DEVICES`, which another process may have otherwise.
+    pub fn identity(self) -> String {
+        match self {
+            #[cfg(feature = "cuda")]
+            DeviceName::Cuda(ordinal) => gpu::driver::uuid(ordinal).map_or_else(|_| self.to_string(), uuid_text),
             _ => self.to_string(),
         }
     }
@@ -182,6 +200,19 @@ mod tests {
         }
         assert_eq!("cuda".parse(), Ok(DeviceName::Cuda(0)));
         assert!(["", "gpu", "cuda:", "cuda:x"].iter().all(|text| text.parse::<DeviceName>().is_err()));
+    }
+
+    #[test]
+    fn devices_without_a_uuid_are_known_by_their_names() {
+        for name in [DeviceName::Cpu, DeviceName::Pretended(2)] {
+            assert_eq!(name.identity(), name.to_string());
+        }
+    }
+
+    #[test]
+    fn uuids_are_written_as_nvidia_smi_does() {
+        let bytes = [0x6d, 0x5e, 0x9a, 0x3c, 0x1f, 0x0b, 0x4c, 0x8e, 0x9d, 0x55, 0x0a, 0x1b, 0x2c, 0x3d, 0x4e, 0xff];
+        assert_eq!(uuid_text(bytes), "GPU-6d5e9a3c-1f0b-4c8e-9d55-0a1b2c3d4eff");
     }
 
     #[test]

@@ -29,6 +29,18 @@ pub(crate) fn name(ordinal: usize) -> Result<String> {
     result::device::get_name(device).w()
 }
 
+/// The 16 bytes of a GPU's UUID (of a MIG instance, its own), without opening it.
+///
+/// # Errors
+/// If there is no driver, or no such GPU.
+pub(crate) fn uuid(ordinal: usize) -> Result<[u8; 16]> {
+    // Initialises the driver.
+    count().map_err(candle_core::Error::Msg)?;
+    let device = result::device::get(i32::try_from(ordinal).unwrap_or(i32::MAX)).w()?;
+    let uuid = result::device::get_uuid(device).w()?;
+    Ok(uuid.bytes.map(|byte| byte.to_ne_bytes()[0]))
+}
+
 /// Opens a GPU for this process. Freed memory stays in its pool: giving it back to the driver takes longer than a step.
 ///
 /// # Errors
