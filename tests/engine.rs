@@ -305,6 +305,29 @@ fn two_runs_do_not_share_a_gpu() {
     assert!(marks.contains("pretended:0") && marks.contains("pretended:1"), "{marks}");
 }
 
+/// A GPU's number counts within the list that the run inherited: a program gets the entry of that list.
+#[test]
+fn a_program_sees_its_gpu_by_the_entry_of_the_inherited_list() {
+    let stage = |name: &str| {
+        format!(
+            "[stages.{name}]\nkind = \"command\"\ngpu = true\ncommand = [\"sh\", \"-c\", \"echo $MATSSL_DEVICE is \
+             $CUDA_VISIBLE_DEVICES >> $MARKS; sleep 0.2; echo {name} > out\"]\noutputs = [\"out\"]\n"
+        )
+    };
+    let project = Project::new(&format!("name = \"c\"\n{}{}", stage("c1"), stage("c2")));
+    let (marks, locks) = (project.path("marks"), project.path("locks"));
+    let variables = [
+        ("MARKS", marks.to_str().unwrap()),
+        ("MATSSL_GPU_LOCKS", locks.to_str().unwrap()),
+        ("CUDA_VISIBLE_DEVICES", "GPU-6d5e9a3c, 7"),
+    ];
+    project.run_with(&variables, &["experiment.toml", "--device", "pretended:2", "--jobs", "2"]).ok();
+    let marks = std::fs::read_to_string(marks).unwrap();
+    let mut lines: Vec<&str> = marks.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["pretended:0 is GPU-6d5e9a3c", "pretended:1 is 7"]);
+}
+
 #[test]
 fn status_tells_of_a_run_that_goes_on_and_of_one_that_was_killed() {
     let project = one("echo > started; sleep 1000", "");

@@ -109,10 +109,8 @@ pub(crate) fn work(setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-/// The library's, the driver's (CUDA_ERROR_OUT_OF_MEMORY) and cuDNN's (CUDNN_STATUS_ALLOC_FAILED) words for it.
 fn is_out_of_memory(error: &Error) -> bool {
-    let text = format!("{error:#}").to_lowercase().replace('_', " ");
-    text.contains("out of memory") || text.contains("alloc failed")
+    matssl_run::nn::device::is_out_of_memory(&format!("{error:#}"))
 }
 
 fn resident_peak_kib() -> Result<String> {

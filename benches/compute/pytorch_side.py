@@ -373,8 +373,10 @@ def peak_kib():
 
 
 def is_out_of_memory(error):
+    # As in src/nn/device.rs.
     text = str(error).lower().replace("_", " ")
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "alloc failed" in text
+    words = ("out of memory", "alloc failed", "allocation failed")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in text for word in words)
 
 
 def say(text):

@@ -1,4 +1,5 @@
-//! GPUs are locked host-wide: two runs, of whomever, do not compute on one.
+//! GPUs are locked host-wide: two runs, of whomever, do not compute on one. A lock is a file with the GPU's identity as its
+//! name, which is the same in every run, whatever `CUDA_VISIBLE_DEVICES` each of them has.
 
 use crate::nn::DeviceName;
 use anyhow::{Context as _, Result};
@@ -16,8 +17,9 @@ const DEFAULT_FOLDER: &str = "/tmp/matssl-run-gpus";
 #[derive(Debug)]
 pub(super) struct GpuLocks {
     folder: PathBuf,
-    gpus: Vec<DeviceName>,
-    /// By stage: the number of its GPU among `gpus`, and the lock.
+    /// The file names of the locks, in the order in which the run counts its GPUs.
+    names: Vec<String>,
+    /// By stage: the number of its GPU among `names`, and the lock.
     held: BTreeMap<usize, (usize, File)>,
     /// GPUs that others had when they were last asked for.
     elsewhere: BTreeSet<usize>,
@@ -26,7 +28,13 @@ pub(super) struct GpuLocks {
 impl GpuLocks {
     pub(super) fn new(gpus: &[DeviceName]) -> Self {
         let folder = std::env::var_os(FOLDER).map_or_else(|| DEFAULT_FOLDER.into(), PathBuf::from);
-        GpuLocks { folder, gpus: gpus.to_vec(), held: BTreeMap::new(), elsewhere: BTreeSet::new() }
+        GpuLocks::of(folder, gpus.iter().map(|gpu| gpu.identity()))
+    }
+
+    /// Locks in `folder` on the GPUs of these `identities`.
+    fn of(folder: PathBuf, identities: impl Iterator<Item = String>) -> Self {
+        let names = identities.map(|identity| identity.replace(':', "-")).collect();
+        GpuLocks { folder, names, held: BTreeMap::new(), elsewhere: BTreeSet::new() }
     }
 
     /// Locks `gpu` for `stage`; false if another run has it.
@@ -60,7 +68,7 @@ impl GpuLocks {
     }
 
     fn try_lock(&self, gpu: usize) -> Result<Option<File>> {
-        let path = self.folder.join(self.gpus[gpu].to_string().replace(':', "-"));
+        let path = self.folder.join(&self.names[gpu]);
         let open = || -> std::io::Result<File> {
             if !self.folder.exists() {
                 fs::create_dir_all(&self.folder)?;
@@ -89,21 +97,44 @@ impl GpuLocks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
+    fn locks(folder: &Path, identities: &[&str]) -> GpuLocks {
+        GpuLocks::of(folder.join("locks"), identities.iter().map(|&identity| identity.to_owned()))
+    }
 
     #[test]
     fn a_gpu_that_another_run_has_is_told_when_it_is_free() {
         let dir = tempfile::tempdir().unwrap();
-        let locks = || {
-            let mut locks = GpuLocks::new(&[DeviceName::Cuda(0), DeviceName::Cuda(1)]);
-            locks.folder = dir.path().join("locks");
-            locks
-        };
-        let (mut ours, mut theirs) = (locks(), locks());
+        let both = ["cuda:0", "cuda:1"];
+        let (mut ours, mut theirs) = (locks(dir.path(), &both), locks(dir.path(), &both));
         assert!(theirs.take(7, 0).unwrap());
         assert!(!ours.take(3, 0).unwrap() && ours.take(3, 1).unwrap());
         assert!(ours.freed().is_empty());
         theirs.release(7);
         assert_eq!(ours.freed(), [0]);
         assert!(ours.freed().is_empty() && ours.take(4, 0).unwrap());
+    }
+
+    /// `CUDA_VISIBLE_DEVICES=0,1` beside `1,0` and `1`.
+    #[test]
+    fn runs_that_count_the_gpus_otherwise_lock_the_same_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = ("GPU-00000000-0000-0000-0000-000000000001", "GPU-00000000-0000-0000-0000-000000000002");
+        let mut plain = locks(dir.path(), &[first, second]);
+        let mut permuted = locks(dir.path(), &[second, first]);
+        let mut one = locks(dir.path(), &[second]);
+        assert!(plain.take(1, 0).unwrap());
+        // Its 1 is the other's 0.
+        assert!(!permuted.take(2, 1).unwrap() && permuted.take(2, 0).unwrap());
+        assert!(!one.take(3, 0).unwrap() && !plain.take(4, 1).unwrap());
+        permuted.release(2);
+        assert!(one.take(3, 0).unwrap());
+    }
+
+    #[test]
+    fn a_lock_bears_the_identity_of_its_gpu() {
+        let names = GpuLocks::new(&[DeviceName::Pretended(0), DeviceName::Pretended(3)]).names;
+        assert_eq!(names, ["pretended-0", "pretended-3"]);
     }
 }

@@ -9,6 +9,8 @@
 //! ```
 //! Everything that it says goes to the stage's log.
 
+mod visible;
+
 use super::{Context, ExternalFiles, InputFiles, Places, Stage, StageError};
 use crate::cache::Scratch;
 use crate::experiment::{Input, ParamError, ReferenceSpec};
@@ -237,8 +239,8 @@ impl Command {
             }
         }
         command.env("MATSSL_DEVICE", context.device.to_string());
-        if let DeviceName::Cuda(ordinal) | DeviceName::Pretended(ordinal) = context.device {
-            command.env("CUDA_VISIBLE_DEVICES", ordinal.to_string());
+        if let Some(gpu) = visible_gpu(context.device)? {
+            command.env(visible::VARIABLE, gpu);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, filled(value))));
         if let Some(mark) = &context.mark {
@@ -310,6 +312,22 @@ impl Command {
             fs::rename(folder.join(&path), target)?;
         }
         Ok(())
+    }
+}
+
+/// What to call the GPU `device` in the program's `CUDA_VISIBLE_DEVICES`; none if it is the CPU.
+///
+/// # Errors
+/// If this process's own list has no such GPU.
+fn visible_gpu(device: DeviceName) -> Result<Option<String>, StageError> {
+    let inherited = std::env::var_os(visible::VARIABLE);
+    let inherited = inherited.as_ref().map(|list| list.to_string_lossy());
+    let entry = |ordinal| visible::entry(inherited.as_deref(), ordinal);
+    match device {
+        DeviceName::Cpu => Ok(None),
+        DeviceName::Cuda(ordinal) => entry(ordinal).map(Some).map_err(StageError::NotThere),
+        // There may be more of these than the list has entries.
+        DeviceName::Pretended(ordinal) => Ok(Some(entry(ordinal).unwrap_or_else(|_| ordinal.to_string()))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Numbers that both sides draw alike: `reference/hashed.py` in Rust.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Tensor};
 use matssl_run::nn::{DeviceName, Parameter, Parameters, Precision, Role};
 use std::cell::Cell;
 use std::sync::LazyLock;
@@ -12,28 +12,42 @@ thread_local! {
     static DRAW: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What parameters and inputs lie on: `MATSSL_PARITY_DEVICE`, e.g. `cuda:0`, or else the CPU. One for all threads, for
-/// tensors of one GPU that was opened twice do not mix.
-///
-/// # Panics
-/// If there is no such device.
-pub(crate) fn device() -> &'static Device {
-    static DEVICE: LazyLock<Device> = LazyLock::new(|| {
-        let name = std::env::var("MATSSL_PARITY_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
-        let name: DeviceName = name.parse().unwrap_or_else(|error| panic!("MATSSL_PARITY_DEVICE={name}: {error}"));
-        let opened = name.open(Precision::Float32, true).unwrap_or_else(|error| panic!("{error}"));
-        println!("on {}", opened.describe());
-        opened.candle().clone()
-    });
-    &DEVICE
+/// `MATSSL_PARITY_DEVICE`, e.g. `cuda:0`, or else the CPU.
+fn device_name() -> Result<DeviceName, String> {
+    let name = std::env::var("MATSSL_PARITY_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+    name.parse().map_err(|error| format!("MATSSL_PARITY_DEVICE={name}: {error}"))
 }
 
-/// Runs `action` with the inputs of another draw.
+/// Whether the device is a GPU: then other shapes are computed and other errors allowed. `pretended:0` counts as one but
+/// computes on the CPU, so that this can be tried out without a GPU.
+pub(crate) fn is_on_gpu() -> bool {
+    static IS: LazyLock<bool> = LazyLock::new(|| device_name().is_ok_and(|name| name != DeviceName::Cpu));
+    *IS
+}
+
+/// What parameters and inputs lie on. One for all threads, for tensors of one GPU that was opened twice do not mix.
+///
+/// # Panics
+/// If there is no such device, each time.
+pub(crate) fn device() -> &'static Device {
+    static DEVICE: LazyLock<Result<Device, String>> = LazyLock::new(|| {
+        let opened = device_name()?.open(Precision::Float32, true)?;
+        println!("on {}", opened.describe());
+        Ok(opened.candle().clone())
+    });
+    DEVICE.as_ref().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs `action` with the inputs of another draw; after a panic, too, those of this one are back.
 pub(crate) fn with_draw<T>(draw: usize, action: impl FnOnce() -> T) -> T {
-    let before = DRAW.replace(draw);
-    let result = action();
-    DRAW.set(before);
-    result
+    struct Back(usize);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            DRAW.set(self.0);
+        }
+    }
+    let _back = Back(DRAW.replace(draw));
+    action()
 }
 
 /// Of the present draw.
@@ -81,14 +95,14 @@ impl Spread {
 }
 
 /// A tensor in PyTorch's element order (images: as NHWC).
-pub(crate) fn tensor(name: &str, shape: &[usize], spread: Spread, dtype: DType) -> Result<Tensor> {
+pub(crate) fn tensor(name: &str, shape: &[usize], spread: Spread, dtype: DType) -> candle_core::Result<Tensor> {
     let draws = input(name);
     let values: Vec<f64> = (0..shape.iter().product()).map(|index| spread.apply(draws.at(index))).collect();
     Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device())
 }
 
 /// A kernel whose OIHW elements are drawn in their order, as it is kept here: `shape` is HWIO.
-pub(crate) fn kernel(name: &str, shape: [usize; 4], dtype: DType) -> Result<Tensor> {
+pub(crate) fn kernel(name: &str, shape: [usize; 4], dtype: DType) -> candle_core::Result<Tensor> {
     let [height, width, channels_in, _] = shape;
     let spread = Spread { scale: (6.0 / (channels_in * height * width) as f64).sqrt(), offset: 0.0 };
     let draws = input(name);
@@ -104,7 +118,7 @@ pub(crate) fn in_pytorch([height, width, channels_in, channels_out]: [usize; 4])
 }
 
 /// Classes 0 to classes - 2, so that one is absent; if `ignore`, one label in ten is 255. On the CPU, as in training.
-pub(crate) fn labels(classes: usize, shape: [usize; 3], ignore: bool) -> Result<Tensor> {
+pub(crate) fn labels(classes: usize, shape: [usize; 3], ignore: bool) -> candle_core::Result<Tensor> {
     let (draws, ignored) = (Uniform::new("labels"), Uniform::new("ignored"));
     let label = |index| {
         let found = ((draws.at(index) + 1.0) / 2.0 * (classes - 1) as f64) as u8;
@@ -114,7 +128,7 @@ pub(crate) fn labels(classes: usize, shape: [usize; 3], ignore: bool) -> Result<
 }
 
 /// Gives every parameter and buffer its hashed value; counters stay.
-pub(crate) fn fill(parameters: &Parameters) -> Result<()> {
+pub(crate) fn fill(parameters: &Parameters) -> candle_core::Result<()> {
     for (name, Parameter { var, role }) in parameters.iter().filter(|(_, parameter)| parameter.var.dtype().is_float()) {
         let shape = var.dims();
         var.set(&match (role, shape) {

@@ -1,17 +1,11 @@
-//! How far a tensor is from PyTorch's, and how far it may be.
+//! How far a tensor is from PyTorch's.
 
+use crate::bound::{ROUNDING, Sums, limit_here};
 use crate::fixture::{Kept, Tensors};
 use crate::hashed::{Uniform, in_pytorch};
 use candle_core::{DType, Result, Tensor};
 use matssl_run::nn::Role;
 use std::collections::BTreeMap;
-
-/// Of float64 against PyTorch's float64, relative to the tensor's norm.
-pub(crate) const FLOAT64: f64 = 1e-8;
-/// Of our float32's error to PyTorch's.
-pub(crate) const RATIO: f64 = 2.0;
-/// An error of PyTorch's below half a unit in the last place counts as that: it is luck.
-const ROUNDING: f64 = 1.0 / (1u64 << 24) as f64;
 
 /// A tensor in float64 and float32, of one or several draws of the inputs.
 pub(crate) struct Pair {
@@ -59,112 +53,35 @@ pub(crate) struct Measured {
     pub(crate) ours: f64,
     /// The same in PyTorch.
     pub(crate) theirs: f64,
+    /// The largest ratio that is allowed.
+    pub(crate) limit: f64,
 }
 
 impl Measured {
     pub(crate) fn ratio(&self) -> f64 {
         self.ours / self.theirs.max(ROUNDING)
     }
-}
 
-/// Which ratios of float32 errors are held to [`RATIO`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Held {
-    /// Each tensor's.
-    Each,
-    /// The median over a network's tensors: what a training pass is held to, for the reason given below.
-    Median,
-    /// The median over all networks of each one's median over its tensors; for columns of this name.
-    ///
-    /// In training mode a deep network is chaotic: it divides by batch statistics of a dozen values, and ReLUs flip.
-    /// PyTorch's own float32 gradients are off by per cents there, and a single flip in a late stage, which is luck, moves
-    /// all gradients by more than all rounding before. PyTorch channels-last against PyTorch NCHW (ResNet-34 at 61×70,
-    /// three steps): the median of the ratios is 14 with SGD and 53 with Adam, the worst 2,000. Worse arithmetic would
-    /// show in most networks; what it does without the chaos, `Each` holds in inference mode and, for every gradient,
-    /// with frozen statistics.
-    Together(&'static str),
-    /// None: float64 alone is compared.
-    Float64,
-}
-
-/// A line of the table.
-#[derive(Clone)]
-pub(crate) struct Section {
-    pub(crate) name: String,
-    pub(crate) held: Held,
-    pub(crate) tensors: Vec<Measured>,
-}
-
-impl Section {
-    pub(crate) fn float64(&self) -> f64 {
-        self.tensors.iter().map(|tensor| tensor.float64).fold(0.0, f64::max)
-    }
-
-    pub(crate) fn worst(&self) -> f64 {
-        self.tensors.iter().map(Measured::ratio).fold(0.0, f64::max)
-    }
-
-    pub(crate) fn median(&self) -> f64 {
-        median(self.tensors.iter().map(Measured::ratio).collect())
-    }
-
-    /// All that is further off than it may be.
-    fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        for tensor in &self.tensors {
-            let Measured { name, float64, ours, theirs } = tensor;
-            // Asked this way round, NaN is a fault too.
-            let is_pytorchs = *float64 <= FLOAT64;
-            if !is_pytorchs {
-                faults.push(format!("{}: {name}: float64 is off by {float64:.1e}", self.name));
-            }
-            let is_as_good = tensor.ratio() <= RATIO;
-            if self.held == Held::Each && !is_as_good {
-                faults.push(format!("{}: {name}: float32 error {ours:.2e}, PyTorch's {theirs:.2e}", self.name));
-            }
-        }
-        let median = self.median();
-        let is_as_good = median <= RATIO;
-        if self.held == Held::Median && !is_as_good {
-            faults.push(format!("{}: float32 errors ÷ PyTorch's have the median {median:.2}", self.name));
-        }
-        faults
+    /// Of the ratio to what is allowed.
+    pub(crate) fn share(&self) -> f64 {
+        self.ratio() / self.limit
     }
 }
 
-/// The ratios in the middle of each group that is held together.
-pub(crate) fn together(sections: &[Section]) -> BTreeMap<&'static str, f64> {
-    let mut groups: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for section in sections {
-        if let Held::Together(group) = section.held {
-            groups.entry(group).or_default().push(section.median());
-        }
-    }
-    groups.into_iter().map(|(group, ratios)| (group, median(ratios))).collect()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Fails with all that `sections` have to be blamed for, one by one.
-pub(crate) fn hold(sections: &[Section]) {
-    let faults: Vec<String> = sections.iter().flat_map(Section::faults).collect();
-    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
-}
-
-/// Compares every tensor of `expected`, none left out on either side.
-pub(crate) fn compare(case: &str, pairs: &Pairs, expected: &Tensors) -> Vec<Measured> {
+/// Compares every tensor of `expected`, none left out on either side; `sums` says what is summed for a tensor's elements.
+///
+/// # Panics
+/// If the tensors have other names than those of `expected`.
+pub(crate) fn compare(case: &str, pairs: &Pairs, expected: &Tensors, sums: impl Fn(&str) -> Sums) -> Vec<Measured> {
     assert_eq!(
         pairs.keys().collect::<Vec<_>>(),
         expected.keys().collect::<Vec<_>>(),
         "{case}: which tensors there are"
     );
-    pairs.iter().map(|(name, pair)| measured(case, name, pair, &expected[name])).collect()
+    pairs.iter().map(|(name, pair)| measured(case, name, pair, &expected[name], sums(name))).collect()
 }
 
-fn measured(case: &str, name: &str, pair: &Pair, kept: &Kept) -> Measured {
+fn measured(case: &str, name: &str, pair: &Pair, kept: &Kept, sums: Sums) -> Measured {
     let [expected, projections @ .., theirs] = &kept[..] else { panic!("{case} {name}: {kept:?}") };
     let mut differences = vec![root(pair.exact.iter().copied()) - expected];
     for (number, projection) in (1..).zip(projections) {
@@ -181,7 +98,8 @@ fn measured(case: &str, name: &str, pair: &Pair, kept: &Kept) -> Measured {
     let scale = if *expected > 0.0 { *expected } else { 1.0 };
     // A sum of squares keeps a NaN; a maximum would lose it.
     let float64 = root(differences.into_iter()) / scale;
-    Measured { name: format!("{case} {name}"), float64, ours: pair.error(), theirs: *theirs }
+    let limit = limit_here(sums, *theirs);
+    Measured { name: format!("{case} {name}"), float64, ours: pair.error(), theirs: *theirs, limit }
 }
 
 fn root(values: impl Iterator<Item = f64>) -> f64 {

@@ -1,9 +1,12 @@
 //! The self-supervised methods: two full updates of each (trained and momentum weights, running statistics, queues)
 //! against lightly, in float64.
 
+use crate::bound::Sums;
 use crate::fixture::{self, Tensors};
 use crate::hashed::{self, PLAIN};
-use crate::measure::{Held, Pair, Pairs, Section, compare, hold};
+use crate::measure::{Pair, Pairs, compare};
+use crate::part::Part;
+use crate::section::{Held, Section, hold};
 use candle_core::{DType, Result, Tensor};
 use matssl_run::nn::{Arch, Parameters, ResNet, ResNetConfig, Role, Variant};
 use matssl_run::random::Stream;
@@ -11,7 +14,6 @@ use matssl_run::ssl::{ENCODER, MethodSpec, Moment, Online};
 use matssl_run::train::OptimizerSpec;
 use matssl_run::train::optimizer::Optimizer;
 use serde::Deserialize;
-use std::sync::LazyLock;
 
 #[derive(Deserialize)]
 struct Described {
@@ -70,24 +72,19 @@ fn exact(tensor: &Tensor, role: Role) -> Result<Pair> {
     Pair::new(tensor, tensor, role)
 }
 
-static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
-    let methods = fixture::section::<Described>(include_str!("methods.json"), "methods");
-    let section = |described: &Described| {
+pub(crate) static PART: Part = Part::new("methods", |done| {
+    for described in fixture::section::<Described>(include_str!("methods.json"), "methods") {
         let written = serde_json::to_value(&described.method).unwrap_or_default();
         let option = |name: &str| written[name].as_str().map(|option| format!(", {option}")).unwrap_or_default();
         let options = ["matching", "dense_negatives"].map(option).concat();
         let name = format!("{}{options}: {} updates", described.method.name(), described.steps);
-        let pairs = described.run().unwrap_or_else(|error| panic!("{name}: {error}"));
-        Section { tensors: compare("", &pairs, &described.tensors), name, held: Held::Float64 }
-    };
-    methods.iter().map(section).collect()
+        done(Section::of(name, Held::Float64, || {
+            Ok::<_, anyhow::Error>(compare("", &described.run()?, &described.tensors, |_| Sums::Of(1)))
+        }));
+    }
 });
-
-pub(crate) fn all() -> Vec<Section> {
-    SECTIONS.clone()
-}
 
 #[test]
 fn methods_are_lightlys() {
-    hold(&SECTIONS);
+    hold(PART.sections());
 }

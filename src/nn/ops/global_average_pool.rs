@@ -7,7 +7,7 @@ use crate::nn::{Tape, Value};
 use candle_core::{DType, Result, Tensor, bail};
 use rayon::prelude::*;
 
-/// `[batch, channels]` from `x` `[batch, height, width, channels]`, summed in double precision on a CPU; in float32 from
+/// `[batch, channels]` from `x` `[batch, height, width, channels]`, summed in double precision; in float32 from
 /// bfloat16.
 ///
 /// # Errors

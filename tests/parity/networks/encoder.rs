@@ -2,12 +2,12 @@
 
 use super::{Network, Outputs};
 use crate::hashed::{self, PLAIN};
-use crate::measure::{Section, hold};
+use crate::part::Part;
+use crate::section::hold;
 use candle_core::{DType, Result, Tensor};
 use matssl_run::nn::{Arch, Gradients, Mode, Parameters, ResNet, ResNetConfig, Tape, Value, Variant};
 use matssl_run::random::Stream;
 use serde::Deserialize;
-use std::sync::LazyLock;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Encoder {
@@ -70,13 +70,9 @@ impl Network for Encoder {
     }
 }
 
-static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| super::sections::<Encoder>("encoders"));
-
-pub(crate) fn sections() -> Vec<Section> {
-    SECTIONS.clone()
-}
+pub(super) static PART: Part = Part::new("encoders", |done| super::sections::<Encoder>("encoders", done));
 
 #[test]
 fn encoders_are_torchvisions() {
-    hold(&SECTIONS);
+    hold(PART.sections());
 }

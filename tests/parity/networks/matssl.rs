@@ -2,14 +2,14 @@
 
 use super::{Network, Outputs};
 use crate::hashed::{self, PLAIN};
-use crate::measure::{Section, hold};
+use crate::part::Part;
+use crate::section::hold;
 use candle_core::{DType, Result, Tensor, bail};
 use matssl_run::nn::{Arch, Gradients, Mode, Parameters, ResNet, ResNetConfig, Variant};
 use matssl_run::random::Stream;
 use matssl_run::ssl::{ENCODER, Gate, HeadSizes, MatSsl, MethodLoss, MethodParameters, Moment, Online, SslMethod};
 use serde::Deserialize;
 use std::num::NonZeroUsize;
-use std::sync::LazyLock;
 
 #[derive(Debug, Deserialize)]
 struct OnResNet {
@@ -79,13 +79,9 @@ impl Network for OnResNet {
     }
 }
 
-static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| super::sections::<OnResNet>("matssl"));
-
-pub(crate) fn sections() -> Vec<Section> {
-    SECTIONS.clone()
-}
+pub(super) static PART: Part = Part::new("MatSSL", |done| super::sections::<OnResNet>("matssl", done));
 
 #[test]
 fn matssl_is_lightlys() {
-    hold(&SECTIONS);
+    hold(PART.sections());
 }

@@ -2,7 +2,8 @@
 
 use super::{Network, Outputs};
 use crate::hashed::{self, PLAIN};
-use crate::measure::{Section, hold};
+use crate::part::Part;
+use crate::section::hold;
 use candle_core::{DType, Device, Result, Tensor};
 use matssl_run::nn::{
     Arch, Architecture, Gradients, Mode, Parameters, ResNetConfig, SegmentationConfig, SegmentationNetwork, Tape,
@@ -10,7 +11,6 @@ use matssl_run::nn::{
 };
 use matssl_run::random::Stream;
 use serde::Deserialize;
-use std::sync::LazyLock;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Segmentation {
@@ -72,13 +72,10 @@ impl Network for Segmentation {
     }
 }
 
-static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| super::sections::<Segmentation>("segmentations"));
-
-pub(crate) fn sections() -> Vec<Section> {
-    SECTIONS.clone()
-}
+pub(super) static PART: Part =
+    Part::new("segmentation networks", |done| super::sections::<Segmentation>("segmentations", done));
 
 #[test]
 fn unets_are_smps() {
-    hold(&SECTIONS);
+    hold(PART.sections());
 }

@@ -2,11 +2,11 @@
 
 use super::{Found, Operation, output_and_gradients, store};
 use crate::hashed::{self, PLAIN, Spread};
-use crate::measure::{Section, hold};
+use crate::part::Part;
+use crate::section::hold;
 use candle_core::{DType, Result, Tensor};
 use matssl_run::nn::{Mode, Parameters, Role, Tape, Value};
 use serde::Deserialize;
-use std::sync::LazyLock;
 
 #[derive(Debug, Deserialize)]
 struct BatchNorm {
@@ -81,13 +81,9 @@ impl Operation for BatchNorm {
     }
 }
 
-static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| super::sections::<BatchNorm>("batch_norm"));
-
-pub(crate) fn sections() -> Vec<Section> {
-    SECTIONS.clone()
-}
+pub(super) static PART: Part = Part::new("batch norms", |done| super::sections::<BatchNorm>("batch_norm", done));
 
 #[test]
 fn batch_norm_is_pytorchs() {
-    hold(&SECTIONS);
+    hold(PART.sections());
 }

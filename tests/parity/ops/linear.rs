@@ -2,11 +2,11 @@
 
 use super::{Found, Operation, output_and_gradients, store, variable};
 use crate::hashed::{self, PLAIN, Spread};
-use crate::measure::{Section, hold};
+use crate::part::Part;
+use crate::section::hold;
 use candle_core::{DType, Result};
 use matssl_run::nn::{Mode, Role, Tape};
 use serde::Deserialize;
-use std::sync::LazyLock;
 
 #[derive(Debug, Deserialize)]
 struct Linear {
@@ -32,15 +32,20 @@ impl Operation for Linear {
         let y = tape.linear(&x, "weight", self.bias.then_some("bias"))?;
         output_and_gradients(tape, y)
     }
+
+    fn products(&self, tensor: &str) -> usize {
+        match tensor {
+            "y" => self.channels[0],
+            "x" => self.channels[1],
+            "weight" => self.rows,
+            _ => 1,
+        }
+    }
 }
 
-static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| super::sections::<Linear>("linear"));
-
-pub(crate) fn sections() -> Vec<Section> {
-    SECTIONS.clone()
-}
+pub(super) static PART: Part = Part::new("linear layers", |done| super::sections::<Linear>("linear", done));
 
 #[test]
 fn linear_is_pytorchs() {
-    hold(&SECTIONS);
+    hold(PART.sections());
 }

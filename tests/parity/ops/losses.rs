@@ -2,12 +2,12 @@
 
 use super::{Found, Operation};
 use crate::hashed::{self, PLAIN, Spread};
-use crate::measure::{Section, hold};
+use crate::part::Part;
+use crate::section::hold;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use matssl_run::nn::{Role, losses};
 use matssl_run::ssl::nt_xent;
 use serde::Deserialize;
-use std::sync::LazyLock;
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,17 +78,19 @@ impl Operation for NtXent {
             .map(|(name, tensor)| (name.to_owned(), (tensor.detach(), Role::Buffer)))
             .into())
     }
+
+    /// Similarities are sums over dimensions, gradients over both views' rows.
+    fn products(&self, _: &str) -> usize {
+        self.dimensions.max(2 * self.rows)
+    }
 }
 
-static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
-    [super::sections::<SegmentationLoss>("segmentation_loss"), super::sections::<NtXent>("nt_xent")].concat()
+pub(super) static PART: Part = Part::new("losses", |done| {
+    super::sections::<SegmentationLoss>("segmentation_loss", done);
+    super::sections::<NtXent>("nt_xent", done);
 });
-
-pub(crate) fn sections() -> Vec<Section> {
-    SECTIONS.clone()
-}
 
 #[test]
 fn losses_are_smps_and_lightlys() {
-    hold(&SECTIONS);
+    hold(PART.sections());
 }

@@ -7,9 +7,12 @@ mod losses;
 mod pooling;
 mod resampling;
 
+use crate::bound::Sums;
 use crate::fixture::{self, Case};
 use crate::hashed::{self, DRAWS, PLAIN, with_draw};
-use crate::measure::{Held, Pair, Pairs, Section, compare};
+use crate::measure::{Measured, Pair, Pairs, compare};
+use crate::part::{Done, Part};
+use crate::section::{Held, Section};
 use candle_core::{DType, Result, Tensor};
 use matssl_run::nn::{Parameters, Role, Tape, Value};
 use serde::de::DeserializeOwned;
@@ -26,34 +29,49 @@ trait Operation: Debug + DeserializeOwned {
 
     /// Output (or loss) and all gradients, in float32 or float64.
     fn run(&self, dtype: DType) -> Result<Found>;
+
+    /// How many products are summed in float32 on a GPU for an element of `tensor`; 1 if none are.
+    fn products(&self, _tensor: &str) -> usize {
+        1
+    }
+
+    /// Whether a network has such a case. On a GPU others are left out: each costs a choice of cuDNN's, which may refuse it.
+    fn is_in_a_network(&self) -> bool {
+        true
+    }
 }
 
-/// All lines of the table.
-pub(crate) fn all() -> Vec<Section> {
-    [
-        convolution::sections(),
-        batch_norm::sections(),
-        pooling::sections(),
-        resampling::sections(),
-        linear::sections(),
-        losses::sections(),
-    ]
-    .concat()
-}
+/// In the table's order.
+pub(crate) static PARTS: [&Part; 6] =
+    [&convolution::PART, &batch_norm::PART, &pooling::PART, &resampling::PART, &linear::PART, &losses::PART];
 
-/// The cases of `section` in the fixture, a line for each different [`Operation::line`], in order.
-fn sections<O: Operation>(section: &str) -> Vec<Section> {
-    let mut sections: Vec<Section> = Vec::new();
-    for Case { operation, tensors } in fixture::section::<Case<O>>(include_str!("../ops.json"), section) {
-        let case = format!("{operation:?}");
-        let pairs = draws(&operation).unwrap_or_else(|error| panic!("{case}: {error}"));
-        let measured = compare(&case, &pairs, &tensors);
-        match sections.iter_mut().find(|section| section.name == operation.line()) {
-            Some(section) => section.tensors.extend(measured),
-            None => sections.push(Section { name: operation.line(), held: Held::Each, tensors: measured }),
+/// The cases of `section` in the fixture, a section for each different [`Operation::line`], in order.
+fn sections<O: Operation>(section: &str, done: Done<'_>) {
+    let cases = fixture::section::<Case<O>>(include_str!("../ops.json"), section);
+    let mut lines: Vec<(String, Vec<Case<O>>)> = Vec::new();
+    for case in cases {
+        let line = case.operation.line();
+        match lines.iter_mut().find(|(other, _)| *other == line) {
+            Some((_, cases)) => cases.push(case),
+            None => lines.push((line, vec![case])),
         }
     }
-    sections
+    for (line, cases) in lines {
+        let mut section = Section::new(line, Held::Each);
+        for case in &cases {
+            if hashed::is_on_gpu() && !case.operation.is_in_a_network() {
+                section.left_out += 1;
+            } else {
+                section.add(&format!("{:?}", case.operation), || measured(case));
+            }
+        }
+        done(section);
+    }
+}
+
+fn measured<O: Operation>(Case { operation, tensors }: &Case<O>) -> Result<Vec<Measured>> {
+    let sums = |tensor: &str| Sums::Of(operation.products(tensor));
+    Ok(compare(&format!("{operation:?}"), &draws(operation)?, tensors, sums))
 }
 
 /// Both precisions, in every draw.

@@ -2,11 +2,11 @@
 
 use super::{Found, Operation, output_and_gradients, store, variable};
 use crate::hashed::{self, PLAIN};
-use crate::measure::{Section, hold};
+use crate::part::Part;
+use crate::section::hold;
 use candle_core::{DType, Result};
 use matssl_run::nn::{Mode, Tape, ops};
 use serde::Deserialize;
-use std::sync::LazyLock;
 
 #[derive(Debug, Deserialize)]
 struct MaxPool {
@@ -63,15 +63,12 @@ impl Operation for GlobalAveragePool {
     }
 }
 
-static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
-    [super::sections::<MaxPool>("max_pool"), super::sections::<GlobalAveragePool>("global_average_pool")].concat()
+pub(super) static PART: Part = Part::new("pooling", |done| {
+    super::sections::<MaxPool>("max_pool", done);
+    super::sections::<GlobalAveragePool>("global_average_pool", done);
 });
-
-pub(crate) fn sections() -> Vec<Section> {
-    SECTIONS.clone()
-}
 
 #[test]
 fn pooling_is_pytorchs() {
-    hold(&SECTIONS);
+    hold(PART.sections());
 }

@@ -1,11 +1,11 @@
 //! Upsampling and concatenation: what a decoder does between convolutions.
 
 use super::{Found, Operation, output_and_gradients, store, variable};
-use crate::measure::{Section, hold};
+use crate::part::Part;
+use crate::section::hold;
 use candle_core::{DType, Result};
 use matssl_run::nn::{Mode, Tape, Value};
 use serde::Deserialize;
-use std::sync::LazyLock;
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,14 +71,12 @@ impl Operation for Concat {
     }
 }
 
-static SECTIONS: LazyLock<Vec<Section>> =
-    LazyLock::new(|| [super::sections::<Upsample>("upsample"), super::sections::<Concat>("concat")].concat());
-
-pub(crate) fn sections() -> Vec<Section> {
-    SECTIONS.clone()
-}
+pub(super) static PART: Part = Part::new("resampling", |done| {
+    super::sections::<Upsample>("upsample", done);
+    super::sections::<Concat>("concat", done);
+});
 
 #[test]
 fn resampling_is_pytorchs() {
-    hold(&SECTIONS);
+    hold(PART.sections());
 }

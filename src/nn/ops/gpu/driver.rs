@@ -1,6 +1,7 @@
 //! The GPU as its driver knows it: how many, which, how much memory.
 
 use super::libraries;
+use crate::nn::device::is_out_of_memory;
 use candle_core::backend::BackendDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, result, sys};
 use candle_core::cuda_backend::{CudaDevice, WrapErr};
@@ -32,6 +33,18 @@ pub(crate) fn name(ordinal: usize) -> Result<String> {
     let ordinal = i32::try_from(ordinal).unwrap_or(i32::MAX);
     let device = result::device::get(ordinal).w()?;
     result::device::get_name(device).w()
+}
+
+/// The 16 bytes of a GPU's UUID (of a MIG instance, its own), without opening it.
+///
+/// # Errors
+/// If there is no driver, or no such GPU.
+pub(crate) fn uuid(ordinal: usize) -> Result<[u8; 16]> {
+    // Initialises the driver.
+    count().map_err(Error::Msg)?;
+    let device = result::device::get(i32::try_from(ordinal).unwrap_or(i32::MAX)).w()?;
+    let uuid = result::device::get_uuid(device).w()?;
+    Ok(uuid.bytes.map(|byte| byte.to_ne_bytes()[0]))
 }
 
 /// Opens a GPU for this process, once.
@@ -118,7 +131,7 @@ pub(crate) fn memory(device: &CudaDevice) -> Result<(u64, u64)> {
 /// The error of asking for `bytes`, with numbers if memory ran out.
 pub(crate) fn explained(device: &CudaDevice, error: candle_core::Error, bytes: usize) -> candle_core::Error {
     match memory(device) {
-        Ok((free, total)) if error.to_string().contains("OUT_OF_MEMORY") => candle_core::Error::Msg(format!(
+        Ok((free, total)) if is_out_of_memory(&error.to_string()) => candle_core::Error::Msg(format!(
             "the GPU is out of memory: {} MiB were asked for, and {} of {} MiB are free; give a smaller `batch_size` or \
              `crop_size`",
             bytes >> 20,

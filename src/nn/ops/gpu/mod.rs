@@ -5,6 +5,8 @@
 //! [`cuda`]; in the tests it is [`pretend`], which runs the same kernels, compiled by a C++ compiler, on tensors in the
 //! CPU's memory. So everything above the driver's own calls is tested on machines without a GPU.
 
+#[cfg(test)]
+mod accuracy;
 mod choice;
 #[cfg(feature = "cuda")]
 mod copier;

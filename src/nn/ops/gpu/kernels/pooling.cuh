@@ -45,14 +45,15 @@ KERNEL(max_pool_backward)(const T *dy, const byte *taps, T *dx, integer elements
 }
 EXPORT(max_pool_backward)
 
-// means[image][channel].
+// means[image][channel]. One thread sums a whole image, so in double precision: in float32 the error would grow with the
+// square root of the number of pixels.
 KERNEL(pool_mean)(const T *x, A *means, integer batch, integer pixels, integer channels) {
     const integer at = THREAD;
     if (at >= batch * channels) return;
     const T *column = x + at / channels * pixels * channels + at % channels;
-    A sum = 0;
+    double sum = 0;
     for (integer pixel = 0; pixel < pixels; pixel++) sum += number(column[pixel * channels]);
-    means[at] = sum / (A)pixels;
+    means[at] = (A)(sum / pixels);
 }
 EXPORT(pool_mean)
 
