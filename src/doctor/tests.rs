@@ -52,14 +52,12 @@ fn a_resnet_50_is_the_cpus() {
 fn a_kernel_that_does_nothing_is_found_out() {
     let steps = [step("operations").unwrap(), step("batches").unwrap()];
     let fails = |step: &&Step| check(step).is_some_and(|found| found.is_err());
-    assert!(!steps.iter().any(|step| fails(step)), "a step fails with all kernels");
+    assert!(!steps.iter().any(&fails), "a step fails with all kernels");
     if check(steps[0]).is_none() {
         return;
     }
-    let unmissed: Vec<String> = kernels()
-        .into_iter()
-        .filter(|kernel| !pretend::without(kernel, || steps.iter().any(|step| fails(step))))
-        .collect();
+    let unmissed: Vec<String> =
+        kernels().into_iter().filter(|kernel| !pretend::without(kernel, || steps.iter().any(&fails))).collect();
     assert!(unmissed.is_empty(), "no step misses {unmissed:?}");
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 
 /// The environment variable that says how much memory a stage's process may hold, whatever the machine says:
-/// `MATSSL_MEMORY_LIMIT=12G`.
+/// `MATSSL_MEMORY_LIMIT=12GiB`.
 pub const LIMIT: &str = "MATSSL_MEMORY_LIMIT";
 
 /// What this process may hold in all, what it holds already included.

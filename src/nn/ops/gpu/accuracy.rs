@@ -2,7 +2,7 @@
 
 use super::pretend::{self, Pretend};
 use crate::nn::ops::global_average_pool;
-use crate::nn::ops::gpu::{Gpu, strip_sums};
+use crate::nn::ops::gpu::{Gpu, launch, strip_sums};
 use crate::random::Stream;
 use candle_core::{DType, Device, Result, Tensor};
 use half::bf16;
