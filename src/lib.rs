@@ -1,23 +1,21 @@
 //! `matssl-run`: declarative experiment pipelines for self-supervised segmentation of micrographs.
 //!
-//! The rooms, from the street door down; imports only go down (`tests/architecture.rs` holds that):
-//! `cli` → `doctor`, `exec` → `plan` → `stage` → {`train`, `ssl`, `report`} → {`data`, `nn`, `metrics`}, with the leaves
-//! `experiment`, `cache`, `machine` and `random`, and `units` below all. ARCHITECTURE.md is the map.
+//! What lies below the command line, the executor and the stages are crates of their own (`crates/`), under their names here.
+//! Imports go down: `cli` → `doctor`, `exec` → `plan` → `stage` → the crates. ARCHITECTURE.md is the map.
 
-pub mod cache;
 pub mod cli;
-pub mod data;
 pub mod doctor;
 pub mod exec;
-pub mod exit_code;
-pub mod experiment;
-pub mod machine;
-pub mod metrics;
-pub mod nn;
 pub mod plan;
-pub mod random;
-pub mod report;
-pub mod ssl;
 pub mod stage;
-pub mod train;
-pub mod units;
+
+/// What this machine, this process and this program are.
+pub mod machine;
+
+pub use matssl_base::{exit_code, random, units};
+pub use matssl_data as data;
+pub use matssl_metrics as metrics;
+pub use matssl_pipeline::{cache, experiment};
+pub use matssl_report as report;
+pub use matssl_tensor as nn;
+pub use matssl_train::{ssl, train};

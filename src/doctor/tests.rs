@@ -19,7 +19,7 @@ fn steps() -> impl Iterator<Item = &'static Step> {
 
 /// The names in `kernels/*.cuh`.
 fn kernels() -> BTreeSet<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nn/ops/gpu/kernels");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/tensor/src/ops/gpu/kernels");
     let mut names = BTreeSet::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();

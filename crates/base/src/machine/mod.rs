@@ -1,0 +1,20 @@
+//! What this machine, this process and this program are: for provenance, telemetry, and for refusing what cannot fit.
+
+mod control_group;
+mod disk;
+mod group;
+mod marked;
+mod memory;
+mod process;
+mod processor;
+mod signals;
+mod vectorized;
+
+pub use disk::free_space;
+pub use group::{Ended, Group, wait_unreaped};
+pub use marked::{MARK, kill_marked, mark, marks};
+pub use memory::{Bound, Bytes, LIMIT, Room, room};
+pub use process::{ask_for_memory_in_large_steps, cores, held_memory, memory_kills, peak_memory_mib, tune_allocator};
+pub use processor::{cpu_model, vector_features};
+pub use signals::Asked;
+pub use vectorized::vectorized;

@@ -1,0 +1,200 @@
+//! What is done to one patch to make one view of it.
+
+use super::{Colour, Scratch, ViewParams, Window, written};
+use matssl_base::random::Stream;
+
+/// The changes that make a view, in the order of lightly's `SimCLRTransform`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// What of the patch is shown.
+    pub window: Window,
+    /// Side of the view in pixels, to which the window is resampled.
+    pub size: usize,
+    /// Turned over left-right, and up-down.
+    pub flip: [bool; 2],
+    /// Colour jitter, one change after the other.
+    pub jitter: Option<[Colour; 4]>,
+    /// Whether colours are lost then.
+    pub grayscale: bool,
+    /// Standard deviation of the Gaussian blur at the end, in pixels of the view.
+    pub blur: Option<f32>,
+}
+
+impl Recipe {
+    /// Draws one for a patch of `width` × `height` pixels. The draws are the same for grey patches, though what concerns
+    /// colours does nothing to them.
+    pub fn draw(params: &ViewParams, width: usize, height: usize, stream: &mut Stream) -> Self {
+        let window = random_window(width, height, params, stream);
+        let flip = [stream.chance(params.horizontal_flip), stream.chance(params.vertical_flip)];
+        let jitter = stream.chance(params.jitter).then(|| jitter(params, stream));
+        let grayscale = stream.chance(params.grayscale);
+        let blur = stream.chance(params.blur);
+        let blur = blur.then(|| stream.range(params.blur_sigma[0], params.blur_sigma[1]) as f32);
+        Recipe { window, size: params.size, flip, jitter, grayscale, blur }
+    }
+
+    /// How many values a view has: `[size, size, 3]`.
+    pub fn len(&self) -> usize {
+        self.size * self.size * 3
+    }
+
+    /// Whether a view has none.
+    pub fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
+    /// Makes the view of `pixels`, u8 `[height, width, channels]` with 1 or 3 channels: normalised `[size, size, 3]`.
+    pub fn view(&self, pixels: &[u8], width: usize, channels: usize, scratch: &mut Scratch) -> Vec<f32> {
+        self.make(pixels, width, channels, scratch);
+        // SAFETY: `normalize` writes everything or panics.
+        unsafe { written(self.len(), |out| scratch.normalize(out)) }.0
+    }
+
+    /// Leaves the view, not normalised yet, in `scratch`.
+    pub(crate) fn make(&self, pixels: &[u8], width: usize, channels: usize, scratch: &mut Scratch) {
+        scratch.resample(pixels, (width, channels), self.window, (self.size, self.size), self.flip);
+        for change in self.jitter.into_iter().flatten() {
+            scratch.planes.change(change);
+        }
+        if self.grayscale {
+            scratch.planes.grayscale();
+        }
+        if let Some(sigma) = self.blur {
+            scratch.blur(sigma);
+        }
+    }
+}
+
+/// torchvision's `RandomResizedCrop.get_params`: ten tries, then the largest central crop within `ratio`.
+fn random_window(width: usize, height: usize, params: &ViewParams, stream: &mut Stream) -> Window {
+    let area = (width * height) as f64;
+    for _ in 0..10 {
+        let target = area * stream.range(params.min_scale, params.max_scale);
+        let ratio = stream.range(params.ratio[0].ln(), params.ratio[1].ln()).exp();
+        let (w, h) = ((target * ratio).sqrt().round() as usize, (target / ratio).sqrt().round() as usize);
+        if (1..=width).contains(&w) && (1..=height).contains(&h) {
+            let top = stream.below((height - h) as u64 + 1) as usize;
+            let left = stream.below((width - w) as u64 + 1) as usize;
+            return Window { left, top, width: w, height: h };
+        }
+    }
+    let ratio = (width as f64 / height as f64).clamp(params.ratio[0], params.ratio[1]);
+    let w = ((height as f64 * ratio).round() as usize).clamp(1, width);
+    let h = ((width as f64 / ratio).round() as usize).clamp(1, height);
+    Window { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h }
+}
+
+/// torchvision's `ColorJitter`: four changes in random order.
+fn jitter(params: &ViewParams, stream: &mut Stream) -> [Colour; 4] {
+    let mut order = [0, 1, 2, 3];
+    // Fisher and Yates, as `Stream::permutation`, which would allocate.
+    for i in (1..order.len()).rev() {
+        order.swap(i, stream.below(i as u64 + 1) as usize);
+    }
+    order.map(|change| {
+        let mut factor = |strength: f64| stream.range(1.0 - strength, 1.0 + strength) as f32;
+        match change {
+            0 => Colour::Brightness(factor(params.brightness)),
+            1 => Colour::Contrast(factor(params.contrast)),
+            2 => Colour::Saturation(factor(params.saturation)),
+            _ => Colour::Hue(stream.range(-params.hue, params.hue) as f32),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{IMAGENET_MEAN, IMAGENET_STD};
+    use super::*;
+
+    fn still() -> ViewParams {
+        ViewParams {
+            size: 8,
+            min_scale: 1.0,
+            ratio: [1.0, 1.0],
+            horizontal_flip: 0.0,
+            jitter: 0.0,
+            grayscale: 0.0,
+            blur: 0.0,
+            ..ViewParams::default()
+        }
+    }
+
+    fn view(pixels: &[u8], width: usize, channels: usize, params: &ViewParams, index: u64) -> Vec<f32> {
+        let height = pixels.len() / (width * channels);
+        let recipe = Recipe::draw(params, width, height, &mut Stream::new(0, "view", 0, index));
+        recipe.view(pixels, width, channels, &mut Scratch::default())
+    }
+
+    #[test]
+    fn without_changes_a_view_is_the_normalised_patch() {
+        let pixels: Vec<u8> = (0..64).map(|v| v * 4).collect();
+        let values = view(&pixels, 8, 1, &still(), 0);
+        for (i, &pixel) in pixels.iter().enumerate() {
+            for c in 0..3 {
+                let expected = (f32::from(pixel) / 255.0 - IMAGENET_MEAN[c]) / IMAGENET_STD[c];
+                assert!((values[3 * i + c] - expected).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn flips_turn_the_patch_over() {
+        let grey: Vec<u8> = (0..63).map(|i| i * 37 % 64).collect();
+        let rgb: Vec<u8> = (0..189u8).map(|i| i.wrapping_mul(37)).collect();
+        for (pixels, channels) in [(grey, 1), (rgb, 3)] {
+            let turned: Vec<u8> = pixels.chunks(channels).rev().flatten().copied().collect();
+            let both = ViewParams { horizontal_flip: 1.0, vertical_flip: 1.0, size: 11, ..still() };
+            let none = ViewParams { horizontal_flip: 0.0, vertical_flip: 0.0, ..both.clone() };
+            let (turned, plain) = (view(&turned, 9, channels, &none, 0), view(&pixels, 9, channels, &both, 0));
+            assert!(turned.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-4));
+            let across = ViewParams { vertical_flip: 0.0, ..both };
+            let across = view(&pixels, 9, channels, &across, 0);
+            let rows = across.chunks(33).map(|row| row.chunks(3).rev().flatten().copied().collect::<Vec<_>>());
+            assert_eq!(rows.flatten().collect::<Vec<_>>(), view(&pixels, 9, channels, &none, 0));
+        }
+    }
+
+    #[test]
+    fn a_grey_patch_has_the_same_view_as_one_or_three_channels() {
+        let grey: Vec<u8> = (0..32 * 32).map(|i| (i * 37 % 251) as u8).collect();
+        let rgb: Vec<u8> = grey.iter().flat_map(|&v| [v; 3]).collect();
+        let params = ViewParams { size: 24, ..ViewParams::default() };
+        for index in 0..20 {
+            let (one, three) = (view(&grey, 32, 1, &params, index), view(&rgb, 32, 3, &params, index));
+            assert!(one.iter().zip(&three).all(|(a, b)| (a - b).abs() < 1e-4));
+            assert_ne!(one, view(&grey, 32, 1, &params, index + 1));
+        }
+    }
+
+    #[test]
+    fn what_was_made_before_leaves_no_trace() {
+        let images: Vec<Vec<u8>> = (0..30u64)
+            .map(|i| {
+                let mut stream = Stream::new(i, "pixels", 0, 0);
+                (0..40 * 40 * (1 + 2 * (i as usize % 2))).map(|_| stream.next_u32() as u8).collect()
+            })
+            .collect();
+        let mut scratch = Scratch::default();
+        for (i, image) in images.iter().enumerate() {
+            let channels = 1 + 2 * (i % 2);
+            let params = ViewParams { size: 9 + i % 7 * 8, ..ViewParams::default() };
+            let recipe = Recipe::draw(&params, 40, 40, &mut Stream::new(0, "view", 0, i as u64));
+            let kept = recipe.view(image, 40, channels, &mut scratch);
+            assert_eq!(kept, recipe.view(image, 40, channels, &mut Scratch::default()));
+            assert!(kept.iter().all(|value| value.is_finite()));
+        }
+    }
+
+    #[test]
+    fn windows_have_areas_and_ratios_between_their_bounds() {
+        let params = ViewParams { min_scale: 0.2, max_scale: 0.5, ..ViewParams::default() };
+        for index in 0..500 {
+            let window = random_window(200, 160, &params, &mut Stream::new(0, "window", 0, index));
+            let (width, height) = (window.width as f64, window.height as f64);
+            let (part, ratio) = (width * height / (200.0 * 160.0), width / height);
+            assert!((0.19..0.51).contains(&part) && (0.73..1.36).contains(&ratio), "{window:?}");
+            assert!(window.left + window.width <= 200 && window.top + window.height <= 160);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! NASA's environmental-barrier-coating micrographs (Stuckner et al., npj Comput. Mater. 2022), one split folder as
+//! downloaded: `train`, `val`, `test` and `train_annot`, `val_annot`, `test_annot`, a mask of the same stem for each
+//! image. Masks are 8-bit grey: 0 background, 1 oxide, 2 crack.
+//!
+//! The folders *are* the splits. EBC-1 and EBC-2 have images of the specimen 050317#3 in both train and test; EBC-3 tests
+//! on 050317#3 alone and trains without it.
+//!
+//! The MatSSL authors' copies (`train/inputs`, `train/targets`, png) are read, too. Theirs of EBC-3 has 15, 3 and 6
+//! images, under the names that NASA's has; the paper's Table 3 counts 1, 3 and 3, and no list of those was found.
+
+use super::files::{SAME_STEM, below, images_in, pair};
+use super::{Classes, Dataset, DatasetParams, Layout, ParamProblem, Placed};
+use crate::{DataError, Split};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub(super) struct Ebc;
+
+const CURE: &str = "`path` must be one split as downloaded, with train, val, test and their _annot folders";
+
+/// Where images and masks of a split lie: as published, and in the copies of the MatSSL authors.
+fn folders(split: &str) -> [(String, String); 2] {
+    [(split.into(), format!("{split}_annot")), (format!("{split}/inputs"), format!("{split}/targets"))]
+}
+
+impl Dataset for Ebc {
+    fn takes(&self) -> &'static [&'static str] {
+        &["classes", "ignore_classes"]
+    }
+
+    fn fill(&self, params: &mut DatasetParams) {
+        params.classes.get_or_insert_with(|| Classes::Scheme("three".into()));
+    }
+
+    fn check(&self, params: &DatasetParams) -> Result<(), ParamProblem> {
+        let count = match &params.classes {
+            Some(Classes::Scheme(scheme)) if scheme == "three" => 3,
+            Some(Classes::Scheme(scheme)) if scheme == "oxide" => 2,
+            _ => return Err(ParamProblem::new("classes", "format `ebc` takes \"three\" or \"oxide\"")),
+        };
+        params.check_ignored(count)
+    }
+
+    fn list(&self, _params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
+        let mut files = Vec::new();
+        for split in ["train", "val", "test"] {
+            let [published, authors] = folders(split);
+            let (images, masks) = if root.join(&authors.0).is_dir() { authors } else { published };
+            files.extend(images_in(root, &images, CURE)?);
+            files.extend(images_in(root, &masks, CURE)?);
+        }
+        Ok(files)
+    }
+
+    fn layout(&self, params: &DatasetParams, root: &Path, names: &[&str]) -> Result<Layout, DataError> {
+        let mut images = Vec::new();
+        for split in [Split::Train, Split::Val, Split::Test] {
+            let here = |(images, masks)| [below(names, images), below(names, masks)];
+            let [published, authors] = folders(split.name());
+            let mut found = [here((&authors.0, &authors.1)), here((&published.0, &published.1))].into_iter();
+            // Only one of the two was listed.
+            let [images_here, masks] = found.find(|[images, _]| !images.is_empty()).unwrap_or_default();
+            let of_masks = masks.first().map_or(&*published.1, |mask| mask.rsplit_once('/').map_or(".", |(at, _)| at));
+            for (image, mask) in pair(root, &images_here, &masks, SAME_STEM)? {
+                let Some(mask) = mask else {
+                    let problem = format!("has no mask of the same stem in {of_masks}");
+                    return Err(DataError::bad(&root.join(image), problem, "download the data set again"));
+                };
+                images.push(Placed::new(image, Some(mask), split));
+            }
+        }
+        let oxide = params.classes == Some(Classes::Scheme("oxide".into()));
+        let (classes, values): (&[&str], [(u8, u8); 3]) = if oxide {
+            (&["rest", "oxide"], [(0, 0), (1, 1), (2, 1)])
+        } else {
+            (&["background", "oxide", "crack"], [(0, 0), (1, 1), (2, 2)])
+        };
+        Ok(Layout {
+            classes: classes.iter().map(|&class| class.into()).collect(),
+            ignore_classes: params.ignore_classes.clone().unwrap_or_default(),
+            label_values: values.into(),
+            label_colors: BTreeMap::new(),
+            images,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! MetalDAM (Luengo et al., *A tutorial on the segmentation of metallographic images*, Information Fusion 2022), as
+//! downloaded: `images/*.jpg`, `labels/*.png` (values 0–4) and `Additive_unlabeled_publish/*.tif`.
+//!
+//! Images carry an info band at the bottom, labels do not: an image is cut to its label's height, top left. Images
+//! without a label lose the last 65 rows, which is what the labels of both sizes leave out (1024×768 → 703,
+//! 1280×960 → 895). In every published image seen, 42 and 33, the band begins below that: at row 718 and row 896.
+//! The band is also all that is in colour.
+
+use super::files::{SAME_STEM, below, images_in, pair};
+use super::{Dataset, DatasetParams, Layout, ParamProblem, Placed, SplitParams, split};
+use crate::{DataError, Mask, Micrograph, Split};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub(super) struct MetalDam;
+
+/// Rows of the info band in images without a label.
+const BAND: usize = 65;
+const CLASSES: [&str; 5] = ["matrix", "austenite", "martensite/austenite", "precipitate", "defect"];
+const CURE: &str = "`path` must be the folder MetalDAM, with images and labels";
+
+impl Dataset for MetalDam {
+    fn takes(&self) -> &'static [&'static str] {
+        &["unlabeled", "ignore_classes", "split", "test_images", "val_images"]
+    }
+
+    fn fill(&self, params: &mut DatasetParams) {
+        params.unlabeled.get_or_insert_with(|| "Additive_unlabeled_publish".into());
+        // Precipitates are mostly left unannotated; the authors leave them out of the mean.
+        params.ignore_classes.get_or_insert_with(|| vec![3]);
+        if params.test_images.is_none() && params.val_images.is_none() {
+            // 42 labelled images: 9 to test on, as in the paper; the paper has no validation images.
+            params.split.get_or_insert(SplitParams { train: None, val: 4.0, test: 9.0, seed: 0 });
+        }
+    }
+
+    fn check(&self, params: &DatasetParams) -> Result<(), ParamProblem> {
+        params.check_ignored(CLASSES.len())
+    }
+
+    fn list(&self, params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
+        let mut files = images_in(root, "images", CURE)?;
+        files.extend(images_in(root, "labels", CURE)?);
+        if let Some(folder) = params.unlabeled.as_deref().filter(|folder| !folder.is_empty()) {
+            files.extend(images_in(root, folder, "download it too, or set `unlabeled = \"\"`")?);
+        }
+        Ok(files)
+    }
+
+    fn layout(&self, params: &DatasetParams, root: &Path, names: &[&str]) -> Result<Layout, DataError> {
+        let mut images = Vec::new();
+        let pairs = pair(root, &below(names, "images"), &below(names, "labels"), SAME_STEM)?;
+        if let Some((image, _)) = pairs.iter().find(|(_, mask)| mask.is_none()) {
+            return Err(DataError::bad(
+                &root.join(image),
+                "has no label of the same stem in labels",
+                "download it again",
+            ));
+        }
+        let with_mask: Vec<&str> = pairs.iter().map(|(image, _)| *image).collect();
+        for ((image, mask), split) in pairs.iter().zip(split::draw(params, root, &with_mask, None)?) {
+            images.push(Placed::new(image, *mask, split));
+        }
+        if let Some(folder) = params.unlabeled.as_deref().filter(|folder| !folder.is_empty()) {
+            let placed = |image: &&str| Placed::new(image, None, Split::Unlabeled);
+            images.extend(below(names, folder).iter().map(placed));
+        }
+        Ok(Layout {
+            classes: CLASSES.map(Into::into).into(),
+            ignore_classes: params.ignore_classes.clone().unwrap_or_default(),
+            label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
+            label_colors: BTreeMap::new(),
+            images,
+        })
+    }
+
+    fn crop(
+        &self,
+        _params: &DatasetParams,
+        path: &Path,
+        image: &Micrograph,
+        mask: Option<&Mask>,
+    ) -> Result<(usize, usize), DataError> {
+        match mask {
+            Some(mask) => Ok((image.width, mask.height.min(image.height))),
+            None if image.height > BAND => Ok((image.width, image.height - BAND)),
+            None => {
+                let problem = format!("{}×{} is too small for a MetalDAM image", image.width, image.height);
+                Err(DataError::bad(path, problem, "download it again"))
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Random splits, drawn from a seed of their own.
+
+use super::specimens::Specimens;
+use super::{DataError, DatasetParams, ParamProblem, SplitParams, stem};
+use crate::Split;
+use matssl_base::random::Stream;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+impl SplitParams {
+    pub(super) fn check(&self) -> Result<(), ParamProblem> {
+        let train = self.train.unwrap_or(0.0);
+        for (param, part) in [("split.train", train), ("split.val", self.val), ("split.test", self.test)] {
+            if !part.is_finite() || part < 0.0 || (part >= 1.0 && part.fract() != 0.0) {
+                return Err(ParamProblem::new(param, format!("{part} is neither a share below 1 nor a count")));
+            }
+        }
+        let share = |part: f64| part > 0.0 && part < 1.0;
+        let sum = train + self.val + self.test;
+        if self.train.is_some() && share(train) && (sum - 1.0).abs() > 1e-6 {
+            let message =
+                format!("the shares add up to {sum:.4}, not 1: correct one, or leave `train` out for the rest");
+            return Err(ParamProblem::new("split.train", message));
+        }
+        if share(self.val) && share(self.test) && self.val + self.test >= 1.0 {
+            return Err(ParamProblem::new("split.test", "`val` and `test` leave nothing to train on"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether `wanted` is the stem of the image `name` (a path inside the data set), or its file name.
+pub(super) fn is_named(name: &str, wanted: &str) -> bool {
+    stem(name) == wanted || name.rsplit('/').next() == Some(wanted)
+}
+
+/// The split of each of `names` (images with masks, sorted).
+///
+/// Named test and validation images first; of the others, in a random order that depends on the seed and on their
+/// number only, the first go to test, the next to val, the rest to train. Shares are rounded to the nearest count,
+/// but a share above 0 is at least one image.
+///
+/// With `specimens` whole specimens are drawn: in random order, each goes to test as long as that brings the number of
+/// test images nearer to the wanted one, else likewise to val, else to train.
+pub(super) fn draw(
+    params: &DatasetParams,
+    root: &Path,
+    names: &[&str],
+    specimens: Option<&Specimens>,
+) -> Result<Vec<Split>, DataError> {
+    let mut splits = vec![None; names.len()];
+    let named = [(&params.test_images, Split::Test, "test_images"), (&params.val_images, Split::Val, "val_images")];
+    for (stems, split, param) in named {
+        for wanted in stems.iter().flatten() {
+            let Some(i) = names.iter().position(|name| is_named(name, wanted)) else {
+                let problem = format!("has no image with a mask named {wanted}, which `{param}` names");
+                return Err(DataError::bad(root, problem, format!("correct `{param}`")));
+            };
+            if splits[i].is_some_and(|other| other != split) {
+                let problem = format!("{wanted} is in both `test_images` and `val_images`");
+                return Err(DataError::bad(root, problem, "keep it in one of them"));
+            }
+            splits[i] = Some(split);
+        }
+    }
+    let rest: Vec<usize> = (0..names.len()).filter(|&i| splits[i].is_none()).collect();
+    let split = params.split.unwrap_or(SplitParams { train: None, val: 0.0, test: 0.0, seed: 0 });
+    let count = |part: f64| match part {
+        0.0 => 0,
+        part if part < 1.0 => ((part * rest.len() as f64).round() as usize).max(1),
+        part => part as usize,
+    };
+    let (test, val) = (count(split.test), count(split.val));
+    let whole = split.train.filter(|&train| train >= 1.0).map(|train| train as usize);
+    if test + val >= rest.len() || whole.is_some_and(|train| train + test + val != rest.len()) {
+        let problem = format!(
+            "{} images with masks cannot be split into {} train, {val} val and {test} test",
+            rest.len(),
+            whole.map_or("some".into(), |train| train.to_string())
+        );
+        return Err(DataError::bad(root, problem, "add images with masks, or change `split`"));
+    }
+    // Without specimens every image is its own.
+    let mut units: Vec<Vec<usize>> = rest.iter().map(|&i| vec![i]).collect();
+    if let Some(specimens) = specimens {
+        let mut by_specimen: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (i, name) in names.iter().enumerate() {
+            by_specimen.entry(specimens.of(root, name)?).or_default().push(i);
+        }
+        for (specimen, images) in &by_specimen {
+            let named = images.iter().find(|&&i| splits[i].is_some());
+            let unnamed = images.iter().find(|&&i| splits[i].is_none());
+            if let (Some(&named), Some(&unnamed)) = (named, unnamed) {
+                let problem = format!("shows the specimen {specimen} as does {}, which is named", names[named]);
+                return Err(DataError::bad(
+                    &root.join(names[unnamed]),
+                    problem,
+                    "name all images of a specimen or none",
+                ));
+            }
+        }
+        units = by_specimen.into_values().filter(|images| splits[images[0]].is_none()).collect();
+    }
+    let nearer = |now: usize, more: usize, wanted: usize| (now + more).abs_diff(wanted) < now.abs_diff(wanted);
+    let mut drawn = [0, 0, 0];
+    for unit in Stream::new(split.seed, "split", 0, 0).permutation(units.len()) {
+        let images = &units[unit];
+        let (place, split) = match images.len() {
+            more if nearer(drawn[0], more, test) => (0, Split::Test),
+            more if nearer(drawn[1], more, val) => (1, Split::Val),
+            _ => (2, Split::Train),
+        };
+        drawn[place] += images.len();
+        images.iter().for_each(|&i| splits[i] = Some(split));
+    }
+    if drawn[2] == 0 || (drawn[0] == 0 && test > 0) || (drawn[1] == 0 && val > 0) {
+        let problem = format!("{} specimens cannot be split into some train, {val} val and {test} test", units.len());
+        return Err(DataError::bad(root, problem, "change `split`, or name the images of each split"));
+    }
+    Ok(splits.into_iter().map(|split| split.unwrap_or(Split::Train)).collect())
+}

@@ -1,0 +1,47 @@
+//! A small picture of an image, to look at beside another.
+
+use crate::Micrograph;
+use anyhow::Context as _;
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, GrayImage, ImageEncoder, RgbImage};
+
+/// A picture reads well at this quality and takes a few KiB.
+const QUALITY: u8 = 80;
+
+/// The image as a JPEG file of at most `side` pixels a side; smaller images keep their size.
+///
+/// # Errors
+/// If the image has no pixels.
+pub fn thumbnail(image: &Micrograph, side: u32) -> anyhow::Result<Vec<u8>> {
+    let (width, height) = (u32::try_from(image.width)?, u32::try_from(image.height)?);
+    let pixels = image.pixels.clone();
+    let whole = match image.channels {
+        1 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
+        _ => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
+    };
+    let whole = whole.context("an image without pixels")?;
+    let small = if width.max(height) > side { whole.thumbnail(side, side) } else { whole };
+    let mut bytes = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
+    // As it is: `encode_image` would store grey as colour.
+    encoder
+        .write_image(small.as_bytes(), small.width(), small.height(), small.color().into())
+        .context("encoding a JPEG")?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_proportions_and_channels() {
+        for (width, height, channels, small) in [(640, 480, 1, (160, 120)), (48, 32, 3, (48, 32))] {
+            let image = Micrograph { width, height, channels, pixels: vec![90; width * height * channels] };
+            let bytes = thumbnail(&image, 160).unwrap();
+            let read = image::load_from_memory(&bytes).unwrap();
+            assert_eq!((read.width(), read.height()), small);
+            assert_eq!(usize::from(read.color().channel_count()), channels);
+        }
+    }
+}

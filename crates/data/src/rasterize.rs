@@ -1,0 +1,168 @@
+//! From a polygon to the pixels it covers.
+//!
+//! The rule, which decides every pixel of a mask made from polygons:
+//!
+//! * A pixel is its centre, and the centre of the pixel in column x, row y is the point (x, y): annotators click on
+//!   pixels, and so do `skimage.draw.polygon`, `cv2.fillPoly` and PIL's `ImageDraw.polygon` count.
+//! * A pixel belongs to a polygon if its centre lies inside of it or on its outline (to a millionth of a pixel: a few
+//!   published corners are crossings of outlines, rounded to decimals). (PIL and OpenCV also *draw* the
+//!   outline, so their masks have the pixels that a thin line between two corners passes, beside those.)
+//! * Inside is even-odd, as in all three: what an outline that crosses itself goes around twice is outside. (Of
+//!   Aachen–Heerlen's 8,909 outlines 432 do; by the non-zero rule 0.005 % of the covered pixels would differ.)
+//! * Clipping drops pixels beyond the image; it moves no corner, so the outline inside stays where it was.
+//! * Several polygons give their union: overlaps count once. A hole cannot be written as polygons of this kind.
+
+use super::Mask;
+
+/// How far from a centre an outline may pass, along the row, and still be on it. Between whole corners it passes at 0
+/// or by more than 1 / (rows it spans).
+const ON_OUTLINE: f64 = 1e-6;
+
+/// Sets to `label` every pixel of `mask` that belongs to `polygon`: corners (x, y) in pixels, in order, closed by
+/// itself.
+pub(super) fn fill_polygon(mask: &mut Mask, polygon: &[(f64, f64)], label: u8) {
+    if mask.width == 0 || mask.height == 0 {
+        return;
+    }
+    let (right, bottom) = ((mask.width - 1) as f64, (mask.height - 1) as f64);
+    let top = polygon.iter().fold(f64::INFINITY, |top, corner| top.min(corner.1)).ceil().max(0.0);
+    let bottom = polygon.iter().fold(f64::NEG_INFINITY, |low, corner| low.max(corner.1)).floor().min(bottom);
+    if top > bottom {
+        return;
+    }
+    let mut crossings = Vec::new();
+    for row in top as usize..=bottom as usize {
+        let y = row as f64;
+        let pixels = &mut mask.labels[row * mask.width..(row + 1) * mask.width];
+        let mut set = |from: f64, to: f64| {
+            let (from, to) = ((from - ON_OUTLINE).ceil().max(0.0), (to + ON_OUTLINE).floor().min(right));
+            if from <= to {
+                pixels[from as usize..=to as usize].fill(label);
+            }
+        };
+        crossings.clear();
+        for (&(x1, y1), &(x2, y2)) in polygon.iter().zip(polygon.iter().cycle().skip(1)) {
+            let (low, high) = (y1.min(y2), y1.max(y2));
+            if y < low || y > high {
+                continue;
+            }
+            if low == high {
+                set(x1.min(x2), x1.max(x2));
+                continue;
+            }
+            let x = x1 + (y - y1) * (x2 - x1) / (y2 - y1);
+            // Only what lies on the outline, if anything.
+            set(x, x);
+            // A corner belongs to one of its two edges only.
+            if y < high {
+                crossings.push(x);
+            }
+        }
+        crossings.sort_by(f64::total_cmp);
+        for &[from, to] in crossings.as_chunks::<2>().0 {
+            set(from, to);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Whether (x, y) is in `polygon`, by another way than above: the outline by cross products, the inside by the
+    /// parity of crossings of a ray *downwards*.
+    pub(crate) fn is_inside(polygon: &[(f64, f64)], x: usize, y: usize) -> bool {
+        let (x, y) = (x as f64, y as f64);
+        let mut inside = false;
+        for i in 0..polygon.len() {
+            let ((x1, y1), (x2, y2)) = (polygon[i], polygon[(i + 1) % polygon.len()]);
+            let side = (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1);
+            let beside = x < x1.min(x2) - ON_OUTLINE || x > x1.max(x2) + ON_OUTLINE;
+            if !beside && y >= y1.min(y2) && y <= y1.max(y2) && side.abs() <= ON_OUTLINE * (y2 - y1).abs() {
+                return true;
+            }
+            // The edge spans this column, and lies below the point.
+            if (x1 <= x) != (x2 <= x) && (side > 0.0) == (x2 < x1) {
+                inside = !inside;
+            }
+        }
+        inside
+    }
+
+    fn drawn(size: (usize, usize), polygon: &[(f64, f64)]) -> Mask {
+        let mut mask = Mask { width: size.0, height: size.1, labels: vec![0; size.0 * size.1] };
+        fill_polygon(&mut mask, polygon, 1);
+        mask
+    }
+
+    fn picture(mask: &Mask) -> Vec<String> {
+        let row = |row: &[u8]| row.iter().map(|&v| if v == 1 { '#' } else { '.' }).collect();
+        mask.labels.chunks(mask.width).map(row).collect()
+    }
+
+    #[test]
+    fn centres_on_the_outline_belong_and_what_is_gone_around_twice_does_not() {
+        let square = [(1.0, 1.0), (4.0, 1.0), (4.0, 3.0), (1.0, 3.0)];
+        assert_eq!(picture(&drawn((6, 5), &square)), ["......", ".####.", ".####.", ".####.", "......"]);
+        let half = [(0.5, 0.5), (3.5, 0.5), (3.5, 1.5), (0.5, 1.5)];
+        assert_eq!(picture(&drawn((5, 3), &half)), [".....", ".###.", "....."]);
+        let triangle = [(0.0, 0.0), (4.0, 0.0), (0.0, 4.0)];
+        assert_eq!(picture(&drawn((5, 5), &triangle)), ["#####", "####.", "###..", "##...", "#...."]);
+        let peak = [(2.0, 0.0), (4.0, 4.0), (0.0, 4.0)];
+        assert_eq!(picture(&drawn((5, 5), &peak)), ["..#..", "..#..", ".###.", ".###.", "#####"]);
+        let twice = [
+            (0.0, 0.0),
+            (6.0, 0.0),
+            (6.0, 6.0),
+            (0.0, 6.0),
+            (0.0, 0.0),
+            (2.0, 2.0),
+            (4.0, 2.0),
+            (4.0, 4.0),
+            (2.0, 4.0),
+            (2.0, 2.0),
+        ];
+        assert_eq!(picture(&drawn((7, 7), &twice))[3], "###.###");
+        let line = [(1.0, 1.0), (3.0, 1.0), (1.0, 1.0)];
+        assert_eq!(picture(&drawn((5, 3), &line)), [".....", ".###.", "....."]);
+    }
+
+    #[test]
+    fn nothing_is_drawn_beyond_the_image_and_nothing_without_one() {
+        let outside = [(-9.0, -9.0), (-3.0, -9.0), (-3.0, -3.0)];
+        assert_eq!(drawn((4, 4), &outside).labels, [0; 16]);
+        let around = [(-9.0, -9.0), (99.0, -9.0), (99.0, 99.0), (-9.0, 99.0)];
+        assert_eq!(drawn((4, 4), &around).labels, [1; 16]);
+        assert_eq!(drawn((0, 3), &around).labels, [0; 0]);
+        assert_eq!(drawn((2, 2), &[]).labels, [0; 4]);
+    }
+
+    fn corners() -> impl Strategy<Value = Vec<(f64, f64)>> {
+        // Few coordinates, so that corners and edges often meet centres and each other; quarters among them.
+        prop::collection::vec((-12i32..60, -12i32..60), 3..9)
+            .prop_map(|points| points.into_iter().map(|(x, y)| (f64::from(x) / 4.0, f64::from(y) / 4.0)).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn each_pixel_is_what_a_test_of_the_point_says(polygon in corners(), whole in any::<bool>()) {
+            let polygon: Vec<_> =
+                polygon.into_iter().map(|(x, y)| if whole { (x.floor(), y.floor()) } else { (x, y) }).collect();
+            let mask = drawn((12, 11), &polygon);
+            for (i, &label) in mask.labels.iter().enumerate() {
+                prop_assert_eq!(label == 1, is_inside(&polygon, i % 12, i / 12), "{} {}", i % 12, i / 12);
+            }
+        }
+
+        #[test]
+        fn clipping_is_the_same_as_cutting_a_larger_picture(polygon in corners()) {
+            let shifted: Vec<_> = polygon.iter().map(|&(x, y)| (x + 5.0, y + 5.0)).collect();
+            let (small, large) = (drawn((8, 7), &polygon), drawn((40, 40), &shifted));
+            for y in 0..7 {
+                prop_assert_eq!(&small.labels[y * 8..(y + 1) * 8], &large.labels[(y + 5) * 40 + 5..(y + 5) * 40 + 13]);
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Synthetic micrographs as files.
+
+use super::{CLASSES, SynthesizeParams, synthesize_one};
+use crate::{DataError, Entry, Manifest, Split};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Writes `images/SPLIT-000.png`, `masks/SPLIT-000.png` (the mask of unlabelled images is not written) and
+/// `manifest.json` into the folder `out`, and returns the manifest. `progress(done, total)` counts images.
+///
+/// # Errors
+/// [`DataError::Write`].
+pub fn synthesize(
+    params: &SynthesizeParams,
+    out: &Path,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Manifest, DataError> {
+    let counts = [
+        (Split::Train, params.train),
+        (Split::Val, params.val),
+        (Split::Test, params.test),
+        (Split::Unlabeled, params.unlabeled),
+    ];
+    for folder in ["images", "masks"] {
+        let folder = out.join(folder);
+        std::fs::create_dir_all(&folder).map_err(DataError::writing(&folder))?;
+    }
+    let wanted: Vec<(Split, usize)> =
+        counts.iter().flat_map(|&(split, count)| (0..count).map(move |i| (split, i))).collect();
+    let done = AtomicUsize::new(0);
+    let made: Result<Vec<Entry>, DataError> = wanted
+        .par_iter()
+        .map(|&(split, index)| {
+            let entry = write_one(params, split, index, out)?;
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());
+            Ok(entry)
+        })
+        .collect();
+    let mut images = made?;
+    images.sort_by(|a, b| a.image.cmp(&b.image));
+    let manifest = Manifest {
+        format: "synthesize".into(),
+        classes: CLASSES.map(Into::into).into(),
+        ignore_classes: Vec::new(),
+        label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
+        label_colors: BTreeMap::new(),
+        bits: None,
+        images,
+    };
+    manifest.write(&out.join("manifest.json"))?;
+    Ok(manifest)
+}
+
+fn write_one(params: &SynthesizeParams, split: Split, index: usize, out: &Path) -> Result<Entry, DataError> {
+    let (image, mask) = synthesize_one(params, split, index);
+    let name = |folder: &str| format!("{folder}/{}-{index:03}.png", split.name());
+    let size = (image.width, image.height);
+    let image_digest = write_png(&out.join(name("images")), &image.pixels, size)?;
+    let mut entry = Entry {
+        image: name("images"),
+        image_digest,
+        mask: None,
+        mask_digest: None,
+        width: image.width,
+        height: image.height,
+        resized_from: None,
+        specimen: None,
+        channels: 1,
+        split,
+        class_pixels: Vec::new(),
+    };
+    if split != Split::Unlabeled {
+        entry.mask_digest = Some(write_png(&out.join(name("masks")), &mask.labels, size)?);
+        entry.mask = Some(name("masks"));
+        let count = |class: usize| mask.labels.iter().filter(|&&label| usize::from(label) == class).count() as u64;
+        entry.class_pixels = (0..CLASSES.len()).map(count).collect();
+    }
+    Ok(entry)
+}
+
+/// Writes 8-bit grey and returns the digest of the file.
+fn write_png(path: &Path, pixels: &[u8], (width, height): (usize, usize)) -> Result<String, DataError> {
+    let mut bytes = Vec::new();
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
+        .write_image(pixels, width as u32, height as u32, ExtendedColorType::L8)
+        .map_err(|error| DataError::Write { path: path.into(), source: std::io::Error::other(error) })?;
+    std::fs::write(path, &bytes).map_err(DataError::writing(path))?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OpenDataset, Root};
+
+    #[test]
+    fn what_is_written_is_what_was_drawn_and_reads_back() {
+        let params = SynthesizeParams { size: 48, unlabeled: 2, train: 2, val: 1, test: 1, ..Default::default() };
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let manifest = synthesize(&params, first.path(), &|_, _| {}).unwrap();
+        assert_eq!(manifest, synthesize(&params, second.path(), &|_, _| {}).unwrap());
+        let names: Vec<&str> = manifest.images.iter().map(|entry| entry.image.as_str()).collect();
+        assert_eq!(names[..3], ["images/test-000.png", "images/train-000.png", "images/train-001.png"]);
+        // As the cache hands it on: each file somewhere of its own.
+        let wanted = |entry: &Entry| [Some(entry.image.clone()), entry.mask.clone()];
+        let places =
+            manifest.images.iter().flat_map(wanted).flatten().map(|name| (name.clone(), first.path().join(name)));
+        let open = OpenDataset::open(&first.path().join("manifest.json"), Root::Files(places.collect())).unwrap();
+        for (split, count) in [(Split::Train, 2), (Split::Val, 1), (Split::Test, 1), (Split::Unlabeled, 2)] {
+            let entries = open.entries(split);
+            assert_eq!(entries.len(), count);
+            for (index, entry) in entries.into_iter().enumerate() {
+                let (image, mask) = open.read(entry).unwrap();
+                let drawn = synthesize_one(&params, split, index);
+                assert_eq!(image, drawn.0);
+                assert_eq!(mask, (split != Split::Unlabeled).then_some(drawn.1));
+                assert_eq!(entry.class_pixels.iter().sum::<u64>(), if entry.mask.is_some() { 48 * 48 } else { 0 });
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Experiment files, typed and checked, and the cache that keeps what stages leave, by the content of all that it depends on.
+//! No tensors, no images.
+
+pub mod cache;
+pub mod experiment;

@@ -1,0 +1,83 @@
+//! CSV, one row a method, means and standard deviations in columns of their own.
+
+use super::{Table, number, signed};
+use matssl_metrics::SelectedOn;
+
+const TESTS: [&str; 8] = [
+    "miou_low",
+    "miou_high",
+    "compared_with",
+    "difference_to_it",
+    "p_bootstrap",
+    "p_bootstrap_holm",
+    "p_wilcoxon",
+    "p_wilcoxon_holm",
+];
+const PUBLISHED: [&str; 4] = ["published", "difference", "published_id", "published_only"];
+
+impl Table {
+    /// `method,seeds,selected_on,miou,miou_std,…`: percent, the numbers of the other forms; a score or deviation that
+    /// does not exist is empty. The baseline has neither seeds nor a choice of epoch. With intervals and tests come
+    /// `miou_low`, `miou_high` (95 %), `compared_with` (a label) and the p-values, raw and corrected; with published
+    /// values `published`, `difference`, `published_id` and `published_only`.
+    ///
+    /// # Errors
+    /// None that come from the numbers: the writer is in memory.
+    pub fn csv(&self) -> anyhow::Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let mut header = vec!["method".to_owned(), "seeds".into(), "selected_on".into()];
+        for column in &self.columns {
+            header.push(column.key.clone());
+            header.push(format!("{}_std", column.key));
+        }
+        if self.tested {
+            header.extend(TESTS.map(str::to_owned));
+        }
+        if self.has_published() {
+            header.extend(PUBLISHED.map(str::to_owned));
+        }
+        writer.write_record(&header)?;
+        for row in &self.rows {
+            let selected_on = match row.selected_on {
+                Some(SelectedOn::Val) => "val",
+                Some(SelectedOn::Test) => "test",
+                Some(SelectedOn::Last) => "last",
+                None => "",
+            };
+            let mut record =
+                vec![row.label.clone(), row.seeds.map(|n| n.to_string()).unwrap_or_default(), selected_on.into()];
+            for cell in &row.cells {
+                record.push(cell.map(|c| number(c.mean)).unwrap_or_default());
+                record.push(cell.and_then(|c| c.std).map(number).unwrap_or_default());
+            }
+            if self.tested {
+                let bound = |at: usize| row.interval.map(|bounds| number(bounds[at]));
+                let with = row.comparison.as_ref();
+                let p = |p: Option<f64>| p.map(|p| p.to_string());
+                let cells = [
+                    bound(0),
+                    bound(1),
+                    with.map(|with| with.with.clone()),
+                    with.map(|with| signed(with.difference)),
+                    p(with.and_then(|with| with.bootstrap)),
+                    p(with.and_then(|with| with.bootstrap_holm)),
+                    p(with.and_then(|with| with.wilcoxon)),
+                    p(with.and_then(|with| with.wilcoxon_holm)),
+                ];
+                record.extend(cells.map(Option::unwrap_or_default));
+            }
+            if self.has_published() {
+                let value = row.published;
+                let cells = [
+                    value.map(|value| number(value.score)),
+                    row.difference().map(signed),
+                    value.map(|value| value.id.clone()),
+                    Some(row.is_published_only().to_string()),
+                ];
+                record.extend(cells.map(Option::unwrap_or_default));
+            }
+            writer.write_record(&record)?;
+        }
+        Ok(String::from_utf8(writer.into_inner()?)?)
+    }
+}

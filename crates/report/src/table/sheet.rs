@@ -1,0 +1,56 @@
+//! The columns of the forms that show all of them.
+
+use super::notes::p_value;
+use super::{Row, Table, number, signed};
+use matssl_metrics::Summary;
+
+/// One column, a cell for each row.
+pub(super) struct Sheet {
+    pub(super) heading: String,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// What a cell holds.
+pub(super) enum Cell {
+    None,
+    Score { of: Summary, best: bool },
+    Interval([String; 2]),
+    Plain(String),
+}
+
+impl Table {
+    /// All columns but the labels.
+    pub(super) fn sheets(&self) -> Vec<Sheet> {
+        let column = |heading: &str, cell: &dyn Fn(&Row) -> Option<Cell>| Sheet {
+            heading: heading.to_owned(),
+            cells: self.rows.iter().map(|row| cell(row).unwrap_or(Cell::None)).collect(),
+        };
+        let mut scores: Vec<Sheet> = Vec::new();
+        for (at, head) in self.columns.iter().enumerate() {
+            let score = |row: &Row| row.cells[at].map(|of| Cell::Score { of, best: self.is_best(row, at) });
+            scores.push(column(&format!("{} (%)", head.heading), &score));
+        }
+        // What is about the mIoU stands beside it.
+        let mut beside: Vec<Sheet> = Vec::new();
+        let interval = |row: &Row| row.interval.map(|bounds| Cell::Interval(bounds.map(number)));
+        if self.rows.iter().any(|row| row.interval.is_some()) {
+            beside.push(column("95 % interval", &interval));
+        }
+        if self.has_published() {
+            beside.push(column("published (%)", &|row| Some(Cell::Plain(number(row.published?.score)))));
+            beside.push(column("difference", &|row| Some(Cell::Plain(signed(row.difference()?)))));
+        }
+        let bootstrap = |row: &Row| row.comparison.as_ref()?.bootstrap_holm;
+        let wilcoxon = |row: &Row| row.comparison.as_ref()?.wilcoxon_holm;
+        if self.rows.iter().any(|row| bootstrap(row).is_some()) {
+            beside.push(column("p", &|row| Some(Cell::Plain(p_value(bootstrap(row)?)))));
+        }
+        if self.rows.iter().any(|row| wilcoxon(row).is_some()) {
+            beside.push(column("p (Wilcoxon)", &|row| Some(Cell::Plain(p_value(wilcoxon(row)?)))));
+        }
+        let seeds = column("seeds", &|row| Some(Cell::Plain(row.seeds?.to_string())));
+        let after = 1.min(scores.len());
+        let rest = scores.split_off(after);
+        scores.into_iter().chain(beside).chain(rest).chain([seeds]).collect()
+    }
+}

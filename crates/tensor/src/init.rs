@@ -1,0 +1,125 @@
+//! Initial values. Each tensor draws from a stream of its own, named after the parameter, so neither the order in
+//! which a network is built nor what else it holds changes a number.
+
+use super::{Parameters, Role};
+use candle_core::{DType, Result, Tensor};
+use matssl_base::random::Stream;
+use rayon::prelude::*;
+
+/// Numbers drawn from one stream; the next have a stream of their own, so that cores share the work.
+const CHUNK: usize = 1 << 14;
+
+/// How the weights of a convolution are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvInit {
+    /// Normal with standard deviation √(2 / fan out): torchvision's ResNets (He et al. 2015).
+    KaimingNormalFanOut,
+    /// Uniform within ±√(6 / fan in): smp's decoders.
+    KaimingUniformFanIn,
+    /// Uniform within ±√(6 / (fan in + fan out)): smp's heads (Glorot & Bengio 2010).
+    XavierUniform,
+}
+
+/// Joins a prefix and a name with a dot; an empty prefix, or one that ends in a dot, gets none.
+pub fn join(prefix: &str, name: &str) -> String {
+    let dot = if prefix.is_empty() || prefix.ends_with('.') { "" } else { "." };
+    format!("{prefix}{dot}{name}")
+}
+
+/// Adds the weight `name` of a convolution with a square kernel, `[kernel, kernel, in, out]`.
+///
+/// # Errors
+/// If the name is taken.
+pub fn conv_weight(
+    parameters: &mut Parameters,
+    name: &str,
+    [kernel, channels_in, channels_out]: [usize; 3],
+    how: ConvInit,
+    stream: &Stream,
+) -> Result<()> {
+    let stream = named(stream, name);
+    let taps = kernel * kernel;
+    let (fan_in, fan_out) = ((channels_in * taps) as f64, (channels_out * taps) as f64);
+    let deviation = (2.0 / fan_out).sqrt();
+    let bound = match how {
+        ConvInit::XavierUniform => (6.0 / (fan_in + fan_out)).sqrt(),
+        _ => (6.0 / fan_in).sqrt(),
+    };
+    let mut values = vec![0.0; taps * channels_in * channels_out];
+    values.par_chunks_mut(CHUNK).enumerate().for_each(|(index, values)| {
+        let mut stream = stream.child(index as u64);
+        values.fill_with(|| match how {
+            ConvInit::KaimingNormalFanOut => deviation * stream.normal(),
+            _ => stream.range(-bound, bound),
+        });
+    });
+    let weight = Tensor::from_vec(values, (kernel, kernel, channels_in, channels_out), parameters.device())?
+        .to_dtype(parameters.dtype())?;
+    parameters.insert(name, weight, Role::ConvWeight)
+}
+
+/// Adds the weight `prefix.weight` `[out, in]` of a linear layer, and its `prefix.bias` if it has one: both uniform within
+/// ±1/√in, as PyTorch's `nn.Linear`.
+///
+/// # Errors
+/// If a name is taken.
+pub fn linear(
+    parameters: &mut Parameters,
+    prefix: &str,
+    [inputs, outputs]: [usize; 2],
+    bias: bool,
+    stream: &Stream,
+) -> Result<()> {
+    let (dtype, device) = (parameters.dtype(), parameters.device().clone());
+    let bound = 1.0 / (inputs as f64).sqrt();
+    let drawn = |name: &str, count: usize| {
+        let stream = named(stream, name);
+        let mut values = vec![0.0; count];
+        values.par_chunks_mut(CHUNK).enumerate().for_each(|(index, values)| {
+            let mut stream = stream.child(index as u64);
+            values.fill_with(|| stream.range(-bound, bound));
+        });
+        Tensor::from_vec(values, count, &device)?.to_dtype(dtype)
+    };
+    let weight = join(prefix, "weight");
+    let drawn_weight = drawn(&weight, inputs * outputs)?.reshape((outputs, inputs))?;
+    parameters.insert(weight, drawn_weight, Role::LinearWeight)?;
+    if bias {
+        let bias = join(prefix, "bias");
+        let drawn_bias = drawn(&bias, outputs)?;
+        parameters.insert(bias, drawn_bias, Role::Bias)?;
+    }
+    Ok(())
+}
+
+/// Adds a batch norm over `channels`: weight 1, bias 0, and running statistics that have seen no batch.
+///
+/// # Errors
+/// If a name is taken.
+pub fn batch_norm(parameters: &mut Parameters, prefix: &str, channels: usize) -> Result<()> {
+    let (dtype, device) = (parameters.dtype(), parameters.device().clone());
+    let (zeros, ones) = (Tensor::zeros(channels, dtype, &device)?, Tensor::ones(channels, dtype, &device)?);
+    parameters.insert(join(prefix, "weight"), ones, Role::NormWeight)?;
+    parameters.insert(join(prefix, "bias"), zeros, Role::NormBias)?;
+    plain_batch_norm(parameters, prefix, channels)
+}
+
+/// Adds the running statistics of a batch norm, which has no scale and shift.
+///
+/// # Errors
+/// If a name is taken.
+pub fn plain_batch_norm(parameters: &mut Parameters, prefix: &str, channels: usize) -> Result<()> {
+    let (dtype, device) = (parameters.dtype(), parameters.device().clone());
+    let (zeros, ones) = (Tensor::zeros(channels, dtype, &device)?, Tensor::ones(channels, dtype, &device)?);
+    parameters.insert(join(prefix, "running_mean"), zeros, Role::Buffer)?;
+    parameters.insert(join(prefix, "running_var"), ones, Role::Buffer)?;
+    parameters.insert(join(prefix, "num_batches_tracked"), Tensor::zeros((), DType::I64, &device)?, Role::Buffer)
+}
+
+/// The part of `stream` that belongs to the parameter `name`.
+fn named(stream: &Stream, name: &str) -> Stream {
+    let hash = blake3::hash(name.as_bytes());
+    let mut word = [0; 8];
+    word.copy_from_slice(&hash.as_bytes()[..8]);
+    stream.child(u64::from_le_bytes(word))
+}

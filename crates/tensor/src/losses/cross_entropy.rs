@@ -1,0 +1,114 @@
+//! Cross entropy of the softmax, as PyTorch's `CrossEntropyLoss` with `ignore_index`.
+
+use super::LossGradient;
+use super::pixels::{CHUNK, labels};
+use crate::ops::gpu::{Gpu, column_sums, launch, on_device, wide_type};
+use crate::ops::host::{Element, elements, tensor};
+use candle_core::{DType, Device, Result, Tensor};
+use rayon::prelude::*;
+
+/// The mean over pixels of −ln softmax(`logits`)[label], for `logits` `[batch, height, width, classes]` and `target`
+/// (u8, `[batch, height, width]`). Pixels labelled `ignore` do not count; where none counts the loss is 0 (PyTorch's
+/// is NaN).
+///
+/// # Errors
+/// If the shapes do not fit, or a label is not a class.
+pub fn cross_entropy(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Result<LossGradient> {
+    let logits = logits.contiguous()?;
+    let (classes, labels) = labels(&logits, target, ignore)?;
+    let counted = labels.iter().filter(|&&label| Some(label) != ignore).count();
+    let weight = if counted == 0 { 0.0 } else { 1.0 / counted as f64 };
+    on_device!(
+        "cross_entropy",
+        &logits,
+        cross_entropy_gpu(&logits, classes, &labels, ignore, weight),
+        cross_entropy_host(&logits, classes, &labels, ignore, weight)
+    )
+}
+
+fn cross_entropy_gpu(
+    gpu: &dyn Gpu,
+    logits: &Tensor,
+    classes: usize,
+    labels: &[u8],
+    ignore: Option<u8>,
+    weight: f64,
+) -> Result<LossGradient> {
+    let (dtype, pixels, ignore) = (logits.dtype(), labels.len(), ignore.map_or(-1, i64::from));
+    let (gradient, losses) = (gpu.empty(logits.dims(), dtype)?, gpu.empty(&[pixels, 1], wide_type(dtype))?);
+    gpu.feeder()?.labels(labels)?.read(|labels| {
+        launch!(
+            gpu,
+            "cross_entropy",
+            dtype,
+            pixels,
+            [logits, labels, &gradient, &losses, pixels, classes, ignore, weight]
+        )
+    })?;
+    let sum = column_sums(gpu, &losses, 1)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+    Ok(LossGradient { loss: weight * sum.to_vec1::<f64>()?[0], gradient })
+}
+
+fn cross_entropy_host<T: Element>(
+    logits: &Tensor,
+    classes: usize,
+    labels: &[u8],
+    ignore: Option<u8>,
+    weight: f64,
+) -> Result<LossGradient> {
+    let scale = T::narrow(weight);
+    let mut gradient = elements::<T>(logits)?.to_vec();
+    let partials: Vec<f64> = (gradient.par_chunks_mut(CHUNK * classes), labels.par_chunks(CHUNK))
+        .into_par_iter()
+        .map(|(chunk, labels)| {
+            let mut loss = 0.0;
+            for (pixel, &label) in chunk.chunks_exact_mut(classes).zip(labels) {
+                if Some(label) == ignore {
+                    pixel.fill(T::zero());
+                    continue;
+                }
+                let label = usize::from(label);
+                let largest = pixel.iter().fold(T::neg_infinity(), |largest, &z| if z > largest { z } else { largest });
+                let chosen = pixel[label] - largest;
+                let mut sum = T::zero();
+                for z in pixel.iter_mut() {
+                    *z = (*z - largest).exp();
+                    sum += *z;
+                }
+                loss += (sum.ln() - chosen).widen();
+                for z in pixel.iter_mut() {
+                    *z *= scale / sum;
+                }
+                pixel[label] -= scale;
+            }
+            loss
+        })
+        .collect();
+    let loss = partials.iter().sum::<f64>() * weight;
+    Ok(LossGradient { loss, gradient: tensor(gradient, logits.dims())? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::losses::testing::check_loss;
+    use candle_core::Device;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn gradients_are_those_of_finite_differences(classes in 1usize..5, ignore in any::<bool>(), seed in any::<u64>()) {
+            check_loss(cross_entropy, classes, ignore, seed);
+        }
+    }
+
+    #[test]
+    fn even_logits_cost_the_logarithm_of_the_number_of_classes() -> Result<()> {
+        let logits = Tensor::new(&[1000f32; 8], &Device::Cpu)?.reshape((1, 1, 2, 4))?;
+        let target = Tensor::new(&[3u8, 9], &Device::Cpu)?.reshape((1, 1, 2))?;
+        assert!((cross_entropy(&logits, &target, Some(9))?.loss - 4f64.ln()).abs() < 1e-6);
+        assert_eq!(cross_entropy(&logits, &Tensor::new(&[[[9u8, 9]]], &Device::Cpu)?, Some(9))?.loss, 0.0);
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! Multiclass Dice loss as segmentation_models_pytorch's `DiceLoss(mode="multiclass", from_logits=True)`.
+
+use super::LossGradient;
+use super::pixels::{CHUNK, labels, softmax};
+use crate::ops::gpu::{Gpu, launch, on_device, strip_sums, wide_type};
+use crate::ops::host::{Element, tensor};
+use candle_core::{Device, Result, Tensor};
+use rayon::prelude::*;
+
+/// 1 − 2 Σ p·t / Σ (p + t) for each class over batch and pixels, where p is the softmax of `logits`
+/// `[batch, height, width, classes]` and t the one-hot `target` (u8, `[batch, height, width]`); the mean over all
+/// classes, to which a class that the target does not hold adds nothing. Pixels labelled `ignore` count nowhere.
+///
+/// smp's `eps` (a lower bound of 1e-7 on the denominator) never binds: a class in the target has Σ t ≥ 1.
+///
+/// # Errors
+/// If the shapes do not fit, or a label is not a class.
+pub fn dice(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Result<LossGradient> {
+    let logits = logits.contiguous()?;
+    let (classes, labels) = labels(&logits, target, ignore)?;
+    on_device!(
+        "dice",
+        &logits,
+        dice_gpu(&logits, classes, &labels, ignore),
+        dice_host(&logits, classes, &labels, ignore)
+    )
+}
+
+/// The loss, and what its gradient is made of.
+struct Score {
+    loss: f64,
+    /// d loss / d p of each class.
+    base: Vec<f64>,
+    /// What is added to it where the pixel is of the class.
+    hit: Vec<f64>,
+}
+
+impl Score {
+    fn new(sums: &[Sums]) -> Self {
+        let (mut loss, mut base, mut hit) = (0.0, vec![0.0; sums.len()], vec![0.0; sums.len()]);
+        let weight = 1.0 / sums.len() as f64;
+        for (class, sums) in sums.iter().enumerate().filter(|(_, sums)| sums.target > 0.0) {
+            let denominator = sums.probability + sums.target;
+            let score = 2.0 * sums.intersection / denominator;
+            loss += weight * (1.0 - score);
+            base[class] = weight * score / denominator;
+            hit[class] = -weight * 2.0 / denominator;
+        }
+        Score { loss, base, hit }
+    }
+}
+
+/// The sums come back to the host, which makes the factors of them: with the loss they are what a step waits for.
+fn dice_gpu(gpu: &dyn Gpu, logits: &Tensor, classes: usize, labels: &[u8], ignore: Option<u8>) -> Result<LossGradient> {
+    gpu.feeder()?.labels(labels)?.read(|on_device| dice_launched(gpu, logits, classes, labels, on_device, ignore))
+}
+
+/// As [`dice_gpu`], of the same labels `on_device`, a byte each.
+fn dice_launched(
+    gpu: &dyn Gpu,
+    logits: &Tensor,
+    classes: usize,
+    labels: &[u8],
+    on_device: &Tensor,
+    ignore: Option<u8>,
+) -> Result<LossGradient> {
+    let (dtype, pixels, ignored) = (logits.dtype(), labels.len(), ignore.map_or(-1, i64::from));
+    let wide = wide_type(dtype);
+    let probabilities = gpu.empty(logits.dims(), wide)?;
+    launch!(gpu, "softmax", dtype, pixels, [logits, &probabilities, pixels, classes])?;
+    // A thread takes one class, whatever `strip_sums` thinks of widths.
+    let (folded, folds) = strip_sums(gpu, wide, [pixels, classes, 2 * classes], |sums, strips, _, _| {
+        let (p, threads) = (&probabilities, strips * classes);
+        launch!(gpu, "dice_strips", wide, threads, [p, on_device, pixels, classes, ignored, strips, sums])
+    })?;
+    let folded = folded.to_device(&Device::Cpu)?.to_vec2::<f64>()?;
+    let column = |index: usize| folded[..folds].iter().map(|fold| fold[index]).sum::<f64>();
+    let mut sums: Vec<Sums> = (0..classes)
+        .map(|class| Sums { probability: column(class), intersection: column(classes + class), target: 0.0 })
+        .collect();
+    labels.iter().filter(|&&label| Some(label) != ignore).for_each(|&label| sums[usize::from(label)].target += 1.0);
+    let Score { loss, base, hit } = Score::new(&sums);
+    let factors = Tensor::new([base, hit].concat(), &Device::Cpu)?.to_dtype(wide)?;
+    let (factors, gradient) = (gpu.upload(&factors)?, gpu.empty(logits.dims(), dtype)?);
+    let p = &probabilities;
+    launch!(gpu, "dice_gradient", dtype, pixels, [p, on_device, &factors, &gradient, pixels, classes, ignored])?;
+    Ok(LossGradient { loss, gradient })
+}
+
+/// Sums of one class over the pixels that count.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    intersection: f64,
+    probability: f64,
+    target: f64,
+}
+
+fn dice_host<T: Element>(logits: &Tensor, classes: usize, labels: &[u8], ignore: Option<u8>) -> Result<LossGradient> {
+    let mut gradient = softmax::<T>(classes, logits)?;
+    let Score { loss, base, hit } = Score::new(&sums(classes, &gradient, labels, ignore));
+    let narrow = |values: Vec<f64>| values.into_iter().map(T::narrow).collect::<Vec<T>>();
+    let (base, hit) = (narrow(base), narrow(hit));
+    gradient.par_chunks_mut(CHUNK * classes).zip(labels.par_chunks(CHUNK)).for_each(|(chunk, labels)| {
+        for (pixel, &label) in chunk.chunks_exact_mut(classes).zip(labels) {
+            if Some(label) == ignore {
+                pixel.fill(T::zero());
+                continue;
+            }
+            let label = usize::from(label);
+            let mut mean = pixel[label] * hit[label];
+            for (p, base) in pixel.iter().zip(&base) {
+                mean += *p * *base;
+            }
+            for (class, (p, base)) in pixel.iter_mut().zip(&base).enumerate() {
+                let slope = if class == label { *base + hit[class] } else { *base };
+                *p *= slope - mean;
+            }
+        }
+    });
+    Ok(LossGradient { loss, gradient: tensor(gradient, logits.dims())? })
+}
+
+fn sums<T: Element>(classes: usize, probabilities: &[T], labels: &[u8], ignore: Option<u8>) -> Vec<Sums> {
+    let partials: Vec<Vec<Sums>> = probabilities
+        .par_chunks(CHUNK * classes)
+        .zip(labels.par_chunks(CHUNK))
+        .map(|(chunk, labels)| {
+            let mut sums = vec![Sums::default(); classes];
+            let counted = chunk.chunks_exact(classes).zip(labels).filter(|(_, label)| Some(**label) != ignore);
+            for (pixel, &label) in counted {
+                for (sums, p) in sums.iter_mut().zip(pixel) {
+                    sums.probability += p.widen();
+                }
+                let label = usize::from(label);
+                sums[label].intersection += pixel[label].widen();
+                sums[label].target += 1.0;
+            }
+            sums
+        })
+        .collect();
+    let mut total = vec![Sums::default(); classes];
+    for part in &partials {
+        for (total, part) in total.iter_mut().zip(part) {
+            total.intersection += part.intersection;
+            total.probability += part.probability;
+            total.target += part.target;
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::losses::testing::check_loss;
+    use candle_core::Device;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn gradients_are_those_of_finite_differences(classes in 1usize..5, ignore in any::<bool>(), seed in any::<u64>()) {
+            check_loss(dice, classes, ignore, seed);
+        }
+    }
+
+    /// Worked by hand: two pixels with p = (¾, ¼) and (½, ½), both of class 0. Class 0: I = 5/4, P = 5/4, T = 2, so
+    /// 1 − 2·(5/4)/(13/4) = 3/13; class 1 is absent; the mean over two classes is 3/26.
+    #[test]
+    fn absent_classes_add_nothing_and_still_divide() -> Result<()> {
+        let logits = Tensor::new(&[3.0f64.ln(), 0.0, 1.0, 1.0], &Device::Cpu)?.reshape((1, 1, 2, 2))?;
+        let target = Tensor::new(&[0u8, 0], &Device::Cpu)?.reshape((1, 1, 2))?;
+        assert!((dice(&logits, &target, None)?.loss - 3.0 / 26.0).abs() < 1e-15);
+        Ok(())
+    }
+
+    #[test]
+    fn wrong_targets_are_refused_and_ignored_ones_are_free() -> Result<()> {
+        let logits = Tensor::zeros((1, 1, 2, 3), candle_core::DType::F32, &Device::Cpu)?;
+        let target = Tensor::new(&[0u8, 255], &Device::Cpu)?.reshape((1, 1, 2))?;
+        let error = dice(&logits, &target, None).unwrap_err().to_string();
+        assert!(error.contains("label 255, but there are only 3 classes"), "{error}");
+        let gradient = dice(&logits, &target, Some(255))?.gradient.flatten_all()?.to_vec1::<f32>()?;
+        assert!(gradient[..3].iter().any(|g| *g != 0.0) && gradient[3..] == [0.0; 3]);
+        assert!(dice(&logits, &target.flatten_all()?, Some(255)).is_err());
+        Ok(())
+    }
+}

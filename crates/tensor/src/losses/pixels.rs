@@ -1,0 +1,45 @@
+//! What the losses share: logits and targets pixel by pixel.
+
+use crate::ops::host::{Element, elements};
+use candle_core::{DType, Result, Tensor, bail};
+use rayon::prelude::*;
+
+/// Pixels to a task and to a partial sum.
+pub(super) const CHUNK: usize = 4096;
+
+/// Number of classes and the target's labels, checked: `logits` `[batch, height, width, classes]`, `target` u8
+/// `[batch, height, width]` with labels below the number of classes, or `ignore`.
+pub(super) fn labels(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Result<(usize, Vec<u8>)> {
+    let (batch, height, width, classes) = logits.dims4()?;
+    if target.dims() != [batch, height, width] || target.dtype() != DType::U8 {
+        bail!("a target of {:?} {:?} for logits of {:?}", target.dtype(), target.dims(), logits.dims());
+    }
+    if batch * height * width * classes == 0 {
+        bail!("no loss of empty logits, {:?}", logits.dims());
+    }
+    let labels = target.flatten_all()?.to_vec1::<u8>()?;
+    if let Some(label) = labels.iter().find(|&&label| usize::from(label) >= classes && Some(label) != ignore) {
+        bail!("the target holds label {label}, but there are only {classes} classes");
+    }
+    Ok((classes, labels))
+}
+
+/// The softmax of every pixel's logits.
+pub(super) fn softmax<T: Element>(classes: usize, logits: &Tensor) -> Result<Vec<T>> {
+    let logits = elements::<T>(logits)?;
+    let mut probabilities = logits.to_vec();
+    probabilities.par_chunks_mut(CHUNK * classes).for_each(|chunk| {
+        for pixel in chunk.chunks_exact_mut(classes) {
+            let largest = pixel.iter().fold(T::neg_infinity(), |largest, &z| if z > largest { z } else { largest });
+            let mut sum = T::zero();
+            for z in pixel.iter_mut() {
+                *z = (*z - largest).exp();
+                sum += *z;
+            }
+            for z in pixel.iter_mut() {
+                *z /= sum;
+            }
+        }
+    });
+    Ok(probabilities)
+}

@@ -1,0 +1,200 @@
+//! The way of batches to a GPU. Pixels are written into page-locked memory; a stream of its own copies them while the network
+//! computes; the kernel that normalises them waits for the copy. (A training's thread does, too, so that a late copy is
+//! counted as waiting for data: [`Pixels::wait`].) Buffers, of both sides together, are used again from step to step: what that has to wait for is said here, to a [`Buffer`] that only does it.
+
+use super::Gpu;
+use crate::ops::normalize::{self, Form};
+use candle_core::{DType, Result, Tensor};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A point in a buffer's life that its next use waits for. One that was never set counts as passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The copy to the device is done: set on the copying stream.
+    Copied,
+    /// The kernel that reads the copy is done: set on the stream of the calling thread.
+    Read,
+}
+
+/// Memory on both sides, and what a driver does with it.
+pub(crate) trait Buffer: Send {
+    /// The host's side.
+    fn host(&mut self) -> Result<&mut [f32]>;
+
+    /// The device's side: f32, as long.
+    fn device(&self) -> &Tensor;
+
+    /// Asks the copying stream to copy the first `length` elements.
+    fn copy(&mut self, length: usize) -> Result<()>;
+
+    /// Sets `mark` behind all that its stream was asked to do.
+    fn set(&mut self, mark: Mark) -> Result<()>;
+
+    /// Lets the other stream than that of `mark` do what it is asked from now on only when `mark` is passed.
+    fn hold(&mut self, mark: Mark) -> Result<()>;
+
+    /// Returns when `mark` is passed.
+    fn wait(&mut self, mark: Mark) -> Result<()>;
+}
+
+/// What makes buffers. A buffer that is dropped sees to it that nothing is on its way any more.
+pub(crate) trait Copier: Send + Sync {
+    /// A buffer of `length` f32, whatever they hold.
+    fn buffer(&self, length: usize) -> Result<Box<dyn Buffer>>;
+}
+
+/// Brings batches to a GPU.
+pub struct Feeder {
+    copier: Box<dyn Copier>,
+    /// The one that was given back first is in front: most likely nothing waits for it any more.
+    free: Mutex<VecDeque<Box<dyn Buffer>>>,
+}
+
+impl Feeder {
+    pub(crate) fn new(copier: Box<dyn Copier>) -> Self {
+        Feeder { copier, free: Mutex::default() }
+    }
+
+    /// Room for bytes of `shape` `[batch, height, width, channels]`, with 1 or 3 channels.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn bytes(self: &Arc<Self>, shape: [usize; 4]) -> Result<Room> {
+        self.room(Form::Bytes, shape)
+    }
+
+    /// Room for planes `[batch, channels, height, width]` in f32, of `shape` `[batch, height, width, channels]`.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn planes(self: &Arc<Self>, shape: [usize; 4]) -> Result<Room> {
+        self.room(Form::Planes, shape)
+    }
+
+    /// Sends a batch's `labels` off from page-locked memory: a copy from elsewhere would hold up the computing stream.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub(crate) fn labels(self: &Arc<Self>, labels: &[u8]) -> Result<Pixels> {
+        let mut room = self.bytes([1, 1, labels.len(), 1])?;
+        room.bytes_mut()?.copy_from_slice(labels);
+        room.send()
+    }
+
+    fn room(self: &Arc<Self>, form: Form, shape: [usize; 4]) -> Result<Room> {
+        let values = shape.iter().product::<usize>();
+        let length = (form.size() * values).div_ceil(size_of::<f32>()).max(1);
+        let mut buffer = match self.take(length) {
+            Some(buffer) => buffer,
+            None => self.copier.buffer(length)?,
+        };
+        // Its last copy may still be reading what is going to be written.
+        buffer.wait(Mark::Copied)?;
+        Ok(Room { feeder: self.clone(), buffer, form, shape, values, length })
+    }
+
+    /// A buffer of at least `length` elements. If all are too small, one of them makes way for a larger one, so that there
+    /// are never more than are in use at once; what a validation made larger stays so.
+    fn take(&self, length: usize) -> Option<Box<dyn Buffer>> {
+        let mut free = self.free();
+        let fits = free.iter().position(|buffer| buffer.device().elem_count() >= length);
+        let taken = free.remove(fits.unwrap_or(0));
+        drop(free);
+        taken.filter(|_| fits.is_some())
+    }
+
+    fn free(&self) -> MutexGuard<'_, VecDeque<Box<dyn Buffer>>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A batch that is being made.
+pub struct Room {
+    feeder: Arc<Feeder>,
+    buffer: Box<dyn Buffer>,
+    form: Form,
+    shape: [usize; 4],
+    values: usize,
+    length: usize,
+}
+
+impl Room {
+    /// The place of the bytes, which hold anything yet; of planes nothing.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn bytes_mut(&mut self) -> Result<&mut [u8]> {
+        let values = if self.form == Form::Bytes { self.values } else { 0 };
+        let host = self.buffer.host()?;
+        // SAFETY: as many bytes as the elements have, for as long as they are borrowed; any bytes are f32s.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(host.as_mut_ptr().cast::<u8>(), size_of_val(host)) };
+        Ok(&mut bytes[..values])
+    }
+
+    /// The place of the planes, which hold anything yet; of bytes nothing.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn planes_mut(&mut self) -> Result<&mut [f32]> {
+        let values = if self.form == Form::Planes { self.values } else { 0 };
+        Ok(&mut self.buffer.host()?[..values])
+    }
+
+    /// Sends the batch off, and returns while it is copied.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn send(mut self) -> Result<Pixels> {
+        // The step that had the device's side last may not have read it yet.
+        self.buffer.hold(Mark::Read)?;
+        self.buffer.copy(self.length)?;
+        self.buffer.set(Mark::Copied)?;
+        let Room { feeder, buffer, form, shape, .. } = self;
+        Ok(Pixels { feeder, buffer, form, shape })
+    }
+}
+
+/// A batch on its way to the GPU, or there.
+pub struct Pixels {
+    feeder: Arc<Feeder>,
+    buffer: Box<dyn Buffer>,
+    form: Form,
+    shape: [usize; 4],
+}
+
+impl Pixels {
+    /// Returns when the batch is there: nobody must, but who does sees how long that takes.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(crate) fn wait(&mut self) -> Result<()> {
+        self.buffer.wait(Mark::Copied)
+    }
+
+    /// The batch normalised, `[batch, height, width, 3]` of type `dtype`, as soon as it is there: for what this thread
+    /// asks of the GPU from now on.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub(crate) fn normalized(self, gpu: &dyn Gpu, factors: [[f32; 3]; 2], dtype: DType) -> Result<Tensor> {
+        let (form, shape) = (self.form, self.shape);
+        self.read(|pixels| normalize::forward(gpu, pixels, form, shape, factors, dtype))
+    }
+
+    /// Launches what reads the batch on the device (f32 memory that begins with it), and gives the buffer back.
+    ///
+    /// # Errors
+    /// Those of `launch`, and the driver's.
+    pub(crate) fn read<R>(mut self, launch: impl FnOnce(&Tensor) -> Result<R>) -> Result<R> {
+        self.buffer.hold(Mark::Copied)?;
+        let launched = launch(self.buffer.device());
+        // Whatever came of it: something may have been launched.
+        self.buffer.set(Mark::Read)?;
+        self.feeder.free().push_back(self.buffer);
+        launched
+    }
+}
+
+#[cfg(test)]
+mod tests;

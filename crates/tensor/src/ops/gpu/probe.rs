@@ -1,0 +1,55 @@
+//! What `matssl-run doctor` asks of the layer between the operations and a GPU's driver.
+
+use super::{Direction, Sizes};
+use candle_core::{DType, Device, Result};
+
+/// What came of opening one of CUDA's libraries.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// As the dynamic linker was asked for it.
+    pub file: &'static str,
+    /// The file that was found, or what the dynamic linker said.
+    pub found: std::result::Result<String, String>,
+    /// Functions that this program was linked with and the library does not have.
+    pub lacking: Vec<&'static str>,
+}
+
+/// Runs `work` on the CPU's own side: what tests put in the place of a GPU takes no part.
+pub fn on_cpu<R>(work: impl FnOnce() -> R) -> R {
+    super::pretend::off(work)
+}
+
+/// CUDA's libraries, opened; none in a build without CUDA.
+pub fn libraries() -> &'static [Opened] {
+    #[cfg(feature = "cuda")]
+    return super::libraries::all();
+    #[cfg(not(feature = "cuda"))]
+    &[]
+}
+
+/// The names of all kernels, after each was looked up on `device`; none on a CPU.
+///
+/// # Errors
+/// The driver's, if it does not take the kernels, or one is not there.
+pub fn kernels(device: &Device) -> Result<Vec<&'static str>> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => super::cuda::load_all(device),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The algorithms that would be tried for a convolution on `device`, in order, without running any; none on a CPU.
+///
+/// # Errors
+/// cuDNN's, if it cannot be asked.
+pub fn algorithms(device: &Device, direction: Direction, sizes: Sizes, dtype: DType) -> Result<Vec<String>> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => super::cuda::algorithms(device, direction, sizes, dtype),
+        _ => {
+            let _ = (direction, sizes, dtype);
+            Ok(Vec::new())
+        }
+    }
+}

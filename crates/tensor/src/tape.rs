@@ -1,0 +1,404 @@
+//! The tape: runs a network's fused operations on `[batch, height, width, channels]` tensors and keeps what their
+//! gradients need.
+//!
+//! Each operation is a method on [`Tape`] that lives in its own file in [`super::ops`]. What is cheap to compute again
+//! (a batch norm with its ReLU) is not kept: its [`Saved`] computes it anew when the backward pass asks.
+
+use super::footprint::{Count, Footprint, nothing};
+use super::ops;
+use super::ops::gpu::Sizes;
+use super::parameters::{Gradients, Parameters};
+use super::saved::{Forget, Saved};
+use candle_core::{Result, Tensor, bail};
+use indexmap::{IndexMap, IndexSet};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch norm uses the batch's statistics and moves the running ones; everything is recorded for `backward`.
+    Train,
+    /// Batch norm uses the running statistics and leaves them alone; everything is recorded for `backward`.
+    Frozen,
+    /// Batch norm uses the running statistics; nothing is recorded, and tensors are freed as values drop.
+    Eval,
+}
+
+/// A tensor on the tape. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Value {
+    tensor: Tensor,
+    place: Option<Place>,
+    /// What an operation that reads this value keeps of it.
+    saved: Saved,
+    /// Lets go of a recomputable tensor when the last handle does.
+    _forget: Option<Rc<Forget>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    tape: u64,
+    node: usize,
+}
+
+impl Value {
+    /// The tensor itself; candle's autograd knows nothing of where it came from.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// Whether `backward` would carry a gradient to it.
+    pub fn needs_gradient(&self) -> bool {
+        self.place.is_some()
+    }
+
+    fn kept(tensor: Tensor, place: Option<Place>) -> Self {
+        Value { saved: Saved::Kept(tensor.clone()), tensor, place, _forget: None }
+    }
+}
+
+/// Takes the gradient of an operation's output and, for each input, whether a gradient is wanted; returns the
+/// gradients of the inputs in their order.
+type Backward = Box<dyn FnOnce(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>>>;
+
+enum Node {
+    Leaf(String),
+    Operation { inputs: Vec<Option<usize>>, backward: Backward, output: Option<Saved> },
+}
+
+static NEXT_TAPE: AtomicU64 = AtomicU64::new(0);
+
+/// One forward pass over a network, and its backward pass.
+pub struct Tape<'p> {
+    parameters: &'p Parameters,
+    mode: Mode,
+    id: u64,
+    nodes: RefCell<Vec<Node>>,
+    leaves: RefCell<IndexMap<String, Value>>,
+    /// What is not kept is computed again.
+    recompute: bool,
+    /// There if nothing is computed, only counted.
+    count: Option<RefCell<Count>>,
+}
+
+impl<'p> Tape<'p> {
+    /// An empty tape. In [`Mode::Train`] batch norms move the running statistics in `parameters`.
+    pub fn new(parameters: &'p Parameters, mode: Mode) -> Self {
+        let id = NEXT_TAPE.fetch_add(1, Ordering::Relaxed);
+        let recompute = parameters.recomputes() && mode != Mode::Eval;
+        Tape { parameters, mode, id, nodes: RefCell::default(), leaves: RefCell::default(), recompute, count: None }
+    }
+
+    /// A tape for training that computes nothing and counts what it would keep.
+    pub(super) fn dry(parameters: &'p Parameters) -> Self {
+        Tape { count: Some(RefCell::default()), ..Tape::new(parameters, Mode::Train) }
+    }
+
+    /// The same with everything kept.
+    pub(super) fn keeping_all(self) -> Self {
+        Tape { recompute: false, ..self }
+    }
+
+    /// Whether what is not marked by [`Tape::keep`] is computed again.
+    pub(crate) fn recomputes(&self) -> bool {
+        self.recompute
+    }
+
+    /// What a [`dry`](Self::dry) tape has counted.
+    pub(super) fn counted(&self) -> Footprint {
+        let Some(count) = &self.count else { return Footprint::default() };
+        if self.recompute {
+            count.borrow_mut().segment_ends();
+        }
+        count.borrow().footprint
+    }
+
+    /// The convolutions that a [`dry`](Self::dry) tape has seen.
+    pub(super) fn counted_convolutions(self) -> IndexSet<Sizes> {
+        self.count.map(|count| count.into_inner().convolutions).unwrap_or_default()
+    }
+
+    /// What the pass is for.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The parameters it runs with.
+    pub fn parameters(&self) -> &'p Parameters {
+        self.parameters
+    }
+
+    /// A batch of images as the network's input: on the parameters' device, in the type of the activations.
+    ///
+    /// # Errors
+    /// If it cannot be copied there.
+    pub fn input(&self, images: &Tensor) -> Result<Value> {
+        let images = images.to_device(self.parameters.device())?;
+        Ok(self.constant(images.to_dtype(self.parameters.activations())?))
+    }
+
+    /// An input that no gradient is asked for.
+    pub fn constant(&self, tensor: Tensor) -> Value {
+        Value::kept(tensor, None)
+    }
+
+    /// An input whose gradient `backward` returns under `name`; its uses under one name share one gradient, so a
+    /// name stands for one tensor.
+    pub fn variable(&self, name: &str, tensor: Tensor) -> Value {
+        if self.mode == Mode::Eval {
+            return self.constant(tensor);
+        }
+        if let Some(known) = self.leaves.borrow().get(name) {
+            return known.clone();
+        }
+        let value = Value::kept(tensor, Some(self.push(Node::Leaf(name.to_owned()))));
+        self.leaves.borrow_mut().insert(name.to_owned(), value.clone());
+        value
+    }
+
+    /// The parameter `name` as a value; a buffer is a constant.
+    ///
+    /// # Errors
+    /// If there is no such parameter.
+    pub fn parameter(&self, name: &str) -> Result<Value> {
+        let parameter = self.parameters.get(name)?;
+        // Detached: what is computed from it here must not grow a graph of candle's.
+        let tensor = parameter.var.as_detached_tensor();
+        Ok(if parameter.role.is_trainable() { self.variable(name, tensor) } else { self.constant(tensor) })
+    }
+
+    /// Marks `value` as one that is kept where networks compute again what lies between such values
+    /// ([`Parameters::with_recompute`]); elsewhere nothing happens.
+    pub fn keep(&self, value: Value) -> Value {
+        if !self.recompute {
+            return value;
+        }
+        if let Some(count) = &self.count {
+            count.borrow_mut().segment_ends();
+        }
+        Value { saved: Saved::Kept(value.tensor.clone()), ..value }
+    }
+
+    /// What an operation should keep of `value` for its gradient.
+    pub(crate) fn save(&self, value: &Value) -> Saved {
+        if let (Some(count), Saved::Kept(tensor)) = (&self.count, &value.saved) {
+            count.borrow_mut().kept(tensor);
+        }
+        value.saved.clone()
+    }
+
+    /// The output of an operation: `compute`'s, or on a dry tape a tensor of that `shape` that occupies nothing.
+    ///
+    /// # Errors
+    /// Those of `compute`.
+    pub(crate) fn output(&self, shape: &[usize], compute: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+        let Some(count) = &self.count else { return compute() };
+        let output = nothing(shape, self.parameters.activations(), self.parameters)?;
+        count.borrow_mut().made(&output);
+        Ok(output)
+    }
+
+    /// Whether nothing is computed.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.count.is_some()
+    }
+
+    /// Tells a dry tape of `bytes` that an operation keeps beside its inputs.
+    pub(crate) fn keep_bytes(&self, bytes: usize) {
+        if let Some(count) = &self.count {
+            count.borrow_mut().footprint.saved_bytes += bytes as u64;
+        }
+    }
+
+    /// Tells a dry tape of a convolution, and whether its inputs are written out side by side first.
+    pub(crate) fn count_convolution(&self, sizes: Sizes, is_joined: bool) {
+        if let Some(count) = &self.count {
+            let elements: usize = if is_joined { sizes.input.iter().product() } else { 0 };
+            count.borrow_mut().convolution(sizes, elements * self.parameters.activations().size_in_bytes());
+        }
+    }
+
+    /// Puts an operation's output on the tape. In [`Mode::Eval`], or if no input needs a gradient, `backward` is
+    /// dropped with all that it saved.
+    pub fn record<F>(&self, output: Tensor, inputs: &[&Value], backward: F) -> Value
+    where
+        F: FnOnce(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>> + 'static,
+    {
+        match inputs_of(inputs) {
+            None => self.constant(output),
+            Some(inputs) => {
+                let node = Node::Operation { inputs, backward: Box::new(backward), output: None };
+                Value::kept(output, Some(self.push(node)))
+            }
+        }
+    }
+
+    /// As [`Tape::record`], for an output that `again` computes anew, cheaply and to the same bits: it is freed when
+    /// the last handle drops.
+    pub(crate) fn record_recomputable<F, A>(&self, output: Tensor, inputs: &[&Value], again: A, backward: F) -> Value
+    where
+        F: FnOnce(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>> + 'static,
+        A: Fn() -> Result<Tensor> + 'static,
+    {
+        match inputs_of(inputs) {
+            None => self.constant(output),
+            Some(inputs) => {
+                let (saved, forget) = Saved::recomputable(output.clone(), again);
+                let node = Node::Operation { inputs, backward: Box::new(backward), output: Some(saved.clone()) };
+                Value { tensor: output, place: Some(self.push(node)), saved, _forget: Some(Rc::new(forget)) }
+            }
+        }
+    }
+
+    /// Gradients of Σ ⟨seed, value⟩ over all `seeds`, by parameter (and variable) name, in the order of first use. A
+    /// seed has its value's shape and is the gradient of the loss with respect to it. Saved tensors are freed on the
+    /// way.
+    ///
+    /// # Errors
+    /// In [`Mode::Eval`]; if a value depends on no parameter or belongs to another tape, or a seed has another shape.
+    pub fn backward(self, seeds: Vec<(Value, Tensor)>) -> Result<Gradients> {
+        if self.mode == Mode::Eval {
+            bail!("a tape in Mode::Eval records nothing to go back on");
+        }
+        let id = self.id;
+        let mut nodes = self.nodes.into_inner();
+        drop(self.leaves);
+        let mut pending: Vec<Option<Tensor>> = nodes.iter().map(|_| None).collect();
+        for (value, seed) in seeds {
+            let node = match value.place {
+                Some(place) if place.tape == id => place.node,
+                Some(_) => bail!("backward: the value belongs to another tape"),
+                None => bail!("backward: the value depends on no parameter"),
+            };
+            if value.tensor.dims() != seed.dims() || value.tensor.dtype() != seed.dtype() {
+                bail!("backward: a seed of {:?} for a value of {:?}", seed.shape(), value.tensor.shape());
+            }
+            accumulate(&mut pending[node], seed.detach().contiguous()?)?;
+        }
+        let mut reached = Vec::new();
+        while let Some(node) = nodes.pop() {
+            let Some(gradient) = pending.pop().flatten() else { continue };
+            match node {
+                Node::Leaf(name) => reached.push((name, gradient)),
+                Node::Operation { inputs, backward, output } => {
+                    // Everything that reads the output lies further on and is done.
+                    if let Some(output) = output {
+                        output.forget();
+                    }
+                    let wanted: Vec<bool> = inputs.iter().map(Option::is_some).collect();
+                    let gradients = backward(&gradient, &wanted)?;
+                    drop(gradient);
+                    for (input, gradient) in inputs.into_iter().zip(gradients) {
+                        if let (Some(input), Some(gradient)) = (input, gradient) {
+                            accumulate(&mut pending[input], gradient)?;
+                        }
+                    }
+                }
+            }
+        }
+        let mut result = Gradients::new();
+        for (name, gradient) in reached.into_iter().rev() {
+            result.add(&name, gradient)?;
+        }
+        Ok(result)
+    }
+
+    fn push(&self, node: Node) -> Place {
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.push(node);
+        Place { tape: self.id, node: nodes.len() - 1 }
+    }
+}
+
+/// The nodes of an operation's inputs; none if no input needs a gradient.
+fn inputs_of(inputs: &[&Value]) -> Option<Vec<Option<usize>>> {
+    let nodes: Vec<Option<usize>> = inputs.iter().map(|input| input.place.map(|place| place.node)).collect();
+    nodes.iter().any(Option::is_some).then_some(nodes)
+}
+
+fn accumulate(place: &mut Option<Tensor>, gradient: Tensor) -> Result<()> {
+    *place = Some(match place.take() {
+        Some(present) => ops::sum::forward(&present, &gradient)?,
+        None => gradient,
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Conv2d;
+    use crate::{Role, init};
+    use candle_core::{DType, Device};
+
+    fn weights() -> Result<Parameters> {
+        let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
+        let weight = Tensor::new(&[[[[2f64, 0.0], [0.0, 3.0]]]], &Device::Cpu)?;
+        parameters.insert("w", weight, Role::ConvWeight)?;
+        init::batch_norm(&mut parameters, "bn", 2)?;
+        Ok(parameters)
+    }
+
+    fn input() -> Result<Tensor> {
+        Tensor::new(&[[[[1f64, 10.0]], [[100.0, 1000.0]]]], &Device::Cpu)
+    }
+
+    #[test]
+    fn gradients_add_where_a_parameter_or_value_has_several_consumers() -> Result<()> {
+        let parameters = weights()?;
+        let tape = Tape::new(&parameters, Mode::Train);
+        let x = tape.variable("x", input()?);
+        // y = W x, z = W y: d(Σ y + Σ z)/dW = x + y + Wᵀ 1 · x, and so on.
+        let y = tape.conv2d(&x, "w", None, Conv2d::new(1, 0))?;
+        let z = tape.conv2d(&y, "w", None, Conv2d::new(1, 0))?;
+        let ones = y.tensor().ones_like()?;
+        let gradients = tape.backward(vec![(y, ones.clone()), (z, ones)])?;
+        let flat = |name: &str| gradients.get(name).map(|g| g.flatten_all()?.to_vec1::<f64>()).transpose();
+        assert_eq!(flat("x")?, Some(vec![6.0, 12.0, 6.0, 12.0]));
+        // Row i, column o: Σ xᵢ (1 + wₒ) + Σ yᵢ.
+        assert_eq!(flat("w")?, Some(vec![303.0 + 202.0, 404.0 + 202.0, 3030.0 + 3030.0, 4040.0 + 3030.0]));
+        assert_eq!(gradients.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["x", "w"]);
+        Ok(())
+    }
+
+    #[test]
+    fn evaluation_records_nothing_and_leaves_running_statistics_alone() -> Result<()> {
+        let parameters = weights()?;
+        let tape = Tape::new(&parameters, Mode::Eval);
+        let y = tape.conv2d(&tape.constant(input()?), "w", None, Conv2d::new(1, 0))?;
+        let y = tape.batch_norm(&y, "bn", None, true)?;
+        assert!(!y.needs_gradient());
+        assert_eq!(parameters.tensor("bn.num_batches_tracked")?.to_scalar::<i64>()?, 0);
+        let seed = y.tensor().ones_like()?;
+        assert!(tape.backward(vec![(y, seed)]).unwrap_err().to_string().contains("Mode::Eval"));
+        Ok(())
+    }
+
+    #[test]
+    fn seeds_that_do_not_belong_are_refused() -> Result<()> {
+        let parameters = weights()?;
+        let message = |value: Option<Value>, seed: Tensor| -> Result<String> {
+            let tape = Tape::new(&parameters, Mode::Train);
+            let own = tape.parameter("bn.bias")?;
+            Ok(tape.backward(vec![(value.unwrap_or(own), seed)]).unwrap_err().to_string())
+        };
+        let other = Tape::new(&parameters, Mode::Train);
+        let two = Tensor::ones(2, DType::F64, &Device::Cpu)?;
+        assert!(message(Some(other.parameter("bn.bias")?), two.clone())?.contains("another tape"));
+        assert!(message(Some(other.parameter("bn.running_mean")?), two)?.contains("depends on no parameter"));
+        assert!(message(None, Tensor::ones(3, DType::F64, &Device::Cpu)?)?.contains("a seed of [3]"));
+        Ok(())
+    }
+
+    #[test]
+    fn integer_inputs_are_refused_by_name() -> Result<()> {
+        let parameters = weights()?;
+        let tape = Tape::new(&parameters, Mode::Eval);
+        let x = tape.constant(input()?.to_dtype(DType::U8)?);
+        let error = tape.conv2d(&x, "w", None, Conv2d::new(1, 0)).unwrap_err().to_string();
+        assert!(error.contains("conv2d works in float32 and float64, not in U8"), "{error}");
+        Ok(())
+    }
+}

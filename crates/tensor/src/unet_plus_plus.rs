@@ -1,0 +1,150 @@
+//! U-Net++ (Zhou et al. 2018) exactly as segmentation_models_pytorch 0.5 builds it, with its parameter names.
+
+use super::decoder_block::{DecoderBlock, LEVELS, head, init_head, published_channels};
+use super::resnet::{ResNet, ResNetConfig};
+use super::{Parameters, Tape, Value};
+use candle_core::{Result, bail};
+use matssl_base::random::Stream;
+use serde::{Deserialize, Serialize};
+
+/// A U-Net++ as an experiment names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnetPlusPlusConfig {
+    /// The network whose features are decoded.
+    pub encoder: ResNetConfig,
+    /// Channels of the decoder's main branch, deepest first.
+    #[serde(default = "published_channels")]
+    pub decoder_channels: [usize; LEVELS],
+    /// Channels of the output.
+    pub classes: usize,
+}
+
+/// A ResNet encoder, a decoder with dense skips, and a 3×3 convolution to one channel a class.
+#[derive(Clone, Debug)]
+pub struct UnetPlusPlus {
+    config: UnetPlusPlusConfig,
+    encoder: ResNet,
+}
+
+impl UnetPlusPlus {
+    /// The network that `config` names.
+    pub fn new(config: UnetPlusPlusConfig) -> Self {
+        let encoder = ResNet::new(config.encoder.clone());
+        UnetPlusPlus { config, encoder }
+    }
+
+    /// What it was made from.
+    pub fn config(&self) -> &UnetPlusPlusConfig {
+        &self.config
+    }
+
+    /// Its encoder; the parameters lie under `encoder`.
+    pub fn encoder(&self) -> &ResNet {
+        &self.encoder
+    }
+
+    /// Adds all parameters: the encoder's as [`ResNet::init`] (under `encoder`), the decoder's Kaiming uniform
+    /// (fan in), the head's Xavier uniform with bias 0, as smp.
+    ///
+    /// # Errors
+    /// If a name is taken, or a number of channels or classes is 0.
+    pub fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()> {
+        let UnetPlusPlusConfig { decoder_channels, classes, .. } = self.config;
+        if classes == 0 || decoder_channels.contains(&0) {
+            bail!("U-Net++ needs at least one class and one channel a level");
+        }
+        self.encoder.init(parameters, "encoder", stream)?;
+        for layer in 0..LEVELS - 1 {
+            for depth in 0..=layer {
+                self.block(depth, layer).init(parameters, stream)?;
+            }
+        }
+        self.block(0, LEVELS - 1).init(parameters, stream)?;
+        init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
+    }
+
+    /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, 3]`.
+    ///
+    /// # Errors
+    /// If height or width is not a multiple of 32, or parameters are missing.
+    pub fn forward(&self, tape: &Tape<'_>, x: &Value) -> Result<Value> {
+        let (_, height, width, _) = x.tensor().dims4()?;
+        if height % 32 != 0 || width % 32 != 0 || height * width == 0 {
+            bail!("U-Net++ takes images whose sides are multiples of 32, not {height}×{width}; pad or crop them");
+        }
+        let mut features = self.encoder.features(tape, "encoder", x)?;
+        features.reverse();
+        // dense[depth]: the newest block of the row that began as x_{depth}_{depth}; skips[layer]: blocks
+        // x_{layer}_{layer}, …, x_{1}_{layer} as they come to be.
+        let mut dense = Vec::with_capacity(LEVELS - 1);
+        let mut skips: Vec<Vec<Value>> = Vec::with_capacity(LEVELS - 1);
+        for depth in 0..LEVELS - 1 {
+            let y = self.block(depth, depth).forward(tape, &features[depth], &[&features[depth + 1]])?;
+            dense.push(y.clone());
+            skips.push(vec![y]);
+        }
+        for step in 1..LEVELS - 1 {
+            for (depth, newest) in dense.iter_mut().enumerate().take(LEVELS - 1 - step) {
+                let layer = depth + step;
+                // smp's order: x_{depth+1}_{layer} first, x_{layer}_{layer} after, the encoder's feature last.
+                let inputs: Vec<&Value> = skips[layer].iter().rev().chain([&features[layer + 1]]).collect();
+                let y = self.block(depth, layer).forward(tape, newest, &inputs)?;
+                *newest = y.clone();
+                skips[layer].push(y);
+            }
+        }
+        let y = self.block(0, LEVELS - 1).forward(tape, &dense[0], &[])?;
+        head(tape, &y)
+    }
+
+    /// Block `x_{depth}_{layer}`.
+    fn block(&self, depth: usize, layer: usize) -> DecoderBlock {
+        let decoder = self.config.decoder_channels;
+        let encoder = self.encoder.channels();
+        // Channels of the encoder's feature that layer `layer` meets; the last layer, at full size, meets none.
+        let skip = |layer: usize| if layer < LEVELS - 1 { encoder[LEVELS - 2 - layer] } else { 0 };
+        let [channels_in, channels_out] = if depth == 0 {
+            let before = if layer == 0 { encoder[LEVELS - 1] } else { decoder[layer - 1] };
+            [before + skip(layer) * (layer + 1), decoder[layer]]
+        } else {
+            [skip(layer - 1) + skip(layer) * (layer + 1 - depth), skip(layer)]
+        };
+        DecoderBlock { name: format!("decoder.blocks.x_{depth}_{layer}"), channels_in, channels_out }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mode;
+    use crate::resnet::{Arch, Variant};
+    use candle_core::{DType, Device, Tensor};
+
+    fn build(arch: Arch, width: usize) -> Result<(UnetPlusPlus, Parameters)> {
+        let encoder = ResNetConfig { arch, width, variant: Variant::V15 };
+        let net = UnetPlusPlus::new(UnetPlusPlusConfig { encoder, decoder_channels: published_channels(), classes: 4 });
+        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        net.init(&mut parameters, &Stream::new(0, "init", 0, 0))?;
+        Ok((net, parameters))
+    }
+
+    #[test]
+    fn logits_have_the_size_of_the_image() -> Result<()> {
+        let (net, parameters) = build(Arch::ResNet18, 4)?;
+        let tape = Tape::new(&parameters, Mode::Eval);
+        let image = |height, width| Tensor::ones((1, height, width, 3), DType::F32, &Device::Cpu);
+        assert_eq!(net.forward(&tape, &tape.constant(image(32, 64)?))?.tensor().dims(), [1, 32, 64, 4]);
+        let error = net.forward(&tape, &tape.constant(image(48, 64)?)).unwrap_err().to_string();
+        assert!(error.contains("multiples of 32, not 48×64"), "{error}");
+        Ok(())
+    }
+
+    /// Counts of segmentation_models_pytorch 0.5.0.
+    #[test]
+    fn parameters_are_as_many_as_smps() -> Result<()> {
+        let (_, parameters) = build(Arch::ResNet18, 64)?;
+        assert_eq!((parameters.len(), parameters.count_trainable()), (254, 15_970_884));
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+use super::super::{WeightsError, load};
+use super::*;
+use crate::{Parameters, Role};
+use candle_core::{DType, Device};
+use proptest::prelude::*;
+
+/// Made by testdata/generate.py.
+const FILES: [(&str, &[u8]); 4] = [
+    ("zip", include_bytes!("../testdata/zip.pth")),
+    ("legacy", include_bytes!("../testdata/legacy.pth")),
+    ("training-zip", include_bytes!("../testdata/training-zip.pth")),
+    ("training-legacy", include_bytes!("../testdata/training-legacy.pth")),
+];
+
+fn values(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn both_layouts_give_what_pytorch_saved() {
+    let half = 3e38f32.to_bits().next_multiple_of(1 << 16);
+    let expected: [(&str, DType, &[usize], Vec<f64>); 15] = [
+        ("bfloat16", DType::BF16, &[2], vec![0.5, -f64::from(f32::from_bits(half))]),
+        ("bool", DType::U8, &[2], vec![1.0, 0.0]),
+        ("channels_last", DType::F32, &[2, 3, 2, 2], (0..24).map(f64::from).collect()),
+        ("empty", DType::F32, &[0, 3], vec![]),
+        ("expanded", DType::F32, &[2, 2], vec![5.0; 4]),
+        ("float16", DType::F16, &[2], vec![0.5, -65504.0]),
+        ("float32", DType::F32, &[2, 3], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
+        ("float64", DType::F64, &[2], vec![1.0 / 3.0, -2.0]),
+        ("int32", DType::I64, &[2, 1], vec![-5.0, 2147483647.0]),
+        ("int64", DType::I64, &[2], vec![-1099511627776.0, 3.0]),
+        ("parameter", DType::F32, &[2], vec![1.5, 2.5]),
+        ("scalar", DType::I64, &[], vec![7.0]),
+        ("steps", DType::F32, &[2, 3], vec![7.0, 9.0, 11.0, 13.0, 15.0, 17.0]),
+        ("transposed", DType::F32, &[3, 2], vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]),
+        ("uint8", DType::U8, &[2], vec![0.0, 255.0]),
+    ];
+    for (file, bytes) in &FILES[..2] {
+        let tensors = read(bytes).unwrap();
+        assert_eq!(tensors.keys().collect::<Vec<_>>(), expected.iter().map(|(name, ..)| name).collect::<Vec<_>>());
+        for (name, dtype, shape, numbers) in &expected {
+            let tensor = &tensors[*name];
+            assert_eq!((tensor.dtype(), tensor.dims()), (*dtype, *shape), "{file}: {name}");
+            assert_eq!(&values(tensor), numbers, "{file}: {name}");
+        }
+    }
+}
+
+/// Under `model` in the one, `state_dict` in the other, beside objects of unknown classes; pickle protocol 4.
+#[test]
+fn a_whole_trainings_file_gives_its_weights() {
+    for (file, bytes) in &FILES[2..] {
+        let tensors = read(bytes).unwrap();
+        assert_eq!(tensors.keys().collect::<Vec<_>>(), ["weight"], "{file}");
+        assert_eq!(values(&tensors["weight"]), [0.0, 1.0], "{file}");
+    }
+}
+
+/// A legacy file of one float32 tensor `w` over storage `0`.
+struct Legacy {
+    claimed: u64,
+    offset: u64,
+    size: Vec<u64>,
+    stride: Vec<u64>,
+    class: &'static str,
+    rebuild: &'static str,
+    numbers: Vec<f32>,
+}
+
+impl Legacy {
+    fn new(size: &[u64], stride: &[u64]) -> Self {
+        let (size, stride) = (size.to_vec(), stride.to_vec());
+        let (class, rebuild) = ("FloatStorage", "_rebuild_tensor_v2");
+        Legacy { claimed: 4, offset: 0, size, stride, class, rebuild, numbers: vec![1.0, 2.0, 3.0, 4.0] }
+    }
+
+    fn read(&self) -> Result<BTreeMap<String, Tensor>> {
+        let number = |value: u64| [&b"\x8a\x08"[..], &value.to_le_bytes()].concat();
+        let tuple =
+            |values: &[u64]| [b"(", &values.iter().flat_map(|&v| number(v)).collect::<Vec<u8>>()[..], b"t"].concat();
+        let file = [
+            b"\x80\x02\x8a\x0a",
+            MAGIC,
+            b".\x80\x02M\xe9\x03.\x80\x02}.\x80\x02}U\x01wctorch._utils\n",
+            self.rebuild.as_bytes(),
+            b"\n((U\x07storagectorch\n",
+            self.class.as_bytes(),
+            b"\nU\x010U\x03cpu",
+            &number(self.claimed),
+            b"NtQ",
+            &number(self.offset),
+            &tuple(&self.size),
+            &tuple(&self.stride),
+            b"\x89)tRs.\x80\x02]U\x010a.",
+            &(self.numbers.len() as u64).to_le_bytes(),
+            &self.numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>(),
+        ];
+        read(&file.concat())
+    }
+}
+
+#[test]
+fn sizes_that_cannot_be_are_refused_before_memory_is_taken() {
+    assert_eq!(values(&Legacy::new(&[2, 2], &[1, 2]).read().unwrap()["w"]), [1.0, 3.0, 2.0, 4.0]);
+    assert_eq!(values(&Legacy::new(&[1, 4], &[u64::MAX >> 1, 1]).read().unwrap()["w"]), [1.0, 2.0, 3.0, 4.0]);
+    let beyond = "w: it reaches beyond its storage";
+    let memory = "its tensors claim more memory than a file of ";
+    let other = "storage 0 has another size than its tensors say";
+    let new = Legacy::new;
+    for (file, expected) in [
+        (new(&[5], &[1]), beyond),
+        (Legacy { offset: 1, ..new(&[4], &[1]) }, beyond),
+        (Legacy { offset: u64::MAX >> 1, ..new(&[1], &[1]) }, beyond),
+        (new(&[2, 2], &[u64::MAX >> 1, 1]), beyond),
+        (new(&[1 << 40, 1 << 40], &[0, 0]), memory),
+        (new(&[1 << 40], &[0]), memory),
+        (new(&[4], &[1, 1]), "w: a tensor without offset, size or stride"),
+        (new(&[u64::MAX], &[1]), "w: a tensor without offset, size or stride"),
+        (Legacy { claimed: 1 << 62, ..new(&[4], &[1]) }, other),
+        (Legacy { claimed: 3, ..new(&[3], &[1]) }, other),
+        (Legacy { class: "DoubleStorage", ..new(&[4], &[1]) }, "the file is cut off: storage 0 is not whole"),
+        (Legacy { class: "QInt8Storage", ..new(&[4], &[1]) }, "it holds a QInt8Storage, which is not read"),
+        (Legacy { class: "ShortStorage", ..new(&[4], &[1]) }, "w: it is a ShortStorage, which is not read"),
+        (
+            Legacy { rebuild: "_rebuild_sparse_tensor", ..new(&[4], &[1]) },
+            "w: torch._utils._rebuild_sparse_tensor makes tensors that are not read",
+        ),
+        (
+            Legacy { rebuild: "system", ..new(&[4], &[1]) },
+            "it holds no tensors, at its top or under `state_dict` or `model`",
+        ),
+    ] {
+        let error = file.read().unwrap_err();
+        assert!(error.starts_with(expected), "{error}, expected {expected}");
+    }
+}
+
+fn fails_or_reads(bytes: &[u8]) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.pth");
+    std::fs::write(&path, bytes).unwrap();
+    let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+    parameters.insert("float32", Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap(), Role::Bias).unwrap();
+    let error = load(&parameters, "", &path, false).err()?;
+    let text = error.to_string();
+    assert!(text.starts_with(path.to_str().unwrap()) && text.len() < 2000, "{text}");
+    matches!(error, WeightsError::Format { .. }).then_some(text)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #[test]
+    fn damaged_files_are_errors_with_their_path(
+        file in 0usize..4,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 0..4),
+        length in any::<prop::sample::Index>(),
+        cut in any::<bool>(),
+    ) {
+        let mut bytes = FILES[file].1.to_vec();
+        for (place, flip) in flips {
+            let place = place.index(bytes.len());
+            bytes[place] ^= flip;
+        }
+        if cut {
+            bytes.truncate(length.index(bytes.len()));
+            prop_assert!(fails_or_reads(&bytes).is_some(), "a file cut off at {} was read", bytes.len());
+        } else {
+            fails_or_reads(&bytes);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_weight_file_is_said_to_be_none() {
+    for (bytes, expected) in [
+        (&b""[..], "neither a zip archive nor a legacy file of torch.save"),
+        (b"<html>", "neither a zip archive nor a legacy file of torch.save"),
+        (&FILES[0].1[..100], "is no weight file"),
+        (&FILES[1].1[..100], "the file is cut off"),
+    ] {
+        let error = fails_or_reads(bytes).unwrap();
+        assert!(error.contains(expected), "{error}");
+    }
+    // A byte of a storage in the archive: its checksum tells.
+    let mut bytes = FILES[0].1.to_vec();
+    let place = bytes.windows(4).position(|window| window == 23f32.to_le_bytes()).unwrap();
+    bytes[place] ^= 1;
+    assert!(fails_or_reads(&bytes).unwrap().contains("hecksum"));
+}

@@ -1,0 +1,184 @@
+//! Weights that are published under a name: what their files are called, where they come from, how to know them.
+//!
+//! torchvision's files carry the first eight hex digits of their SHA-256 (`torchvision/models/resnet.py` of 0.26 and, for
+//! the older ones, of 0.10). NASA's are named by `get_pretrained_microscopynet_url` of
+//! nasa/pretrained-microscopy-models (`util.py`); no hash of them is published.
+
+use super::WeightsError;
+use crate::{Arch, Variant};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+const TORCHVISION: &str = "https://download.pytorch.org/models/";
+const NASA: &str = "https://nasa-public-data.s3.amazonaws.com/microscopy_segmentation_models/";
+
+/// Weights that an experiment may call by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Trained on ImageNet: torchvision's files.
+    ImageNet,
+    /// Trained on MicroNet from random weights (Stuckner et al. 2022): NASA's files.
+    MicroNet,
+    /// Trained on ImageNet, then on MicroNet.
+    ImageMicroNet,
+}
+
+/// A file that may hold them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedFile {
+    /// What it is called.
+    pub name: String,
+    /// Where it is published; none for what a user made.
+    pub url: Option<String>,
+    /// What its SHA-256 begins with, where that is published.
+    pub sha256: Option<&'static str>,
+    /// Its size in KiB, where that is published.
+    pub kib: Option<u64>,
+    /// Where its strides sit; none for what a user made.
+    pub variant: Option<Variant>,
+}
+
+impl Published {
+    /// All of them.
+    pub const ALL: [Published; 3] = [Published::ImageNet, Published::MicroNet, Published::ImageMicroNet];
+
+    /// The word in an experiment.
+    pub fn word(self) -> &'static str {
+        match self {
+            Published::ImageNet => "imagenet",
+            Published::MicroNet => "micronet",
+            Published::ImageMicroNet => "image-micronet",
+        }
+    }
+
+    /// The files that may hold them, the first that is there counts: what a user made of them
+    /// (`resnet50-imagenet.safetensors`), then what is published.
+    pub fn files(self, arch: Arch) -> Vec<PublishedFile> {
+        let own = ["safetensors", "pth"].map(|kind| PublishedFile {
+            name: format!("{}-{}.{kind}", arch.name(), self.word()),
+            url: None,
+            sha256: None,
+            kib: None,
+            variant: None,
+        });
+        let published = match self {
+            Published::ImageNet => torchvision(arch),
+            Published::MicroNet => {
+                // Only ResNet-50 has a second version.
+                let versions: &[&str] = if arch == Arch::ResNet50 { &["1.1", "1.0"] } else { &["1.0"] };
+                versions.iter().map(|version| nasa(arch, "microscopynet", version)).collect()
+            }
+            Published::ImageMicroNet => vec![nasa(arch, "imagenet-microscopynet", "1.0")],
+        };
+        own.into_iter().chain(published).collect()
+    }
+}
+
+fn torchvision(arch: Arch) -> Vec<PublishedFile> {
+    // Sizes as torchvision publishes them, in MiB: 97.781 is 100,128 KiB.
+    let files: &[(&str, Option<u64>)] = match arch {
+        Arch::ResNet18 => &[("f37072fd", Some(45_733)), ("5c106cde", None)],
+        Arch::ResNet34 => &[("b627a593", Some(85_274)), ("333f7ec4", None)],
+        Arch::ResNet50 => &[("0676ba61", Some(100_128)), ("11ad3fa6", Some(100_137)), ("19c8e357", None)],
+        Arch::ResNet101 => &[("63fe2227", Some(174_603)), ("cd907fc2", Some(174_623)), ("5d3b4d8f", None)],
+    };
+    let file = |&(sha256, kib): &(&'static str, Option<u64>)| {
+        let name = format!("{}-{sha256}.pth", arch.name());
+        let url = Some(format!("{TORCHVISION}{name}"));
+        PublishedFile { name, url, sha256: Some(sha256), kib, variant: Some(Variant::V15) }
+    };
+    files.iter().map(file).collect()
+}
+
+fn nasa(arch: Arch, corpus: &str, version: &str) -> PublishedFile {
+    let name = format!("{}_pretrained_{corpus}_v{version}.pth.tar", arch.name());
+    // torchvision's networks, trained anew.
+    PublishedFile { url: Some(format!("{NASA}{name}")), name, sha256: None, kib: None, variant: Some(Variant::V15) }
+}
+
+impl PublishedFile {
+    /// Whether `path` is this file, as far as its publisher says what that is.
+    ///
+    /// # Errors
+    /// [`WeightsError::NotPublished`] if its hash begins otherwise; [`WeightsError::Io`].
+    pub fn check(&self, path: &Path) -> Result<(), WeightsError> {
+        let Some(published) = self.sha256 else { return Ok(()) };
+        let found = sha256(path)?;
+        if found.starts_with(published) {
+            return Ok(());
+        }
+        let found = found[..published.len()].to_owned();
+        let url = self.url.clone().unwrap_or_default();
+        Err(WeightsError::NotPublished { path: path.into(), found, published, url })
+    }
+}
+
+/// The SHA-256 of a file, in hex. Read once in the life of a process: many stages begin with the same weights.
+fn sha256(path: &Path) -> Result<String, WeightsError> {
+    static KNOWN: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(hash) = known.get(path) {
+        return Ok(hash.clone());
+    }
+    let mut hasher = Sha256::new();
+    let mut file = std::fs::File::open(path).map_err(|error| super::io(path, error))?;
+    std::io::copy(&mut file, &mut hasher).map_err(|error| super::io(path, error))?;
+    let hash: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    known.insert(path.into(), hash.clone());
+    Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_the_beginning_of_its_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = PublishedFile {
+            name: "abc.pth".into(),
+            url: Some("https://example.org/abc.pth".into()),
+            // FIPS 180-2, appendix B.1.
+            sha256: Some("ba7816bf"),
+            kib: None,
+            variant: None,
+        };
+        let (right, wrong) = (folder.path().join("abc.pth"), folder.path().join("abd.pth"));
+        std::fs::write(&right, "abc").unwrap();
+        std::fs::write(&wrong, "abd").unwrap();
+        file.check(&right).unwrap();
+        let error = file.check(&wrong).unwrap_err().to_string();
+        assert!(error.contains("abd.pth is not the published file: its SHA-256 begins with a52d159f, not"), "{error}");
+        assert!(error.contains("https://example.org/abc.pth"), "{error}");
+        // Without a published hash there is nothing to hold it against.
+        PublishedFile { sha256: None, ..file }.check(&wrong).unwrap();
+    }
+
+    #[test]
+    fn names_are_those_of_the_publishers() {
+        let names = |published: Published, arch| {
+            let files = published.files(arch).into_iter();
+            files.filter_map(|file| file.url).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(
+            names(Published::ImageNet, Arch::ResNet50),
+            "https://download.pytorch.org/models/resnet50-0676ba61.pth\n\
+             https://download.pytorch.org/models/resnet50-11ad3fa6.pth\n\
+             https://download.pytorch.org/models/resnet50-19c8e357.pth"
+        );
+        let nasa = "https://nasa-public-data.s3.amazonaws.com/microscopy_segmentation_models";
+        assert_eq!(
+            names(Published::MicroNet, Arch::ResNet50),
+            format!(
+                "{nasa}/resnet50_pretrained_microscopynet_v1.1.pth.tar\n\
+                 {nasa}/resnet50_pretrained_microscopynet_v1.0.pth.tar"
+            )
+        );
+        assert_eq!(
+            names(Published::ImageMicroNet, Arch::ResNet18),
+            format!("{nasa}/resnet18_pretrained_imagenet-microscopynet_v1.0.pth.tar")
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! Self-supervised methods: trait [`SslMethod`] and the table of methods. One file a method.
+//!
+//! A method owns its parameters, its heads and its loss. Encoder and heads run on the tape, losses are plain candle; the
+//! two meet at the embeddings ([`Online`]).
+
+mod barlow_twins;
+mod byol;
+mod cosine;
+mod densecl;
+mod head;
+mod matssl;
+mod method;
+mod mocov2;
+mod momentum;
+mod nt_xent;
+mod online;
+mod queue;
+mod simclr;
+mod simsiam;
+mod vicreg;
+mod watch;
+
+pub use barlow_twins::BarlowTwins;
+pub use byol::Byol;
+pub use densecl::{DenseCl, DenseNegatives, Matching};
+pub use head::HeadSizes;
+pub use matssl::{Gate, MatSsl};
+pub use method::{MethodLoss, MethodParameters, MethodSpec, Moment, SslMethod, columns, names};
+pub use mocov2::MoCoV2;
+pub use momentum::MOMENTUM;
+pub use nt_xent::normalize;
+pub use nt_xent::nt_xent;
+pub use online::{ENCODER, Online};
+pub use simclr::SimClr;
+pub use simsiam::SimSiam;
+pub use vicreg::VicReg;
+pub use watch::Watch;
+
+/// All methods. A new one is a file with its [`MethodParameters`], and a word here.
+static METHODS: &[method::Method] = &[
+    method::method::<MatSsl>(),
+    method::method::<SimClr>(),
+    method::method::<MoCoV2>(),
+    method::method::<DenseCl>(),
+    method::method::<Byol>(),
+    method::method::<SimSiam>(),
+    method::method::<BarlowTwins>(),
+    method::method::<VicReg>(),
+];

@@ -1,0 +1,84 @@
+//! A moving average of the weights beside the training, to be validated and kept in their place.
+
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use indexmap::IndexMap;
+use matssl_tensor::Parameters;
+use matssl_tensor::moving_average::follow;
+
+/// Averages of all trainable parameters. Buffers, such as running statistics, are the training's own.
+///
+/// After update t (from 1) average ← k·average + (1 − k)·weight with k = min(`keep`, (1 + t) / (10 + t)), as TensorFlow's
+/// `ExponentialMovingAverage(keep, num_updates=t)`: the weights that the training began with are soon forgotten, in
+/// short trainings too.
+pub(super) struct AveragedWeights {
+    keep: f64,
+    tensors: IndexMap<String, Tensor>,
+}
+
+impl AveragedWeights {
+    /// That begin as copies of `parameters`.
+    ///
+    /// # Errors
+    /// If `keep` does not lie in 0 ≤ keep < 1, or there is no memory for them on the device.
+    pub(super) fn new(keep: f64, parameters: &Parameters) -> Result<Self> {
+        ensure!((0.0..1.0).contains(&keep), "ema = {keep}: an average keeps 0 to below 1 of itself, e.g. 0.999");
+        let mut tensors = IndexMap::new();
+        for (name, parameter) in parameters.trainable() {
+            tensors.insert(name.to_owned(), parameter.var.as_detached_tensor().copy()?);
+        }
+        Ok(AveragedWeights { keep, tensors })
+    }
+
+    /// Follows `parameters` after update `update`, counted from 1.
+    ///
+    /// # Errors
+    /// If these are other parameters.
+    pub(super) fn follow(&self, parameters: &Parameters, update: u64) -> Result<()> {
+        let keep = self.keep.min((1.0 + update as f64) / (10.0 + update as f64));
+        let mut pairs = Vec::with_capacity(self.tensors.len());
+        for (name, average) in self.tensors() {
+            pairs.push((average, parameters.tensor(name)?));
+        }
+        Ok(follow(&pairs, keep)?)
+    }
+
+    /// Exchanges averages and parameters, bit for bit: a second time undoes it.
+    ///
+    /// # Errors
+    /// If these are other parameters, or there is no memory for a copy of one of them.
+    pub(super) fn swap(&mut self, parameters: &Parameters) -> Result<()> {
+        for (name, average) in &mut self.tensors {
+            let place = &parameters.get(name)?.var;
+            let weight = place.as_detached_tensor().copy()?;
+            place.set(average)?;
+            *average = weight;
+        }
+        Ok(())
+    }
+
+    /// By parameter, for a checkpoint.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// Takes up what [`AveragedWeights::tensors`] gave.
+    ///
+    /// # Errors
+    /// If a tensor is missing or of another shape or type.
+    pub(super) fn restore(&mut self, mut values: IndexMap<String, Tensor>) -> Result<()> {
+        for (name, average) in &mut self.tensors {
+            let value = values.swap_remove(name).with_context(|| format!("no average of {name}"))?;
+            ensure!(
+                value.dims() == average.dims() && value.dtype() == average.dtype(),
+                "the average of {name} is {:?} {:?}, not {:?} {:?}",
+                value.dtype(),
+                value.dims(),
+                average.dtype(),
+                average.dims()
+            );
+            *average = value;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,332 @@
+//! What a training or a prediction will hold in memory, estimated from the sizes of what it works on before it starts,
+//! and refused with the numbers if it cannot fit.
+
+use super::optimizer::OptimizerSpec;
+use matssl_base::machine::{Bound, Bytes, LIMIT, Room};
+use matssl_data::loader::BATCHES_HELD;
+use matssl_tensor::Footprint;
+use matssl_tensor::Parameters;
+use std::fmt;
+
+/// Tensors of the largest size that a backward pass holds beside all that the forward pass kept: the gradients of an
+/// output and of its input, one that waits for another consumer's, and what is computed anew.
+const WORKING: u64 = 4;
+
+/// Scratch memory of the kernels' threads, what the allocator holds in reserve, the program's own pages: seen as 48 MiB over
+/// what is counted, on two threads.
+const WORKSPACE: u64 = 48 << 20;
+
+/// The same on a GPU: cuDNN's workspaces, which may take so much, and the kernels' partial sums.
+const GPU_WORKSPACE: u64 = (1 << 30) + (64 << 20);
+
+/// A batch is named as fitting only if this part of the memory stays free, and at least [`LEAST_HEADROOM`]: what is free,
+/// and what a process holds before its work, changes from one attempt to the next.
+const HEADROOM: u64 = 32;
+
+/// In bytes.
+const LEAST_HEADROOM: u64 = 12 << 20;
+
+/// What is going to be done: decides the words and the cure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Batches of pairs of views.
+    Pretraining,
+    /// Batches of crops.
+    Finetuning,
+    /// Tiles, always so many together.
+    Prediction,
+}
+
+impl Work {
+    fn noun(self) -> &'static str {
+        if self == Work::Prediction { "prediction" } else { "training" }
+    }
+
+    fn samples(self) -> &'static str {
+        match self {
+            Work::Pretraining => "pairs of views",
+            Work::Finetuning => "crops",
+            Work::Prediction => "tiles",
+        }
+    }
+
+    /// The smallest batch that the user may choose; none where there is no choice.
+    fn least_batch(self) -> Option<u64> {
+        match self {
+            Work::Pretraining => Some(2),
+            Work::Finetuning => Some(1),
+            Work::Prediction => None,
+        }
+    }
+}
+
+/// The sizes that decide how much memory is needed.
+#[derive(Clone, Debug)]
+pub struct Needs {
+    /// What is going to be done.
+    pub work: Work,
+    /// Whether on a GPU: then it is the GPU's memory that counts.
+    pub gpu: bool,
+    /// Whether activations are computed again already; if not, that is a cure.
+    pub recomputes: bool,
+    /// Samples (pairs of views, crops, tiles) in a batch.
+    pub batch_size: u64,
+    /// Side of a sample in pixels.
+    pub size: usize,
+    /// Bytes that the process holds already beside the parameters: images, the program itself.
+    pub loaded: u64,
+    /// Bytes of all parameters and buffers.
+    pub parameters: u64,
+    /// Bytes of those that are trained.
+    pub trainable: u64,
+    /// None in a prediction.
+    pub optimizer: Option<OptimizerSpec>,
+    /// The gradients of several steps are gathered for one update.
+    pub accumulates: bool,
+    /// A moving average of the trained parameters is kept.
+    pub averages: bool,
+    /// The best epoch's parameters are kept beside the last one's.
+    pub keeps_best: bool,
+    /// Bytes of the tensors of one batch as the loader makes it.
+    pub batch: u64,
+    /// Bytes that passes over one batch of `batch_size` hold at most, as [`training_activations`] says.
+    pub activations: u64,
+    /// Bytes that work between the steps, such as validation, holds at most in the place of activations.
+    pub between_steps: u64,
+}
+
+/// Where the memory goes, in bytes. What mapped files take is not in it: the system drops their pages when it must.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// What was held before: images, the program itself.
+    pub loaded: u64,
+    /// What any work takes, whatever its size.
+    pub workspace: u64,
+    /// Parameters and buffers, and a moving average of what is trained.
+    pub parameters: u64,
+    /// One for each trained parameter; two where they are gathered over steps.
+    pub gradients: u64,
+    /// Momentum, moments.
+    pub optimizer_state: u64,
+    /// What forward and backward pass hold.
+    pub activations: u64,
+    /// Batches in use, waiting, and being made.
+    pub batches: u64,
+    /// The best epoch's parameters, and a checkpoint on its way to the disk.
+    pub copies: u64,
+}
+
+/// Copies of a convolution's joined inputs that a GPU holds in a backward pass: the gradient of all of them and its parts, then
+/// the parts and the inputs.
+const JOINED: u64 = 2;
+
+/// A training pass's activations: `passes` passes whose tensors are kept until one common backward pass.
+pub fn training_activations(footprint: Footprint, passes: u64) -> u64 {
+    let Footprint { saved_bytes, largest_bytes, recomputed_bytes, joined_bytes } = footprint;
+    passes * saved_bytes + WORKING * largest_bytes + recomputed_bytes + JOINED * joined_bytes
+}
+
+/// A prediction's activations: without a backward pass only what later layers still read is kept (a fifth in U-Net++ with a
+/// ResNet-18, as measured), and an operation's input and output.
+pub fn prediction_activations(footprint: Footprint) -> u64 {
+    footprint.saved_bytes / 4 + 2 * footprint.largest_bytes + footprint.joined_bytes
+}
+
+/// Bytes of all parameters and buffers, and of those that are trained.
+pub fn parameter_bytes(parameters: &Parameters) -> (u64, u64) {
+    let mut sums = (0, 0);
+    for (_, parameter) in parameters.iter() {
+        let tensor = parameter.var.as_tensor();
+        let bytes = (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
+        sums.0 += bytes;
+        sums.1 += if parameter.role.is_trainable() { bytes } else { 0 };
+    }
+    sums
+}
+
+/// What is to stay free of `bytes`.
+fn headroom(bytes: u64) -> u64 {
+    (bytes / HEADROOM).max(LEAST_HEADROOM)
+}
+
+impl Estimate {
+    /// All together.
+    pub fn total(&self) -> u64 {
+        self.parts().iter().map(|(_, bytes)| bytes).sum::<u64>() + self.activations
+    }
+
+    /// All but the activations, as a message names them.
+    fn parts(&self) -> [(&'static str, u64); 7] {
+        [
+            ("weights", self.parameters),
+            ("gradients", self.gradients),
+            ("optimiser", self.optimizer_state),
+            ("batches made ahead", self.batches),
+            ("copies for checkpoints", self.copies),
+            ("loaded already", self.loaded),
+            ("workspace", self.workspace),
+        ]
+    }
+}
+
+impl Needs {
+    /// The estimate with batches of `batch` instead: activations and batches grow with it, the rest stays.
+    pub fn at(&self, batch: u64) -> Estimate {
+        let scaled = |bytes: u64| {
+            let bytes = (u128::from(bytes) * u128::from(batch)).div_ceil(u128::from(self.batch_size.max(1)));
+            u64::try_from(bytes).unwrap_or(u64::MAX)
+        };
+        let training = self.optimizer.is_some();
+        let optimizer_state = self.optimizer.map_or(0, |optimizer| optimizer.state_copies() * self.trainable);
+        let best = if self.keeps_best { self.parameters } else { 0 };
+        let parameters = self.parameters + if self.averages { self.trainable } else { 0 };
+        let checkpoint = if training { parameters + optimizer_state + best } else { 0 };
+        let gradients = self.trainable * (1 + u64::from(self.accumulates));
+        let estimate = Estimate {
+            loaded: self.loaded,
+            workspace: WORKSPACE,
+            parameters,
+            gradients: if training { gradients } else { 0 },
+            optimizer_state,
+            activations: scaled(self.activations).max(self.between_steps),
+            batches: if training { BATCHES_HELD * scaled(self.batch) } else { scaled(self.batch) },
+            copies: best + checkpoint,
+        };
+        if !self.gpu {
+            return estimate;
+        }
+        // What is loaded lies in the machine's memory, and so does a checkpoint on its way.
+        Estimate { loaded: 0, workspace: GPU_WORKSPACE, copies: best, ..estimate }
+    }
+
+    /// The estimate.
+    pub fn estimate(&self) -> Estimate {
+        self.at(self.batch_size)
+    }
+
+    /// Whether it fits into `room`.
+    ///
+    /// # Errors
+    /// If not: the numbers, and the largest batch that would fit.
+    pub fn fits(&self, room: Room) -> Result<(), Box<TooLarge>> {
+        let estimate = self.estimate();
+        if estimate.total() <= room.bytes {
+            return Ok(());
+        }
+        let total = |batch| self.at(batch).total();
+        let safe = room.bytes.saturating_sub(headroom(room.bytes));
+        let cure = match self.work.least_batch().filter(|&least| least < self.batch_size) {
+            None => Cure::OtherThanBatch,
+            Some(least) if total(least) > safe => Cure::NoBatch { least, total: total(least) },
+            Some(mut fits) => {
+                // `fits` does, `too_large` does not; the total grows with the batch.
+                let mut too_large = self.batch_size;
+                while too_large - fits > 1 {
+                    let middle = fits + (too_large - fits) / 2;
+                    *(if total(middle) <= safe { &mut fits } else { &mut too_large }) = middle;
+                }
+                Cure::Batch { fits, total: total(fits) }
+            }
+        };
+        let recomputes = self.recomputes;
+        Err(Box::new(TooLarge {
+            work: self.work,
+            recomputes,
+            batch_size: self.batch_size,
+            size: self.size,
+            estimate,
+            room,
+            cure,
+        }))
+    }
+}
+
+/// More memory is needed than there is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct TooLarge {
+    /// What was going to be done.
+    pub work: Work,
+    /// With activations computed again.
+    pub recomputes: bool,
+    /// With so many samples in a batch.
+    pub batch_size: u64,
+    /// Of so many pixels a side.
+    pub size: usize,
+    /// What it would take.
+    pub estimate: Estimate,
+    /// What there is.
+    pub room: Room,
+    /// What would help.
+    pub cure: Cure,
+}
+
+/// What would help against [`TooLarge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cure {
+    /// A smaller batch.
+    Batch {
+        /// The largest that fits.
+        fits: u64,
+        /// What it would take, in bytes.
+        total: u64,
+    },
+    /// No batch is small enough.
+    NoBatch {
+        /// The smallest one.
+        least: u64,
+        /// What it would take, in bytes.
+        total: u64,
+    },
+    /// The batch is as small as can be, or not the user's choice.
+    OtherThanBatch,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TooLarge { work, recomputes, batch_size, size, estimate, room, cure } = self;
+        let (total, activations) = (Bytes(estimate.total()), Bytes(estimate.activations));
+        let (noun, samples, free) = (work.noun(), work.samples(), Bytes(room.bytes));
+        write!(f, "the {noun} needs about {total} of memory (activations {activations} for a batch of {batch_size} ")?;
+        write!(f, "{samples} at {size} × {size}")?;
+        for (name, bytes) in estimate.parts().into_iter().filter(|(_, bytes)| *bytes > 0) {
+            write!(f, ", {name} {}", Bytes(bytes))?;
+        }
+        match room.bound {
+            Bound::User => write!(f, "), and {LIMIT} allows {free}: ")?,
+            Bound::ControlGroup => write!(f, "), and the memory limit of this job or container leaves {free}: ")?,
+            Bound::Machine => write!(f, "), and {free} are free: ")?,
+            Bound::Gpu => write!(f, "), and {free} of the GPU's are free: ")?,
+        }
+        let others = match (work, recomputes) {
+            (Work::Pretraining, false) => "`recompute = true`, a smaller `crop_size` or an encoder of smaller `width`",
+            (Work::Pretraining, true) => "a smaller `crop_size` or an encoder of smaller `width`",
+            (Work::Finetuning, false) => {
+                "`recompute = true`, a smaller `crop_size`, `decoder_channels` or an encoder of smaller `width`"
+            }
+            (Work::Finetuning, true) => "a smaller `crop_size`, `decoder_channels` or an encoder of smaller `width`",
+            (Work::Prediction, _) => {
+                "a model that was trained with a smaller `crop_size` or an encoder of smaller `width`"
+            }
+        };
+        match cure {
+            Cure::Batch { fits, total } => {
+                let pairs = if *work == Work::Pretraining { " (it counts pairs)" } else { "" };
+                let total = Bytes(*total);
+                write!(f, "a batch of {fits} would need about {total}; give `batch_size = {fits}`{pairs}, {others}")?;
+            }
+            Cure::NoBatch { least, total } => {
+                write!(f, "even a batch of {least} would need about {}; give {others}", Bytes(*total))?;
+            }
+            Cure::OtherThanBatch => write!(f, "give {others}")?,
+        }
+        match room.bound {
+            Bound::User => return Ok(()),
+            Bound::Gpu => return write!(f, ", `precision = \"bf16\"` if it is another, or `--device cpu`"),
+            Bound::ControlGroup | Bound::Machine => {}
+        }
+        write!(f, ", or more memory ({LIMIT} overrules what is found)")
+    }
+}
+
+#[cfg(test)]
+mod tests;

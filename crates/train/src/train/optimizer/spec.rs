@@ -1,0 +1,374 @@
+//! Which optimiser with which parameters, as it is written in an experiment.
+
+use matssl_tensor::Role;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An optimiser and its parameters, as in `optimizer = { name = "sgd", learning_rate = 0.1, … }`.
+///
+/// | name | parameters of its own, with defaults | weight decay |
+/// | --- | --- | --- |
+/// | `sgd` | `momentum = 0.9`, `nesterov = false` | 0 by default; added to the gradient (L2) |
+/// | `adam` | `betas = [0.9, 0.999]`, `epsilon = 1e-8` | likewise |
+/// | `adamw` | the same | 0.01 by default, as PyTorch's; decoupled |
+/// | `lars` | `momentum = 0.9`, `nesterov = false`, `trust_coefficient = 0.001`, `epsilon = 1e-8` | must be given |
+///
+/// All have `decay_norms_and_biases` and, off by default, `clip_norm`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct OptimizerSpec {
+    pub(super) algorithm: Algorithm,
+    /// At the start; the schedule changes it.
+    learning_rate: f64,
+    pub(super) weight_decay: f64,
+    /// Whether weight decay applies to the scales and shifts of normalisations (a method's gates are stored as such
+    /// scales) and to biases too, as with PyTorch's `model.parameters()`. True by default, but false for LARS, where
+    /// what is not decayed is not adapted either: so do SimCLR's authors, BYOL's, and lightly's examples.
+    decay_norms_and_biases: bool,
+    /// Gradients whose norm, over all parameters, is above this are scaled down to it.
+    clip_norm: Option<f64>,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Algorithm {
+    /// `torch.optim.SGD` without dampening.
+    Sgd { momentum: f64, nesterov: bool },
+    /// `torch.optim.Adam`, or with `decoupled` weight decay `torch.optim.AdamW` (Loshchilov & Hutter 2019).
+    Adam { betas: [f64; 2], epsilon: f64, decoupled: bool },
+    /// `lightly.utils.lars.LARS` 1.5.20 (You, Gitman & Ginsburg 2017): SGD whose step is, for each tensor, in proportion
+    /// to the norm of what it moves.
+    Lars { momentum: f64, nesterov: bool, trust_coefficient: f64, epsilon: f64 },
+}
+
+/// Defaults: of PyTorch and lightly, but for the momentum, which is 0 there and 0.9 in what is published.
+const MOMENTUM: f64 = 0.9;
+const BETAS: [f64; 2] = [0.9, 0.999];
+const EPSILON: f64 = 1e-8;
+const DECOUPLED_WEIGHT_DECAY: f64 = 0.01;
+const TRUST_COEFFICIENT: f64 = 0.001;
+
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Name {
+    Sgd,
+    Adam,
+    AdamW,
+    Lars,
+}
+
+impl Name {
+    fn text(self) -> &'static str {
+        match self {
+            Name::Sgd => "sgd",
+            Name::Adam => "adam",
+            Name::AdamW => "adamw",
+            Name::Lars => "lars",
+        }
+    }
+}
+
+/// What came later than SGD's and Adam's first parameters is not written where it has its default, so that keys stay as
+/// they were.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[schemars(description = "Which optimiser: sgd, adam, adamw or lars.")]
+    name: Name,
+    #[schemars(description = "At the start; the schedule changes it.")]
+    learning_rate: f64,
+    #[schemars(description = "sgd and lars: 0.9 by default.")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    momentum: Option<f64>,
+    #[schemars(description = "sgd and lars: false by default.")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nesterov: Option<bool>,
+    #[schemars(description = "adam and adamw: [0.9, 0.999] by default.")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    betas: Option<[f64; 2]>,
+    #[schemars(description = "lars: 0.001 by default.")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trust_coefficient: Option<f64>,
+    #[schemars(description = "adam, adamw and lars: 1e-8 by default.")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epsilon: Option<f64>,
+    #[schemars(description = "0 by default (adamw: 0.01, decoupled); lars needs one above 0.")]
+    #[serde(default)]
+    weight_decay: Option<f64>,
+    #[schemars(
+        description = "Whether weight decay applies to scales and shifts of normalisations and to biases: true by default, false for lars."
+    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decay_norms_and_biases: Option<bool>,
+    #[schemars(
+        description = "Gradients whose norm, over all parameters, is above this are scaled down to it; none by default."
+    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clip_norm: Option<f64>,
+}
+
+impl Written {
+    /// Parameters that not every optimiser has: whether this one is written, and who has it.
+    fn own(&self) -> [(&'static str, bool, &'static [Name]); 5] {
+        use Name::{Adam, AdamW, Lars, Sgd};
+        [
+            ("momentum", self.momentum.is_some(), &[Sgd, Lars]),
+            ("nesterov", self.nesterov.is_some(), &[Sgd, Lars]),
+            ("betas", self.betas.is_some(), &[Adam, AdamW]),
+            ("trust_coefficient", self.trust_coefficient.is_some(), &[Lars]),
+            ("epsilon", self.epsilon.is_some(), &[Adam, AdamW, Lars]),
+        ]
+    }
+
+    fn momentum(&self) -> Result<(f64, bool), String> {
+        let (momentum, nesterov) = (self.momentum.unwrap_or(MOMENTUM), self.nesterov.unwrap_or(false));
+        if !(0.0..1.0).contains(&momentum) {
+            return Err(format!("momentum = {momentum}: a momentum lies in 0 ≤ momentum < 1"));
+        }
+        if nesterov && momentum == 0.0 {
+            return Err("nesterov = true: Nesterov's step needs a momentum above 0".into());
+        }
+        Ok((momentum, nesterov))
+    }
+
+    fn algorithm(&self) -> Result<Algorithm, String> {
+        // Written so that NaN fails too.
+        let above_0 = |name: &str, value: f64| {
+            let fits = value > 0.0 && value.is_finite();
+            if fits { Ok(value) } else { Err(format!("{name} = {value}: expected a number above 0")) }
+        };
+        let epsilon = above_0("epsilon", self.epsilon.unwrap_or(EPSILON))?;
+        match self.name {
+            Name::Sgd => {
+                let (momentum, nesterov) = self.momentum()?;
+                Ok(Algorithm::Sgd { momentum, nesterov })
+            }
+            Name::Adam | Name::AdamW => {
+                let betas = self.betas.unwrap_or(BETAS);
+                if !betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
+                    return Err(format!("betas = {betas:?}: each lies in 0 ≤ beta < 1"));
+                }
+                Ok(Algorithm::Adam { betas, epsilon, decoupled: self.name == Name::AdamW })
+            }
+            Name::Lars => {
+                let (momentum, nesterov) = self.momentum()?;
+                let trust_coefficient = self.trust_coefficient.unwrap_or(TRUST_COEFFICIENT);
+                let trust_coefficient = above_0("trust_coefficient", trust_coefficient)?;
+                Ok(Algorithm::Lars { momentum, nesterov, trust_coefficient, epsilon })
+            }
+        }
+    }
+}
+
+impl TryFrom<Written> for OptimizerSpec {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written { name, learning_rate, clip_norm, .. } = written;
+        for (parameter, is_written, owners) in written.own() {
+            if is_written && !owners.contains(&name) {
+                let owners: Vec<&str> = owners.iter().map(|owner| owner.text()).collect();
+                return Err(format!("`{parameter}` belongs to {}; {} has none", owners.join(" and "), name.text()));
+            }
+        }
+        if !(learning_rate > 0.0 && learning_rate.is_finite()) {
+            return Err(format!("learning_rate = {learning_rate}: a learning rate is above 0"));
+        }
+        let weight_decay = written.weight_decay.unwrap_or(match name {
+            Name::AdamW => DECOUPLED_WEIGHT_DECAY,
+            Name::Sgd | Name::Adam | Name::Lars => 0.0,
+        });
+        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
+            return Err(format!("weight_decay = {weight_decay}: a weight decay is 0 or above"));
+        }
+        if name == Name::Lars && weight_decay == 0.0 {
+            return Err(
+                "lars needs a `weight_decay` above 0, e.g. 1e-6: what is not decayed, it does not adapt either \
+                 (so lightly's), and without any it would be sgd"
+                    .into(),
+            );
+        }
+        if let Some(norm) = clip_norm
+            && !(norm > 0.0 && norm.is_finite())
+        {
+            return Err(format!("clip_norm = {norm}: gradients are clipped to a norm above 0; leave it out for none"));
+        }
+        let decay_norms_and_biases = written.decay_norms_and_biases.unwrap_or(name != Name::Lars);
+        let algorithm = written.algorithm()?;
+        Ok(OptimizerSpec { algorithm, learning_rate, weight_decay, decay_norms_and_biases, clip_norm })
+    }
+}
+
+impl From<OptimizerSpec> for Written {
+    fn from(spec: OptimizerSpec) -> Written {
+        let OptimizerSpec { algorithm, learning_rate, weight_decay, decay_norms_and_biases, clip_norm } = spec;
+        let unless = |default: bool, value: bool| (value != default).then_some(value);
+        let written = Written {
+            name: Name::Sgd,
+            learning_rate,
+            momentum: None,
+            nesterov: None,
+            betas: None,
+            trust_coefficient: None,
+            epsilon: None,
+            weight_decay: Some(weight_decay),
+            decay_norms_and_biases: unless(true, decay_norms_and_biases),
+            clip_norm,
+        };
+        match algorithm {
+            Algorithm::Sgd { momentum, nesterov } => {
+                Written { momentum: Some(momentum), nesterov: unless(false, nesterov), ..written }
+            }
+            Algorithm::Adam { betas, epsilon, decoupled: false } => Written {
+                name: Name::Adam,
+                betas: (betas != BETAS).then_some(betas),
+                epsilon: (epsilon != EPSILON).then_some(epsilon),
+                ..written
+            },
+            Algorithm::Adam { betas, epsilon, decoupled: true } => Written {
+                name: Name::AdamW,
+                betas: Some(betas),
+                epsilon: Some(epsilon),
+                decay_norms_and_biases: Some(decay_norms_and_biases),
+                ..written
+            },
+            Algorithm::Lars { momentum, nesterov, trust_coefficient, epsilon } => Written {
+                name: Name::Lars,
+                momentum: Some(momentum),
+                nesterov: Some(nesterov),
+                trust_coefficient: Some(trust_coefficient),
+                epsilon: Some(epsilon),
+                decay_norms_and_biases: Some(decay_norms_and_biases),
+                ..written
+            },
+        }
+    }
+}
+
+impl OptimizerSpec {
+    /// `sgd` with the rest at its defaults.
+    pub const fn sgd(learning_rate: f64, momentum: f64, weight_decay: f64) -> Self {
+        let algorithm = Algorithm::Sgd { momentum, nesterov: false };
+        OptimizerSpec { algorithm, learning_rate, weight_decay, decay_norms_and_biases: true, clip_norm: None }
+    }
+
+    /// `adam` with the rest at its defaults.
+    pub const fn adam(learning_rate: f64, weight_decay: f64) -> Self {
+        let algorithm = Algorithm::Adam { betas: BETAS, epsilon: EPSILON, decoupled: false };
+        OptimizerSpec { algorithm, learning_rate, weight_decay, decay_norms_and_biases: true, clip_norm: None }
+    }
+
+    /// The learning rate that the schedule starts from.
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    /// Whether weight decay applies to parameters of this role.
+    pub(super) fn decays(&self, role: Role) -> bool {
+        match role {
+            Role::ConvWeight | Role::LinearWeight => true,
+            Role::Bias | Role::NormWeight | Role::NormBias => self.decay_norms_and_biases,
+            Role::Buffer => false,
+        }
+    }
+
+    /// What gradients of norm `norm` are multiplied by, as `torch.nn.utils.clip_grad_norm_` does: 1 without `clip_norm`.
+    pub(in super::super) fn clipping(&self, norm: f64) -> f64 {
+        self.clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0))
+    }
+
+    /// Tensors of a trained parameter's size that its state takes. SGD keeps its velocity whatever the momentum.
+    pub(in super::super) fn state_copies(&self) -> u64 {
+        match self.algorithm {
+            Algorithm::Sgd { .. } | Algorithm::Lars { .. } => 1,
+            Algorithm::Adam { .. } => 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<OptimizerSpec, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    fn written(text: &str) -> String {
+        let spec = read(text).unwrap();
+        let json = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<OptimizerSpec>(&json).unwrap(), spec, "{json}");
+        json
+    }
+
+    #[test]
+    fn written_form_is_as_it_was_where_nothing_new_is_said() {
+        assert_eq!(
+            written("name = 'sgd'\nlearning_rate = 0.1"),
+            r#"{"name":"sgd","learning_rate":0.1,"momentum":0.9,"weight_decay":0.0}"#
+        );
+        assert_eq!(
+            written("name = 'adam'\nlearning_rate = 0.1\nbetas = [0.9, 0.999]\ndecay_norms_and_biases = true"),
+            r#"{"name":"adam","learning_rate":0.1,"weight_decay":0.0}"#
+        );
+    }
+
+    #[test]
+    fn written_form_has_all_that_differs_and_all_defaults_of_the_later_optimisers() {
+        assert_eq!(
+            written(
+                "name = 'sgd'\nlearning_rate = 0.1\nnesterov = true\nclip_norm = 2\ndecay_norms_and_biases = false"
+            ),
+            r#"{"name":"sgd","learning_rate":0.1,"momentum":0.9,"nesterov":true,"weight_decay":0.0,"decay_norms_and_biases":false,"clip_norm":2.0}"#
+        );
+        assert_eq!(
+            written("name = 'adam'\nlearning_rate = 0.1\nbetas = [0.5, 0.9]\nepsilon = 1e-6"),
+            r#"{"name":"adam","learning_rate":0.1,"betas":[0.5,0.9],"epsilon":1e-6,"weight_decay":0.0}"#
+        );
+        assert_eq!(
+            written("name = 'adamw'\nlearning_rate = 0.1"),
+            r#"{"name":"adamw","learning_rate":0.1,"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.01,"decay_norms_and_biases":true}"#
+        );
+        assert_eq!(
+            written("name = 'lars'\nlearning_rate = 4.8\nweight_decay = 1e-6"),
+            r#"{"name":"lars","learning_rate":4.8,"momentum":0.9,"nesterov":false,"trust_coefficient":0.001,"epsilon":1e-8,"weight_decay":1e-6,"decay_norms_and_biases":false}"#
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let refused = [
+            ("name = 'adam'\nlearning_rate = 0.1\nmomentum = 0.9", "`momentum` belongs to sgd and lars; adam has none"),
+            ("name = 'adamw'\nlearning_rate = 0.1\nnesterov = true", "`nesterov` belongs to sgd and lars; adamw has"),
+            (
+                "name = 'sgd'\nlearning_rate = 0.1\nbetas = [0.9, 0.9]",
+                "`betas` belongs to adam and adamw; sgd has none",
+            ),
+            ("name = 'sgd'\nlearning_rate = 0.1\nepsilon = 0.9", "`epsilon` belongs to adam and adamw and lars; sgd"),
+            ("name = 'sgd'\nlearning_rate = 0.1\ntrust_coefficient = 0.9", "`trust_coefficient` belongs to lars; sgd"),
+            ("name = 'sgd'\nlearning_rate = -0.1", "above 0"),
+            ("name = 'sgd'\nlearning_rate = nan", "above 0"),
+            ("name = 'sgd'\nlearning_rate = 0.1\nmomentum = 1.0", "0 ≤ momentum < 1"),
+            ("name = 'sgd'\nlearning_rate = 0.1\nmomentum = 0\nnesterov = true", "needs a momentum above 0"),
+            ("name = 'sgd'\nlearning_rate = 0.1\nweight_decay = -1.0", "0 or above"),
+            (
+                "name = 'sgd'\nlearning_rate = 0.1\nclip_norm = 0",
+                "clip_norm = 0: gradients are clipped to a norm above 0",
+            ),
+            ("name = 'adam'\nlearning_rate = 0.1\nbetas = [0.9, 1.0]", "betas = [0.9, 1.0]: each lies in 0 ≤ beta < 1"),
+            ("name = 'adam'\nlearning_rate = 0.1\nbetas = [0.9]", "length 2"),
+            ("name = 'adamw'\nlearning_rate = 0.1\nepsilon = 0.0", "epsilon = 0: expected a number above 0"),
+            ("name = 'lars'\nlearning_rate = 0.1", "lars needs a `weight_decay` above 0"),
+            (
+                "name = 'lars'\nlearning_rate = 0.1\nweight_decay = 1\ntrust_coefficient = nan",
+                "trust_coefficient = NaN",
+            ),
+            ("name = 'sgd'\nlearning_rat = 0.1", "unknown field `learning_rat`"),
+            ("name = 'lamb'\nlearning_rate = 0.1", "expected one of `sgd`, `adam`, `adamw`, `lars`"),
+        ];
+        for (text, expected) in refused {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

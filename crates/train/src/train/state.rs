@@ -1,0 +1,161 @@
+//! What changes from epoch to epoch beside the parameters, and how all of it goes into a checkpoint.
+
+use super::averaged_weights::AveragedWeights;
+use super::checkpoint::Checkpoint;
+use super::history::History;
+use super::optimizer::{Optimizer, OptimizerSpec};
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use indexmap::IndexMap;
+use matssl_tensor::{Gradients, Parameters};
+
+/// Name prefixes in a checkpoint.
+const PARAMETER: &str = "parameter/";
+const OPTIMIZER: &str = "optimizer/";
+const AVERAGE: &str = "average/";
+const BEST: &str = "best/";
+
+/// The parameters and buffers of the best epoch so far.
+#[derive(Debug)]
+pub struct Best {
+    /// Counted from 1.
+    pub epoch: u64,
+    /// Its score.
+    pub score: f64,
+    tensors: IndexMap<String, Tensor>,
+}
+
+impl Best {
+    /// Puts the best epoch's values into `parameters`.
+    ///
+    /// # Errors
+    /// If they are not the parameters that were trained.
+    pub fn restore(&self, parameters: &Parameters) -> Result<()> {
+        set(parameters, &self.tensors)
+    }
+}
+
+/// What the running epoch has come to: sums over its steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Running {
+    /// Steps taken.
+    pub(super) steps: u64,
+    pub(super) losses: f64,
+    /// Of the updates' gradients before clipping.
+    pub(super) norms: f64,
+    /// One for each of the task's measures.
+    pub(super) measures: Vec<f64>,
+}
+
+/// The state of a training.
+pub(super) struct State {
+    pub(super) history: History,
+    pub(super) running: Running,
+    pub(super) optimizer: Optimizer,
+    pub(super) averages: Option<AveragedWeights>,
+    pub(super) best: Option<Best>,
+}
+
+impl State {
+    /// Before the first epoch.
+    pub(super) fn new(optimizer: OptimizerSpec, averages: Option<AveragedWeights>, columns: Vec<String>) -> Self {
+        let (history, running) = (History::new(columns), Running::default());
+        State { history, running, optimizer: Optimizer::new(optimizer), averages, best: None }
+    }
+
+    /// One update of `parameters`, by `scale` times the gradients; the averages follow.
+    pub(super) fn update(
+        &mut self,
+        parameters: &Parameters,
+        gradients: &Gradients,
+        learning_rate: f64,
+        scale: f64,
+    ) -> Result<()> {
+        self.optimizer.step(parameters, gradients, learning_rate, scale)?;
+        self.averages.as_ref().map_or(Ok(()), |averages| averages.follow(parameters, self.optimizer.steps()))
+    }
+
+    /// Exchanges `parameters` and their averages, if there are any.
+    pub(super) fn swap_averages(&mut self, parameters: &Parameters) -> Result<()> {
+        self.averages.as_mut().map_or(Ok(()), |averages| averages.swap(parameters))
+    }
+
+    /// Keeps a copy of `parameters` if `score` is above all before; a NaN never is.
+    pub(super) fn keep_if_best(&mut self, epoch: u64, score: Option<f64>, parameters: &Parameters) -> Result<()> {
+        let Some(score) = score.filter(|score| !score.is_nan()) else { return Ok(()) };
+        if self.best.as_ref().is_none_or(|best| score > best.score) {
+            let mut tensors = IndexMap::new();
+            for (name, parameter) in parameters.iter() {
+                // A true copy: the optimiser writes into the parameters where they lie.
+                tensors.insert(name.to_owned(), parameter.var.as_detached_tensor().copy()?);
+            }
+            self.best = Some(Best { epoch, score, tensors });
+        }
+        Ok(())
+    }
+
+    /// Everything that the next step depends on. Shares storage with `parameters`: save it before the next step.
+    pub(super) fn checkpoint(&self, parameters: &Parameters) -> Checkpoint {
+        let mut tensors = IndexMap::new();
+        for (name, parameter) in parameters.iter() {
+            tensors.insert(format!("{PARAMETER}{name}"), parameter.var.as_detached_tensor());
+        }
+        for (name, tensor) in self.optimizer.state() {
+            tensors.insert(format!("{OPTIMIZER}{name}"), tensor.clone());
+        }
+        for (name, tensor) in self.averages.iter().flat_map(AveragedWeights::tensors) {
+            tensors.insert(format!("{AVERAGE}{name}"), tensor.clone());
+        }
+        for (name, tensor) in self.best.iter().flat_map(|best| &best.tensors) {
+            tensors.insert(format!("{BEST}{name}"), tensor.clone());
+        }
+        Checkpoint {
+            history: self.history.clone(),
+            running: self.running.clone(),
+            optimizer_steps: self.optimizer.steps(),
+            best: self.best.as_ref().map(|best| (best.epoch, best.score)),
+            tensors,
+        }
+    }
+
+    /// Takes up a checkpoint: sets `parameters` too.
+    pub(super) fn restore(&mut self, checkpoint: Checkpoint, parameters: &Parameters) -> Result<()> {
+        let prefixes = [PARAMETER, OPTIMIZER, AVERAGE, BEST];
+        let mut parts = prefixes.map(|_| IndexMap::new());
+        for (name, tensor) in checkpoint.tensors {
+            for (prefix, part) in prefixes.iter().zip(&mut parts) {
+                if let Some(name) = name.strip_prefix(prefix) {
+                    part.insert(name.to_owned(), tensor.clone());
+                }
+            }
+        }
+        let [values, slots, averages, best] = parts;
+        set(parameters, &values)?;
+        if let Some(places) = &mut self.averages {
+            places.restore(averages)?;
+        }
+        self.history = checkpoint.history;
+        self.running = checkpoint.running;
+        self.optimizer.restore(checkpoint.optimizer_steps, slots);
+        self.best = checkpoint.best.map(|(epoch, score)| Best { epoch, score, tensors: best });
+        Ok(())
+    }
+}
+
+fn set(parameters: &Parameters, values: &IndexMap<String, Tensor>) -> Result<()> {
+    ensure!(values.len() == parameters.len(), "{} tensors for {} parameters", values.len(), parameters.len());
+    for (name, parameter) in parameters.iter() {
+        let value = values.get(name).with_context(|| format!("no value for {name}"))?;
+        let place = &parameter.var;
+        ensure!(
+            value.dims() == place.dims() && value.dtype() == place.dtype(),
+            "{name} is {:?} {:?}, its value {:?} {:?}",
+            place.dtype(),
+            place.dims(),
+            value.dtype(),
+            value.dims()
+        );
+        place.set(value)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,335 @@
+//! The one training loop.
+
+use super::accumulation::Accumulation;
+use super::averaged_weights::AveragedWeights;
+use super::checkpoint::Checkpoints;
+use super::history::History;
+use super::optimizer::OptimizerSpec;
+use super::schedule::ScheduleSpec;
+use super::state::{Best, Running, State};
+use super::task::Task;
+use anyhow::{Result, anyhow, bail, ensure};
+use matssl_base::machine::Asked;
+use matssl_tensor::Parameters;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Progress inside an epoch is told at most this often.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// After so many waits a checkpoint inside an epoch is written whatever it costs.
+const PATIENCE: u32 = 5;
+
+/// How a task is trained.
+#[derive(Clone, Debug)]
+pub struct Training {
+    /// Passes over the data.
+    pub epochs: u64,
+    /// Which optimiser.
+    pub optimizer: OptimizerSpec,
+    /// How the learning rate goes.
+    pub schedule: ScheduleSpec,
+    /// Steps of the task whose gradients are averaged for one update of the weights, by the learning rate of that
+    /// update's place among all; the last update of an epoch takes what there is. 1 or more. Whatever else a step of a
+    /// task does, such as batch statistics, contrasts within the batch, and momentum encoders, it does each time.
+    pub accumulate: NonZeroU64,
+    /// What a moving average of the weights keeps of itself at each update, 0 ≤ ema < 1, e.g. 0.999: the averaged weights are what
+    /// is validated and what is left in the end. None: the weights themselves.
+    pub ema: Option<f64>,
+    /// Ends a training after so many epochs without a better score; none: all epochs are trained.
+    pub patience: Option<NonZeroU64>,
+    /// Folder for checkpoints; a training that finds one of its own goes on from there.
+    pub checkpoint: PathBuf,
+    /// The part of the time that checkpoints may take, e.g. 0.05: one is written at the end of the first epoch, then of
+    /// each by which the last one's time has become no more than that.
+    pub checkpoint_share: f64,
+    /// The least time between a checkpoint and one inside an epoch, which keeps to the same share; after five times as
+    /// long it is written in any case.
+    pub checkpoint_wait: Duration,
+    /// Names the training: whatever changes its result must change this. A checkpoint of another is not taken.
+    pub fingerprint: String,
+    /// What signals ask: a checkpoint, or one and an end.
+    pub asked: Asked,
+}
+
+/// A training that was asked to stop, and did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "stopped by a signal after {epochs} epochs and {steps} steps; {}",
+    if *.saved { "the next run goes on from there" } else { "a checkpoint could not be written: the next run goes on from the last one that was" }
+)]
+pub struct Stopped {
+    /// Epochs done.
+    pub epochs: u64,
+    /// Steps done in the running epoch.
+    pub steps: u64,
+    /// Whether all checkpoints could be written.
+    pub saved: bool,
+}
+
+/// What the loop tells whoever watches.
+#[derive(Debug)]
+pub enum Event<'h> {
+    /// Something worth a line.
+    Message(String),
+    /// The first step comes next.
+    Started {
+        /// The epochs that a checkpoint spared this attempt; at a fresh start none.
+        history: &'h History,
+    },
+    /// So many steps of the epoch after `done` are taken.
+    Step {
+        /// Epochs done.
+        done: u64,
+        /// Steps done in the running epoch.
+        step: u64,
+        /// Steps in an epoch.
+        steps: u64,
+        /// Loss of the last step.
+        loss: f64,
+    },
+    /// An epoch is over.
+    Epoch {
+        /// Epochs done.
+        done: u64,
+        /// Its mean loss.
+        loss: f64,
+        /// What the task says of it.
+        note: Option<String>,
+        /// The part of its steps' time that went into waiting for batches, as [`Outcome::data_wait_share`].
+        waited: f64,
+        /// All epochs, this one last.
+        history: &'h History,
+    },
+}
+
+/// A finished training. The task's parameters are those of the last epoch, with [`Training::ema`] their averages.
+#[derive(Debug)]
+pub struct Outcome {
+    /// A row an epoch.
+    pub history: History,
+    /// The epoch with the highest score, if the task gives scores.
+    pub best: Option<Best>,
+    /// Epochs that a checkpoint spared this attempt.
+    pub resumed_epochs: u64,
+    /// Steps of the epoch after those, likewise.
+    pub resumed_steps: u64,
+    /// Checkpoints that could not be written.
+    pub failed_checkpoints: u64,
+    /// Wall time of this attempt.
+    pub seconds: f64,
+    /// Training images a second over this attempt's steps, validation not counted.
+    pub images_per_second: f64,
+    /// The part of those steps' time that went into waiting for batches, until they were on the GPU. So much of it the GPU
+    /// stood idle for them at most: it may still have been at what it was asked before.
+    pub data_wait_share: f64,
+}
+
+impl Training {
+    /// Trains `task`, from its checkpoint if there is one. On a CPU the result is the same bits for any number of
+    /// threads and wherever the training was stopped and taken up, inside an epoch too. A checkpoint that cannot be
+    /// written is told and costs nothing else.
+    ///
+    /// # Errors
+    /// A loss that is not finite, with epoch and step; a task's own failures. The last checkpoint stays.
+    pub fn run<T: Task>(&self, task: &mut T, watch: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
+        let start = Instant::now();
+        let steps = task.steps_per_epoch();
+        ensure!(steps > 0, "an epoch has no step: there is less data than one batch; give a smaller `batch_size`");
+        let mut saver = Saver {
+            training: self,
+            checkpoints: Checkpoints::new(&self.checkpoint, &self.fingerprint),
+            last: Instant::now(),
+            took: Duration::ZERO,
+            in_all: Duration::ZERO,
+            failed: 0,
+        };
+        let averages = self.ema.map(|keep| AveragedWeights::new(keep, task.parameters())).transpose()?;
+        let mut state = State::new(self.optimizer, averages, columns(task));
+        if let Some(checkpoint) =
+            saver.checkpoints.load(task.parameters().device(), &mut |text| watch(Event::Message(text)))?
+        {
+            state.restore(checkpoint, task.parameters())?;
+        }
+        watch(Event::Started { history: &state.history });
+        let (resumed_epochs, resumed_steps) = (state.history.epochs() as u64, state.running.steps);
+        let (mut images, mut stepping, mut waiting) = (0, Duration::ZERO, Duration::ZERO);
+        for epoch in resumed_epochs..self.epochs {
+            let (stepping_since, saving_before) = (Instant::now(), saver.in_all);
+            let (mut row, seen, waited) = self.epoch(epoch, task, &mut state, &mut saver, watch)?;
+            (images, waiting) = (images + seen, waiting + waited);
+            let stepped = stepping_since.elapsed().saturating_sub(saver.in_all - saving_before);
+            stepping += stepped;
+            state.swap_averages(task.parameters())?;
+            let end = task.end_of_epoch(epoch)?;
+            row.extend(end.values);
+            let loss = row.get(1).copied().flatten().unwrap_or(f64::NAN);
+            state.history.push(row)?;
+            state.running = Running::default();
+            state.keep_if_best(epoch + 1, end.score, task.parameters())?;
+            state.swap_averages(task.parameters())?;
+            let (note, waited) = (end.note, waited.as_secs_f64() / stepped.as_secs_f64().max(f64::MIN_POSITIVE));
+            watch(Event::Epoch { done: epoch + 1, loss, note, waited, history: &state.history });
+            if let Some(best) = state.best.as_ref().filter(|best| self.gives_up(epoch + 1 - best.epoch)) {
+                let note = format!("ends early: no epoch was better than epoch {} since", best.epoch);
+                watch(Event::Message(note));
+                break;
+            }
+            // What follows the last epoch takes seconds: no checkpoint for that.
+            if epoch + 1 < self.epochs && (saver.is_cheap() || self.is_asked()) {
+                saver.save(&state, task.parameters(), watch);
+                self.stop_if_asked(epoch + 1, 0, &saver)?;
+            }
+        }
+        state.swap_averages(task.parameters())?;
+        Ok(Outcome {
+            history: state.history,
+            best: state.best,
+            resumed_epochs,
+            resumed_steps,
+            failed_checkpoints: saver.failed,
+            seconds: start.elapsed().as_secs_f64(),
+            images_per_second: if images > 0 { images as f64 / stepping.as_secs_f64() } else { 0.0 },
+            data_wait_share: if images > 0 { waiting.as_secs_f64() / stepping.as_secs_f64() } else { 0.0 },
+        })
+    }
+
+    /// Whether so many epochs without a better score are too many.
+    fn gives_up(&self, epochs: u64) -> bool {
+        self.patience.is_some_and(|patience| epochs >= patience.get())
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.stop() || self.asked.checkpoint()
+    }
+
+    /// After a checkpoint.
+    fn stop_if_asked(&self, epochs: u64, steps: u64, saver: &Saver<'_>) -> Result<()> {
+        match self.asked.stop() {
+            true => Err(Stopped { epochs, steps, saved: saver.failed == 0 }.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// One epoch, or what is left of it: the history's first columns, the number of images, and the time spent waiting
+    /// for batches.
+    fn epoch<T: Task>(
+        &self,
+        epoch: u64,
+        task: &mut T,
+        state: &mut State,
+        saver: &mut Saver<'_>,
+        watch: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(Vec<Option<f64>>, u64, Duration)> {
+        let steps = task.steps_per_epoch();
+        let updates = steps.div_ceil(self.accumulate.get());
+        let (mut learning_rate, mut images, mut told) = (0.0, 0, Instant::now());
+        state.running.measures.resize(task.measures().len(), 0.0);
+        // Nothing is pending in a checkpoint.
+        let mut pending = Accumulation::default();
+        let mut batches = task.batches(epoch, state.running.steps)?;
+        let mut waiting = Duration::ZERO;
+        loop {
+            let since = Instant::now();
+            let Some(batch) = batches.next() else { break };
+            waiting += since.elapsed();
+            let done = state.running.steps;
+            let step = task.step(batch?)?;
+            let finite = |what: &str, value: f64| match value.is_finite() {
+                true => Ok(()),
+                false => Err(anyhow!(
+                    "the {what} is {value} in epoch {} of {}, step {} of {steps}: the training has diverged; try a lower \
+                     learning rate or a longer warm-up",
+                    epoch + 1,
+                    self.epochs,
+                    done + 1,
+                )),
+            };
+            finite("loss", step.loss)?;
+            if let Some(fault) = step.fault {
+                bail!("in epoch {} of {}, step {} of {steps}: {fault}", epoch + 1, self.epochs, done + 1);
+            }
+            pending.add(step.gradients)?;
+            if pending.steps() == self.accumulate.get() || done + 1 == steps {
+                let (norm, place) = (pending.mean_norm()?, epoch * updates + done / self.accumulate);
+                finite("gradient", norm)?;
+                learning_rate =
+                    self.schedule.learning_rate(self.optimizer.learning_rate(), place, updates, self.epochs);
+                let scale = self.optimizer.clipping(norm) / pending.steps() as f64;
+                state.update(task.parameters(), pending.sums(), learning_rate, scale)?;
+                state.running.norms += norm;
+                pending = Accumulation::default();
+            }
+            let running = &mut state.running;
+            running.losses += step.loss;
+            running.measures.iter_mut().zip(&step.measures).for_each(|(sum, measure)| *sum += measure);
+            running.steps += 1;
+            images += step.images;
+            if told.elapsed() >= TELL_EVERY {
+                watch(Event::Step { done: epoch, step: done + 1, steps, loss: step.loss });
+                told = Instant::now();
+            }
+            // The epoch's end has a checkpoint of its own.
+            if done + 1 < steps && pending.steps() == 0 && (saver.is_due_inside() || self.is_asked()) {
+                saver.save(state, task.parameters(), watch);
+                self.stop_if_asked(epoch, done + 1, saver)?;
+            }
+        }
+        let running = &state.running;
+        ensure!(running.steps == steps, "epoch {} had {} steps, not {steps}", epoch + 1, running.steps);
+        let mean = |sum: f64| Some(sum / steps as f64);
+        let taken = ((epoch + 1) * updates) as f64;
+        let norm = running.norms / updates as f64;
+        let mut row = vec![Some(taken), mean(running.losses), Some(learning_rate), Some(norm)];
+        row.extend(running.measures.iter().copied().map(mean));
+        Ok((row, images, waiting))
+    }
+}
+
+/// Writes checkpoints, and knows when the next is due.
+struct Saver<'t> {
+    training: &'t Training,
+    checkpoints: Checkpoints,
+    /// When the last one was done; at first the start.
+    last: Instant,
+    /// How long it took.
+    took: Duration,
+    /// How long all took together.
+    in_all: Duration,
+    failed: u64,
+}
+
+impl Saver<'_> {
+    /// Whether the last one's time is no more than its share of the time since.
+    fn is_cheap(&self) -> bool {
+        self.took.as_secs_f64() <= self.training.checkpoint_share * self.last.elapsed().as_secs_f64()
+    }
+
+    /// Inside an epoch: after the wait, if it is cheap; after [`PATIENCE`] waits in any case.
+    fn is_due_inside(&self) -> bool {
+        let (since, wait) = (self.last.elapsed(), self.training.checkpoint_wait);
+        since >= wait && (self.is_cheap() || since >= wait * PATIENCE)
+    }
+
+    fn save(&mut self, state: &State, parameters: &Parameters, watch: &mut dyn FnMut(Event<'_>)) {
+        let since = Instant::now();
+        if let Err(error) = self.checkpoints.save(&state.checkpoint(parameters)) {
+            self.failed += 1;
+            watch(Event::Message(format!("a checkpoint could not be written: {error:#}")));
+        }
+        self.last = Instant::now();
+        self.took = since.elapsed();
+        self.in_all += self.took;
+    }
+}
+
+/// The history's columns after `epoch`.
+fn columns<T: Task>(task: &T) -> Vec<String> {
+    let mut columns: Vec<String> = ["step", T::LOSS, "learning_rate", "gradient_norm"].map(str::to_owned).into();
+    columns.extend(task.measures());
+    columns.extend(task.columns());
+    columns
+}
+
+#[cfg(test)]
+mod tests;
