@@ -47,9 +47,11 @@ echo 'test result: ok. 20 passed; 0 failed'
 const COMPUTE: &str = r#"#!/usr/bin/env bash
 [[ $1 == --worker ]] && { echo 'a processor'; exit; }
 while (($#)); do case $1 in --verdicts) file=$2 ;; --only) only=$2 ;; esac; shift; done
-name=${only#=}
-printf '%s\ttime ÷ PyTorch'"'"'s\t0.50\t≤ 1\tmet\n%s\tmemory ÷ estimate\t0.90\t≤ 1\tmet\n%s\tours\t12 ms\t–\t–\n' \
-  "$name" "$name" "$name" >"$file"
+for name in ${only//,/ }; do
+  name=${name#=}
+  printf '%s\ttime ÷ PyTorch'"'"'s\t0.50\t≤ 1\tmet\n%s\tmemory ÷ estimate\t0.90\t≤ 1\tmet\n%s\tours\t12 ms\t–\t–\n' \
+    "$name" "$name" "$name"
+done >"$file"
 "#;
 
 /// A copy of the script with programs beside it.
@@ -155,6 +157,26 @@ fn all_parts_leave_five_files_and_a_table() {
     }
     assert!(archived.contains("./quickstart-1.log") && archived.contains("./quickstart-2/3.png"), "{archived}");
     assert!(!archived.contains("objects/"), "a cache came along: {archived}");
+}
+
+#[test]
+fn all_parts_of_a_gpu_are_reached_after_one_that_fails() {
+    let trial = Trial::new();
+    // The rates of the GPU are PyTorch's to measure, and it is not there.
+    let output = trial.run(&[], &[("MATSSL_GPU_DEVICE", "cuda:0")]);
+    assert_eq!(output.status.code(), Some(3));
+    trial.check_limits(&output);
+    let table = trial.table();
+    let rows = [
+        "| floor | rates of the GPU | – | – | failed",
+        "| bf16 | gpu/unet++/8: ours 12 ms; memory ÷ our estimate (–) | 0.90 | ≤ 1 | met |",
+        "| bf16 | gpu/matssl/128: time ÷ PyTorch's (ours 12 ms) | 0.50 | ≤ 1 | met |",
+        "| bf16 | gpu/unet++-inference/64: time ÷ compiled PyTorch's (ours 12 ms) | – | – | – |",
+        "| tf32 | gpu/unet++/128: time ÷ PyTorch's (ours 12 ms) | 0.50 | ≤ 1 | met |",
+    ];
+    for row in rows {
+        assert!(table.contains(row), "{row}: {table}");
+    }
 }
 
 #[test]

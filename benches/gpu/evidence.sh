@@ -3,7 +3,7 @@
 #
 # All results lie in the folder `results`. A machine may give back few files, so OUT gets at most these: table.md, parity.md,
 # doctor.tsv (or device.log), run.log, and all.tar.xz (all.tar.gz where there is no xz) with everything. They are written as
-# each part ends, every twenty seconds on the way, and at the end, also on TERM and INT.
+# each part ends, every twenty seconds on the way, and at the end, also on TERM, INT and HUP.
 #
 # Set by `run`: out, work, results, seconds, slack, device, commit.
 
@@ -125,7 +125,7 @@ archive() {
         !known[$3] && left < excess { print $3; left += $2 }' >"$work/more"
     [[ -s $work/more ]] || break
     cat "$work/more" >>"$work/left-out"
-    sed 's/^/left out of the archive, too large: /' "$work/more" | tee -a "$results/run.log" >&2
+    sed 's/^/left out of the archive, too large: /' "$work/more" >>"$results/run.log"
   done
   mv -f "$out/$name.part" "$out/$name"
 }
@@ -133,6 +133,13 @@ archive() {
 # Brings OUT up to date.
 publish() {
   published=$SECONDS
+  texts
+  archive
+  place "$results/run.log" run.log
+}
+
+# All of OUT but the archive, which takes longer.
+texts() {
   {
     table
     # Of every layer.
@@ -143,7 +150,6 @@ publish() {
   # The doctor and the parity test write theirs in OUT themselves.
   for name in doctor.tsv parity.md; do [[ ! -s $out/$name ]] || cp "$out/$name" "$results/$name"; done
   [[ -s $out/doctor.tsv || ! -s $results/device.log ]] || place "$results/device.log" device.log
-  archive
 }
 
 # The ends of the failed logs, an equal share of the characters each.
@@ -175,32 +181,26 @@ finish() {
   local status=$?
   # A command that is being started has the traps still.
   ((BASHPID == $$)) || exit "$status"
-  trap '' TERM INT
+  # Nobody may be reading any more.
+  trap '' TERM INT HUP PIPE
   if ((status == 143)); then
     [[ -z $child ]] || failed+=("$running")
     row run "stopped by a signal${child:+ during $running}" – – missed
     say 'stopped by a signal'
   fi
-  end_child
-  publish
+  [[ -z $background ]] || kill "$background" 2>/dev/null
+  [[ -z $child ]] || kill "$child" 2>/dev/null
+  # Whoever sent the signal may not wait for the archive.
+  texts
   tails
   short_table
+  archive
+  place "$results/run.log" run.log
+  # By then it had time to end by itself. `timeout` leads a group of its own.
+  [[ -z $child ]] || kill -KILL -- "-$child" 2>/dev/null
   rm -rf "$work"
   ((status == 0 && ${#failed[@]} > 0)) && exit 3
   exit "$status"
 }
-
-# Ends what is running: asked, then forced.
-end_child() {
-  [[ -z $background ]] || kill "$background" 2>/dev/null
-  [[ -n $child ]] || return
-  kill "$child" 2>/dev/null
-  for _ in {1..20}; do
-    kill -0 "$child" 2>/dev/null || return
-    sleep 0.1
-  done
-  # `timeout` leads a group of its own.
-  kill -KILL -- "-$child" 2>/dev/null
-}
 trap finish EXIT
-trap 'exit 143' TERM INT
+trap 'exit 143' TERM INT HUP
