@@ -5,14 +5,13 @@
 
 use crate::Arguments;
 use crate::ours::{Place, Step, images, resnet, segmentation};
-use crate::table::median;
+use crate::table::{median, or_dash};
 use crate::workers::{Pytorch, Side, Worker};
 use crate::workloads::Spec;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use matssl_run::nn::{Gradients, Mode, Parameters, ResNet, SegmentationNetwork, Tape, Value};
 use matssl_run::random::Stream;
-use std::fmt::Write as _;
 
 /// What is compared: a name, and what the workers are told.
 const NETWORKS: [(&str, &str); 2] = [
@@ -25,42 +24,62 @@ const WHAT: [&str; 2] = ["output", "gradients"];
 const MOST: f64 = 2.0;
 const ROUNDS: usize = 5;
 
-/// Prints the table; the same as lines of words separated by tabs.
+/// Prints the table, a network's rows as soon as they are known; the same as lines of words separated by tabs in the file
+/// that `--verdicts` names. A network that fails on one side has no figures, and the next one follows.
 ///
 /// # Errors
-/// If a worker fails.
-pub(crate) fn print(pytorch: Option<&Pytorch>, arguments: &Arguments) -> Result<String> {
-    let mut verdicts = String::new();
+/// If the file cannot be written; at the end, if a worker failed.
+pub(crate) fn print(pytorch: Option<&Pytorch>, arguments: &Arguments) -> Result<()> {
+    let (mut verdicts, mut failed) = (String::new(), None);
     println!("| error in {} | ours | PyTorch | ours ÷ PyTorch's | to reach |", arguments.setting.precision.name());
     println!("| --- | ---: | ---: | ---: | ---: |");
     for (name, spec) in NETWORKS {
-        let errors = |side| -> Result<[f64; 2]> {
-            let mut worker = Worker::start(side, pytorch, arguments.threads, &arguments.setting)?;
-            worker.set(&Spec::parse(spec)?)?;
-            let rounds: Vec<Vec<f64>> =
-                (0..arguments.rounds.unwrap_or(ROUNDS)).map(|_| Ok(worker.go()?.0)).collect::<Result<_>>()?;
-            let of = |what: usize| median(&rounds.iter().map(|round| round[what]).collect::<Vec<_>>());
-            Ok([of(0), of(1)])
-        };
-        let ours = errors(Side::Ours)?;
-        let theirs = pytorch.map(|_| errors(Side::PytorchChannelsLast)).transpose()?;
-        for (index, what) in WHAT.into_iter().enumerate() {
-            let (ours, theirs) = (ours[index], theirs.map(|theirs| theirs[index]));
-            let ratio = theirs.map(|theirs| ours / theirs);
-            let verdict = match ratio {
-                Some(ratio) if ratio <= MOST => "met",
-                Some(_) => "missed",
-                None => "–",
-            };
-            let shown = |value: Option<f64>, digits: usize| value.map_or("–".to_owned(), |v| format!("{v:.digits$}"));
-            let error = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.1e}"));
-            let (ours, theirs, ratio) = (error(Some(ours)), error(theirs), shown(ratio, 2));
-            println!("| {name}, {what} | {ours} | {theirs} | {ratio} | ≤ {MOST}: {verdict} |");
-            // Writing to a string does not fail.
-            let _ = writeln!(verdicts, "{name}\t{what}, {ours} to {theirs}\t{ratio}\t≤ {MOST}\t{verdict}");
+        let errors = |side| errors(side, spec, pytorch, arguments);
+        let found = errors(Side::Ours)
+            .and_then(|ours| Ok((ours, pytorch.map(|_| errors(Side::PytorchChannelsLast)).transpose()?)));
+        match found {
+            Ok((ours, theirs)) => verdicts += &rows(name, ours, theirs),
+            Err(error) => {
+                eprintln!("{name}: {error:#}");
+                verdicts += &format!("{name}\terrors\tfailed\t≤ {MOST}\tmissed\n");
+                failed = Some(error);
+            }
+        }
+        if let Some(path) = &arguments.verdicts {
+            std::fs::write(path, &verdicts)?;
         }
     }
-    Ok(verdicts)
+    failed.map_or(Ok(()), Err)
+}
+
+/// Median errors of one side: of the output and of the gradients.
+fn errors(side: Side, spec: &str, pytorch: Option<&Pytorch>, arguments: &Arguments) -> Result<[f64; 2]> {
+    let mut worker = Worker::start(side, pytorch, arguments.threads, &arguments.setting)?;
+    worker.set(&Spec::parse(spec)?)?;
+    let rounds: Vec<Vec<f64>> =
+        (0..arguments.rounds.unwrap_or(ROUNDS)).map(|_| Ok(worker.go()?.0)).collect::<Result<_>>()?;
+    let of = |what: usize| median(&rounds.iter().map(|round| round[what]).collect::<Vec<_>>());
+    Ok([of(0), of(1)])
+}
+
+/// Prints the rows of one network; the same for programs.
+fn rows(name: &str, ours: [f64; 2], theirs: Option<[f64; 2]>) -> String {
+    let mut verdicts = String::new();
+    for (index, what) in WHAT.into_iter().enumerate() {
+        let (ours, theirs) = (ours[index], theirs.map(|theirs| theirs[index]));
+        let ratio = theirs.map(|theirs| ours / theirs);
+        let verdict = match ratio {
+            Some(ratio) if ratio <= MOST => "met",
+            Some(_) => "missed",
+            None => "–",
+        };
+        let error = |value: Option<f64>| or_dash(value, |value| format!("{value:.1e}"));
+        let (ours, theirs) = (error(Some(ours)), error(theirs));
+        let ratio = or_dash(ratio, |ratio| format!("{ratio:.2}"));
+        println!("| {name}, {what} | {ours} | {theirs} | {ratio} | ≤ {MOST}: {verdict} |");
+        verdicts += &format!("{name}\t{what}, {ours} to {theirs}\t{ratio}\t≤ {MOST}\t{verdict}\n");
+    }
+    verdicts
 }
 
 /// A network, and what is taken as its output.

@@ -1,6 +1,8 @@
 //! The compute layer against PyTorch, in one run: `cargo bench --bench compute`. See `benches/README.md`.
 
 mod accuracy;
+mod estimate;
+mod layers;
 mod measure;
 mod ours;
 mod roofline;
@@ -17,6 +19,7 @@ use setting::Setting;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
+use table::Measured;
 use workers::{Pytorch, Side, Worker};
 use workloads::Workload;
 
@@ -24,7 +27,8 @@ use workloads::Workload;
 #[derive(Parser)]
 struct Arguments {
     /// Only workloads whose name holds one of these, separated by commas, e.g. `unet++,conv/resnet50`; `=NAME` for one
-    /// exactly; `steps` for whole steps; `roofline` for what the machine could do.
+    /// exactly; `steps` for whole steps; `roofline` for what the machine could do. `layer/` is measured only if it is
+    /// named: every convolution of the networks, direction by direction.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Rounds of every workload in place of each one's own number.
@@ -47,11 +51,14 @@ struct Arguments {
     /// Our side alone.
     #[arg(long)]
     alone: bool,
-    /// Also writes every round to this file.
+    /// Also writes the tables to this file, anew after each workload.
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// Also writes every round to this file, likewise.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Also writes what is to be reached and whether it is to this file: workload, what, figure, to reach, verdict,
-    /// separated by tabs.
+    /// Also writes what is to be reached and whether it is to this file, likewise: workload, what, figure, to reach,
+    /// verdict, separated by tabs.
     #[arg(long, value_name = "FILE")]
     verdicts: Option<PathBuf>,
     /// Lists the workloads and what the workers are told.
@@ -93,11 +100,7 @@ fn main() -> Result<()> {
         }
     };
     if arguments.errors {
-        let verdicts = accuracy::print(pytorch.as_ref(), &arguments)?;
-        if let Some(path) = &arguments.verdicts {
-            std::fs::write(path, verdicts)?;
-        }
-        return Ok(());
+        return accuracy::print(pytorch.as_ref(), &arguments);
     }
     let device = if on_gpu {
         // Said first, for what follows takes long.
@@ -108,41 +111,55 @@ fn main() -> Result<()> {
     } else {
         None
     };
-    let all = measure::measure(chosen, pytorch.as_ref(), &arguments)?;
-    heading(pytorch.as_ref(), arguments.threads);
-    if let Some(device) = device {
-        let Setting { precision, nondeterministic, .. } = arguments.setting;
-        let bits = if nondeterministic { "not deterministic" } else { "deterministic" };
-        println!("- {device}; {}, ours {bits}", precision.name());
-    }
-    if let Some(others) = table::others(&all) {
-        let verdict = if others > table::QUIET { ": **too busy, the times below are not to be quoted**" } else { "" };
-        println!("- other processes took {:.1} % of the processors in the median round{verdict}", 100.0 * others);
-    }
-    println!();
-    let part = |whole: bool| all.iter().filter(|measured| measured.workload.whole == whole).collect::<Vec<_>>();
-    let (steps, operations) = (part(true), part(false));
-    if !steps.is_empty() {
-        println!("{}", table::steps(&steps));
-    }
-    if !operations.is_empty() {
-        println!("GFLOP/s count the operations of direct convolution, also where Winograd's way needs fewer.\n");
-        println!("{}", table::operations(&operations));
-    }
+    let heading = heading(pytorch.as_ref(), device.as_deref(), &arguments);
+    let all = measure::measure(chosen, pytorch.as_ref(), &arguments, |all| write(all, &heading, &arguments))?;
+    print!("{}", tables(&all, &heading));
     if wants_roofline {
         roofline::print(arguments.threads)?;
-    }
-    if let Some(path) = &arguments.csv {
-        std::fs::write(path, table::csv(&all))?;
-    }
-    if let Some(path) = &arguments.verdicts {
-        std::fs::write(path, table::verdicts(&steps))?;
     }
     Ok(())
 }
 
+/// The files asked for, with what is measured so far: what comes later may be stopped.
+fn write(all: &[Measured], heading: &str, arguments: &Arguments) -> Result<()> {
+    if let Some(path) = &arguments.table {
+        std::fs::write(path, tables(all, heading))?;
+    }
+    if let Some(path) = &arguments.csv {
+        std::fs::write(path, table::csv(all))?;
+    }
+    if let Some(path) = &arguments.verdicts {
+        let steps: Vec<&Measured> = all.iter().filter(|measured| measured.workload.whole).collect();
+        std::fs::write(path, table::verdicts(&steps) + &layers::verdicts(all))?;
+    }
+    Ok(())
+}
+
+/// All tables as Markdown, under `heading`.
+fn tables(all: &[Measured], heading: &str) -> String {
+    let mut text = heading.to_owned();
+    if let Some(others) = table::others(all) {
+        let verdict = if others > table::QUIET { ": **too busy, the times below are not to be quoted**" } else { "" };
+        let percent = 100.0 * others;
+        text += &format!("- other processes took {percent:.1} % of the processors in the median round{verdict}\n");
+    }
+    text.push('\n');
+    let (steps, rest): (Vec<&Measured>, Vec<&Measured>) = all.iter().partition(|measured| measured.workload.whole);
+    let operations: Vec<&Measured> = rest.into_iter().filter(|measured| !measured.workload.is_layer()).collect();
+    if !steps.is_empty() {
+        text += &table::steps(&steps);
+        text.push('\n');
+    }
+    if !operations.is_empty() {
+        text += "GFLOP/s count the operations of direct convolution, also where Winograd's way needs fewer.\n\n";
+        text += &table::operations(&operations);
+        text.push('\n');
+    }
+    text + &layers::table(all)
+}
+
 fn is_chosen(workload: &Workload, only: Option<&str>) -> bool {
-    let Some(only) = only else { return true };
+    let Some(only) = only else { return !workload.is_layer() };
     only.split(',').any(|word| match (word, word.strip_prefix('=')) {
         (_, Some(name)) => workload.name == name,
         ("steps", _) => workload.whole,
@@ -153,16 +170,25 @@ fn is_chosen(workload: &Workload, only: Option<&str>) -> bool {
 }
 
 /// What the figures were taken on and with.
-fn heading(pytorch: Option<&Pytorch>, threads: usize) {
+fn heading(pytorch: Option<&Pytorch>, device: Option<&str>, arguments: &Arguments) -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let commit = git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "unknown".into());
     let changed = git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty());
-    println!("- {}, {threads} thread(s) a side of {} cores", machine::cpu_model(), machine::cores());
-    println!("- commit {commit}{}, {}", if changed { " with changes" } else { "" }, today());
-    println!("- {}", pytorch.map_or("PyTorch was not timed", |pytorch| &pytorch.versions));
+    let (threads, changes) = (arguments.threads, if changed { " with changes" } else { "" });
+    let mut lines = vec![
+        format!("- {}, {threads} thread(s) a side of {} cores", machine::cpu_model(), machine::cores()),
+        format!("- commit {commit}{changes}, {}", today()),
+        format!("- {}", pytorch.map_or("PyTorch was not timed", |pytorch| &pytorch.versions)),
+    ];
+    if let Some(device) = device {
+        let Setting { precision, nondeterministic, .. } = arguments.setting;
+        let bits = if nondeterministic { "not deterministic" } else { "deterministic" };
+        lines.push(format!("- {device}; {}, ours {bits}", precision.name()));
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// The date in UTC (Hinnant's `civil_from_days`).

@@ -4,19 +4,23 @@ use crate::Arguments;
 use crate::table::{Measured, Timed};
 use crate::workers::{OutOfMemory, Pytorch, Side, Worker};
 use crate::workloads::Workload;
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
 
 /// Rounds that are not counted.
 const WARM_UP: usize = 2;
 
-/// Times all workloads.
+/// A side of the operations: its worker, until that fails.
+type Slot = (Side, Option<Worker>);
+
+/// Times all workloads; `so_far` is called with all that is measured as each one ends.
 ///
 /// # Errors
-/// If a worker fails; one that fails on a GPU is left out instead.
+/// If a worker fails on a CPU's whole step (anywhere else the side is left out instead), or `so_far` does.
 pub(crate) fn measure(
     chosen: Vec<Workload>,
     pytorch: Option<&Pytorch>,
     arguments: &Arguments,
+    mut so_far: impl FnMut(&[Measured]) -> Result<()>,
 ) -> Result<Vec<Measured>> {
     let mut sides = vec![Side::Ours];
     match pytorch {
@@ -28,15 +32,18 @@ pub(crate) fn measure(
         None => {}
     }
     let start = |side| Worker::start(side, pytorch, arguments.threads, &arguments.setting);
-    let mut shared: Option<Vec<Worker>> = None;
+    // The operations share one process a side.
+    let mut shared: Vec<Slot> = sides.iter().map(|&side| (side, None)).collect();
     let mut all = Vec::new();
     let count = chosen.len();
     for (number, workload) in chosen.into_iter().enumerate() {
         eprintln!("{}/{count} {}", number + 1, workload.name);
         let rounds = arguments.rounds.unwrap_or(workload.rounds);
-        let sides = if arguments.setting.on_gpu() {
+        let sides = if !workload.whole {
+            operation(&mut shared, start, &workload, rounds)
+        } else if arguments.setting.on_gpu() {
             sides.iter().map(|&side| alone(side, start, &workload, rounds)).collect()
-        } else if workload.whole {
+        } else {
             // Processes of their own, so that the peak memory is its own.
             let mut own: Vec<Worker> = sides.iter().map(|&side| start(side)).collect::<Result<_>>()?;
             let mut timed = in_turn(&mut own, &workload, rounds)?;
@@ -44,15 +51,9 @@ pub(crate) fn measure(
                 timed.peak_kib = Some(worker.end()?);
             }
             timed
-        } else {
-            // The operations share one process a side.
-            let workers = match &mut shared {
-                Some(workers) => workers,
-                none => none.insert(sides.iter().map(|&side| start(side)).collect::<Result<_>>()?),
-            };
-            in_turn(workers, &workload, rounds)?
         };
         all.push(Measured { workload, sides });
+        so_far(&all)?;
     }
     Ok(all)
 }
@@ -76,10 +77,11 @@ fn round(worker: &mut Worker, workload: &Workload, timed: &mut Timed) -> Result<
 
 /// Alternates the sides, one at work at a time; who begins changes from round to round.
 fn in_turn(workers: &mut [Worker], workload: &Workload, rounds: usize) -> Result<Vec<Timed>> {
-    for worker in workers.iter_mut() {
+    let mut all: Vec<Timed> = workers.iter().map(|worker| Timed::new(worker.side)).collect();
+    for (worker, timed) in workers.iter_mut().zip(&mut all) {
+        timed.estimate_kib = estimate(worker, workload)?;
         warm_up(worker, workload)?;
     }
-    let mut all: Vec<Timed> = workers.iter().map(|worker| Timed::new(worker.side)).collect();
     let sides = workers.len();
     for number in 0..rounds {
         for place in 0..sides {
@@ -90,11 +92,65 @@ fn in_turn(workers: &mut [Worker], workload: &Workload, rounds: usize) -> Result
     Ok(all)
 }
 
+/// What our side says beforehand that it will take; asked before the work, so that it is not part of its peak.
+fn estimate(worker: &mut Worker, workload: &Workload) -> Result<Option<u64>> {
+    if worker.side == Side::Ours { worker.estimate(&workload.spec) } else { Ok(None) }
+}
+
+/// An operation, the sides in turn as in [`in_turn`]. A side that fails is left out of this operation and has a new worker
+/// for the next.
+fn operation(
+    slots: &mut [Slot],
+    start: impl Fn(Side) -> Result<Worker>,
+    workload: &Workload,
+    rounds: usize,
+) -> Vec<Timed> {
+    let attempt = |slot: &mut Slot, timed: &mut Timed, work: &dyn Fn(&mut Worker, &mut Timed) -> Result<()>| {
+        if timed.missing.is_some() {
+            return;
+        }
+        let (side, worker) = slot;
+        let done = match worker.take().map_or_else(|| start(*side), Ok) {
+            Ok(started) => work(worker.insert(started), timed),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done {
+            *timed = failed(*side, workload, &error);
+            // Its worker goes on after that.
+            if !error.is::<OutOfMemory>() {
+                *worker = None;
+            }
+        }
+    };
+    let mut all: Vec<Timed> = slots.iter().map(|(side, _)| Timed::new(*side)).collect();
+    for (slot, timed) in slots.iter_mut().zip(&mut all) {
+        attempt(slot, timed, &|worker, _| warm_up(worker, workload));
+    }
+    let sides = slots.len();
+    for number in 0..rounds {
+        for place in 0..sides {
+            let side = (place + number) % sides;
+            attempt(&mut slots[side], &mut all[side], &|worker, timed| round(worker, workload, timed));
+        }
+    }
+    all
+}
+
+/// A side without times, and the reason on standard error.
+fn failed(side: Side, workload: &Workload, error: &Error) -> Timed {
+    eprintln!("{}, {}: {error:#}", workload.name, side.name());
+    let missing = if error.is::<OutOfMemory>() { "out of memory" } else { "failed" };
+    Timed { missing: Some(missing), ..Timed::new(side) }
+}
+
 /// One side from first to last, in a process that ends before the next one's begins: a GPU's memory does not hold the
 /// work of several, and its speed does not drift as a shared CPU's.
 fn alone(side: Side, start: impl Fn(Side) -> Result<Worker>, workload: &Workload, rounds: usize) -> Timed {
-    let work = || -> Result<Timed> {
+    // Known even if the work itself runs out of memory.
+    let mut estimate_kib = None;
+    let mut work = || -> Result<Timed> {
         let (mut worker, mut timed) = (start(side)?, Timed::new(side));
+        estimate_kib = estimate(&mut worker, workload)?;
         warm_up(&mut worker, workload)?;
         for _ in 0..rounds {
             round(&mut worker, workload, &mut timed)?;
@@ -104,9 +160,6 @@ fn alone(side: Side, start: impl Fn(Side) -> Result<Worker>, workload: &Workload
         timed.peak_kib = Some(worker.end()?);
         Ok(timed)
     };
-    work().unwrap_or_else(|error| {
-        eprintln!("{}, {}: {error:#}", workload.name, side.name());
-        let missing = if error.is::<OutOfMemory>() { "out of memory" } else { "failed" };
-        Timed { missing: Some(missing), ..Timed::new(side) }
-    })
+    let timed = work().unwrap_or_else(|error| failed(side, workload, &error));
+    Timed { estimate_kib, ..timed }
 }

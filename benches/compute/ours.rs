@@ -1,20 +1,22 @@
 //! Our side: a worker that does each workload as the stages of an experiment do it.
 
 use crate::accuracy;
+use crate::estimate;
 use crate::setting::Setting;
 use crate::workers::OUT_OF_MEMORY;
-use crate::workloads::Spec;
+use crate::workloads::{Spec, directions};
 use anyhow::{Context, Error, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use matssl_run::data::Micrograph;
 use matssl_run::nn::losses::dice;
+use matssl_run::nn::ops::conv2d::{self, After, Joined, Wanted};
 use matssl_run::nn::ops::{Conv2d, MaxPool};
 use matssl_run::nn::{
     Architecture, Gradients, Mode, OpenDevice, Parameters, Precision, ResNet, ResNetConfig, Role, SegmentationConfig,
     SegmentationNetwork, Tape, Value, init,
 };
 use matssl_run::random::Stream;
-use matssl_run::ssl::{ENCODER, MethodSpec, Moment, Online};
+use matssl_run::ssl::{ENCODER, MethodSpec, Moment, Online, SslMethod};
 use matssl_run::train::optimizer::Optimizer;
 use matssl_run::train::{OptimizerSpec, inference};
 use std::hint::black_box;
@@ -23,6 +25,9 @@ use std::time::Instant;
 
 /// Does a workload once; the seconds of each pass.
 pub(crate) type Step = Box<dyn FnMut() -> Result<Vec<f64>>>;
+
+/// Seconds that the calls of one direction of a [`layer`] take together, about.
+const LAYER_SECONDS: f64 = 0.02;
 
 /// What this worker computes on.
 #[derive(Clone)]
@@ -88,6 +93,7 @@ pub(crate) fn work(setting: &Setting) -> Result<()> {
                 .context("`go` before `set`")
                 .and_then(|step| step())
                 .map(|seconds| seconds.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")),
+            "estimate" => Spec::parse(rest).and_then(|spec| estimate::answer(&place, &spec)),
             "end" => place.peak_kib(),
             _ => bail!("`{line}` is no word of the protocol"),
         };
@@ -128,6 +134,7 @@ fn prepare(place: &Place, spec: &Spec) -> Result<Step> {
         "encoder" => encoder(place, spec),
         "accuracy" | "accuracy-unet++" => accuracy::step(place, spec),
         "conv" => conv(place, spec),
+        "layer" => layer(place, spec),
         "batch-norm" => batch_norm(place, spec),
         "max-pool" => max_pool(place, spec),
         "upsample-concat" => upsample_concat(place, spec),
@@ -150,7 +157,7 @@ pub(crate) fn images(place: &Place, spec: &Spec, index: u64) -> Result<Tensor> {
     normal(place, &[spec.number("batch")?, size, size, 3], index)
 }
 
-fn stream() -> Stream {
+pub(crate) fn stream() -> Stream {
     Stream::new(0, "bench weights", 0, 0)
 }
 
@@ -168,11 +175,20 @@ pub(crate) fn segmentation(spec: &Spec) -> Result<SegmentationNetwork> {
     Ok(SegmentationNetwork::new(SegmentationConfig { architecture, encoder, decoder_channels, classes }))
 }
 
-fn unet_plus_plus(place: &Place, spec: &Spec) -> Result<(SegmentationNetwork, Parameters)> {
+pub(crate) fn unet_plus_plus(place: &Place, spec: &Spec) -> Result<(SegmentationNetwork, Parameters)> {
     let network = segmentation(spec)?;
     let mut parameters = place.parameters();
     network.init(&mut parameters, &stream())?;
     Ok((network, parameters))
+}
+
+/// SGD where the workload names a momentum, else Adam.
+pub(crate) fn optimizer(spec: &Spec) -> Result<OptimizerSpec> {
+    let (learning_rate, weight_decay) = (spec.decimal("lr")?, spec.decimal("wd")?);
+    Ok(match spec.decimal("momentum") {
+        Ok(momentum) => OptimizerSpec::sgd(learning_rate, momentum, weight_decay),
+        Err(_) => OptimizerSpec::adam(learning_rate, weight_decay),
+    })
 }
 
 /// A whole step of training: `gradients` gives loss and gradients, the optimiser moves the parameters.
@@ -180,12 +196,8 @@ fn training<F>(place: &Place, spec: &Spec, parameters: Parameters, mut gradients
 where
     F: FnMut(&Parameters) -> Result<(f64, Gradients)> + 'static,
 {
-    let (learning_rate, weight_decay) = (spec.decimal("lr")?, spec.decimal("wd")?);
-    let optimizer = match spec.decimal("momentum") {
-        Ok(momentum) => OptimizerSpec::sgd(learning_rate, momentum, weight_decay),
-        Err(_) => OptimizerSpec::adam(learning_rate, weight_decay),
-    };
-    let (mut optimizer, place) = (Optimizer::new(optimizer), place.clone());
+    let learning_rate = spec.decimal("lr")?;
+    let (mut optimizer, place) = (Optimizer::new(optimizer(spec)?), place.clone());
     Ok(Box::new(move || {
         let start = Instant::now();
         let (loss, gradients) = gradients(&parameters)?;
@@ -197,7 +209,8 @@ where
     }))
 }
 
-fn matssl(place: &Place, spec: &Spec) -> Result<Step> {
+/// Encoder and method, and the parameters of both.
+pub(crate) fn matssl_method(place: &Place, spec: &Spec) -> Result<(ResNet, Box<dyn SslMethod>, Parameters)> {
     let encoder = ResNet::new(resnet(spec)?);
     let mut parameters = place.parameters();
     encoder.init(&mut parameters, ENCODER, &stream())?;
@@ -207,6 +220,11 @@ fn matssl(place: &Place, spec: &Spec) -> Result<Step> {
     });
     let method: MethodSpec = serde_json::from_value(method)?;
     let method = method.build(&encoder, &mut parameters, &stream().child(1))?;
+    Ok((encoder, method, parameters))
+}
+
+fn matssl(place: &Place, spec: &Spec) -> Result<Step> {
+    let (encoder, method, parameters) = matssl_method(place, spec)?;
     let views = [images(place, spec, 0)?, images(place, spec, 1)?];
     training(place, spec, parameters, move |parameters| {
         let mut online = Online::new(&encoder, parameters);
@@ -321,6 +339,45 @@ fn conv(place: &Place, spec: &Spec) -> Result<Step> {
         let x = if wants_dx { tape.variable("x", x.clone()) } else { tape.constant(x.clone()) };
         tape.conv2d(&x, "w", None, options)
     })
+}
+
+/// A convolution, direction by direction, each called `calls` times before the GPU is waited for: else small ones would
+/// cost what starting them costs.
+fn layer(place: &Place, spec: &Spec) -> Result<Step> {
+    let (from, to, kernel) = (spec.number("in")?, spec.number("out")?, spec.number("kernel")?);
+    let (batch, size) = (spec.number("batch")?, spec.number("size")?);
+    // One image for all of the batch: drawing 2³⁰ numbers would take longer than what is timed.
+    let image = normal(place, &[1, size, size, from], 0)?.to_dtype(place.parameters().activations())?;
+    let x = [Joined { tensor: image.broadcast_as((batch, size, size, from))?.contiguous()?, doubled: false }];
+    let weight = (normal(place, &[kernel, kernel, from, to], 1)? * 0.02)?;
+    let options = Conv2d::new(spec.number("stride")?, kernel / 2);
+    let seed = conv2d::forward(&x, &weight, After::default(), options)?;
+    let back = |input: bool| Wanted { inputs: vec![input], weight: !input, bias: false };
+    let place = place.clone();
+    let once = move |direction: &str| -> Result<()> {
+        match direction {
+            "forward" => drop(black_box(conv2d::forward(&x, &weight, After::default(), options)?)),
+            direction => {
+                let wanted = back(direction == "input gradient");
+                drop(black_box(conv2d::backward(&x, &weight, &seed, options, &wanted)?));
+            }
+        }
+        Ok(())
+    };
+    let timed = move |direction: &str, calls: usize| -> Result<f64> {
+        let start = Instant::now();
+        for _ in 0..calls {
+            once(direction)?;
+        }
+        place.finish()?;
+        Ok(start.elapsed().as_secs_f64() / calls as f64)
+    };
+    let mut all = Vec::new();
+    for &direction in directions(spec)? {
+        timed(direction, 1)?;
+        all.push((direction, (LAYER_SECONDS / timed(direction, 2)?).round().clamp(1.0, 200.0) as usize));
+    }
+    Ok(Box::new(move || all.iter().map(|(direction, calls)| timed(direction, *calls)).collect()))
 }
 
 fn batch_norm(place: &Place, spec: &Spec) -> Result<Step> {

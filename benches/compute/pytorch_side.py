@@ -51,6 +51,10 @@ if ON_GPU:
 torch.manual_seed(0)
 
 
+# What the calls of one direction of a layer take together, about; as in ours.rs.
+LAYER_SECONDS = 0.02
+
+
 def autocast():
     return torch.autocast(DEVICE.type, torch.bfloat16, enabled=PRECISION == "bf16")
 
@@ -94,7 +98,8 @@ class Spec:
 
 
 def images(*shape):
-    return torch.randn(*shape).to(DEVICE).to(memory_format=FORMAT)
+    # Drawn on the device: gigabytes are, for single layers at large batches.
+    return torch.randn(*shape, device=DEVICE).to(memory_format=FORMAT)
 
 
 def maps(*shape):
@@ -321,6 +326,38 @@ def conv(spec):
     return operation(forward, [x, w] if spec.dx == 1 else [w])
 
 
+def layer(spec):
+    """A convolution, direction by direction without autograd, as layer() in ours.rs; see there."""
+    dtype = torch.bfloat16 if PRECISION == "bf16" else torch.float32
+    x = images(spec.batch, getattr(spec, "in"), spec.size, spec.size).to(dtype)
+    w = images(spec.out, getattr(spec, "in"), spec.kernel, spec.kernel).mul_(0.02)
+    rounded, stride, padding = w.to(dtype), [spec.stride] * 2, [spec.kernel // 2] * 2
+
+    def forward():
+        # The weight as autocast converts it in each step.
+        return F.conv2d(x, w.to(dtype), None, stride, padding)
+
+    def backward(input):
+        found = torch.ops.aten.convolution_backward(
+            seed, x, rounded, None, stride, padding, [1, 1], False, [0, 0], 1, [input, not input, False])
+        return found[0] if input else found[1].float()
+
+    def timed(direction, calls):
+        start = time.perf_counter()
+        for _ in range(calls):
+            direction()
+        finish()
+        return (time.perf_counter() - start) / calls
+
+    seed = forward()
+    directions = [forward, lambda: backward(False)] + [lambda: backward(True)] * spec.dx
+    calls = []
+    for direction in directions:
+        timed(direction, 1)
+        calls.append(max(1, min(200, round(LAYER_SECONDS / timed(direction, 2)))))
+    return lambda: [timed(*each) for each in zip(directions, calls)]
+
+
 def batch_norm(spec):
     shape = (spec.batch, spec.channels, spec.size, spec.size)
     x, residual = maps(*shape), maps(*shape)
@@ -360,8 +397,8 @@ def global_average_pool(spec):
 
 KINDS = {
     "matssl": matssl, "unet++": unet_step, "unet++-inference": unet_inference, "unet++-forward": unet_forward,
-    "encoder": encoder, "conv": conv, "batch-norm": batch_norm, "max-pool": max_pool, "upsample-concat": upsample_concat,
-    "global-average-pool": global_average_pool, "accuracy": accuracy, "accuracy-unet++": accuracy,
+    "encoder": encoder, "conv": conv, "layer": layer, "batch-norm": batch_norm, "max-pool": max_pool,
+    "upsample-concat": upsample_concat, "global-average-pool": global_average_pool, "accuracy": accuracy, "accuracy-unet++": accuracy,
 }
 
 
@@ -389,6 +426,9 @@ for line in sys.stdin:
     try:
         if word == "set":
             step = None
+            if ON_GPU:
+                # Our side works in between.
+                torch.cuda.empty_cache()
             spec = Spec(rest)
             step = KINDS[spec.kind](spec)
             say("ready")

@@ -18,6 +18,8 @@ pub(crate) struct Timed {
     pub(crate) others: Vec<f64>,
     /// Peak memory of a process that did this workload alone.
     pub(crate) peak_kib: Option<u64>,
+    /// What the program says beforehand that it will be at most.
+    pub(crate) estimate_kib: Option<u64>,
     /// Why there are no rounds, in a word.
     pub(crate) missing: Option<&'static str>,
 }
@@ -25,10 +27,11 @@ pub(crate) struct Timed {
 impl Timed {
     /// No rounds yet.
     pub(crate) fn new(side: Side) -> Self {
-        Timed { side, rounds: Vec::new(), others: Vec::new(), peak_kib: None, missing: None }
+        Timed { side, rounds: Vec::new(), others: Vec::new(), peak_kib: None, estimate_kib: None, missing: None }
     }
 
-    fn pass(&self, pass: usize) -> Vec<f64> {
+    /// Seconds of one pass, by round.
+    pub(crate) fn pass(&self, pass: usize) -> Vec<f64> {
         self.rounds.iter().map(|round| round[pass]).collect()
     }
 }
@@ -40,6 +43,21 @@ pub(crate) struct Measured {
     /// Ours first.
     pub(crate) sides: Vec<Timed>,
 }
+
+impl Measured {
+    /// The most that our side took, by what the program says beforehand.
+    fn of_estimate(&self) -> Option<f64> {
+        let ours = self.sides.iter().find(|timed| timed.side == Side::Ours)?;
+        Some(ours.peak_kib? as f64 / ours.estimate_kib? as f64)
+    }
+
+    fn estimate_kib(&self) -> Option<u64> {
+        self.sides.iter().find_map(|timed| timed.estimate_kib)
+    }
+}
+
+/// What is to be reached of [`Measured::of_estimate`]: the program must not promise that a step fits which does not.
+const OF_ESTIMATE: f64 = 1.0;
 
 /// The value below which the part `q` of `values` lies, between neighbours in proportion.
 pub(crate) fn quantile(values: &[f64], q: f64) -> f64 {
@@ -118,7 +136,7 @@ fn seconds(seconds: f64) -> String {
 }
 
 /// Two columns that may be empty.
-fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+pub(crate) fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or_else(|| "–".into(), show)
 }
 
@@ -137,12 +155,14 @@ fn verdict(measured: &Measured, ratio: Option<f64>, target: Option<f64>, quiet: 
     }
 }
 
-fn row(table: &mut String, cells: &[String]) {
+/// Adds a row to a Markdown table.
+pub(crate) fn row(table: &mut String, cells: &[String]) {
     // Writing to a string does not fail.
     let _ = writeln!(table, "| {} |", cells.join(" | "));
 }
 
-fn header(table: &mut String, cells: &[&str]) {
+/// Begins a Markdown table: the first column on the left, all others on the right.
+pub(crate) fn header(table: &mut String, cells: &[&str]) {
     row(table, &cells.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>());
     row(
         table,
@@ -204,18 +224,24 @@ pub(crate) fn steps(all: &[&Measured]) -> String {
     let mut words = vec!["peak memory"];
     words.extend(columns.iter().map(|side| side.name()));
     words.extend([if columns.contains(&Side::PytorchNchw) { "ours ÷ smaller" } else { "ours ÷ eager" }, "to reach"]);
+    words.extend(["our estimate", "ours ÷ estimate"]);
     header(&mut table, &words);
     for measured in all {
         let peak = |side: Side| measured.sides.iter().find(|timed| timed.side == side).and_then(|timed| timed.peak_kib);
         let memory = summary(measured, 0).best.and_then(|ratio| ratio.memory);
         let mut cells = vec![measured.workload.name.clone()];
-        let gib = |kib| format!("{:.2} GiB", kib as f64 / f64::from(1 << 20));
         cells.extend(columns.iter().map(|&side| cell(measured, side, peak(side), gib)));
         cells.push(or_dash(memory, |ratio| format!("{ratio:.2}")));
         cells.push(verdict(measured, memory, measured.workload.target.memory, true));
+        cells.push(or_dash(measured.estimate_kib(), gib));
+        cells.push(or_dash(measured.of_estimate(), |ratio| format!("{ratio:.2}")));
         row(&mut table, &cells);
     }
     table
+}
+
+fn gib(kib: u64) -> String {
+    format!("{:.2} GiB", kib as f64 / f64::from(1 << 20))
 }
 
 /// What is to be reached, and whether it is, a line each for programs to read; ratios to compiled PyTorch and ours
@@ -238,8 +264,15 @@ pub(crate) fn verdicts(all: &[&Measured]) -> String {
         };
         line("time ÷ PyTorch's", summary.best.as_ref().map(|ratio| ratio.paired), target.time);
         line("memory ÷ PyTorch's", summary.best.as_ref().and_then(|ratio| ratio.memory), target.memory);
+        if measured.estimate_kib().is_some() {
+            line("memory ÷ estimate", measured.of_estimate(), Some(OF_ESTIMATE));
+        }
         if let Some(ratio) = &summary.compiled {
             line("time ÷ compiled PyTorch's", Some(ratio.paired), None);
+        }
+        if let Some(kib) = measured.sides.iter().find(|timed| timed.side == Side::Ours).and_then(|timed| timed.peak_kib)
+        {
+            let _ = writeln!(lines, "{name}\tpeak memory\t{}\t–\t–", gib(kib));
         }
         if let Some(passes) = &measured.workload.operations {
             let _ = writeln!(lines, "{name}\toperations\t{:.0} GFLOP\t–\t–", passes.iter().sum::<f64>() / 1e9);

@@ -3,8 +3,10 @@
 //! A worker reads lines. `set WORKLOAD`: prepares it, answers `ready`. `go`: does it once (an operation: often enough to
 //! be timed), answers the seconds of each pass. `end`: answers its peak memory in KiB (resident, or the GPU's that its
 //! tensors took) and exits. Where the GPU's memory does not suffice it answers `out of memory`, and goes on reading.
-//! Ours answers `device` too: what it computes on.
+//! Ours answers `device` too: what it computes on; and `estimate WORKLOAD`: what the program says beforehand that the
+//! workload will take, in KiB, or `none`.
 
+use crate::estimate;
 use crate::setting::Setting;
 use crate::workloads::Spec;
 use anyhow::{Context, Result, ensure};
@@ -171,6 +173,18 @@ impl Worker {
     /// If it cannot be used.
     pub(crate) fn device(&mut self) -> Result<String> {
         self.ask("device")
+    }
+
+    /// What our side says that the workload will take in memory, in KiB; none where the program estimates nothing.
+    ///
+    /// # Errors
+    /// If the worker fails; [`OutOfMemory`].
+    pub(crate) fn estimate(&mut self, spec: &Spec) -> Result<Option<u64>> {
+        let answer = self.ask(&format!("estimate {spec}"))?;
+        if answer == estimate::NONE {
+            return Ok(None);
+        }
+        Ok(Some(answer.parse().with_context(|| format!("`{answer}` for KiB"))?))
     }
 
     /// Prepares a workload in place of the one before.

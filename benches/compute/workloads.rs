@@ -1,5 +1,6 @@
 //! What is measured: the list of workloads, and the line of text that tells a worker of either side which one to do.
 
+use crate::layers;
 use crate::shapes::{self, Conv};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -96,8 +97,26 @@ pub(crate) struct Workload {
     pub(crate) whole: bool,
 }
 
+impl Workload {
+    /// Whether it belongs in the table of layers.
+    pub(crate) fn is_layer(&self) -> bool {
+        self.spec.kind == "layer"
+    }
+}
+
 const STEP: &[&str] = &["step"];
 const BOTH: &[&str] = &["forward", "backward"];
+
+/// Of a `layer`: with respect to what it computes.
+const DIRECTIONS: &[&str] = &["forward", "weight gradient", "input gradient"];
+
+/// The directions of a `layer`, in the order of its times: nobody asks for the gradient of an image.
+///
+/// # Errors
+/// If the workload does not say.
+pub(crate) fn directions(spec: &Spec) -> Result<&'static [&'static str]> {
+    Ok(if spec.number("dx")? == 1 { DIRECTIONS } else { &DIRECTIONS[..2] })
+}
 
 /// All workloads, whole steps first; on a GPU with those that are too large for CPUs.
 ///
@@ -108,6 +127,7 @@ pub(crate) fn all(on_gpu: bool) -> Result<Vec<Workload>> {
     all.extend(steps()?);
     all.extend(convolutions()?);
     all.extend(other_operations()?);
+    all.extend(layers::workloads(on_gpu)?);
     Ok(all)
 }
 
@@ -153,6 +173,9 @@ pub(crate) fn steps() -> Result<Vec<Workload>> {
     .collect()
 }
 
+/// The least shows whether the GPU waits for the CPU, and how the memory grows.
+const GPU_BATCHES: [usize; 4] = [8, 32, 64, 128];
+
 /// The paper's networks at the batches that GPUs are given.
 fn gpu_steps() -> Result<Vec<Workload>> {
     let unet = |batch| {
@@ -160,12 +183,12 @@ fn gpu_steps() -> Result<Vec<Workload>> {
     };
     let target = |time| Target { time: Some(time), memory: Some(0.7) };
     let mut all = Vec::new();
-    for batch in [32, 64, 128] {
+    for batch in GPU_BATCHES {
         let sizes = format!("arch=resnet50 width=64 batch={batch} size=256");
         let spec = format!("matssl {sizes} gate=code lr=0.1 hidden=2048 output=128 tau=0.07 momentum=0.9 wd=1e-6");
         all.push(step(format!("gpu/matssl/{batch}"), &spec, target(1.0), 10)?);
     }
-    for batch in [32, 64, 128] {
+    for batch in GPU_BATCHES {
         all.push(step(format!("gpu/unet++/{batch}"), &format!("unet++ {}", unet(batch)), target(1.0), 10)?);
     }
     let spec = format!("unet++-forward {}", unet(64));
