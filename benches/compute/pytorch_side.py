@@ -410,7 +410,7 @@ def peak_kib():
 
 
 def is_out_of_memory(error):
-    # As in src/nn/device.rs.
+    # As in crates/tensor/src/device.rs.
     text = str(error).lower().replace("_", " ")
     words = ("out of memory", "alloc failed", "allocation failed")
     return isinstance(error, torch.OutOfMemoryError) or any(word in text for word in words)

@@ -1,5 +1,5 @@
-"""Writes what PyTorch, lightly and torchvision compute for the operations and networks of src/nn, the methods of src/ssl and
-the augmentations of src/data/augment: ops.json, networks.json, methods.json and augment.json (`reference/augment.py` says
+"""Writes what PyTorch, lightly and torchvision compute for the operations and networks of crates/tensor, the methods of crates/train and
+the augmentations of crates/data: ops.json, networks.json, methods.json and augment.json (`reference/augment.py` says
 what is in that one); and what smp, torchmetrics and scipy compute for src/metrics: metrics.json.
 
     python tests/parity/generate.py              makes all files anew
