@@ -110,6 +110,7 @@ fn the_readmes_verbs_and_flags_exist() {
 #[test]
 fn the_readme_lists_the_exit_codes() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let codes = readme.split("\n## Exit codes\n").nth(1).unwrap().split("\n## ").next().unwrap();
     for code in [
         exit_code::DONE,
         exit_code::INTERNAL,
@@ -119,14 +120,15 @@ fn the_readme_lists_the_exit_codes() {
         exit_code::BAD_DATA,
         exit_code::INTERRUPTED,
     ] {
-        assert!(readme.contains(&format!("| {code} |")), "exit code {code} is not in the README");
+        assert!(codes.contains(&format!("| {code} |")), "exit code {code} is not in the README");
     }
 }
 
 #[test]
 fn every_file_and_room_the_architecture_names_is_there() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let rooms = text.lines().filter(|line| line.starts_with("| `"));
+    let rooms = text.lines().filter(|line| line.starts_with("| `src/") || line.starts_with("| `crates/"));
+    assert!(rooms.clone().count() >= 10);
     for line in rooms {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let room = cells[1].trim_matches('`');

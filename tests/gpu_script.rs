@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
@@ -96,6 +97,14 @@ impl Trial {
         command.env("MATSSL_GPU_DEVICE", "cpu").env("MATSSL_PYTHON", "false").env("DOCTOR", "ok ok ok ok ok ok");
         command.env("TMPDIR", self.folder.path()).envs(settings.iter().copied());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // What this test ignores (a shell's `&` and nohup make it so) is not ignored by the script.
+        let reset = || {
+            // SAFETY: plain system call; the default disposition runs no code.
+            unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+            Ok(())
+        };
+        // SAFETY: between fork and exec, `reset` makes one async-signal-safe call and touches no memory of others.
+        unsafe { command.pre_exec(reset) };
         command
     }
 

@@ -85,7 +85,7 @@ pub(super) fn check(name: DeviceName, run: Network, say: Say<'_>) -> Checked<Str
     let truth = here(DType::F64, Mode::Train)?;
 
     let (error, whose) = worst(&on_device(DType::F64, Precision::Float32, Mode::Train)?, &truth)?;
-    say(&format!("float64: {whose} is off by {error:.1e}"));
+    say(&format!("float64: off by {error:.1e} at most"));
     ensure!(error <= FLOAT64, "float64: {whose} is off by {error:.1e}");
 
     let (single, cpus) = (on_device(DType::F32, Precision::Float32, Mode::Train)?, here(DType::F32, Mode::Train)?);

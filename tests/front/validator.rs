@@ -134,15 +134,17 @@ fn fits(pattern: &str, text: &str) -> bool {
     let quantity = |units: &[&str]| {
         let text = text.trim();
         let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
-        !number.is_empty() && units.contains(&unit.trim())
+        !number.is_empty() && units.contains(&unit.trim().to_lowercase().as_str())
     };
     match pattern {
         "^[A-Za-z0-9_-]{1,100}$" => (1..=100).contains(&text.len()) && text.chars().all(word),
         "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$" => {
             (1..=100).contains(&text.len()) && !text.starts_with('.') && text.chars().all(|c| word(c) || c == '.')
         }
-        r"^\s*[0-9.]+\s*(s|min|h|d)\s*$" => quantity(&["s", "min", "h", "d"]),
-        r"^\s*[0-9.]+\s*(MiB|GiB|MB|GB)\s*$" => quantity(&["MiB", "GiB", "MB", "GB"]),
+        r"^\s*[0-9.]+\s*([sS]|[mM]([iI][nN])?|[hH]|[dD]|[wW])\s*$" => quantity(&["s", "m", "min", "h", "d", "w"]),
+        r"^\s*[0-9.]+\s*([kKmMgGtT]([iI]?[bB])?|[bB])\s*$" => {
+            quantity(&["k", "kb", "kib", "m", "mb", "mib", "g", "gb", "gib", "t", "tb", "tib", "b"])
+        }
         other => panic!("this validator does not know the pattern {other}"),
     }
 }

@@ -5,8 +5,6 @@
 //! [`cuda`]; in the tests it is [`pretend`], which runs the same kernels, compiled by a C++ compiler, on tensors in the
 //! CPU's memory. So everything above the driver's own calls is tested on machines without a GPU.
 
-#[cfg(test)]
-mod accuracy;
 mod choice;
 #[cfg(feature = "cuda")]
 mod copier;
@@ -276,3 +274,6 @@ pub fn find(device: &Device) -> Result<Option<Box<dyn Gpu>>> {
         other => bail!("the operations have no side for {:?}", other.location()),
     }
 }
+
+#[cfg(test)]
+mod tests;
