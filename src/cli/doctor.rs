@@ -37,6 +37,9 @@ pub(super) struct DoctorArgs {
     step: Option<String>,
 }
 
+/// How long a killed step is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What became of a step.
 enum Verdict {
     Ok,
@@ -127,7 +130,8 @@ fn command(step: &Step, device: DeviceName) -> Result<Command> {
     command.args(["doctor", "--gpu", "--step", step.name, "--device", &device.to_string()]);
     // Faults are named, and what is not written is seen, unless the user decides otherwise.
     for variable in ["MATSSL_GPU_SYNC", "MATSSL_GPU_POISON"] {
-        if std::env::var_os(variable).is_none() {
+        let hides_faults = variable == "MATSSL_GPU_SYNC" && step.is_asynchronous;
+        if std::env::var_os(variable).is_none() && !hides_faults {
             command.env(variable, "1");
         }
     }
@@ -160,10 +164,22 @@ fn in_a_process(command: &mut Command, limit: Duration) -> Result<(Verdict, Stri
     if is_late {
         child.kill().context("cannot stop a step")?;
     }
-    let status = child.wait().context("cannot wait for a step")?;
-    Ok(match is_late {
-        true => (Verdict::Stopped, format!("after {} s; last it said: {last}", limit.as_secs())),
-        false => judged(status, last),
+    // A process that hangs in the driver does not even die when it is killed.
+    let patience =
+        Instant::now() + if is_late { PATIENCE } else { end.saturating_duration_since(Instant::now()) + PATIENCE };
+    let status = loop {
+        match child.try_wait().context("cannot wait for a step")? {
+            Some(status) => break Some(status),
+            None if Instant::now() > patience => break None,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    Ok(match (is_late, status) {
+        (false, Some(status)) => judged(status, last),
+        (_, status) => {
+            let stays = if status.is_none() { ", and cannot be ended" } else { "" };
+            (Verdict::Stopped, format!("after {} s{stays}; last it said: {last}", limit.as_secs()))
+        }
     })
 }
 

@@ -1,11 +1,11 @@
 //! cuDNN's convolutions, small to large, in each direction and precision, against our own kernels in float64.
 
-use super::numbers::{Numbers, Outcome, relative_error};
+use super::numbers::{Faults, Numbers, Outcome, first_line, relative_error};
 use super::step::{Say, open};
 use crate::nn::ops::Conv2d;
 use crate::nn::ops::gpu::{self, Direction, Sizes, probe};
 use crate::nn::{DeviceName, Mode, Precision, convolutions};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use candle_core::{DType, Device};
 
 /// A convolution of inputs side by side.
@@ -96,11 +96,17 @@ const PRECISIONS: [(Precision, f64); 3] = [(Precision::Float32, 0.0), (Precision
 pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
     let device = open(name, Precision::Float32)?;
     let is_gpu = gpu::find(&device)?.is_some();
-    let mut faults = Vec::new();
+    let mut faults = Faults::new(say);
     for case in &CASES {
-        say(&case.title());
+        faults.say(&case.title());
         // By our own kernels on a GPU.
-        let truth = case.run(&Numbers::new(&device, DType::F64, Precision::Float32))?;
+        let truth = match case.run(&Numbers::new(&device, DType::F64, Precision::Float32)) {
+            Ok(truth) => truth,
+            Err(error) => {
+                faults.add(format!("{} in float64: {}", case.title(), first_line(&error)));
+                continue;
+            }
+        };
         for (precision, allowed) in PRECISIONS {
             if precision.needs_gpu() && (!is_gpu || precision == Precision::Tf32 && name == DeviceName::Cpu) {
                 continue;
@@ -109,30 +115,33 @@ pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
                 open(name, precision)?;
             }
             let numbers = Numbers::new(&device, DType::F32, precision);
-            list_algorithms(case, &numbers, say);
-            match case.run(&numbers) {
-                Ok(found) => judge(case, precision, allowed, &found, &truth, say, &mut faults)?,
-                Err(error) => faults.push(format!("{} in {}: {error}", case.title(), precision.name())),
+            list_algorithms(case, &numbers, &mut faults);
+            let judged =
+                case.run(&numbers).and_then(|found| judge(case, precision, allowed, &found, &truth, &mut faults));
+            if let Err(error) = judged.and_then(|()| device.synchronize()) {
+                faults.add(format!("{} in {}: {}", case.title(), precision.name(), first_line(&error)));
             }
-            device.synchronize()?;
         }
     }
     let refusals = gpu::refusals();
-    refusals.iter().for_each(|refusal| say(&format!("refused: {refusal}")));
-    ensure!(faults.is_empty(), "{}", faults.join("; "));
+    refusals.iter().for_each(|refusal| faults.say(&format!("refused: {refusal}")));
+    faults.end()?;
     Ok(format!("{} convolutions, {} refusals", CASES.len(), refusals.len()))
 }
 
 /// Says which algorithms cuDNN offers.
-fn list_algorithms(case: &Case, numbers: &Numbers<'_>, say: Say<'_>) {
+fn list_algorithms(case: &Case, numbers: &Numbers<'_>, faults: &mut Faults<'_>) {
+    if matches!(numbers.device, Device::Cpu) {
+        return;
+    }
     let dtype = if numbers.precision == Precision::Bf16 { DType::BF16 } else { DType::F32 };
     for direction in [Direction::Forward, Direction::Data, Direction::Filter] {
         let asked = case.sizes(numbers);
-        match asked.and_then(|sizes| probe::algorithms(numbers.device, direction, sizes, dtype)) {
-            Ok(found) if matches!(numbers.device, Device::Cpu) => drop(found),
-            Ok(found) => say(&format!("  {} {direction:?}: {}", numbers.precision.name(), found.join(" | "))),
-            Err(error) => say(&format!("  {} {direction:?}: {error}", numbers.precision.name())),
-        }
+        let offered = match asked.and_then(|sizes| probe::algorithms(numbers.device, direction, sizes, dtype)) {
+            Ok(found) => found.join(" | "),
+            Err(error) => first_line(&error),
+        };
+        faults.say(&format!("  {} {direction:?}: {offered}", numbers.precision.name()));
     }
 }
 
@@ -142,16 +151,16 @@ fn judge(
     allowed: f64,
     found: &Outcome,
     truth: &Outcome,
-    say: Say<'_>,
-    faults: &mut Vec<String>,
-) -> Result<()> {
+    faults: &mut Faults<'_>,
+) -> candle_core::Result<()> {
     for (of, truth) in truth {
-        let Some(found) = found.get(of) else { continue };
-        let (error, limit) = (relative_error(found, truth)?, allowed + case.float32_limit(of));
+        let error = found.get(of).map_or(Ok(f64::NAN), |found| relative_error(found, truth))?;
+        let limit = allowed + case.float32_limit(of);
         let what = format!("{of} in {}: off by {error:.1e}, {limit:.1e} allowed", precision.name());
-        say(&format!("  {what}"));
-        if error.is_nan() || error > limit {
-            faults.push(format!("{}: {what}", case.title()));
+        if error <= limit {
+            faults.say(&format!("  {what}"));
+        } else {
+            faults.add(format!("{}: {what}", case.title()));
         }
     }
     Ok(())

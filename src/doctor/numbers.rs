@@ -132,3 +132,40 @@ pub(super) fn worst(found: &Outcome, truth: &Outcome) -> Result<(f64, String)> {
 pub(super) fn on_cpu(work: impl Fn(&Numbers<'_>) -> Result<Outcome>, dtype: DType) -> Result<Outcome> {
     probe::on_cpu(|| work(&Numbers::new(&Device::Cpu, dtype, Precision::Float32)))
 }
+
+/// What is wrong, said as soon as it is found: the step may not come to its end.
+pub(super) struct Faults<'s> {
+    say: super::step::Say<'s>,
+    found: Vec<String>,
+}
+
+impl<'s> Faults<'s> {
+    pub(super) fn new(say: super::step::Say<'s>) -> Self {
+        Faults { say, found: Vec::new() }
+    }
+
+    pub(super) fn say(&mut self, line: &str) {
+        (self.say)(line);
+    }
+
+    pub(super) fn add(&mut self, fault: String) {
+        (self.say)(&format!("FAULT: {fault}"));
+        self.found.push(fault);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// # Errors
+    /// All faults, if there are any, as a line.
+    pub(super) fn end(self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.found.is_empty(), "{} faults: {}", self.found.len(), self.found.join("; "));
+        Ok(())
+    }
+}
+
+/// An error's text without the backtrace that candle may append.
+pub(super) fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}

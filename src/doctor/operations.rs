@@ -1,6 +1,6 @@
 //! Every operation of training and inference, and so every kernel, against the CPU's side.
 
-use super::numbers::{Numbers, Outcome, on_cpu, wide, worst};
+use super::numbers::{Faults, Numbers, Outcome, first_line, on_cpu, wide, worst};
 use super::step::{Say, open};
 use crate::nn::losses::{LossGradient, cross_entropy, dice};
 use crate::nn::moving_average::follow;
@@ -9,7 +9,7 @@ use crate::nn::ops::{Conv2d, MaxPool};
 use crate::nn::{DeviceName, Gradients, Mode, Parameters, Precision, Role, init};
 use crate::train::norm::gradient_norm;
 use crate::train::optimizer::Optimizer;
-use anyhow::{Result as Checked, ensure};
+use anyhow::Result as Checked;
 use candle_core::{DType, Device, Error, Result, Tensor};
 use serde_json::json;
 
@@ -173,17 +173,17 @@ fn optimizer(n: &Numbers<'_>, spec: &serde_json::Value) -> Result<Outcome> {
 pub(super) fn check(name: DeviceName, say: Say<'_>) -> Checked<String> {
     let device = open(name, Precision::Float32)?;
     let is_gpu = gpu::find(&device)?.is_some();
-    let (mut checked, mut faults) = (0, Vec::new());
+    let (mut checked, mut faults) = (0, Faults::new(say));
     for (&(operation, run), channels) in NETWORK.iter().flat_map(|case| CHANNELS.map(|channels| (case, channels))) {
         let types: &[_] = if is_gpu { &[DType::F64, DType::F32, DType::BF16] } else { &[DType::F64, DType::F32] };
-        compare(&device, operation, |n| run(n, channels), types, say, &mut faults);
+        compare(&device, operation, |n| run(n, channels), types, &mut faults);
         checked += 1;
     }
     for &(operation, run) in WIDE {
-        compare(&device, operation, |n| run(n, CHANNELS[0]), &[DType::F64, DType::F32], say, &mut faults);
+        compare(&device, operation, |n| run(n, CHANNELS[0]), &[DType::F64, DType::F32], &mut faults);
         checked += 1;
     }
-    ensure!(faults.is_empty(), "{} of {checked} operations are wrong: {}", faults.len(), faults.join("; "));
+    faults.end()?;
     Ok(format!("{checked} operations"))
 }
 
@@ -193,8 +193,7 @@ fn compare(
     operation: &str,
     run: impl Fn(&Numbers<'_>) -> Result<Outcome>,
     types: &[DType],
-    say: Say<'_>,
-    faults: &mut Vec<String>,
+    faults: &mut Faults<'_>,
 ) {
     let on_the_cpu = || {
         let (truth, single) = (on_cpu(&run, DType::F64)?, on_cpu(&run, DType::F32)?);
@@ -204,7 +203,7 @@ fn compare(
     let (truth, cpus) = match on_the_cpu() {
         Ok(found) => found,
         Err(error) => {
-            faults.push(format!("{operation} on the CPU: {}", first_line(&error)));
+            faults.add(format!("{operation} on the CPU: {}", first_line(&error)));
             return;
         }
     };
@@ -217,13 +216,9 @@ fn compare(
         };
         match run(&numbers).and_then(|found| worst(&found, &truth)) {
             Ok((error, _)) if error <= limit => figures.push(format!("{dtype:?} {error:.1e}")),
-            Ok((error, tensor)) => faults.push(format!("{operation} in {dtype:?}: {tensor} is off by {error:.1e}")),
-            Err(error) => faults.push(format!("{operation} in {dtype:?}: {}", first_line(&error))),
+            Ok((error, tensor)) => faults.add(format!("{operation} in {dtype:?}: {tensor} is off by {error:.1e}")),
+            Err(error) => faults.add(format!("{operation} in {dtype:?}: {}", first_line(&error))),
         }
     }
-    say(&format!("{operation}: {}", figures.join(", ")));
-}
-
-fn first_line(error: &Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+    faults.say(&format!("{operation}: {}", figures.join(", ")));
 }

@@ -20,6 +20,8 @@ pub struct Step {
     pub needs_gpu: bool,
     /// Whether a failure makes all later steps pointless.
     pub is_vital: bool,
+    /// Whether it looks for faults of order, which waiting for each launch would hide.
+    pub is_asynchronous: bool,
     check: fn(DeviceName, Say<'_>) -> Result<String>,
 }
 
@@ -30,11 +32,15 @@ impl Step {
         seconds: u64,
         check: fn(DeviceName, Say<'_>) -> Result<String>,
     ) -> Self {
-        Step { name, what, seconds, needs_gpu: false, is_vital: false, check }
+        Step { name, what, seconds, needs_gpu: false, is_vital: false, is_asynchronous: false, check }
     }
 
     const fn of_gpus(self) -> Self {
         Step { needs_gpu: true, ..self }
+    }
+
+    const fn asynchronous(self) -> Self {
+        Step { is_asynchronous: true, ..self }
     }
 
     const fn vital(self) -> Self {
@@ -57,12 +63,12 @@ pub const STEPS: &[Step] = &[
     Step::new("kernels", "all kernels loaded and found", 30, driver::kernels).of_gpus(),
     Step::new("launch", "one kernel on 1, 257 and 2²⁰+3 elements", 15, launch::check),
     Step::new("operations", "every kernel against the CPU", 30, operations::check),
-    Step::new("batches", "page-locked buffers, and pixels normalised to the bit", 15, batches::check),
+    Step::new("batches", "page-locked buffers, and pixels normalised to the bit", 15, batches::check).asynchronous(),
     Step::new("candle", "candle's own casts, sums and matrix products", 20, candle::check),
     Step::new("convolutions", "cuDNN's convolutions against our own kernels", 45, convolutions::check),
+    Step::new("resnet", "a step of a ResNet-18 against the CPU, twice", 20, networks::resnet).asynchronous(),
+    Step::new("unet++", "a step of a U-Net++ against the CPU, twice", 20, networks::unet_plus_plus).asynchronous(),
     Step::new("plans", "cuDNN's algorithms for every convolution of the networks", 30, plans::check),
-    Step::new("resnet", "a step of a ResNet-18 against the CPU, twice", 20, networks::resnet),
-    Step::new("unet++", "a step of a U-Net++ against the CPU, twice", 20, networks::unet_plus_plus),
 ];
 
 /// The step of that name.

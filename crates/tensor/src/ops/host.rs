@@ -52,7 +52,7 @@ pub(crate) fn with_scratch<T: Element, R>(length: usize, work: impl FnOnce(&mut 
     result
 }
 
-/// A vector of `length` elements that `fill` should write, every one: they hold any numbers before, in tests NaN. They are not
+/// A vector of `length` elements that `fill` should write, every one: they hold any numbers before, in the tests of this crate NaN. They are not
 /// cleared, for that would cost as much as most operations.
 pub(crate) fn filled<T: Element>(length: usize, fill: impl FnOnce(&mut [T])) -> Vec<T> {
     let mut elements = arbitrary(length);

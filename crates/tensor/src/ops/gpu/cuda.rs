@@ -29,7 +29,8 @@ static FEEDER: Mutex<Option<(usize, Arc<Feeder>)>> = Mutex::new(None);
 static CONVOLVER: Mutex<Option<Convolver>> = Mutex::new(None);
 
 /// Whether each launch is waited for, so that a fault has a kernel's name: if the variable is set.
-static SYNC: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MATSSL_GPU_SYNC").is_some_and(|value| value != "0"));
+pub(super) static SYNC: LazyLock<bool> =
+    LazyLock::new(|| std::env::var_os("MATSSL_GPU_SYNC").is_some_and(|value| value != "0"));
 
 /// Asserts, in debug builds, that one thread asks for all kernels: candle gives each thread a stream of its own, and nothing
 /// orders two of them.
@@ -189,8 +190,6 @@ impl Gpu for Cuda {
         let tensors = [convolution.input, convolution.filter, convolution.output];
         let addresses = [address(tensors[0])?, address(tensors[1])?, address(tensors[2])?];
         let run = |convolver: &mut Convolver| convolver.run(&convolution, addresses);
-        let is_done = with_convolver(&self.device, run).map_err(named)?;
-        self.finish(&|| format!("cuDNN's {:?} of {:?}", convolution.direction, convolution.sizes))?;
-        Ok(is_done)
+        with_convolver(&self.device, run).map_err(named)
     }
 }

@@ -1,11 +1,12 @@
 //! cuDNN's convolutions in NHWC, with descriptors and the choice of algorithm kept for each shape.
 
 use super::choice::{Choice, Trouble};
-use super::driver::explained;
-use super::{Convolution, Direction, Sizes, arithmetic, note_refusal};
-use candle_core::cuda_backend::CudaDevice;
+use super::cuda::SYNC;
+use super::driver::{explained, first_line};
+use super::{Convolution, Direction, Sizes, arithmetic, libraries, note_refusal};
 use candle_core::cuda_backend::cudarc::cudnn::{CudnnError, result, sys};
 use candle_core::cuda_backend::cudarc::driver::DevicePtr;
+use candle_core::cuda_backend::{CudaDevice, WrapErr};
 use candle_core::{DType, Error, Result};
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
@@ -112,10 +113,19 @@ struct Candidate {
     math: sys::cudnnMathType_t,
 }
 
-/// Whether cuDNN says that this work cannot be done in this way, rather than that something is wrong with memory (…_ALLOC…)
-/// or with the library itself (statuses from 1001 to 1999).
+/// Whether cuDNN says that this work cannot be done in this way, rather than that something is wrong with memory (…_ALLOC…),
+/// with the library itself (statuses from 1001 to 1999), or with what it needs: driver, runtime, a part of cuDNN.
 fn is_refusal(CudnnError(status): CudnnError) -> bool {
-    !(1000..2000).contains(&(status as u32)) && !format!("{status:?}").contains("ALLOC")
+    use sys::cudnnStatus_t::{
+        CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER, CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDART,
+        CUDNN_STATUS_NOT_SUPPORTED_SUBLIBRARY_UNAVAILABLE,
+    };
+    let needs = [
+        CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER,
+        CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDART,
+        CUDNN_STATUS_NOT_SUPPORTED_SUBLIBRARY_UNAVAILABLE,
+    ];
+    !(1000..2000).contains(&(status as u32)) && !needs.contains(&status) && !format!("{status:?}").contains("ALLOC")
 }
 
 impl Convolver {
@@ -313,13 +323,26 @@ impl Convolver {
                 ),
             }
         });
-        done.map_err(|error| {
-            let what = format!("{chosen} for {key}: {error}");
-            match is_refusal(error) {
-                true => Trouble::Refused(what),
-                false => Trouble::Failed(Error::Msg(format!("cuDNN: {what}"))),
-            }
-        })
+        match done {
+            Ok(()) if *SYNC => stream.synchronize().w().map_err(|error| {
+                Trouble::Failed(Error::Msg(format!("cuDNN: {chosen} for {key}: {}", first_line(&error))))
+            }),
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.trouble(error, format!("{chosen} for {key}: {error}"))),
+        }
+    }
+
+    /// Whether cuDNN's `error` is a refusal, or a fault that any further call would meet too.
+    fn trouble(&self, error: CudnnError, what: String) -> Trouble {
+        let failed = |why: &str| Trouble::Failed(Error::Msg(format!("cuDNN: {what}{why}")));
+        if let Some(function) = libraries::lacking() {
+            return failed(&format!("; {function} was called, which CUDA's libraries here do not have"));
+        }
+        // An earlier kernel's fault fails all that comes after it.
+        if let Err(fault) = self.device.cuda_stream().synchronize().w() {
+            return failed(&format!("; the GPU has a fault: {}", first_line(&fault)));
+        }
+        if is_refusal(error) { Trouble::Refused(what) } else { failed("") }
     }
 }
 

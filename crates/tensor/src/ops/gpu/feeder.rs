@@ -94,11 +94,12 @@ impl Feeder {
         Ok(Room { feeder: self.clone(), buffer, form, shape, values, length })
     }
 
-    /// A buffer of at least `length` elements. If all are too small, one of them makes way for a larger one, so that there
+    /// The smallest buffer of at least `length` elements. If all are too small, one of them makes way for a larger one, so that there
     /// are never more than are in use at once; what a validation made larger stays so.
     fn take(&self, length: usize) -> Option<Box<dyn Buffer>> {
         let mut free = self.free();
-        let fits = free.iter().position(|buffer| buffer.device().elem_count() >= length);
+        let lengths = free.iter().map(|buffer| buffer.device().elem_count()).enumerate();
+        let fits = lengths.filter(|(_, held)| *held >= length).min_by_key(|(_, held)| *held).map(|(index, _)| index);
         let taken = free.remove(fits.unwrap_or(0));
         drop(free);
         taken.filter(|_| fits.is_some())
