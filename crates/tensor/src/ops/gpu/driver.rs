@@ -21,7 +21,10 @@ pub(crate) fn count() -> std::result::Result<usize, String> {
     libraries::open()?;
     match CudaContext::device_count() {
         Ok(count) => Ok(usize::try_from(count).unwrap_or(0)),
-        Err(error) => Err(format!("the NVIDIA driver says {:?}", error.0)),
+        Err(error) => Err(match libraries::lacking() {
+            Some(function) => format!("the NVIDIA driver has no {function}; a newer one may"),
+            None => format!("the NVIDIA driver says {:?}", error.0),
+        }),
     }
 }
 
