@@ -48,7 +48,7 @@ fn the_schema_accepts_what_the_program_accepts() {
     // The corpus has what the experiments lack: limits, `include`, `exclude`, tables of labels, `extends`.
     for path in tomls("fuzz/corpus/experiment") {
         let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).replace('\u{feff}', "");
-        if experiment::load(&path, &[], &stage::vocabulary()).is_ok() {
+        if experiment::load(&path, &[], stage::KINDS).is_ok() {
             accepts(&path.display().to_string(), &text);
         }
     }
@@ -155,9 +155,9 @@ fn new_writes_an_experiment_that_is_right() {
         let done = project.run(args).ok();
         assert_eq!((done.stdout.lines().count(), done.stderr.as_str()), (3, ""), "{}", done.stdout);
         assert!(done.stdout.contains(&format!("matssl-run plan {file}")), "{}", done.stdout);
-        let experiment = experiment::load(&project.path(&file), &[], &stage::vocabulary()).unwrap();
+        let experiment = experiment::load(&project.path(&file), &[], stage::KINDS).unwrap();
         assert_eq!(experiment.name, args[1]);
-        assert_eq!(experiment.instances[0].kind, kinds);
+        assert_eq!(experiment.instances[0].kind.name, kinds);
         let plan = project.run(&["plan", &file]).ok().stdout;
         assert!(plan.contains("tables.table"), "{plan}");
     }
@@ -224,14 +224,13 @@ fn how_long_it_takes_to_read() {
             )
         }
     };
-    let vocabulary = stage::vocabulary();
     for count in [1_000, 10_000] {
         let text = "name = \"many\"\n".to_string() + &(0..count).map(family).collect::<String>();
         let project = Project::new(&text);
         let mut times: Vec<f64> = (0..21)
             .map(|_| {
                 let start = std::time::Instant::now();
-                let experiment = experiment::load(&project.path("experiment.toml"), &[], &vocabulary).unwrap();
+                let experiment = experiment::load(&project.path("experiment.toml"), &[], stage::KINDS).unwrap();
                 let time = start.elapsed().as_secs_f64();
                 assert_eq!(experiment.instances.len(), count);
                 time

@@ -43,6 +43,6 @@ impl Setting {
     /// # Errors
     /// Why that cannot be.
     pub(crate) fn open(&self) -> Result<OpenDevice> {
-        self.device.open(self.precision, !self.nondeterministic).map_err(Error::msg)
+        OpenDevice::open(self.device, self.precision, !self.nondeterministic).map_err(Error::msg)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Stop;
 use super::progress::say;
+use crate::exec::Gpu;
 use crate::exit_code;
 use crate::nn::{self, DeviceName};
 use std::str::FromStr;
@@ -56,9 +57,9 @@ impl Device {
 }
 
 /// Which GPUs are used; of a build that could use some, why it uses none although it was free to.
-pub(super) fn say_device(asked: Device, gpus: &[DeviceName]) {
+pub(super) fn say_device(asked: Device, gpus: &[Gpu]) {
     if !gpus.is_empty() {
-        let named: Vec<String> = gpus.iter().map(|gpu| gpu.with_model()).collect();
+        let named: Vec<String> = gpus.iter().map(|gpu| nn::device::with_model(gpu.name)).collect();
         say(&format!("computing on {}", named.join(", ")));
     } else if let (Device::Auto, true, Err(why)) = (asked, cfg!(feature = "cuda"), nn::device::gpus()) {
         say(&format!("computing on the CPU: {why}"));

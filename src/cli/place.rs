@@ -31,7 +31,7 @@ impl Place {
 pub(super) fn open(args: &ExperimentArgs) -> Result<Place, Stop> {
     ask_for_memory_in_large_steps();
     let (experiment, ahead) =
-        rayon::join(|| experiment::load(&args.file, &args.set, &stage::vocabulary()), || look_ahead(args));
+        rayon::join(|| experiment::load(&args.file, &args.set, stage::KINDS), || look_ahead(args));
     let experiment = experiment.map_err(|rejected| {
         let code = match &rejected {
             Rejected::Unreadable { .. } | Rejected::Wrong(_) => exit_code::BAD_EXPERIMENT,
@@ -76,17 +76,15 @@ impl Place {
         let stages = self.plan.states.iter().zip(&self.plan.experiment.instances);
         for ((state, instance), _) in stages.zip(must_run).filter(|(_, must_run)| **must_run) {
             let checked;
-            let kind = stage::kind(instance.kind);
-            let error = match (state, kind) {
-                (State::Unavailable(error), _) => Some(error),
-                (_, Some(kind)) => {
-                    checked = (kind.ready)(&instance.params, &self.places).err();
+            let error = match state {
+                State::Unavailable(error) => Some(error),
+                _ => {
+                    checked = instance.stage.ready(&self.places).err();
                     checked.as_ref()
                 }
-                _ => None,
             };
             let Some(error) = error else { continue };
-            of_data |= kind.is_some_and(|kind| !kind.spawns);
+            of_data |= !instance.kind.spawns;
             let (text, code) = (error.to_string(), exit_code_of(error));
             match problems.iter_mut().find(|(known, ..)| *known == text) {
                 Some((.., stages)) => stages.push(&instance.name),

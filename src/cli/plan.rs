@@ -128,7 +128,7 @@ fn as_text(plan: &Plan, costs: &Costs) -> String {
     text.push('\n');
     let lines = lines(plan);
     let width = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0).min(60);
-    let kinds = instances.iter().map(|instance| instance.kind.len()).max().unwrap_or(0);
+    let kinds = instances.iter().map(|instance| instance.kind.name.len()).max().unwrap_or(0);
     for Line { word, name, kind, note } in &lines {
         let line = format!("  {word:<8}{name:<width$}  {kind:<kinds$}  {note}");
         let _ = writeln!(text, "{}", line.trim_end());
@@ -203,7 +203,7 @@ fn one(plan: &Plan, stage: usize) -> Line {
         State::Miss { .. } => String::new(),
         State::Unavailable(error) => error.to_string(),
     };
-    Line { word: state.word(), name: instance.name.clone(), kind: instance.kind, note }
+    Line { word: state.word(), name: instance.name.clone(), kind: instance.kind.name, note }
 }
 
 /// Many stages on one line: how many are in which state, and on which families they wait.
@@ -237,7 +237,7 @@ fn folded(plan: &Plan, members: &[usize], name: String) -> Line {
         on.truncate(3);
         let _ = write!(note, "{}on {}{more}", if note.is_empty() { "" } else { " " }, on.join(", "));
     }
-    Line { word, name, kind: plan.experiment.instances[members[0]].kind, note }
+    Line { word, name, kind: plan.experiment.instances[members[0]].kind.name, note }
 }
 
 fn as_json(plan: &Plan, costs: &Costs) -> String {
@@ -263,7 +263,7 @@ fn as_json(plan: &Plan, costs: &Costs) -> String {
                 "stage": instance.name,
                 "family": instance.family,
                 "axes": instance.axes,
-                "kind": instance.kind,
+                "kind": instance.kind.name,
                 "seed": instance.seed,
                 "params": instance.params,
                 "inputs": inputs,

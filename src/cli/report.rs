@@ -4,9 +4,7 @@ use super::progress::say;
 use super::run::{self, RunArgs};
 use super::{ExperimentArgs, Stop, place};
 use crate::exit_code;
-use crate::experiment::Section;
 use crate::plan::State;
-use crate::stage;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -27,8 +25,7 @@ pub(super) fn report(args: ReportArgs) -> Result<u8, Stop> {
     let plan = &place.plan;
     let (mut ready, mut waiting) = (Vec::new(), Vec::new());
     for (instance, state) in plan.experiment.instances.iter().zip(&plan.states) {
-        let section = stage::kind(instance.kind).map(|kind| kind.spec.section);
-        if !section.is_some_and(Section::is_report) {
+        if !instance.kind.section.is_report() {
             continue;
         }
         match state {

@@ -7,13 +7,12 @@ use super::progress::{Display, say};
 use super::signals;
 use super::time_left::TimeLeft;
 use super::{ExperimentArgs, Stop, print, usage};
+use crate::exec::Gpu;
 use crate::exec::{self, Difference, ErrorClass, Expectation, Options, Outcome, Reproduction, StageOutcome};
 use crate::exit_code;
-use crate::experiment::Section;
 use crate::machine;
 use crate::nn::{self, DeviceName};
 use crate::plan::{Expected, Forecast, State};
-use crate::stage;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,11 +91,8 @@ fn check_precision(place: &Place, must_run: &[bool]) -> Result<(), Stop> {
     let instances = place.plan.experiment.instances.iter().zip(must_run);
     let mut message = String::new();
     for (instance, _) in instances.filter(|(_, must_run)| **must_run) {
-        let Some(kind) = stage::kind(instance.kind) else { continue };
-        let precision = (kind.precision)(&instance.params).map_err(anyhow::Error::from)?;
-        if precision.needs_gpu() {
-            let name = precision.name();
-            message += &format!("error: {}: `precision = \"{name}\"` needs a GPU\n", instance.name);
+        if let Some(setting) = instance.stage.needs_gpu() {
+            message += &format!("error: {}: `{setting}` needs a GPU\n", instance.name);
         }
     }
     if message.is_empty() {
@@ -170,7 +166,7 @@ fn options(
         memory: machine::room().map_err(usage)?.map(|room| room.bytes),
         wanted,
         forced,
-        gpus,
+        gpus: gpus.into_iter().map(|name| Gpu { name, identity: nn::device::identity(name) }).collect(),
         checkpoint_wait: Duration::from_secs_f64(60.0 * args.checkpoint_minutes),
         // Workers may run in another folder.
         tensorboard: args.tensorboard.as_ref().map(std::path::absolute).transpose().map_err(anyhow::Error::from)?,
@@ -267,8 +263,7 @@ fn finish(
     let mut tables = String::new();
     for (instance, stage) in place.plan.experiment.instances.iter().zip(&outcome.stages) {
         let StageOutcome::Done(record) = stage else { continue };
-        let section = stage::kind(instance.kind).map(|kind| kind.spec.section);
-        if !section.is_some_and(Section::is_report) {
+        if !instance.kind.section.is_report() {
             continue;
         }
         exec::export(&place.store, [record.as_ref()], folder)?;

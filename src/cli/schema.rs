@@ -15,7 +15,7 @@ pub(super) struct SchemaArgs {
 }
 
 pub(super) fn schema(args: &SchemaArgs) -> Result<u8, Stop> {
-    let schema = if args.events { exec::event_schema() } else { experiment::schema(&stage::vocabulary()) };
+    let schema = if args.events { exec::event_schema() } else { experiment::schema(stage::KINDS) };
     print(&format!("{schema:#}\n"));
     Ok(exit_code::DONE)
 }

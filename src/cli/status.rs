@@ -41,7 +41,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Stop> {
     }
     let store = Store::at(&args.cache)?;
     let name = match &args.file {
-        Some(file) => Some(experiment::load(file, &[], &stage::vocabulary()).map_err(|rejected| {
+        Some(file) => Some(experiment::load(file, &[], stage::KINDS).map_err(|rejected| {
             Stop::new(exit_code::BAD_EXPERIMENT, rejected.render(super::place::colour_on_stderr()))
         })?),
         None => None,

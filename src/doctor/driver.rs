@@ -2,7 +2,7 @@
 
 use super::step::{Say, open};
 use crate::nn::ops::gpu::probe;
-use crate::nn::{DeviceName, Precision};
+use crate::nn::{DeviceName, OpenDevice, Precision};
 use anyhow::{Error, Result, ensure};
 use candle_core::{Device, Tensor};
 
@@ -25,7 +25,7 @@ pub(super) fn libraries(_: DeviceName, say: Say<'_>) -> Result<String> {
 
 /// Opens the device, and sends a number there and back.
 pub(super) fn context(name: DeviceName, say: Say<'_>) -> Result<String> {
-    let device = name.open(Precision::Float32, true).map_err(Error::msg)?;
+    let device = OpenDevice::open(name, Precision::Float32, true).map_err(Error::msg)?;
     let described = device.describe();
     say(&described);
     if let Some(free) = device.free_memory() {

@@ -1,7 +1,7 @@
 //! The steps, in their order.
 
 use super::{batches, candle, convolutions, driver, launch, networks, operations, plans};
-use crate::nn::{DeviceName, Precision};
+use crate::nn::{DeviceName, OpenDevice, Precision};
 use anyhow::{Error, Result};
 use candle_core::Device;
 
@@ -78,5 +78,5 @@ pub fn step(name: &str) -> Option<&'static Step> {
 
 /// Opens a device for a step.
 pub(super) fn open(device: DeviceName, precision: Precision) -> Result<Device> {
-    Ok(device.open(precision, true).map_err(Error::msg)?.candle().clone())
+    Ok(OpenDevice::open(device, precision, true).map_err(Error::msg)?.candle().clone())
 }

@@ -4,9 +4,8 @@ use super::job::{Job, Message};
 use super::provenance::provenance;
 use crate::cache::{Attempt, Digest, Draft, Key, KeyMaterial, Record, Scratch, Store, WorkFolder};
 use crate::machine::{self, Asked, Group};
-use crate::nn::OpenDevice;
-use crate::plan::{KeyedInput, ResolvedInput, material};
-use crate::stage::{self, Context, InputFiles, Kind, StageError};
+use crate::plan::{KeyedInput, KeyedStage, ResolvedInput, material};
+use crate::stage::{Context, InputFiles, Stage, StageError};
 use anyhow::anyhow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -62,18 +61,24 @@ impl Fresh {
 ///
 /// # Errors
 /// If its data set is not there or its files cannot be read.
-pub(super) fn material_of(job: &Job, store: &Store) -> Result<KeyMaterial, StageError> {
-    material(&job.kind, &job.params, job.seed, job.inputs.iter().map(KeyedInput::from), store, &job.places)
+pub(super) fn material_of(job: &Job, stage: &dyn Stage, store: &Store) -> Result<KeyMaterial, StageError> {
+    let of = KeyedStage { stage, params: &job.params, seed: job.seed };
+    material(of, job.inputs.iter().map(KeyedInput::from), store, &job.places)
 }
 
 /// Does the stage that `job` describes, whose key is that of `material`.
 ///
 /// # Errors
 /// As the stage itself; nothing of the try then counts.
-pub(super) fn attempt(job: &Job, material: KeyMaterial, ground: &Ground) -> Result<Made, StageError> {
+pub(super) fn attempt(
+    job: &Job,
+    stage: &dyn Stage,
+    material: KeyMaterial,
+    ground: &Ground,
+) -> Result<Made, StageError> {
     let key = material.key();
     let work = ground.store.work(key);
-    match wait_and_make(job, &work, material, ground) {
+    match wait_and_make(job, stage, &work, material, ground) {
         // Another process has finished the same meanwhile and taken the work folder away: no matter how we fared.
         Err(error) => match found(job, key, &ground.store) {
             Some(record) => Ok(Made::Found(record)),
@@ -88,7 +93,13 @@ fn found(job: &Job, key: Key, store: &Store) -> Option<Arc<Record>> {
 }
 
 /// Waits until nobody else is at it, and does it.
-fn wait_and_make(job: &Job, work: &WorkFolder, material: KeyMaterial, ground: &Ground) -> Result<Made, StageError> {
+fn wait_and_make(
+    job: &Job,
+    stage: &dyn Stage,
+    work: &WorkFolder,
+    material: KeyMaterial,
+    ground: &Ground,
+) -> Result<Made, StageError> {
     let mut waits = false;
     loop {
         if waits && let Some(record) = found(job, material.key(), &ground.store) {
@@ -104,7 +115,7 @@ fn wait_and_make(job: &Job, work: &WorkFolder, material: KeyMaterial, ground: &G
                 if waits {
                     (ground.tell)(Message::Begins);
                 }
-                return match make(job, work, &attempt, material, ground) {
+                return match make(job, stage, work, &attempt, material, ground) {
                     Ok(draft) => Ok(Made::Fresh(Box::new(Fresh { draft, attempt, work: work.clone() }))),
                     Err(error) => {
                         work.give_up(attempt);
@@ -129,13 +140,14 @@ fn wait_and_make(job: &Job, work: &WorkFolder, material: KeyMaterial, ground: &G
 /// Does the stage and takes its files into the cache.
 fn make(
     job: &Job,
+    stage: &dyn Stage,
     work: &WorkFolder,
     attempt: &Attempt,
     material: KeyMaterial,
     ground: &Ground,
 ) -> Result<Draft, StageError> {
     let started = Instant::now();
-    let (telemetry, device) = produce(job, work.checkpoint(), attempt.scratch(), &material, ground)?;
+    let (telemetry, device) = produce(job, stage, work.checkpoint(), attempt.scratch(), &material, ground)?;
     let store = &ground.store;
     let made = provenance(job, started, store, device);
     Ok(store.draft(material, &attempt.out(), made, telemetry, job.force)?)
@@ -147,14 +159,15 @@ fn make(
 /// As the stage itself.
 pub(super) fn produce(
     job: &Job,
+    stage: &dyn Stage,
     checkpoint: PathBuf,
     scratch: &Arc<Scratch>,
     material: &KeyMaterial,
     ground: &Ground,
 ) -> Result<(BTreeMap<String, serde_json::Value>, String), StageError> {
     let Ground { store, tell, .. } = ground;
-    let kind = kind(&job.kind)?;
-    let external = (kind.external_files)(&job.params, &job.places)?;
+    let spawns = stage.kind().spawns;
+    let external = stage.external_files(&job.places)?;
     let has_files = !external.is_empty();
     let external = external
         .into_iter()
@@ -182,35 +195,24 @@ pub(super) fn produce(
         telemetry: BTreeMap::new(),
         on_progress: Box::new(move |progress| told(Message::Progress(progress.clone()))),
     };
-    (kind.run)(&job.params, &mut context)?;
-    if kind.spawns && has_files && material_of(job, store)?.files != material.files {
+    stage.run(&mut context)?;
+    if spawns && has_files && material_of(job, stage, store)?.files != material.files {
         let message = "files that it reads were changed while it ran; run again";
         return Err(StageError::BadData(message.into()));
     }
     let mut telemetry = context.telemetry;
-    if !kind.spawns
-        && let Some(peak) = machine::peak_memory_mib()
-    {
+    if !spawns && let Some(peak) = machine::peak_memory_mib() {
         telemetry.insert("peak_memory_mib".into(), peak.into());
     }
-    let device = context.opened.as_ref();
-    if let Some(peak) = device.and_then(OpenDevice::peak_memory) {
-        telemetry.insert("peak_gpu_memory_mib".into(), peak.div_ceil(1 << 20).into());
-    }
-    let refusals = device.map(OpenDevice::refusals).unwrap_or_default();
-    if !refusals.is_empty() {
-        telemetry.insert("gpu_refusals".into(), refusals.into());
-    }
-    let device = match device {
-        Some(device) => device.describe(),
-        None if kind.spawns => job.device.to_string(),
+    let device = match context.opened {
+        Some(device) => {
+            telemetry.extend(device.telemetry());
+            device.describe()
+        }
+        None if spawns => job.device.to_string(),
         None => "cpu".to_owned(),
     };
     Ok((telemetry, device))
-}
-
-fn kind(name: &str) -> Result<&'static Kind, StageError> {
-    Ok(stage::kind(name).ok_or_else(|| anyhow!("no kind of stage is called {name}"))?)
 }
 
 /// Finds the files of each input, reads each once to see that it is whole, and groups them by role.
@@ -232,9 +234,9 @@ fn open_inputs(job: &Job, ground: &Ground) -> Result<BTreeMap<String, Vec<InputF
             let message = "is damaged in the cache; make it anew with";
             return Err(anyhow!("{path} of {name} {message} `--force {name}` (its file is {object})").into());
         }
-        let ResolvedInput { label, seed, role, kind: of, params, .. } = input;
-        let source = (kind(of)?.source)(params, &job.places)?;
-        let files = InputFiles { label: label.clone(), seed: *seed, files: store.files(&record), source };
+        let ResolvedInput { label, seed, role, source, .. } = input;
+        let (label, source) = (label.clone(), source.clone());
+        let files = InputFiles { label, seed: *seed, files: store.files(&record), source };
         roles.entry(role.clone()).or_default().push(files);
     }
     Ok(roles)

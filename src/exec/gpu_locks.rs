@@ -1,7 +1,7 @@
 //! GPUs are locked host-wide: two runs, of whomever, do not compute on one. A lock is a file with the GPU's identity as its
 //! name, which is the same in every run, whatever `CUDA_VISIBLE_DEVICES` each of them has.
 
-use crate::nn::DeviceName;
+use super::outcome::Gpu;
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
@@ -26,9 +26,9 @@ pub(super) struct GpuLocks {
 }
 
 impl GpuLocks {
-    pub(super) fn new(gpus: &[DeviceName]) -> Self {
+    pub(super) fn new(gpus: &[Gpu]) -> Self {
         let folder = std::env::var_os(FOLDER).map_or_else(|| DEFAULT_FOLDER.into(), PathBuf::from);
-        GpuLocks::of(folder, gpus.iter().map(|gpu| gpu.identity()))
+        GpuLocks::of(folder, gpus.iter().map(|gpu| gpu.identity.clone()))
     }
 
     /// Locks in `folder` on the GPUs of these `identities`.
@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_lock_bears_the_identity_of_its_gpu() {
-        let names = GpuLocks::new(&[DeviceName::Pretended(0), DeviceName::Pretended(3)]).names;
+        let gpu = |name: &str| Gpu { name: name.parse().unwrap(), identity: name.to_owned() };
+        let names = GpuLocks::new(&[gpu("pretended:0"), gpu("pretended:3")]).names;
         assert_eq!(names, ["pretended-0", "pretended-3"]);
     }
 }

@@ -2,9 +2,9 @@
 
 use super::reproduction::Difference;
 use crate::cache::Key;
-use crate::nn::DeviceName;
 use crate::plan::ResolvedInput;
 use crate::stage::{Places, Progress, StageError};
+use matssl_base::device_name::DeviceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

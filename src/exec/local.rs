@@ -8,7 +8,7 @@ use super::reproduction::check;
 use super::spare_logs::SpareLogs;
 use crate::cache::{KeyMaterial, Record, Store};
 use crate::machine::{self, Asked, Group};
-use crate::stage::StageError;
+use crate::stage::{Stage, StageError};
 use anyhow::{Context as _, Result};
 use std::collections::HashMap;
 use std::fs::File;
@@ -85,6 +85,7 @@ impl LocalExecutor {
     pub(super) fn start(
         &mut self,
         id: usize,
+        stage: &Arc<dyn Stage>,
         job: Job,
         material: KeyMaterial,
         records: Option<Vec<Record>>,
@@ -96,7 +97,7 @@ impl LocalExecutor {
             self.store.leave_private_folders();
         }
         let running = match records {
-            Some(records) => self.start_thread(id, job, material, records, log)?,
+            Some(records) => self.start_thread(id, Arc::clone(stage), job, material, records, log)?,
             None => self.start_worker(id, &job, log)?,
         };
         self.running.insert(id, running);
@@ -106,6 +107,7 @@ impl LocalExecutor {
     fn start_thread(
         &mut self,
         id: usize,
+        stage: Arc<dyn Stage>,
         job: Job,
         material: KeyMaterial,
         records: Vec<Record>,
@@ -140,14 +142,14 @@ impl LocalExecutor {
         std::thread::Builder::new().spawn(move || {
             let started = Instant::now();
             if job.check {
-                let message = match check(&job, &material, &ground) {
+                let message = match check(&job, stage.as_ref(), &material, &ground) {
                     Ok(differences) => Message::Checked { differences },
                     Err(error) => failed(&error, kills),
                 };
                 let _ = reports.send(Report::new(id, message));
                 return;
             }
-            let made = attempt(&job, material, &ground);
+            let made = attempt(&job, stage.as_ref(), material, &ground);
             logs.end(&log);
             let seconds = started.elapsed().as_secs_f64();
             let report = match made {

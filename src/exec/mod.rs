@@ -24,7 +24,7 @@ pub use event_log::{Event, event_schema};
 pub use export::export;
 pub use guard::guard;
 pub use job::{ErrorClass, Job, Message};
-pub use outcome::{Expectation, Failure, Options, Outcome, Signals, StageOutcome};
+pub use outcome::{Expectation, Failure, Gpu, Options, Outcome, Signals, StageOutcome};
 pub use page::{Progress as PageProgress, Written, write_page};
 pub use reproduction::{Difference, Reproduction, check_reproduction};
 pub use run::{all_cached, run};

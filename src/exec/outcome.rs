@@ -3,7 +3,7 @@
 use super::job::ErrorClass;
 use super::run_folder::RunFolder;
 use crate::cache::{Gate, Key, Record};
-use crate::nn::DeviceName;
+use matssl_base::device_name::DeviceName;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,11 +25,20 @@ pub struct Options {
     /// Bytes of memory that stages may be expected to need together.
     pub memory: Option<u64>,
     /// What stages that train or predict compute on, one at a time each; none: on the CPU.
-    pub gpus: Vec<DeviceName>,
+    pub gpus: Vec<Gpu>,
     /// Trainings that are not cached write event files for TensorBoard to `EXPERIMENT/STAGE/` below this folder (absolute).
     pub tensorboard: Option<PathBuf>,
     /// The least time between a checkpoint and one inside an epoch.
     pub checkpoint_wait: Duration,
+}
+
+/// A GPU that a run may use.
+#[derive(Clone, Debug)]
+pub struct Gpu {
+    /// What its stages are told to compute on.
+    pub name: DeviceName,
+    /// What names it for all processes of this machine, whatever `CUDA_VISIBLE_DEVICES` each of them has: its UUID.
+    pub identity: String,
 }
 
 /// What is known of a stage before it runs.

@@ -4,11 +4,11 @@ mod data;
 mod timeline;
 
 use crate::cache::{Output, Record, Store};
-use crate::experiment::{Instance, Section};
+use crate::experiment::Instance;
 use crate::plan::{Drawing, Findings, Plan, State, describe};
 use crate::report::page::{FigureView, OverlayView, Page, Picture, TableView};
 use crate::report::safe_names;
-use crate::stage::{self, Places};
+use crate::stage::Places;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,8 +80,7 @@ fn reports(plan: &Plan, store: &Store) -> Result<(Page, BTreeSet<usize>)> {
     let mut behind = BTreeSet::new();
     for (instance, state) in experiment.instances.iter().zip(&plan.states) {
         let State::Hit(record) = state else { continue };
-        let section = stage::kind(instance.kind).map(|kind| kind.spec.section);
-        if matches!(section, None | Some(Section::Stages | Section::Datasets)) {
+        if !instance.kind.section.is_report() {
             continue;
         }
         let report = Report { plan, store, instance, record: record.as_ref() };

@@ -8,10 +8,10 @@ use super::outcome::Options;
 use super::run::{job_of, last_lines};
 use crate::cache::{Digest, KeyMaterial, Output, Record, Store};
 use crate::machine;
-use crate::nn::DeviceName;
 use crate::plan::{Plan, ResolvedInput, State};
-use crate::stage::{self, Places, StageError};
+use crate::stage::{Places, Stage, StageError};
 use anyhow::{Context as _, Result, bail};
+use matssl_base::device_name::DeviceName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -71,11 +71,11 @@ pub fn check_reproduction(
         let State::Hit(of) = &plan.states[input.instance] else {
             bail!("{} is not cached any more: run it first", plan.experiment.instances[input.instance].name);
         };
-        inputs.push(ResolvedInput::new(input, &plan.experiment.instances[input.instance], of));
+        inputs.push(ResolvedInput::new(input, &plan.experiment.instances[input.instance], of, places));
         records.push(of.as_ref().clone());
     }
-    let computes = stage::kind(instance.kind).is_some_and(|kind| (kind.computes)(&instance.params));
-    let device = options.gpus.first().copied().filter(|_| computes).unwrap_or_default();
+    let computes = instance.stage.computes();
+    let device = options.gpus.first().filter(|_| computes).map(|gpu| gpu.name).unwrap_or_default();
     let mut lock = GpuLocks::new(&options.gpus);
     while device != DeviceName::Cpu && !lock.take(0, 0)? {
         std::thread::sleep(Duration::from_millis(200));
@@ -86,9 +86,9 @@ pub fn check_reproduction(
     let (sender, reports) = mpsc::channel();
     let name = format!("check-{}", std::process::id());
     let mut executor = LocalExecutor::new(&name, store, sender)?;
-    let spawns = stage::kind(instance.kind).is_some_and(|kind| kind.spawns);
     let log = tempfile::NamedTempFile::new().context("no place for the stage's log")?;
-    executor.start(0, job, record.material.clone(), spawns.then_some(records), log.path())?;
+    let records = instance.kind.spawns.then_some(records);
+    executor.start(0, &instance.stage, job, record.material.clone(), records, log.path())?;
     loop {
         match reports.recv()?.message {
             Message::Checked { differences } if differences.is_empty() => {
@@ -107,13 +107,18 @@ pub fn check_reproduction(
 ///
 /// # Errors
 /// As the stage itself.
-pub(super) fn check(job: &Job, material: &KeyMaterial, ground: &Ground) -> Result<Vec<Difference>, StageError> {
+pub(super) fn check(
+    job: &Job,
+    stage: &dyn Stage,
+    material: &KeyMaterial,
+    ground: &Ground,
+) -> Result<Vec<Difference>, StageError> {
     let store = &ground.store;
     let record = store.find(material.key()).context("its record is gone from the cache")?;
     let scratch = store.private_folder()?;
     // Not the key's own: a checkpoint would make it another thing than doing it once more.
     let checkpoint = scratch.folder().join("checkpoint");
-    produce(job, checkpoint, &scratch, material, ground)?;
+    produce(job, stage, checkpoint, &scratch, material, ground)?;
     Ok(differences(&record, &scratch.out(), store)?)
 }
 

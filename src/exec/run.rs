@@ -11,10 +11,10 @@ use super::scheduler::{self, Decision, Duty, Resources, Role, Scheduler};
 use crate::cache::{Gate, Hits, Key, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::{Instance, Section};
 use crate::machine;
-use crate::nn::DeviceName;
 use crate::plan::{KeyedInput, Plan, ResolvedInput, State, material};
-use crate::stage::{self, Places, StageError};
+use crate::stage::{Places, StageError};
 use anyhow::Result;
+use matssl_base::device_name::DeviceName;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -252,7 +252,7 @@ impl<'a> Run<'a> {
         let inputs = instances[stage].inputs.iter();
         inputs
             .map(|input| match self.record(input.instance) {
-                Some(record) => Ok(ResolvedInput::new(input, &instances[input.instance], record)),
+                Some(record) => Ok(ResolvedInput::new(input, &instances[input.instance], record, self.places)),
                 None => anyhow::bail!("{} was looked up before {}", self.name(stage), self.name(input.instance)),
             })
             .collect()
@@ -310,9 +310,8 @@ impl<'a> Run<'a> {
     }
 
     fn material(&self, stage: usize) -> Result<KeyMaterial, StageError> {
-        let Instance { kind, params, seed, .. } = self.instance(stage);
         let inputs = self.inputs_of(stage)?;
-        material(kind, params, *seed, inputs.iter().map(KeyedInput::from), self.store, self.places)
+        material(self.instance(stage).into(), inputs.iter().map(KeyedInput::from), self.store, self.places)
     }
 
     fn hit(&mut self, stage: usize, record: Arc<Record>) {
@@ -327,7 +326,7 @@ impl<'a> Run<'a> {
             Ok(true) => {}
             Ok(false) => {
                 self.scheduler.on(scheduler::Event::GpuTaken(stage));
-                let device = gpu.map(|gpu| self.options.gpus[gpu].to_string()).unwrap_or_default();
+                let device = gpu.map(|gpu| self.options.gpus[gpu].name.to_string()).unwrap_or_default();
                 return self.emit(Event::GpuWaits { stage: self.name(stage), device });
             }
             Err(error) => return self.fail(stage, ErrorClass::Failed, format!("{error:#}"), None),
@@ -336,7 +335,7 @@ impl<'a> Run<'a> {
             Ok(key) => {
                 self.attempts[stage] += 1;
                 self.deadlines.start(stage, self.instance(stage).limits.timeout, Instant::now());
-                let device = gpu.map(|gpu| self.options.gpus[gpu].to_string());
+                let device = gpu.map(|gpu| self.options.gpus[gpu].name.to_string());
                 self.emit(Event::StageStarted { stage: self.name(stage), key, threads, device });
             }
             Err(error) => self.fail(stage, ErrorClass::from(&error), error.to_string(), None),
@@ -350,14 +349,14 @@ impl<'a> Run<'a> {
             None => self.material(stage)?,
         };
         let key = material.key();
-        let device = gpu.map_or(DeviceName::Cpu, |gpu| self.options.gpus[gpu]);
+        let device = gpu.map_or(DeviceName::Cpu, |gpu| self.options.gpus[gpu].name);
         let inputs = self.inputs_of(stage)?;
         let job = job_of(self.plan, stage, inputs, self.store, self.places, self.options, device, threads);
-        let records = stage::kind(instance.kind).is_some_and(|kind| kind.spawns).then(|| {
+        let records = instance.kind.spawns.then(|| {
             let inputs: BTreeSet<usize> = instance.inputs.iter().map(|input| input.instance).collect();
             inputs.into_iter().filter_map(|input| self.record(input).cloned()).collect()
         });
-        self.executor.start(stage, job, material, records, &self.log_of(stage))?;
+        self.executor.start(stage, &instance.stage, job, material, records, &self.log_of(stage))?;
         Ok(key)
     }
 
@@ -508,7 +507,7 @@ pub(super) fn job_of(
     Job {
         experiment: experiment.clone(),
         stage: instance.name.clone(),
-        kind: instance.kind.to_owned(),
+        kind: instance.kind.name.to_owned(),
         params: instance.params.clone(),
         seed: instance.seed,
         inputs,
@@ -559,17 +558,17 @@ fn remember_hits(plan: &Plan, store: &Store, stages: &[StageOutcome]) {
 /// Data sets are checked before any training starts.
 fn duties(plan: &Plan, options: &Options) -> Vec<Duty> {
     let duty = |(stage, instance): (usize, &Instance)| {
-        let kind = stage::kind(instance.kind);
-        let role = match kind {
-            Some(kind) if kind.spec.section == Section::Datasets => Role::Check,
-            Some(kind) if kind.trains => Role::Training,
+        let kind = instance.kind;
+        let role = match kind.section {
+            Section::Datasets => Role::Check,
+            _ if kind.trains => Role::Training,
             _ => Role::Other,
         };
         let expected = options.expected[stage];
         Duty {
             role,
-            computes: kind.is_some_and(|kind| (kind.computes)(&instance.params)),
-            eager: kind.is_some_and(|kind| kind.spawns),
+            computes: instance.stage.computes(),
+            eager: kind.spawns,
             threads: instance.limits.threads,
             memory: instance.limits.memory.unwrap_or(expected.memory),
             cost: expected.cost,

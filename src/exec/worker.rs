@@ -5,7 +5,7 @@ use super::job::{ErrorClass, Job, Message};
 use super::reproduction::check;
 use crate::cache::Store;
 use crate::machine::{Asked, Group};
-use crate::stage::{self, StageError};
+use crate::stage::{KINDS, Kind, Stage, StageError};
 use anyhow::{Context as _, anyhow};
 use std::io::{BufRead, Read, Write};
 use std::sync::Arc;
@@ -58,26 +58,33 @@ fn say(message: &Message) {
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
 
+/// The stage that `job` describes.
+fn stage_of(job: &Job) -> anyhow::Result<Arc<dyn Stage>> {
+    let kind = Kind::named(KINDS, &job.kind).ok_or_else(|| anyhow!("no kind of stage is called {}", job.kind))?;
+    (kind.decode)(&job.params).with_context(|| format!("parameters of a {} stage", kind.name))
+}
+
 /// The last message, of a stage begun at `started` that did not fail.
 fn do_stage(job: &Job, started: Instant) -> Result<Message, StageError> {
-    let kind = stage::kind(&job.kind).ok_or_else(|| anyhow!("no kind of stage is called {}", job.kind))?;
+    let stage = stage_of(job)?;
+    let stage = stage.as_ref();
     let ground = Ground {
         store: Store::open(&job.cache)?,
         records: Vec::new(),
         // What does not train has nothing to save: SIGTERM ends it at once.
-        asked: if kind.trains { Asked::listen()? } else { Asked::default() },
+        asked: if stage.kind().trains { Asked::listen()? } else { Asked::default() },
         group: Group::default(),
         log: None,
         mark: None,
         tell: Arc::new(|message| say(&message)),
     };
-    let material = material_of(job, &ground.store)?;
+    let material = material_of(job, stage, &ground.store)?;
     let key = material.key();
     if job.check {
-        return Ok(Message::Checked { differences: check(job, &material, &ground)? });
+        return Ok(Message::Checked { differences: check(job, stage, &material, &ground)? });
     }
     let finished = |ran| Message::Finished { key, ran, seconds: started.elapsed().as_secs_f64() };
-    match attempt(job, material, &ground)? {
+    match attempt(job, stage, material, &ground)? {
         Made::Found(_) => Ok(finished(false)),
         Made::Fresh(fresh) => {
             let (draft, end) = fresh.split();

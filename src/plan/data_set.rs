@@ -4,7 +4,7 @@ use super::{Plan, State};
 use crate::cache::{Digest, Store};
 use crate::data::survey::{self, Survey};
 use crate::data::{Manifest, OpenDataset, Root};
-use crate::stage::{self, Places};
+use crate::stage::Places;
 use std::path::PathBuf;
 
 /// A data set that is at hand: its stage has run, or its files have just been looked at.
@@ -51,15 +51,15 @@ pub fn data_set(plan: &Plan, instance: usize, store: &Store, places: &Places) ->
     let State::Hit(record) = &plan.states[instance] else { return None };
     let of = &plan.experiment.instances[instance];
     let files = store.files(record);
-    let manifest = Manifest::read(files.get("manifest.json")?).ok()?;
-    let source = (stage::kind(of.kind)?.source)(&of.params, places).ok()?;
+    let manifest = Manifest::read(files.get(Manifest::FILE)?).ok()?;
+    let source = of.stage.source(places);
     Some(DataSet::new(instance, &of.name, manifest, source.map_or(Root::Files(files), Root::Folder)))
 }
 
 /// All data sets of an experiment whose stages have run, in the file's order.
 pub fn data_sets(plan: &Plan, store: &Store, places: &Places) -> Vec<DataSet> {
     (0..plan.states.len())
-        .filter(|&instance| matches!(plan.experiment.instances[instance].kind, "dataset" | "synthesize"))
+        .filter(|&instance| plan.experiment.instances[instance].kind.leaves(Manifest::FILE))
         .filter_map(|instance| data_set(plan, instance, store, places))
         .collect()
 }

@@ -56,7 +56,12 @@ impl Drawing {
         // Every stage stands after those it reads, so one pass finds the longest ways.
         for (instance, state) in instances.iter().zip(&plan.states) {
             let node = *by_family.entry(&instance.family).or_insert_with(|| {
-                nodes.push(Node { family: instance.family.clone(), kind: instance.kind, counts: [0; 4], layer: 0 });
+                nodes.push(Node {
+                    family: instance.family.clone(),
+                    kind: instance.kind.name,
+                    counts: [0; 4],
+                    layer: 0,
+                });
                 nodes.len() - 1
             });
             node_of.push(node);

@@ -1,10 +1,9 @@
 //! Which images an experiment trains on before it scores which others, by the edges between its stages.
 
 use super::Plan;
-use crate::data::Split;
-use crate::data::patches::Use;
+use crate::data::{Manifest, Split};
 use crate::experiment::Experiment;
-use serde::Deserialize;
+use crate::stage::DataUse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Images of one split of one data set (the index of its stage).
@@ -35,7 +34,7 @@ impl Flows {
     fn in_experiment(experiment: &Experiment) -> Flows {
         let instances = &experiment.instances;
         let mut flows = Flows::default();
-        for (set, _) in instances.iter().enumerate().filter(|(_, i)| matches!(i.kind, "dataset" | "synthesize")) {
+        for (set, _) in instances.iter().enumerate().filter(|(_, instance)| instance.kind.leaves(Manifest::FILE)) {
             flows.add(None, (set, Split::Train), (set, Split::Val), "training");
             flows.add(None, (set, Split::Train), (set, Split::Test), "training");
             flows.add(None, (set, Split::Val), (set, Split::Test), "choice of the epoch");
@@ -43,35 +42,26 @@ impl Flows {
         // What each stage and all that it rests on were trained on; every stage stands after its inputs.
         let mut trained: Vec<BTreeSet<(Side, How)>> = Vec::with_capacity(instances.len());
         for (stage, instance) in instances.iter().enumerate() {
-            let param = |name: &str| instance.params.get(name).cloned().unwrap_or_default();
-            let source = instance.inputs.iter().find(|input| input.role == "dataset").map(|input| input.instance);
+            let sides = |input: &str, part: &str| -> Vec<Side> {
+                let split =
+                    Split::named(part).unwrap_or_else(|| panic!("{}: no split is called {part}", instance.name));
+                let sources = instance.inputs.iter().filter(|other| other.role == input);
+                sources.map(|source| (source.instance, split)).collect()
+            };
+            let used = |uses: &[DataUse]| -> Vec<(Side, How)> {
+                let of = |&DataUse { input, part, purpose }: &DataUse| {
+                    sides(input, part).into_iter().map(move |side| (side, purpose))
+                };
+                uses.iter().flat_map(of).collect()
+            };
+            let uses = instance.stage.uses();
             let mut own: BTreeSet<(Side, How)> =
                 instance.inputs.iter().flat_map(|input| trained[input.instance].iter().copied()).collect();
-            // What it trains on, and what it scores.
-            let (mut used, mut scored): (Vec<(Split, How)>, Option<Split>) = (Vec::new(), None);
-            // A model's epoch is chosen after its training: that is no training for its own score.
-            let mut afterwards = None;
-            match instance.kind {
-                "patchify" => {
-                    let splits = Use::deserialize(param("use")).map_or(&[][..], Use::splits);
-                    used.extend(splits.iter().map(|&split| (split, "pretraining")));
-                }
-                "finetune" => {
-                    used.push((Split::Train, "training"));
-                    let on_test = param("select_on").as_str() == Some("test");
-                    scored = Some(if on_test { Split::Test } else { Split::Val });
-                    afterwards = (!on_test).then_some((Split::Val, "choice of the epoch"));
-                }
-                "evaluate" => scored = Split::deserialize(param("split")).ok(),
-                _ => {}
+            own.extend(used(&uses.trained));
+            for scored in uses.scored.iter().flat_map(|&(input, part)| sides(input, part)) {
+                own.iter().for_each(|&(side, how)| flows.add(Some(stage), side, scored, how));
             }
-            if let Some(source) = source {
-                own.extend(used.into_iter().map(|(split, how)| ((source, split), how)));
-                if let Some(split) = scored {
-                    own.iter().for_each(|&(side, how)| flows.add(Some(stage), side, (source, split), how));
-                }
-                own.extend(afterwards.map(|(split, how)| ((source, split), how)));
-            }
+            own.extend(used(&uses.chosen_by));
             trained.push(own);
         }
         flows
@@ -110,6 +100,8 @@ pub(super) fn words(how: &BTreeSet<How>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::ReferenceSpec;
+    use crate::stage::{Context, Kind, StageError, StageKind, Uses};
     use crate::{experiment, stage};
     use std::path::Path;
 
@@ -156,7 +148,7 @@ model = "plain"
     #[test]
     fn a_score_rests_on_all_that_its_model_saw_and_on_nothing_else() {
         let path = Path::new("e.toml");
-        let experiment = experiment::parse_text(path, EXPERIMENT.into(), &[], &stage::vocabulary()).unwrap();
+        let experiment = experiment::parse_text(path, EXPERIMENT.into(), &[], stage::KINDS).unwrap();
         let flows = Flows::in_experiment(&experiment);
         let named = |name: &str| experiment.instances.iter().position(|i| i.label() == name).unwrap();
         let side = |(set, split): Side| format!("{} {}", experiment.instances[set].name, split.name());
@@ -185,5 +177,39 @@ model = "plain"
         let here = named("here");
         let within = flows.how(((here, Split::Val), (here, Split::Test)));
         assert_eq!(within.map(words).as_deref(), Some("choice of the epoch"), "whatever the stages");
+    }
+
+    /// A kind that nobody but this test knows: it trains on the validation images and scores the test images.
+    #[derive(Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    struct Toy {
+        images: experiment::Input,
+    }
+
+    impl StageKind for Toy {
+        const KIND: &'static str = "toy";
+        const CODE_VERSION: u32 = 1;
+        const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("images", &["synthesize"])];
+
+        fn uses(&self) -> Uses {
+            let trained = DataUse { input: "images", part: "val", purpose: "calibration" };
+            Uses { trained: vec![trained], scored: vec![("images", "test")], ..Uses::default() }
+        }
+
+        fn run(&self, _: &mut Context) -> Result<(), StageError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_kind_that_is_new_says_itself_what_it_trains_on() {
+        let text = "name = 'e'\n[stages.data]\nkind = 'synthesize'\nsize = 64\n\
+                    [stages.toy]\nkind = 'toy'\nimages = 'data'\n";
+        let toy: &Kind = const { &Kind::of::<Toy>() };
+        let kinds: Vec<&Kind> = stage::KINDS.iter().copied().chain([toy]).collect();
+        let experiment = experiment::parse_text(Path::new("e.toml"), text.into(), &[], &kinds).unwrap();
+        let flows = Flows::in_experiment(&experiment);
+        let found: Vec<Flow> = flows.of_stage(1).collect();
+        assert_eq!(found, [((0, Split::Val), (0, Split::Test))]);
+        assert!(flows.how(found[0]).unwrap().contains("calibration"));
     }
 }

@@ -4,7 +4,6 @@ use super::makespan::makespan;
 use super::resolve::keyed_params;
 use super::{Dag, Plan, State};
 use crate::cache::{self, Digest, Key, KeyMaterial, Record, Store};
-use crate::stage;
 use rayon::prelude::*;
 use serde_json::Value;
 use std::cmp::{Ordering, Reverse};
@@ -206,8 +205,7 @@ fn expect(
     on_gpu: bool,
 ) -> Option<(Expected, Vec<Key>)> {
     let instance = &plan.experiment.instances[stage];
-    let kind = stage::kind(instance.kind)?;
-    let params = keyed_params(kind, &instance.params);
+    let params = keyed_params(instance.kind, &instance.params);
     let (own, epochs) = (fields(&params), epochs(&params));
     let material: Option<&KeyMaterial> = match &plan.states[stage] {
         State::Miss { material, .. } => Some(material),
@@ -217,12 +215,12 @@ fn expect(
     let inputs: Option<Vec<Digest>> =
         material.map(|material| material.inputs.values().flatten().map(|input| input.content).collect());
     let name = format!("{}/{}", plan.experiment.name, instance.label());
-    let computes = (kind.computes)(&instance.params);
+    let computes = instance.stage.computes();
     let wants_gpu = on_gpu && computes;
     // Nearest first: the right kind of device, fewest other parameters, the same number of epochs, the same inputs,
     // the same name. Those that are equally near are asked together.
     let mut nearest: Option<(Distance, Vec<(&Past, f64)>)> = None;
-    for group in kinds.get(instance.kind)?.values() {
+    for group in kinds.get(instance.kind.name)?.values() {
         let differing = differing(&own, &group.fields);
         let scale = match (epochs, group.epochs) {
             (Some(now), Some(then)) if then > 0.0 => now / then,
@@ -245,7 +243,7 @@ fn expect(
     }
     let (distance, nearest) = nearest?;
     let work = median(nearest.iter().map(|(past, scale)| past.seconds * scale))?;
-    let seconds = work + overheads.get(instance.kind).unwrap_or(&0.0);
+    let seconds = work + overheads.get(instance.kind.name).unwrap_or(&0.0);
     let on_gpu = nearest.iter().filter(|(past, _)| !past.on_cpu).count() * 2 > nearest.len();
     let expected = Expected {
         seconds,
@@ -327,7 +325,7 @@ pub fn unknown_kinds(plan: &Plan, forecast: &Forecast, must_run: &[bool]) -> BTr
     let mut kinds = BTreeMap::new();
     let stages = plan.experiment.instances.iter().zip(&forecast.stages).zip(must_run);
     for ((instance, _), _) in stages.filter(|((_, expected), run)| **run && expected.is_none()) {
-        *kinds.entry(instance.kind).or_default() += 1;
+        *kinds.entry(instance.kind.name).or_default() += 1;
     }
     kinds
 }
@@ -374,8 +372,8 @@ mod tests {
             optimizer = { name = "sgd", learning_rate = 0.05 }
         "#;
         std::fs::write(&path, text).unwrap();
-        let experiment = crate::experiment::load(&path, &[], &stage::vocabulary()).unwrap();
-        Plan::new(experiment, store, &stage::Places::default(), None).unwrap()
+        let experiment = crate::experiment::load(&path, &[], crate::stage::KINDS).unwrap();
+        Plan::new(experiment, store, &crate::stage::Places::default(), None).unwrap()
     }
 
     fn publish(store: &Store, params: &Value, seconds: f64, device: &str, telemetry: Value) {
@@ -402,12 +400,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let plan = pretraining(&store, dir.path());
-        let ssl = plan.experiment.instances.iter().position(|instance| instance.kind == "pretrain").unwrap();
+        let ssl = plan.experiment.instances.iter().position(|instance| instance.kind.name == "pretrain").unwrap();
         let must_run = vec![true; plan.states.len()];
         let forecast = |on_gpu| Forecast::new(&plan, &store, &must_run, on_gpu);
         assert_eq!(forecast(false).total(&plan.dag, 2), Total { stages: 3, unknown: 3, ..Total::default() });
 
-        let params = keyed_params(stage::kind("pretrain").unwrap(), &plan.experiment.instances[ssl].params);
+        let params = keyed_params(plan.experiment.instances[ssl].kind, &plan.experiment.instances[ssl].params);
         let mut far = params.clone();
         far["method"]["temperature"] = json!(0.5);
         far["batch_size"] = json!(7);

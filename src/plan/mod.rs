@@ -20,13 +20,13 @@ pub use flows::{Flow, Flows, How, Side};
 pub use forecast::{Expected, Forecast, Total, unknown_kinds};
 pub use makespan::makespan;
 pub use reason::{Reason, reasons};
-pub use resolve::{KeyedInput, ResolvedInput, material};
+pub use resolve::{KeyedInput, KeyedStage, ResolvedInput, material};
 pub use root_cause::{Because, FileChange, InputChange, RootCauses};
 pub use trace::{DataFiles, Sample, StageTrace, Trace, cell, describe, point};
 
-use crate::cache::{Digest, Hits, KEY_SCHEMA, Key, KeyInput, KeyMaterial, LastKeys, Record, Store};
+use crate::cache::{Digest, Hits, Key, KeyInput, KeyMaterial, LastKeys, Record, Store};
 use crate::experiment::Experiment;
-use crate::stage::{self, Places, StageError};
+use crate::stage::{Places, StageError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -94,13 +94,12 @@ impl State {
         }
         if !missing.is_empty() {
             // Its files are read now, not between two stages of a run; and that one is missing is known at once.
-            let files = stage::kind(instance.kind).map(|kind| resolve::files(kind, &instance.params, store, places));
-            return match files {
-                Some(Err(error)) => State::Unavailable(error),
-                _ => State::WaitsOn(missing),
+            return match resolve::files(instance.stage.as_ref(), store, places) {
+                Err(error) => State::Unavailable(error),
+                Ok(_) => State::WaitsOn(missing),
             };
         }
-        match material(instance.kind, &instance.params, instance.seed, inputs, store, places) {
+        match material(instance.into(), inputs, store, places) {
             Err(error) => State::Unavailable(error),
             Ok(material) => {
                 let key = material.key();
@@ -160,8 +159,7 @@ impl Plan {
                 Some(last) => Explanation::Changed(reasons(&last.material, material)),
             },
             State::WaitsOn(inputs) => {
-                let kind = stage::kind(instance.kind);
-                let known = last.zip(kind).map(|(last, kind)| self.known_reasons(index, kind, &last.material));
+                let known = last.map(|last| self.known_reasons(index, &last.material));
                 Explanation::Waits { on: inputs.clone(), never_ran: known.is_none(), known: known.unwrap_or_default() }
             }
             State::Unavailable(error) => Explanation::Unavailable(error.to_string()),
@@ -170,17 +168,9 @@ impl Plan {
 
     /// What of a stage has changed for certain, though inputs of it are not made yet: parameters, seed, code, the
     /// number and labels of inputs, and the content of those that are made.
-    fn known_reasons(&self, index: usize, kind: &stage::Kind, last: &KeyMaterial) -> Vec<Reason> {
+    fn known_reasons(&self, index: usize, last: &KeyMaterial) -> Vec<Reason> {
         let instance = &self.experiment.instances[index];
-        let mut now = KeyMaterial {
-            schema: KEY_SCHEMA,
-            kind: kind.spec.kind.to_owned(),
-            code_version: kind.code_version,
-            params: resolve::keyed_params(kind, &instance.params),
-            seed: resolve::keyed_seed(kind, &instance.params, instance.seed),
-            inputs: Default::default(),
-            files: last.files.clone(),
-        };
+        let mut now = resolve::without_inputs(instance.into(), last.files.clone());
         let mut unmade = BTreeSet::new();
         for input in &instance.inputs {
             let source = &self.experiment.instances[input.instance];
@@ -192,7 +182,7 @@ impl Plan {
                     Digest::of(b"")
                 }
             };
-            role.push(KeyInput { content, label: kind.labelled.then(|| (input.label.clone(), source.seed)) });
+            role.push(KeyInput { content, label: instance.kind.labelled.then(|| (input.label.clone(), source.seed)) });
         }
         reason::reasons_so_far(last, &now, |role, place| !unmade.contains(&(role, place)))
     }

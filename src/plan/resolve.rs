@@ -2,10 +2,11 @@
 
 use crate::cache::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial, Record, Store};
 use crate::experiment::{InputRef, Instance};
-use crate::stage::{self, Kind, Places, StageError};
+use crate::stage::{Kind, Places, Stage, StageError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// An input whose stage has finished.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,15 +23,13 @@ pub struct ResolvedInput {
     pub key: Key,
     /// The content of its output.
     pub content: Digest,
-    /// Its kind and parameters, to find a data set's folder.
-    pub kind: String,
-    /// See `kind`.
-    pub params: Value,
+    /// The folder of the files outside the cache that it describes, if it is a data set as downloaded.
+    pub source: Option<PathBuf>,
 }
 
 impl ResolvedInput {
     /// `input`, which refers to `instance`, which finished as `record`.
-    pub fn new(input: &InputRef, instance: &Instance, record: &Record) -> Self {
+    pub fn new(input: &InputRef, instance: &Instance, record: &Record, places: &Places) -> Self {
         ResolvedInput {
             stage: instance.name.clone(),
             role: input.role.to_owned(),
@@ -38,8 +37,7 @@ impl ResolvedInput {
             seed: instance.seed,
             key: record.key,
             content: record.content,
-            kind: instance.kind.to_owned(),
-            params: instance.params.clone(),
+            source: instance.stage.source(places),
         }
     }
 }
@@ -67,49 +65,66 @@ impl<'a> From<&'a ResolvedInput> for KeyedInput<'a> {
     }
 }
 
+/// A stage as its key sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyedStage<'a> {
+    /// The stage.
+    pub stage: &'a dyn Stage,
+    /// Its parameters as JSON.
+    pub params: &'a Value,
+    /// Its seed, if it or its inputs have one.
+    pub seed: Option<u64>,
+}
+
+impl<'a> From<&'a Instance> for KeyedStage<'a> {
+    fn from(instance: &'a Instance) -> Self {
+        KeyedStage { stage: instance.stage.as_ref(), params: &instance.params, seed: instance.seed }
+    }
+}
+
 /// All that the output of a stage depends on.
 ///
 /// # Errors
 /// [`StageError::NotThere`] if a data set's folder is missing, [`StageError::Failed`] if its files cannot be read.
 pub fn material<'a>(
-    kind: &str,
-    params: &Value,
-    seed: Option<u64>,
+    of: KeyedStage<'_>,
     inputs: impl IntoIterator<Item = KeyedInput<'a>>,
     store: &Store,
     places: &Places,
 ) -> Result<KeyMaterial, StageError> {
-    let kind = stage::kind(kind).ok_or_else(|| anyhow::anyhow!("no kind of stage is called {kind}"))?;
-    let files = files(kind, params, store, places)?;
-    let mut material = KeyMaterial {
-        schema: KEY_SCHEMA,
-        kind: kind.spec.kind.to_owned(),
-        code_version: kind.code_version,
-        params: keyed_params(kind, params),
-        seed: keyed_seed(kind, params, seed),
-        inputs: Default::default(),
-        files,
-    };
+    let files = files(of.stage, store, places)?;
+    let labelled = of.stage.kind().labelled;
+    let mut material = without_inputs(of, files);
     for input in inputs {
-        let label = kind.labelled.then(|| (input.label.to_owned(), input.seed));
+        let label = labelled.then(|| (input.label.to_owned(), input.seed));
         let role = material.inputs.entry(input.role.to_owned()).or_default();
         role.push(KeyInput { content: input.content, label });
     }
     Ok(material)
 }
 
+/// The material of a stage that reads `files`, before its inputs are put in.
+pub(super) fn without_inputs(of: KeyedStage<'_>, files: BTreeMap<String, Digest>) -> KeyMaterial {
+    let kind = of.stage.kind();
+    KeyMaterial {
+        schema: KEY_SCHEMA,
+        kind: kind.name.to_owned(),
+        code_version: kind.code_version,
+        params: keyed_params(kind, of.params),
+        // What only rests on random stages depends on them by content.
+        seed: of.seed.filter(|_| of.stage.draws()),
+        inputs: BTreeMap::new(),
+        files,
+    }
+}
+
 /// Names and hashes of the files that a stage reads from outside the cache; those that have not changed are not read.
 ///
 /// # Errors
 /// As [`material`].
-pub(super) fn files(
-    kind: &Kind,
-    params: &Value,
-    store: &Store,
-    places: &Places,
-) -> Result<BTreeMap<String, Digest>, StageError> {
-    let external = (kind.external_files)(params, places)?;
-    match (kind.source)(params, places)? {
+pub(super) fn files(stage: &dyn Stage, store: &Store, places: &Places) -> Result<BTreeMap<String, Digest>, StageError> {
+    let external = stage.external_files(places)?;
+    match stage.source(places) {
         Some(source) if !external.is_empty() => Ok(store.digests(&source, &external)?),
         _ => Ok(BTreeMap::new()),
     }
@@ -128,24 +143,23 @@ pub(super) fn keyed_params(kind: &Kind, params: &Value) -> Value {
     params
 }
 
-/// The seed, where the kind itself draws: what only rests on random stages depends on them by content.
-pub(super) fn keyed_seed(kind: &Kind, params: &Value, seed: Option<u64>) -> Option<u64> {
-    seed.filter(|_| (kind.spec.seeded)(params))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
+    fn named(name: &str) -> &'static Kind {
+        Kind::named(crate::stage::KINDS, name).unwrap()
+    }
+
     #[test]
     fn paths_are_kept_out_of_the_key() {
-        let kind = stage::kind("dataset").unwrap();
+        let kind = named("dataset");
         assert_eq!(keyed_params(kind, &json!({"format": "ebc", "path": "a"})), json!({"format": "ebc"}));
-        let kind = stage::kind("pretrain").unwrap();
+        let kind = named("pretrain");
         let params = json!({"encoder": {"arch": "resnet18", "weights": "a.pth"}, "epochs": 1});
         assert_eq!(keyed_params(kind, &params), json!({"encoder": {"arch": "resnet18"}, "epochs": 1}));
-        let kind = stage::kind("finetune").unwrap();
+        let kind = named("finetune");
         assert_eq!(keyed_params(kind, &json!({"encoder": "<input>"})), json!({"encoder": "<input>"}));
     }
 }

@@ -6,7 +6,6 @@ use crate::experiment::Section;
 use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, Summary};
 use crate::report::curve::read_history;
 use crate::report::table::Table;
-use crate::stage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,13 +200,13 @@ fn trace(
 /// The stages by their place in the experiment, with all that is known of each.
 pub fn describe(plan: &Plan, store: &Store, stages: &[usize]) -> Vec<StageTrace> {
     let instances = &plan.experiment.instances;
-    let kinds: BTreeSet<&str> = stages.iter().map(|&stage| instances[stage].kind).collect();
+    let kinds: BTreeSet<&str> = stages.iter().map(|&stage| instances[stage].kind.name).collect();
     let mut values: BTreeMap<(&str, String), (BTreeSet<String>, usize)> = BTreeMap::new();
     let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
-    for instance in instances.iter().filter(|instance| kinds.contains(instance.kind)) {
-        *sizes.entry(instance.kind).or_default() += 1;
+    for instance in instances.iter().filter(|instance| kinds.contains(instance.kind.name)) {
+        *sizes.entry(instance.kind.name).or_default() += 1;
         for (path, value) in dotted(&instance.params) {
-            let (values, count) = values.entry((instance.kind, path)).or_default();
+            let (values, count) = values.entry((instance.kind.name, path)).or_default();
             values.insert(value.to_string());
             *count += 1;
         }
@@ -229,14 +228,14 @@ pub fn describe(plan: &Plan, store: &Store, stages: &[usize]) -> Vec<StageTrace>
             _ => record.map(|record| record.key),
         };
         let mut differing: BTreeMap<String, Value> = dotted(&instance.params).into_iter().collect();
-        differing.retain(|path, _| differs(instance.kind, path));
+        differing.retain(|path, _| differs(instance.kind.name, path));
         let files = material.filter(|material| !material.files.is_empty()).map(|material| {
             let text: String = material.files.iter().map(|(name, digest)| format!("{digest} {name}\n")).collect();
             DataFiles { count: material.files.len(), digest: Digest::of(text.as_bytes()) }
         });
         StageTrace {
             stage: instance.name.clone(),
-            kind: instance.kind,
+            kind: instance.kind.name,
             seed: instance.seed,
             state: state.word(),
             key,
@@ -272,10 +271,7 @@ fn dotted(params: &Value) -> Vec<(String, Value)> {
 
 /// The stage of the table or figure called `wanted`.
 fn report(plan: &Plan, section: Section, word: &str, wanted: Option<&str>) -> Result<usize, String> {
-    let is_of = |&stage: &usize| {
-        let instance = &plan.experiment.instances[stage];
-        stage::kind(instance.kind).is_some_and(|kind| kind.spec.section == section)
-    };
+    let is_of = |&stage: &usize| plan.experiment.instances[stage].kind.section == section;
     let reports: Vec<usize> = (0..plan.states.len()).filter(is_of).collect();
     let names: Vec<[String; 2]> = reports
         .iter()

@@ -11,8 +11,9 @@
 
 mod visible;
 
-use super::{Context, ExternalFiles, InputFiles, Places, Stage, StageError};
+use super::{Context, ExternalFiles, InputFiles, Places, StageError, StageKind};
 use crate::cache::Scratch;
+use crate::data::Manifest;
 use crate::experiment::{Input, ParamError, ReferenceSpec};
 use crate::machine::{self, Ended};
 use crate::nn::DeviceName;
@@ -20,7 +21,6 @@ use anyhow::{Context as _, anyhow};
 use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -63,7 +63,7 @@ pub(super) struct Command {
     gpu: bool,
 }
 
-impl Stage for Command {
+impl StageKind for Command {
     const KIND: &'static str = "command";
     const CODE_VERSION: u32 = 1;
     const SPAWNS: bool = true;
@@ -124,19 +124,12 @@ impl Stage for Command {
         Ok(())
     }
 
-    fn draws(params: &Value) -> bool {
-        let lists = ["command", "arguments"].iter().filter_map(|name| params.get(name)?.as_array());
-        let variables =
-            params.get("environment").and_then(Value::as_object).into_iter().flat_map(|table| table.values());
-        lists.flatten().chain(variables).any(|word| word.as_str().is_some_and(|word| word.contains(SEED)))
+    fn draws(&self) -> bool {
+        self.words().chain(self.environment.values()).any(|word| word.contains(SEED))
     }
 
-    fn computes(params: &Value) -> bool {
-        params.get("gpu").is_some_and(|gpu| gpu == true)
-    }
-
-    fn reads_files(params: &Value) -> bool {
-        params.get("files").is_some()
+    fn computes(&self) -> bool {
+        self.gpu
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
@@ -414,7 +407,7 @@ fn show_input(input: &InputFiles, scratch: &Scratch) -> anyhow::Result<()> {
             link(object, &shown, scratch)?;
         }
     }
-    if input.files.contains_key("manifest.json")
+    if input.files.contains_key(Manifest::FILE)
         && let Some(source) = &input.source
     {
         link(source, &folder.join("source"), scratch)?;

@@ -1,7 +1,7 @@
 //! `data_table`: what data sets hold, and how many patches they give.
 
 use super::table::by_label;
-use super::{Context, InputFiles, Stage, StageError, patchify};
+use super::{Context, InputFiles, StageError, StageKind, patchify};
 use crate::data::patches::{Edge, INDEX, PATCHES, PatchParams, Patches, Use};
 use crate::data::survey::patches;
 use crate::data::{Manifest, Split};
@@ -61,12 +61,11 @@ fn unlabeled() -> Use {
     Use::Unlabeled
 }
 
-impl Stage for DataTable {
+impl StageKind for DataTable {
     const KIND: &'static str = "data_table";
     const CODE_VERSION: u32 = 1;
     const SECTION: Section = Section::DataTables;
     const LABELLED: bool = true;
-    const CHECKS_LABELS: bool = true;
     const REFERENCES: &'static [ReferenceSpec] =
         &[ReferenceSpec::many("rows", &["dataset", "synthesize", "patchify"]).of_all_seeds()];
 
@@ -112,10 +111,10 @@ impl DataTable {
         let rule = self.patches.get(label);
         let splits = rule.map_or(&ALL[..], |rule| rule.from.splits());
         let (mut holdings, mut manifests, mut cut) = (Holdings::default(), Vec::new(), None);
-        let is_set = |input: &&InputFiles| input.files.contains_key(MANIFEST);
+        let is_set = |input: &&InputFiles| input.files.contains_key(Manifest::FILE);
         let (sets, stages): (Vec<&InputFiles>, Vec<&InputFiles>) = inputs.iter().copied().partition(is_set);
         for input in &sets {
-            let manifest = Manifest::read(input.file(MANIFEST)?)?;
+            let manifest = Manifest::read(input.file(Manifest::FILE)?)?;
             holdings.add(Holdings::of(&manifest, splits));
             manifests.push(manifest);
         }
@@ -151,9 +150,6 @@ impl DataTable {
         Ok(rule.edges.iter().map(worked_out).collect())
     }
 }
-
-/// What a data set leaves.
-const MANIFEST: &str = "manifest.json";
 
 const ALL: [Split; 4] = [Split::Train, Split::Val, Split::Test, Split::Unlabeled];
 

@@ -1,6 +1,8 @@
 //! `dataset`: a data set as downloaded, every file decoded and checked once.
 
-use super::{Context, ExternalFiles, Places, Stage, StageError};
+use super::Stage;
+use super::{Context, ExternalFiles, Places, StageError, StageKind};
+use crate::data::Manifest;
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
 use crate::experiment::{self, ParamError, Section, SpannedTable};
 use schemars::JsonSchema;
@@ -12,10 +14,15 @@ use std::path::PathBuf;
 #[serde(transparent)]
 pub(super) struct Dataset(DatasetParams);
 
-impl Stage for Dataset {
+/// What `stage` says of its data set, if it is a `dataset`.
+pub fn dataset_params(stage: &dyn Stage) -> Option<&DatasetParams> {
+    stage.as_any().downcast_ref::<Dataset>().map(|dataset| &dataset.0)
+}
+
+impl StageKind for Dataset {
     const KIND: &'static str = "dataset";
     const CODE_VERSION: u32 = 2;
-    const READS_FILES: bool = true;
+    const LEAVES: &'static [&'static str] = &[Manifest::FILE];
     const SECTION: Section = Section::Datasets;
     const UNKEYED: &'static [&'static str] = &["path"];
 
@@ -44,7 +51,7 @@ impl Stage for Dataset {
             .map(|(name, (path, digest))| SourceFile { name: name.clone(), path: path.clone(), digest: digest.clone() })
             .collect();
         let manifest = scan(&self.0, &root, &files, &context.image_counter())?;
-        manifest.write(&context.out.join("manifest.json"))?;
+        manifest.write(&context.out.join(Manifest::FILE))?;
         Ok(())
     }
 }

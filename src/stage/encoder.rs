@@ -1,6 +1,6 @@
 //! The encoder that a training stage starts from, as an experiment names it.
 
-use super::{Context, Places, Progress, Stage, StageError};
+use super::{Context, Places, Progress, StageError, StageKind};
 use crate::nn::weights::{self, Published, PublishedFile, WeightsError};
 use crate::nn::{Arch, Parameters, ResNetConfig, Variant};
 use anyhow::Context as _;
@@ -133,7 +133,7 @@ impl EncoderSpec {
     pub(super) fn ready(&self, places: &Places) -> Result<(), StageError> {
         let Weights::Published(published) = &self.weights else { return Ok(()) };
         let (path, file) = self.published(*published, places)?;
-        file.check(&path)?;
+        file.check(&path).map_err(weights_error)?;
         match file.variant.filter(|variant| *variant != self.variant) {
             Some(variant) => Err(StageError::BadData(format!(
                 "{} is of a ResNet {}, the experiment has `variant = \"{}\"`: the same names, another network; \
@@ -166,7 +166,9 @@ impl EncoderSpec {
         }
         let (path, digest) =
             context.external.get(WEIGHTS).context("the weights were not listed among the files of the stage")?;
-        let missing = weights::load_verified(parameters, prefix, path, digest, self.allow_missing)?.missing;
+        let loaded =
+            weights::load_verified(parameters, prefix, path, digest, self.allow_missing).map_err(weights_error)?;
+        let missing = loaded.missing;
         if !missing.is_empty() {
             let first = missing[..missing.len().min(NAMED)].join(", ");
             let more = if missing.len() > NAMED { ", …" } else { "" };
@@ -178,59 +180,12 @@ impl EncoderSpec {
     }
 }
 
-/// The weights that a stage begins with, for who looks whether all is there.
-#[derive(Clone, Debug)]
-pub struct StartWeights {
-    /// As the experiment calls them.
-    pub weights: String,
-    /// The network they are for.
-    pub arch: &'static str,
-    /// Its variant.
-    pub variant: &'static str,
-    /// Where they are looked for.
-    pub folder: PathBuf,
-    /// The file that was found.
-    pub file: Option<PathBuf>,
-    /// What that file is published as.
-    pub known: Option<PublishedFile>,
-    /// All files that would do.
-    pub published: Vec<PublishedFile>,
-    /// What is wrong with them.
-    pub problem: Option<String>,
-    /// Whether that is more than that they are missing.
-    pub bad: bool,
-}
-
-/// The weights that a stage with parameters `params` begins with; none if they come from another stage or at random.
-pub fn start_weights(params: &serde_json::Value, places: &Places) -> Option<StartWeights> {
-    let encoder = EncoderSpec::deserialize(params.get("encoder")?).ok()?;
-    let folder = encoder.source(places)?;
-    let published = match &encoder.weights {
-        Weights::Published(published) => published.files(encoder.arch),
-        _ => Vec::new(),
-    };
-    let found = encoder.external_files(places).and_then(|files| encoder.ready(places).map(|()| files));
-    let file = encoder.external_files(places).ok().and_then(|files| files.into_iter().next()).map(|(_, path)| path);
-    let name = file.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-    Some(StartWeights {
-        weights: encoder.weights.clone().into(),
-        arch: encoder.arch.name(),
-        variant: encoder.variant.name(),
-        known: published.iter().find(|file| Some(file.name.as_str()) == name).cloned(),
-        folder,
-        file,
-        published,
-        bad: matches!(found, Err(ref error) if !matches!(error, StageError::NotThere(_))),
-        problem: found.err().map(|error| error.to_string()),
-    })
-}
-
 /// What a training's result depends on, as text: the parameters of its stage, with the weight file's content instead of
 /// its place; the seed; `data`.
 ///
 /// # Errors
 /// Never in practice: writing JSON to memory.
-pub(super) fn fingerprint<S: Stage>(stage: &S, data: impl Serialize, context: &Context) -> anyhow::Result<String> {
+pub(super) fn fingerprint<S: StageKind>(stage: &S, data: impl Serialize, context: &Context) -> anyhow::Result<String> {
     let mut parameters = serde_json::to_value(stage)?;
     if let (Some((_, digest)), Some(weights)) =
         (context.external.get(WEIGHTS), parameters.pointer_mut("/encoder/weights"))
@@ -242,22 +197,20 @@ pub(super) fn fingerprint<S: Stage>(stage: &S, data: impl Serialize, context: &C
     Ok(serde_json::to_string(&(parameters, context.seed, data, S::CODE_VERSION))?)
 }
 
-impl From<WeightsError> for StageError {
-    fn from(error: WeightsError) -> Self {
-        match error {
-            WeightsError::Io { .. } => StageError::NotThere(error.to_string()),
-            WeightsError::Format { .. }
-            | WeightsError::Unrelated { .. }
-            | WeightsError::NotPublished { .. }
-            | WeightsError::Changed { .. } => StageError::BadData(error.to_string()),
-            WeightsError::Mismatch { ref missing, ref unused, ref misshapen, .. } => {
-                let lacks_only = !missing.is_empty() && unused.is_empty() && misshapen.is_empty();
-                let cure =
-                    if lacks_only { "\nWith `allow_missing = true` what is missing starts at random." } else { "" };
-                StageError::BadData(format!("{error}{cure}"))
-            }
-            WeightsError::Tensor(error) => error.into(),
+/// Why a stage cannot use a weight file.
+pub(super) fn weights_error(error: WeightsError) -> StageError {
+    match error {
+        WeightsError::Io { .. } => StageError::NotThere(error.to_string()),
+        WeightsError::Format { .. }
+        | WeightsError::Unrelated { .. }
+        | WeightsError::NotPublished { .. }
+        | WeightsError::Changed { .. } => StageError::BadData(error.to_string()),
+        WeightsError::Mismatch { ref missing, ref unused, ref misshapen, .. } => {
+            let lacks_only = !missing.is_empty() && unused.is_empty() && misshapen.is_empty();
+            let cure = if lacks_only { "\nWith `allow_missing = true` what is missing starts at random." } else { "" };
+            StageError::BadData(format!("{error}{cure}"))
         }
+        WeightsError::Tensor(error) => StageError::failed(error),
     }
 }
 

@@ -4,8 +4,11 @@ mod files;
 
 pub(super) use files::read_per_image_confusion;
 
+use super::Uses;
+use super::device::open_device;
+use super::finetune::MODEL_FILE;
 use super::memory::admit;
-use super::{Context, DATASET, Progress, Stage, StageError, open_dataset};
+use super::{Context, DATASET, Progress, StageError, StageKind, open_dataset};
 use crate::data::{Entry, IGNORE, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
 use crate::metrics::{AUTHORS_BATCH, Confusion, Evaluation, ImageScores, SelectedOn};
@@ -17,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
+/// The scores in an evaluation's output.
+pub(super) const METRICS_FILE: &str = "metrics.json";
 /// The file of every image's own matrix.
 pub(super) const PER_IMAGE_CONFUSION: &str = "per_image_confusion.csv";
 
@@ -61,10 +66,10 @@ fn default_overlap() -> f64 {
     0.5
 }
 
-impl Stage for Evaluate {
+impl StageKind for Evaluate {
     const KIND: &'static str = "evaluate";
     const CODE_VERSION: u32 = 5;
-    const COMPUTES: bool = true;
+    const LEAVES: &'static [&'static str] = &[METRICS_FILE, PER_IMAGE_CONFUSION];
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("model", &["finetune"]), DATASET];
 
     fn check(&self) -> Result<(), ParamError> {
@@ -79,11 +84,19 @@ impl Stage for Evaluate {
         Ok(())
     }
 
+    fn computes(&self) -> bool {
+        true
+    }
+
+    fn uses(&self) -> Uses {
+        Uses { scored: vec![("dataset", self.split.name())], ..Uses::default() }
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
         // In float32 whatever the model was trained with: what is scored is the model, not its arithmetic.
-        let device = context.open_device(Precision::Float32, true)?;
-        let segmenter = Segmenter::load(context.input("model")?.file("model.safetensors")?, &device)?;
+        let device = open_device(context, Precision::Float32, true)?;
+        let segmenter = Segmenter::load(context.input("model")?.file(MODEL_FILE)?, &device)?;
         check_classes(&segmenter.config().class_names, &dataset.manifest.classes)?;
         let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
         let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));
@@ -161,7 +174,7 @@ fn evaluate(
     .with_images(&matrices, miou_batch.get());
     let mut json = serde_json::to_vec_pretty(&evaluation).map_err(anyhow::Error::from)?;
     json.push(b'\n');
-    std::fs::write(context.out.join("metrics.json"), json)?;
+    std::fs::write(context.out.join(METRICS_FILE), json)?;
     let file = |name: &str| context.out.join(name);
     files::write_per_image(&file("per_image.csv"), &manifest.classes, &images)?;
     files::write_confusion(&file("confusion.csv"), &manifest.classes, &confusion)?;

@@ -2,8 +2,9 @@
 
 use super::monitor;
 use super::table::by_label;
+use super::training::HISTORY_FILE;
 use super::training::{SELECTION_FILE, Selection};
-use super::{Context, Stage, StageError};
+use super::{Context, StageError, StageKind};
 use crate::experiment::{Input, ParamError, ReferenceSpec, Section};
 use crate::report::FileName;
 use crate::report::curve::{Curve, Series, read_history};
@@ -58,7 +59,7 @@ fn default_metric() -> String {
     "val_miou".into()
 }
 
-impl Stage for Figure {
+impl StageKind for Figure {
     const KIND: &'static str = "figure";
     const CODE_VERSION: u32 = 2;
     const SECTION: Section = Section::Figures;
@@ -80,7 +81,7 @@ impl Stage for Figure {
         for (label, seeds) in by_label(context.inputs("series")) {
             let (mut histories, mut on_test) = (Vec::new(), false);
             for seed in seeds {
-                let text = std::fs::read_to_string(seed.file("history.csv")?)
+                let text = std::fs::read_to_string(seed.file(HISTORY_FILE)?)
                     .with_context(|| format!("the history of {label}"))?;
                 let history = read_history(&text, &self.metric)
                     .map_err(|error| StageError::BadData(format!("the history of {label}: {error:#}")))?;
@@ -116,7 +117,7 @@ mod tests {
     fn history(folder: &Path, label: &str, seed: u64, text: &str) -> InputFiles {
         let path = folder.join(format!("{label}-{seed}.csv"));
         std::fs::write(&path, text).unwrap();
-        let files = [("history.csv".to_owned(), path)].into();
+        let files = [(HISTORY_FILE.to_owned(), path)].into();
         InputFiles { label: label.into(), seed: Some(seed), files, source: None }
     }
 

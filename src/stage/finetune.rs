@@ -3,12 +3,15 @@
 mod aside;
 mod fewer;
 
-use super::encoder::{EncoderSpec, fingerprint};
+use super::device::open_device;
+use super::encoder::{EncoderSpec, fingerprint, weights_error};
 use super::memory::admit;
 use super::pretrain::ENCODER_FILE;
 use super::segmentation::{Loss, Segmentation, Validation};
+use super::training::HISTORY_FILE;
 use super::training::{CHECKPOINT_SHARE, SELECTION_FILE, Selection, has, is_yes, take, train, yes};
-use super::{Context, DATASET, Places, Stage, StageError, open_dataset};
+use super::{Context, DATASET, Places, StageError, StageKind, open_dataset};
+use super::{DataUse, Uses};
 use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable, vocabulary::INPUT};
@@ -148,15 +151,13 @@ fn default_optimizer() -> OptimizerSpec {
     OptimizerSpec::adam(1e-4, 1e-5)
 }
 
-impl Stage for Finetune {
+impl StageKind for Finetune {
     const KIND: &'static str = "finetune";
     const CODE_VERSION: u32 = 5;
-    const READS_FILES: bool = true;
-    const SEEDED: bool = true;
     const TRAINS: bool = true;
-    const COMPUTES: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
+    const LEAVES: &'static [&'static str] = &[MODEL_FILE, HISTORY_FILE, SELECTION_FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET, ReferenceSpec::one("encoder", &["pretrain"]).or_value()];
 
     fn parse(mut table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
@@ -229,8 +230,8 @@ impl Stage for Finetune {
         Ok(())
     }
 
-    fn precision(&self) -> Precision {
-        self.precision
+    fn needs_gpu(&self) -> Option<String> {
+        self.precision.needs_gpu().then(|| format!("precision = \"{}\"", self.precision.name()))
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
@@ -254,6 +255,25 @@ impl Stage for Finetune {
         }
     }
 
+    fn draws(&self) -> bool {
+        true
+    }
+
+    fn computes(&self) -> bool {
+        true
+    }
+
+    fn uses(&self) -> Uses {
+        let of = |split: Split, purpose| DataUse { input: "dataset", part: split.name(), purpose };
+        let validated = self.validated();
+        // Scored images that choose the epoch, too, are no training for this stage's own score, but for later ones.
+        let chosen_by = match validated {
+            Split::Test => Vec::new(),
+            split => vec![of(split, "choice of the epoch")],
+        };
+        Uses { trained: vec![of(Split::Train, "training")], scored: vec![("dataset", validated.name())], chosen_by }
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
         let classes = dataset.manifest.classes.clone();
@@ -267,10 +287,10 @@ impl Stage for Finetune {
         self.keep_fraction(&mut samples, context.seed)?;
         let validation = self.validation(&dataset, set_aside)?;
         let network = SegmentationNetwork::new(self.network(context, classes.len())?);
-        let device = context.open_device(self.precision, self.deterministic)?;
+        let device = open_device(context, self.precision, self.deterministic)?;
         let mut parameters =
             Parameters::new(DType::F32, &device).with_precision(self.precision).with_recompute(self.recompute);
-        network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0))?;
+        network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
         self.load_encoder(&parameters, context)?;
         let training = Training {
             epochs: self.epochs.get(),
@@ -325,15 +345,26 @@ impl Stage for Finetune {
             selected_on: self.select_on,
         };
         let config = serde_json::to_string(&config).map_err(anyhow::Error::from)?;
-        weights::save(&task.parameters, None, &context.out.join("model.safetensors"), &config)?;
+        weights::save(&task.parameters, None, &context.out.join(MODEL_FILE), &config).map_err(weights_error)?;
         Ok(())
     }
 }
+
+/// The file of the model in the output.
+pub(super) const MODEL_FILE: &str = "model.safetensors";
 
 /// Images and their masks.
 type Samples = Vec<(Micrograph, Mask)>;
 
 impl Finetune {
+    /// The encoder that it starts with, if that is not another stage's.
+    pub(super) fn encoder(&self) -> Option<&EncoderSpec> {
+        match &self.encoder {
+            MaybeInput::Input(_) => None,
+            MaybeInput::Value(encoder) => Some(encoder),
+        }
+    }
+
     fn samples(&self, dataset: &OpenDataset, split: Split) -> Result<Samples, StageError> {
         let mut samples = Vec::new();
         for entry in dataset.entries(split) {
@@ -399,7 +430,9 @@ impl Finetune {
             MaybeInput::Value(encoder) => encoder.config(),
             MaybeInput::Input(_) => {
                 let file = context.input("encoder")?.file(ENCODER_FILE)?;
-                let config = weights::read_config(file)?.context("the encoder does not say which network it is")?;
+                let config = weights::read_config(file)
+                    .map_err(weights_error)?
+                    .context("the encoder does not say which network it is")?;
                 serde_json::from_str::<ResNetConfig>(&config).context("the encoder's description of itself")?
             }
         };
@@ -415,7 +448,8 @@ impl Finetune {
         match &self.encoder {
             MaybeInput::Value(encoder) => encoder.load(parameters, ENCODER, context),
             MaybeInput::Input(_) => {
-                weights::load(parameters, ENCODER, context.input("encoder")?.file(ENCODER_FILE)?, false)?;
+                let file = context.input("encoder")?.file(ENCODER_FILE)?;
+                weights::load(parameters, ENCODER, file, false).map_err(weights_error)?;
                 Ok(())
             }
         }

@@ -2,7 +2,6 @@
 
 use super::{Context, StageError};
 use crate::machine::{self, Bound, Room};
-use crate::nn::OpenDevice;
 use crate::train::memory::Needs;
 
 /// Lets a stage go on to its work if what it needs fits into the memory there is, of the GPU or else of the machine, as
@@ -12,7 +11,7 @@ use crate::train::memory::Needs;
 /// # Errors
 /// If it does not fit: the numbers and the cure. If `MATSSL_MEMORY_LIMIT` is no amount of memory.
 pub(super) fn admit(needs: &Needs, context: &mut Context) -> Result<(), StageError> {
-    let free = context.opened.as_ref().and_then(OpenDevice::free_memory);
+    let free = context.opened.as_ref().and_then(|device| device.free_memory());
     // The parameters are on the GPU already, and among what is needed.
     let gpu = free.map(|free| Room { bytes: free + needs.parameters, bound: Bound::Gpu });
     let estimate = needs.estimate().total().div_ceil(1 << 20);

@@ -2,7 +2,7 @@
 
 use super::evaluate::prediction_files;
 use super::table::{by_label, read_evaluation};
-use super::{Context, DATASET, Progress, Stage, StageError, open_dataset};
+use super::{Context, DATASET, Progress, StageError, StageKind, open_dataset};
 use crate::data::{Entry, IGNORE, Split, decode};
 use crate::experiment::{Input, ReferenceSpec, Section};
 use crate::report::overlay::{Panels, PixelSize, Scale};
@@ -54,7 +54,7 @@ impl PixelSizes {
     }
 }
 
-impl Stage for Overlay {
+impl StageKind for Overlay {
     const KIND: &'static str = "overlay";
     const CODE_VERSION: u32 = 2;
     const SECTION: Section = Section::Overlays;

@@ -1,7 +1,8 @@
 //! `patchify`: images cut into the patches that pretraining reads.
 
-use super::{Context, DATASET, Stage, StageError, open_dataset};
-use crate::data::patches::{Edge, PatchParams, Use, cut};
+use super::{Context, DATASET, DataUse, Stage, StageError, StageKind, Uses, open_dataset};
+use crate::data::Split;
+use crate::data::patches::{Edge, INDEX, PATCHES, PatchParams, Use, cut};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,9 +39,21 @@ fn unlabeled() -> Use {
     Use::Unlabeled
 }
 
-impl Stage for Patchify {
+impl Patchify {
+    fn params(&self) -> PatchParams {
+        PatchParams { size: self.size, overlap: self.overlap, edge: self.edge, from: self.from }
+    }
+}
+
+/// How `stage` cuts patches, if it is a `patchify`.
+pub fn patch_params(stage: &dyn Stage) -> Option<PatchParams> {
+    stage.as_any().downcast_ref::<Patchify>().map(Patchify::params)
+}
+
+impl StageKind for Patchify {
     const KIND: &'static str = "patchify";
     const CODE_VERSION: u32 = 1;
+    const LEAVES: &'static [&'static str] = &[PATCHES, INDEX];
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET];
 
     fn check(&self) -> Result<(), ParamError> {
@@ -50,9 +63,14 @@ impl Stage for Patchify {
         }
     }
 
+    fn uses(&self) -> Uses {
+        let of = |split: &Split| DataUse { input: "dataset", part: split.name(), purpose: "pretraining" };
+        Uses { trained: self.from.splits().iter().map(of).collect(), ..Uses::default() }
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
-        let params = PatchParams { size: self.size, overlap: self.overlap, edge: self.edge, from: self.from };
+        let params = self.params();
         let out = context.out.clone();
         let count = cut(&dataset, &params, &out, &mut context.image_counter())?;
         context.telemetry.insert("patches".into(), count.into());

@@ -1,11 +1,13 @@
 //! `pretrain`: an encoder from patches without masks.
 
-use super::encoder::{EncoderSpec, fingerprint};
+use super::device::open_device;
+use super::encoder::{EncoderSpec, fingerprint, weights_error};
 use super::memory::admit;
 use super::monitor::Monitor;
 use super::pretraining::Pretraining;
+use super::training::HISTORY_FILE;
 use super::training::{CHECKPOINT_SHARE, has, is_yes, take, train, yes};
-use super::{Context, Places, Stage, StageError, open_dataset};
+use super::{Context, Places, StageError, StageKind, open_dataset};
 use crate::data::augment::ViewParams;
 use crate::data::patches::{PATCHES, Patches};
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
@@ -93,15 +95,20 @@ fn without_size<S: Serializer>(views: &ViewParams, serializer: S) -> Result<S::O
     value.serialize(serializer)
 }
 
-impl Stage for Pretrain {
+impl Pretrain {
+    /// The encoder that it starts with.
+    pub(super) fn encoder(&self) -> &EncoderSpec {
+        &self.encoder
+    }
+}
+
+impl StageKind for Pretrain {
     const KIND: &'static str = "pretrain";
     const CODE_VERSION: u32 = 5;
-    const READS_FILES: bool = true;
-    const SEEDED: bool = true;
     const TRAINS: bool = true;
-    const COMPUTES: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
+    const LEAVES: &'static [&'static str] = &[ENCODER_FILE, HISTORY_FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[
         ReferenceSpec::many("patches", &["patchify"]),
         ReferenceSpec::one("monitor", &["dataset", "synthesize"]).or_value(),
@@ -146,8 +153,8 @@ impl Stage for Pretrain {
         Ok(())
     }
 
-    fn precision(&self) -> Precision {
-        self.precision
+    fn needs_gpu(&self) -> Option<String> {
+        self.precision.needs_gpu().then(|| format!("precision = \"{}\"", self.precision.name()))
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
@@ -162,6 +169,14 @@ impl Stage for Pretrain {
         self.encoder.source(places)
     }
 
+    fn draws(&self) -> bool {
+        true
+    }
+
+    fn computes(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let files = context.inputs("patches").iter().map(|input| Ok(input.file(PATCHES)?.to_path_buf()));
         let patches = Patches::open_all(&files.collect::<anyhow::Result<Vec<_>>>()?)?;
@@ -174,11 +189,11 @@ impl Stage for Pretrain {
             )));
         }
         let seed = context.seed;
-        let device = context.open_device(self.precision, self.deterministic)?;
+        let device = open_device(context, self.precision, self.deterministic)?;
         let mut parameters =
             Parameters::new(DType::F32, &device).with_precision(self.precision).with_recompute(self.recompute);
         let encoder = ResNet::new(self.encoder.config());
-        encoder.init(&mut parameters, ENCODER, &Stream::new(seed, "encoder", 0, 0))?;
+        encoder.init(&mut parameters, ENCODER, &Stream::new(seed, "encoder", 0, 0)).map_err(StageError::failed)?;
         self.encoder.load(&parameters, ENCODER, context)?;
         let method = self.method.build(&encoder, &mut parameters, &Stream::new(seed, "method", 0, 0))?;
         let size = self.crop_size.map_or(patches.size(), NonZeroUsize::get);
@@ -216,7 +231,8 @@ impl Stage for Pretrain {
         admit(&task.memory(self.optimizer)?, context)?;
         train(&mut task, &training, context)?;
         let config = serde_json::to_string(task.encoder.config()).map_err(anyhow::Error::from)?;
-        weights::save(&task.parameters, Some(ENCODER), &context.out.join(ENCODER_FILE), &config)?;
+        weights::save(&task.parameters, Some(ENCODER), &context.out.join(ENCODER_FILE), &config)
+            .map_err(weights_error)?;
         Ok(())
     }
 }

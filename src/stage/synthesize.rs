@@ -1,6 +1,7 @@
 //! `synthesize`: micrographs with exact masks from nothing, to try the program and to test it.
 
-use super::{Context, Stage, StageError};
+use super::{Context, StageError, StageKind};
+use crate::data::Manifest;
 use crate::data::synthesize::{SynthesizeParams, synthesize};
 use crate::experiment::ParamError;
 use schemars::JsonSchema;
@@ -12,9 +13,10 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub(super) struct Synthesize(SynthesizeParams);
 
-impl Stage for Synthesize {
+impl StageKind for Synthesize {
     const KIND: &'static str = "synthesize";
     const CODE_VERSION: u32 = 1;
+    const LEAVES: &'static [&'static str] = &[Manifest::FILE];
 
     fn check(&self) -> Result<(), ParamError> {
         self.0.check().map_err(|(param, message)| ParamError::Check { param, message })

@@ -1,7 +1,8 @@
 //! `table`: scores of several methods side by side.
 
+use super::evaluate::METRICS_FILE;
 use super::evaluate::{PER_IMAGE_CONFUSION, read_per_image_confusion};
-use super::{Context, InputFiles, Stage, StageError};
+use super::{Context, InputFiles, StageError, StageKind};
 use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
 use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, Sampled};
 use crate::report::published::PublishedId;
@@ -45,12 +46,11 @@ fn is_pooled(averaging: &Averaging) -> bool {
     *averaging == Averaging::Pooled
 }
 
-impl Stage for Table {
+impl StageKind for Table {
     const KIND: &'static str = "table";
     const CODE_VERSION: u32 = 3;
     const SECTION: Section = Section::Tables;
     const LABELLED: bool = true;
-    const CHECKS_LABELS: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds()];
 
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
@@ -185,7 +185,7 @@ pub(super) fn by_label(inputs: &[InputFiles]) -> Vec<(&str, Vec<&InputFiles>)> {
 
 /// The metrics.json that an `evaluate` stage left.
 pub(super) fn read_evaluation(input: &InputFiles) -> anyhow::Result<Evaluation> {
-    let text = std::fs::read(input.file("metrics.json")?).with_context(|| format!("metrics of {}", input.label))?;
+    let text = std::fs::read(input.file(METRICS_FILE)?).with_context(|| format!("metrics of {}", input.label))?;
     serde_json::from_slice(&text).with_context(|| format!("metrics of {}", input.label))
 }
 

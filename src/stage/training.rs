@@ -23,6 +23,8 @@ pub(super) fn is_yes(value: &bool) -> bool {
 }
 
 /// The file of a [`Selection`] in a fine-tuning's output.
+/// The curves of a training in its output.
+pub(super) const HISTORY_FILE: &str = "history.csv";
 pub(super) const SELECTION_FILE: &str = "selection.json";
 
 /// How the epoch of a fine-tuned model was chosen.
@@ -109,7 +111,7 @@ fn with_wait(note: Option<String>, waited: f64) -> String {
 }
 
 fn write_history(history: &History, out: &Path) -> Result<(), StageError> {
-    Ok(std::fs::write(out.join("history.csv"), history.to_csv()?)?)
+    Ok(std::fs::write(out.join(HISTORY_FILE), history.to_csv()?)?)
 }
 
 /// Takes `key` out of `table`, to be parsed with its spans by code of its own, and leaves `stand_in` in its place.

@@ -61,7 +61,7 @@ fn judge(path: &Path, bytes: &[u8]) -> bool {
     let (start, held) = (seconds(), HELD.get());
     MOST.set(held);
     let text = String::from_utf8_lossy(bytes).into_owned();
-    let verdict = experiment::parse_text(path, text, &[], &stage::vocabulary());
+    let verdict = experiment::parse_text(path, text, &[], stage::KINDS);
     if let Err(wrong) = &verdict {
         assert!(wrong.count() > 0 && wrong.render(false).starts_with("error"));
     }

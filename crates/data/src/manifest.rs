@@ -21,6 +21,14 @@ pub enum Split {
 }
 
 impl Split {
+    /// All splits.
+    pub const ALL: [Split; 4] = [Split::Train, Split::Val, Split::Test, Split::Unlabeled];
+
+    /// The split whose word in files is `name`.
+    pub fn named(name: &str) -> Option<Split> {
+        Split::ALL.into_iter().find(|split| split.name() == name)
+    }
+
     /// The word in files: `"train"`, `"val"`, `"test"`, `"unlabeled"`.
     pub fn name(self) -> &'static str {
         match self {
@@ -95,6 +103,9 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// The name of the file in a data set's output.
+    pub const FILE: &'static str = "manifest.json";
+
     /// Reads what [`Manifest::write`] wrote.
     ///
     /// # Errors

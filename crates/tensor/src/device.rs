@@ -3,70 +3,14 @@
 use super::Precision;
 use super::ops::gpu;
 use candle_core::Device;
-use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
-
-/// A device by the name that users give it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum DeviceName {
-    /// `cpu`.
-    #[default]
-    Cpu,
-    /// `cuda:N`: an NVIDIA GPU, counted as the driver does.
-    Cuda(usize),
-    /// `pretended:N`: takes the place of a GPU wherever one is shared out, and computes on the CPU: for tests of that.
-    Pretended(usize),
-}
-
-impl fmt::Display for DeviceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DeviceName::Cpu => f.write_str("cpu"),
-            DeviceName::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
-            DeviceName::Pretended(ordinal) => write!(f, "pretended:{ordinal}"),
-        }
-    }
-}
-
-impl From<DeviceName> for String {
-    fn from(name: DeviceName) -> Self {
-        name.to_string()
-    }
-}
-
-impl FromStr for DeviceName {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match (text, text.strip_prefix("cuda:").map(str::parse)) {
-            ("cpu", _) => Ok(DeviceName::Cpu),
-            ("cuda", _) => Ok(DeviceName::Cuda(0)),
-            (_, Some(Ok(ordinal))) => Ok(DeviceName::Cuda(ordinal)),
-            (text, None) if text.starts_with("pretended:") => {
-                let ordinal = text.split_once(':').and_then(|(_, ordinal)| ordinal.parse().ok());
-                ordinal.map(DeviceName::Pretended).ok_or_else(|| "expected pretended:N".to_owned())
-            }
-            _ => Err("expected cpu, cuda or cuda:N".to_owned()),
-        }
-    }
-}
-
-impl TryFrom<String> for DeviceName {
-    type Error = String;
-
-    fn try_from(text: String) -> std::result::Result<Self, String> {
-        text.parse()
-    }
-}
+use matssl_base::device_name::DeviceName;
 
 /// Number of GPUs that this program can use.
 ///
 /// # Errors
 /// Why it can use none, in a sentence.
 #[cfg(feature = "cuda")]
-pub fn gpus() -> std::result::Result<usize, String> {
+pub fn gpus() -> Result<usize, String> {
     match gpu::driver::count() {
         Ok(0) => Err("the NVIDIA driver finds no GPU".to_owned()),
         counted => counted,
@@ -78,7 +22,7 @@ pub fn gpus() -> std::result::Result<usize, String> {
 /// # Errors
 /// Why it can use none, in a sentence.
 #[cfg(not(feature = "cuda"))]
-pub fn gpus() -> std::result::Result<usize, String> {
+pub fn gpus() -> Result<usize, String> {
     Err("this build has no CUDA in it (README: \"On a GPU\")".to_owned())
 }
 
@@ -103,38 +47,38 @@ pub struct OpenDevice {
     device: Device,
 }
 
-impl DeviceName {
-    /// With its model, e.g. `cuda:0 (NVIDIA H100 80GB HBM3)`, without opening it.
-    pub fn with_model(self) -> String {
-        match self {
-            #[cfg(feature = "cuda")]
-            DeviceName::Cuda(ordinal) => match gpu::driver::name(ordinal) {
-                Ok(model) => format!("{self} ({model})"),
-                Err(_) => self.to_string(),
-            },
-            _ => self.to_string(),
-        }
+/// With its model, e.g. `cuda:0 (NVIDIA H100 80GB HBM3)`, without opening it.
+pub fn with_model(name: DeviceName) -> String {
+    match name {
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda(ordinal) => match gpu::driver::name(ordinal) {
+            Ok(model) => format!("{name} ({model})"),
+            Err(_) => name.to_string(),
+        },
+        _ => name.to_string(),
     }
+}
 
-    /// What names the device for all processes of this machine: of a GPU its UUID, as nvidia-smi writes it
-    /// (`GPU-6d5e9a3c-…`); else, or if the driver does not say, the name. A GPU's number is not enough: it counts within
-    /// `CUDA_VISIBLE_DEVICES`, which another process may have otherwise.
-    pub fn identity(self) -> String {
-        match self {
-            #[cfg(feature = "cuda")]
-            DeviceName::Cuda(ordinal) => gpu::driver::uuid(ordinal).map_or_else(|_| self.to_string(), uuid_text),
-            _ => self.to_string(),
-        }
+/// What names the device for all processes of this machine: of a GPU its UUID, as nvidia-smi writes it
+/// (`GPU-6d5e9a3c-…`); else, or if the driver does not say, the name. A GPU's number is not enough: it counts within
+/// `CUDA_VISIBLE_DEVICES`, which another process may have otherwise.
+pub fn identity(name: DeviceName) -> String {
+    match name {
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda(ordinal) => gpu::driver::uuid(ordinal).map_or_else(|_| name.to_string(), uuid_text),
+        _ => name.to_string(),
     }
+}
 
+impl OpenDevice {
     /// Opens the device for this process, to compute with `precision` and, if `deterministic`, to the same bits each
     /// time.
     ///
     /// # Errors
     /// Why that cannot be, in a sentence with the cure.
-    pub fn open(self, precision: Precision, deterministic: bool) -> std::result::Result<OpenDevice, String> {
+    pub fn open(name: DeviceName, precision: Precision, deterministic: bool) -> Result<Self, String> {
         gpu::set_arithmetic(precision == Precision::Tf32, deterministic);
-        match self {
+        match name {
             DeviceName::Cpu | DeviceName::Pretended(_) if precision.needs_gpu() => Err(format!(
                 "`precision = \"{}\"` needs a GPU, and this runs on the CPU; say \"float32\", or give `--device cuda`",
                 precision.name()
@@ -146,16 +90,14 @@ impl DeviceName {
                 Err(error) => {
                     // What follows the first line is candle's backtrace.
                     let error = error.to_string();
-                    Err(format!("{self} cannot be used: {}", error.lines().next().unwrap_or_default()))
+                    Err(format!("{name} cannot be used: {}", error.lines().next().unwrap_or_default()))
                 }
             },
             #[cfg(not(feature = "cuda"))]
-            DeviceName::Cuda(_) => Err(format!("{self} cannot be used: {}", gpus().err().unwrap_or_default())),
+            DeviceName::Cuda(_) => Err(format!("{name} cannot be used: {}", gpus().err().unwrap_or_default())),
         }
     }
-}
 
-impl OpenDevice {
     /// As candle knows it.
     pub fn candle(&self) -> &Device {
         &self.device
@@ -199,18 +141,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_as_they_are_written() {
-        for (text, name) in [("cpu", DeviceName::Cpu), ("cuda:3", DeviceName::Cuda(3))] {
-            assert_eq!((text.parse(), name.to_string()), (Ok(name), text.to_owned()));
-        }
-        assert_eq!("cuda".parse(), Ok(DeviceName::Cuda(0)));
-        assert!(["", "gpu", "cuda:", "cuda:x"].iter().all(|text| text.parse::<DeviceName>().is_err()));
-    }
-
-    #[test]
     fn devices_without_a_uuid_are_known_by_their_names() {
         for name in [DeviceName::Cpu, DeviceName::Pretended(2)] {
-            assert_eq!(name.identity(), name.to_string());
+            assert_eq!(identity(name), name.to_string());
         }
     }
 

@@ -24,10 +24,11 @@ pub mod unet;
 pub mod unet_plus_plus;
 pub mod weights;
 
-pub use device::{DeviceName, OpenDevice};
+pub use device::OpenDevice;
 pub use footprint::convolutions;
 pub use footprint::{Footprint, footprint, prediction_footprint};
 pub use images::{Feeder, Images, Pixels, Room, feeder};
+pub use matssl_base::device_name::DeviceName;
 pub use parameters::{Gradients, Parameter, Parameters, Role};
 pub use precision::Precision;
 pub use resnet::{Arch, ResNet, ResNetConfig, Variant};

@@ -13,7 +13,7 @@ use crate::exit_code;
 use crate::plan::{Findings, Flows};
 use crate::stage;
 use regex::Regex;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Serialize)]
@@ -261,8 +261,8 @@ impl SourceLine {
 fn weights(place: &Place) -> Vec<WeightsLine> {
     let mut seen = BTreeSet::new();
     let mut lines = Vec::new();
-    for instance in place.plan.experiment.instances.iter().filter(|i| matches!(i.kind, "pretrain" | "finetune")) {
-        let Some(start) = stage::start_weights(&instance.params, &place.places) else { continue };
+    for instance in place.plan.experiment.instances.iter() {
+        let Some(start) = stage::start_weights(instance.stage.as_ref(), &place.places) else { continue };
         if !seen.insert((start.weights.clone(), start.arch, start.variant)) {
             continue;
         }
@@ -293,21 +293,12 @@ fn weights(place: &Place) -> Vec<WeightsLine> {
 
 /// What each `patchify` stage cuts.
 fn all_patches(place: &Place, sets: &[Set]) -> Vec<PatchesLine> {
-    #[derive(Deserialize)]
-    struct Params {
-        size: usize,
-        overlap: f64,
-        edge: Edge,
-        #[serde(rename = "use")]
-        from: Use,
-    }
     let mut lines = Vec::new();
-    for instance in place.plan.experiment.instances.iter().filter(|instance| instance.kind == "patchify") {
-        let (Ok(params), Some(input)) = (Params::deserialize(&instance.params), instance.inputs.first()) else {
-            continue;
-        };
+    for instance in place.plan.experiment.instances.iter() {
+        let params = stage::patch_params(instance.stage.as_ref());
+        let (Some(params), Some(input)) = (params, instance.inputs.first()) else { continue };
         let Some(set) = sets.iter().find(|set| set.instance == input.instance) else { continue };
-        let Params { size, overlap, edge, from } = params;
+        let PatchParams { size, overlap, edge, from } = params;
         lines.push(PatchesLine {
             stage: instance.name.clone(),
             dataset: set.name.clone(),
@@ -315,7 +306,7 @@ fn all_patches(place: &Place, sets: &[Set]) -> Vec<PatchesLine> {
             size,
             overlap,
             edge,
-            patches: set.open().map(|open| patches(&open.manifest, &PatchParams { size, overlap, edge, from })),
+            patches: set.open().map(|open| patches(&open.manifest, &params)),
             paper: source(&set.format).and_then(|source| source.paper_patches),
         });
     }

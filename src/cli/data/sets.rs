@@ -2,11 +2,12 @@
 
 use super::super::place::Place;
 use super::Counter;
+use crate::data::Manifest;
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
 use crate::data::{DataError, OpenDataset, Root};
 use crate::exit_code;
 use crate::plan::{self, DataSet};
-use serde::Deserialize;
+use crate::stage;
 use std::path::PathBuf;
 
 /// One `[datasets.NAME]`, or a stage that draws one.
@@ -47,21 +48,15 @@ impl Set {
 pub(super) fn all(place: &Place, counter: &Counter) -> Vec<Set> {
     let mut sets = Vec::new();
     for (index, instance) in place.plan.experiment.instances.iter().enumerate() {
-        let (format, folder, state) = match instance.kind {
-            "dataset" => match DatasetParams::deserialize(&instance.params) {
-                Ok(params) => {
-                    let folder = place.places.resolve(&params.path);
-                    let what = format!("checking {}", instance.name);
-                    let found = counter.during(&what, |progress| open(place, index, &params, progress));
-                    (params.format.name().to_owned(), Some(folder), state(found))
-                }
-                Err(error) => {
-                    let message = format!("its parameters: {error}");
-                    (String::new(), None, SetState::Wrong { code: exit_code::INTERNAL, message })
-                }
-            },
-            "synthesize" => ("synthesize".to_owned(), None, drawn(place, index)),
-            _ => continue,
+        let (format, folder, state) = match stage::dataset_params(instance.stage.as_ref()) {
+            Some(params) => {
+                let folder = place.places.resolve(&params.path);
+                let what = format!("checking {}", instance.name);
+                let found = counter.during(&what, |progress| open(place, index, params, progress));
+                (params.format.name().to_owned(), Some(folder), state(found))
+            }
+            None if instance.kind.leaves(Manifest::FILE) => (instance.kind.name.to_owned(), None, drawn(place, index)),
+            None => continue,
         };
         sets.push(Set { instance: index, name: instance.name.clone(), format, folder, state });
     }

@@ -2,6 +2,7 @@
 
 use super::Progress;
 use crate::cache::Store;
+use crate::data::Manifest;
 use crate::data::sources::source;
 use crate::experiment::Instance;
 use crate::plan::{DataSet, Findings, Flow, Flows, Plan, State, data_sets};
@@ -19,7 +20,7 @@ pub(super) fn fill(
     progress: Option<Progress<'_>>,
 ) -> (Option<Findings>, Option<String>) {
     let sets = data_sets(plan, store, places);
-    let is_data = |instance: &&Instance| matches!(instance.kind, "dataset" | "synthesize");
+    let is_data = |instance: &&Instance| instance.kind.leaves(Manifest::FILE);
     let instances = plan.experiment.instances.iter().enumerate();
     for (place, instance) in instances.filter(|(_, instance)| is_data(instance)) {
         let set = sets.iter().find(|set| set.instance == place);
@@ -49,7 +50,7 @@ pub(super) fn fill(
 
 fn view(instance: &Instance, set: Option<&DataSet>, state: &State, store: &Store) -> DataView {
     let manifest = set.map(|set| &set.open.manifest);
-    let drawn = instance.kind == "synthesize";
+    let drawn = instance.kind.name == "synthesize";
     let format = match drawn {
         true => "synthesize",
         false => instance.params["format"].as_str().unwrap_or_default(),

@@ -11,7 +11,7 @@ use std::fs;
 /// The stages of this experiment's latest run that did something, by its event log.
 pub(super) fn of(plan: &Plan, store: &Store) -> Vec<Span> {
     let kinds: BTreeMap<&str, &str> =
-        plan.experiment.instances.iter().map(|instance| (instance.name.as_str(), instance.kind)).collect();
+        plan.experiment.instances.iter().map(|instance| (instance.name.as_str(), instance.kind.name)).collect();
     let mut runs = runs(store, Some(&plan.experiment.name));
     runs.find_map(|run| {
         let text = fs::read_to_string(run.folder.join("events.jsonl")).ok()?;

@@ -36,7 +36,7 @@ pub(crate) fn context(folder: &Path, role: &str, files: &[(&str, PathBuf)]) -> C
     }
 }
 
-pub(crate) fn parse<S: Stage>(text: &str) -> Result<S, Vec<ParamError>> {
+pub(crate) fn parse<S: StageKind>(text: &str) -> Result<S, Vec<ParamError>> {
     let stage = S::parse(toml::de::DeTable::parse(text).unwrap())?;
     stage.check().map_err(|error| vec![error])?;
     Ok(stage)

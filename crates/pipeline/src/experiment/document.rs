@@ -4,8 +4,8 @@ use super::diagnostic::Diagnostic;
 use super::families::{Entry, Family, Reader, SECTIONS, clashes, name_of};
 use super::source::Sources;
 use super::syntax::wrong_type;
-use super::vocabulary::Vocabulary;
 use super::wording::{self, quote};
+use crate::stage::Kinds;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -35,7 +35,7 @@ pub(super) const MOST_STAGES: usize = 10_000;
 pub(super) fn read<'i>(
     root: DeTable<'i>,
     sources: &Sources,
-    vocabulary: &Vocabulary,
+    vocabulary: &Kinds,
     faults: &mut Vec<Diagnostic>,
 ) -> Option<Document<'i>> {
     let (text, start) = sources.own();

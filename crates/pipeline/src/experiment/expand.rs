@@ -8,7 +8,8 @@ use super::matrix::{self, Expansion};
 use super::member::Member;
 use super::parameters;
 use super::resolve::{Found, Members, Names, Target};
-use super::vocabulary::{CheckLabels, INPUT, KindSpec, ParamError, SpannedTable};
+use super::vocabulary::{INPUT, LabelledInput, SpannedTable};
+use crate::stage::{Decoded, Kind};
 use std::rc::Rc;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -18,8 +19,8 @@ pub(super) struct Made {
     /// Name without seed.
     pub(super) label: String,
     pub(super) axes: Vec<(String, String)>,
-    pub(super) params: serde_json::Value,
-    /// In the order of [`KindSpec::references`].
+    pub(super) decoded: Decoded,
+    /// In the order of [`Kind::references`].
     pub(super) inputs: Vec<Role>,
 }
 
@@ -72,7 +73,7 @@ fn expand<'i>(chooser: &Chooser<'_, '_, 'i>, left: usize, faults: &mut Vec<Diagn
 fn make<'i>(
     family: &Family<'i>,
     at: usize,
-    spec: &'static KindSpec,
+    spec: &'static Kind,
     members: &[Member<'i>],
     names: &Names<'_, 'i>,
     faults: &mut Vec<Diagnostic>,
@@ -109,16 +110,13 @@ fn make<'i>(
             }
         }
         inputs.sort_by_key(|role| spec.references.iter().position(|reference| reference.param == role.param));
-        let parsed = (spec.parse)(table_of(family, &named, member)).and_then(|params| {
+        let parsed = (spec.parse)(table_of(family, &named, member)).and_then(|decoded| {
             // Without all labels nothing can be said of any.
-            let check = spec.check_labels.filter(|_| all_known);
-            check
-                .map_or(Ok(()), |check| check_labels(check, &params, &inputs))
-                .map(|()| params)
-                .map_err(|error| vec![error])
+            let checked = if all_known { decoded.stage.check_labels(&labels_of(&inputs)) } else { Ok(()) };
+            checked.map(|()| decoded).map_err(|error| vec![error])
         });
         match parsed {
-            Ok(params) => made.push(Made { label: member.label.clone(), axes: member.axes.clone(), params, inputs }),
+            Ok(decoded) => made.push(Made { label: member.label.clone(), axes: member.axes.clone(), decoded, inputs }),
             Err(errors) => {
                 let table = table_of(family, &named, member);
                 let context =
@@ -133,12 +131,10 @@ fn make<'i>(
     made
 }
 
-fn check_labels(check: CheckLabels, params: &serde_json::Value, inputs: &[Role]) -> Result<(), ParamError> {
-    let mut labels = Vec::new();
-    for role in inputs {
-        labels.extend(role.targets.iter().map(|target| (role.param, target.label.as_str())));
-    }
-    check(params, &labels)
+/// The parameter and the label of each input.
+fn labels_of(inputs: &[Role]) -> Vec<LabelledInput<'_>> {
+    let labels = inputs.iter().map(|role| role.targets.iter().map(|target| (role.param, target.label.as_str())));
+    labels.flatten().collect()
 }
 
 /// The table that a member's parameters are read from, with [`INPUT`] for the parameters that are `named`.

@@ -3,8 +3,9 @@
 use super::diagnostic::Diagnostic;
 use super::limits::{self, Limits};
 use super::syntax::{in_file_order, wrong_type};
-use super::vocabulary::{KindSpec, Section, SpannedTable, Vocabulary};
+use super::vocabulary::{Section, SpannedTable};
 use super::wording::{self, quote};
+use crate::stage::{Kind, Kinds};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -19,7 +20,7 @@ pub(super) struct Family<'i> {
     /// The piece that gives it its name.
     pub(super) place: Range<usize>,
     /// `None` if the file does not say which kind, or says an unknown one.
-    pub(super) spec: Option<&'static KindSpec>,
+    pub(super) spec: Option<&'static Kind>,
     /// Its parameters, without `kind`, `matrix` and limits; the span is that of its header.
     pub(super) body: SpannedTable<'i>,
     pub(super) matrix: Option<Entry<'i>>,
@@ -40,7 +41,7 @@ pub(super) const SECTIONS: [(&str, Section, bool); 6] = [
 pub(super) struct Reader<'a, 'i> {
     pub(super) section: &'static str,
     pub(super) kind: Section,
-    pub(super) vocabulary: &'a Vocabulary,
+    pub(super) vocabulary: &'a Kinds,
     pub(super) families: &'a mut Vec<Family<'i>>,
     pub(super) faults: &'a mut Vec<Diagnostic>,
 }
@@ -124,7 +125,7 @@ impl<'i> Reader<'_, 'i> {
     }
 
     /// The one kind of a section where kinds are not written.
-    fn implied(&mut self, key: &Spanned<DeString<'i>>) -> Option<&'static KindSpec> {
+    fn implied(&mut self, key: &Spanned<DeString<'i>>) -> Option<&'static Kind> {
         let spec = self.vocabulary.iter().copied().find(|spec| spec.section == self.kind);
         if spec.is_none() {
             self.faults.push(Diagnostic::new(key.span(), format!("this program makes no `{}`", self.section)));
@@ -133,14 +134,9 @@ impl<'i> Reader<'_, 'i> {
     }
 
     /// Takes `kind` out of the table and looks it up.
-    fn kind_of(
-        &mut self,
-        name: &str,
-        key: &Spanned<DeString<'i>>,
-        body: &mut DeTable<'i>,
-    ) -> Option<&'static KindSpec> {
+    fn kind_of(&mut self, name: &str, key: &Spanned<DeString<'i>>, body: &mut DeTable<'i>) -> Option<&'static Kind> {
         let here = self.vocabulary.iter().copied().filter(|spec| spec.section == Section::Stages);
-        let words: Vec<&str> = here.map(|spec| spec.kind).collect();
+        let words: Vec<&str> = here.map(|spec| spec.name).collect();
         let Some(value) = body.remove("kind") else {
             let misspelt = in_file_order(body).into_iter().map(|(key, _)| key);
             let misspelt = { misspelt }.find(|key| wording::nearest(key.get_ref(), ["kind"]).is_some());
@@ -157,7 +153,7 @@ impl<'i> Reader<'_, 'i> {
             self.faults.push(wrong_type("kind", &value, "a string"));
             return None;
         };
-        let spec = self.vocabulary.iter().copied().find(|spec| spec.kind == kind.as_ref());
+        let spec = self.vocabulary.iter().copied().find(|spec| spec.name == kind.as_ref());
         match spec {
             Some(spec) if spec.section == Section::Stages => return Some(spec),
             Some(spec) => {

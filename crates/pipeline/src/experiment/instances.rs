@@ -6,6 +6,7 @@ use super::expand::Made;
 use super::matrix::too_many;
 use super::wording;
 use super::{InputRef, Instance};
+use std::sync::Arc;
 
 /// Edges an experiment may have: more is a pattern that matches too much, thousands of times over.
 const MOST_EDGES: usize = 2_000_000;
@@ -38,7 +39,7 @@ pub(super) fn all(
                 .iter()
                 .filter(|role| !role.all_seeds)
                 .any(|role| role.targets.iter().any(|target| slots[target.family][target.member].repeated));
-            let repeated = rests_on_seeds || family.spec.is_some_and(|spec| (spec.seeded)(&member.params));
+            let repeated = rests_on_seeds || member.decoded.stage.draws();
             slots[at].push(Slot { first: count, repeated });
             let times = if repeated { seeds.len() } else { 1 };
             count = count.saturating_add(times);
@@ -72,11 +73,12 @@ pub(super) fn all(
                 let inputs = edges_of(&member, index, seeds.len(), &slots);
                 // Most members have one instance: it need not copy what it can have.
                 let (axes, params) = match index + 1 == times {
-                    true => (std::mem::take(&mut member.axes), std::mem::take(&mut member.params)),
-                    false => (member.axes.clone(), member.params.clone()),
+                    true => (std::mem::take(&mut member.axes), std::mem::take(&mut member.decoded.params)),
+                    false => (member.axes.clone(), member.decoded.params.clone()),
                 };
+                let stage = Arc::clone(&member.decoded.stage);
                 let (family, limits) = (family.name.clone(), family.limits.clone());
-                instances.push(Instance { name, family, axes, seed, kind: spec.kind, params, inputs, limits });
+                instances.push(Instance { name, family, axes, seed, kind: spec, stage, params, inputs, limits });
             }
         }
     }

@@ -4,7 +4,7 @@
 //! (the texts and the `--set` flags), `document` (families of stages with their spans and `limits`), `order` (who needs
 //! whom, circles), `expand` (each family's members: `matrix`, `resolve`, parameters), `instances` (seeds and edges).
 //! Each adds what is wrong to one list of diagnostics, so that all of it is said at once. What the kinds of stages are
-//! called and which parameters they take is not known here: it comes in as a [`Vocabulary`].
+//! called and which parameters they take is not known here: it comes in as [`Kinds`].
 
 mod choice;
 mod deserialize;
@@ -38,13 +38,13 @@ pub use diagnostic::Diagnostics;
 pub use limits::Limits;
 pub use pattern::Named;
 pub use schema::schema;
-pub use vocabulary::{
-    Input, KindSpec, LabelledInput, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable, Vocabulary,
-};
+pub use vocabulary::{Input, LabelledInput, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable};
 pub use wording::is_file_name;
 
+use crate::stage::{Kind, Kinds, Stage};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What an experiment file says, expanded and resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +64,7 @@ pub struct Experiment {
 }
 
 /// One node of the graph: one member of a family, for one seed if it is repeated for seeds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Instance {
     /// Unique: family, labels of its axes, and `@seed` if it is repeated for seeds: `"ssl.matssl.all@0"`.
     pub name: String,
@@ -74,14 +74,25 @@ pub struct Instance {
     pub axes: Vec<(String, String)>,
     /// `None` for a stage that draws nothing at random and rests on nothing that does.
     pub seed: Option<u64>,
-    /// The word of its kind.
-    pub kind: &'static str,
-    /// Every parameter, with defaults filled in, and [`vocabulary::INPUT`] in place of names of stages.
+    /// Its kind.
+    pub kind: &'static Kind,
+    /// The stage with its parameters decoded.
+    pub stage: Arc<dyn Stage>,
+    /// The same parameters as JSON, with defaults filled in, and [`vocabulary::INPUT`] in place of names of stages.
     pub params: serde_json::Value,
-    /// Stages it takes inputs from: by parameter in the order of [`KindSpec::references`], then in the file's order.
+    /// Stages it takes inputs from: by parameter in the order of [`Kind::references`], then in the file's order.
     pub inputs: Vec<InputRef>,
     /// How it is run; the same for all members of a family, and never part of a key.
     pub limits: Limits,
+}
+
+/// Parameters stand for the stage that was decoded from them.
+impl PartialEq for Instance {
+    fn eq(&self, other: &Instance) -> bool {
+        let Instance { name, family, axes, seed, kind, stage: _, params, inputs, limits } = self;
+        (name, family, axes, seed, kind) == (&other.name, &other.family, &other.axes, &other.seed, &other.kind)
+            && (params, inputs, limits) == (&other.params, &other.inputs, &other.limits)
+    }
 }
 
 impl Instance {
@@ -144,9 +155,9 @@ impl std::error::Error for Rejected {}
 ///
 /// # Errors
 /// [`Rejected::Unreadable`] if there is no such text, [`Rejected::Wrong`] with all that is wrong in it.
-pub fn load(path: &Path, overrides: &[String], vocabulary: &Vocabulary) -> Result<Experiment, Rejected> {
+pub fn load(path: &Path, overrides: &[String], kinds: &Kinds) -> Result<Experiment, Rejected> {
     let text = source::read(path).map_err(|message| Rejected::Unreadable { path: path.into(), message })?;
-    parse_text(path, text, overrides, vocabulary).map_err(Rejected::Wrong)
+    parse_text(path, text, overrides, kinds).map_err(Rejected::Wrong)
 }
 
 /// [`load`] for a text that is already read. `path` is what messages call it, and where files that it extends are
@@ -154,12 +165,7 @@ pub fn load(path: &Path, overrides: &[String], vocabulary: &Vocabulary) -> Resul
 ///
 /// # Errors
 /// All that is wrong in it.
-pub fn parse_text(
-    path: &Path,
-    text: String,
-    overrides: &[String],
-    vocabulary: &Vocabulary,
-) -> Result<Experiment, Diagnostics> {
+pub fn parse_text(path: &Path, text: String, overrides: &[String], kinds: &Kinds) -> Result<Experiment, Diagnostics> {
     let chain = extend::chain(path, text);
     let sources = source::Sources::new(chain.texts, overrides);
     let mut faults = Vec::new();
@@ -167,7 +173,7 @@ pub fn parse_text(
         // What stands on a base that is not there cannot be judged.
         return Err(Diagnostics::new(sources, vec![fault]));
     }
-    let experiment = build(chain.files, &sources, vocabulary, &mut faults);
+    let experiment = build(chain.files, &sources, kinds, &mut faults);
     match experiment {
         Some(experiment) if faults.is_empty() => Ok(experiment),
         _ => Err(Diagnostics::new(sources, faults)),
@@ -178,12 +184,12 @@ pub fn parse_text(
 fn build(
     files: Vec<PathBuf>,
     sources: &source::Sources,
-    vocabulary: &Vocabulary,
+    kinds: &Kinds,
     faults: &mut Vec<Diagnostic>,
 ) -> Option<Experiment> {
     let mut root = extend::merged(sources, faults)?;
     overrides::apply(&mut root, sources, faults);
-    let document = document::read(root, sources, vocabulary, faults)?;
+    let document = document::read(root, sources, kinds, faults)?;
     let order = order::of(&document.families, faults);
     let made = expand::all(&document, &order, faults);
     let instances = instances::all(&document, &order, made, faults)?;

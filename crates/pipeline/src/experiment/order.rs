@@ -69,7 +69,7 @@ fn edges(families: &[Family<'_>], by_name: &BTreeMap<&str, usize>, index: usize)
     for spec in family.spec.map_or(&[][..], |spec| spec.references) {
         for (name, place) in names(family, spec) {
             let Ok(pattern) = Pattern::parse(name) else { continue };
-            let allowed = |target: usize| families[target].spec.is_some_and(|target| spec.kinds.contains(&target.kind));
+            let allowed = |target: usize| families[target].spec.is_some_and(|target| spec.kinds.contains(&target.name));
             let targets = pattern.reached(by_name, index);
             for target in targets {
                 if allowed(target) && known.insert(target) {

@@ -6,8 +6,9 @@ use super::families::Family;
 use super::limits;
 use super::member::Member;
 use super::resolve::Names;
-use super::vocabulary::{KindSpec, ParamError, Section, SpannedTable};
+use super::vocabulary::{ParamError, Section, SpannedTable};
 use super::wording::{self, backticked, quote};
+use crate::stage::Kind;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -17,9 +18,9 @@ pub(super) struct Context<'a, 'd, 'i> {
     pub(super) family: &'a Family<'i>,
     /// Its index.
     pub(super) at: usize,
-    pub(super) spec: &'static KindSpec,
+    pub(super) spec: &'static Kind,
     pub(super) member: &'a Member<'i>,
-    /// As they were given to [`KindSpec::parse`].
+    /// As they were given to [`Kind::parse`].
     pub(super) table: &'a SpannedTable<'i>,
     pub(super) names: &'a Names<'d, 'i>,
     /// The matrix is broken, so what it sets is not in the table.
@@ -74,7 +75,7 @@ impl Context<'_, '_, '_> {
         let fault = Diagnostic::new(place, format!("missing {}", quote(key)));
         let reference = self.spec.references.iter().find(|spec| top && spec.param == key);
         let fault = match top {
-            true => fault.label(format!("{} of kind `{}` needs {}", noun(self.spec), self.spec.kind, quote(key))),
+            true => fault.label(format!("{} of kind `{}` needs {}", noun(self.spec), self.spec.name, quote(key))),
             false => fault.label(format!("{} is needed here", quote(key))),
         };
         match reference {
@@ -96,8 +97,8 @@ impl Context<'_, '_, '_> {
         let fault = Diagnostic::new(place.clone(), format!("unknown key {}", quote(key)));
         let at_top = set_by_matrix || self.table.get_ref().keys().any(|key| key.span() == place);
         let label = match (set_by_matrix, at_top) {
-            (true, _) => format!("the matrix sets it, but `{}` has no such parameter", self.spec.kind),
-            (false, true) => format!("`{}` has no such parameter", self.spec.kind),
+            (true, _) => format!("the matrix sets it, but `{}` has no such parameter", self.spec.name),
+            (false, true) => format!("`{}` has no such parameter", self.spec.name),
             (false, false) => "there is no such key here".into(),
         };
         let own: &[&str] = match self.spec.section {
@@ -166,7 +167,7 @@ fn unknown_field(message: &str) -> Option<&str> {
     Some(rest.split_once("`, ").map_or(rest, |(key, _)| key))
 }
 
-fn noun(spec: &KindSpec) -> &'static str {
+fn noun(spec: &Kind) -> &'static str {
     match spec.section {
         Section::Stages => "a stage",
         Section::Datasets => "a data set",

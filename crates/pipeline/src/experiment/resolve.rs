@@ -167,7 +167,7 @@ impl<'d, 'i> Names<'d, 'i> {
                 return Found::Unknown;
             }
         };
-        let allowed = |family: usize| self.families[family].spec.is_none_or(|kind| spec.kinds.contains(&kind.kind));
+        let allowed = |family: usize| self.families[family].spec.is_none_or(|kind| spec.kinds.contains(&kind.name));
         let mut targets = Vec::new();
         let mut of_wrong_kind = None;
         let mut complete = true;
@@ -212,7 +212,7 @@ impl<'d, 'i> Names<'d, 'i> {
         family: usize,
     ) -> Diagnostic {
         let family = &self.families[family];
-        let kind = family.spec.map_or("", |kind| kind.kind);
+        let kind = family.spec.map_or("", |kind| kind.name);
         Diagnostic::new(place, format!("{} is of the wrong kind", quote(name)))
             .label(format!("{}, not `{kind}`", takes(spec)))
             .other(family.place.clone(), format!("a stage of kind `{kind}`"))
@@ -243,7 +243,7 @@ impl<'d, 'i> Names<'d, 'i> {
     pub(super) fn of_these(&self, spec: &ReferenceSpec, asker: usize) -> Option<String> {
         let fits = |kind: &str| spec.kinds.contains(&kind);
         let others = self.families.iter().enumerate().filter(|(at, _)| *at != asker).map(|(_, family)| family);
-        let fitting = others.filter(|family| family.spec.is_some_and(|spec| fits(spec.kind)));
+        let fitting = others.filter(|family| family.spec.is_some_and(|spec| fits(spec.name)));
         let fitting: Vec<&str> = fitting.map(|family| family.name.as_str()).collect();
         Some(match fitting.len() {
             0 => format!("this file has no other stage of kind {}", wording::or_list(spec.kinds)),

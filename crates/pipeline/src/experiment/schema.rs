@@ -3,17 +3,18 @@
 //! It refuses misspelt keys and wrong types. It does not say what is missing: a stage may have it from its `matrix`, or
 //! from the file that it extends. Relations between parameters are the program's to check.
 
-use super::vocabulary::{KindSpec, ReferenceSpec, Section, Vocabulary};
+use super::vocabulary::{ReferenceSpec, Section};
+use crate::stage::{Kind, Kinds};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of a file with the stages of `vocabulary`.
-pub fn schema(vocabulary: &Vocabulary) -> Value {
+pub fn schema(vocabulary: &Kinds) -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut definitions = Map::new();
     for spec in vocabulary {
-        definitions.insert(spec.kind.to_string(), family(spec, &mut generator));
+        definitions.insert(spec.name.to_string(), family(spec, &mut generator));
     }
     // Types that kinds share.
     for (name, mut shared) in generator.take_definitions(true) {
@@ -23,7 +24,7 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
     definitions.insert("limits".into(), limits());
     let of = |section: Section| {
         let kinds = vocabulary.iter().filter(move |spec| spec.section == section);
-        kinds.map(|spec| json!({ "$ref": format!("#/$defs/{}", spec.kind) })).collect::<Vec<_>>()
+        kinds.map(|spec| json!({ "$ref": format!("#/$defs/{}", spec.name) })).collect::<Vec<_>>()
     };
     let named = |section, about: &str| {
         json!({
@@ -75,7 +76,7 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
 }
 
 /// The table of a stage: its kind's parameters, and what every stage may say.
-fn family(spec: &KindSpec, generator: &mut SchemaGenerator) -> Value {
+fn family(spec: &Kind, generator: &mut SchemaGenerator) -> Value {
     let mut schema = (spec.schema)(generator).to_value();
     // A kind whose parameters are another type's refers to that.
     while let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
@@ -100,7 +101,7 @@ fn family(spec: &KindSpec, generator: &mut SchemaGenerator) -> Value {
         }
     }
     if spec.section == Section::Stages {
-        properties.insert("kind".into(), json!({ "const": spec.kind, "description": about }));
+        properties.insert("kind".into(), json!({ "const": spec.name, "description": about }));
     }
     json!({ "description": about, "type": "object", "properties": properties, "additionalProperties": false })
 }
@@ -123,8 +124,8 @@ fn refer(property: &mut Value, reference: &ReferenceSpec) {
 }
 
 /// `matrix`: for each parameter a list, or a table of label → value.
-fn matrix(spec: &KindSpec, properties: &Map<String, Value>) -> Value {
-    let value = |param: &str| json!({ "$ref": format!("#/$defs/{}/properties/{param}", spec.kind) });
+fn matrix(spec: &Kind, properties: &Map<String, Value>) -> Value {
+    let value = |param: &str| json!({ "$ref": format!("#/$defs/{}/properties/{param}", spec.name) });
     let mut axes: Map<String, Value> = properties
         .keys()
         .map(|param| {

@@ -71,31 +71,8 @@ impl ReferenceSpec {
     }
 }
 
-/// One kind of stage as the front end sees it.
-pub struct KindSpec {
-    /// The word in the file, e.g. `"pretrain"`.
-    pub kind: &'static str,
-    /// Where it is written.
-    pub section: Section,
-    /// Whether a stage with these parameters draws at random from the experiment's seed: repeated for each of `seeds`.
-    pub seeded: fn(&serde_json::Value) -> bool,
-    /// Its parameters that name other stages.
-    pub references: &'static [ReferenceSpec],
-    /// Deserialises and checks the parameters of one stage (`kind`, `matrix` taken out, spans intact), and returns
-    /// them as JSON with every default filled in, or all that is wrong with them. References have been replaced by
-    /// the string [`INPUT`] (see [`Input`], [`MaybeInput`]).
-    pub parse: fn(SpannedTable<'_>) -> Result<serde_json::Value, Vec<ParamError>>,
-    /// Checks what such parameters say of their inputs by label, which only the resolved references tell.
-    pub check_labels: Option<CheckLabels>,
-    /// The JSON Schema of its parameters: an object, with what [`Input`] stands for as any string.
-    pub schema: fn(&mut SchemaGenerator) -> Schema,
-}
-
 /// The parameter that names an input, and what it is called there: its own name or the label that it was given.
 pub type LabelledInput<'a> = (&'static str, &'a str);
-
-/// See [`KindSpec::check_labels`].
-pub type CheckLabels = fn(&serde_json::Value, &[LabelledInput<'_>]) -> Result<(), ParamError>;
 
 /// A TOML table that still knows where each of its keys and values stood in the file.
 pub type SpannedTable<'i> = toml::Spanned<toml::de::DeTable<'i>>;
@@ -113,9 +90,6 @@ pub enum ParamError {
         message: String,
     },
 }
-
-/// All kinds of stages.
-pub type Vocabulary = [&'static KindSpec];
 
 /// What the front end writes in place of a resolved reference before parameters are parsed. Names of stages are not
 /// part of a key, so they must not be part of the parameters either.
@@ -139,7 +113,7 @@ impl From<Input> for String {
     }
 }
 
-/// [`KindSpec::references`] say how many names it takes.
+/// [`Kind::references`](crate::stage::Kind::references) say how many names it takes.
 impl JsonSchema for Input {
     fn inline_schema() -> bool {
         true
@@ -172,7 +146,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for MaybeInput<T> {
     }
 }
 
-/// The value in its place: that it may be a name, [`KindSpec::references`] say.
+/// The value in its place: that it may be a name, [`Kind::references`](crate::stage::Kind::references) say.
 impl<T: JsonSchema> JsonSchema for MaybeInput<T> {
     fn inline_schema() -> bool {
         true

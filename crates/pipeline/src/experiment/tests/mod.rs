@@ -7,16 +7,18 @@ mod meaning;
 mod robust;
 
 use super::*;
+use crate::stage::{Context, StageError, StageKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Data {
     format: Format,
     path: PathBuf,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     Metaldam,
@@ -24,13 +26,13 @@ enum Format {
     Folder,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Synthesize {
     images: u32,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Patchify {
     dataset: Input,
@@ -46,7 +48,7 @@ fn size() -> u32 {
     256
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Method {
     Densecl,
@@ -54,7 +56,7 @@ enum Method {
     Matssl,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Encoder {
     arch: String,
@@ -62,14 +64,14 @@ struct Encoder {
     weights: Option<String>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Optimizer {
     name: String,
     learning_rate: f64,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Pretrain {
     patches: Input,
@@ -93,7 +95,7 @@ fn temperature() -> f64 {
     0.07
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Finetune {
     dataset: Input,
@@ -102,7 +104,7 @@ struct Finetune {
     epochs: u32,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Table {
     file: String,
@@ -111,7 +113,7 @@ struct Table {
     reference: Option<String>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Figure {
     file: String,
@@ -119,96 +121,71 @@ struct Figure {
     series: Input,
 }
 
-fn parse_as<T: Serialize + serde::de::DeserializeOwned>(
-    table: SpannedTable<'_>,
-) -> Result<serde_json::Value, Vec<ParamError>> {
-    deserialize::<T>(table).map(|params| serde_json::to_value(params).unwrap())
+/// A kind whose stages do nothing.
+macro_rules! kind {
+    ($type:ty, $name:literal, $section:ident, $draws:literal, $references:expr $(, $check:item)?) => {
+        impl StageKind for $type {
+            const KIND: &'static str = $name;
+            const CODE_VERSION: u32 = 1;
+            const SECTION: Section = Section::$section;
+            const REFERENCES: &'static [ReferenceSpec] = $references;
+
+            fn draws(&self) -> bool {
+                $draws
+            }
+
+            fn run(&self, _: &mut Context) -> Result<(), StageError> {
+                Ok(())
+            }
+
+            $($check)?
+        }
+    };
 }
 
-fn parse_pretrain(table: SpannedTable<'_>) -> Result<serde_json::Value, Vec<ParamError>> {
-    let params: Pretrain = deserialize(table)?;
-    if params.temperature <= 0.0 {
-        let message = format!("`temperature` must be above 0, not {}", params.temperature);
-        return Err(vec![ParamError::Check { param: "temperature", message }]);
+kind!(Data, "dataset", Datasets, false, &[]);
+kind!(Synthesize, "synthesize", Stages, false, &[]);
+kind!(Patchify, "patchify", Stages, false, &[ReferenceSpec::one("dataset", &["dataset", "synthesize"])]);
+kind!(
+    Pretrain,
+    "pretrain",
+    Stages,
+    true,
+    &[ReferenceSpec::many("patches", &["patchify"]), ReferenceSpec::one("encoder", &["pretrain"]).or_value()],
+    fn check(&self) -> Result<(), ParamError> {
+        if self.temperature <= 0.0 {
+            let message = format!("`temperature` must be above 0, not {}", self.temperature);
+            return Err(ParamError::Check { param: "temperature", message });
+        }
+        if self.epochs > 1000 && self.optimizer.is_none() {
+            let message = "an optimizer must be given for more than 1000 epochs".to_string();
+            return Err(ParamError::Check { param: "optimizer.name", message });
+        }
+        Ok(())
     }
-    if params.epochs > 1000 && params.optimizer.is_none() {
-        let message = "an optimizer must be given for more than 1000 epochs".to_string();
-        return Err(vec![ParamError::Check { param: "optimizer.name", message }]);
-    }
-    Ok(serde_json::to_value(params).unwrap())
-}
-
-static DATASET: KindSpec = KindSpec {
-    kind: "dataset",
-    section: Section::Datasets,
-    seeded: |_| false,
-    references: &[],
-    parse: parse_as::<Data>,
-    check_labels: None,
-    schema: |_| Default::default(),
-};
-static SYNTHESIZE: KindSpec = KindSpec {
-    kind: "synthesize",
-    section: Section::Stages,
-    seeded: |_| false,
-    references: &[],
-    parse: parse_as::<Synthesize>,
-    check_labels: None,
-    schema: |_| Default::default(),
-};
-static PATCHIFY: KindSpec = KindSpec {
-    kind: "patchify",
-    section: Section::Stages,
-    seeded: |_| false,
-    references: &[ReferenceSpec::one("dataset", &["dataset", "synthesize"])],
-    parse: parse_as::<Patchify>,
-    check_labels: None,
-    schema: |_| Default::default(),
-};
-static PRETRAIN: KindSpec = KindSpec {
-    kind: "pretrain",
-    section: Section::Stages,
-    seeded: |_| true,
-    references: &[
-        ReferenceSpec::many("patches", &["patchify"]),
-        ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
-    ],
-    parse: parse_pretrain,
-    check_labels: None,
-    schema: |_| Default::default(),
-};
-static FINETUNE: KindSpec = KindSpec {
-    kind: "finetune",
-    section: Section::Stages,
-    seeded: |_| true,
-    references: &[
+);
+kind!(
+    Finetune,
+    "finetune",
+    Stages,
+    true,
+    &[
         ReferenceSpec::one("dataset", &["dataset", "synthesize"]),
         ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
-    ],
-    parse: parse_as::<Finetune>,
-    check_labels: None,
-    schema: |_| Default::default(),
-};
-static TABLE: KindSpec = KindSpec {
-    kind: "table",
-    section: Section::Tables,
-    seeded: |_| false,
-    references: &[ReferenceSpec::many("rows", &["finetune"]).of_all_seeds()],
-    parse: parse_as::<Table>,
-    check_labels: None,
-    schema: |_| Default::default(),
-};
-static FIGURE: KindSpec = KindSpec {
-    kind: "figure",
-    section: Section::Figures,
-    seeded: |_| false,
-    references: &[ReferenceSpec::many("series", &["finetune", "pretrain"]).of_all_seeds()],
-    parse: parse_as::<Figure>,
-    check_labels: None,
-    schema: |_| Default::default(),
-};
+    ]
+);
+kind!(Table, "table", Tables, false, &[ReferenceSpec::many("rows", &["finetune"]).of_all_seeds()]);
+kind!(Figure, "figure", Figures, false, &[ReferenceSpec::many("series", &["finetune", "pretrain"]).of_all_seeds()]);
 
-static TOY: [&KindSpec; 7] = [&DATASET, &SYNTHESIZE, &PATCHIFY, &PRETRAIN, &FINETUNE, &TABLE, &FIGURE];
+static TOY: [&Kind; 7] = [
+    &Kind::of::<Data>(),
+    &Kind::of::<Synthesize>(),
+    &Kind::of::<Patchify>(),
+    &Kind::of::<Pretrain>(),
+    &Kind::of::<Finetune>(),
+    &Kind::of::<Table>(),
+    &Kind::of::<Figure>(),
+];
 
 /// Something like design.md's Table 4.
 const TABLE4: &str = r#"

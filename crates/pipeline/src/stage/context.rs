@@ -1,10 +1,9 @@
 //! What a running stage sees of the world.
 
-use super::{Places, StageError};
+use super::{OpenedDevice, Places};
 use crate::cache::Scratch;
-use crate::machine::{Asked, Group};
-use crate::nn::{DeviceName, OpenDevice, Precision};
-use candle_core::Device;
+use matssl_base::device_name::DeviceName;
+use matssl_base::machine::{Asked, Group};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -70,15 +69,15 @@ pub struct Context {
     pub log: Option<PathBuf>,
     /// What programs that it starts belong to.
     pub group: Group,
-    /// What they carry in their environment ([`crate::machine::MARK`]).
+    /// What they carry in their environment ([`MARK`](matssl_base::machine::MARK)).
     pub mark: Option<String>,
     /// A folder that survives a killed attempt of the same key: checkpoints go here, each written under a temporary
     /// name and renamed.
     pub checkpoint: PathBuf,
     /// What to compute on.
     pub device: DeviceName,
-    /// That device, once [`Context::open_device`] has opened it.
-    pub opened: Option<OpenDevice>,
+    /// That device, once the stage has opened it.
+    pub opened: Option<Box<dyn OpenedDevice>>,
     /// Where data sets lie on this machine.
     pub places: Places,
     /// A folder for TensorBoard's event file, outside of the output: a training writes it along; none is asked for otherwise.
@@ -107,22 +106,13 @@ impl Context {
         self.inputs.get(role).map_or(&[], Vec::as_slice)
     }
 
-    /// Opens the device, to compute with `precision` and, if `deterministic`, to the same bits each time.
-    ///
-    /// # Errors
-    /// If it is not there or cannot compute so.
-    pub fn open_device(&mut self, precision: Precision, deterministic: bool) -> Result<Device, StageError> {
-        let device = self.device.open(precision, deterministic).map_err(StageError::NotThere)?;
-        Ok(self.opened.insert(device).candle().clone())
-    }
-
     /// Tells whoever watches how far the stage is.
     pub fn progress(&mut self, progress: Progress) {
         (self.on_progress)(&progress);
     }
 
     /// A counter of (done, total) images that several threads may call.
-    pub(super) fn image_counter(&mut self) -> impl Fn(usize, usize) + Sync + '_ {
+    pub fn image_counter(&mut self) -> impl Fn(usize, usize) + Sync + '_ {
         let tell = Mutex::new(&mut self.on_progress);
         move |done, total| {
             let (done, total) = (done as u64, total as u64);

@@ -1,0 +1,39 @@
+//! Why a stage failed.
+
+/// Why a stage failed; decides the exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// A data set, weight file or device is not there (exit code 4).
+    #[error("{0}")]
+    NotThere(String),
+    /// The data is not what the experiment says (exit code 5).
+    #[error("{0}")]
+    BadData(String),
+    /// The work itself failed: NaN losses, a full disk, a fault (exit code 3).
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+    /// A signal asked it to end; a training wrote a checkpoint before (exit code 3).
+    #[error("{0}")]
+    Stopped(String),
+    /// The process that did the work was killed by a signal that did not come from this program (exit code 3).
+    #[error("{message}")]
+    Lost {
+        /// Which signal.
+        signal: Option<i32>,
+        /// Which process was killed.
+        message: String,
+    },
+}
+
+impl StageError {
+    /// The work itself failed because of `error`.
+    pub fn failed(error: impl Into<anyhow::Error>) -> Self {
+        StageError::Failed(error.into())
+    }
+}
+
+impl From<std::io::Error> for StageError {
+    fn from(error: std::io::Error) -> Self {
+        StageError::failed(error)
+    }
+}

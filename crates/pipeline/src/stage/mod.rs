@@ -1,0 +1,20 @@
+//! What the engine knows of a stage: the traits [`Stage`] and [`StageKind`], and what a stage sees while it runs.
+//!
+//! A kind of stage is a type that holds a stage's parameters and implements [`StageKind`]. The front end decodes each
+//! stage of an experiment into that type once; from then on plan, run and worker hold it as an `Arc<dyn Stage>`.
+
+mod context;
+mod contract;
+mod device;
+mod error;
+mod kind;
+mod places;
+mod uses;
+
+pub use context::{Context, InputFiles, Progress};
+pub use contract::{Stage, StageKind};
+pub use device::OpenedDevice;
+pub use error::StageError;
+pub use kind::{Decoded, Kind, Kinds};
+pub use places::{ExternalFiles, Places};
+pub use uses::{DataUse, Uses};
