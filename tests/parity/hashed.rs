@@ -1,7 +1,7 @@
 //! Numbers that both sides draw alike: `reference/hashed.py` in Rust.
 
 use candle_core::{DType, Device, Tensor};
-use matssl_run::nn::{DeviceName, Parameter, Parameters, Precision, Role};
+use matssl_run::nn::{DeviceName, OpenDevice, Parameter, Parameters, Precision, Role};
 use std::cell::Cell;
 use std::sync::LazyLock;
 
@@ -31,7 +31,7 @@ pub(crate) fn is_on_gpu() -> bool {
 /// If there is no such device, each time.
 pub(crate) fn device() -> &'static Device {
     static DEVICE: LazyLock<Result<Device, String>> = LazyLock::new(|| {
-        let opened = device_name()?.open(Precision::Float32, true)?;
+        let opened = OpenDevice::open(device_name()?, Precision::Float32, true)?;
         println!("on {}", opened.describe());
         Ok(opened.candle().clone())
     });
