@@ -16,7 +16,6 @@ mod reproduction;
 mod run;
 mod run_folder;
 mod scheduler;
-mod spare_logs;
 mod status;
 mod worker;
 
