@@ -3,9 +3,10 @@
 use super::attempt::{Ground, Made, attempt};
 use super::committer::{Committer, Done};
 use super::guard::Guard;
-use super::job::{ErrorClass, Job, Message};
+use super::job::{Job, Message};
 use super::reproduction::check;
 use crate::cache::{KeyMaterial, Record, Store};
+use crate::events::ErrorClass;
 use crate::machine::{self, Asked, Group};
 use crate::stage::StageError;
 use anyhow::{Context as _, Result};

@@ -2,10 +2,10 @@
 
 use super::{Places, StageError};
 use crate::cache::Scratch;
+use crate::events::Progress;
 use crate::machine::{Asked, Group};
 use crate::nn::{DeviceName, OpenDevice, Precision};
 use candle_core::Device;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,21 +33,6 @@ impl InputFiles {
     pub fn file(&self, name: &str) -> anyhow::Result<&Path> {
         self.files.get(name).map(PathBuf::as_path).ok_or_else(|| anyhow::anyhow!("{} left no file {name}", self.label))
     }
-}
-
-/// How far a stage is. Serialised as one line of the worker's standard output.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Progress {
-    /// Units done (epochs for training stages, images otherwise).
-    pub done: u64,
-    /// Units in all.
-    pub total: u64,
-    /// `"epoch"`, `"image"`, …
-    pub unit: String,
-    /// Latest training loss, if there is one.
-    pub loss: Option<f64>,
-    /// A word more, e.g. `"val mIoU 0.71"`.
-    pub note: Option<String>,
 }
 
 /// What a running stage sees: inputs by role, where to write, its seed, whom to tell.

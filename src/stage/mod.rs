@@ -23,7 +23,8 @@ mod synthesize;
 mod table;
 mod training;
 
-pub use context::{Context, InputFiles, Progress};
+pub use crate::events::Progress;
+pub use context::{Context, InputFiles};
 pub use encoder::{StartWeights, start_weights};
 pub use kinds::{Kind, kind, vocabulary};
 

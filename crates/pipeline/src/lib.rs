@@ -2,4 +2,6 @@
 //! No tensors, no images.
 
 pub mod cache;
+pub mod events;
 pub mod experiment;
+mod key;
