@@ -15,7 +15,7 @@ pub mod machine;
 pub use matssl_base::{exit_code, random, units};
 pub use matssl_data as data;
 pub use matssl_metrics as metrics;
-pub use matssl_pipeline::{cache, experiment};
+pub use matssl_pipeline::{cache, events, experiment};
 pub use matssl_report as report;
 pub use matssl_tensor as nn;
 pub use matssl_train::{ssl, train};

@@ -2,7 +2,7 @@
 
 use super::threads as threads_text;
 use super::time_left::TimeLeft;
-use crate::exec::Event;
+use crate::events::Event;
 use crate::stage::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! `matssl-run schema`: the JSON Schema of experiment files, or of a run's events.
 
 use super::{Stop, print};
-use crate::{exec, exit_code, experiment, stage};
+use crate::{events, exit_code, experiment, stage};
 use clap::Args;
 
 #[derive(Args)]
@@ -15,7 +15,7 @@ pub(super) struct SchemaArgs {
 }
 
 pub(super) fn schema(args: &SchemaArgs) -> Result<u8, Stop> {
-    let schema = if args.events { exec::event_schema() } else { experiment::schema(stage::KINDS) };
+    let schema = if args.events { events::event_schema() } else { experiment::schema(stage::KINDS) };
     print(&format!("{schema:#}\n"));
     Ok(exit_code::DONE)
 }

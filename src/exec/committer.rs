@@ -2,9 +2,10 @@
 //! way share the next.
 
 use super::attempt::Fresh;
-use super::job::{ErrorClass, Message};
+use super::job::Message;
 use super::local::Report;
 use crate::cache::Store;
+use crate::events::ErrorClass;
 use crate::machine;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};

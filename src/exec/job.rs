@@ -2,10 +2,10 @@
 
 use super::reproduction::Difference;
 use crate::cache::Key;
+use crate::events::{ErrorClass, Event, Progress};
 use crate::plan::ResolvedInput;
-use crate::stage::{Places, Progress, StageError};
+use crate::stage::{Places, StageError};
 use matssl_base::device_name::DeviceName;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -84,24 +84,17 @@ pub enum Message {
     },
 }
 
-/// [`StageError`] without its payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorClass {
-    /// Exit code 4.
-    NotThere,
-    /// Exit code 5.
-    BadData,
-    /// Exit code 3.
-    Failed,
-    /// Somebody ended it: exit code 3, too, unless the run was interrupted.
-    Stopped,
-    /// Its process died of a signal: exit code 3, if it dies once more.
-    Lost,
-    /// Its process was killed for want of memory: exit code 3. The same again would end the same.
-    OutOfMemory,
-    /// It took longer than its `timeout`: exit code 3.
-    TimedOut,
+impl Message {
+    /// The event that this message of `stage` is for the run; `None` for messages that start or end a stage.
+    pub(super) fn into_event(self, stage: &str) -> Option<Event> {
+        let stage = stage.to_owned();
+        match self {
+            Message::WaitsForOther => Some(Event::StageWaits { stage }),
+            Message::Begins => Some(Event::StageBegins { stage }),
+            Message::Progress(progress) => Some(Event::StageProgress { stage, progress }),
+            Message::Made | Message::Checked { .. } | Message::Finished { .. } | Message::Failed { .. } => None,
+        }
+    }
 }
 
 impl From<&StageError> for ErrorClass {

@@ -3,10 +3,10 @@
 use super::attempt::{Ground, Made, attempt};
 use super::committer::{Committer, Done};
 use super::guard::Guard;
-use super::job::{ErrorClass, Job, Message};
+use super::job::{Job, Message};
 use super::reproduction::check;
-use super::spare_logs::SpareLogs;
 use crate::cache::{KeyMaterial, Record, Store};
+use crate::events::ErrorClass;
 use crate::machine::{self, Asked, Group};
 use crate::stage::{Stage, StageError};
 use anyhow::{Context as _, Result};
@@ -46,7 +46,6 @@ pub(super) struct LocalExecutor {
     /// Ends what is left if this process does not come to it. Let go after the committer, which still clears folders.
     guard: Option<Guard>,
     running: HashMap<usize, Running>,
-    logs: Arc<SpareLogs>,
 }
 
 enum Running {
@@ -76,7 +75,6 @@ impl LocalExecutor {
             guard: None,
             committer: None,
             running: HashMap::new(),
-            logs: Arc::default(),
         })
     }
 
@@ -123,15 +121,12 @@ impl LocalExecutor {
         let mark = format!("{}/{id}", self.mark);
         // The sender is shared by whoever tells, not cloned: it is made for one thread.
         let told = Mutex::new(reports.clone());
-        let log = log.to_owned();
-        let logs = Arc::clone(&self.logs);
-        logs.begin(&log);
         let ground = Ground {
             store: self.store.clone(),
             records,
             asked: Asked::default(),
             group: group.clone(),
-            log: Some(log.clone()),
+            log: Some(log.to_owned()),
             mark: Some(machine::mark(&[&self.mark, &mark])),
             tell: Arc::new(move |message| {
                 let told = told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,7 +145,6 @@ impl LocalExecutor {
                 return;
             }
             let made = attempt(&job, stage.as_ref(), material, &ground);
-            logs.end(&log);
             let seconds = started.elapsed().as_secs_f64();
             let report = match made {
                 Ok(Made::Found(record)) => {

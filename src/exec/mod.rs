@@ -3,7 +3,6 @@
 mod attempt;
 mod committer;
 mod deadlines;
-mod event_log;
 mod export;
 mod gpu_locks;
 mod guard;
@@ -16,14 +15,12 @@ mod reproduction;
 mod run;
 mod run_folder;
 mod scheduler;
-mod spare_logs;
 mod status;
 mod worker;
 
-pub use event_log::{Event, event_schema};
 pub use export::export;
 pub use guard::guard;
-pub use job::{ErrorClass, Job, Message};
+pub use job::{Job, Message};
 pub use outcome::{Expectation, Failure, Gpu, Options, Outcome, Signals, StageOutcome};
 pub use page::{Progress as PageProgress, Written, write_page};
 pub use reproduction::{Difference, Reproduction, check_reproduction};

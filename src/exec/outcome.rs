@@ -1,8 +1,8 @@
 //! How to run, and how a run ended.
 
-use super::job::ErrorClass;
 use super::run_folder::RunFolder;
 use crate::cache::{Gate, Key, Record};
+use crate::events::ErrorClass;
 use matssl_base::device_name::DeviceName;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -2,11 +2,12 @@
 
 use super::attempt::{Ground, produce};
 use super::gpu_locks::GpuLocks;
-use super::job::{ErrorClass, Job, Message};
+use super::job::{Job, Message};
 use super::local::LocalExecutor;
 use super::outcome::Options;
 use super::run::{job_of, last_lines};
 use crate::cache::{Digest, KeyMaterial, Output, Record, Store};
+use crate::events::ErrorClass;
 use crate::machine;
 use crate::plan::{Plan, ResolvedInput, State};
 use crate::stage::{Places, Stage, StageError};

@@ -1,14 +1,14 @@
 //! One run: the scheduler's decisions carried out, until nothing is left to do.
 
 use super::deadlines::{Deadlines, Overdue};
-use super::event_log::{Event, EventLog};
 use super::gpu_locks::GpuLocks;
-use super::job::{ErrorClass, Job, Message};
+use super::job::{Job, Message};
 use super::local::{LocalExecutor, Report};
 use super::outcome::{Failure, Options, Outcome, Signals, StageOutcome};
 use super::run_folder::RunFolder;
 use super::scheduler::{self, Decision, Duty, Resources, Role, Scheduler};
 use crate::cache::{Gate, Hits, Key, KeyMaterial, LastKeys, Record, Store};
+use crate::events::{ErrorClass, Event, EventLog};
 use crate::experiment::{Instance, Section};
 use crate::machine;
 use crate::plan::{KeyedInput, Plan, ResolvedInput, State, material};
@@ -418,7 +418,7 @@ impl<'a> Run<'a> {
                     }
                     _ => {}
                 }
-                if let Some(event) = Event::of(&self.name(stage), other) {
+                if let Some(event) = other.into_event(&self.name(stage)) {
                     self.emit(event);
                 }
                 false

@@ -1,9 +1,8 @@
 //! How a run stands, from its folder alone: for whoever looks from another terminal, or afterwards.
 
-use super::event_log::{Event, Line};
 use super::run_folder::{FACTS, RunFacts};
 use crate::cache::{Life, Store, life};
-use crate::stage::Progress;
+use crate::events::{Event, Progress, read_events};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -87,7 +86,6 @@ pub fn runs(store: &Store, experiment: Option<&str>) -> impl Iterator<Item = Run
 
 /// The run of this folder.
 fn read(facts: RunFacts, folder: &Path) -> RunStatus {
-    let text = fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
     let started = facts.started_at as f64;
     let mut status = RunStatus {
         facts,
@@ -105,9 +103,8 @@ fn read(facts: RunFacts, folder: &Path) -> RunStatus {
         skipped: 0,
         folder: folder.to_owned(),
     };
-    // A last line that is being written, or was torn, is passed over.
-    for line in text.lines().filter_map(|line| serde_json::from_str::<Line<Event>>(line).ok()) {
-        status.last_event_at = line.at as f64 / 1000.0;
+    for line in read_events(folder) {
+        status.last_event_at = line.seconds();
         status.take(line.event);
     }
     if status.state != RunState::Running {

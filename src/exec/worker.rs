@@ -1,9 +1,10 @@
 //! The worker: one process, one stage. The same locally and, later, on a cluster node.
 
 use super::attempt::{Ground, Made, attempt, material_of};
-use super::job::{ErrorClass, Job, Message};
+use super::job::{Job, Message};
 use super::reproduction::check;
 use crate::cache::Store;
+use crate::events::ErrorClass;
 use crate::machine::{Asked, Group};
 use crate::stage::{KINDS, Kind, Stage, StageError};
 use anyhow::{Context as _, anyhow};

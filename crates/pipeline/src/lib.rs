@@ -2,5 +2,7 @@
 //! No tensors, no images.
 
 pub mod cache;
+pub mod events;
 pub mod experiment;
+mod key;
 pub mod stage;

@@ -1,12 +1,11 @@
 //! When what was done in the last run that did something.
 
-use super::super::event_log::{Event, Line};
 use super::super::status::runs;
 use crate::cache::Store;
+use crate::events::{Event, read_events};
 use crate::plan::Plan;
 use crate::report::page::Span;
 use std::collections::BTreeMap;
-use std::fs;
 
 /// The stages of this experiment's latest run that did something, by its event log.
 pub(super) fn of(plan: &Plan, store: &Store) -> Vec<Span> {
@@ -14,9 +13,8 @@ pub(super) fn of(plan: &Plan, store: &Store) -> Vec<Span> {
         plan.experiment.instances.iter().map(|instance| (instance.name.as_str(), instance.kind.name)).collect();
     let mut runs = runs(store, Some(&plan.experiment.name));
     runs.find_map(|run| {
-        let text = fs::read_to_string(run.folder.join("events.jsonl")).ok()?;
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line<Event>>(line).ok());
-        let mut spans = spans(lines.map(|line| (line.at as f64 / 1000.0, line.event)));
+        let lines = read_events(&run.folder).into_iter();
+        let mut spans = spans(lines.map(|line| (line.seconds(), line.event)));
         for span in &mut spans {
             span.kind = kinds.get(span.stage.as_str()).copied().unwrap_or("no longer there").to_owned();
         }
@@ -70,7 +68,7 @@ mod tests {
                 Event::StageRetried {
                     stage: "b".into(),
                     attempt: 2,
-                    class: crate::exec::ErrorClass::Lost,
+                    class: crate::events::ErrorClass::Lost,
                     message: String::new(),
                 },
             ),

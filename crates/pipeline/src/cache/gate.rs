@@ -9,8 +9,8 @@
 
 use super::listing::folders_in;
 use super::{Digest, Key, Store};
+use crate::events::{EventKind, event_log_path, read_stage_keys};
 use anyhow::Result;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -153,13 +153,6 @@ pub(super) struct RunFolder {
 /// A silent run of which no lock tells counts as alive for so long.
 const SILENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// As much of a line of the event log as counts here.
-#[derive(Deserialize)]
-struct Line {
-    at: Option<u64>,
-    key: Option<Key>,
-}
-
 /// All runs whose folders are there, oldest first.
 pub(super) fn runs(store: &Store) -> Result<Vec<RunFolder>> {
     let mut runs = Vec::new();
@@ -169,23 +162,16 @@ pub(super) fn runs(store: &Store) -> Result<Vec<RunFolder>> {
         let started = parts.next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
         let rest = parts.next().unwrap_or_default();
         let experiment = rest.rsplit_once('-').map_or(rest, |(experiment, _)| experiment).to_owned();
-        let log = path.join("events.jsonl");
-        let modified = fs::metadata(&log).or_else(|_| fs::metadata(&path)).and_then(|file| file.modified());
-        let modified = modified.unwrap_or(SystemTime::UNIX_EPOCH);
-        let text = fs::read(&log).unwrap_or_default();
-        let mut keys = BTreeMap::new();
-        for line in text.split(|byte| *byte == b'\n').filter(|line| contains(line, b"\"key\"")) {
-            // A torn line names nothing that has finished.
-            if let Ok(Line { at, key: Some(key) }) = serde_json::from_slice(line) {
-                keys.insert(key, at.unwrap_or(0) / 1000);
-            }
-        }
+        let modified = fs::metadata(event_log_path(&path)).or_else(|_| fs::metadata(&path));
+        let modified = modified.and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let log = read_stage_keys(&path);
+        let keys = log.mentions.iter().map(|mention| (mention.key, mention.milliseconds / 1000)).collect();
         let live = match life(&path) {
             Life::Alive => true,
             Life::Ended => false,
             Life::Unknown => {
                 let silent = modified.elapsed().is_ok_and(|silent| silent > SILENCE);
-                !silent && !contains(&text, b"\"run_finished\"")
+                !silent && !log.run_finished
             }
         };
         runs.push(RunFolder { path, started, experiment, live, keys, modified });
@@ -200,35 +186,23 @@ const LAST_RUNS: usize = 8;
 /// What stages took as the last runs saw it, in seconds: with the start of their process and with publishing, which
 /// their records do not count.
 pub fn durations(store: &Store) -> BTreeMap<Key, f64> {
-    #[derive(Deserialize)]
-    struct Line {
-        at: u64,
-        event: String,
-        key: Key,
-    }
     let mut folders = folders_in(&store.folder("runs")).unwrap_or_default();
     folders.sort_by_cached_key(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
     let mut durations = BTreeMap::new();
     for folder in folders.iter().rev().take(LAST_RUNS).rev() {
-        let text = fs::read(folder.join("events.jsonl")).unwrap_or_default();
         let mut started = BTreeMap::new();
-        for line in text.split(|byte| *byte == b'\n').filter(|line| contains(line, b"\"key\"")) {
-            let Ok(Line { at, event, key }) = serde_json::from_slice(line) else { continue };
-            match event.as_str() {
-                "stage_started" => drop(started.insert(key, at)),
-                "stage_finished" => {
-                    let since = started.get(&key).and_then(|since| at.checked_sub(*since));
-                    durations.extend(since.map(|milliseconds| (key, milliseconds as f64 / 1000.0)));
+        for mention in read_stage_keys(folder).mentions {
+            match mention.kind {
+                EventKind::StageStarted => drop(started.insert(mention.key, mention.milliseconds)),
+                EventKind::StageFinished => {
+                    let since = started.get(&mention.key).and_then(|since| mention.milliseconds.checked_sub(*since));
+                    durations.extend(since.map(|milliseconds| (mention.key, milliseconds as f64 / 1000.0)));
                 }
-                _ => {}
+                EventKind::RunFinished | EventKind::Other => {}
             }
         }
     }
     durations
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|window| window == word)
 }
 
 /// The key that a folder of `work/` is called by.
@@ -290,7 +264,7 @@ mod tests {
         let line =
             |at: u64, event: &str, key: Key| format!("{{\"at\":{at},\"event\":\"{event}\",\"key\":\"{key}\"}}\n");
         let log = [line(1000, "stage_started", a), line(1200, "stage_started", b), line(3500, "stage_finished", a)];
-        fs::write(folder.join("events.jsonl"), log.concat()).unwrap();
+        fs::write(event_log_path(&folder), log.concat()).unwrap();
         assert_eq!(durations(&store), BTreeMap::from([(a, 2.5)]));
     }
 
@@ -305,7 +279,7 @@ mod tests {
         let log = format!(
             "{{\"at\":5000,\"event\":\"stage_hit\",\"stage\":\"s\",\"key\":\"{a}\"}}\n{{\"at\":1}}\n{{\"at\":9,\"key\":\"{b}"
         );
-        fs::write(folder.join("events.jsonl"), log).unwrap();
+        fs::write(event_log_path(&folder), log).unwrap();
         let alive = Alive::hold(&folder).unwrap();
         assert_eq!(life(&folder), Life::Alive);
         let found = runs(&store).unwrap().remove(0);

@@ -18,12 +18,10 @@
 //! place before the record is, and a record is only linked where none was: the first wins. Only `--force` puts a new
 //! record in an old one's place, in one step.
 
-mod digest;
 mod gate;
 mod gc;
 mod hits;
 mod kept;
-mod key;
 mod last_keys;
 mod listing;
 mod publish;
@@ -34,11 +32,10 @@ mod store;
 mod verify;
 mod work;
 
-pub use digest::Digest;
+pub use crate::key::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial};
 pub use gate::{Alive, Gate, Life, durations, life};
 pub use gc::{Amount, Dropped, Mode, Rules, Sweep, gc};
 pub use hits::Hits;
-pub use key::{KEY_SCHEMA, Key, KeyInput, KeyMaterial};
 pub use last_keys::LastKeys;
 pub use listing::RecordFile;
 pub use publish::Draft;

@@ -2,9 +2,9 @@
 
 use super::{OpenedDevice, Places};
 use crate::cache::Scratch;
+use crate::events::Progress;
 use matssl_base::device_name::DeviceName;
 use matssl_base::machine::{Asked, Group};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,21 +32,6 @@ impl InputFiles {
     pub fn file(&self, name: &str) -> anyhow::Result<&Path> {
         self.files.get(name).map(PathBuf::as_path).ok_or_else(|| anyhow::anyhow!("{} left no file {name}", self.label))
     }
-}
-
-/// How far a stage is. Serialised as one line of the worker's standard output.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Progress {
-    /// Units done (epochs for training stages, images otherwise).
-    pub done: u64,
-    /// Units in all.
-    pub total: u64,
-    /// `"epoch"`, `"image"`, …
-    pub unit: String,
-    /// Latest training loss, if there is one.
-    pub loss: Option<f64>,
-    /// A word more, e.g. `"val mIoU 0.71"`.
-    pub note: Option<String>,
 }
 
 /// What a running stage sees: inputs by role, where to write, its seed, whom to tell.

@@ -11,7 +11,8 @@ mod kind;
 mod places;
 mod uses;
 
-pub use context::{Context, InputFiles, Progress};
+pub use crate::events::Progress;
+pub use context::{Context, InputFiles};
 pub use contract::{Stage, StageKind};
 pub use device::OpenedDevice;
 pub use error::StageError;

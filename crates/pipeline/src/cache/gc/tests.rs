@@ -1,6 +1,7 @@
 use super::*;
 use crate::cache::gate::Alive;
 use crate::cache::{KEY_SCHEMA, KeyInput, KeyMaterial, Provenance};
+use crate::events::event_log_path;
 use std::os::unix::fs::PermissionsExt;
 
 struct Cache {
@@ -125,9 +126,9 @@ fn a_run_that_found_it_has_used_it_and_old_logs_go_but_the_last() {
         fs::create_dir_all(&folder).unwrap();
         let at = started * 1000;
         let line = format!("{{\"at\":{at},\"event\":\"stage_hit\",\"key\":\"{}\"}}\n", found.key);
-        fs::write(folder.join("events.jsonl"), line).unwrap();
+        fs::write(event_log_path(&folder), line).unwrap();
         drop(Alive::hold(&folder).unwrap());
-        cache.age(&folder.join("events.jsonl"), days);
+        cache.age(&event_log_path(&folder), days);
         logs.push(folder);
     }
     assert!(names(&cache.gc(|rules| rules.older_than = days(55))).is_empty());
@@ -172,7 +173,7 @@ fn nothing_that_a_live_run_has_in_its_log_or_made_goes() {
     let other = cache.record("e/other", 90, &[], &["c"]);
     let run = cache.dir.path().join(format!("runs/{}-e-1", NOW - DAY));
     fs::create_dir_all(&run).unwrap();
-    fs::write(run.join("events.jsonl"), format!("{{\"event\":\"stage_hit\",\"key\":\"{}\"}}\n", hit.key)).unwrap();
+    fs::write(event_log_path(&run), format!("{{\"event\":\"stage_hit\",\"key\":\"{}\"}}\n", hit.key)).unwrap();
     let checkpoint = cache.dir.path().join(format!("work/{}/checkpoint/c", Digest::of(b"k")));
     fs::create_dir_all(checkpoint.parent().unwrap()).unwrap();
     fs::write(&checkpoint, "weeks").unwrap();
