@@ -17,5 +17,11 @@ pub use matssl_data as data;
 pub use matssl_metrics as metrics;
 pub use matssl_pipeline::{cache, events, experiment};
 pub use matssl_report as report;
-pub use matssl_tensor as nn;
 pub use matssl_train::{ssl, train};
+
+/// What networks are made of: `crates/tensor`, and of `crates/train` the networks, losses and weight files.
+pub mod nn {
+    pub use matssl_tensor::*;
+    pub use matssl_train::networks::*;
+    pub use matssl_train::{losses, weights};
+}

@@ -4,25 +4,18 @@
 //! the tensors; its own convolutions, pooling, upsampling, batch norm and ReLU stay out of training, because their
 //! gradients are wrong or slow.
 
-mod decoder_block;
 pub mod device;
 mod footprint;
 mod images;
 pub mod init;
-pub mod losses;
 pub mod moving_average;
 pub mod ops;
 pub mod parameters;
 pub mod precision;
-pub mod resnet;
 mod saved;
-pub mod segmentation;
 pub mod tape;
 #[doc(hidden)]
 pub mod testing;
-pub mod unet;
-pub mod unet_plus_plus;
-pub mod weights;
 
 pub use device::OpenDevice;
 pub use footprint::convolutions;
@@ -31,8 +24,4 @@ pub use images::{Feeder, Images, Pixels, Room, feeder};
 pub use matssl_base::device_name::DeviceName;
 pub use parameters::{Gradients, Parameter, Parameters, Role};
 pub use precision::Precision;
-pub use resnet::{Arch, ResNet, ResNetConfig, Variant};
-pub use segmentation::{Architecture, SegmentationConfig, SegmentationNetwork};
 pub use tape::{Mode, Tape, Value};
-pub use unet::{Unet, UnetConfig};
-pub use unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};

@@ -1,4 +1,7 @@
-//! How networks are trained: self-supervised methods, and one loop for them and for segmentation.
+//! Networks and how they are trained: self-supervised methods, losses, one loop for all tasks, inference, weight files.
 
+pub mod losses;
+pub mod networks;
 pub mod ssl;
 pub mod train;
+pub mod weights;

@@ -7,10 +7,11 @@ use super::head::{Head, HeadSizes, moments, simclr};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_temperature};
 use super::nt_xent::nt_xent;
 use super::online::Online;
+use crate::networks::ResNet;
 use candle_core::{Result, Tensor};
 use candle_nn::ops::sigmoid;
 use matssl_base::random::Stream;
-use matssl_tensor::{Parameters, ResNet, Role, Tape, Value};
+use matssl_tensor::{Parameters, Role, Tape, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,10 +1,11 @@
 //! What a self-supervised method is, and how it is named in an experiment.
 
 use super::{METHODS, Online};
+use crate::networks::ResNet;
 use candle_core::{DType, Tensor};
 use matssl_base::random::Stream;
 use matssl_pipeline::experiment::{self, ParamError, SpannedTable};
-use matssl_tensor::{Parameters, ResNet};
+use matssl_tensor::Parameters;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};

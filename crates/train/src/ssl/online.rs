@@ -1,8 +1,9 @@
 //! Where the tape and candle's autograd meet: the embeddings.
 
+use crate::networks::ResNet;
 use candle_core::{Result, Tensor, Var};
 use matssl_tensor::init::join;
-use matssl_tensor::{Gradients, Mode, Parameters, ResNet, Tape, Value};
+use matssl_tensor::{Gradients, Mode, Parameters, Tape, Value};
 
 /// Prefix (less its dot) of the encoder's parameters in the store that it shares with a method's head.
 pub const ENCODER: &str = "encoder";
@@ -90,10 +91,11 @@ impl<'a> Online<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::networks::ResNetConfig;
     use crate::ssl::{MethodSpec, Moment};
     use candle_core::{DType, Device};
     use matssl_base::random::Stream;
-    use matssl_tensor::{ResNetConfig, Role};
+    use matssl_tensor::Role;
 
     fn views() -> [Tensor; 2] {
         [0, 1].map(|view| {

@@ -4,9 +4,10 @@ use super::head::{Head, HeadSizes, simclr};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_temperature};
 use super::nt_xent::nt_xent;
 use super::online::Online;
+use crate::networks::ResNet;
 use candle_core::{Result, Tensor};
 use matssl_base::random::Stream;
-use matssl_tensor::{Parameters, ResNet};
+use matssl_tensor::Parameters;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

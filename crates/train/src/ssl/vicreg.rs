@@ -5,9 +5,10 @@ use super::barlow_twins::expander;
 use super::head::{Head, HeadSizes};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_weight, value};
 use super::online::Online;
+use crate::networks::ResNet;
 use candle_core::{Result, Tensor};
 use matssl_base::random::Stream;
-use matssl_tensor::{Parameters, ResNet};
+use matssl_tensor::Parameters;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,8 @@
 //! What a trained segmentation model says of an image of any size: overlapping tiles, stitched.
 
 use super::memory::{Needs, Work, parameter_bytes, prediction_activations};
+use crate::networks::{SegmentationConfig, SegmentationNetwork};
+use crate::weights::{self, WeightsError};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use matssl_base::machine;
@@ -9,8 +11,7 @@ use matssl_data::augment::normalization;
 use matssl_data::tiles::{Stitch, Tiling};
 use matssl_data::{Mask, Micrograph};
 use matssl_metrics::SelectedOn;
-use matssl_tensor::weights::{self, WeightsError};
-use matssl_tensor::{Images, Mode, Parameters, SegmentationConfig, SegmentationNetwork, Tape, feeder};
+use matssl_tensor::{Images, Mode, Parameters, Tape, feeder};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -76,7 +76,7 @@ impl Feeder {
     ///
     /// # Errors
     /// If there is no memory for them.
-    pub(crate) fn labels(self: &Arc<Self>, labels: &[u8]) -> Result<Pixels> {
+    pub fn labels(self: &Arc<Self>, labels: &[u8]) -> Result<Pixels> {
         let mut room = self.bytes([1, 1, labels.len(), 1])?;
         room.bytes_mut()?.copy_from_slice(labels);
         room.send()
@@ -187,7 +187,7 @@ impl Pixels {
     ///
     /// # Errors
     /// Those of `launch`, and the driver's.
-    pub(crate) fn read<R>(mut self, launch: impl FnOnce(&Tensor) -> Result<R>) -> Result<R> {
+    pub fn read<R>(mut self, launch: impl FnOnce(&Tensor) -> Result<R>) -> Result<R> {
         self.buffer.hold(Mark::Copied)?;
         let launched = launch(self.buffer.device());
         // Whatever came of it: something may have been launched.

@@ -29,7 +29,7 @@ use feeder::Feeder;
 pub(crate) use side_by_side::{join, part};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-pub(crate) use sums::{column_sums, strip_sums};
+pub use sums::{column_sums, strip_sums};
 pub use table::{AdamStep, MomentumStep, Row, Table};
 
 /// An argument of a kernel.

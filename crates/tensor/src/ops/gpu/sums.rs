@@ -15,7 +15,7 @@ fn strips(rows: usize, groups: usize) -> usize {
 
 /// Adds up `columns` sums over strips of `rows` of type `dtype`: `fill` writes `[strips, columns]`, given how many strips to make, the threads they take and whether a thread takes several channels; `channels` is what it
 /// goes through a row of. The result is float64 `[folds, columns]`, for whoever ends the sum, with the number of folds.
-pub(crate) fn strip_sums(
+pub fn strip_sums(
     gpu: &dyn Gpu,
     dtype: DType,
     [rows, channels, columns]: [usize; 3],
@@ -33,7 +33,7 @@ pub(crate) fn strip_sums(
 }
 
 /// The sum of each column of the contiguous `x` `[.., channels]`, in the type of parameters.
-pub(crate) fn column_sums(gpu: &dyn Gpu, x: &Tensor, channels: usize) -> Result<Tensor> {
+pub fn column_sums(gpu: &dyn Gpu, x: &Tensor, channels: usize) -> Result<Tensor> {
     let (dtype, rows) = (x.dtype(), x.elem_count() / channels.max(1));
     let (folded, folds) = strip_sums(gpu, dtype, [rows, channels, channels], |sums, strips, threads, wide| {
         launch!(gpu, "column_strips", dtype, threads, [x, rows, channels, strips, wide, sums])

@@ -1,13 +1,4 @@
-//! Losses of segmentation, each with its softmax and its own gradient.
-
-mod cross_entropy;
-mod dice;
-mod pixels;
-#[cfg(test)]
-mod testing;
-
-pub use cross_entropy::cross_entropy;
-pub use dice::dice;
+//! What every loss returns.
 
 use candle_core::Tensor;
 

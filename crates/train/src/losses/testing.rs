@@ -1,6 +1,6 @@
 //! Finite differences for losses.
 
-use super::LossGradient;
+use super::loss_gradient::LossGradient;
 use candle_core::{Device, Result, Tensor};
 use matssl_base::random::Stream;
 

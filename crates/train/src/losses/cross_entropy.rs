@@ -1,10 +1,10 @@
 //! Cross entropy of the softmax, as PyTorch's `CrossEntropyLoss` with `ignore_index`.
 
-use super::LossGradient;
+use super::element::{Element, elements, unsupported};
+use super::loss_gradient::LossGradient;
 use super::pixels::{CHUNK, labels};
-use crate::ops::gpu::{Gpu, column_sums, launch, on_device, wide_type};
-use crate::ops::host::{Element, elements, tensor};
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, WithDType};
+use matssl_tensor::ops::gpu::{self, Argument, Gpu, column_sums, wide_type};
 use rayon::prelude::*;
 
 /// The mean over pixels of −ln softmax(`logits`)[label], for `logits` `[batch, height, width, classes]` and `target`
@@ -18,12 +18,12 @@ pub fn cross_entropy(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Re
     let (classes, labels) = labels(&logits, target, ignore)?;
     let counted = labels.iter().filter(|&&label| Some(label) != ignore).count();
     let weight = if counted == 0 { 0.0 } else { 1.0 / counted as f64 };
-    on_device!(
-        "cross_entropy",
-        &logits,
-        cross_entropy_gpu(&logits, classes, &labels, ignore, weight),
-        cross_entropy_host(&logits, classes, &labels, ignore, weight)
-    )
+    match (gpu::of("cross_entropy", &logits)?, logits.dtype()) {
+        (Some(gpu), _) => cross_entropy_gpu(&*gpu, &logits, classes, &labels, ignore, weight),
+        (None, DType::F32) => cross_entropy_cpu::<f32>(&logits, classes, &labels, ignore, weight),
+        (None, DType::F64) => cross_entropy_cpu::<f64>(&logits, classes, &labels, ignore, weight),
+        (None, other) => unsupported("cross_entropy", other),
+    }
 }
 
 fn cross_entropy_gpu(
@@ -37,27 +37,24 @@ fn cross_entropy_gpu(
     let (dtype, pixels, ignore) = (logits.dtype(), labels.len(), ignore.map_or(-1, i64::from));
     let (gradient, losses) = (gpu.empty(logits.dims(), dtype)?, gpu.empty(&[pixels, 1], wide_type(dtype))?);
     gpu.feeder()?.labels(labels)?.read(|labels| {
-        launch!(
-            gpu,
-            "cross_entropy",
-            dtype,
-            pixels,
-            [logits, labels, &gradient, &losses, pixels, classes, ignore, weight]
-        )
+        let tensors = [logits, labels, &gradient, &losses].map(Argument::from);
+        let sizes = [pixels, classes].map(Argument::from);
+        let factors = [Argument::from(ignore), Argument::from(weight)];
+        gpu.launch("cross_entropy", dtype, pixels, &[&tensors[..], &sizes, &factors].concat())
     })?;
     let sum = column_sums(gpu, &losses, 1)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     Ok(LossGradient { loss: weight * sum.to_vec1::<f64>()?[0], gradient })
 }
 
-fn cross_entropy_host<T: Element>(
+fn cross_entropy_cpu<T: Element>(
     logits: &Tensor,
     classes: usize,
     labels: &[u8],
     ignore: Option<u8>,
     weight: f64,
 ) -> Result<LossGradient> {
-    let scale = T::narrow(weight);
-    let mut gradient = elements::<T>(logits)?.to_vec();
+    let scale = T::from_f64(weight);
+    let mut gradient = elements::<T>(logits)?;
     let partials: Vec<f64> = (gradient.par_chunks_mut(CHUNK * classes), labels.par_chunks(CHUNK))
         .into_par_iter()
         .map(|(chunk, labels)| {
@@ -75,7 +72,7 @@ fn cross_entropy_host<T: Element>(
                     *z = (*z - largest).exp();
                     sum += *z;
                 }
-                loss += (sum.ln() - chosen).widen();
+                loss += WithDType::to_f64(sum.ln() - chosen);
                 for z in pixel.iter_mut() {
                     *z *= scale / sum;
                 }
@@ -85,7 +82,7 @@ fn cross_entropy_host<T: Element>(
         })
         .collect();
     let loss = partials.iter().sum::<f64>() * weight;
-    Ok(LossGradient { loss, gradient: tensor(gradient, logits.dims())? })
+    Ok(LossGradient { loss, gradient: Tensor::from_vec(gradient, logits.dims(), &Device::Cpu)? })
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! ResNets (He et al. 2015) with torchvision's parameter names, as encoders: the output of every stage, no classifier.
 
-use super::init::{self, ConvInit, join};
-use super::ops::{Conv2d, MaxPool};
-use super::{Parameters, Tape, Value};
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
+use matssl_tensor::init::{self, ConvInit, join};
+use matssl_tensor::ops::{Conv2d, MaxPool};
+use matssl_tensor::{Parameters, Tape, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -250,8 +250,8 @@ impl ResNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Mode;
     use candle_core::{DType, Device, Tensor};
+    use matssl_tensor::{Mode, footprint};
 
     fn config(text: &str) -> ResNetConfig {
         serde_json::from_str(text).unwrap()
@@ -309,6 +309,18 @@ mod tests {
         init::conv_weight(&mut alone, "layer4.0.conv2.weight", shape, ConvInit::KaimingNormalFanOut, &stream)?;
         let difference = (weight - alone.tensor("layer4.0.conv2.weight")?)?.abs()?.sum_all()?.to_scalar::<f64>()?;
         assert_eq!(difference, 0.0);
+        Ok(())
+    }
+
+    #[test]
+    fn the_footprint_grows_with_the_batch_and_takes_no_memory_to_count() -> Result<()> {
+        let net = ResNet::new(config(r#"{"arch":"resnet50","width":4}"#));
+        let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+        net.init(&mut parameters, "", &Stream::new(0, "init", 0, 0))?;
+        let last = |tape: &Tape<'_>, x: &Value| Ok(net.features(tape, "", x)?[4].clone());
+        let one = footprint(&parameters, [1, 64, 64, 3], last)?;
+        let many = footprint(&parameters, [4096, 64, 64, 3], last)?;
+        assert_eq!(many.saved_bytes, 4096 * one.saved_bytes);
         Ok(())
     }
 }

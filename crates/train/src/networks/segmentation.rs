@@ -1,49 +1,11 @@
-//! The choice of a segmentation network: what experiments and model files name, behind one face.
+//! A segmentation network of either architecture.
 
-use super::decoder_block::{LEVELS, published_channels};
-use super::resnet::ResNetConfig;
-use super::unet::{Unet, UnetConfig};
-use super::unet_plus_plus::{UnetPlusPlus, UnetPlusPlusConfig};
-use super::{Parameters, Tape, Value};
+use super::segmentation_config::{Architecture, SegmentationConfig};
+use super::unet::Unet;
+use super::unet_plus_plus::UnetPlusPlus;
 use candle_core::Result;
 use matssl_base::random::Stream;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-/// The decoder around an encoder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Architecture {
-    /// Zhou et al. 2018, as in segmentation_models_pytorch.
-    #[default]
-    #[serde(rename = "unet++")]
-    UnetPlusPlus,
-    /// Ronneberger et al. 2015, as in segmentation_models_pytorch.
-    #[serde(rename = "unet")]
-    Unet,
-}
-
-impl Architecture {
-    /// U-Net++ goes unsaid in files, which were written before there was another.
-    fn unsaid(&self) -> bool {
-        *self == Architecture::UnetPlusPlus
-    }
-}
-
-/// A segmentation network as a model file describes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SegmentationConfig {
-    /// `"unet++"` unless said.
-    #[serde(default, skip_serializing_if = "Architecture::unsaid")]
-    pub architecture: Architecture,
-    /// The network whose features are decoded.
-    pub encoder: ResNetConfig,
-    /// Channels of the decoder (U-Net++: of its main branch), deepest first.
-    #[serde(default = "published_channels")]
-    pub decoder_channels: [usize; LEVELS],
-    /// Channels of the output.
-    pub classes: usize,
-}
+use matssl_tensor::{Parameters, Tape, Value};
 
 /// A network from images to a logit for each class and pixel.
 #[derive(Clone, Debug)]
@@ -61,12 +23,9 @@ enum Network {
 impl SegmentationNetwork {
     /// The network that `config` names.
     pub fn new(config: SegmentationConfig) -> Self {
-        let SegmentationConfig { architecture, encoder, decoder_channels, classes } = config.clone();
-        let network = match architecture {
-            Architecture::UnetPlusPlus => {
-                Network::UnetPlusPlus(UnetPlusPlus::new(UnetPlusPlusConfig { encoder, decoder_channels, classes }))
-            }
-            Architecture::Unet => Network::Unet(Unet::new(UnetConfig { encoder, decoder_channels, classes })),
+        let network = match config.architecture {
+            Architecture::UnetPlusPlus => Network::UnetPlusPlus(UnetPlusPlus::new(config.clone())),
+            Architecture::Unet => Network::Unet(Unet::new(config.clone())),
         };
         SegmentationNetwork { config, network }
     }
@@ -102,32 +61,18 @@ impl SegmentationNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::{DType, Device, Tensor};
+    use matssl_tensor::{Mode, footprint};
 
-    /// Files of before there was a choice read as U-Net++, and it is written as they are.
-    #[test]
-    fn a_file_says_which_network_unless_it_is_unet_plus_plus() {
-        let text =
-            r#"{"encoder":{"arch":"resnet18","width":4,"variant":"v1.5"},"decoder_channels":[8,8,4,4,4],"classes":3}"#;
-        let config: SegmentationConfig = serde_json::from_str(text).unwrap();
-        assert_eq!(config.architecture, Architecture::UnetPlusPlus);
-        assert_eq!(serde_json::to_string(&config).unwrap(), text);
-        let unet = SegmentationConfig { architecture: Architecture::Unet, ..config };
-        let text = text.replacen('{', r#"{"architecture":"unet","#, 1);
-        assert_eq!(serde_json::to_string(&unet).unwrap(), text);
-        assert_eq!(SegmentationNetwork::new(serde_json::from_str(&text).unwrap()).config(), &unet);
-        assert!(serde_json::from_str::<SegmentationConfig>(&text.replace("unet", "unet+")).is_err());
-    }
     /// Recomputation changes no bit of output, gradients or statistics, and keeps less.
     #[test]
-    fn what_is_computed_again_is_the_same() -> candle_core::Result<()> {
-        use crate::{Mode, footprint};
-        use candle_core::{DType, Device, Tensor};
+    fn recomputed_activations_give_the_same_bits() -> Result<()> {
         for (architecture, arch) in [("unet++", "resnet50"), ("unet", "resnet18")] {
             let text = format!(
                 r#"{{"architecture":"{architecture}","encoder":{{"arch":"{arch}","width":4}},"decoder_channels":[8,8,4,4,4],"classes":3}}"#
             );
             let network = SegmentationNetwork::new(serde_json::from_str(&text).unwrap());
-            let run = |recompute: bool| -> candle_core::Result<_> {
+            let run = |recompute: bool| -> Result<_> {
                 let mut parameters = Parameters::new(DType::F32, &Device::Cpu).with_recompute(recompute);
                 network.init(&mut parameters, &Stream::new(3, "recompute", 0, 0))?;
                 let mut stream = Stream::new(4, "recompute", 0, 0);

@@ -1,10 +1,10 @@
 //! Multiclass Dice loss as segmentation_models_pytorch's `DiceLoss(mode="multiclass", from_logits=True)`.
 
-use super::LossGradient;
+use super::element::{Element, unsupported};
+use super::loss_gradient::LossGradient;
 use super::pixels::{CHUNK, labels, softmax};
-use crate::ops::gpu::{Gpu, launch, on_device, strip_sums, wide_type};
-use crate::ops::host::{Element, tensor};
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, WithDType};
+use matssl_tensor::ops::gpu::{self, Argument, Gpu, strip_sums, wide_type};
 use rayon::prelude::*;
 
 /// 1 − 2 Σ p·t / Σ (p + t) for each class over batch and pixels, where p is the softmax of `logits`
@@ -18,12 +18,12 @@ use rayon::prelude::*;
 pub fn dice(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Result<LossGradient> {
     let logits = logits.contiguous()?;
     let (classes, labels) = labels(&logits, target, ignore)?;
-    on_device!(
-        "dice",
-        &logits,
-        dice_gpu(&logits, classes, &labels, ignore),
-        dice_host(&logits, classes, &labels, ignore)
-    )
+    match (gpu::of("dice", &logits)?, logits.dtype()) {
+        (Some(gpu), _) => dice_gpu(&*gpu, &logits, classes, &labels, ignore),
+        (None, DType::F32) => dice_cpu::<f32>(&logits, classes, &labels, ignore),
+        (None, DType::F64) => dice_cpu::<f64>(&logits, classes, &labels, ignore),
+        (None, other) => unsupported("dice", other),
+    }
 }
 
 /// The loss, and what its gradient is made of.
@@ -67,11 +67,13 @@ fn dice_launched(
     let (dtype, pixels, ignored) = (logits.dtype(), labels.len(), ignore.map_or(-1, i64::from));
     let wide = wide_type(dtype);
     let probabilities = gpu.empty(logits.dims(), wide)?;
-    launch!(gpu, "softmax", dtype, pixels, [logits, &probabilities, pixels, classes])?;
+    let tensors = [logits, &probabilities].map(Argument::from);
+    gpu.launch("softmax", dtype, pixels, &[&tensors[..], &[pixels, classes].map(Argument::from)].concat())?;
     // A thread takes one class, whatever `strip_sums` thinks of widths.
     let (folded, folds) = strip_sums(gpu, wide, [pixels, classes, 2 * classes], |sums, strips, _, _| {
-        let (p, threads) = (&probabilities, strips * classes);
-        launch!(gpu, "dice_strips", wide, threads, [p, on_device, pixels, classes, ignored, strips, sums])
+        let (threads, tensors) = (strips * classes, [&probabilities, on_device].map(Argument::from));
+        let sizes = [pixels.into(), classes.into(), ignored.into(), strips.into()];
+        gpu.launch("dice_strips", wide, threads, &[&tensors[..], &sizes, &[sums.into()]].concat())
     })?;
     let folded = folded.to_device(&Device::Cpu)?.to_vec2::<f64>()?;
     let column = |index: usize| folded[..folds].iter().map(|fold| fold[index]).sum::<f64>();
@@ -82,8 +84,9 @@ fn dice_launched(
     let Score { loss, base, hit } = Score::new(&sums);
     let factors = Tensor::new([base, hit].concat(), &Device::Cpu)?.to_dtype(wide)?;
     let (factors, gradient) = (gpu.upload(&factors)?, gpu.empty(logits.dims(), dtype)?);
-    let p = &probabilities;
-    launch!(gpu, "dice_gradient", dtype, pixels, [p, on_device, &factors, &gradient, pixels, classes, ignored])?;
+    let tensors = [&probabilities, on_device, &factors, &gradient].map(Argument::from);
+    let sizes = [pixels.into(), classes.into(), ignored.into()];
+    gpu.launch("dice_gradient", dtype, pixels, &[&tensors[..], &sizes].concat())?;
     Ok(LossGradient { loss, gradient })
 }
 
@@ -95,10 +98,10 @@ struct Sums {
     target: f64,
 }
 
-fn dice_host<T: Element>(logits: &Tensor, classes: usize, labels: &[u8], ignore: Option<u8>) -> Result<LossGradient> {
+fn dice_cpu<T: Element>(logits: &Tensor, classes: usize, labels: &[u8], ignore: Option<u8>) -> Result<LossGradient> {
     let mut gradient = softmax::<T>(classes, logits)?;
     let Score { loss, base, hit } = Score::new(&sums(classes, &gradient, labels, ignore));
-    let narrow = |values: Vec<f64>| values.into_iter().map(T::narrow).collect::<Vec<T>>();
+    let narrow = |values: Vec<f64>| values.into_iter().map(T::from_f64).collect::<Vec<T>>();
     let (base, hit) = (narrow(base), narrow(hit));
     gradient.par_chunks_mut(CHUNK * classes).zip(labels.par_chunks(CHUNK)).for_each(|(chunk, labels)| {
         for (pixel, &label) in chunk.chunks_exact_mut(classes).zip(labels) {
@@ -117,7 +120,7 @@ fn dice_host<T: Element>(logits: &Tensor, classes: usize, labels: &[u8], ignore:
             }
         }
     });
-    Ok(LossGradient { loss, gradient: tensor(gradient, logits.dims())? })
+    Ok(LossGradient { loss, gradient: Tensor::from_vec(gradient, logits.dims(), &Device::Cpu)? })
 }
 
 fn sums<T: Element>(classes: usize, probabilities: &[T], labels: &[u8], ignore: Option<u8>) -> Vec<Sums> {
@@ -129,10 +132,10 @@ fn sums<T: Element>(classes: usize, probabilities: &[T], labels: &[u8], ignore: 
             let counted = chunk.chunks_exact(classes).zip(labels).filter(|(_, label)| Some(**label) != ignore);
             for (pixel, &label) in counted {
                 for (sums, p) in sums.iter_mut().zip(pixel) {
-                    sums.probability += p.widen();
+                    sums.probability += WithDType::to_f64(*p);
                 }
                 let label = usize::from(label);
-                sums[label].intersection += pixel[label].widen();
+                sums[label].intersection += WithDType::to_f64(pixel[label]);
                 sums[label].target += 1.0;
             }
             sums

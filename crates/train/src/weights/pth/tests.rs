@@ -1,7 +1,7 @@
 use super::super::{WeightsError, load};
 use super::*;
-use crate::{Parameters, Role};
 use candle_core::{DType, Device};
+use matssl_tensor::{Parameters, Role};
 use proptest::prelude::*;
 
 /// Made by testdata/generate.py.

@@ -1,10 +1,10 @@
 //! The block of smp's U-shaped decoders: upsample by two, join with the skips, convolve twice.
 
-use super::init::{self, ConvInit, join};
-use super::ops::Conv2d;
-use super::{Parameters, Role, Tape, Value};
 use candle_core::{Result, Tensor};
 use matssl_base::random::Stream;
+use matssl_tensor::init::{self, ConvInit, join};
+use matssl_tensor::ops::Conv2d;
+use matssl_tensor::{Parameters, Role, Tape, Value};
 
 /// Upsamplings from the deepest feature to the image.
 pub(super) const LEVELS: usize = 5;

@@ -1,43 +1,25 @@
 //! U-Net (Ronneberger et al. 2015) exactly as segmentation_models_pytorch 0.5 builds it, with its parameter names.
 
-use super::decoder_block::{DecoderBlock, LEVELS, head, init_head, published_channels};
-use super::resnet::{ResNet, ResNetConfig};
-use super::{Parameters, Tape, Value};
+use super::decoder_block::{DecoderBlock, LEVELS, head, init_head};
+use super::resnet::ResNet;
+use super::segmentation_config::SegmentationConfig;
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
-use serde::{Deserialize, Serialize};
-
-/// A U-Net as an experiment names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UnetConfig {
-    /// The network whose features are decoded.
-    pub encoder: ResNetConfig,
-    /// Channels of the decoder, deepest first.
-    #[serde(default = "published_channels")]
-    pub decoder_channels: [usize; LEVELS],
-    /// Channels of the output.
-    pub classes: usize,
-}
+use matssl_tensor::{Parameters, Tape, Value};
 
 /// A ResNet encoder, a decoder with one skip a level (no attention, nearest-neighbour upsampling), and a 3×3 convolution
 /// to one channel a class.
 #[derive(Clone, Debug)]
-pub struct Unet {
-    config: UnetConfig,
+pub(super) struct Unet {
+    config: SegmentationConfig,
     encoder: ResNet,
 }
 
 impl Unet {
     /// The network that `config` names.
-    pub fn new(config: UnetConfig) -> Self {
+    pub(super) fn new(config: SegmentationConfig) -> Self {
         let encoder = ResNet::new(config.encoder.clone());
         Unet { config, encoder }
-    }
-
-    /// What it was made from.
-    pub fn config(&self) -> &UnetConfig {
-        &self.config
     }
 
     /// Adds all parameters: the encoder's as [`ResNet::init`] (under `encoder`), the decoder's Kaiming uniform
@@ -45,8 +27,8 @@ impl Unet {
     ///
     /// # Errors
     /// If a name is taken, or a number of channels or classes is 0.
-    pub fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()> {
-        let UnetConfig { decoder_channels, classes, .. } = self.config;
+    pub(super) fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()> {
+        let SegmentationConfig { decoder_channels, classes, .. } = self.config;
         if classes == 0 || decoder_channels.contains(&0) {
             bail!("U-Net needs at least one class and one channel a level");
         }
@@ -61,7 +43,7 @@ impl Unet {
     ///
     /// # Errors
     /// If height or width is not a multiple of 32, or parameters are missing.
-    pub fn forward(&self, tape: &Tape<'_>, x: &Value) -> Result<Value> {
+    pub(super) fn forward(&self, tape: &Tape<'_>, x: &Value) -> Result<Value> {
         let (_, height, width, _) = x.tensor().dims4()?;
         if height % 32 != 0 || width % 32 != 0 || height * width == 0 {
             bail!("U-Net takes images whose sides are multiples of 32, not {height}×{width}; pad or crop them");
@@ -91,13 +73,19 @@ impl Unet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Mode;
-    use crate::resnet::{Arch, Variant};
+    use crate::networks::decoder_block::published_channels;
+    use crate::networks::{Arch, Architecture, ResNetConfig, Variant};
     use candle_core::{DType, Device, Tensor};
+    use matssl_tensor::Mode;
 
     fn build(width: usize) -> Result<(Unet, Parameters)> {
         let encoder = ResNetConfig { arch: Arch::ResNet18, width, variant: Variant::V15 };
-        let net = Unet::new(UnetConfig { encoder, decoder_channels: published_channels(), classes: 4 });
+        let net = Unet::new(SegmentationConfig {
+            architecture: Architecture::Unet,
+            encoder,
+            decoder_channels: published_channels(),
+            classes: 4,
+        });
         let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
         net.init(&mut parameters, &Stream::new(0, "init", 0, 0))?;
         Ok((net, parameters))

@@ -4,8 +4,8 @@
 //! the older ones, of 0.10). NASA's are named by `get_pretrained_microscopynet_url` of
 //! nasa/pretrained-microscopy-models (`util.py`); no hash of them is published.
 
-use super::WeightsError;
-use crate::{Arch, Variant};
+use super::error::WeightsError;
+use crate::networks::{Arch, Variant};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -123,8 +123,8 @@ fn sha256(path: &Path) -> Result<String, WeightsError> {
         return Ok(hash.clone());
     }
     let mut hasher = Sha256::new();
-    let mut file = std::fs::File::open(path).map_err(|error| super::io(path, error))?;
-    std::io::copy(&mut file, &mut hasher).map_err(|error| super::io(path, error))?;
+    let mut file = std::fs::File::open(path).map_err(|error| WeightsError::io(path, error))?;
+    std::io::copy(&mut file, &mut hasher).map_err(|error| WeightsError::io(path, error))?;
     let hash: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     known.insert(path.into(), hash.clone());
     Ok(hash)

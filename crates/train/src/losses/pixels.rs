@@ -1,6 +1,6 @@
 //! What the losses share: logits and targets pixel by pixel.
 
-use crate::ops::host::{Element, elements};
+use super::element::{Element, elements};
 use candle_core::{DType, Result, Tensor, bail};
 use rayon::prelude::*;
 
@@ -26,8 +26,7 @@ pub(super) fn labels(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Re
 
 /// The softmax of every pixel's logits.
 pub(super) fn softmax<T: Element>(classes: usize, logits: &Tensor) -> Result<Vec<T>> {
-    let logits = elements::<T>(logits)?;
-    let mut probabilities = logits.to_vec();
+    let mut probabilities = elements::<T>(logits)?;
     probabilities.par_chunks_mut(CHUNK * classes).for_each(|chunk| {
         for pixel in chunk.chunks_exact_mut(classes) {
             let largest = pixel.iter().fold(T::neg_infinity(), |largest, &z| if z > largest { z } else { largest });
