@@ -3,6 +3,7 @@
 mod common;
 use common::Project;
 use matssl_run::{exit_code, experiment, stage};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -76,35 +77,61 @@ fn the_readmes_experiment_is_accepted() {
     }
 }
 
+/// The command lines of this program in `text`: lines of shell blocks, and what stands in backticks.
+fn commands(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let shell = line.strip_prefix("cargo run --release -- ").map(|rest| format!("matssl-run {rest}"));
+        let shell = shell.or_else(|| line.starts_with("matssl-run ").then(|| line.to_owned()));
+        match shell {
+            Some(line) => found.push(line.split('#').next().unwrap().trim().to_owned()),
+            None => found.extend(
+                line.split('`').skip(1).step_by(2).filter(|code| code.starts_with("matssl-run ")).map(str::to_owned),
+            ),
+        }
+    }
+    found
+}
+
+/// The flags that `--help` of a verb (of several words, or none) lists.
+fn flags(project: &Project, verb: &[&str]) -> BTreeSet<String> {
+    let help = project.run(&[verb, &["--help"]].concat()).ok().stdout;
+    let listed = help.lines().map(str::trim).filter(|line| line.starts_with('-'));
+    let words = listed.flat_map(|line| line.split_whitespace().take_while(|word| word.starts_with('-')));
+    words.map(|word| word.trim_end_matches(',').to_owned()).collect()
+}
+
 #[test]
 fn the_readmes_verbs_and_flags_exist() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let project = Project::new("");
-    let verbs = [
-        "",
-        "run",
-        "plan",
-        "explain",
-        "status",
-        "cache ls",
-        "cache verify",
-        "cache gc",
-        "new",
-        "schema",
-        "completions",
-    ];
-    let help: String = verbs
-        .iter()
-        .map(|verb| project.run(&verb.split_whitespace().chain(["--help"]).collect::<Vec<_>>()).ok().stdout)
-        .collect();
-    let lines = readme.lines().filter(|line| line.starts_with("matssl-run ") || line.starts_with("cargo run "));
-    for line in lines {
-        let command = line.split('#').next().unwrap();
-        for word in command.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2) {
+    let help = project.run(&["--help"]).ok().stdout;
+    let verbs: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
+    assert!(["run", "cache", "doctor"].iter().all(|verb| verbs.contains(verb)), "{verbs:?}");
+    let mut known: BTreeMap<Vec<&str>, BTreeSet<String>> = BTreeMap::new();
+    let (commands, mut checked) = (commands(&readme), 0);
+    for command in &commands {
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let verb = match &words[..] {
+            [verb @ "cache", part, ..] => vec![*verb, *part],
+            [verb, ..] if verbs.contains(verb) => vec![*verb],
+            [word, ..] => {
+                assert!(
+                    *word == "FILE" || word.ends_with(".toml") || word.starts_with("--"),
+                    "{command}: no verb {word}"
+                );
+                vec!["run"]
+            }
+            [] => continue,
+        };
+        let flags = known.entry(verb.clone()).or_insert_with(|| flags(&project, &verb));
+        for word in words.iter().filter(|word| word.starts_with('-')) {
             let flag = word.split('=').next().unwrap();
-            assert!(help.contains(flag) || ["--release", "--quiet"].contains(&flag), "{line}: no flag {flag}");
+            assert!(flags.contains(flag), "{command}: {verb:?} has no flag {flag}, but {flags:?}");
+            checked += 1;
         }
     }
+    assert!(checked >= 20 && known.len() >= 10, "{checked} flags of {:?}", known.keys());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::reproduction::Difference;
 use crate::cache::Key;
 use crate::events::{ErrorClass, Event, Progress};
 use crate::plan::ResolvedInput;
-use crate::stage::{Places, StageError};
+use crate::stage::Places;
 use matssl_base::device_name::DeviceName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,18 +93,6 @@ impl Message {
             Message::Begins => Some(Event::StageBegins { stage }),
             Message::Progress(progress) => Some(Event::StageProgress { stage, progress }),
             Message::Made | Message::Checked { .. } | Message::Finished { .. } | Message::Failed { .. } => None,
-        }
-    }
-}
-
-impl From<&StageError> for ErrorClass {
-    fn from(error: &StageError) -> Self {
-        match error {
-            StageError::NotThere(_) => ErrorClass::NotThere,
-            StageError::BadData(_) => ErrorClass::BadData,
-            StageError::Failed(_) => ErrorClass::Failed,
-            StageError::Stopped(_) => ErrorClass::Stopped,
-            StageError::Lost { .. } => ErrorClass::Lost,
         }
     }
 }

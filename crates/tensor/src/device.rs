@@ -179,8 +179,8 @@ mod tests {
 
     #[test]
     fn a_cpu_refuses_what_only_gpus_do() {
-        assert_eq!(DeviceName::Cpu.open(Precision::Float32, true).unwrap().describe(), "cpu");
-        let error = DeviceName::Cpu.open(Precision::Bf16, true).unwrap_err();
+        assert_eq!(OpenDevice::open(DeviceName::Cpu, Precision::Float32, true).unwrap().describe(), "cpu");
+        let error = OpenDevice::open(DeviceName::Cpu, Precision::Bf16, true).unwrap_err();
         assert!(error.starts_with("`precision = \"bf16\"` needs a GPU"), "{error}");
     }
 }

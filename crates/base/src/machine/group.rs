@@ -148,18 +148,13 @@ fn reap(process: i32) -> io::Result<Ended> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Read};
     use std::time::{Duration, Instant};
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         command
-    }
-
-    fn is_alive(process: i32) -> bool {
-        // Field 3 of `stat` follows the name in brackets; a zombie is dead.
-        std::fs::read_to_string(format!("/proc/{process}/stat"))
-            .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
     }
 
     #[test]
@@ -177,27 +172,26 @@ mod tests {
 
     #[test]
     fn what_a_program_leaves_in_the_background_dies_with_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut command = shell("sleep 100 & echo $! > pid; exit 3");
-        let ended = Group::default().run(command.current_dir(dir.path())).unwrap();
-        assert_eq!(ended.status.code(), Some(3));
-        let process = std::fs::read_to_string(dir.path().join("pid")).unwrap().trim().parse().unwrap();
+        let (mut output, held) = io::pipe().unwrap();
         let since = Instant::now();
-        while is_alive(process) {
-            assert!(since.elapsed() < Duration::from_secs(5));
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let ended = Group::default().run(shell("sleep 100 & exit 3").stdout(held)).unwrap();
+        assert_eq!(ended.status.code(), Some(3));
+        // The pipe ends when the last process that holds it is gone.
+        output.read_to_end(&mut Vec::new()).unwrap();
+        assert!(since.elapsed() < Duration::from_secs(50), "`sleep` was not killed");
     }
 
     #[test]
     fn another_thread_ends_it_and_nothing_starts_afterwards() {
         let group = Group::default();
         let other = group.clone();
-        let runs = std::thread::spawn(move || other.run(&mut shell("sleep 100 & wait")));
-        std::thread::sleep(Duration::from_millis(50));
+        let (output, held) = io::pipe().unwrap();
+        let runs = std::thread::spawn(move || other.run(shell("echo started; sleep 100 & wait").stdout(held)));
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        assert_eq!(line, "started\n");
         group.close();
-        let ended = runs.join().unwrap();
-        assert!(ended.is_err() || ended.unwrap().status.signal() == Some(libc::SIGKILL));
+        assert_eq!(runs.join().unwrap().unwrap().status.signal(), Some(libc::SIGKILL));
         assert_eq!(group.run(&mut shell("true")).unwrap_err().kind(), io::ErrorKind::Interrupted);
     }
 }

@@ -1,5 +1,7 @@
 //! Why a stage failed.
 
+use crate::events::ErrorClass;
+
 /// Why a stage failed; decides the exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
@@ -35,5 +37,17 @@ impl StageError {
 impl From<std::io::Error> for StageError {
     fn from(error: std::io::Error) -> Self {
         StageError::failed(error)
+    }
+}
+
+impl From<&StageError> for ErrorClass {
+    fn from(error: &StageError) -> Self {
+        match error {
+            StageError::NotThere(_) => ErrorClass::NotThere,
+            StageError::BadData(_) => ErrorClass::BadData,
+            StageError::Failed(_) => ErrorClass::Failed,
+            StageError::Stopped(_) => ErrorClass::Stopped,
+            StageError::Lost { .. } => ErrorClass::Lost,
+        }
     }
 }
