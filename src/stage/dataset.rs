@@ -44,7 +44,7 @@ impl Stage for Dataset {
             .map(|(name, (path, digest))| SourceFile { name: name.clone(), path: path.clone(), digest: digest.clone() })
             .collect();
         let manifest = scan(&self.0, &root, &files, &context.image_counter())?;
-        manifest.write(&context.out.join("manifest.json"))?;
+        manifest.write(&context.out)?;
         Ok(())
     }
 }
