@@ -7,7 +7,7 @@ mod workers;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use matssl_run::data::Split;
-use matssl_run::data::patches::PATCHES;
+use matssl_run::data::patches::Patches;
 use matssl_run::data::synthesize::{SynthesizeParams, synthesize_one};
 use matssl_run::machine;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut all = Vec::new();
     for channels in [1, 3] {
-        let path = folder.path().join(format!("{channels}-{PATCHES}"));
+        let path = folder.path().join(format!("{channels}-{}", Patches::FILE));
         write_patches(&path, channels)?;
         eprintln!("{} patches of {PATCH}², {channels} channel(s)", COUNT);
         let mut sides = vec![(Worker::start(Side::Ours, None, core, arguments.threads)?, arguments.pairs)];

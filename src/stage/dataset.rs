@@ -51,7 +51,7 @@ impl StageKind for Dataset {
             .map(|(name, (path, digest))| SourceFile { name: name.clone(), path: path.clone(), digest: digest.clone() })
             .collect();
         let manifest = scan(&self.0, &root, &files, &context.image_counter())?;
-        manifest.write(&context.out.join(Manifest::FILE))?;
+        manifest.write(&context.out)?;
         Ok(())
     }
 }

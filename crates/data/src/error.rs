@@ -1,21 +1,21 @@
-//! What can be wrong with data: one line that names the file, the problem and the cure.
+//! Errors of data: one line with the file, the problem and the cure.
 
 use matssl_base::exit_code;
 use matssl_pipeline::stage::StageError;
 use std::path::{Path, PathBuf};
 
-/// At most so many files are named in one message.
+/// Largest number of files that are named in one message.
 const LISTED: usize = 20;
 
-/// A data set that is not there, or not what the experiment says.
+/// A data set that is missing, or not as the experiment describes it.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A folder or file is missing (exit code 4).
     #[error("{}: not there; {cure}", path.display())]
     NotThere {
-        /// What was looked for.
+        /// The missing file or folder.
         path: PathBuf,
-        /// What to do about it.
+        /// How to correct it.
         cure: String,
     },
     /// A file is there but cannot be used (exit code 5).
@@ -25,10 +25,10 @@ pub enum DataError {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
-        /// What to do about it.
+        /// How to correct it.
         cure: String,
     },
-    /// More than one of the above, one a line; at most 20 of them are printed.
+    /// Several of the above errors, one a line. At most 20 are printed.
     #[error("{}", list(.0))]
     Several(Vec<DataError>),
     /// An output could not be written (exit code 3).
@@ -36,7 +36,7 @@ pub enum DataError {
     Write {
         /// The output.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }
@@ -63,11 +63,11 @@ impl DataError {
             std::io::ErrorKind::NotFound => {
                 DataError::not_there(path, "put the file back, or correct the data set's `path`")
             }
-            _ => DataError::bad(path, format!("cannot be read ({source})"), "look at its permissions and its disk"),
+            _ => DataError::bad(path, format!("cannot be read ({source})"), "check its permissions and its disk"),
         }
     }
 
-    /// Nothing wrong, the one thing wrong, or all of them.
+    /// `Ok` without errors, otherwise the only error or all of them.
     pub(crate) fn check_all(mut errors: Vec<DataError>) -> Result<(), DataError> {
         match errors.len() {
             0 => Ok(()),
@@ -76,7 +76,7 @@ impl DataError {
         }
     }
 
-    /// 4 if all that is wrong is that something is missing, 5 if the data is bad, 3 if an output failed.
+    /// 4 if the only problem is that files are missing, 5 if data is bad, 3 if an output could not be written.
     pub fn exit_code(&self) -> u8 {
         match self {
             DataError::NotThere { .. } => exit_code::NOT_THERE,
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_all_missing_counts_as_missing() {
+    fn several_errors_count_as_missing_only_if_all_are_missing() {
         let gone = || DataError::not_there(Path::new("a"), "b");
         assert_eq!(DataError::Several(vec![gone(), gone()]).exit_code(), 4);
         assert_eq!(DataError::Several(vec![gone(), DataError::bad(Path::new("a"), "b", "c")]).exit_code(), 5);

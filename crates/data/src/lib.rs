@@ -1,11 +1,12 @@
-//! Micrographs and masks: read from disk or drawn, checked, cut into patches, augmented, batched.
+//! Micrographs and masks: read from disk or synthesized, checked, cut into patches, augmented, made into batches.
 //!
-//! A data set is read where it lies ([`format`]) and checked once, which gives a [`Manifest`]; everything later
-//! reads through [`OpenDataset`], which knows the manifest and notices a file that changed. Pixels are u8,
-//! channels last; batches are candle f32 `[batch, height, width, 3]`, normalised with ImageNet's statistics, or for a GPU
-//! what they are before that ([`augment::Pixel`]).
+//! A data set is read in its own folder ([`format`]) and checked once, which gives a [`Manifest`]. After that it is read
+//! through [`OpenDataset`], which has the manifest and refuses a file that has changed. Pixels are u8, channels last. Batches
+//! are candle f32 `[batch, height, width, 3]`, normalised with ImageNet's statistics; for a GPU they are not normalised
+//! ([`augment::Pixel`]).
 
 pub mod augment;
+mod checked_file;
 mod color;
 pub mod decode;
 mod error;
@@ -19,10 +20,11 @@ mod open;
 pub mod patches;
 mod polygons;
 mod rasterize;
+mod resize;
 pub mod sources;
+mod stem;
 pub mod survey;
 pub mod synthesize;
-mod tif;
 pub mod tiles;
 
 pub use color::Color;

@@ -1,20 +1,21 @@
-//! What a data set holds, after every file of it was decoded and checked.
+//! The list of a data set's images, made when every file was decoded and checked.
 
+use super::stem::stem;
 use super::{Color, DataError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What an image is for.
+/// What an image is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// With a mask, to train on.
+    /// With a mask; trained on.
     Train,
-    /// With a mask, to choose the epoch by.
+    /// With a mask; the epoch is chosen by it.
     Val,
-    /// With a mask, to be scored on; never pretrained on.
+    /// With a mask; scored on, and never pretrained on.
     Test,
     /// Without a mask.
     Unlabeled,
@@ -24,12 +25,12 @@ impl Split {
     /// All splits.
     pub const ALL: [Split; 4] = [Split::Train, Split::Val, Split::Test, Split::Unlabeled];
 
-    /// The split whose word in files is `name`.
+    /// The split whose name in files is `name`.
     pub fn named(name: &str) -> Option<Split> {
         Split::ALL.into_iter().find(|split| split.name() == name)
     }
 
-    /// The word in files: `"train"`, `"val"`, `"test"`, `"unlabeled"`.
+    /// The name in files: `"train"`, `"val"`, `"test"`, `"unlabeled"`.
     pub fn name(self) -> &'static str {
         match self {
             Split::Train => "train",
@@ -47,22 +48,22 @@ pub struct Entry {
     pub image: String,
     /// blake3 of the image file's bytes, in hex.
     pub image_digest: String,
-    /// Path of its mask inside the data set; a table of polygons (`.csv`) holds the masks of many images.
+    /// Path of its mask inside the data set. A table of polygons (`.csv`) holds the masks of many images.
     pub mask: Option<String>,
     /// blake3 of the mask file's bytes, in hex.
     pub mask_digest: Option<String>,
-    /// Pixels across, as it is read: after the crop, and resized if that is asked for.
+    /// Pixels across as it is read: after the crop, and after resizing if the data set has `resize`.
     pub width: usize,
     /// Pixels down, likewise.
     pub height: usize,
-    /// Width and height after the crop, if it is resized then.
+    /// Width and height after the crop and before resizing, if it is resized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resized_from: Option<(usize, usize)>,
     /// 1 or 3.
     pub channels: usize,
-    /// What the image is for.
+    /// What the image is used for.
     pub split: Split,
-    /// The specimen it shows, if the data set's `group` says so: its images are kept on one side of every split.
+    /// The specimen that it shows, if the data set has `group`: all images of a specimen are in one split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub specimen: Option<String>,
     /// Pixels of each class in the mask after the crop; empty without a mask. Ignored pixels are in none.
@@ -70,32 +71,32 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Width and height of the part of the file that counts.
+    /// Width and height of the part of the file that is used.
     pub fn cropped(&self) -> (usize, usize) {
         self.resized_from.unwrap_or((self.width, self.height))
     }
 
     /// The file's name without folder and extension.
     pub fn stem(&self) -> &str {
-        super::format::stem(&self.image)
+        stem(&self.image)
     }
 }
 
-/// A whole data set: its classes and its images, sorted by path. Equal data gives equal bytes.
+/// A data set: its classes and its images, sorted by path. Equal data gives equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The reader that made it, e.g. `"metaldam"`.
     pub format: String,
-    /// Class names; a class is known by its index here. Empty for a data set without masks.
+    /// Class names, in the order of the class indices. Empty for a data set without masks.
     pub classes: Vec<String>,
     /// Classes that are trained on but left out of means over classes.
     pub ignore_classes: Vec<u8>,
-    /// What a value in a mask file means: a class index, or [`IGNORE`](super::IGNORE). Other values are errors.
+    /// The meaning of each value in mask files: a class index, or [`IGNORE`](super::IGNORE). Other values are errors.
     pub label_values: BTreeMap<u8, u8>,
-    /// What a colour in a mask file means, likewise; if there are any, masks are read as colours.
+    /// The meaning of each colour in mask files, likewise. If there are any, masks are read as colours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub label_colors: BTreeMap<Color, u8>,
-    /// Bits of a value that are used in 16-bit images, where that was said.
+    /// Number of bits that are used in 16-bit images, if the data set has `bits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<u8>,
     /// Sorted by `image`.
@@ -103,30 +104,32 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The name of the file in a data set's output.
+    /// The file that a stage leaves.
     pub const FILE: &'static str = "manifest.json";
 
-    /// Reads what [`Manifest::write`] wrote.
+    /// Reads the file `path`, which [`Manifest::write`] wrote.
     ///
     /// # Errors
-    /// [`DataError`] if the file is missing or is no manifest.
+    /// [`DataError`] if the file is missing or is not a manifest.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let text = std::fs::read(path).map_err(DataError::reading(path))?;
-        serde_json::from_slice(&text)
-            .map_err(|error| DataError::bad(path, format!("no manifest ({error})"), "run the data set's stage again"))
+        serde_json::from_slice(&text).map_err(|error| {
+            DataError::bad(path, format!("not a manifest ({error})"), "run the data set's stage again")
+        })
     }
 
-    /// Writes JSON, the same bytes for the same manifest.
+    /// Writes [`Manifest::FILE`] into `folder`: JSON, the same bytes for the same manifest.
     ///
     /// # Errors
     /// [`DataError::Write`].
-    pub fn write(&self, path: &Path) -> Result<(), DataError> {
+    pub fn write(&self, folder: &Path) -> Result<(), DataError> {
+        let path = folder.join(Manifest::FILE);
         let write = || {
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
-            std::fs::write(path, text)
+            std::fs::write(&path, text)
         };
-        write().map_err(DataError::writing(path))
+        write().map_err(DataError::writing(&path))
     }
 
     /// The images of one split, in order.

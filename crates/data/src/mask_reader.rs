@@ -1,24 +1,24 @@
-//! From the file that holds a mask to class indices, whatever the file: label values, colours, or polygons.
+//! From the file that holds a mask to class indices. The file holds label values, colours, or polygons.
 
-use super::open::read_checked;
+use super::checked_file::read_checked;
 use super::polygons::Polygons;
 use super::{Color, DataError, Mask, decode};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Reads the masks of one data set. A mask depends on its file's bytes, on the image's name and size (polygons), and
-/// on what the manifest says of values and colours: so it is the same whenever the data set is opened.
+/// Reads the masks of one data set. A mask depends on its file's bytes, on the image's name and size (polygons), and on the
+/// manifest's meaning of values and colours. So it is the same each time the data set is opened.
 #[derive(Debug)]
 pub(super) struct MaskReader {
     values: BTreeMap<u8, u8>,
     colors: BTreeMap<Color, u8>,
-    /// The table of polygons read last, under its digest: it holds the masks of all images.
+    /// The table of polygons that was read last, with its digest. One table holds the masks of all images.
     polygons: Mutex<Option<(String, Arc<Polygons>)>>,
 }
 
 impl MaskReader {
-    /// With the meaning of label values and, if there are any, of colours.
+    /// A reader with the meaning of label values and, if there are any, of colours.
     pub(super) fn new(values: &BTreeMap<u8, u8>, colors: &BTreeMap<Color, u8>) -> Self {
         MaskReader { values: values.clone(), colors: colors.clone(), polygons: Mutex::new(None) }
     }
@@ -28,7 +28,7 @@ impl MaskReader {
     /// file one of its own size.
     ///
     /// # Errors
-    /// [`DataError`] if the file changed, cannot be read as a mask, or holds what is no class.
+    /// [`DataError`] if the file has changed, cannot be read as a mask, or holds a value that is no class.
     pub(super) fn read(
         &self,
         (name, path, digest): (&str, &Path, &str),
@@ -49,7 +49,7 @@ impl MaskReader {
         }
         for (i, label) in mask.labels.iter_mut().enumerate() {
             *label = classes[usize::from(*label)].ok_or_else(|| {
-                let problem = format!("label value {label} at {} is no class", place(i, mask.width));
+                let problem = format!("label value {label} at {} is no class", pixel_in_words(i, mask.width));
                 let known: Vec<String> = self.values.keys().map(u8::to_string).collect();
                 let cure = "correct the mask, or `classes`, `values` or `ignore_label`";
                 DataError::bad(path, problem, format!("the experiment knows {}: {cure}", known.join(", ")))
@@ -64,11 +64,11 @@ impl MaskReader {
         let mut labels = Vec::with_capacity(image.width * image.height);
         for (i, pixel) in image.pixels.chunks_exact(image.channels).enumerate() {
             let color = Color(<[u8; 3]>::try_from(pixel).unwrap_or([pixel[0]; 3]));
-            // Neighbours are mostly of one colour.
+            // Neighbouring pixels mostly have the same colour, so the last class is kept.
             let class = match last {
                 Some((seen, class)) if seen == color => class,
                 _ => *self.colors.get(&color).ok_or_else(|| {
-                    let problem = format!("the colour {color} at {} is no class", place(i, image.width));
+                    let problem = format!("the colour {color} at {} is no class", pixel_in_words(i, image.width));
                     let known: Vec<String> = self.colors.keys().map(Color::to_string).collect();
                     let cure = "correct the mask (no smoothed edges), `colors` or `ignore_color`";
                     DataError::bad(path, problem, format!("the experiment knows {}: {cure}", known.join(", ")))
@@ -81,7 +81,7 @@ impl MaskReader {
     }
 
     fn polygons(&self, path: &Path, digest: &str) -> Result<Arc<Polygons>, DataError> {
-        // Whoever comes second waits for the first and finds it read.
+        // The lock is held while the table is read, so that several threads read it once.
         let mut last = self.polygons.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, polygons)) = last.as_ref().filter(|(seen, _)| seen == digest) {
             return Ok(Arc::clone(polygons));
@@ -92,6 +92,6 @@ impl MaskReader {
     }
 }
 
-fn place(i: usize, width: usize) -> String {
+fn pixel_in_words(i: usize, width: usize) -> String {
     format!("column {}, row {}", i % width, i / width)
 }

@@ -1,8 +1,6 @@
 //! Images and masks in memory.
 
-use super::augment::{Window, resample};
-
-/// The mask value of a pixel that counts for nothing: not in the loss, not in a metric.
+/// The mask value of an ignored pixel: it is in no loss and no metric.
 pub const IGNORE: u8 = 255;
 
 /// An image: u8, `[height, width, channels]`, channels last.
@@ -18,7 +16,7 @@ pub struct Micrograph {
     pub pixels: Vec<u8>,
 }
 
-/// A mask: one class index a pixel, `[height, width]`; [`IGNORE`] where nothing is known.
+/// A mask: one class index a pixel, `[height, width]`; [`IGNORE`] where the class is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
     /// Pixels across.
@@ -38,7 +36,7 @@ impl Micrograph {
         Micrograph { width, height, channels, pixels: crop(self.pixels, size, (width, height), channels) }
     }
 
-    /// Grey if it is RGB with three equal channels everywhere: no one pays for three until they must.
+    /// Drops two channels of an RGB image whose channels are equal everywhere, which saves two thirds of its memory.
     #[must_use]
     pub fn grey_if_it_is(self) -> Self {
         if self.channels == 3 && self.pixels.as_chunks::<3>().0.iter().all(|[r, g, b]| r == g && g == b) {
@@ -46,15 +44,6 @@ impl Micrograph {
             return Micrograph { channels: 1, pixels, ..self };
         }
         self
-    }
-
-    /// Resized with an antialiased bilinear filter, as PIL does it.
-    #[must_use]
-    pub fn resize(&self, width: usize, height: usize) -> Self {
-        let whole = Window { left: 0, top: 0, width: self.width, height: self.height };
-        let values = resample(&self.pixels, self.width, self.channels, whole, (width, height));
-        let pixels = values.into_iter().map(|v| (v + 0.5) as u8).collect();
-        Micrograph { width, height, channels: self.channels, pixels }
     }
 }
 
@@ -66,30 +55,16 @@ impl Mask {
         let (width, height) = (width.min(size.0), height.min(size.1));
         Mask { width, height, labels: crop(self.labels, size, (width, height), 1) }
     }
-
-    /// Resized by taking the nearest pixel: labels are never mixed.
-    #[must_use]
-    pub fn resize(&self, width: usize, height: usize) -> Self {
-        // Pixel centres, in integers: floor((i + 1/2) · from / to).
-        let nearest = |i: usize, from: usize, to: usize| (2 * i + 1) * from / (2 * to);
-        let columns: Vec<usize> = (0..width).map(|x| nearest(x, self.width, width)).collect();
-        let mut labels = Vec::with_capacity(width * height);
-        for y in 0..height {
-            let row = nearest(y, self.height, height) * self.width;
-            labels.extend(columns.iter().map(|&x| self.labels[row + x]));
-        }
-        Mask { width, height, labels }
-    }
 }
 
-/// The top-left `kept` = (width, height) of rows of `size` = (width, height) pixels of `channels` values.
-fn crop(mut values: Vec<u8>, size: (usize, usize), kept: (usize, usize), channels: usize) -> Vec<u8> {
-    if kept.0 == size.0 {
-        values.truncate(kept.0 * kept.1 * channels);
+/// The top-left `to` = (width, height) of rows of `size` = (width, height) pixels of `channels` values.
+fn crop(mut values: Vec<u8>, size: (usize, usize), to: (usize, usize), channels: usize) -> Vec<u8> {
+    if to.0 == size.0 {
+        values.truncate(to.0 * to.1 * channels);
         return values;
     }
-    let rows = values.chunks_exact(size.0 * channels).take(kept.1);
-    rows.flat_map(|row| &row[..kept.0 * channels]).copied().collect()
+    let rows = values.chunks_exact(size.0 * channels).take(to.1);
+    rows.flat_map(|row| &row[..to.0 * channels]).copied().collect()
 }
 
 #[cfg(test)]
@@ -102,13 +77,5 @@ mod tests {
         assert_eq!(image.clone().crop_top_left(2, 1).pixels, [1, 2]);
         assert_eq!(image.clone().crop_top_left(2, 9).pixels, [1, 2, 4, 5]);
         assert_eq!(image.clone().crop_top_left(3, 1).pixels, [1, 2, 3]);
-    }
-
-    #[test]
-    fn a_mask_grows_and_shrinks_by_the_nearest_pixel() {
-        let mask = Mask { width: 2, height: 2, labels: vec![0, 1, 2, 3] };
-        let large = mask.resize(4, 4);
-        assert_eq!(large.labels, [0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3]);
-        assert_eq!(large.resize(2, 2), mask);
     }
 }

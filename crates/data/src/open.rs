@@ -1,5 +1,6 @@
 //! A checked data set, open for reading.
 
+use super::checked_file::read_checked;
 use super::mask_reader::MaskReader;
 use super::{DataError, Entry, Manifest, Mask, Micrograph, Split, decode};
 use std::collections::BTreeMap;
@@ -9,23 +10,23 @@ use std::sync::Arc;
 /// Where the files of a data set lie.
 #[derive(Clone, Debug)]
 pub enum Root {
-    /// Below one folder, under the manifest's own paths.
+    /// In one folder, under the manifest's paths.
     Folder(PathBuf),
-    /// Each somewhere of its own (objects of the cache): path inside the data set → file.
+    /// Each file at its own path (objects of the cache): path inside the data set → file.
     Files(BTreeMap<String, PathBuf>),
 }
 
-/// A manifest and the files it speaks of.
+/// A manifest and the files that it lists.
 #[derive(Clone, Debug)]
 pub struct OpenDataset {
-    /// What is in it.
+    /// The images, masks and classes of the data set.
     pub manifest: Manifest,
     root: Root,
     masks: Arc<MaskReader>,
 }
 
 impl OpenDataset {
-    /// Opens the data set whose manifest lies at `manifest`.
+    /// Opens the data set of the manifest file `manifest`.
     ///
     /// # Errors
     /// [`DataError`] if the manifest cannot be read.
@@ -33,7 +34,7 @@ impl OpenDataset {
         Ok(OpenDataset::new(Manifest::read(manifest)?, files))
     }
 
-    /// A data set whose manifest is at hand.
+    /// Opens the data set of a manifest in memory.
     pub fn new(manifest: Manifest, files: Root) -> Self {
         let masks = Arc::new(MaskReader::new(&manifest.label_values, &manifest.label_colors));
         OpenDataset { manifest, root: files, masks }
@@ -47,7 +48,7 @@ impl OpenDataset {
     /// Reads an image and its mask (class indices), cropped as the manifest says.
     ///
     /// # Errors
-    /// [`DataError`] if a file is gone, or is not the one that was checked.
+    /// [`DataError`] if a file is missing, or has changed since it was checked.
     pub fn read(&self, entry: &Entry) -> Result<(Micrograph, Option<Mask>), DataError> {
         let image = self.read_image(entry)?;
         let mask = match (&entry.mask, &entry.mask_digest) {
@@ -65,7 +66,7 @@ impl OpenDataset {
         let path = self.path(&entry.image)?;
         let bytes = read_checked(&path, &entry.image_digest)?;
         let (width, height) = entry.cropped();
-        // An info band may be all that is in colour.
+        // Without its info band, an image may have no colours.
         let image =
             decode::decode_image(&path, &bytes, self.manifest.bits)?.crop_top_left(width, height).grey_if_it_is();
         Ok(if entry.resized_from.is_some() { image.resize(entry.width, entry.height) } else { image })
@@ -86,13 +87,4 @@ impl OpenDataset {
                 .ok_or_else(|| DataError::not_there(Path::new(name), "run the stage that makes the data set again")),
         }
     }
-}
-
-/// Reads a file and holds it against the digest it had when it was listed.
-pub(super) fn read_checked(path: &Path, digest: &str) -> Result<Vec<u8>, DataError> {
-    let bytes = std::fs::read(path).map_err(DataError::reading(path))?;
-    if blake3::hash(&bytes).to_hex().as_str() != digest {
-        return Err(DataError::bad(path, "changed since the data set was checked", "run again to check it anew"));
-    }
-    Ok(bytes)
 }

@@ -1,14 +1,15 @@
 //! Annotations published as polygons in a table, as those of Aachen–Heerlen are: `;` between columns, a column
 //! `image_url` (the image's file name) and a column `polygon` (a Python list: `[(720, 288), (725, 294), …]`).
-//! Everything else in it is passed over.
+//! Other columns are ignored.
 
 use super::rasterize::fill_polygon;
+use super::stem::stem;
 use super::{DataError, Mask};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Corners may lie so many pixels outside of their image (annotators overshoot: −2 to 768 in 1024×768). Further out,
-/// image and annotation do not belong together.
+/// Largest distance in pixels of a corner outside of its image (published corners reach from −2 to 768 in 1024×768). With a
+/// larger distance, image and annotation do not belong together.
 const OVERSHOOT: f64 = 8.0;
 
 /// Corners (x, y) in pixels.
@@ -40,12 +41,12 @@ impl Polygons {
             let text = record.get(polygon).unwrap_or_default();
             let Some(corners) = corners(text).filter(|corners| corners.len() > 2) else {
                 let start: String = text.chars().take(40).collect();
-                // The reader's own count of lines is off where they end in CR LF, as the published ones do.
+                // The csv reader miscounts lines that end in CR LF, as the published ones do.
                 let problem = format!("line {}: no polygon of three or more (x, y): {start}", i + 2);
                 return Err(DataError::bad(path, problem, CURE));
             };
             let name = record.get(image).unwrap_or_default();
-            polygons.entry(super::format::stem(name).to_owned()).or_default().push(corners);
+            polygons.entry(stem(name).to_owned()).or_default().push(corners);
         }
         Ok(Polygons(polygons))
     }
@@ -56,13 +57,13 @@ impl Polygons {
     }
 
     /// The mask `[height, width]` of the image `name` (a path or file name; its stem counts), `size` = (width,
-    /// height): 1 in the union of its polygons, 0 elsewhere. The rule is told in [`super::rasterize`].
+    /// height): 1 in the union of its polygons, 0 elsewhere. [`super::rasterize`] describes the rule.
     ///
     /// # Errors
-    /// [`DataError::Bad`] if there is no polygon for it, or one is far outside of the image.
+    /// [`DataError::Bad`] if the image has no polygon, or a polygon reaches far outside of it.
     pub(super) fn mask(&self, path: &Path, name: &str, size: (usize, usize)) -> Result<Mask, DataError> {
         let (width, height) = size;
-        let Some(polygons) = self.0.get(super::format::stem(name)) else {
+        let Some(polygons) = self.0.get(stem(name)) else {
             return Err(DataError::bad(path, format!("has no polygon for {name}"), "run again to list the data anew"));
         };
         let mut mask = Mask { width, height, labels: vec![0; width * height] };
@@ -78,8 +79,8 @@ impl Polygons {
     }
 
     #[cfg(test)]
-    pub(super) fn of(&self, stem: &str) -> &[Polygon] {
-        self.0.get(stem).map_or(&[], Vec::as_slice)
+    pub(super) fn of(&self, image: &str) -> &[Polygon] {
+        self.0.get(image).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_of_another_size_is_noticed() {
+    fn a_polygon_far_outside_of_its_image_is_refused() {
         let polygons = parse("image_url;polygon\na.png;[(0, 0), (40, 0), (40, 3)]\n").unwrap();
         assert!(polygons.mask(Path::new("a.csv"), "a.png", (32, 3)).is_ok());
         let error = polygons.mask(Path::new("a.csv"), "a.png", (31, 3)).unwrap_err().to_string();
@@ -152,7 +153,7 @@ mod tests {
 
     /// Every published polygon is drawn; of every eighth image, each pixel near one is tested by itself.
     #[test]
-    fn published_polygons_are_what_a_test_of_each_point_says() {
+    fn published_polygons_agree_with_a_test_of_each_point() {
         let Ok(data) = std::env::var("MATSSL_DATA") else {
             println!("skipped: MATSSL_DATA is not set");
             return;
@@ -188,7 +189,7 @@ mod tests {
             })
             .collect();
         let (other, object) = counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
-        println!("aachen: {object} object pixels of {}, {other} otherwise by the other way", 1705 * 1024 * 768);
+        println!("aachen: {object} object pixels of {}, {other} differ by the test of each point", 1705 * 1024 * 768);
         // scikit-image 0.26 (`draw.polygon`, each polygon by itself) differs in 22; PIL and OpenCV, which draw the
         // outline, find 1.1 % and 1.9 % more.
         assert_eq!((object, other), (92_284_757, 0));

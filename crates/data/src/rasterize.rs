@@ -1,25 +1,25 @@
-//! From a polygon to the pixels it covers.
+//! From a polygon to the pixels that it covers.
 //!
 //! The rule, which decides every pixel of a mask made from polygons:
 //!
-//! * A pixel is its centre, and the centre of the pixel in column x, row y is the point (x, y): annotators click on
-//!   pixels, and so do `skimage.draw.polygon`, `cv2.fillPoly` and PIL's `ImageDraw.polygon` count.
-//! * A pixel belongs to a polygon if its centre lies inside of it or on its outline (to a millionth of a pixel: a few
-//!   published corners are crossings of outlines, rounded to decimals). (PIL and OpenCV also *draw* the
-//!   outline, so their masks have the pixels that a thin line between two corners passes, beside those.)
-//! * Inside is even-odd, as in all three: what an outline that crosses itself goes around twice is outside. (Of
-//!   Aachen–Heerlen's 8,909 outlines 432 do; by the non-zero rule 0.005 % of the covered pixels would differ.)
-//! * Clipping drops pixels beyond the image; it moves no corner, so the outline inside stays where it was.
-//! * Several polygons give their union: overlaps count once. A hole cannot be written as polygons of this kind.
+//! * A pixel counts as its centre. The centre of the pixel in column x, row y is the point (x, y), because annotators click on
+//!   pixels; `skimage.draw.polygon`, `cv2.fillPoly` and PIL's `ImageDraw.polygon` do the same.
+//! * A pixel belongs to a polygon if its centre lies inside of it or on its outline, with a tolerance of a millionth of a pixel
+//!   (a few published corners are crossings of outlines, rounded to decimals). PIL and OpenCV also *draw* the outline: their
+//!   masks contain in addition the pixels on a thin line between two corners.
+//! * The inside follows the even-odd rule, as in all three libraries: a region that an outline surrounds twice is outside. (432
+//!   of Aachen–Heerlen's 8,909 outlines cross themselves; by the non-zero rule 0.005 % of the covered pixels would differ.)
+//! * Clipping drops pixels outside the image and moves no corner, so the outline inside the image does not change.
+//! * Several polygons give their union. A hole cannot be expressed by such polygons.
 
 use super::Mask;
 
-/// How far from a centre an outline may pass, along the row, and still be on it. Between whole corners it passes at 0
-/// or by more than 1 / (rows it spans).
+/// Largest distance along the row at which an outline still counts as passing through a pixel's centre. Between corners with
+/// integer coordinates it passes at distance 0, or at more than 1 / (number of rows of the edge).
 const ON_OUTLINE: f64 = 1e-6;
 
-/// Sets to `label` every pixel of `mask` that belongs to `polygon`: corners (x, y) in pixels, in order, closed by
-/// itself.
+/// Sets every pixel of `mask` that belongs to `polygon` to `label`. The corners (x, y) are in pixels and in order; the last one
+/// is connected to the first.
 pub(super) fn fill_polygon(mask: &mut Mask, polygon: &[(f64, f64)], label: u8) {
     if mask.width == 0 || mask.height == 0 {
         return;
@@ -51,7 +51,7 @@ pub(super) fn fill_polygon(mask: &mut Mask, polygon: &[(f64, f64)], label: u8) {
                 continue;
             }
             let x = x1 + (y - y1) * (x2 - x1) / (y2 - y1);
-            // Only what lies on the outline, if anything.
+            // The pixel whose centre lies on the outline, if there is one.
             set(x, x);
             // A corner belongs to one of its two edges only.
             if y < high {
@@ -70,16 +70,16 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Whether (x, y) is in `polygon`, by another way than above: the outline by cross products, the inside by the
-    /// parity of crossings of a ray *downwards*.
+    /// Whether (x, y) is in `polygon`, by another method than above: the outline by cross products, the inside by the parity of
+    /// crossings of a ray *downwards*.
     pub(crate) fn is_inside(polygon: &[(f64, f64)], x: usize, y: usize) -> bool {
         let (x, y) = (x as f64, y as f64);
         let mut inside = false;
         for i in 0..polygon.len() {
             let ((x1, y1), (x2, y2)) = (polygon[i], polygon[(i + 1) % polygon.len()]);
             let side = (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1);
-            let beside = x < x1.min(x2) - ON_OUTLINE || x > x1.max(x2) + ON_OUTLINE;
-            if !beside && y >= y1.min(y2) && y <= y1.max(y2) && side.abs() <= ON_OUTLINE * (y2 - y1).abs() {
+            let is_outside = x < x1.min(x2) - ON_OUTLINE || x > x1.max(x2) + ON_OUTLINE;
+            if !is_outside && y >= y1.min(y2) && y <= y1.max(y2) && side.abs() <= ON_OUTLINE * (y2 - y1).abs() {
                 return true;
             }
             // The edge spans this column, and lies below the point.
@@ -102,7 +102,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn centres_on_the_outline_belong_and_what_is_gone_around_twice_does_not() {
+    fn centres_on_the_outline_are_inside_and_regions_surrounded_twice_are_outside() {
         let square = [(1.0, 1.0), (4.0, 1.0), (4.0, 3.0), (1.0, 3.0)];
         assert_eq!(picture(&drawn((6, 5), &square)), ["......", ".####.", ".####.", ".####.", "......"]);
         let half = [(0.5, 0.5), (3.5, 0.5), (3.5, 1.5), (0.5, 1.5)];
@@ -129,7 +129,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn nothing_is_drawn_beyond_the_image_and_nothing_without_one() {
+    fn polygons_are_clipped_at_the_image_and_an_empty_image_stays_empty() {
         let outside = [(-9.0, -9.0), (-3.0, -9.0), (-3.0, -3.0)];
         assert_eq!(drawn((4, 4), &outside).labels, [0; 16]);
         let around = [(-9.0, -9.0), (99.0, -9.0), (99.0, 99.0), (-9.0, 99.0)];
@@ -147,9 +147,9 @@ pub(super) mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
-        fn each_pixel_is_what_a_test_of_the_point_says(polygon in corners(), whole in any::<bool>()) {
+        fn each_pixel_agrees_with_a_test_of_its_point(polygon in corners(), integers in any::<bool>()) {
             let polygon: Vec<_> =
-                polygon.into_iter().map(|(x, y)| if whole { (x.floor(), y.floor()) } else { (x, y) }).collect();
+                polygon.into_iter().map(|(x, y)| if integers { (x.floor(), y.floor()) } else { (x, y) }).collect();
             let mask = drawn((12, 11), &polygon);
             for (i, &label) in mask.labels.iter().enumerate() {
                 prop_assert_eq!(label == 1, is_inside(&polygon, i % 12, i / 12), "{} {}", i % 12, i / 12);

@@ -1,31 +1,31 @@
-//! Where published data sets come from and what they hold, as far as their publishers say so.
+//! Where published data sets come from and what they contain, as far as their publishers say.
 
-/// A published data set. What is `None` was not found with its publisher.
+/// A published data set. `None` stands for what its publisher does not say.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
-    /// The word of its format.
+    /// Name of its format.
     pub format: &'static str,
-    /// What it is called.
+    /// Its name, publishers and year.
     pub name: &'static str,
     /// Where it is published.
     pub url: &'static str,
-    /// What to fetch from there, and how it is to lie in the data set's `path`.
+    /// Which files to fetch from there, and their folders in the data set's `path`.
     pub fetch: &'static str,
-    /// What its publisher counts.
+    /// Its size as its publisher states it.
     pub counts: &'static str,
-    /// Bytes to fetch.
+    /// Number of bytes to fetch.
     pub bytes: Option<u64>,
-    /// Hash of what is fetched.
+    /// SHA-256 of the file to fetch, in hex.
     pub sha256: Option<&'static str>,
-    /// Under which licence.
+    /// Its licence.
     pub licence: &'static str,
-    /// Patches that Table 1 of the MatSSL paper (arXiv 2507.18184) counts, and what it cuts them from.
+    /// Number of patches in Table 1 of the MatSSL paper (arXiv 2507.18184).
     pub paper_patches: Option<usize>,
-    /// What the paper uses of it.
+    /// Which images the paper uses.
     pub paper: &'static str,
 }
 
-/// All that have a reader of their own.
+/// All published data sets that have a reader.
 pub const SOURCES: [Source; 4] = [
     Source {
         format: "metaldam",
@@ -79,7 +79,7 @@ pub const SOURCES: [Source; 4] = [
     },
 ];
 
-/// The source of a format's data set; none for `folder`.
+/// The source of a format's data set; `None` for `folder`.
 pub fn source(format: &str) -> Option<&'static Source> {
     SOURCES.iter().find(|source| source.format == format)
 }

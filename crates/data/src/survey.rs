@@ -8,38 +8,39 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Goes up when [`survey`] says something else of the same images.
+/// Version of [`survey`]: it goes up when the same images would give another result.
 pub const CODE_VERSION: u32 = 1;
 
-/// What [`survey`] counts.
+/// A data set in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Survey {
-    /// All images.
+    /// Number of images.
     pub images: usize,
     /// Splits that hold images.
     pub splits: Vec<SplitSurvey>,
-    /// (width, height) as they are read: without info band, resized if that is asked for; and how many images have it; the most frequent first.
+    /// Sizes (width, height) of the images as they are read, without info band and after resizing, with the number of images.
+    /// The most frequent comes first.
     pub sizes: Vec<((usize, usize), usize)>,
-    /// How the image files store their pixels (`"8-bit RGB jpg"`), and how many do; the most frequent first.
+    /// How image files store their pixels (`"8-bit RGB jpg"`), with the number of files. The most frequent comes first.
     pub stored: Vec<(String, usize)>,
-    /// Images that are grey, however they are stored.
+    /// Number of images that are grey, however they are stored.
     pub grey: usize,
 }
 
 /// One split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitSurvey {
-    /// Which.
+    /// The split.
     pub split: Split,
-    /// Its images.
+    /// Number of its images.
     pub images: usize,
-    /// The part of its annotated pixels that each class has; empty without masks.
+    /// Share of each class in its annotated pixels; empty without masks.
     pub shares: Vec<f64>,
-    /// Images in which each class occurs.
+    /// Number of images in which each class occurs.
     pub images_with: Vec<usize>,
 }
 
-/// So many sizes and ways to store pixels are listed, the rest is counted.
+/// Largest number of sizes, or of kinds of files, that are listed; the others are counted.
 const LISTED: usize = 4;
 
 impl Survey {
@@ -73,8 +74,8 @@ fn listed(items: impl ExactSizeIterator<Item = (String, usize)>) -> String {
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
-/// Counts what a checked data set holds. `place` says where an image lies; only headers are read.
-pub fn survey(manifest: &Manifest, place: &(dyn Fn(&str) -> Option<PathBuf> + Sync)) -> Survey {
+/// Counts the content of a checked data set. `path_of` gives the path of an image file, of which only the header is read.
+pub fn survey(manifest: &Manifest, path_of: &(dyn Fn(&str) -> Option<PathBuf> + Sync)) -> Survey {
     let splits = [Split::Train, Split::Val, Split::Test, Split::Unlabeled];
     let splits = splits.into_iter().filter_map(|split| {
         let entries = manifest.entries(split);
@@ -92,7 +93,7 @@ pub fn survey(manifest: &Manifest, place: &(dyn Fn(&str) -> Option<PathBuf> + Sy
     let stored: Vec<String> = manifest
         .images
         .par_iter()
-        .map(|entry| place(&entry.image).and_then(|path| stored_as(&path)).unwrap_or_else(|| "not known".into()))
+        .map(|entry| path_of(&entry.image).and_then(|path| stored_as(&path)).unwrap_or_else(|| "not known".into()))
         .collect();
     Survey {
         images: manifest.images.len(),
@@ -103,7 +104,7 @@ pub fn survey(manifest: &Manifest, place: &(dyn Fn(&str) -> Option<PathBuf> + Sy
     }
 }
 
-/// How many patches a `patchify` stage cuts from a data set.
+/// Number of patches that a `patchify` stage cuts from a data set.
 pub fn patches(manifest: &Manifest, params: &PatchParams) -> usize {
     let along = |length: usize| positions(length, params.size, params.overlap, params.edge).len();
     let of = manifest.images.iter().filter(|entry| params.from.splits().contains(&entry.split));
@@ -116,7 +117,7 @@ fn most_frequent<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<(T, usize)> 
         *counts.entry(item).or_default() += 1;
     }
     let mut counts: Vec<(T, usize)> = counts.into_iter().collect();
-    // A stable sort: equal counts stay in order.
+    // The sort is stable: equal counts keep their order.
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     counts
 }

@@ -1,4 +1,4 @@
-//! Images larger than what the network sees: overlapping tiles, and one probability map from their outputs.
+//! Images larger than the network's input: overlapping tiles, and one probability map from the tiles' outputs.
 
 use super::augment::{normalize, reflect};
 use super::patches::{Edge, positions};
@@ -13,33 +13,36 @@ pub struct Tiling {
     pub height: usize,
     /// Side of a tile in pixels.
     pub tile: usize,
-    /// Left and top of each tile, row by row. Together the tiles cover every pixel.
-    pub places: Vec<(usize, usize)>,
+    /// Column and row of each tile's top left corner, row by row. Together the tiles cover every pixel.
+    pub corners: Vec<(usize, usize)>,
 }
 
 impl Tiling {
-    /// Tiles of `tile` pixels that overlap by the part `overlap` (0 to below 1) of their side; the last of a row or
-    /// column is shifted back to the image's edge, an image smaller than a tile has one tile.
+    /// Tiles of `tile` pixels that overlap by the share `overlap` (0 to below 1) of their side. The last one of a row or column
+    /// is shifted back to the image's edge. An image smaller than a tile has one tile.
     pub fn new(width: usize, height: usize, tile: usize, overlap: f64) -> Self {
         let columns = positions(width, tile, overlap, Edge::Shift);
         let rows = positions(height, tile, overlap, Edge::Shift);
-        let places = rows.iter().flat_map(|&y| columns.iter().map(move |&x| (x, y))).collect();
-        Tiling { width, height, tile, places }
+        let corners = rows.iter().flat_map(|&y| columns.iter().map(move |&x| (x, y))).collect();
+        Tiling { width, height, tile, corners }
     }
 
-    /// Tile `i` of `image`, normalised `[tile, tile, 3]`; what lies beyond the image is mirrored.
+    /// Tile `i` of `image`, normalised, `[tile, tile, 3]`. Outside the image, the image is mirrored.
     pub fn cut(&self, image: &Micrograph, i: usize) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.tile * self.tile * image.channels);
         self.each_pixel(image, i, |pixel| values.extend(pixel.iter().map(|&v| f32::from(v))));
         normalize(&values, image.channels)
     }
 
-    /// The same before it is normalised, in `channels` channels, the image's or 3, for a GPU: all of `out`
-    /// `[tile, tile, channels]`, which has room for just them.
+    /// The same before it is normalised, for a GPU, in `channels` channels (those of the image, or 3). Writes all of `out`
+    /// `[tile, tile, channels]`.
+    ///
+    /// # Panics
+    /// If `out` has another length.
     pub fn cut_bytes(&self, image: &Micrograph, i: usize, channels: usize, out: &mut [u8]) {
-        assert_eq!(out.len(), self.tile * self.tile * channels, "room for a tile");
-        let mut places = out.chunks_exact_mut(channels);
-        self.each_pixel(image, i, |pixel| match (places.next(), pixel) {
+        assert_eq!(out.len(), self.tile * self.tile * channels, "length of a tile");
+        let mut pixels = out.chunks_exact_mut(channels);
+        self.each_pixel(image, i, |pixel| match (pixels.next(), pixel) {
             (Some(out), &[grey]) => out.fill(grey),
             (Some(out), rgb) => out.copy_from_slice(rgb),
             (None, _) => {}
@@ -48,7 +51,7 @@ impl Tiling {
 
     #[inline(always)]
     fn each_pixel(&self, image: &Micrograph, i: usize, mut take: impl FnMut(&[u8])) {
-        let ((left, top), channels) = (self.places[i], image.channels);
+        let ((left, top), channels) = (self.corners[i], image.channels);
         for y in 0..self.tile {
             let row = reflect(top + y, self.height) * self.width;
             for x in 0..self.tile {
@@ -59,7 +62,7 @@ impl Tiling {
     }
 }
 
-/// Adds up the class probabilities of tiles under a smooth window, so that no seam shows.
+/// Adds up the class probabilities of tiles, weighted by a smooth window, so that no seam is visible.
 pub struct Stitch<'a> {
     tiling: &'a Tiling,
     classes: usize,
@@ -72,7 +75,7 @@ pub struct Stitch<'a> {
 }
 
 impl<'a> Stitch<'a> {
-    /// Nothing added yet.
+    /// Sums of zero tiles.
     pub fn new(tiling: &'a Tiling, classes: usize) -> Self {
         let pixels = tiling.width * tiling.height;
         let phase = |i: usize| std::f32::consts::PI * (i as f32 + 0.5) / tiling.tile as f32;
@@ -82,7 +85,7 @@ impl<'a> Stitch<'a> {
 
     /// Adds tile `i`: probabilities `[tile, tile, classes]`. Sums are taken in the order of the calls.
     pub fn add(&mut self, i: usize, probabilities: &[f32]) {
-        let (left, top) = self.tiling.places[i];
+        let (left, top) = self.tiling.corners[i];
         let (tile, classes, width) = (self.tiling.tile, self.classes, self.tiling.width);
         for y in 0..tile.min(self.tiling.height - top) {
             for x in 0..tile.min(width - left) {
@@ -106,7 +109,7 @@ impl<'a> Stitch<'a> {
         self.sums
     }
 
-    /// The most probable class of each pixel; of equal ones the first.
+    /// The most probable class of each pixel; the first of equally probable ones.
     pub fn labels(&self) -> Mask {
         let best = |sums: &[f32]| (1..sums.len()).fold(0, |best, c| if sums[c] > sums[best] { c } else { best }) as u8;
         let labels = self.sums.chunks_exact(self.classes).map(best).collect();
@@ -128,7 +131,7 @@ mod tests {
             let tiling = Tiling::new(width, height, tile, overlap);
             let mut stitch = Stitch::new(&tiling, 2);
             let constant: Vec<f32> = (0..tile * tile).flat_map(|_| [0.25, 0.75]).collect();
-            for i in 0..tiling.places.len() {
+            for i in 0..tiling.corners.len() {
                 stitch.add(i, &constant);
             }
             prop_assert!(stitch.weights.iter().all(|&w| w > 0.0));
@@ -144,7 +147,7 @@ mod tests {
             let truth: Vec<u8> = (0..width * height).map(|i| (i * 7 % 3) as u8).collect();
             let tiling = Tiling::new(width, height, tile, overlap);
             let mut stitch = Stitch::new(&tiling, 3);
-            for (i, &(left, top)) in tiling.places.iter().enumerate() {
+            for (i, &(left, top)) in tiling.corners.iter().enumerate() {
                 let one_hot: Vec<f32> = (0..tile * tile * 3).map(|j| {
                     let (x, y) = (left + j / 3 % tile, top + j / 3 / tile);
                     let label = truth[reflect(y, height) * width + reflect(x, width)];
@@ -160,7 +163,7 @@ mod tests {
     fn a_small_image_is_mirrored_into_its_tile() {
         let image = Micrograph { width: 2, height: 1, channels: 1, pixels: vec![10, 20] };
         let tiling = Tiling::new(2, 1, 3, 0.5);
-        assert_eq!(tiling.places, [(0, 0)]);
+        assert_eq!(tiling.corners, [(0, 0)]);
         let expected = normalize(&[10.0, 20.0, 10.0].repeat(3), 1);
         assert_eq!(tiling.cut(&image, 0), expected);
         for channels in [1, 3] {

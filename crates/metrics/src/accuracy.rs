@@ -3,17 +3,17 @@
 use super::confusion::{Confusion, ratio};
 
 impl Confusion {
-    /// Pixels given their true class, over all pixels counted (ignored *classes* included); `None` without pixels.
+    /// Share of all counted pixels that were predicted as their true class (ignored *classes* included); `None` without pixels.
     pub fn pixel_accuracy(&self) -> Option<f64> {
         ratio((0..self.classes()).map(|class| self.count(class, class)).sum(), self.total())
     }
 
-    /// Of the pixels given to class `class`, the share that is of it; `None` if none were.
+    /// Share of the pixels predicted as class `class` that belong to it; `None` if there are none.
     pub fn precision(&self, class: usize) -> Option<f64> {
         ratio(self.count(class, class), self.prediction(class))
     }
 
-    /// Of the pixels of class `class`, the share that was found; `None` if there are none.
+    /// Share of the pixels of class `class` that were predicted as it; `None` if there are none.
     pub fn recall(&self, class: usize) -> Option<f64> {
         ratio(self.count(class, class), self.truth(class))
     }

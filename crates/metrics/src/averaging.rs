@@ -1,13 +1,13 @@
-//! mIoU over several images, by the name of what is averaged first.
+//! Definitions of mIoU over several images, named after what is averaged.
 
 use super::Confusion;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The authors evaluate in batches of so many images (`eval_model.py`).
+/// Number of images in a batch of the authors' evaluation (`eval_model.py`).
 pub const AUTHORS_BATCH: usize = 128;
 
-/// How the images of a set become one mIoU. Ignored classes are in no mean; pixels whose truth is unknown nowhere.
+/// How one mIoU is computed from the images of a set. Ignored classes are in no mean. Pixels with unknown truth are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Averaging {
@@ -25,10 +25,10 @@ pub enum Averaging {
 }
 
 impl Averaging {
-    /// All, the default first.
+    /// All definitions, the default first.
     pub const ALL: [Averaging; 3] = [Averaging::Pooled, Averaging::Images, Averaging::Batches];
 
-    /// What it means, in a sentence for a reader of the numbers.
+    /// The definition in a sentence, for a reader of the numbers.
     pub fn definition(self, batch: usize) -> String {
         match self {
             Averaging::Pooled => {
@@ -64,7 +64,7 @@ impl Averaging {
             }
             Averaging::Images => mean(images.filter_map(|image| mean(image.iter().filter_map(|o| o.iou())))),
             Averaging::Batches => {
-                let (mut scores, mut held) = (Vec::new(), 0);
+                let (mut scores, mut in_batch) = (Vec::new(), 0);
                 let score = |pooled: &mut Vec<Overlap>| {
                     let score = mean(pooled.iter().map(|overlap| overlap.iou().unwrap_or(0.0)));
                     pooled.clear();
@@ -72,13 +72,13 @@ impl Averaging {
                 };
                 for image in images {
                     add(image, &mut pooled);
-                    held += 1;
-                    if held == batch.max(1) {
+                    in_batch += 1;
+                    if in_batch == batch.max(1) {
                         scores.push(score(&mut pooled));
-                        held = 0;
+                        in_batch = 0;
                     }
                 }
-                if held > 0 {
+                if in_batch > 0 {
                     scores.push(score(&mut pooled));
                 }
                 mean(scores.into_iter().flatten())
@@ -87,7 +87,7 @@ impl Averaging {
     }
 }
 
-/// What one class's IoU is made of: sums over images are those of the images together.
+/// The pixel counts of one class from which its IoU follows. They add up over images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overlap {
     /// Pixels of the class in truth and prediction.
@@ -97,7 +97,7 @@ pub struct Overlap {
 }
 
 impl Overlap {
-    /// `None` without pixels.
+    /// IoU; `None` without pixels.
     fn iou(self) -> Option<f64> {
         (self.either > 0).then(|| self.both as f64 / self.either as f64)
     }
@@ -160,7 +160,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn pooled_is_the_matrix_of_all_and_one_image_is_its_own_mean(
+        fn pooled_miou_is_that_of_the_summed_matrix_and_the_mean_of_one_image_is_its_own(
             images in prop::collection::vec(prop::collection::vec((0u8..3, 0u8..3), 1..40), 1..6), ignored in 0u8..4
         ) {
             let images: Vec<Confusion> = images.into_iter().map(|pairs| {

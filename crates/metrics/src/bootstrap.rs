@@ -1,28 +1,27 @@
-//! How far a score would move with other images and other seeds: the bootstrap (Efron and Tibshirani 1993, ch. 13, 16).
+//! How much a score would change with other images and other seeds: the bootstrap (Efron and Tibshirani 1993, ch. 13, 16).
 //!
-//! One resample draws as many images as there are, and as many seeds, with replacement; a method's score is the mean
-//! over the drawn seeds of the mIoU over the drawn images. The images drawn are the same for all methods, and so are the
-//! seeds of methods that were run with the same ones, so that differences are paired. Images are taken for independent
-//! of each other: of crops of one specimen, intervals come out too narrow. With a handful of images or seeds they are
-//! too narrow, too, as any interval from so few is.
+//! One resample draws as many images as the set has, and as many seeds, with replacement. A method's score is the mean, over
+//! the drawn seeds, of the mIoU over the drawn images. The drawn images are the same for all methods, and so are the seeds of
+//! methods that were run with the same ones, so that differences are paired. Images are assumed to be independent: for crops
+//! of one specimen, intervals are too narrow. They are also too narrow for few images or seeds.
 //!
-//! Images are drawn anew where they lack a class that the whole set has: the mean over the classes would be one over other
-//! classes. (Not where the mean is one over images: there each image has its own classes.)
+//! Images are drawn again if a class of the set is missing in them: the mean would be taken over other classes. (Not if the mean
+//! is taken over images, each of which has its own classes.)
 
 use super::averaging::{Averaging, Overlap};
 use matssl_base::random::Stream;
 use rayon::prelude::*;
 
-/// So many resamples.
+/// Number of resamples.
 pub const RESAMPLES: usize = 2000;
 
-/// So often images are drawn for one resample; after that it has no score.
+/// Largest number of draws of images for one resample; after that the resample has no score.
 const DRAWS: usize = 1000;
 
-/// One method on a set of images.
+/// The results of one method on a set of images.
 #[derive(Clone, Debug)]
 pub struct Sampled {
-    /// Of each run; `None` for a run that drew nothing at random.
+    /// The seed of each run; `None` for a run without random numbers.
     pub seeds: Vec<Option<u64>>,
     /// `[seed, image, class]`, the images the same and in the same order for all methods.
     pub overlaps: Vec<Vec<Vec<Overlap>>>,
@@ -83,7 +82,7 @@ impl Classes {
     fn of(methods: &[&Sampled]) -> Self {
         let has = |image: &Vec<Overlap>| image.iter().map(|overlap| overlap.either > 0).collect();
         let runs = methods.iter().flat_map(|method| &method.overlaps);
-        // Most runs have the same.
+        // Most runs have the same classes.
         let mut distinct: Vec<Vec<Vec<bool>>> = Vec::new();
         for run in runs {
             let run = run.iter().map(has).collect();
@@ -94,7 +93,7 @@ impl Classes {
         Classes(distinct)
     }
 
-    /// Whether each run has in the images `drawn` all classes that it has in any.
+    /// Whether, for each run, the images `drawn` contain all classes that any of its images contains.
     fn are_in(&self, drawn: &[usize]) -> bool {
         self.0.iter().all(|run| {
             let classes = run.first().map_or(0, Vec::len);
@@ -110,21 +109,22 @@ pub fn interval(scores: &[Option<f64>]) -> Option<[f64; 2]> {
     let mut sorted = scores.iter().copied().collect::<Option<Vec<f64>>>()?;
     sorted.sort_by(f64::total_cmp);
     let quantile = |share: f64| {
-        let place = share * (sorted.len().checked_sub(1)? as f64);
-        let (low, part) = (place.floor() as usize, place.fract());
+        let position = share * (sorted.len().checked_sub(1)? as f64);
+        let (low, part) = (position.floor() as usize, position.fract());
         let high = (low + 1).min(sorted.len() - 1);
         Some(sorted[low] + part * (sorted[high] - sorted[low]))
     };
     Some([quantile(0.025)?, quantile(0.975)?])
 }
 
-/// The least number of images with which a test of signs could get below 5 %.
+/// Smallest number of images with which a sign test can give less than 5 %.
 pub const LEAST_IMAGES: usize = 6;
 
-/// Two-sided p of "both score the same" from resamples of `images` images: twice the share of resamples in which the
-/// difference of the two has the rarer sign (zeros count on both sides, and one resample is added to each, so that p is
-/// never 0), at most 1. Not below 2 · 2^−images, which is what a test of signs gives where all images agree: of few images
-/// all resamples may have one sign by chance. `None` of fewer than [`LEAST_IMAGES`], or if a resample has no score.
+/// Two-sided p-value of "both methods have the same score", from resamples of `images` images: twice the share of resamples in
+/// which the difference has the rarer sign, at most 1. Zeros count on both sides, and one resample is added to each side, so
+/// that p is never 0. It is also at least 2 · 2^−images, the result of a sign test in which all images agree, because with few
+/// images all resamples may have one sign by chance. `None` for fewer than [`LEAST_IMAGES`] images, or if a resample has no
+/// score.
 pub fn paired_p(ours: &[Option<f64>], theirs: &[Option<f64>], images: usize) -> Option<f64> {
     if images < LEAST_IMAGES {
         return None;
@@ -156,7 +156,7 @@ mod tests {
     const IMAGES: [u64; 8] = [50, 60, 70, 80, 55, 65, 75, 85];
 
     #[test]
-    fn the_interval_is_about_two_standard_errors_wide_and_does_not_depend_on_threads() {
+    fn the_interval_reaches_about_two_standard_errors_to_each_side_for_any_number_of_threads() {
         let one = method(&[0], &[&IMAGES]);
         let scores = resample(&[&one], Averaging::Images, 1);
         let [low, high] = interval(&scores[0]).unwrap();
@@ -177,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn a_small_but_steady_lead_is_told_from_chance_by_pairing() {
+    fn pairing_distinguishes_a_small_constant_difference_from_chance() {
         let ahead: Vec<u64> = IMAGES.iter().map(|share| share + 1).collect();
         let mixed: Vec<u64> =
             IMAGES.iter().enumerate().map(|(i, share)| if i % 2 == 0 { share + 1 } else { share - 1 }).collect();
         let methods = [method(&[0], &[&IMAGES]), method(&[0], &[&ahead]), method(&[0], &[&mixed])];
         let scores = resample(&methods.iter().collect::<Vec<_>>(), Averaging::Images, 1);
-        // All resamples agree: the smallest p there is, of many images or of eight.
+        // All resamples agree: the smallest possible p, for many images and for eight.
         assert_eq!(paired_p(&scores[0], &scores[1], 100), Some(2.0 / 2001.0));
         assert_eq!(paired_p(&scores[0], &scores[1], 8), Some(2.0 / 256.0));
         assert_eq!(paired_p(&scores[0], &scores[1], 5), None);
@@ -192,9 +192,9 @@ mod tests {
         assert_eq!(paired_p(&scores[0], &scores[1], 8), paired_p(&scores[1], &scores[0], 8));
     }
 
-    /// With a class in one image of four, every third resample lacks it.
+    /// A class that only one of four images has is missing in every third resample.
     #[test]
-    fn a_resample_has_all_classes_of_the_whole_set() {
+    fn a_resample_has_all_classes_of_the_set() {
         let common = |both| Overlap { both, either: 100 };
         let rare = |either| Overlap { both: 0, either };
         let images = [60, 70, 80, 90].map(|both| vec![common(both), rare(if both == 60 { 100 } else { 0 })]);
@@ -204,13 +204,13 @@ mod tests {
             // The common class alone would be 0.6 to 0.9, and its mean with the missed one half of that.
             assert!(low >= 0.3 && high <= 0.45, "{averaging:?}: {low} to {high}");
         }
-        // Of single images each has the classes that it has.
+        // In a mean over images, each image has its own classes.
         let [_, high] = interval(&resample(&[&one], Averaging::Images, 8)[0]).unwrap();
         assert!(high > 0.8, "{high}");
     }
 
     #[test]
-    fn without_images_or_pixels_there_is_nothing() {
+    fn without_images_or_pixels_there_is_no_interval_and_no_p() {
         let none = method(&[0], &[&[]]);
         assert_eq!(interval(&resample(&[&none], Averaging::Pooled, 1)[0]), None);
         let blank = Sampled { seeds: vec![None], overlaps: vec![vec![vec![Overlap::default()]; 3]] };
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_numpys() {
+    fn quantiles_agree_with_numpy() {
         // numpy.quantile([1, 2, 4, 8, 16], [0.025, 0.975])
         let scores: Vec<Option<f64>> = [8.0, 1.0, 16.0, 2.0, 4.0].map(Some).to_vec();
         let [low, high] = interval(&scores).unwrap();

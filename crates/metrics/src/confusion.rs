@@ -3,12 +3,12 @@
 /// Labels that cannot be counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetricError {
-    /// Truth and prediction are not of one size.
+    /// Truth and prediction have different sizes.
     #[error("the truth has {truth} pixels, the prediction {prediction}")]
     Size {
-        /// Pixels of the truth.
+        /// Number of pixels of the truth.
         truth: usize,
-        /// Pixels of the prediction.
+        /// Number of pixels of the prediction.
         prediction: usize,
     },
     /// A label that is no class.
@@ -18,13 +18,13 @@ pub enum MetricError {
         label: u8,
         /// `"truth"` or `"prediction"`.
         side: &'static str,
-        /// How many classes there are.
+        /// Number of classes.
         classes: usize,
     },
 }
 
-/// How many pixels of each true class were given to each class. Grows by [`add`](Self::add) and
-/// [`merge`](Self::merge); the scores are methods in the files beside this one.
+/// Number of pixels of each true class that were predicted as each class. [`add`](Self::add) and [`merge`](Self::merge) add to
+/// it. The scores are methods in other files of this crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -38,17 +38,17 @@ impl Confusion {
         Confusion { classes, counts: vec![0; classes * classes] }
     }
 
-    /// A matrix with these counts, `[truth, prediction]`, row-major; `None` if they are not `classes²`.
+    /// A matrix with `counts` `[truth, prediction]`, row-major; `None` if their number is not `classes²`.
     pub fn from_counts(classes: usize, counts: Vec<u64>) -> Option<Self> {
         (counts.len() == classes * classes).then_some(Confusion { classes, counts })
     }
 
-    /// How many classes there are.
+    /// Number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// Pixels of class `truth` that were given to class `prediction`.
+    /// Number of pixels of class `truth` that were predicted as class `prediction`.
     pub fn count(&self, truth: usize, prediction: usize) -> u64 {
         self.counts[truth * self.classes + prediction]
     }
@@ -57,31 +57,31 @@ impl Confusion {
         &mut self.counts[truth * self.classes + prediction]
     }
 
-    /// Pixels of class `class` in the truth.
+    /// Number of pixels of class `class` in the truth.
     pub fn truth(&self, class: usize) -> u64 {
         (0..self.classes).map(|prediction| self.count(class, prediction)).sum()
     }
 
-    /// Pixels given to class `class`.
+    /// Number of pixels that were predicted as class `class`.
     pub fn prediction(&self, class: usize) -> u64 {
         (0..self.classes).map(|truth| self.count(truth, class)).sum()
     }
 
-    /// All pixels counted.
+    /// Number of all counted pixels.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Counts the pixels of one image, labels in any order as long as it is the same on both sides. Pixels whose
-    /// *truth* is `ignore` are left out, whatever was predicted there.
+    /// Counts the pixels of one image. `truth` and `prediction` have the same order of pixels, whichever it is. Pixels whose
+    /// *truth* is `ignore` are left out.
     ///
     /// # Errors
-    /// If the sizes differ or a label is no class; then nothing was counted.
+    /// If the sizes differ or a label is no class. Then nothing is counted.
     pub fn add(&mut self, truth: &[u8], prediction: &[u8], ignore: Option<u8>) -> Result<(), MetricError> {
         if truth.len() != prediction.len() {
             return Err(MetricError::Size { truth: truth.len(), prediction: prediction.len() });
         }
-        // All pairs of bytes first: no branch in the loop over the pixels, and a bad label is found before it counts.
+        // First all pairs of bytes are counted: the loop over the pixels has no branch, and a wrong label is found in time.
         let mut pairs = vec![0u64; 256 * 256];
         for (&t, &p) in truth.iter().zip(prediction) {
             pairs[usize::from(t) << 8 | usize::from(p)] += 1;
@@ -125,9 +125,9 @@ impl Confusion {
     }
 }
 
-/// `part / whole`, or `None` for an empty whole.
-pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+/// `part / total`, or `None` if `total` is 0.
+pub(super) fn ratio(part: u64, total: u64) -> Option<f64> {
+    (total > 0).then(|| part as f64 / total as f64)
 }
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn counts_pairs_and_leaves_ignored_truth_out() {
+    fn pairs_are_counted_and_pixels_with_ignored_truth_left_out() {
         let mut confusion = Confusion::new(3);
         confusion.add(&[0, 0, 1, 2, 255, 255], &[0, 1, 1, 0, 0, 7], Some(255)).unwrap();
         let rows: Vec<Vec<u64>> = (0..3).map(|t| (0..3).map(|p| confusion.count(t, p)).collect()).collect();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_class_and_then_counts_nothing() {
+    fn a_label_that_is_no_class_is_refused_and_nothing_is_counted() {
         let mut confusion = Confusion::new(2);
         let error = confusion.add(&[0, 1, 3], &[0, 1, 1], None).unwrap_err();
         assert_eq!(error.to_string(), "label 3 in the truth, but there are 2 classes (0 to 1)");

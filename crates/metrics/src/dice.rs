@@ -3,8 +3,8 @@
 use super::confusion::{Confusion, ratio};
 
 impl Confusion {
-    /// Twice the pixels that are class `class` in both, over those in the truth plus those in the prediction; `None`
-    /// if there are none in either.
+    /// Twice the number of pixels of class `class` in both truth and prediction, over the sum of their numbers in each; `None` if
+    /// there are none.
     pub fn dice(&self, class: usize) -> Option<f64> {
         ratio(2 * self.count(class, class), self.truth(class) + self.prediction(class))
     }

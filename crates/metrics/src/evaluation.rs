@@ -1,19 +1,21 @@
-//! All scores of one model on one set of images: the content of `metrics.json`.
+//! All scores of one model on one set of images.
 
+use super::file_error::FileError;
 use super::{Averaging, Confusion, Overlap, majority};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
-/// On which images the epoch was chosen whose weights were kept.
+/// The images by which the epoch was chosen whose weights are the model's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SelectedOn {
     /// The validation images.
     #[default]
     Val,
-    /// The test images, as the paper does: the scores flatter the model.
+    /// The test images, as in the paper: the scores are then too high.
     Test,
-    /// None: the last epoch.
+    /// No images: the weights are those of the last epoch.
     Last,
 }
 
@@ -22,7 +24,7 @@ pub enum SelectedOn {
 pub struct ClassScores {
     /// The class's name.
     pub name: String,
-    /// Left out of the means.
+    /// Whether the class is left out of the means.
     pub ignored: bool,
     /// See [`Confusion::iou`].
     pub iou: Option<f64>,
@@ -36,7 +38,7 @@ pub struct ClassScores {
     pub truth_share: f64,
 }
 
-/// What always saying the training masks' most frequent class would score on the same images.
+/// The scores, on the same images, of predicting the training masks' most frequent class everywhere.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MajorityScores {
     /// Name of that class.
@@ -51,19 +53,19 @@ pub struct MajorityScores {
     pub pixel_accuracy: Option<f64>,
 }
 
-/// mIoU over the images by one of the definitions there are.
+/// mIoU over the images by one definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MiouBy {
-    /// Which one.
+    /// The definition.
     pub name: Averaging,
-    /// What that means.
+    /// The definition in words.
     pub definition: String,
-    /// Images in a batch, where there are batches.
+    /// Number of images in a batch, if the definition has batches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<usize>,
-    /// The model's.
+    /// mIoU of the model.
     pub miou: Option<f64>,
-    /// That of always saying the training masks' most frequent class.
+    /// mIoU of predicting the training masks' most frequent class everywhere.
     pub majority: Option<f64>,
 }
 
@@ -72,7 +74,7 @@ pub struct MiouBy {
 pub struct Evaluation {
     /// Which images: `"test"`, `"val"` or `"train"`.
     pub split: String,
-    /// How many there are.
+    /// Number of images.
     pub images: usize,
     /// How the model's epoch was chosen.
     pub selected_on: SelectedOn,
@@ -82,16 +84,42 @@ pub struct Evaluation {
     pub mean_dice: Option<f64>,
     /// See [`Confusion::pixel_accuracy`].
     pub pixel_accuracy: Option<f64>,
-    /// By label, 0 first.
+    /// In the order of the labels.
     pub classes: Vec<ClassScores>,
     /// `None` if the data set has no training masks.
     pub majority: Option<MajorityScores>,
-    /// mIoU by each [`Averaging`]; none without [`Evaluation::with_images`].
+    /// mIoU by each [`Averaging`]; empty without [`Evaluation::with_images`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub miou_by: Vec<MiouBy>,
 }
 
 impl Evaluation {
+    /// The file that a stage leaves.
+    pub const FILE: &'static str = "metrics.json";
+
+    /// Writes [`Evaluation::FILE`] into `folder`: JSON, the same bytes for the same scores.
+    ///
+    /// # Errors
+    /// [`FileError`] if it cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), FileError> {
+        let path = folder.join(Evaluation::FILE);
+        let write = || {
+            let mut json = serde_json::to_vec_pretty(self)?;
+            json.push(b'\n');
+            std::fs::write(&path, json)
+        };
+        write().map_err(FileError::of(&path))
+    }
+
+    /// Reads the file `path`, which [`Evaluation::write`] wrote.
+    ///
+    /// # Errors
+    /// [`FileError`] if it cannot be read or has another content.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let read = || Ok(serde_json::from_slice(&std::fs::read(path)?)?);
+        read().map_err(FileError::of(path))
+    }
+
     /// The scores of `confusion`, pooled over `images` images. `classes` are the names by label, `ignored` the labels
     /// left out of the means, `train_class_pixels` each class's pixels in the training masks.
     pub fn new(
@@ -158,7 +186,7 @@ impl Evaluation {
         self
     }
 
-    /// mIoU by the definition `name`, of the model and of the majority class; of files that hold no other, pooled.
+    /// mIoU by the definition `name`, of the model and of the majority class. Old files hold only the pooled mIoU.
     pub fn miou_by(&self, name: Averaging) -> (Option<f64>, Option<f64>) {
         match self.miou_by.iter().find(|by| by.name == name) {
             Some(by) => (by.miou, by.majority),
@@ -167,41 +195,13 @@ impl Evaluation {
         }
     }
 
-    /// Whether `other` was measured on the same pixels, as far as classes, split, number of images and the classes'
-    /// shares tell: only then do the scores compare.
+    /// Whether `other` was measured on the same pixels, judged by classes, split, number of images and the classes' shares. Only
+    /// then can the scores be compared.
     pub fn same_images(&self, other: &Evaluation) -> bool {
         let truth = |e: &Evaluation| {
             e.classes.iter().map(|c| (c.name.clone(), c.ignored, c.truth_share.to_bits())).collect::<Vec<_>>()
         };
         self.split == other.split && self.images == other.images && truth(self) == truth(other)
-    }
-}
-
-/// The scores of one image: a row of `per_image.csv`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImageScores {
-    /// Path inside the data set.
-    pub image: String,
-    /// See [`Confusion::miou`].
-    pub miou: Option<f64>,
-    /// See [`Confusion::mean_dice`].
-    pub mean_dice: Option<f64>,
-    /// See [`Confusion::pixel_accuracy`].
-    pub pixel_accuracy: Option<f64>,
-    /// IoU of each class.
-    pub iou: Vec<Option<f64>>,
-}
-
-impl ImageScores {
-    /// The scores of one image's matrix.
-    pub fn new(image: &str, confusion: &Confusion, ignored: &[u8]) -> ImageScores {
-        ImageScores {
-            image: image.to_owned(),
-            miou: confusion.miou(ignored),
-            mean_dice: confusion.mean_dice(ignored),
-            pixel_accuracy: confusion.pixel_accuracy(),
-            iou: (0..confusion.classes()).map(|class| confusion.iou(class)).collect(),
-        }
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_what_it_was_and_reads_back() {
+    fn the_json_is_stable_and_is_read_back() {
         let scores = evaluation(&[0, 0, 1, 1], &[0, 1, 1, 1]);
         let json = serde_json::to_string(&scores).unwrap();
         assert_eq!(
@@ -232,10 +232,19 @@ mod tests {
             )
         );
         assert_eq!(serde_json::from_str::<Evaluation>(&json).unwrap(), scores);
+        let folder = tempfile::tempdir().unwrap();
+        scores.write(folder.path()).unwrap();
+        let path = folder.path().join("metrics.json");
+        assert_eq!(Evaluation::read(&path).unwrap(), scores);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("{\n  \"split\": \"test\",\n") && text.ends_with("\n}\n"), "{text}");
+        std::fs::write(&path, &text[..40]).unwrap();
+        let error = Evaluation::read(&path).unwrap_err().to_string();
+        assert!(error.contains("metrics.json: EOF while parsing"), "{error}");
     }
 
     #[test]
-    fn every_definition_of_miou_is_named_and_the_pooled_one_agrees() {
+    fn miou_is_given_by_each_definition_and_the_pooled_one_agrees() {
         let images = [(&[0u8, 0, 1, 1][..], &[0u8, 1, 1, 1][..]), (&[0, 0], &[0, 1])].map(|(truth, prediction)| {
             let mut confusion = Confusion::new(3);
             confusion.add(truth, prediction, None).unwrap();
@@ -256,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_images_are_known_by_their_truth() {
+    fn the_same_images_are_recognized_by_their_truth() {
         let one = evaluation(&[0, 0, 1, 1], &[0, 1, 1, 1]);
         assert!(one.same_images(&evaluation(&[0, 0, 1, 1], &[1, 1, 0, 2])));
         assert!(!one.same_images(&evaluation(&[0, 1, 1, 1], &[0, 1, 1, 1])));

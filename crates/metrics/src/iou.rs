@@ -3,15 +3,15 @@
 use super::confusion::{Confusion, ratio};
 
 impl Confusion {
-    /// Pixels that are class `class` in both, over those that are so in either; `None` if there are none in either.
+    /// Number of pixels of class `class` in both truth and prediction, over the number in either; `None` if there are none.
     pub fn iou(&self, class: usize) -> Option<f64> {
         let both = self.count(class, class);
         ratio(both, self.truth(class) + self.prediction(class) - both)
     }
 
     /// mIoU: the mean of [`iou`](Self::iou) over the classes that are not in `ignore` and occur in truth or
-    /// prediction; `None` if no class does. Pixels of an ignored class still count as false positives of the class
-    /// they were given to, as in the authors' evaluation of MetalDAM without its class 3.
+    /// prediction; `None` if there is no such class. Pixels of an ignored class still count as false positives of the class
+    /// that they were predicted as, as in the authors' evaluation of MetalDAM without its class 3.
     pub fn miou(&self, ignore: &[u8]) -> Option<f64> {
         self.mean_over_classes(ignore, |class| self.iou(class))
     }
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn pixels_of_an_ignored_class_still_disturb_the_others() {
+    fn pixels_of_an_ignored_class_count_as_false_positives_of_others() {
         let mut confusion = Confusion::new(2);
         confusion.add(&[0, 0, 1, 1], &[0, 0, 0, 0], None).unwrap();
         assert_eq!(confusion.miou(&[1]), Some(0.5));

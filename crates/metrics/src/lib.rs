@@ -1,18 +1,21 @@
-//! Scores of a segmentation: intersection over union, Dice, pixel accuracy; a baseline to beat; means over seeds,
-//! intervals and tests.
+//! Scores of a segmentation: intersection over union, Dice, pixel accuracy; a baseline; means over seeds, intervals and
+//! tests.
 //!
-//! Unless [`Averaging`] says otherwise, scores come from one [`Confusion`] matrix pooled over the pixels of every image
-//! of the set (not a mean of scores per image): large images weigh more, and a class that one image lacks does no harm. A class that is neither
-//! in the truth nor in the prediction has no score (`None`) and takes no part in a mean, as torchmetrics and the
-//! original U-Net++ evaluation do it.
+//! Unless [`Averaging`] says otherwise, scores come from one [`Confusion`] matrix pooled over the pixels of every image of the
+//! set (not from a mean of scores per image). So large images weigh more, and a class may be missing in some images. A class
+//! that is neither in the truth nor in the prediction has no score (`None`) and is in no mean, as in torchmetrics and in the
+//! original U-Net++ evaluation.
 
 mod accuracy;
 mod averaging;
 mod bootstrap;
 mod confusion;
+mod confusion_file;
 mod dice;
 mod evaluation;
+mod file_error;
 mod holm;
+mod image_scores;
 mod iou;
 mod majority;
 mod summary;
@@ -21,8 +24,11 @@ mod wilcoxon;
 pub use averaging::{AUTHORS_BATCH, Averaging, Overlap};
 pub use bootstrap::{LEAST_IMAGES, RESAMPLES, Sampled, interval, paired_p, resample};
 pub use confusion::{Confusion, MetricError};
-pub use evaluation::{ClassScores, Evaluation, ImageScores, MajorityScores, MiouBy, SelectedOn};
+pub use confusion_file::ImageConfusions;
+pub use evaluation::{ClassScores, Evaluation, MajorityScores, MiouBy, SelectedOn};
+pub use file_error::FileError;
 pub use holm::holm;
+pub use image_scores::ImageScores;
 pub use majority::majority;
 pub use summary::Summary;
 pub use wilcoxon::{LEAST_PAIRS, signed_rank};

@@ -1,16 +1,16 @@
-//! The baseline that every method has to beat: always say the most frequent class.
+//! The baseline: predict the most frequent class everywhere.
 
 use super::Confusion;
 
-/// The most frequent class of the training masks, given each class's pixels there; the lowest of equals, `None`
-/// without pixels.
+/// The most frequent class of the training masks, from each class's number of pixels there; the lowest of equally frequent ones,
+/// `None` without pixels.
 pub fn majority(train_class_pixels: &[u64]) -> Option<usize> {
     let most = *train_class_pixels.iter().max()?;
     (most > 0).then(|| train_class_pixels.iter().position(|&pixels| pixels == most)).flatten()
 }
 
 impl Confusion {
-    /// What the matrix would be, on the same pixels, had every one of them been given to `class`.
+    /// The matrix on the same pixels if all of them were predicted as `class`.
     pub fn constant(&self, class: usize) -> Confusion {
         let mut constant = Confusion::new(self.classes());
         for truth in 0..self.classes() {

@@ -2,19 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What several runs that differ only in their seed came to.
+/// Mean and spread of several runs that differ only in their seed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Arithmetic mean.
     pub mean: f64,
     /// Sample standard deviation (divisor n − 1); `None` for one value.
     pub std: Option<f64>,
-    /// How many values.
+    /// Number of values.
     pub n: usize,
 }
 
 impl Summary {
-    /// Of the values in their order (which decides the last bits); `None` without any.
+    /// The summary of values; their order determines the last bits. `None` without values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Summary> {
         let values: Vec<f64> = values.into_iter().collect();
         let n = values.len();

@@ -1,19 +1,19 @@
 //! Wilcoxon's signed-rank test (1945), exact.
 
-/// Below so many pairs the test is not made: of seven, the smallest p is 0.016 before any correction.
+/// Smallest number of pairs that is tested: for seven, the smallest p is 0.016 before any correction.
 pub const LEAST_PAIRS: usize = 8;
 
-/// Two-sided p of "the differences lie about 0 as often and as far on either side". Zeros are left out, equal sizes
-/// share the mean of their ranks, and the distribution over all signs is counted out for just these ranks (as scipy's
-/// `wilcoxon` does with `method="exact"` where there are no ties, and with `PermutationMethod` where there are). `None`
-/// for fewer than [`LEAST_PAIRS`] differences or one that is no number; 1 if all are zero.
+/// Two-sided p-value of "the differences are distributed symmetrically about 0". Zeros are left out, and equal sizes share the
+/// mean of their ranks. The distribution over all signs is computed exactly for these ranks, as scipy's `wilcoxon` does with
+/// `method="exact"` without ties, and with `PermutationMethod` with ties. `None` for fewer than [`LEAST_PAIRS`] differences or
+/// if one is not finite; 1 if all are zero.
 pub fn signed_rank(differences: &[f64]) -> Option<f64> {
     if differences.len() < LEAST_PAIRS || differences.iter().any(|difference| !difference.is_finite()) {
         return None;
     }
     let mut sorted: Vec<f64> = differences.iter().copied().filter(|&difference| difference != 0.0).collect();
     sorted.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
-    // Twice the rank, so that shared ranks are whole numbers, too.
+    // Twice the rank, so that shared ranks are integers, too.
     let mut ranks: Vec<usize> = Vec::with_capacity(sorted.len());
     let mut positive = 0;
     for tied in sorted.chunk_by(|a, b| a.abs() == b.abs()) {
@@ -24,7 +24,7 @@ pub fn signed_rank(differences: &[f64]) -> Option<f64> {
         }
     }
     let most: usize = ranks.iter().sum();
-    // Probability of each sum of the ranks with a plus.
+    // Probability of each sum of the ranks with a positive sign.
     let mut probability = vec![0.0; most + 1];
     probability[0] = 1.0;
     let mut reached = 0;

@@ -99,7 +99,7 @@ pub(in crate::stage) fn dataset(folder: &Path) -> InputFiles {
         images,
     };
     let path = folder.join("manifest.json");
-    manifest.write(&path).unwrap();
+    manifest.write(folder).unwrap();
     let files = [("manifest.json".to_owned(), path)].into();
     InputFiles { label: "steel".into(), seed: None, files, source: Some(folder.to_owned()) }
 }

@@ -49,7 +49,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
         bits: None,
         images,
     };
-    manifest.write(&folder.join("manifest.json")).unwrap();
+    manifest.write(folder).unwrap();
     files.push(("manifest.json", folder.join("manifest.json")));
     files
 }

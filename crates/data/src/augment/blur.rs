@@ -1,21 +1,23 @@
-//! Gaussian blur, as torchvision's `gaussian_blur` with a kernel that is large enough: samples of the Gaussian, their sum
-//! 1, the image mirrored at its border. (PIL's, and so lightly's, is another: three box filters of about that
+//! Gaussian blur, as torchvision's `gaussian_blur` with a kernel that is large enough: samples of the Gaussian whose sum is
+//! 1, the image mirrored at its border. (PIL's blur, which lightly uses, is different: three box filters of about the same
 //! variance, on 8-bit values.)
 
-use super::planes::at_least;
-use super::{Scratch, reflect, vectorized};
+use super::planes::{Buffers, Planes, at_least};
+use super::reflect::reflect;
+use matssl_base::machine::vectorized;
 
 /// Standard deviations on each side of the centre. Beyond lie 6·10⁻⁵ of the weights: 0.02 of 255.
 const REACH: f32 = 4.0;
 
-/// Pixels that are summed up at once, in registers, over so many pairs of weights.
+/// Number of pixels that are summed up at once, in registers.
 const BLOCK: usize = 32;
+/// Number of pairs of weights that are summed up at once.
 const GROUP: usize = 8;
 
-/// Weights from the end to the centre, and the same back again.
+/// The weights of a symmetric kernel, from its end to its centre.
 #[derive(Default)]
 pub(super) struct Kernel {
-    /// `radius + 1` of them.
+    /// `radius + 1` weights.
     half: Vec<f32>,
 }
 
@@ -45,10 +47,10 @@ impl Kernel {
                 *pair = (&source(i)[..length], &source(2 * radius - i)[..length]);
             }
             let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
-            let whole = pairs.map(|(before, after)| (before.as_chunks::<BLOCK>(), after.as_chunks::<BLOCK>()));
+            let blocks_of = pairs.map(|(before, after)| (before.as_chunks::<BLOCK>(), after.as_chunks::<BLOCK>()));
             for (block, out) in blocks.iter_mut().enumerate() {
                 let mut sums = *out;
-                for (&weight, ((before, _), (after, _))) in weights.iter().zip(&whole) {
+                for (&weight, ((before, _), (after, _))) in weights.iter().zip(&blocks_of) {
                     let (before, after) = (&before[block], &after[block]);
                     for ((sum, before), after) in sums.iter_mut().zip(before).zip(after) {
                         *sum += weight * (before + after);
@@ -56,7 +58,7 @@ impl Kernel {
                 }
                 *out = sums;
             }
-            for (&weight, ((_, before), (_, after))) in weights.iter().zip(&whole) {
+            for (&weight, ((_, before), (_, after))) in weights.iter().zip(&blocks_of) {
                 for ((sum, before), after) in rest.iter_mut().zip(*before).zip(*after) {
                     *sum += weight * (before + after);
                 }
@@ -65,34 +67,31 @@ impl Kernel {
     }
 }
 
-impl Scratch {
-    /// Blurs `self.planes` by `sigma` pixels (above 0).
-    pub(super) fn blur(&mut self, sigma: f32) {
-        let Scratch { planes, rows, line, kernel, .. } = self;
-        kernel.gaussian(sigma);
-        let radius = kernel.radius();
-        let (width, height) = (planes.width(), planes.height());
-        let (rows, line) = (at_least(rows, width * height), at_least(line, width + 2 * radius));
-        for plane in planes.each_mut() {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (source, out) in plane.chunks_exact(width).zip(rows.chunks_exact_mut(width)) {
-                        line[radius..radius + width].copy_from_slice(source);
-                        for i in 0..radius {
-                            line[i] = source[reflect(radius - i, width)];
-                            line[radius + width + i] = source[reflect(width + i, width)];
-                        }
-                        kernel.mix(|i| &line[i..], out);
+/// Blurs `planes` by `sigma` pixels (above 0).
+pub(super) fn blur(planes: &mut Planes, sigma: f32, kernel: &mut Kernel, buffers: &mut Buffers) {
+    kernel.gaussian(sigma);
+    let radius = kernel.radius();
+    let (width, height) = (planes.width(), planes.height());
+    let (rows, line) = (at_least(&mut buffers.rows, width * height), at_least(&mut buffers.line, width + 2 * radius));
+    for plane in planes.each_mut() {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (source, out) in plane.chunks_exact(width).zip(rows.chunks_exact_mut(width)) {
+                    line[radius..radius + width].copy_from_slice(source);
+                    for i in 0..radius {
+                        line[i] = source[reflect(radius - i, width)];
+                        line[radius + width + i] = source[reflect(width + i, width)];
                     }
-                    for (y, out) in plane.chunks_exact_mut(width).enumerate() {
-                        // Above the first row lies what is as far below it.
-                        let row = |i: usize| reflect((y + i).abs_diff(radius), height);
-                        kernel.mix(|i| &rows[row(i) * width..], out);
-                    }
-                },
-            );
-        }
+                    kernel.mix(|i| &line[i..], out);
+                }
+                for (y, out) in plane.chunks_exact_mut(width).enumerate() {
+                    // Above the first row the image is mirrored.
+                    let row = |i: usize| reflect((y + i).abs_diff(radius), height);
+                    kernel.mix(|i| &rows[row(i) * width..], out);
+                }
+            },
+        );
     }
 }
 
@@ -101,11 +100,11 @@ mod tests {
     use super::*;
 
     fn blurred(values: &[f32], width: usize, sigma: f32) -> Vec<f32> {
-        let mut scratch = Scratch::default();
-        scratch.planes.reshape(1, values.len() / width, width);
-        scratch.planes.values_mut().copy_from_slice(values);
-        scratch.blur(sigma);
-        scratch.planes.values().to_vec()
+        let mut planes = Planes::default();
+        planes.reshape(1, values.len() / width, width);
+        planes.values_mut().copy_from_slice(values);
+        blur(&mut planes, sigma, &mut Kernel::default(), &mut Buffers::default());
+        planes.values().to_vec()
     }
 
     #[test]
@@ -114,7 +113,7 @@ mod tests {
             let flat = blurred(&vec![9.0; width * height], width, sigma);
             assert!(flat.iter().all(|value| (value - 9.0).abs() < 1e-4), "{flat:?}");
         }
-        // Across blocks and what is left after them.
+        // Widths with full blocks and a rest.
         let (width, height) = (45, 21);
         for (x, y) in [(22, 10), (31, 9), (33, 11)] {
             let mut point = vec![0.0; width * height];

@@ -1,8 +1,9 @@
 //! Changes of colour, as torchvision's and PIL's, without rounding to 8 bits in between.
 
-use super::{Planes, WHITE, vectorized};
+use super::planes::{Planes, WHITE};
+use matssl_base::machine::vectorized;
 
-/// Pixels that are changed at once.
+/// Number of pixels that are changed at once.
 const LANES: usize = 16;
 
 /// One of `ColorJitter`'s changes.
@@ -12,9 +13,9 @@ pub enum Colour {
     Brightness(f32),
     /// Stretches by this about the image's mean grey value.
     Contrast(f32),
-    /// Stretches every pixel by this about its own grey value; nothing for grey images.
+    /// Stretches every pixel by this about its own grey value; no effect on grey images.
     Saturation(f32),
-    /// Turns the hue by this part of the colour circle (HSV); nothing for grey images.
+    /// Turns the hue by this part of the colour circle (HSV); no effect on grey images.
     Hue(f32),
 }
 
@@ -24,9 +25,9 @@ fn luma([r, g, b]: [f32; 3]) -> f32 {
     0.299 * r + 0.587 * g + 0.114 * b
 }
 
-/// Into what an image can show.
+/// Clamps to the values that an image can have.
 #[inline(always)]
-fn shown(value: f32) -> f32 {
+fn clamped(value: f32) -> f32 {
     value.clamp(0.0, WHITE)
 }
 
@@ -63,7 +64,7 @@ impl Planes {
         let values = self.values_mut();
         vectorized(
             #[inline(always)]
-            || values.iter_mut().for_each(|value| *value = shown(*value * factor)),
+            || values.iter_mut().for_each(|value| *value = clamped(*value * factor)),
         );
     }
 
@@ -73,11 +74,11 @@ impl Planes {
         let values = self.values_mut();
         vectorized(
             #[inline(always)]
-            || values.iter_mut().for_each(|value| *value = shown(mean + factor * (*value - mean))),
+            || values.iter_mut().for_each(|value| *value = clamped(mean + factor * (*value - mean))),
         );
     }
 
-    /// The mean grey value, in eight partial sums, so that no addition waits for the one before.
+    /// The mean grey value, from eight partial sums, so that no addition waits for the previous one.
     fn mean(&self) -> f32 {
         let pixels = self.width() * self.height();
         let rgb = self.rgb();
@@ -96,7 +97,7 @@ impl Planes {
             #[inline(always)]
             move |rgb| {
                 let grey = luma(rgb);
-                rgb.map(|value| shown(grey + factor * (value - grey)))
+                rgb.map(|value| clamped(grey + factor * (value - grey)))
             },
         );
     }
@@ -108,7 +109,7 @@ impl Planes {
         );
     }
 
-    /// From here on the image is grey.
+    /// Makes the image grey.
     pub(super) fn grayscale(&mut self) {
         self.each_pixel(
             #[inline(always)]
@@ -117,14 +118,14 @@ impl Planes {
         self.keep_first();
     }
 
-    /// Nothing for grey images.
+    /// Changes each pixel of a colour image; does nothing to a grey one.
     #[inline(always)]
     fn each_pixel(&mut self, change: impl Fn([f32; 3]) -> [f32; 3] + Copy) {
         let Some([red, green, blue]) = self.rgb_mut() else { return };
         vectorized(
             #[inline(always)]
             || {
-                // In copies, which the compiler knows to be apart; references would keep it from using vectors.
+                // On copies, which cannot alias: on references the compiler would not use vectors.
                 let ((red, red_rest), (green, green_rest), (blue, blue_rest)) =
                     (red.as_chunks_mut::<LANES>(), green.as_chunks_mut::<LANES>(), blue.as_chunks_mut::<LANES>());
                 for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
@@ -145,23 +146,23 @@ impl Planes {
     }
 }
 
-/// Comparisons in place of `f32::max` and `min`, which would look for NaN; there is none.
+/// Turns the hue of one pixel. Uses comparisons instead of `f32::max` and `min`, which check for NaN: there is none here.
 #[inline(always)]
 fn turn_hue([r, g, b]: [f32; 3], turns: f32) -> [f32; 3] {
     let larger = |a: f32, b: f32| if a > b { a } else { b };
     let smaller = |a: f32, b: f32| if a < b { a } else { b };
     let (high, low) = (larger(larger(r, g), b), smaller(smaller(r, g), b));
     let chroma = high - low;
-    // Grey has no hue: below, anything times its chroma of 0 is 0.
+    // Grey has no hue, but below everything is multiplied by its chroma of 0.
     let divisor = if chroma > 0.0 { chroma } else { 1.0 };
-    // All three, and then a choice: vectors do not branch.
+    // All three are computed and one is chosen, because vectors cannot branch.
     let (of_red, of_green, of_blue) = (g - b, b - r, r - g);
     let (is_red, is_green) = (high == r, high == g);
     let difference = if is_green { of_green } else { of_blue };
     let difference = if is_red { of_red } else { difference };
     let start = if is_green { 2.0 } else { 4.0 };
     let start = if is_red { 0.0 } else { start };
-    // Into 0..6 without the slow remainder of floating-point division.
+    // Into 0..6, without the slow floating-point remainder.
     let sixth = start + difference / divisor + 6.0 * turns;
     let sixth = sixth - 6.0 * (sixth / 6.0).floor();
     // The usual closed form: each channel is `high` less a trapezoid of the hue.
@@ -203,7 +204,7 @@ mod tests {
             let mut grey = planes(&two, channels);
             grey.change(Colour::Contrast(0.5));
             close(grey.values(), &[125.0, 175.0].repeat(channels));
-            // No colour to change.
+            // There is no colour to change.
             grey.change(Colour::Saturation(1.8));
             grey.change(Colour::Hue(0.3));
             close(grey.values(), &[125.0, 175.0].repeat(channels));

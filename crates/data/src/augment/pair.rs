@@ -1,7 +1,8 @@
 //! The same random change of image and mask, for fine-tuning.
 
-use super::Scratch;
 use super::preset::with_presets;
+use super::reflect::reflect;
+use super::scratch::Scratch;
 use crate::{Mask, Micrograph};
 use matssl_base::random::Stream;
 use schemars::JsonSchema;
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use std::mem::MaybeUninit;
 
 with_presets! {
-    /// Augmentations of fine-tuning. Only changes that keep a micrograph a micrograph: no scaling, no blur.
+    /// Augmentations of fine-tuning. Only changes after which a micrograph still looks like one: no scaling, no blur.
     pub struct FinetuneAugment from FinetunePreset {
         /// Side of the random crop in pixels; without it the whole image. A smaller image is mirrored at its border.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +55,7 @@ impl FinetuneAugment {
         FinetuneAugment { crop_size: None, flip: false, turn: false, brightness: 0.0, contrast: 0.0 }
     }
 
-    /// What serde cannot say: bounds.
+    /// Checks bounds.
     ///
     /// # Errors
     /// (parameter, message).
@@ -70,22 +71,24 @@ impl FinetuneAugment {
         Ok(())
     }
 
-    /// Whether pixels only change their places: then they are bytes still, but for last digits that are lost when contrast is
-    /// multiplied by 1.
+    /// Whether pixels are only moved. Then their values are still bytes, but for rounding errors of a contrast change by a
+    /// factor of 1.
     pub fn keeps_values(&self) -> bool {
         self.brightness == 0.0 && self.contrast == 0.0
     }
 
-    /// (width, height) of what comes out for an image of `width` × `height`.
+    /// (width, height) of the output for an image of `width` × `height`.
     pub fn output_size(&self, width: usize, height: usize) -> (usize, usize) {
         self.crop_size.map_or((width, height), |size| (size, size))
     }
 }
 
-/// Image and mask after one random change, of [`FinetuneAugment::output_size`]: leaves the image, not normalised yet, in
-/// `scratch`, and writes all of `labels` `[height, width]`, which has room for just them or there is a panic. `mask` has the
-/// size of `image`.
-pub(crate) fn place_pair(
+/// Makes one random change to an image and its mask, which have the same size. Leaves the image, not normalised yet, in
+/// `scratch`, and writes all of `labels` `[height, width]`. The output has [`FinetuneAugment::output_size`].
+///
+/// # Panics
+/// If `labels` has another length.
+pub(crate) fn augment_pair(
     image: &Micrograph,
     mask: &Mask,
     params: &FinetuneAugment,
@@ -94,7 +97,7 @@ pub(crate) fn place_pair(
     labels: &mut [MaybeUninit<u8>],
 ) {
     let (width, height) = params.output_size(image.width, image.height);
-    assert_eq!(labels.len(), width * height, "room for a mask");
+    assert_eq!(labels.len(), width * height, "length of a mask");
     let mut offset = |length: usize, crop: usize| match length.checked_sub(crop) {
         Some(room) => stream.below(room as u64 + 1) as usize,
         None => 0,
@@ -110,7 +113,7 @@ pub(crate) fn place_pair(
     };
     let columns: Vec<usize> = (0..width).map(|x| reflect(left + x, image.width)).collect();
     let rows: Vec<usize> = (0..height).map(|y| reflect(top + y, image.height) * image.width).collect();
-    // Which input pixel goes to an output pixel; image and mask share it.
+    // The input pixel of an output pixel, for image and mask alike.
     let source = |x: usize, y: usize| {
         let (x, y) = match turn {
             0 => (x, y),
@@ -144,22 +147,12 @@ pub(crate) fn place_pair(
     planes.contrast(factor(params.contrast));
 }
 
-/// `i` mirrored into 0..`length`, without repeating the border pixel (numpy's `reflect`), as often as it takes.
-pub(crate) fn reflect(i: usize, length: usize) -> usize {
-    if i < length {
-        return i;
-    }
-    // A single pixel is mirrored into itself.
-    let i = i % (2 * length - 2).max(1);
-    if i < length { i } else { 2 * length - 2 - i }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::{normalize, written};
+    use crate::augment::{filled_vec, normalize};
 
-    fn augment_pair(
+    fn augmented(
         image: &Micrograph,
         mask: &Mask,
         params: &FinetuneAugment,
@@ -168,15 +161,15 @@ mod tests {
         let (width, height) = params.output_size(image.width, image.height);
         let mut scratch = Scratch::default();
         let pixels = width * height;
-        // SAFETY: `place_pair` writes everything or panics.
+        // SAFETY: `augment_pair` writes all labels or panics.
         let (labels, ()) =
-            unsafe { written(pixels, |labels| place_pair(image, mask, params, stream, &mut scratch, labels)) };
-        // SAFETY: `normalize` does, too.
-        let (values, ()) = unsafe { written(3 * pixels, |values| scratch.normalize(values)) };
+            unsafe { filled_vec(pixels, |labels| augment_pair(image, mask, params, stream, &mut scratch, labels)) };
+        // SAFETY: `normalize` writes all values or panics.
+        let (values, ()) = unsafe { filled_vec(3 * pixels, |values| scratch.normalize(values)) };
         (values, labels)
     }
 
-    /// An image that says where each of its pixels came from, and a mask that says the same.
+    /// An image and a mask whose values are the pixels' numbers.
     fn numbered(width: usize, height: usize) -> (Micrograph, Mask) {
         let pixels: Vec<u8> = (0..width * height).map(|i| i as u8).collect();
         (Micrograph { width, height, channels: 1, pixels: pixels.clone() }, Mask { width, height, labels: pixels })
@@ -189,7 +182,7 @@ mod tests {
             let params = FinetuneAugment { crop_size, brightness: 0.0, contrast: 0.0, ..Default::default() };
             let mut seen = std::collections::BTreeSet::new();
             for index in 0..64 {
-                let (values, labels) = augment_pair(&image, &mask, &params, &mut Stream::new(0, "pair", 0, index));
+                let (values, labels) = augmented(&image, &mask, &params, &mut Stream::new(0, "pair", 0, index));
                 let values_of: Vec<f32> = labels.iter().map(|&v| f32::from(v)).collect();
                 let expected = normalize(&values_of, 1);
                 assert!(values.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4));
@@ -217,17 +210,11 @@ mod tests {
         for index in 0..16 {
             let change = |image| {
                 let params = FinetuneAugment { crop_size: Some(5), ..Default::default() };
-                augment_pair(image, &mask, &params, &mut Stream::new(0, "pair", 0, index))
+                augmented(image, &mask, &params, &mut Stream::new(0, "pair", 0, index))
             };
             let (one, three) = (change(&grey), change(&rgb));
             assert_eq!(one.1, three.1);
             assert!(one.0.iter().zip(&three.0).all(|(a, b)| (a - b).abs() < 1e-4));
         }
-    }
-
-    #[test]
-    fn mirroring_does_not_repeat_the_border() {
-        assert_eq!((0..9).map(|i| reflect(i, 3)).collect::<Vec<_>>(), [0, 1, 2, 1, 0, 1, 2, 1, 0]);
-        assert_eq!(reflect(5, 1), 0);
     }
 }

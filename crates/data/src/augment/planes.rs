@@ -1,24 +1,23 @@
-//! An image on its way to the network, one plane a channel.
+//! An image in planes, one a channel, and the buffers for changing it.
 
-use super::blur::Kernel;
-use super::resample::Filter;
-use std::mem::MaybeUninit;
+/// The largest pixel value.
+pub(super) const WHITE: f32 = 255.0;
 
 /// Values from 0 to 255, `[channels, height, width]` with 1 or 3 channels.
 #[derive(Default)]
 pub(super) struct Planes {
-    /// At least as many as the shape has.
-    held: Vec<f32>,
+    /// At least as many values as the shape has.
+    buffer: Vec<f32>,
     width: usize,
     height: usize,
     channels: usize,
 }
 
 impl Planes {
-    /// Takes another shape; which values it then has is not said.
+    /// Takes another shape; the values are unspecified afterwards.
     pub(super) fn reshape(&mut self, channels: usize, height: usize, width: usize) {
         (self.channels, self.height, self.width) = (channels, height, width);
-        at_least(&mut self.held, channels * height * width);
+        at_least(&mut self.buffer, channels * height * width);
     }
 
     /// Columns.
@@ -33,12 +32,12 @@ impl Planes {
 
     /// All channels one after the other.
     pub(super) fn values(&self) -> &[f32] {
-        &self.held[..self.channels * self.height * self.width]
+        &self.buffer[..self.channels * self.height * self.width]
     }
 
     /// All channels one after the other.
     pub(super) fn values_mut(&mut self) -> &mut [f32] {
-        &mut self.held[..self.channels * self.height * self.width]
+        &mut self.buffer[..self.channels * self.height * self.width]
     }
 
     /// One channel after the other, `[height, width]` each.
@@ -47,7 +46,7 @@ impl Planes {
         self.values_mut().chunks_exact_mut(pixels.max(1))
     }
 
-    /// Red, green and blue; nothing of a grey image.
+    /// Red, green and blue; `None` for a grey image.
     pub(super) fn rgb(&self) -> Option<[&[f32]; 3]> {
         let (pixels, is_rgb) = (self.height * self.width, self.channels == 3);
         let (red, rest) = is_rgb.then(|| self.values().split_at(pixels))?;
@@ -55,7 +54,7 @@ impl Planes {
         Some([red, green, blue])
     }
 
-    /// Red, green and blue; nothing of a grey image.
+    /// Red, green and blue; `None` for a grey image.
     pub(super) fn rgb_mut(&mut self) -> Option<[&mut [f32]; 3]> {
         let (pixels, is_rgb) = (self.height * self.width, self.channels == 3);
         let (red, rest) = is_rgb.then(|| self.values_mut().split_at_mut(pixels))?;
@@ -63,43 +62,25 @@ impl Planes {
         Some([red, green, blue])
     }
 
-    /// Keeps the first channel only.
+    /// Drops all channels but the first.
     pub(super) fn keep_first(&mut self) {
         self.channels = 1;
     }
 }
 
-/// The first `length` of `values`, which grows if it must.
+/// Buffers that are kept from one image to the next, so that none is allocated anew.
+#[derive(Default)]
+pub(super) struct Buffers {
+    /// Rows of an image between a pass along the rows and one along the columns.
+    pub(super) rows: Vec<f32>,
+    /// One row or a few, with what lies beyond their ends.
+    pub(super) line: Vec<f32>,
+}
+
+/// The first `length` of `values`, which grows if necessary.
 pub(super) fn at_least(values: &mut Vec<f32>, length: usize) -> &mut [f32] {
     if values.len() < length {
         values.resize(length, 0.0);
     }
     &mut values[..length]
-}
-
-/// What a thread needs to make views, kept from one to the next so that none allocates.
-#[derive(Default)]
-pub struct Scratch {
-    /// The image.
-    pub(super) planes: Planes,
-    /// Rows before they are mixed down the columns.
-    pub(super) rows: Vec<f32>,
-    /// One row, with what lies beyond its ends.
-    pub(super) line: Vec<f32>,
-    /// Resampling along the rows.
-    pub(super) across: Filter,
-    /// Resampling along the columns.
-    pub(super) down: Filter,
-    /// The blur's weights.
-    pub(super) kernel: Kernel,
-}
-
-impl Scratch {
-    /// Writes the image, normalised: `[height, width, 3]`, as many values as `out` has room for.
-    ///
-    /// # Panics
-    /// As [`Planes::normalize`].
-    pub(crate) fn normalize(&self, out: &mut [MaybeUninit<f32>]) {
-        self.planes.normalize(out);
-    }
 }

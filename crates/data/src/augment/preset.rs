@@ -1,4 +1,4 @@
-//! Parameters of which the user gives the name of a preset, a table of what differs from one, or both.
+//! Parameters that are given as the name of a preset, or as a table of the values that differ from a preset.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, IntoDeserializer, MapAccess, Visitor}
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What such parameters are made of.
+/// Parameters with presets.
 pub(super) trait WithPresets: Sized {
     /// The presets' names.
     type Preset: for<'de> Deserialize<'de> + Into<Self>;
@@ -14,8 +14,8 @@ pub(super) trait WithPresets: Sized {
     type Given: for<'de> Deserialize<'de> + Into<Self>;
 }
 
-/// `"preset"`, or `{ preset = "preset", parameter = value }`. By hand: what serde derives for "one or the other" loses
-/// the places of errors.
+/// Reads `"preset"`, or `{ preset = "preset", parameter = value }`. An untagged enum of serde would lose the positions of
+/// errors.
 pub(super) fn deserialize<'de, D: Deserializer<'de>, P: WithPresets>(deserializer: D) -> Result<P, D::Error> {
     deserializer.deserialize_any(PresetVisitor(PhantomData))
 }
@@ -57,14 +57,14 @@ pub(super) fn schema<P: JsonSchema, T: JsonSchema>(
     json_schema!({ "anyOf": [name, table] })
 }
 
-/// A parameter that is there.
+/// Reads a parameter that is given.
 pub(super) fn given<'de, D: Deserializer<'de>, T: Given>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::read(deserializer).map(Some)
 }
 
-/// How a parameter is read.
+/// A type of a parameter.
 pub(super) trait Given: Sized {
-    /// From a file.
+    /// Reads a value.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 }
 
@@ -80,22 +80,22 @@ macro_rules! plain {
 
 plain!(bool, usize, f64);
 
-/// One that has no value where it is not given.
+/// A parameter that may have no value.
 impl<T: Given> Given for Option<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::read(deserializer).map(Some)
     }
 }
 
-/// Bounds.
+/// Two bounds.
 impl Given for [f64; 2] {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         matssl_pipeline::experiment::exactly(deserializer)
     }
 }
 
-/// Declares a struct of parameters, and how it is read; it is written with all its values and without the preset's
-/// name, so that a preset is no part of a key.
+/// Declares a struct of parameters and how it is read. It is written with all values and without the preset's name, so that
+/// a preset is no part of a key.
 macro_rules! with_presets {
     (
         $(#[$meta:meta])*
@@ -165,83 +165,3 @@ macro_rules! with_presets {
 }
 
 pub(super) use with_presets;
-
-#[cfg(test)]
-mod tests {
-    use crate::augment::{FinetuneAugment, ViewParams, ViewPreset};
-    use matssl_pipeline::experiment::{self, ParamError};
-    use serde::Deserialize;
-
-    #[derive(Debug, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Stage {
-        #[serde(default)]
-        views: ViewParams,
-        #[serde(default)]
-        augment: FinetuneAugment,
-    }
-
-    fn read(text: &str) -> Result<Stage, Vec<(String, String)>> {
-        let told = |error: ParamError| match error {
-            ParamError::Toml(error) => (text[error.span().unwrap()].to_owned(), error.message().to_owned()),
-            ParamError::Check { param, message } => (param.to_owned(), message),
-        };
-        experiment::deserialize(toml::de::DeTable::parse(text).unwrap())
-            .map_err(|errors| errors.into_iter().map(told).collect())
-    }
-
-    #[test]
-    fn a_preset_is_a_name_or_a_start() {
-        let moco = ViewParams::from(ViewPreset::MocoV2);
-        assert_eq!(read("views = 'moco-v2'").unwrap().views, moco);
-        assert_eq!(read("views = { preset = 'moco-v2' }").unwrap().views, moco);
-        let expected = ViewParams { blur: 0.3, blur_sigma: [0.5, 1.0], ..moco };
-        // In any order.
-        let text = "[views]\nblur = 0.3\npreset = 'moco-v2'\nblur_sigma = [0.5, 1.0]";
-        assert_eq!(read(text).unwrap().views, expected);
-        assert_eq!(read("").unwrap().views, ViewParams::from(ViewPreset::Lightly));
-        assert_eq!(read("views = { hue = 0.1 }").unwrap().views, ViewParams { hue: 0.1, ..ViewParams::default() });
-        let none = read("augment = 'none'").unwrap().augment;
-        assert_eq!(none, FinetuneAugment::none());
-        let text = "augment = { preset = 'none', turn = true, crop_size = 32 }";
-        assert_eq!(read(text).unwrap().augment, FinetuneAugment { turn: true, crop_size: Some(32), ..none });
-    }
-
-    #[test]
-    fn errors_are_told_at_their_own_token_and_all_at_once() {
-        let text = "views = { preset = 'moco', blurr = 0.3, hue = 'red', ratio = [1.0, 2.0, 3.0], blur = 0.1 }\naugment = 'no'";
-        let mut errors = read(text).unwrap_err();
-        errors.sort();
-        let tokens: Vec<&str> = errors.iter().map(|(token, _)| token.as_str()).collect();
-        assert_eq!(tokens, ["'moco'", "'no'", "'red'", "[1.0, 2.0, 3.0]", "blurr"]);
-        let names = "unknown variant `moco`, expected one of `lightly`, `moco-v2`, `paper`, `authors-code`";
-        assert_eq!(errors[0].1, names);
-        assert_eq!(errors[1].1, "unknown variant `no`, expected `default` or `none`");
-        assert!(errors[4].1.starts_with("unknown field `blurr`, expected one of `preset`, "), "{}", errors[4].1);
-        let errors = read("views = 3").unwrap_err();
-        assert_eq!(errors[0].0, "3");
-        assert!(errors[0].1.ends_with("expected a table of parameters, or the name of a preset"), "{errors:?}");
-        assert_eq!(read("views = 'moco'").unwrap_err()[0].0, "'moco'");
-    }
-
-    #[test]
-    fn what_is_written_is_expanded_and_reads_back() {
-        let json = |params: &ViewParams| serde_json::to_string(params).unwrap();
-        // The keys of old experiments hang on these very words.
-        assert_eq!(
-            json(&ViewParams::default()),
-            r#"{"size":224,"min_scale":0.08,"ratio":[0.75,1.3333333333333333],"horizontal_flip":0.5,"vertical_flip":0.0,"jitter":0.8,"brightness":0.8,"contrast":0.8,"saturation":0.8,"hue":0.2,"grayscale":0.2,"blur":0.5,"blur_sigma":[0.1,2.0]}"#
-        );
-        assert_eq!(
-            serde_json::to_string(&FinetuneAugment::default()).unwrap(),
-            r#"{"flip":true,"turn":true,"brightness":0.2,"contrast":0.2}"#
-        );
-        let paper = read("views = 'paper'").unwrap().views;
-        assert_eq!(json(&paper), json(&read("views = { brightness = 0.1, contrast = 0.1 }").unwrap().views));
-        for preset in [ViewPreset::Lightly, ViewPreset::MocoV2, ViewPreset::Paper, ViewPreset::AuthorsCode] {
-            let params = ViewParams { max_scale: 0.9, ..preset.into() };
-            assert_eq!(serde_json::from_str::<ViewParams>(&json(&params)).unwrap(), params);
-            assert_eq!(params.check(), Ok(()));
-        }
-    }
-}

@@ -1,28 +1,32 @@
-//! What is done to one patch to make one view of it.
+//! The changes that make one view of a patch.
 
-use super::{Colour, Scratch, ViewParams, Window, written};
+use super::colour::Colour;
+use super::filled_vec::filled_vec;
+use super::resample::Window;
+use super::scratch::Scratch;
+use super::view_params::ViewParams;
 use matssl_base::random::Stream;
 
 /// The changes that make a view, in the order of lightly's `SimCLRTransform`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
-    /// What of the patch is shown.
+    /// The part of the patch that is shown.
     pub window: Window,
     /// Side of the view in pixels, to which the window is resampled.
     pub size: usize,
-    /// Turned over left-right, and up-down.
+    /// Flipped left-right, and up-down.
     pub flip: [bool; 2],
-    /// Colour jitter, one change after the other.
+    /// Colour jitter: the changes in their order.
     pub jitter: Option<[Colour; 4]>,
-    /// Whether colours are lost then.
+    /// Whether the view is then made grey.
     pub grayscale: bool,
     /// Standard deviation of the Gaussian blur at the end, in pixels of the view.
     pub blur: Option<f32>,
 }
 
 impl Recipe {
-    /// Draws one for a patch of `width` × `height` pixels. The draws are the same for grey patches, though what concerns
-    /// colours does nothing to them.
+    /// Draws a recipe for a patch of `width` × `height` pixels. The draws for a grey patch are the same, although changes of
+    /// colour have no effect on it.
     pub fn draw(params: &ViewParams, width: usize, height: usize, stream: &mut Stream) -> Self {
         let window = random_window(width, height, params, stream);
         let flip = [stream.chance(params.horizontal_flip), stream.chance(params.vertical_flip)];
@@ -33,7 +37,7 @@ impl Recipe {
         Recipe { window, size: params.size, flip, jitter, grayscale, blur }
     }
 
-    /// How many values a view has: `[size, size, 3]`.
+    /// Number of values of a view: `[size, size, 3]`.
     pub fn len(&self) -> usize {
         self.size * self.size * 3
     }
@@ -46,8 +50,8 @@ impl Recipe {
     /// Makes the view of `pixels`, u8 `[height, width, channels]` with 1 or 3 channels: normalised `[size, size, 3]`.
     pub fn view(&self, pixels: &[u8], width: usize, channels: usize, scratch: &mut Scratch) -> Vec<f32> {
         self.make(pixels, width, channels, scratch);
-        // SAFETY: `normalize` writes everything or panics.
-        unsafe { written(self.len(), |out| scratch.normalize(out)) }.0
+        // SAFETY: `normalize` writes all values or panics.
+        unsafe { filled_vec(self.len(), |out| scratch.normalize(out)) }.0
     }
 
     /// Leaves the view, not normalised yet, in `scratch`.
@@ -87,7 +91,7 @@ fn random_window(width: usize, height: usize, params: &ViewParams, stream: &mut 
 /// torchvision's `ColorJitter`: four changes in random order.
 fn jitter(params: &ViewParams, stream: &mut Stream) -> [Colour; 4] {
     let mut order = [0, 1, 2, 3];
-    // Fisher and Yates, as `Stream::permutation`, which would allocate.
+    // Fisher and Yates; not `Stream::permutation`, which allocates.
     for i in (1..order.len()).rev() {
         order.swap(i, stream.below(i as u64 + 1) as usize);
     }
@@ -104,8 +108,8 @@ fn jitter(params: &ViewParams, stream: &mut Stream) -> [Colour; 4] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{IMAGENET_MEAN, IMAGENET_STD};
     use super::*;
+    use crate::augment::{IMAGENET_MEAN, IMAGENET_STD};
 
     fn still() -> ViewParams {
         ViewParams {
@@ -139,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn flips_turn_the_patch_over() {
-        let grey: Vec<u8> = (0..63).map(|i| i * 37 % 64).collect();
+    fn flips_mirror_the_patch() {
+        let grey: Vec<u8> = (0..63u32).map(|i| (i * 37 % 64) as u8).collect();
         let rgb: Vec<u8> = (0..189u8).map(|i| i.wrapping_mul(37)).collect();
         for (pixels, channels) in [(grey, 1), (rgb, 3)] {
             let turned: Vec<u8> = pixels.chunks(channels).rev().flatten().copied().collect();
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_before_leaves_no_trace() {
+    fn a_view_does_not_depend_on_earlier_ones_in_the_same_scratch() {
         let images: Vec<Vec<u8>> = (0..30u64)
             .map(|i| {
                 let mut stream = Stream::new(i, "pixels", 0, 0);

@@ -1,8 +1,8 @@
 //! Antialiased bilinear resampling, with PIL's filter (`Image.resize(…, BILINEAR)`, libImaging/Resample.c) in f32, as
 //! torchvision's `resized_crop(…, antialias=True)` of float tensors.
 
-use super::planes::at_least;
-use super::{Scratch, vectorized};
+use super::planes::{Buffers, Planes, at_least};
+use matssl_base::machine::vectorized;
 
 /// A rectangle of whole pixels inside an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,21 +17,21 @@ pub struct Window {
     pub height: usize,
 }
 
-/// Rows that are resampled at once, pixel by pixel beside each other.
+/// Number of rows that are resampled at once, interleaved pixel by pixel.
 const LINES: usize = 8;
 
-/// For each output pixel: the first input pixel and the weights of it and the next ones.
+/// A filter along one axis: for each output pixel, the first input pixel, and the weights of it and the next ones.
 #[derive(Default)]
-pub(super) struct Filter {
+struct Filter {
     first: Vec<usize>,
-    /// `taps` weights for each output pixel, all of inputs that there are.
+    /// `taps` weights for each output pixel, all of them of pixels inside the input.
     weights: Vec<f32>,
     taps: usize,
 }
 
 impl Filter {
-    /// Makes it the triangle filter from `from` pixels to `to`; `turned`, the output comes the other way round.
-    fn triangle(&mut self, from: usize, to: usize, turned: bool) {
+    /// Becomes the triangle filter from `from` pixels to `to`; if `reversed`, the output comes in reverse order.
+    fn triangle(&mut self, from: usize, to: usize, reversed: bool) {
         let scale = from as f64 / to as f64;
         let support = scale.max(1.0);
         let centre = |i: usize| (i as f64 + 0.5) * scale;
@@ -39,11 +39,11 @@ impl Filter {
             let low = (centre(i) - support + 0.5).max(0.0) as usize;
             (low, ((centre(i) + support + 0.5) as usize).min(from))
         };
-        let at = |place: usize| if turned { to - 1 - place } else { place };
+        let source = |i: usize| if reversed { to - 1 - i } else { i };
         self.taps = (0..to).map(|i| range(i).1 - range(i).0).max().unwrap_or(1);
         self.first.clear();
         self.weights.clear();
-        for i in (0..to).map(at) {
+        for i in (0..to).map(source) {
             let (low, high) = range(i);
             let weight = |x: usize| (1.0 - ((x as f64 + 0.5 - centre(i)) / support).abs()).max(0.0);
             let sum: f64 = (low..high).map(weight).sum();
@@ -54,7 +54,7 @@ impl Filter {
         }
     }
 
-    /// One channel of `LINES` rows beside each other; the number of taps is known to the compiler where it is small.
+    /// Filters one channel of `LINES` interleaved rows. A small number of taps is a constant for the compiler.
     #[inline(always)]
     fn across<const CHANNELS: usize>(
         &self,
@@ -90,13 +90,13 @@ impl Filter {
         }
     }
 
-    /// All columns; `rows` and `out` have `width` of them.
+    /// Filters all columns; `rows` and `out` have `width` of them.
     #[inline(always)]
     fn down(&self, rows: &[f32], width: usize, out: &mut [f32]) {
         let lines = out.chunks_exact_mut(width).zip(&self.first).zip(self.weights.chunks_exact(self.taps));
         for ((out, &first), weights) in lines {
             let mut sources = rows[first * width..].chunks_exact(width).zip(weights);
-            // By two, because most views enlarge, and each output row then has two input rows.
+            // Two rows at once, because most views enlarge, and then each output row has two input rows.
             if let (Some((above, a)), Some((below, b))) = (sources.next(), sources.next()) {
                 for ((out, above), below) in out.iter_mut().zip(above).zip(below) {
                     *out = a * above + b * below;
@@ -124,9 +124,16 @@ fn weighted<const CHANNELS: usize>(
     sums
 }
 
-impl Scratch {
-    /// Resamples the part `window` of u8 `[_, width, channels]` to `to` = (width, height), turned over left-right
-    /// (`flip[0]`) and up-down (`flip[1]`), into `self.planes`.
+/// Resamples images along both axes; keeps the filters' memory.
+#[derive(Default)]
+pub(super) struct Resampler {
+    across: Filter,
+    down: Filter,
+}
+
+impl Resampler {
+    /// Resamples the part `window` of u8 `[_, width, channels]` to `to` = (width, height), flipped left-right (`flip[0]`)
+    /// and up-down (`flip[1]`), into `planes`.
     pub(super) fn resample(
         &mut self,
         pixels: &[u8],
@@ -134,54 +141,63 @@ impl Scratch {
         window: Window,
         to: (usize, usize),
         flip: [bool; 2],
+        (planes, buffers): (&mut Planes, &mut Buffers),
     ) {
         self.across.triangle(window.width, to.0, flip[0]);
         self.down.triangle(window.height, to.1, flip[1]);
-        self.planes.reshape(channels, to.1, to.0);
+        planes.reshape(channels, to.1, to.0);
         match channels {
-            1 => self.resample_by::<1>(pixels, width, window, to),
-            _ => self.resample_by::<3>(pixels, width, window, to),
+            1 => self.resample_by::<1>(pixels, width, window, (planes, buffers)),
+            _ => self.resample_by::<3>(pixels, width, window, (planes, buffers)),
         }
     }
 
-    fn resample_by<const CHANNELS: usize>(&mut self, pixels: &[u8], width: usize, window: Window, to: (usize, usize)) {
-        let Scratch { planes, rows, line, across, down, .. } = self;
-        let (line_in, plane) = (window.width * CHANNELS, window.height * to.0);
-        let rows = at_least(rows, plane * CHANNELS);
-        let (lines, mixed) = at_least(line, (line_in + to.0) * LINES).split_at_mut(line_in * LINES);
+    fn resample_by<const CHANNELS: usize>(
+        &self,
+        pixels: &[u8],
+        width: usize,
+        window: Window,
+        (planes, buffers): (&mut Planes, &mut Buffers),
+    ) {
+        let Resampler { across, down } = self;
+        let (line_in, width_out) = (window.width * CHANNELS, planes.width());
+        let plane = window.height * width_out;
+        let rows = at_least(&mut buffers.rows, plane * CHANNELS);
+        let line = at_least(&mut buffers.line, (line_in + width_out) * LINES);
+        let (lines, mixed) = line.split_at_mut(line_in * LINES);
         let (lines, mixed) = (lines.as_chunks_mut::<LINES>().0, mixed.as_chunks_mut::<LINES>().0);
         vectorized(
             #[inline(always)]
             || {
                 for block in (0..window.height).step_by(LINES) {
-                    // The last row stands in for those that are missing in the last block.
+                    // In the last block, the last row stands in for missing ones.
                     let sources: [&[u8]; LINES] = std::array::from_fn(|line| {
                         let y = window.top + (block + line).min(window.height - 1);
                         &pixels[(y * width + window.left) * CHANNELS..][..line_in]
                     });
-                    beside(sources, lines);
+                    interleave(sources, lines);
                     let count = LINES.min(window.height - block);
                     for (channel, rows) in rows.chunks_exact_mut(plane).enumerate() {
                         across.across(lines.as_chunks::<CHANNELS>().0, channel, mixed);
-                        apart(mixed, &mut rows[block * to.0..][..count * to.0]);
+                        separate(mixed, &mut rows[block * width_out..][..count * width_out]);
                     }
                 }
                 for (rows, plane) in rows.chunks_exact(plane).zip(planes.each_mut()) {
-                    down.down(rows, to.0, plane);
+                    down.down(rows, width_out, plane);
                 }
             },
         );
     }
 }
 
-/// `LINES` rows of bytes beside each other, as numbers; `sources` have the length of `lines`.
+/// Interleaves `LINES` rows of bytes as numbers; `sources` have the length of `lines`.
 #[inline(always)]
-fn beside(sources: [&[u8]; LINES], lines: &mut [[f32; LINES]]) {
+fn interleave(sources: [&[u8]; LINES], lines: &mut [[f32; LINES]]) {
     let (blocks, rest) = lines.as_chunks_mut::<LINES>();
     let start = blocks.len() * LINES;
     let sources = sources.map(|source| (source.as_chunks::<LINES>().0, &source[start..]));
     for (i, block) in blocks.iter_mut().enumerate() {
-        let columns = turned(sources.map(|(blocks, _)| u64::from_le_bytes(blocks[i])));
+        let columns = transposed(sources.map(|(blocks, _)| u64::from_le_bytes(blocks[i])));
         for (line, column) in block.iter_mut().zip(columns) {
             *line = column.to_le_bytes().map(f32::from);
         }
@@ -191,26 +207,26 @@ fn beside(sources: [&[u8]; LINES], lines: &mut [[f32; LINES]]) {
     }
 }
 
-/// The other way round: rows `[count, lines.len()]` of what lies beside each other, `count` at most `LINES`.
+/// The inverse of [`interleave`]: rows `[count, lines.len()]` from interleaved `lines`, `count` at most `LINES`.
 #[inline(always)]
-fn apart(lines: &[[f32; LINES]], rows: &mut [f32]) {
+fn separate(lines: &[[f32; LINES]], rows: &mut [f32]) {
     let (blocks, rest) = lines.as_chunks::<LINES>();
     for (part, block) in blocks.iter().enumerate() {
-        let turned: [[f32; LINES]; LINES] = std::array::from_fn(|line| block.map(|beside| beside[line]));
-        for (row, values) in rows.chunks_exact_mut(lines.len()).zip(turned) {
+        let columns: [[f32; LINES]; LINES] = std::array::from_fn(|line| block.map(|pixel| pixel[line]));
+        for (row, values) in rows.chunks_exact_mut(lines.len()).zip(columns) {
             if let Some(to) = row[part * LINES..].first_chunk_mut() {
                 *to = values;
             }
         }
     }
     for (line, row) in rows.chunks_exact_mut(lines.len()).enumerate() {
-        row[blocks.len() * LINES..].iter_mut().zip(rest).for_each(|(value, beside)| *value = beside[line]);
+        row[blocks.len() * LINES..].iter_mut().zip(rest).for_each(|(value, pixel)| *value = pixel[line]);
     }
 }
 
 /// The transpose of 8 × 8 bytes (Warren, Hacker's Delight, 7-3): byte `j` of number `i` becomes byte `i` of number `j`.
 #[inline(always)]
-fn turned(mut rows: [u64; LINES]) -> [u64; LINES] {
+fn transposed(mut rows: [u64; LINES]) -> [u64; LINES] {
     for (step, low) in [(1, 0x00FF_00FF_00FF_00FF), (2, 0x0000_FFFF_0000_FFFF), (4, 0x0000_0000_FFFF_FFFF)] {
         for i in (0..LINES).filter(|i| i & step == 0) {
             let exchanged = (rows[i] >> (8 * step) ^ rows[i + step]) & low;
@@ -222,12 +238,13 @@ fn turned(mut rows: [u64; LINES]) -> [u64; LINES] {
 }
 
 /// Resamples the part `window` of an image `[_, width, channels]`, of 1 or 3 channels, to `to` = (width, height), none of
-/// them 0; values from 0 to 255, not rounded, `[to.1, to.0, channels]`. Nothing outside the window has an influence.
+/// them 0. Returns values from 0 to 255, not rounded, `[to.1, to.0, channels]`. Pixels outside the window have no influence.
 pub fn resample(pixels: &[u8], width: usize, channels: usize, window: Window, to: (usize, usize)) -> Vec<f32> {
-    let mut scratch = Scratch::default();
-    scratch.resample(pixels, (width, channels), window, to, [false; 2]);
-    match scratch.planes.rgb() {
-        None => scratch.planes.values().to_vec(),
+    let (mut planes, mut buffers) = (Planes::default(), Buffers::default());
+    let out = (&mut planes, &mut buffers);
+    Resampler::default().resample(pixels, (width, channels), window, to, [false; 2], out);
+    match planes.rgb() {
+        None => planes.values().to_vec(),
         Some([red, green, blue]) => red.iter().zip(green).zip(blue).flat_map(|((&r, &g), &b)| [r, g, b]).collect(),
     }
 }

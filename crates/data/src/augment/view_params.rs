@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 with_presets! {
-    /// The augmentations of SimCLR (Chen et al. 2020, appendix A) in lightly's form; [`ViewPreset`] has the values that
-    /// others use.
+    /// The augmentations of SimCLR (Chen et al. 2020, appendix A) in lightly's form. [`ViewPreset`] lists values from papers
+    /// and other software.
     pub struct ViewParams from ViewPreset {
         /// Side of a view in pixels.
         pub size: usize,
@@ -27,9 +27,9 @@ with_presets! {
         pub brightness: f64,
         /// Contrast likewise.
         pub contrast: f64,
-        /// Saturation likewise; nothing for grey images.
+        /// Saturation likewise; no effect on grey images.
         pub saturation: f64,
-        /// Hue is turned by ± this part of a circle (at most 0.5); nothing for grey images.
+        /// Hue is turned by ± this part of a circle (at most 0.5); no effect on grey images.
         pub hue: f64,
         /// Probability of turning an RGB image grey.
         pub grayscale: f64,
@@ -40,7 +40,7 @@ with_presets! {
     }
 }
 
-/// Values that somebody uses.
+/// Values from papers and other software.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ViewPreset {
@@ -86,13 +86,13 @@ impl From<ViewPreset> for ViewParams {
     }
 }
 
-/// The inert value of `max_scale`, which came later than the keys of the first experiments.
+/// Whether `max_scale` is 1, as it was before it was a parameter: it is then left out, so that old keys stay as they were.
 fn is_one(scale: &f64) -> bool {
     *scale == 1.0
 }
 
 impl ViewParams {
-    /// What serde cannot say: bounds. The name of the wrong parameter and what is right.
+    /// Checks bounds.
     ///
     /// # Errors
     /// (parameter, message).

@@ -1,6 +1,12 @@
+//! Files of every kind that is read, whole, damaged and of kinds that are refused.
+
 use super::*;
+use crate::DataError;
+use ::png::{BitDepth, ColorType};
 use image::codecs::jpeg::JpegEncoder;
-use image::{GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
+use std::io::Cursor;
+use std::path::Path;
 
 fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
@@ -21,7 +27,7 @@ fn mask_error(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn grey_comes_back_from_every_lossless_format_also_as_rgb() {
+fn grey_is_read_from_every_lossless_format_also_if_stored_as_rgb() {
     let rgb = DynamicImage::ImageLuma8(grey()).to_rgb8();
     let rgba = DynamicImage::ImageLuma8(grey()).to_rgba8();
     for image in [DynamicImage::from(grey()), rgb.into(), rgba.into()] {
@@ -36,7 +42,7 @@ fn grey_comes_back_from_every_lossless_format_also_as_rgb() {
 }
 
 #[test]
-fn half_a_file_is_an_error_wherever_it_is_cut() {
+fn a_file_that_is_cut_short_is_an_error_wherever_it_is_cut() {
     let noise = GrayImage::from_fn(64, 64, |x, y| Luma([(x * x * 31 + y * y * 17 + x * y) as u8]));
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 90).encode_image(&noise).unwrap();
@@ -130,12 +136,12 @@ fn a_tif_may_be_compressed_by_lzw_or_deflate_or_be_tiled() {
 
 /// A camera of 12 bits in a file of 16: read as 16, 17 grey levels would be left.
 #[test]
-fn fewer_bits_than_the_file_has_are_asked_for_and_used() {
+fn sixteen_bit_files_with_fewer_used_bits_need_the_parameter_bits() {
     let ramp: ImageBuffer<Luma<u16>, Vec<u16>> = ImageBuffer::from_fn(64, 64, |x, y| Luma([(y * 64 + x) as u16]));
     let bytes = encode(&DynamicImage::ImageLuma16(ramp), ImageFormat::Png);
     assert_eq!(
         image_error(&bytes),
-        "a/b.png: 16 bits a pixel, and no value above 4095: few grey levels would be left; say `bits = 12` for the data \
+        "a/b.png: 16 bits a pixel, and no value above 4095: few grey levels would be left; set `bits = 12` for the data \
          set, or `bits = 16` if it is that dark"
     );
     let read = |bits| decode_image(Path::new("a/b.png"), &bytes, Some(bits));
@@ -159,13 +165,13 @@ fn a_mask_whose_zero_is_white_keeps_its_stored_values() {
     let at = bytes.windows(8).position(|window| window == photometric).unwrap();
     bytes[at + 8] = 0;
     assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, stored);
-    // What is looked at is what is shown.
+    // An image is read as it is displayed.
     let shown: Vec<u8> = stored.iter().map(|value| 255 - value).collect();
     assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().pixels, shown);
 }
 
 #[test]
-fn a_tif_of_several_pages_is_refused_but_a_thumbnail_is_none() {
+fn a_tif_of_several_pages_is_refused_but_one_with_a_thumbnail_is_read() {
     let page = strip(1, 192);
     let error = image_error(&tif(&[&page, &page, &page], &ramp()));
     assert_eq!(error, "a/b.png: a tif of 3 pages; save each page as an image of its own");
@@ -173,7 +179,7 @@ fn a_tif_of_several_pages_is_refused_but_a_thumbnail_is_none() {
     let thumbnail: Vec<(u16, u32)> = page.into_iter().chain([(254, 1)]).collect();
     let with_thumbnail = tif(&[&page, &thumbnail], &ramp());
     assert_eq!(decode_image(Path::new("x"), &with_thumbnail, None).unwrap().pixels, ramp());
-    // A chain that bites its own tail is left to the decoder.
+    // The decoder refuses a chain that leads back to its start.
     let mut circle = tif(&[&page], &ramp());
     let next = 8 + 2 + 12 * 8;
     circle[next..next + 4].copy_from_slice(&8u32.to_le_bytes());
@@ -192,7 +198,7 @@ fn sixteen_bits_are_scaled_in_images_and_must_be_small_in_masks() {
 }
 
 #[test]
-fn transparency_and_colours_are_refused_by_name() {
+fn transparency_and_colours_are_refused_with_the_reason() {
     let glass = RgbaImage::from_pixel(3, 2, Rgba([9, 9, 9, 128]));
     assert_eq!(
         image_error(&encode(&glass.into(), ImageFormat::Png)),
@@ -214,7 +220,7 @@ fn transparency_and_colours_are_refused_by_name() {
 }
 
 #[test]
-fn giants_are_refused_from_the_header_and_no_images_by_kind() {
+fn images_that_are_too_large_and_files_that_are_no_images_are_refused() {
     // A bmp header that promises 40,000 × 40,000 pixels, and nothing behind it.
     let mut giant = encode(&grey().into(), ImageFormat::Bmp);
     giant[18..22].copy_from_slice(&40_000i32.to_le_bytes());
@@ -224,50 +230,38 @@ fn giants_are_refused_from_the_header_and_no_images_by_kind() {
     assert_eq!(image_error(b"hello"), "a/b.png: not an image that can be read; png, tif, jpg and bmp are read");
 }
 
-/// A png of `depth` bits and `colour` type whose rows are one byte; made by hand, no encoder writes them.
-fn small_png(width: u32, depth: u8, colour: u8, palette: &[u8], rows: &[u8]) -> Vec<u8> {
-    fn chunk(name: &[u8; 4], data: &[u8], out: &mut Vec<u8>) {
-        out.extend((data.len() as u32).to_be_bytes());
-        let start = out.len();
-        out.extend(name);
-        out.extend(data);
-        let sum = crc(&out[start..]);
-        out.extend(sum.to_be_bytes());
+/// A png of 1, 2 or 4 bits a value, each of whose `rows` is one byte.
+fn small_png(width: u32, depth: BitDepth, palette: Option<&[u8]>, rows: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = ::png::Encoder::new(&mut bytes, width, rows.len() as u32);
+    encoder.set_depth(depth);
+    encoder.set_color(if palette.is_some() { ColorType::Indexed } else { ColorType::Grayscale });
+    if let Some(palette) = palette {
+        encoder.set_palette(palette);
     }
-    let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
-    let mut header = width.to_be_bytes().to_vec();
-    header.extend((rows.len() as u32).to_be_bytes());
-    header.extend([depth, colour, 0, 0, 0]);
-    chunk(b"IHDR", &header, &mut out);
-    if !palette.is_empty() {
-        chunk(b"PLTE", palette, &mut out);
-    }
-    // zlib with one stored block: filter byte 0 and a byte for each row.
-    let raw: Vec<u8> = rows.iter().flat_map(|&row| [0, row]).collect();
-    let mut data = vec![0x78, 0x01, 1];
-    data.extend((raw.len() as u16).to_le_bytes());
-    data.extend((!(raw.len() as u16)).to_le_bytes());
-    data.extend(&raw);
-    let (a, b) =
-        raw.iter().fold((1u32, 0u32), |(a, b), &v| ((a + u32::from(v)) % 65521, (b + a + u32::from(v)) % 65521));
-    data.extend((b << 16 | a).to_be_bytes());
-    chunk(b"IDAT", &data, &mut out);
-    chunk(b"IEND", &[], &mut out);
-    out
+    encoder.write_header().unwrap().write_image_data(rows).unwrap();
+    bytes
 }
 
 #[test]
 fn indexed_and_narrow_masks_give_their_stored_values() {
     let palette = [0, 0, 0, 255, 0, 0, 0, 255, 0, 255, 255, 255];
-    let indexed = small_png(4, 2, 3, &palette, &[0b00_01_10_11, 0b11_11_00_01]);
+    let indexed = small_png(4, BitDepth::Two, Some(&palette), &[0b00_01_10_11, 0b11_11_00_01]);
     assert_eq!(decode_mask(Path::new("x"), &indexed).unwrap().labels, [0, 1, 2, 3, 3, 3, 0, 1]);
-    let twice = small_png(4, 2, 3, &[0, 0, 0, 9, 9, 9, 9, 9, 9], &[0b00_01_10_00]);
+    let twice = small_png(4, BitDepth::Two, Some(&[0, 0, 0, 9, 9, 9, 9, 9, 9]), &[0b00_01_10_00]);
     assert_eq!(decode_mask(Path::new("x"), &twice).unwrap().labels, [0, 1, 2, 0]);
-    let short = small_png(4, 2, 3, &palette[..9], &[0b00_01_10_11]);
+    let short = small_png(4, BitDepth::Two, Some(&palette[..9]), &[0b00_01_10_11]);
     assert_eq!(decode_mask(Path::new("x"), &short).unwrap().labels, [0, 1, 2, 3], "an index without a colour");
-    let bits = small_png(8, 1, 0, &[], &[0b0101_0011]);
+    let bits = small_png(8, BitDepth::One, None, &[0b0101_0011]);
     assert_eq!(decode_mask(Path::new("x"), &bits).unwrap().labels, [0, 1, 0, 1, 0, 0, 1, 1]);
     assert_eq!(decode_image(Path::new("x"), &bits, None).unwrap().pixels, [0, 255, 0, 255, 0, 0, 255, 255]);
-    let nibbles = small_png(2, 4, 0, &[], &[0x2F]);
+    let nibbles = small_png(2, BitDepth::Four, None, &[0x2F]);
     assert_eq!(decode_mask(Path::new("x"), &nibbles).unwrap().labels, [2, 15]);
+    // A row whose last byte is not full.
+    let narrow = small_png(5, BitDepth::One, None, &[0b1011_0111, 0b0100_1000]);
+    assert_eq!(decode_mask(Path::new("x"), &narrow).unwrap().labels, [1, 0, 1, 1, 0, 0, 1, 0, 0, 1]);
+    for file in [&indexed, &narrow] {
+        let error = mask_error(&file[..file.len() / 2 + 8]);
+        assert!(error.starts_with("m.png: damaged or cut short ("), "{error}");
+    }
 }

@@ -2,20 +2,25 @@
 //! downloaded: a folder of SEM images (`PNG`, 1024×768, nothing to cut off), and beside it
 //! `nature_scidata_heerlen_aachen_steel_annotations_polygon.csv` and `nature_scidata_steel_metadata.csv`.
 //!
-//! There are no masks but 8,909 polygons around martensite/austenite islands in 1,705 images. They are drawn anew each
-//! time the data set is read, by the rule told in `data/rasterize.rs`: 0 rest, 1 object, as the MatSSL authors have it
-//! (`mask > 0`). Of an entry, the mask's file is the table of polygons.
+//! There are no masks, but 8,909 polygons around martensite/austenite islands in 1,705 images. They are drawn each time the
+//! data set is read, by the rule in `rasterize.rs`: 0 rest, 1 object, as the MatSSL authors do it (`mask > 0`). The mask
+//! file of an entry is the table of polygons.
 //!
-//! The paper splits the 1,705 into 1,403 and 302. The metadata (type, temperature, direction, distance, magnification,
-//! angle) does not say which, and neither types, directions nor angles add up to 302: so the split is drawn from a
-//! seed, or given by lists. Images in the folder without a polygon (the metadata knows 2,580) count as unlabelled.
+//! The paper splits the 1,705 images into 1,403 and 302. The metadata (type, temperature, direction, distance,
+//! magnification, angle) does not list them, and neither types, directions nor angles add up to 302. So the split is drawn
+//! from a seed, or given by lists. Images in the folder without a polygon (the metadata lists 2,580) count as unlabelled.
 //!
-//! `group` holds specimens together, by columns of the metadata: `group = "type+temperature+direction"` (24 of them).
+//! `group` keeps the images of a specimen in one split, by columns of the metadata: `group =
+//! "type+temperature+direction"` gives 24 specimens.
 
-use super::files::{images_in, stem};
+use super::dataset::Dataset;
+use super::files::images_in;
+use super::layout::{Layout, LayoutImage};
+use super::params::{DatasetParams, ParamProblem, SplitParams};
 use super::specimens::{self, Specimens};
-use super::{Dataset, DatasetParams, Layout, ParamProblem, Placed, SplitParams, split};
+use super::split;
 use crate::polygons::Polygons;
+use crate::stem::stem;
 use crate::{DataError, Split};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,9 +30,9 @@ pub(super) struct Aachen;
 pub(super) const POLYGONS: &str = "nature_scidata_heerlen_aachen_steel_annotations_polygon.csv";
 pub(super) const METADATA: &str = "nature_scidata_steel_metadata.csv";
 const CLASSES: [&str; 2] = ["rest", "object"];
-/// Where images may lie: as unpacked, and otherwise.
+/// Folders that may hold the images; the first is that of the published archive.
 const FOLDERS: [&str; 3] = ["PNG", "images", "."];
-const MISSING: &str = "it has annotations: download the images again";
+const MISSING: &str = "the table has annotations for it: download the images again";
 const CURE: &str = "`path` must hold the two published tables, and the images in PNG, images or beside the tables";
 
 impl Dataset for Aachen {
@@ -37,7 +42,7 @@ impl Dataset for Aachen {
 
     fn fill(&self, params: &mut DatasetParams) {
         if params.test_images.is_none() && params.val_images.is_none() {
-            // Of 1,705 images 302 to test on, as in the paper; the paper has no validation images.
+            // 302 of 1,705 images are test images, as in the paper, which has no validation images.
             params.split.get_or_insert(SplitParams { train: None, val: 0.0, test: 302.0, seed: 0 });
         }
     }
@@ -90,10 +95,11 @@ impl Dataset for Aachen {
             None => None,
         };
         let splits = split::draw(params, root, &annotated, specimens.as_ref())?;
-        let place =
-            |(image, split): (&str, Split)| Placed::new(image, (split != Split::Unlabeled).then_some(POLYGONS), split);
+        let listed = |(image, split): (&str, Split)| {
+            LayoutImage::new(image, (split != Split::Unlabeled).then_some(POLYGONS), split)
+        };
         let others = by_stem.into_values().map(|image| (image, Split::Unlabeled));
-        let images = annotated.into_iter().zip(splits).chain(others).map(place).collect();
+        let images = annotated.into_iter().zip(splits).chain(others).map(listed).collect();
         Ok(Layout {
             classes: CLASSES.map(Into::into).into(),
             ignore_classes: params.ignore_classes.clone().unwrap_or_default(),
@@ -111,15 +117,15 @@ fn read_metadata(root: &Path, columns: &str) -> Result<BTreeMap<String, String>,
         |error: csv::Error| DataError::bad(&path, format!("cannot be read ({error})"), "download it again");
     let mut table = csv::Reader::from_path(&path).map_err(unreadable)?;
     let header = table.headers().map_err(unreadable)?.clone();
-    let place = |name: &str| {
+    let index_of = |name: &str| {
         header.iter().position(|column| column == name).ok_or_else(|| {
             let known: Vec<&str> = header.iter().skip(1).collect();
             let problem = format!("has no column `{name}`, which `group` names");
             DataError::bad(&path, problem, format!("join some of {} by +", known.join(", ")))
         })
     };
-    let image = place("image_url")?;
-    let columns: Vec<usize> = columns.split('+').map(|name| place(name.trim())).collect::<Result<_, _>>()?;
+    let image = index_of("image_url")?;
+    let columns: Vec<usize> = columns.split('+').map(|name| index_of(name.trim())).collect::<Result<_, _>>()?;
     let mut specimens = BTreeMap::new();
     for record in table.records() {
         let record = record.map_err(unreadable)?;

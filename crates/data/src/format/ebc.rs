@@ -5,11 +5,13 @@
 //! The folders *are* the splits. EBC-1 and EBC-2 have images of the specimen 050317#3 in both train and test; EBC-3 tests
 //! on 050317#3 alone and trains without it.
 //!
-//! The MatSSL authors' copies (`train/inputs`, `train/targets`, png) are read, too. Theirs of EBC-3 has 15, 3 and 6
-//! images, under the names that NASA's has; the paper's Table 3 counts 1, 3 and 3, and no list of those was found.
+//! The MatSSL authors' copies (`train/inputs`, `train/targets`, png) are read, too. Their copy of EBC-3 has 15, 3 and 6
+//! images, with the same names as NASA's. The paper's Table 3 counts 1, 3 and 3; no list of those was found.
 
-use super::files::{SAME_STEM, below, images_in, pair};
-use super::{Classes, Dataset, DatasetParams, Layout, ParamProblem, Placed};
+use super::dataset::Dataset;
+use super::files::{SAME_STEM, directly_in, images_in, pair};
+use super::layout::{Layout, LayoutImage};
+use super::params::{Classes, DatasetParams, ParamProblem};
 use crate::{DataError, Split};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ pub(super) struct Ebc;
 
 const CURE: &str = "`path` must be one split as downloaded, with train, val, test and their _annot folders";
 
-/// Where images and masks of a split lie: as published, and in the copies of the MatSSL authors.
+/// The folders of images and masks of a split: as published, and in the copies of the MatSSL authors.
 fn folders(split: &str) -> [(String, String); 2] {
     [(split.into(), format!("{split}_annot")), (format!("{split}/inputs"), format!("{split}/targets"))]
 }
@@ -55,10 +57,10 @@ impl Dataset for Ebc {
     fn layout(&self, params: &DatasetParams, root: &Path, names: &[&str]) -> Result<Layout, DataError> {
         let mut images = Vec::new();
         for split in [Split::Train, Split::Val, Split::Test] {
-            let here = |(images, masks)| [below(names, images), below(names, masks)];
+            let files_in = |(images, masks)| [directly_in(names, images), directly_in(names, masks)];
             let [published, authors] = folders(split.name());
-            let mut found = [here((&authors.0, &authors.1)), here((&published.0, &published.1))].into_iter();
-            // Only one of the two was listed.
+            let mut found = [files_in((&authors.0, &authors.1)), files_in((&published.0, &published.1))].into_iter();
+            // The file list holds only one of the two.
             let [images_here, masks] = found.find(|[images, _]| !images.is_empty()).unwrap_or_default();
             let of_masks = masks.first().map_or(&*published.1, |mask| mask.rsplit_once('/').map_or(".", |(at, _)| at));
             for (image, mask) in pair(root, &images_here, &masks, SAME_STEM)? {
@@ -66,7 +68,7 @@ impl Dataset for Ebc {
                     let problem = format!("has no mask of the same stem in {of_masks}");
                     return Err(DataError::bad(&root.join(image), problem, "download the data set again"));
                 };
-                images.push(Placed::new(image, Some(mask), split));
+                images.push(LayoutImage::new(image, Some(mask), split));
             }
         }
         let oxide = params.classes == Some(Classes::Scheme("oxide".into()));

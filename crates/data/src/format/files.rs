@@ -1,25 +1,23 @@
-//! Folders of image files.
+//! Folders of image files, and pairs of images and masks.
 
-use super::DataError;
+use crate::DataError;
+use crate::stem::stem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const EXTENSIONS: [&str; 6] = ["png", "tif", "tiff", "jpg", "jpeg", "bmp"];
 
-/// The file name of a path inside a data set, without its extension.
-pub fn stem(name: &str) -> &str {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
-}
-
 /// The image files (png, tif, jpg, bmp) directly in `root/folder`, as (path inside the data set, file), sorted.
-/// Hidden files and everything else are passed over. `"."` is the root itself.
+/// Hidden files and other files are skipped. `"."` is the root itself.
+///
+/// # Errors
+/// [`DataError`] with `cure` if there is no such folder.
 pub(super) fn images_in(root: &Path, folder: &str, cure: &str) -> Result<Vec<(String, PathBuf)>, DataError> {
     let path = if folder == "." { root.to_path_buf() } else { root.join(folder) };
     let entries = std::fs::read_dir(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => DataError::not_there(&path, cure),
         std::io::ErrorKind::NotADirectory => DataError::bad(&path, "not a folder", cure),
-        _ => DataError::bad(&path, format!("cannot be listed ({error})"), "look at its permissions and its disk"),
+        _ => DataError::bad(&path, format!("cannot be listed ({error})"), "check its permissions and its disk"),
     })?;
     let mut files = Vec::new();
     for entry in entries {
@@ -40,26 +38,29 @@ pub(super) fn images_in(root: &Path, folder: &str, cure: &str) -> Result<Vec<(St
     Ok(files)
 }
 
-/// The names below `folder/`, in order.
-pub(super) fn below<'a>(names: &[&'a str], folder: &str) -> Vec<&'a str> {
-    let inside = |name: &str| match name.rsplit_once('/') {
+/// Those of `names` that lie directly in `folder`, in order.
+pub(super) fn directly_in<'a>(names: &[&'a str], folder: &str) -> Vec<&'a str> {
+    let is_inside = |name: &str| match name.rsplit_once('/') {
         Some((parent, _)) => parent == folder,
         None => folder == ".",
     };
-    names.iter().copied().filter(|name| inside(name)).collect()
+    names.iter().copied().filter(|name| is_inside(name)).collect()
 }
 
-/// How masks are named after their images, by default.
+/// The default pattern for the stem of a mask: that of its image.
 pub(super) const SAME_STEM: &str = "{stem}";
 
-/// The stem of the image whose mask has the stem `mask`, if that is made by `pattern` (with one `{stem}` in it).
+/// The stem of the image whose mask has the stem `mask`, if `mask` fits `pattern` (which holds one `{stem}`).
 fn image_stem<'a>(mask: &'a str, pattern: &str) -> Option<&'a str> {
     let (before, after) = pattern.split_once(SAME_STEM)?;
     mask.strip_prefix(before)?.strip_suffix(after).filter(|stem| !stem.is_empty())
 }
 
-/// Images with the masks that `pattern` names after them. If both lie in one folder, what is named as the mask of
-/// another file there is no image. A mask without its image, and two files of one stem, are errors.
+/// Images with the masks that belong to them by `pattern`. If both lie in one folder, a file that is named as the mask of
+/// another file is no image.
+///
+/// # Errors
+/// [`DataError::Bad`] for a mask without its image, a mask whose name does not fit `pattern`, and two files of one stem.
 pub(super) fn pair<'a>(
     root: &Path,
     images: &[&'a str],
@@ -87,7 +88,7 @@ pub(super) fn pair<'a>(
                 }
             }
             None => {
-                let problem = format!("a mask whose name is not made by `mask_pattern` ({pattern})");
+                let problem = format!("a mask whose name does not fit `mask_pattern` ({pattern})");
                 errors.push(DataError::bad(&root.join(name), problem, "correct `mask_pattern`, or rename the mask"));
             }
         }
@@ -99,10 +100,10 @@ pub(super) fn pair<'a>(
             return Err(twice(name, other));
         }
     }
-    let lonely = |(stem, mask): (&str, &str)| {
+    let without_image = |(stem, mask): (&str, &str)| {
         let problem = format!("a mask without an image (no {stem}.png, .tif, .jpg or .bmp among the images)");
         DataError::bad(&root.join(mask), problem, "give image and mask the same name")
     };
-    DataError::check_all(by_stem.into_iter().map(lonely).collect())?;
+    DataError::check_all(by_stem.into_iter().map(without_image).collect())?;
     Ok(pairs.into_values().collect())
 }

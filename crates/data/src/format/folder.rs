@@ -1,18 +1,21 @@
 //! Your own images: two folders, a mask for each image.
 //!
-//! * With `split`, `test_images` or `val_images`: `images/` and `masks/` below the data set's folder; the splits are
-//!   drawn or named. An image without a mask counts as unlabelled, so 200 micrographs and 12 masks are fine.
+//! * With `split`, `test_images` or `val_images`: `images/` and `masks/` in the data set's folder; the splits are drawn or
+//!   named. An image without a mask counts as unlabelled, so 200 micrographs and 12 masks are fine.
 //! * Otherwise: `train/images`, `train/masks`, and so `val` and `test` if there are any. In `val` and `test` every
 //!   image needs its mask.
-//! * `mask_pattern = "{stem}_mask"` if masks are named otherwise than their images; both may lie in one folder.
+//! * `mask_pattern = "{stem}_mask"` if masks have other names than their images; both may lie in one folder.
 //! * A mask holds label values (`values`), or the colours that `colors` names, RGB or in a palette.
-//! * `group` finds the specimen in an image's name. Drawn splits then take whole specimens; splits by folders and lists
-//!   are held to it; and unlabelled images of specimens in val or test are left out.
-//! * `unlabeled = "more"` adds a folder of images without masks; a data set may hold nothing else.
+//! * `group` finds the specimen in an image's name. Drawn splits then keep the images of a specimen together. Folders and lists
+//!   that do not are refused. Unlabelled images of specimens in val or test are left out.
+//! * `unlabeled = "more"` adds a folder of images without masks. A data set may consist of such images only.
 
-use super::files::{SAME_STEM, below, images_in, pair};
+use super::dataset::Dataset;
+use super::files::{SAME_STEM, directly_in, images_in, pair};
+use super::layout::{Layout, LayoutImage};
+use super::params::{Classes, DatasetParams, ParamProblem};
 use super::specimens::{self, Specimens};
-use super::{Classes, Dataset, DatasetParams, Layout, ParamProblem, Placed, split};
+use super::split;
 use crate::{Color, DataError, IGNORE, Split};
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -54,13 +57,15 @@ impl Dataset for Folder {
         }
         if let Some(error) = params.group.as_ref().and_then(|pattern| Regex::new(pattern).err()) {
             let message = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            return Err(ParamProblem::new("group", format!("no regular expression: {message}")));
+            return Err(ParamProblem::new("group", format!("not a regular expression: {message}")));
         }
         let names = match &params.classes {
             Some(Classes::Names(names)) if (2..IGNORE as usize).contains(&names.len()) => names,
-            Some(Classes::Names(_)) => return Err(ParamProblem::new("classes", "name at least two and at most 254")),
+            Some(Classes::Names(_)) => {
+                return Err(ParamProblem::new("classes", "name at least two classes and at most 254"));
+            }
             Some(Classes::Scheme(_)) => {
-                return Err(ParamProblem::new("classes", "name them in a list: [\"matrix\", \"pores\"]"));
+                return Err(ParamProblem::new("classes", "name the classes in a list: [\"matrix\", \"pores\"]"));
             }
             None if params.unlabeled.is_some() => return Ok(()),
             None => {
@@ -71,14 +76,14 @@ impl Dataset for Folder {
             }
         };
         if let Some(twice) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
-            return Err(ParamProblem::new("classes", format!("\"{}\" is there twice", names[twice])));
+            return Err(ParamProblem::new("classes", format!("\"{}\" occurs twice", names[twice])));
         }
         if let Some(colors) = &params.colors {
             check_colors(params, names, colors)?;
             return params.check_ignored(names.len());
         }
         if params.ignore_color.is_some() {
-            return Err(ParamProblem::new("ignore_color", "goes with `colors`; for label values it is `ignore_label`"));
+            return Err(ParamProblem::new("ignore_color", "needs `colors`; for label values use `ignore_label`"));
         }
         let values = params.values.as_deref().unwrap_or_default();
         if values.len() != names.len() {
@@ -86,7 +91,7 @@ impl Dataset for Folder {
             return Err(ParamProblem::new("values", message));
         }
         if let Some(twice) = (1..values.len()).find(|&i| values[..i].contains(&values[i])) {
-            return Err(ParamProblem::new("values", format!("{} is there twice", values[twice])));
+            return Err(ParamProblem::new("values", format!("{} occurs twice", values[twice])));
         }
         if params.ignore_label.is_some_and(|label| values.contains(&label)) {
             return Err(ParamProblem::new("ignore_label", "is also the value of a class"));
@@ -96,16 +101,16 @@ impl Dataset for Folder {
 
     fn list(&self, params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
         let mut files = Vec::new();
-        for place in places(params) {
-            let needed = match place.split {
+        for folders in folder_pairs(params) {
+            let needed = match folders.split {
                 None => params.classes.is_some(),
-                // A data set of nothing but unlabelled images has no train folder.
+                // A data set of unlabelled images only has no train folder.
                 Some(Split::Train) => params.unlabeled.is_none() || root.join("train").is_dir(),
                 Some(split) => root.join(split.name()).is_dir(),
             };
             if needed {
-                files.extend(images_in(root, &place.images, CURE)?);
-                files.extend(images_in(root, &place.masks, CURE)?);
+                files.extend(images_in(root, &folders.images, CURE)?);
+                files.extend(images_in(root, &folders.masks, CURE)?);
             }
         }
         if let Some(folder) = &params.unlabeled {
@@ -117,24 +122,24 @@ impl Dataset for Folder {
     fn layout(&self, params: &DatasetParams, root: &Path, names: &[&str]) -> Result<Layout, DataError> {
         let mut images = Vec::new();
         let pattern = params.mask_pattern.as_deref().unwrap_or(SAME_STEM);
-        // An expression that is none was refused by `check`.
+        // `check` refused what is no regular expression.
         let specimens = params.group.as_ref().and_then(|group| Regex::new(group).ok()).map(Specimens::ByPattern);
-        for place in places(params) {
-            let pairs = pair(root, &below(names, &place.images), &below(names, &place.masks), pattern)?;
+        for folders in folder_pairs(params) {
+            let pairs = pair(root, &directly_in(names, &folders.images), &directly_in(names, &folders.masks), pattern)?;
             let with_mask: Vec<&str> =
                 pairs.iter().filter(|(_, mask)| mask.is_some()).map(|(image, _)| *image).collect();
-            let mut splits = match place.split {
+            let mut splits = match folders.split {
                 Some(split) => vec![split; with_mask.len()],
                 None => split::draw(params, root, &with_mask, specimens.as_ref())?,
             }
             .into_iter();
             for (image, mask) in pairs {
-                let split = match (mask, place.split) {
+                let split = match (mask, folders.split) {
                     (Some(_), _) => splits.next().unwrap_or(Split::Train),
                     (None, Some(Split::Val | Split::Test)) => {
                         let problem = match pattern {
-                            SAME_STEM => format!("has no mask of the same stem in {}", place.masks),
-                            pattern => format!("has no mask named by {pattern} in {}", place.masks),
+                            SAME_STEM => format!("has no mask of the same stem in {}", folders.masks),
+                            pattern => format!("has no mask named by {pattern} in {}", folders.masks),
                         };
                         return Err(DataError::bad(
                             &root.join(image),
@@ -144,12 +149,12 @@ impl Dataset for Folder {
                     }
                     (None, _) => Split::Unlabeled,
                 };
-                images.push(Placed::new(image, mask, split));
+                images.push(LayoutImage::new(image, mask, split));
             }
         }
         if let Some(folder) = &params.unlabeled {
-            let placed = |image: &&str| Placed::new(image, None, Split::Unlabeled);
-            images.extend(below(names, folder).iter().map(placed));
+            let listed = |image: &&str| LayoutImage::new(image, None, Split::Unlabeled);
+            images.extend(directly_in(names, folder).iter().map(listed));
         }
         let classes = match &params.classes {
             Some(Classes::Names(names)) => names.clone(),
@@ -170,7 +175,7 @@ impl Dataset for Folder {
     }
 }
 
-/// Whether there is a colour for each class and no other, and no colour twice.
+/// Checks that each class has a colour, that no other name has one, and that no colour occurs twice.
 fn check_colors(
     params: &DatasetParams,
     names: &[String],
@@ -178,7 +183,7 @@ fn check_colors(
 ) -> Result<(), ParamProblem> {
     if params.values.is_some() || params.ignore_label.is_some() {
         let param = if params.values.is_some() { "values" } else { "ignore_label" };
-        return Err(ParamProblem::new(param, "masks hold label values or colours: leave this or `colors` out"));
+        return Err(ParamProblem::new(param, "masks hold either label values or colours: leave out this or `colors`"));
     }
     if let Some(name) = names.iter().find(|name| !colors.contains_key(*name)) {
         return Err(ParamProblem::new("colors", format!("no colour for \"{name}\": give one for each class")));
@@ -200,24 +205,24 @@ fn check_colors(
 
 const CURE: &str = "make train/images and train/masks (and val, test), or images and masks with `split`";
 
-/// A pair of folders.
-struct Place {
+/// A folder of images and that of their masks.
+struct FolderPair {
     images: String,
     masks: String,
     /// `None`: the splits are drawn.
     split: Option<Split>,
 }
 
-fn places(params: &DatasetParams) -> Vec<Place> {
+fn folder_pairs(params: &DatasetParams) -> Vec<FolderPair> {
     let images = params.images.as_deref().unwrap_or_default();
     let masks = params.masks.as_deref().unwrap_or_default();
     if params.split.is_some() || params.test_images.is_some() || params.val_images.is_some() {
-        return vec![Place { images: images.into(), masks: masks.into(), split: None }];
+        return vec![FolderPair { images: images.into(), masks: masks.into(), split: None }];
     }
-    let place = |split: Split| Place {
+    let pair_of = |split: Split| FolderPair {
         images: format!("{}/{images}", split.name()),
         masks: format!("{}/{masks}", split.name()),
         split: Some(split),
     };
-    [Split::Train, Split::Val, Split::Test].map(place).into()
+    [Split::Train, Split::Val, Split::Test].map(pair_of).into()
 }

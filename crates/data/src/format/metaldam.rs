@@ -1,13 +1,16 @@
 //! MetalDAM (Luengo et al., *A tutorial on the segmentation of metallographic images*, Information Fusion 2022), as
 //! downloaded: `images/*.jpg`, `labels/*.png` (values 0–4) and `Additive_unlabeled_publish/*.tif`.
 //!
-//! Images carry an info band at the bottom, labels do not: an image is cut to its label's height, top left. Images
-//! without a label lose the last 65 rows, which is what the labels of both sizes leave out (1024×768 → 703,
-//! 1280×960 → 895). In every published image seen, 42 and 33, the band begins below that: at row 718 and row 896.
-//! The band is also all that is in colour.
+//! Images have an info band at the bottom, labels do not. An image is cut to its label's height from the top left. From images
+//! without a label the last 65 rows are cut, which is the difference for labels of both sizes (1024×768 → 703, 1280×960 →
+//! 895). In all 75 published images that were checked (42 and 33), the band begins below that: at row 718 and row 896. Only
+//! the band is in colour.
 
-use super::files::{SAME_STEM, below, images_in, pair};
-use super::{Dataset, DatasetParams, Layout, ParamProblem, Placed, SplitParams, split};
+use super::dataset::Dataset;
+use super::files::{SAME_STEM, directly_in, images_in, pair};
+use super::layout::{Layout, LayoutImage};
+use super::params::{DatasetParams, ParamProblem, SplitParams};
+use super::split;
 use crate::{DataError, Mask, Micrograph, Split};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,10 +29,10 @@ impl Dataset for MetalDam {
 
     fn fill(&self, params: &mut DatasetParams) {
         params.unlabeled.get_or_insert_with(|| "Additive_unlabeled_publish".into());
-        // Precipitates are mostly left unannotated; the authors leave them out of the mean.
+        // Most precipitates are not annotated; the authors leave the class out of the mean.
         params.ignore_classes.get_or_insert_with(|| vec![3]);
         if params.test_images.is_none() && params.val_images.is_none() {
-            // 42 labelled images: 9 to test on, as in the paper; the paper has no validation images.
+            // 9 of 42 labelled images are test images, as in the paper, which has no validation images.
             params.split.get_or_insert(SplitParams { train: None, val: 4.0, test: 9.0, seed: 0 });
         }
     }
@@ -49,7 +52,7 @@ impl Dataset for MetalDam {
 
     fn layout(&self, params: &DatasetParams, root: &Path, names: &[&str]) -> Result<Layout, DataError> {
         let mut images = Vec::new();
-        let pairs = pair(root, &below(names, "images"), &below(names, "labels"), SAME_STEM)?;
+        let pairs = pair(root, &directly_in(names, "images"), &directly_in(names, "labels"), SAME_STEM)?;
         if let Some((image, _)) = pairs.iter().find(|(_, mask)| mask.is_none()) {
             return Err(DataError::bad(
                 &root.join(image),
@@ -59,11 +62,11 @@ impl Dataset for MetalDam {
         }
         let with_mask: Vec<&str> = pairs.iter().map(|(image, _)| *image).collect();
         for ((image, mask), split) in pairs.iter().zip(split::draw(params, root, &with_mask, None)?) {
-            images.push(Placed::new(image, *mask, split));
+            images.push(LayoutImage::new(image, *mask, split));
         }
         if let Some(folder) = params.unlabeled.as_deref().filter(|folder| !folder.is_empty()) {
-            let placed = |image: &&str| Placed::new(image, None, Split::Unlabeled);
-            images.extend(below(names, folder).iter().map(placed));
+            let listed = |image: &&str| LayoutImage::new(image, None, Split::Unlabeled);
+            images.extend(directly_in(names, folder).iter().map(listed));
         }
         Ok(Layout {
             classes: CLASSES.map(Into::into).into(),

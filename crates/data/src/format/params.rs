@@ -1,6 +1,5 @@
-//! The parameters of a data set, of all formats together: a flat table, so that errors point at the exact key.
+//! The parameters of a data set: one flat table for all formats, so that an error points at the exact key.
 
-use super::reader;
 use crate::Color;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,7 +24,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The word in the experiment file.
+    /// The name in the experiment file.
     pub fn name(self) -> &'static str {
         match self {
             Format::Folder => "folder",
@@ -37,13 +36,13 @@ impl Format {
     }
 }
 
-/// `[datasets.NAME]`. What a format does not take is refused by [`DatasetParams::check`].
+/// `[datasets.NAME]`. Parameters that a format does not take are refused by [`DatasetParams::check`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetParams {
-    /// Which reader.
+    /// The format.
     pub format: Format,
-    /// The data set's folder. Where it lies is no part of a key; what lies in it is.
+    /// The data set's folder. A key depends on the files in it, not on its path.
     pub path: PathBuf,
     /// Resizes every image and mask to a square of so many pixels, whatever its sides were, as the MatSSL authors do (256;
     /// 512 for EBC): images by an antialiased bilinear filter (theirs is not antialiased), masks by the nearest pixel.
@@ -77,10 +76,10 @@ pub struct DatasetParams {
     /// `{ ferrite = "#ff0000", pore = [0, 0, 0] }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colors: Option<BTreeMap<String, Color>>,
-    /// `folder`: the label value of pixels that count for nothing.
+    /// `folder`: the label value of pixels that are in no loss and no metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_label: Option<u8>,
-    /// `folder`, with `colors`: the colour of pixels that count for nothing.
+    /// `folder`, with `colors`: the colour of pixels that are in no loss and no metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_color: Option<Color>,
     /// Class indices that are left out of means (`metaldam`: default `[3]`).
@@ -123,7 +122,7 @@ pub enum Classes {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitParams {
-    /// All that is left, by default; if given, the three must add up.
+    /// The images that are left, by default. If given, the three must add up to all images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<f64>,
     /// To choose the epoch by.
@@ -132,18 +131,18 @@ pub struct SplitParams {
     /// To score on.
     #[serde(default)]
     pub test: f64,
-    /// Its own seed: the experiment's `seeds` do not move images between splits.
+    /// The split's own seed: the experiment's `seeds` do not move images between splits.
     #[serde(default)]
     pub seed: u64,
 }
 
-/// What serde cannot say of the parameters.
+/// A wrong parameter, found after its type was checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{param}`: {message}")]
 pub struct ParamProblem {
     /// The key to underline.
     pub param: &'static str,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is expected.
     pub message: String,
 }
 
@@ -154,85 +153,11 @@ impl ParamProblem {
 }
 
 impl DatasetParams {
-    /// The parameters of `format` at `path`, every default filled in.
-    pub fn of(format: Format, path: impl Into<PathBuf>) -> Self {
-        DatasetParams {
-            format,
-            path: path.into(),
-            resize: None,
-            bits: None,
-            images: None,
-            masks: None,
-            mask_pattern: None,
-            unlabeled: None,
-            classes: None,
-            values: None,
-            colors: None,
-            ignore_label: None,
-            ignore_color: None,
-            ignore_classes: None,
-            split: None,
-            test_images: None,
-            val_images: None,
-            group: None,
-            band: None,
-            exclude: None,
-        }
-        .with_defaults()
-    }
-
-    /// Fills in what the format has a default for, so that every default is printed and enters the key.
-    #[must_use]
-    pub fn with_defaults(mut self) -> Self {
-        reader(self.format).fill(&mut self);
-        self
-    }
-
-    /// Refuses parameters that the format does not take, and impossible combinations.
-    ///
-    /// # Errors
-    /// The first problem, with the parameter to underline.
-    pub fn check(&self) -> Result<(), ParamProblem> {
-        let reader = reader(self.format);
-        let given = [
-            ("images", self.images.is_some()),
-            ("masks", self.masks.is_some()),
-            ("mask_pattern", self.mask_pattern.is_some()),
-            ("unlabeled", self.unlabeled.is_some()),
-            ("classes", self.classes.is_some()),
-            ("values", self.values.is_some()),
-            ("colors", self.colors.is_some()),
-            ("ignore_label", self.ignore_label.is_some()),
-            ("ignore_color", self.ignore_color.is_some()),
-            ("ignore_classes", self.ignore_classes.is_some()),
-            ("split", self.split.is_some()),
-            ("test_images", self.test_images.is_some()),
-            ("val_images", self.val_images.is_some()),
-            ("group", self.group.is_some()),
-            ("band", self.band.is_some()),
-            ("exclude", self.exclude.is_some()),
-        ];
-        if let Some((param, _)) = given.iter().find(|(param, given)| *given && !reader.takes().contains(param)) {
-            let message = format!("format `{}` takes only: {}", self.format.name(), reader.takes().join(", "));
-            return Err(ParamProblem::new(param, message));
-        }
-        if let Some(side) = self.resize.filter(|side| !(8..=16_384).contains(&side.get())) {
-            return Err(ParamProblem::new("resize", format!("{side} pixels; expected 8 to 16384")));
-        }
-        if let Some(bits) = self.bits.filter(|bits| !(8..=16).contains(bits)) {
-            return Err(ParamProblem::new("bits", format!("{bits} bits a pixel; expected 8 to 16")));
-        }
-        if let Some(split) = &self.split {
-            split.check()?;
-        }
-        reader.check(&self.clone().with_defaults())
-    }
-
-    /// Whether `ignore_classes` names only classes, and leaves one.
+    /// Checks that `ignore_classes` names only classes, and not all of them.
     pub(super) fn check_ignored(&self, classes: usize) -> Result<(), ParamProblem> {
         let ignored = self.ignore_classes.as_deref().unwrap_or_default();
         if let Some(class) = ignored.iter().find(|&&class| usize::from(class) >= classes) {
-            let message = format!("{class} is no class: they are counted from 0 to {}", classes - 1);
+            let message = format!("{class} is no class: classes are numbered from 0 to {}", classes - 1);
             return Err(ParamProblem::new("ignore_classes", message));
         }
         if (0..classes).all(|class| ignored.iter().any(|&ignored| usize::from(ignored) == class)) {

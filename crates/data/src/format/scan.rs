@@ -1,30 +1,32 @@
-//! Lists a data set and checks every file of it once, whatever its format.
+//! Lists a data set of any format and checks each file once.
 
-use super::{DatasetParams, Layout, Placed, reader};
+use super::layout::{Layout, LayoutImage};
+use super::params::DatasetParams;
+use super::reader::reader;
+use crate::checked_file::read_checked;
 use crate::mask_reader::MaskReader;
-use crate::open::read_checked;
 use crate::{DataError, Entry, IGNORE, Manifest, decode, sources};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A file of a data set, as listed and hashed.
+/// A file of a data set with its hash.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
     /// Path inside the data set.
     pub name: String,
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
     /// blake3 of its bytes, in hex.
     pub digest: String,
 }
 
-/// Every file of the data set that matters: (path inside the data set, file), sorted. Their names and hashes, with
-/// the parameters, decide all that [`scan`] says.
+/// Every file of the data set that is read: (path inside the data set, file), sorted. The result of [`scan`] depends only on
+/// their names and hashes and on the parameters.
 ///
 /// # Errors
-/// [`DataError::NotThere`] if a folder is missing; [`DataError::Bad`] if there is not one image.
+/// [`DataError::NotThere`] if a folder is missing; [`DataError::Bad`] if there is no image.
 pub fn list_files(params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
     let params = params.clone().with_defaults();
     if !root.is_dir() {
@@ -47,7 +49,7 @@ pub fn list_files(params: &DatasetParams, root: &Path) -> Result<Vec<(String, Pa
 /// counts images.
 ///
 /// # Errors
-/// All that is wrong with the data set, at once.
+/// All problems of the data set at once.
 pub fn scan(
     params: &DatasetParams,
     root: &Path,
@@ -67,8 +69,8 @@ pub fn scan(
     let checked: Vec<Result<Entry, DataError>> = layout
         .images
         .par_iter()
-        .map(|placed| {
-            let entry = check(&params, root, &layout, &masks, placed, &by_name);
+        .map(|listed| {
+            let entry = check(&params, root, &layout, &masks, listed, &by_name);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             entry
         })
@@ -93,7 +95,7 @@ pub fn scan(
     })
 }
 
-/// The same file in two splits would let a test image into training, pretraining included.
+/// Refuses the same file in two splits: a test image could be trained or pretrained on.
 fn check_splits(root: &Path, images: &[Entry]) -> Result<(), DataError> {
     let mut first: BTreeMap<&str, &Entry> = BTreeMap::new();
     let mut errors = Vec::new();
@@ -113,20 +115,20 @@ fn check(
     root: &Path,
     layout: &Layout,
     masks: &MaskReader,
-    placed: &Placed,
+    listed: &LayoutImage,
     files: &BTreeMap<&str, &SourceFile>,
 ) -> Result<Entry, DataError> {
     let file = |name: &str| {
         let gone = || DataError::not_there(&root.join(name), "put the file back, or run again to list anew");
         files.get(name).copied().ok_or_else(gone)
     };
-    let source = file(&placed.image)?;
+    let source = file(&listed.image)?;
     let image = decode::decode_image(&source.path, &read_checked(&source.path, &source.digest)?, params.bits)?;
-    let mask = match &placed.mask {
+    let mask = match &listed.mask {
         Some(name) => {
             let source = file(name)?;
             let file = (source.name.as_str(), source.path.as_path(), source.digest.as_str());
-            Some((source, masks.read(file, &placed.image, (image.width, image.height))?))
+            Some((source, masks.read(file, &listed.image, (image.width, image.height))?))
         }
         None => None,
     };
@@ -156,16 +158,16 @@ fn check(
         mask_digest = Some(source.digest.clone());
     }
     Ok(Entry {
-        image: placed.image.clone(),
+        image: listed.image.clone(),
         image_digest: source.digest.clone(),
-        mask: placed.mask.clone(),
+        mask: listed.mask.clone(),
         mask_digest,
         width: size.0,
         height: size.1,
         resized_from,
         channels: image.channels,
-        split: placed.split,
-        specimen: placed.specimen.clone(),
+        split: listed.split,
+        specimen: listed.specimen.clone(),
         class_pixels,
     })
 }

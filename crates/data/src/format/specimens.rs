@@ -1,22 +1,23 @@
-//! Which images show the same specimen: those must never lie on both sides of a split.
+//! Which images show the same specimen: all of them must be in one split.
 
-use super::{Placed, files::stem};
+use super::layout::LayoutImage;
+use crate::stem::stem;
 use crate::{DataError, Split};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Knows the specimen of an image.
+/// Finds the specimen of an image.
 #[derive(Debug)]
 pub(super) enum Specimens {
-    /// What an expression finds in the image's stem: its first group, or all that it matches.
+    /// By the image's stem: the first group of an expression, or all that it matches.
     ByPattern(Regex),
-    /// By the image's stem, from a table (for messages).
+    /// By a table from stem to specimen; with the path of the table, for messages.
     ByTable(BTreeMap<String, String>, PathBuf),
 }
 
 impl Specimens {
-    /// From a table at `path`: stem → specimen.
+    /// By a table at `path` from stem to specimen.
     pub(super) fn by_name(table: BTreeMap<String, String>, path: &Path) -> Self {
         Specimens::ByTable(table, path.to_path_buf())
     }
@@ -24,7 +25,7 @@ impl Specimens {
     /// The specimen that `image` (a path inside the data set) shows.
     ///
     /// # Errors
-    /// [`DataError::Bad`] if that cannot be said.
+    /// [`DataError::Bad`] if the specimen is unknown.
     pub(super) fn of<'a>(&'a self, root: &Path, image: &'a str) -> Result<&'a str, DataError> {
         let stem = stem(image);
         match self {
@@ -36,22 +37,22 @@ impl Specimens {
                 })
             }
             Specimens::ByTable(table, path) => table.get(stem).map(String::as_str).ok_or_else(|| {
-                DataError::bad(path, format!("does not know {stem}"), "download it again, or leave `group` out")
+                DataError::bad(path, format!("has no row for {stem}"), "download it again, or leave `group` out")
             }),
         }
     }
 }
 
-/// Refuses images of one specimen in two of train, val and test, and leaves out unlabelled images of specimens in val
-/// and test: pretraining must not see them. Writes each image's specimen down.
+/// Refuses images of one specimen in two of train, val and test. Leaves out unlabelled images of specimens in val and test,
+/// which pretraining must not use. Notes each image's specimen.
 ///
 /// # Errors
-/// [`DataError::Bad`] with the first two images of each specimen that is on both sides.
+/// [`DataError::Bad`] with the first two images of each specimen that is in two splits.
 pub(super) fn keep_apart(
     root: &Path,
     specimens: Option<&Specimens>,
-    images: Vec<Placed>,
-) -> Result<Vec<Placed>, DataError> {
+    images: Vec<LayoutImage>,
+) -> Result<Vec<LayoutImage>, DataError> {
     let Some(specimens) = specimens else { return Ok(images) };
     let mut first: BTreeMap<String, (Split, String)> = BTreeMap::new();
     let mut errors = Vec::new();
@@ -60,7 +61,7 @@ pub(super) fn keep_apart(
         let (split, other) = first.entry(name.to_owned()).or_insert_with(|| (placed.split, placed.image.clone()));
         if *split != placed.split {
             let problem = format!(
-                "in the split {}, shows the specimen {name} as does {other} in the split {}",
+                "in the split {}, shows the specimen {name}, as {other} does in the split {}",
                 placed.split.name(),
                 split.name()
             );
@@ -74,7 +75,7 @@ pub(super) fn keep_apart(
         let held_out =
             placed.split == Split::Unlabeled && first.get(&specimen).is_some_and(|(split, _)| *split != Split::Train);
         if !held_out {
-            kept.push(Placed { specimen: Some(specimen), ..placed });
+            kept.push(LayoutImage { specimen: Some(specimen), ..placed });
         }
     }
     Ok(kept)

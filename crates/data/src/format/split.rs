@@ -1,8 +1,9 @@
 //! Random splits, drawn from a seed of their own.
 
+use super::params::{DatasetParams, ParamProblem, SplitParams};
 use super::specimens::Specimens;
-use super::{DataError, DatasetParams, ParamProblem, SplitParams, stem};
-use crate::Split;
+use crate::stem::stem;
+use crate::{DataError, Split};
 use matssl_base::random::Stream;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,12 +37,12 @@ pub(super) fn is_named(name: &str, wanted: &str) -> bool {
 
 /// The split of each of `names` (images with masks, sorted).
 ///
-/// Named test and validation images first; of the others, in a random order that depends on the seed and on their
-/// number only, the first go to test, the next to val, the rest to train. Shares are rounded to the nearest count,
-/// but a share above 0 is at least one image.
+/// Named test and validation images come first. The others are put in a random order that depends only on the seed and their
+/// number: the first go to test, the next to val, the rest to train. Shares are rounded to the nearest count, but a share
+/// above 0 is at least one image.
 ///
-/// With `specimens` whole specimens are drawn: in random order, each goes to test as long as that brings the number of
-/// test images nearer to the wanted one, else likewise to val, else to train.
+/// With `specimens`, all images of a specimen are drawn together: in random order, each specimen goes to test if that brings
+/// the number of test images nearer to the wanted one, else to val by the same rule, else to train.
 pub(super) fn draw(
     params: &DatasetParams,
     root: &Path,
@@ -71,16 +72,16 @@ pub(super) fn draw(
         part => part as usize,
     };
     let (test, val) = (count(split.test), count(split.val));
-    let whole = split.train.filter(|&train| train >= 1.0).map(|train| train as usize);
-    if test + val >= rest.len() || whole.is_some_and(|train| train + test + val != rest.len()) {
+    let train = split.train.filter(|&train| train >= 1.0).map(|train| train as usize);
+    if test + val >= rest.len() || train.is_some_and(|train| train + test + val != rest.len()) {
         let problem = format!(
             "{} images with masks cannot be split into {} train, {val} val and {test} test",
             rest.len(),
-            whole.map_or("some".into(), |train| train.to_string())
+            train.map_or("some".into(), |train| train.to_string())
         );
         return Err(DataError::bad(root, problem, "add images with masks, or change `split`"));
     }
-    // Without specimens every image is its own.
+    // Without specimens each image is a unit of its own.
     let mut units: Vec<Vec<usize>> = rest.iter().map(|&i| vec![i]).collect();
     if let Some(specimens) = specimens {
         let mut by_specimen: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -91,7 +92,7 @@ pub(super) fn draw(
             let named = images.iter().find(|&&i| splits[i].is_some());
             let unnamed = images.iter().find(|&&i| splits[i].is_none());
             if let (Some(&named), Some(&unnamed)) = (named, unnamed) {
-                let problem = format!("shows the specimen {specimen} as does {}, which is named", names[named]);
+                let problem = format!("shows the specimen {specimen}, as {} does, which is named", names[named]);
                 return Err(DataError::bad(
                     &root.join(names[unnamed]),
                     problem,
@@ -105,13 +106,13 @@ pub(super) fn draw(
     let mut drawn = [0, 0, 0];
     for unit in Stream::new(split.seed, "split", 0, 0).permutation(units.len()) {
         let images = &units[unit];
-        let (place, split) = match images.len() {
+        let (i, split) = match images.len() {
             more if nearer(drawn[0], more, test) => (0, Split::Test),
             more if nearer(drawn[1], more, val) => (1, Split::Val),
             _ => (2, Split::Train),
         };
-        drawn[place] += images.len();
-        images.iter().for_each(|&i| splits[i] = Some(split));
+        drawn[i] += images.len();
+        images.iter().for_each(|&image| splits[image] = Some(split));
     }
     if drawn[2] == 0 || (drawn[0] == 0 && test > 0) || (drawn[1] == 0 && val > 0) {
         let problem = format!("{} specimens cannot be split into some train, {val} val and {test} test", units.len());

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::decode::decode_image;
-use crate::{IGNORE, Manifest, OpenDataset, Root};
+use crate::{DataError, IGNORE, Manifest, OpenDataset, Root, Split};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
@@ -49,7 +50,7 @@ fn by_split(manifest: &Manifest) -> [usize; 4] {
     [Split::Train, Split::Val, Split::Test, Split::Unlabeled].map(|split| manifest.entries(split).len())
 }
 
-/// Ten pairs in images/ and masks/, two images without masks, and what the system leaves lying about.
+/// Ten pairs in images/ and masks/, two images without masks, and two files of the operating system.
 fn my_steel() -> TempDir {
     let root = tempfile::tempdir().unwrap();
     for i in 0..12 {
@@ -102,7 +103,7 @@ fn two_folders_split_by_share_or_count_and_images_without_masks_are_unlabelled()
             .ends_with("s03 is in both `test_images` and `val_images`; keep it in one of them")
     );
     params.val_images = None;
-    // A stem may hold dots of its own: what is wanted is a stem or a file name, nothing less.
+    // A stem may contain dots: an image is named by its stem or its file name, not by less.
     for name in ["run.1", "run.2"] {
         let value = name.as_bytes()[4];
         grey(root.path(), &format!("images/{name}.png"), (8, 6), value, 201);
@@ -133,8 +134,8 @@ fn sub_folders_are_splits_and_values_are_mapped_to_classes() {
     assert_eq!(by_split(&manifest), [1, 0, 1, 1]);
     assert_eq!(manifest.class_pixels(Split::Train), [0, 15]);
 
-    let path = root.path().join("manifest.json");
-    manifest.write(&path).unwrap();
+    manifest.write(root.path()).unwrap();
+    let path = root.path().join(Manifest::FILE);
     let open = OpenDataset::open(&path, Root::Folder(root.path().into())).unwrap();
     assert_eq!(open.manifest, manifest);
     let (image, mask) = open.read(open.entries(Split::Train)[0]).unwrap();
@@ -155,9 +156,9 @@ fn sub_folders_are_splits_and_values_are_mapped_to_classes() {
     );
 }
 
-/// Else test images would be pretrained on.
+/// Otherwise test images could be pretrained on.
 #[test]
-fn a_file_in_two_splits_is_refused_whatever_its_name() {
+fn a_file_in_two_splits_is_refused_also_under_another_name() {
     let root = my_steel();
     let mut params = folder(&["matrix", "pore"]);
     params.test_images = Some(vec!["s03".into()]);
@@ -173,7 +174,7 @@ fn a_file_in_two_splits_is_refused_whatever_its_name() {
     assert!(expected.iter().all(|line| text.contains(line)), "{text}");
     fs::remove_file(root.path().join("images/s10.tif")).unwrap();
     fs::remove_file(root.path().join("more/a copy.tif")).unwrap();
-    // Twice within a split is no leak.
+    // A copy in the same split is no leak.
     for name in ["a", "b"] {
         fs::copy(root.path().join("images/s11.tif"), root.path().join(format!("more/{name}.tif"))).unwrap();
     }
@@ -187,7 +188,7 @@ fn a_file_in_two_splits_is_refused_whatever_its_name() {
 }
 
 #[test]
-fn each_bad_file_is_named_with_problem_and_cure_and_all_at_once() {
+fn all_bad_files_are_reported_at_once_each_with_problem_and_cure() {
     let root = my_steel();
     let mut params = folder(&["matrix", "pore"]);
     params.split = split(0.0, 1.0, 0);
@@ -224,7 +225,7 @@ fn each_bad_file_is_named_with_problem_and_cure_and_all_at_once() {
 }
 
 #[test]
-fn what_is_missing_or_empty_is_said() {
+fn missing_and_empty_folders_are_reported() {
     let root = tempfile::tempdir().unwrap();
     let params = folder(&["a", "b"]);
     let error = list_files(&params, root.path()).unwrap_err();
@@ -277,7 +278,7 @@ fn ebc_is_read_as_downloaded_in_three_classes_or_two() {
 }
 
 #[test]
-fn metaldam_loses_its_info_band() {
+fn the_info_band_of_metaldam_is_cut_off() {
     let root = tempfile::tempdir().unwrap();
     for i in 0..14 {
         grey(root.path(), &format!("images/micrograph{i}.jpg"), (32, 96), 90 + 8 * i as u8, 90);
@@ -321,9 +322,9 @@ fn parameters_that_do_not_fit_the_format_are_refused() {
     assert_eq!(check(folder), Ok(()));
     let cases = [
         ("values = [0]", "`values`: 1 values for 2 classes: give one for each"),
-        ("values = [3, 3]", "`values`: 3 is there twice"),
+        ("values = [3, 3]", "`values`: 3 occurs twice"),
         ("ignore_label = 1", "`ignore_label`: is also the value of a class"),
-        ("ignore_classes = [2]", "`ignore_classes`: 2 is no class: they are counted from 0 to 1"),
+        ("ignore_classes = [2]", "`ignore_classes`: 2 is no class: classes are numbered from 0 to 1"),
         ("split = { test = 1.5 }", "`split.test`: 1.5 is neither a share below 1 nor a count"),
         (
             "split = { train = 0.7, val = 0.1, test = 0.1 }",
@@ -371,7 +372,7 @@ fn real_data_has_the_published_counts() {
             by_split(&manifest),
             manifest.class_pixels(Split::Test)
         );
-        // Cut short, each of them would be refused.
+        // Each of them is refused if it is cut short.
         for file in &files {
             let bytes = fs::read(&file.path).unwrap();
             for part in [0.3, 0.7, 0.99] {

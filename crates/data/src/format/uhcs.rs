@@ -2,16 +2,18 @@
 //! Innovation 2017; NIST, hdl 11256/940), as downloaded: one flat folder of mixed png, tif and jpg (`micrographs`),
 //! and `microstructures.sqlite` beside it. All images are unlabelled.
 //!
-//! The database (magnification, anneal, constituent) is not read: pretraining needs nothing from it, and images that
-//! it does not list would be as good.
+//! The database (magnification, anneal, constituent) is not read: pretraining needs nothing from it, and can also use images
+//! that it does not list.
 //!
-//! The info band: an image of 645×522 keeps its upper 484 rows, one of 645×484 is whole. Images of other sizes are
-//! refused by name, unless `band` says how many rows to cut from the bottom of each of them, or `exclude` names them.
-//! (The database lists 961 micrographs, the MatSSL paper counts 956.)
+//! The info band: of an image of 645×522 the upper 484 rows are used, one of 645×484 has no band. Images of other sizes are
+//! refused, unless `band` says how many rows to cut from the bottom of each, or `exclude` names them. (The database lists 961
+//! micrographs, the MatSSL paper counts 956.)
 
+use super::dataset::Dataset;
 use super::files::images_in;
+use super::layout::{Layout, LayoutImage};
+use super::params::{DatasetParams, ParamProblem};
 use super::split::is_named;
-use super::{Dataset, DatasetParams, Layout, ParamProblem, Placed};
 use crate::{DataError, Mask, Micrograph, Split};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -55,13 +57,13 @@ impl Dataset for Uhcs {
     }
 
     fn layout(&self, _params: &DatasetParams, _root: &Path, names: &[&str]) -> Result<Layout, DataError> {
-        let placed = |image: &&str| Placed::new(image, None, Split::Unlabeled);
+        let listed = |image: &&str| LayoutImage::new(image, None, Split::Unlabeled);
         Ok(Layout {
             classes: Vec::new(),
             ignore_classes: Vec::new(),
             label_values: BTreeMap::new(),
             label_colors: BTreeMap::new(),
-            images: names.iter().map(placed).collect(),
+            images: names.iter().map(listed).collect(),
         })
     }
 

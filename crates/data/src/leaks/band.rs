@@ -1,11 +1,11 @@
-//! Grey images, and what is left of them between two blurs.
+//! Grey images and their band-passed versions.
 
 use crate::Micrograph;
 
-/// The radii of two box blurs (each applied twice) between which structure is kept, in pixels.
+/// The radii in pixels of two box blurs, each applied twice. Structure between the two sizes is kept.
 pub(super) type Radii = (usize, usize);
-/// What images are compared by: from single pixels to what is about 40 of them wide. Shading and the layers of a
-/// coating are wider; they are alike in images of different places.
+/// The band in which images are compared: structure from single pixels to a width of about 40. Shading and the layers of a
+/// coating are wider, and look alike in images of different places.
 pub(super) const WIDE: Radii = (1, 12);
 
 /// Grey values, `[height, width]`.
@@ -17,7 +17,7 @@ pub(super) struct Grey<T = u8> {
 }
 
 impl Grey {
-    /// The mean of the channels.
+    /// The mean of an image's channels.
     pub(super) fn of(image: &Micrograph) -> Grey {
         let values = match image.channels {
             1 => image.pixels.clone(),
@@ -29,15 +29,14 @@ impl Grey {
         Grey { width: image.width, height: image.height, values }
     }
 
-    /// The difference of two blurs. Sums are integers, so that a mirrored or turned image gives the very same values.
+    /// The difference of two blurs. Sums are integers, so that a mirrored or turned image gives exactly the same values.
     pub(super) fn band(&self, (fine, coarse): Radii) -> Grey<f32> {
         let (fine, coarse) = (self.blurred(fine), self.blurred(coarse));
         let values = fine.0.iter().zip(&coarse.0).map(|(&f, &c)| f as f32 / fine.1 - c as f32 / coarse.1).collect();
         Grey { width: self.width, height: self.height, values }
     }
 
-    /// Sums over two box blurs of `radius`, and how many times each pixel counts in one. At the edges the image is
-    /// continued by its last pixel.
+    /// Sums of two box blurs of `radius`, and the number of pixels in each sum. At the edges the last pixel is repeated.
     fn blurred(&self, radius: usize) -> (Vec<u32>, f32) {
         let mut values: Vec<u32> = self.values.iter().map(|&v| u32::from(v)).collect();
         for _ in 0..2 {

@@ -1,16 +1,17 @@
-//! Whether two images are alike where one is laid on the other.
+//! Whether two images match where one is laid on the other.
 
-use super::MIN_OVERLAP;
 use super::band::Grey;
 use super::symmetry::Symmetry;
 use super::vote::Displacement;
 use matssl_base::machine::vectorized;
 
+/// Smallest number of pixels a side that two images must share.
+const MIN_OVERLAP: usize = 64;
 /// Side of a block in pixels.
 const BLOCK: usize = 32;
-/// A displacement is searched for this far around the voted one.
+/// Largest distance in pixels, in each direction, between the voted displacement and the confirmed one.
 const REACH: i64 = 5;
-/// The search looks at no more blocks than this, spread evenly; the final score is of all.
+/// Maximum number of blocks, spread evenly, that the search looks at; the final score is of all blocks.
 const SEARCHED: usize = 96;
 
 /// A displacement with its score.
@@ -22,7 +23,7 @@ pub(super) struct Confirmed {
     pub(super) score: f64,
 }
 
-/// Looks around a voted displacement for the best one; none if they hardly overlap.
+/// Finds the best displacement near a voted one; `None` if the images hardly overlap there.
 pub(super) fn confirm(scored: &Grey<f32>, trained: &Grey<f32>, candidate: &Displacement) -> Option<Confirmed> {
     let symmetry = candidate.symmetry;
     let size = (trained.width, trained.height);
@@ -47,9 +48,9 @@ pub(super) fn confirm(scored: &Grey<f32>, trained: &Grey<f32>, candidate: &Displ
 
 /// The rectangle that both images show.
 struct Overlap {
-    /// Its left top in the scored image.
+    /// Its top left corner in the scored image.
     scored: (usize, usize),
-    /// … and in the trained one.
+    /// Its top left corner in the trained image.
     trained: (usize, usize),
     size: (usize, usize),
 }
@@ -67,9 +68,9 @@ impl Overlap {
         Some(Overlap { scored: (x, y), trained: (other_x, other_y), size: (width, height) })
     }
 
-    /// The median correlation of that half of the blocks in which both have the more structure: a few strong edges do
-    /// not decide alone (the interface of a coating is alike everywhere), and neither do flat blocks, which hold noise.
-    /// Of the first `most` blocks, evenly spread.
+    /// The median correlation over the half of the blocks that have the most structure in both images. So a few strong edges do
+    /// not decide (the interface of a coating looks alike everywhere), and neither do flat blocks, which hold only noise. Looks
+    /// at no more than about `most` blocks, evenly spread.
     fn score(&self, scored: &Grey<f32>, trained: &Grey<f32>, most: usize) -> f64 {
         let (columns, rows) = (self.size.0 / BLOCK, self.size.1 / BLOCK);
         let step = (columns * rows).div_ceil(most).max(1);
@@ -84,11 +85,12 @@ impl Overlap {
         correlations.get(correlations.len() / 2).copied().unwrap_or(0.0)
     }
 
-    /// How much structure both have in the block at (x, y) of the overlap, the geometric mean of their variances, and
-    /// their normalised cross-correlation.
+    /// For the block at (x, y) of the overlap: how much structure both images have there (the geometric mean of their
+    /// variances), and their normalised cross-correlation.
     fn block(&self, scored: &Grey<f32>, trained: &Grey<f32>, (x, y): (usize, usize)) -> (f64, f64) {
-        let row = |image: &'_ Grey<f32>, place: (usize, usize), j: usize| (place.1 + y + j) * image.width + place.0 + x;
-        // Lanes of their own for each column: a fixed order whatever the vectors.
+        let row =
+            |image: &'_ Grey<f32>, corner: (usize, usize), j: usize| (corner.1 + y + j) * image.width + corner.0 + x;
+        // One lane for each column, so that the order of additions does not depend on the width of vectors.
         let (mut a, mut b) = ([0f32; BLOCK], [0f32; BLOCK]);
         let (mut aa, mut bb, mut ab) = ([0f32; BLOCK], [0f32; BLOCK], [0f32; BLOCK]);
         vectorized(

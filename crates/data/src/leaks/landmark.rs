@@ -1,27 +1,27 @@
-//! Tiles around what stands out in an image, and their hashes.
+//! Landmarks of an image, and hashes of the tiles around them.
 
 use super::band::{Grey, Radii};
 use super::symmetry::Symmetry;
 use std::f32::consts::PI;
 
-/// A tile is averaged to so many cells a side before its cosine transform.
+/// Number of cells a side to which a tile is averaged before its cosine transform.
 const CELLS: usize = 16;
-/// Frequencies that are kept, in each direction.
+/// Number of frequencies that are kept in each direction.
 const FREQUENCIES: usize = 8;
-/// A landmark stands out from its surroundings by so many grey values at least.
+/// Smallest number of grey values by which a landmark differs from its surroundings.
 const MIN_CONTRAST: f32 = 2.0;
 
 /// How landmarks of one size are found.
 struct Level {
-    /// Structure of which size.
+    /// The size of the structure.
     radii: Radii,
     /// Pixels a cell; a tile has 16 × 16 cells.
     cell: usize,
-    /// Landmarks are further apart than this.
+    /// Landmarks are further apart than this, in pixels.
     apart: usize,
-    /// So many are kept a megapixel, the strongest first: those of a crop are then among the crop's own.
+    /// Largest number a megapixel, the strongest first. By this the landmarks of a crop are also landmarks of the image.
     per_megapixel: usize,
-    /// … but of a small image no fewer than these.
+    /// The limit for a small image, whose share of a megapixel is smaller.
     at_least: usize,
 }
 
@@ -31,14 +31,14 @@ const LEVELS: [Level; 2] = [
     Level { radii: (3, 12), cell: 8, apart: 20, per_megapixel: 200, at_least: 80 },
 ];
 
-/// A tile.
+/// A tile of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Tile {
-    /// Which of [`LEVELS`].
+    /// Index into [`LEVELS`].
     pub(super) level: u8,
     /// Column and row of the landmark.
-    pub(super) place: (usize, usize),
-    /// Signs of the low cosine frequencies: bit `8 · v + u` for u waves across and v down; bit 0 is not used.
+    pub(super) centre: (usize, usize),
+    /// Signs of the low cosine frequencies: bit `8 · v + u` for u half waves across and v down; bit 0 is not used.
     pub(super) hash: u64,
 }
 
@@ -63,15 +63,15 @@ impl Tile {
     }
 }
 
-/// All tiles of an image, those of one size together.
+/// All tiles of an image, those of one level next to each other.
 pub(super) fn tiles(image: &Grey) -> Vec<Tile> {
     let sums = Sums::of(image);
     let cosines = cosines();
     let mut tiles = Vec::new();
     for (level, settings) in LEVELS.iter().enumerate() {
-        for place in landmarks(image, settings) {
-            let hash = hash(&sums, place, settings.cell, &cosines);
-            tiles.push(Tile { level: level as u8, place, hash });
+        for centre in landmarks(image, settings) {
+            let hash = hash(&sums, centre, settings.cell, &cosines);
+            tiles.push(Tile { level: level as u8, centre, hash });
         }
     }
     tiles
@@ -96,8 +96,8 @@ fn landmarks(image: &Grey, level: &Level) -> Vec<(usize, usize)> {
         }
     }
     found.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.2, a.1).cmp(&(b.2, b.1))));
-    let kept = image.width * image.height * level.per_megapixel / 1_000_000;
-    found.truncate(kept.max(level.at_least));
+    let limit = image.width * image.height * level.per_megapixel / 1_000_000;
+    found.truncate(limit.max(level.at_least));
     found.into_iter().map(|(_, x, y)| (x, y)).collect()
 }
 
@@ -118,7 +118,7 @@ fn dilated(values: &[f32], width: usize, radius: usize) -> Vec<f32> {
     out
 }
 
-/// van Herk's: maxima of blocks from both sides.
+/// van Herk's algorithm: running maxima of blocks from both sides.
 fn sliding_maximum(values: &[f32], radius: usize) -> Vec<f32> {
     let window = 2 * radius + 1;
     let padded: Vec<f32> = std::iter::repeat_n(0.0, radius)
@@ -139,7 +139,7 @@ fn sliding_maximum(values: &[f32], radius: usize) -> Vec<f32> {
     (0..values.len()).map(|i| backward[i].max(forward[i + window - 1])).collect()
 }
 
-/// Sums over all that is above and left, so that any rectangle's sum takes four of them.
+/// Sums over all pixels above and left of a pixel, from four of which the sum of any rectangle follows.
 struct Sums {
     width: usize,
     values: Vec<u64>,
@@ -159,12 +159,12 @@ impl Sums {
         Sums { width, values }
     }
 
-    /// Twice the sum of a rectangle whose edges lie on half pixels: the tile's centre is a pixel's centre, so that
-    /// mirroring leaves its cells where they are.
+    /// Four times the sum of a square whose edges lie on half pixels. The tile's centre is the centre of a pixel, so that
+    /// mirroring does not move its cells.
     fn cell(&self, left: usize, top: usize, side: usize) -> f32 {
         let at = |x: usize, y: usize| self.values[y * self.width + x];
         let sum = |x: usize, y: usize| (at(x + side, y + side) + at(x, y) - at(x, y + side) - at(x + side, y)) as f32;
-        // The mean of the four whole-pixel rectangles around.
+        // The sum of the four whole-pixel squares around it.
         sum(left, top) + sum(left + 1, top) + sum(left, top + 1) + sum(left + 1, top + 1)
     }
 }

@@ -1,19 +1,20 @@
-//! A leak between images of data sets, with all that a reader wants to know of it.
+//! A leak between images of data sets, with all that a report shows of it.
 
-use super::{Leak, Region};
+use super::leak::Leak;
+use super::region::Region;
 use crate::Split;
 use serde::Serialize;
 
-/// An image that is scored on and one that is trained on, which show the same.
+/// A scored and a trained image that show the same, at least in part.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Pair {
-    /// The one that is scored on.
+    /// The scored image.
     pub scored: PairImage,
-    /// The one that is trained on.
+    /// The trained image.
     pub trained: PairImage,
-    /// What that is for: `pretraining, training`.
+    /// What it is trained on for: `pretraining, training`.
     pub how: String,
-    /// What they have in common. Its indices mean nothing here.
+    /// What they have in common. Its indices are not used here.
     #[serde(flatten)]
     pub leak: Leak,
 }
@@ -21,20 +22,20 @@ pub struct Pair {
 /// One side of a leak.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PairImage {
-    /// Name of the data set that it is in.
+    /// Name of its data set.
     pub dataset: String,
-    /// Others that hold the same file: one folder may be read in several ways.
+    /// Other data sets that hold the same file: several data sets may read one folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also_in: Vec<String>,
-    /// What it is for there.
+    /// Its split.
     pub split: Split,
     /// Its path inside the data set.
     pub image: String,
     /// Pixels across and down, without the info band.
     pub size: (usize, usize),
-    /// What the other shows, too.
+    /// The part that the other image shows, too.
     pub region: Region,
-    /// A small JPEG of it in base64; of the first leaks only.
+    /// A small JPEG in base64, for the first leaks only.
     #[serde(skip)]
     pub picture: Option<String>,
 }
@@ -49,7 +50,8 @@ impl PairImage {
 }
 
 impl Leak {
-    /// `160×150 at (30, 50), turned by 90°`: what is shared, and where the trained image's left top lies in the scored one.
+    /// `160×150 at (30, 50), turned by 90°`: the size of the shared part, and the position of the trained image's top left
+    /// corner in the scored one.
     pub fn place_in_words(&self) -> String {
         let (width, height) = self.overlap;
         let turned = match self.symmetry.words() {

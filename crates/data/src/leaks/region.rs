@@ -1,9 +1,9 @@
-//! Where in each of two images lies what they share.
+//! The part that two images share, in each of them.
 
-use super::Leak;
+use super::leak::Leak;
 use serde::Serialize;
 
-/// A rectangle of an image, in pixels from its left top.
+/// A rectangle of an image, in pixels from its top left corner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Region {
     /// Columns to its left.
@@ -17,13 +17,13 @@ pub struct Region {
 }
 
 impl Leak {
-    /// What both images show, in the scored one.
+    /// The shared part in the scored image.
     pub fn in_scored(&self) -> Region {
         let (left, top) = self.corner();
         Region { left, top, width: self.overlap.0, height: self.overlap.1 }
     }
 
-    /// … and in the trained one, of `size` (width, height), as it lies there before anything is mirrored or turned.
+    /// The shared part in the trained image of `size` (width, height), before it is mirrored or turned.
     pub fn in_trained(&self, size: (usize, usize)) -> Region {
         let (left, top) = self.corner();
         let displaced = |at: usize, offset: i64| usize::try_from(at as i64 - offset).unwrap_or(0);
@@ -44,8 +44,8 @@ impl Leak {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Kind, Symmetry};
     use super::*;
+    use crate::leaks::{Kind, Symmetry};
 
     /// Each pixel of the trained image's region, laid on the scored image, fills the scored image's region.
     #[test]
@@ -61,7 +61,7 @@ mod tests {
             let mut landed = Vec::new();
             for y in trained.top..trained.top + trained.height {
                 for x in trained.left..trained.left + trained.width {
-                    let (x, y) = symmetry.place((x, y), size);
+                    let (x, y) = symmetry.apply_to_pixel((x, y), size);
                     landed.push((x - 2, y + 3));
                 }
             }

@@ -1,24 +1,24 @@
-//! The eight ways to lay a square on itself.
+//! The eight symmetries of a square.
 
 use serde::{Deserialize, Serialize};
 
-/// What is done to an image: mirrored or not, then turned.
+/// A change of an image: mirrored or turned by a multiple of 90°, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Symmetry {
     /// As it is.
     Identity,
-    /// Left and right changed places.
+    /// Left and right exchanged.
     MirroredX,
-    /// Top and bottom changed places.
+    /// Top and bottom exchanged.
     MirroredY,
     /// Turned by 180°.
     Turned180,
     /// Rows became columns.
     Transposed,
-    /// Transposed, then left and right changed places: turned clockwise by 90°.
+    /// Transposed, then left and right exchanged: turned clockwise by 90°.
     Turned90,
-    /// Transposed, then top and bottom changed places: turned counterclockwise by 90°.
+    /// Transposed, then top and bottom exchanged: turned counterclockwise by 90°.
     Turned270,
     /// Transposed, then turned by 180°.
     Antitransposed,
@@ -51,7 +51,7 @@ impl Symmetry {
         }
     }
 
-    /// Whether it transposes first, and then mirrors columns and rows.
+    /// Whether the image is transposed first, and whether then columns and rows are mirrored.
     pub(super) fn parts(self) -> (bool, bool, bool) {
         match self {
             Symmetry::Identity => (false, false, false),
@@ -65,29 +65,30 @@ impl Symmetry {
         }
     }
 
-    /// The size of an image of `size` = (width, height) afterwards.
+    /// The size after the change of an image of `size` = (width, height).
     pub(super) fn size(self, size: (usize, usize)) -> (usize, usize) {
         if self.parts().0 { (size.1, size.0) } else { size }
     }
 
-    /// Where the pixel `place` of an image of `size` comes to lie.
-    pub(super) fn place(self, place: (usize, usize), size: (usize, usize)) -> (usize, usize) {
+    /// Where the pixel (column, row) of an image of `size` lies after the change.
+    pub(super) fn apply_to_pixel(self, pixel: (usize, usize), size: (usize, usize)) -> (usize, usize) {
         let (transposed, mirror_x, mirror_y) = self.parts();
-        let (x, y) = if transposed { (place.1, place.0) } else { place };
+        let (x, y) = if transposed { (pixel.1, pixel.0) } else { pixel };
         let (width, height) = self.size(size);
         (if mirror_x { width - 1 - x } else { x }, if mirror_y { height - 1 - y } else { y })
     }
 
-    /// Where the pixel came from that lies at `place` afterwards: undoes [`Symmetry::place`].
-    pub(super) fn origin(self, place: (usize, usize), size: (usize, usize)) -> (usize, usize) {
+    /// Where the pixel (column, row) of the changed image was before the change: the inverse of
+    /// [`Symmetry::apply_to_pixel`].
+    pub(super) fn origin(self, pixel: (usize, usize), size: (usize, usize)) -> (usize, usize) {
         let (transposed, mirror_x, mirror_y) = self.parts();
         let (width, height) = self.size(size);
-        let x = if mirror_x { width - 1 - place.0 } else { place.0 };
-        let y = if mirror_y { height - 1 - place.1 } else { place.1 };
+        let x = if mirror_x { width - 1 - pixel.0 } else { pixel.0 };
+        let y = if mirror_y { height - 1 - pixel.1 } else { pixel.1 };
         if transposed { (y, x) } else { (x, y) }
     }
 
-    /// The image itself, `[height, width]`.
+    /// The changed image, from `values` `[height, width]`.
     pub(super) fn apply<T: Copy + Default>(self, values: &[T], size: (usize, usize)) -> Vec<T> {
         if self == Symmetry::Identity {
             return values.to_vec();
@@ -95,7 +96,7 @@ impl Symmetry {
         let width = self.size(size).0;
         let mut out = vec![T::default(); values.len()];
         for (i, &value) in values.iter().enumerate() {
-            let (x, y) = self.place((i % size.0, i / size.0), size);
+            let (x, y) = self.apply_to_pixel((i % size.0, i / size.0), size);
             out[y * width + x] = value;
         }
         out

@@ -1,8 +1,8 @@
-//! Copies, crops and changed copies are found where they are; innocents are not accused.
+//! Copies, crops and changed copies are found with their position; unrelated images are not reported.
 
 use super::*;
 use crate::synthesize::{SynthesizeParams, synthesize_one};
-use crate::{Manifest, Root, Split};
+use crate::{Entry, Manifest, Micrograph, OpenDataset, Root, Split};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ fn png(image: &Micrograph) -> Vec<u8> {
     bytes
 }
 
-/// Writes files; those before `scored` are to be scored on.
+/// Writes files and opens them as a data set.
 fn dataset(root: &Path, files: &[(Vec<u8>, (usize, usize))]) -> OpenDataset {
     let mut images = Vec::new();
     for (i, (bytes, (width, height))) in files.iter().enumerate() {
@@ -93,7 +93,7 @@ fn file(image: &Micrograph) -> (Vec<u8>, (usize, usize)) {
 }
 
 #[test]
-fn copies_crops_and_changed_copies_are_found_where_they_lie() {
+fn copies_crops_and_changed_copies_are_found_with_their_position() {
     let params = params();
     let test: Vec<Micrograph> = (0..6).map(|i| drawn(i, &params)).collect();
     let bright = |image: &Micrograph| changed(image, |v| 0.7 * v + 60.0);
@@ -118,7 +118,7 @@ fn copies_crops_and_changed_copies_are_found_where_they_lie() {
             (1, 7, Kind::Crop, Symmetry::Identity, (37, 91), (150, 130)),
             (2, 8, Kind::NearDuplicate, Symmetry::Identity, (0, 0), all),
             (3, 9, Kind::Overlap, Symmetry::Identity, (40, 40), (200, 280)),
-            // Turned back.
+            // The change that turns it back.
             (4, 10, Kind::Crop, Symmetry::Turned270, (61, 20), (200, 180)),
             (5, 11, Kind::NearDuplicate, Symmetry::MirroredX, (0, 0), all),
         ]
@@ -130,7 +130,7 @@ fn copies_crops_and_changed_copies_are_found_where_they_lie() {
 }
 
 #[test]
-fn innocents_are_not_accused() {
+fn unrelated_images_are_not_reported() {
     // Coarse grains, fine ones, hardly any noise, much of it.
     let kinds = [(40.0, 1.0), (12.0, 0.5), (120.0, 0.0), (25.0, 3.0)];
     let files: Vec<_> = (0..24)
@@ -140,7 +140,7 @@ fn innocents_are_not_accused() {
         })
         .collect();
     assert_eq!(leaks(&files, 12), []);
-    // Images that share their layers, but not their texture: a coating, photographed at two places.
+    // Images with the same layers and different texture: a coating, photographed at two places.
     let layered = |index: usize| {
         let texture = drawn(index, &params());
         let pixels = texture.pixels.iter().enumerate().map(|(i, &v)| {
@@ -160,25 +160,26 @@ fn innocents_are_not_accused() {
     };
     let files: Vec<_> = (0..8).map(|i| file(&layered(i))).collect();
     assert_eq!(leaks(&files, 4), []);
-    // Nothing to see.
+    // Images without structure.
     let flat = |value: u8| file(&Micrograph { width: 200, height: 200, channels: 1, pixels: vec![value; 40_000] });
     assert_eq!(leaks(&[flat(3), flat(4)], 1), []);
 }
 
 #[test]
-fn a_tile_knows_its_hash_in_the_mirror() {
+fn the_hash_of_a_mirrored_tile_follows_from_its_hash() {
     let image = drawn(3, &params());
     let tiles = landmark::tiles(&band::Grey::of(&image));
     assert!(tiles.len() > 60, "{}", tiles.len());
     for symmetry in Symmetry::ALL {
         let turned = landmark::tiles(&band::Grey::of(&turned(&image, symmetry)));
-        let by_place: BTreeMap<_, _> = turned.iter().map(|tile| ((tile.level, tile.place), tile.hash)).collect();
-        let expected = |tile: &landmark::Tile| by_place.get(&(tile.level, symmetry.place(tile.place, (SIZE, SIZE))));
+        let by_centre: BTreeMap<_, _> = turned.iter().map(|tile| ((tile.level, tile.centre), tile.hash)).collect();
+        let expected =
+            |tile: &landmark::Tile| by_centre.get(&(tile.level, symmetry.apply_to_pixel(tile.centre, (SIZE, SIZE))));
         let (mut found, mut alike) = (0, 0);
         for tile in &tiles {
             if let Some(hash) = expected(tile) {
                 found += 1;
-                // Sums in another order may turn the sign of what is nearly 0.
+                // Sums in another order may change the sign of a value close to 0.
                 alike += usize::from((hash ^ tile.hash_after(symmetry)).count_ones() <= 1);
             }
         }
@@ -213,7 +214,7 @@ fn a_crop_is_found_also_where_the_other_image_is_resized_for_training() {
 }
 
 #[test]
-fn who_watches_may_stop_it() {
+fn the_progress_function_can_stop_the_search() {
     let folder = tempfile::tempdir().unwrap();
     let data = dataset(folder.path(), &[file(&drawn(0, &params())), file(&drawn(0, &params()))]);
     let samples: Vec<Sample<'_>> = data.manifest.images.iter().map(|entry| Sample { dataset: &data, entry }).collect();

@@ -1,11 +1,11 @@
-//! A small picture of an image, to look at beside another.
+//! A small picture of an image.
 
 use crate::Micrograph;
 use anyhow::Context as _;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageEncoder, RgbImage};
 
-/// A picture reads well at this quality and takes a few KiB.
+/// JPEG quality: a picture takes a few KiB and its structure stays visible.
 const QUALITY: u8 = 80;
 
 /// The image as a JPEG file of at most `side` pixels a side; smaller images keep their size.
@@ -15,15 +15,15 @@ const QUALITY: u8 = 80;
 pub fn thumbnail(image: &Micrograph, side: u32) -> anyhow::Result<Vec<u8>> {
     let (width, height) = (u32::try_from(image.width)?, u32::try_from(image.height)?);
     let pixels = image.pixels.clone();
-    let whole = match image.channels {
+    let full = match image.channels {
         1 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
         _ => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
     };
-    let whole = whole.context("an image without pixels")?;
-    let small = if width.max(height) > side { whole.thumbnail(side, side) } else { whole };
+    let full = full.context("an image without pixels")?;
+    let small = if width.max(height) > side { full.thumbnail(side, side) } else { full };
     let mut bytes = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
-    // As it is: `encode_image` would store grey as colour.
+    // Not `encode_image`, which stores grey as colour.
     encoder
         .write_image(small.as_bytes(), small.width(), small.height(), small.color().into())
         .context("encoding a JPEG")?;

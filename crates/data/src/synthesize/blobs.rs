@@ -3,6 +3,7 @@
 use matssl_base::random::Stream;
 use std::f64::consts::{PI, TAU};
 
+/// An island or a pore.
 pub(super) struct Blob {
     x: f64,
     y: f64,
@@ -12,11 +13,11 @@ pub(super) struct Blob {
     angle: f64,
     /// Amplitude and phase of the second, third, … harmonic.
     harmonics: Vec<(f64, f64)>,
-    /// Drawn once, for its grey value: standard normal.
+    /// Standard normal number for its grey value.
     pub(super) shade: f64,
 }
 
-/// How a kind of blob looks.
+/// The shape of one kind of blob.
 pub(super) struct Shape {
     /// Bounds of the mean radius in pixels.
     pub(super) radius: [f64; 2],
@@ -24,29 +25,29 @@ pub(super) struct Shape {
     pub(super) stretch: f64,
     /// Roughness of the outline: sum of the amplitudes, in radii.
     pub(super) roughness: f64,
-    /// How many harmonics.
+    /// Number of harmonics.
     pub(super) harmonics: usize,
 }
 
-/// Blobs at random places that together cover about `share` of `size` × `size` pixels. `place` moves a centre, e.g.
-/// to the nearest grain boundary.
+/// Blobs at random positions that together cover about `share` of `size` × `size` pixels. `move_centre` may
+/// move a centre, e.g. towards a grain boundary.
 pub(super) fn scatter(
     size: usize,
     share: f64,
     shape: &Shape,
     stream: &mut Stream,
-    place: impl Fn(f64, f64, &mut Stream) -> (f64, f64),
+    move_centre: impl Fn(f64, f64, &mut Stream) -> (f64, f64),
 ) -> Vec<Blob> {
     let [low, high] = shape.radius;
     let mean_area = PI * (low * low + low * high + high * high) / 3.0;
-    // Overlaps counted in: randomly placed discs of total area a cover 1 − exp(−a).
+    // With overlaps: randomly placed discs of total area a cover 1 − exp(−a).
     let side = size as f64 + 2.0 * high;
     let expected = -(1.0 - share).ln() * side * side / mean_area;
     let count = (expected + stream.uniform()) as usize;
     (0..count)
         .map(|_| {
             let (x, y) = (stream.range(-high, size as f64 + high), stream.range(-high, size as f64 + high));
-            let (x, y) = place(x, y, stream);
+            let (x, y) = move_centre(x, y, stream);
             let amplitude = shape.roughness / shape.harmonics as f64;
             Blob {
                 x,

@@ -1,18 +1,21 @@
 //! Draws one micrograph and its mask.
 
-use super::SynthesizeParams;
 use super::blobs::{Shape, scatter};
+use super::field::Field;
 use super::grains::Grains;
-use super::noise::{Field, photograph};
+use super::noise::photograph;
+use super::params::SynthesizeParams;
 use crate::{Mask, Micrograph, Split};
 use matssl_base::random::Stream;
 use std::f64::consts::{PI, TAU};
 
+/// The phases, in the order of their mask values.
+pub const CLASSES: [&str; 4] = ["matrix", "lamellar", "island", "pore"];
 const LAMELLAR: u8 = 1;
 const ISLAND: u8 = 2;
 const PORE: u8 = 3;
 
-/// What makes a grain look as it does.
+/// The appearance of a grain.
 struct Look {
     /// Mean grey value.
     grey: f64,
@@ -27,8 +30,8 @@ struct Lamellae {
     amplitude: f64,
 }
 
-/// Image `index` of `split` (one channel) and its mask. A pure function of its arguments: no other image has a part
-/// in it, so a set can grow without changing.
+/// Image `index` of `split` (one channel) and its mask. A pure function of its arguments: a set can grow without changing the
+/// images that it has.
 pub fn synthesize_one(params: &SynthesizeParams, split: Split, index: usize) -> (Micrograph, Mask) {
     let size = params.size;
     let base = Stream::new(params.seed, &format!("synthesize {}", split.name()), 0, index as u64);
@@ -42,8 +45,8 @@ pub fn synthesize_one(params: &SynthesizeParams, split: Split, index: usize) -> 
     let mut labels = vec![0; size * size];
     for (i, (grey, label)) in grey.iter_mut().zip(&mut labels).enumerate() {
         let (x, y) = ((i % size) as f64, (i / size) as f64);
-        let place = grains.at(x, y);
-        let look = &looks[place.grain];
+        let point = grains.at(x, y);
+        let look = &looks[point.grain];
         *grey = look.grey + 4.0 * fine.at(x, y);
         if let Some(lamellae) = &look.lamellae {
             *label = LAMELLAR;
@@ -51,8 +54,8 @@ pub fn synthesize_one(params: &SynthesizeParams, split: Split, index: usize) -> 
             // Narrow bright plates of cementite on darker ferrite.
             *grey += lamellae.amplitude * (2.0 * (0.5 + 0.5 * phase.sin()).powf(1.7) - 0.75);
         }
-        // The etchant bites at boundaries.
-        *grey -= 42.0 * (-(place.to_boundary / 1.3).powi(2)).exp();
+        // The etchant makes boundaries dark.
+        *grey -= 42.0 * (-(point.to_boundary / 1.3).powi(2)).exp();
     }
     islands(params, &grains, &fine, &base, &mut grey, &mut labels);
     pores(params, &base, &mut grey, &mut labels);
@@ -60,13 +63,13 @@ pub fn synthesize_one(params: &SynthesizeParams, split: Split, index: usize) -> 
     (Micrograph { width: size, height: size, channels: 1, pixels }, Mask { width: size, height: size, labels })
 }
 
-/// Decides which grains are lamellar (clusters of neighbours, as pearlite comes) and how each one looks.
+/// Draws which grains are lamellar (clusters of neighbours, like pearlite) and how each grain looks.
 fn looks(params: &SynthesizeParams, grains: &Grains, stream: &mut Stream) -> Vec<Look> {
     let clusters = Field::new(params.size, 2.2 * params.grain, stream);
     let mut affinity: Vec<(f64, usize)> =
         grains.iter().map(|(grain, (x, y))| (clusters.at(x, y) + 0.35 * stream.normal(), grain)).collect();
     affinity.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    // Islands and pores cover part of them later.
+    // Islands and pores cover a part of them later.
     let lamellar = (affinity.len() as f64 * stream.range(0.20, 0.32)).round() as usize;
     let mut is_lamellar = vec![false; grains.len()];
     for (_, grain) in &affinity[..lamellar] {
@@ -102,7 +105,7 @@ fn islands(
         Shape { radius: [0.10 * params.grain, 0.30 * params.grain], stretch: 2.6, roughness: 0.34, harmonics: 4 };
     let share = 0.16 * stream.range(0.75, 1.25);
     let blobs = scatter(params.size, share, &shape, &mut stream, |x, y, stream| {
-        // The best of a few tries by nearness to a boundary.
+        // Of a few random points, the one that is nearest to a boundary.
         let tries = (0..4).map(|_| {
             let (x, y) = (x + 0.3 * params.grain * stream.normal(), y + 0.3 * params.grain * stream.normal());
             (grains.at(x, y).to_boundary, x, y)
@@ -120,7 +123,7 @@ fn islands(
     }
 }
 
-/// Dark pores; electrons leave their rims easily, so these are bright. The rim lies on what is around the pore.
+/// Dark pores with bright rims, which many electrons leave. The rim is drawn around the pore, over what is there.
 fn pores(params: &SynthesizeParams, base: &Stream, grey: &mut [f64], labels: &mut [u8]) {
     let mut stream = base.child(4);
     let shape =
@@ -136,7 +139,7 @@ fn pores(params: &SynthesizeParams, base: &Stream, grey: &mut [f64], labels: &mu
     }
     for blob in &blobs {
         blob.visit(params.size, 0.0, |i, depth| {
-            // Deeper is darker; a shallow bottom may shimmer through.
+            // Deeper parts are darker.
             grey[i] = 62.0 + 8.0 * blob.shade - 30.0 * (1.0 - (-depth / 3.0).exp());
             labels[i] = PORE;
         });
@@ -148,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_of_the_phases_are_sensible() {
+    fn shares_of_the_phases_are_within_their_bounds() {
         let params = SynthesizeParams { size: 192, ..SynthesizeParams::default() };
         let mut counts = [0.0; 4];
         for index in 0..12 {
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_depends_on_its_name_alone_and_noise_leaves_the_mask() {
+    fn an_image_depends_on_its_split_and_index_alone_and_noise_does_not_change_the_mask() {
         let params = SynthesizeParams { size: 64, ..SynthesizeParams::default() };
         let first = synthesize_one(&params, Split::Train, 0);
         assert_eq!(first, synthesize_one(&SynthesizeParams { train: 99, ..params.clone() }, Split::Train, 0));

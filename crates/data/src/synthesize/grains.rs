@@ -1,19 +1,20 @@
 //! Grains: a Voronoi diagram of jittered points, with slightly curved boundaries.
 
-use super::noise::Field;
+use super::field::Field;
 use matssl_base::random::Stream;
 
-/// What a point of the plane belongs to.
-pub(super) struct Place {
-    /// The grain, an index into what [`Grains::len`] counts.
+/// A point of the plane, relative to the grains.
+pub(super) struct GrainPoint {
+    /// Index of the grain that contains the point, below [`Grains::len`].
     pub(super) grain: usize,
     /// Distance to the nearest grain boundary in pixels.
     pub(super) to_boundary: f64,
 }
 
+/// The grains of an image.
 pub(super) struct Grains {
-    /// A centre in most cells of a square lattice, two rings of them outside the image; empty cells make grains of
-    /// many sizes.
+    /// A centre in most cells of a square lattice, which extends two cells beyond the image. Empty cells give grains of
+    /// different sizes.
     centres: Vec<Option<(f64, f64)>>,
     across: usize,
     spacing: f64,
@@ -37,18 +38,18 @@ impl Grains {
         Grains { centres, across, spacing, warp }
     }
 
-    /// How many grains there can be: a bound for [`Place::grain`].
+    /// Largest possible number of grains: a bound for [`GrainPoint::grain`].
     pub(super) fn len(&self) -> usize {
         self.centres.len()
     }
 
-    /// The grains that there are, with their middles; some lie outside the image.
+    /// The grains with their centres; some lie outside the image.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, (f64, f64))> {
         self.centres.iter().enumerate().filter_map(|(grain, centre)| Some((grain, (*centre)?)))
     }
 
-    /// Where a point lies.
-    pub(super) fn at(&self, x: f64, y: f64) -> Place {
+    /// The grain at a point.
+    pub(super) fn at(&self, x: f64, y: f64) -> GrainPoint {
         let bend = 0.05 * self.spacing;
         let (x, y) = (x + bend * self.warp[0].at(x, y), y + bend * self.warp[1].at(x, y));
         let cell = |v: f64| ((v / self.spacing).floor() as isize + 2).clamp(2, self.across as isize - 3) as usize;
@@ -62,7 +63,7 @@ impl Grains {
             Some((cell, (cx, cy), (cx - x).powi(2) + (cy - y).powi(2)))
         });
         let first = near.clone().min_by(|a, b| a.2.total_cmp(&b.2));
-        // 25 empty cells do not happen; grain 0 would be no harm.
+        // 25 empty cells practically never occur; then grain 0 is taken.
         let (nearest, (ax, ay), best) = first.unwrap_or((0, (x, y), 0.0));
         let others = near.filter(|(cell, ..)| *cell != nearest);
         // Distance to the perpendicular bisector of the two centres.
@@ -71,6 +72,6 @@ impl Grains {
             (distance - best) / (2.0 * apart)
         };
         let to_boundary = others.map(bisector).fold(f64::INFINITY, f64::min);
-        Place { grain: nearest, to_boundary }
+        GrainPoint { grain: nearest, to_boundary }
     }
 }

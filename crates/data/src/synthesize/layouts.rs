@@ -1,7 +1,8 @@
-//! Small made data sets, laid out as the published ones are when they are unpacked: to try an experiment of the paper's
-//! without the paper's data.
+//! Small synthetic data sets with the folders and files of the published ones, to try an experiment of the paper without the
+//! paper's data.
 
-use super::{SynthesizeParams, synthesize_one};
+use super::draw::synthesize_one;
+use super::params::SynthesizeParams;
 use crate::{DataError, Micrograph, Split};
 use image::{DynamicImage, GrayImage};
 use matssl_base::random::Stream;
@@ -13,7 +14,7 @@ const BAND: usize = 65;
 
 /// Writes `metaldam/MetalDAM`, `uhcs`, `aachen` and `ebc/EBC1` … `ebc/EBC3` into `folder`; the same bytes each time.
 ///
-/// | data set | made | published |
+/// | data set | synthetic | published |
 /// | --- | --- | --- |
 /// | MetalDAM | 12 labelled, 8 unlabelled, 96×96 and the band | 42 and 164, 1024×768 and 1280×960 with the band |
 /// | UHCS | 6 of 645×522 or 645×484 | 961 |
@@ -36,7 +37,7 @@ fn params(size: usize, seed: u64) -> SynthesizeParams {
     SynthesizeParams { size, seed, grain: size as f64 / 4.0, ..SynthesizeParams::default() }
 }
 
-/// Labels of five classes without a band, images with one.
+/// Labels of five classes without a band, and images with one.
 fn metaldam(root: &Path) -> Result<(), DataError> {
     // Matrix, lamellar, island, pore → matrix, austenite, martensite/austenite, defect; few precipitates are annotated.
     const VALUES: [u8; 4] = [0, 1, 2, 4];
@@ -55,7 +56,7 @@ fn metaldam(root: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Mixed formats in one folder, some with the band.
+/// Mixed formats in one folder, some images with the band.
 fn uhcs(root: &Path) -> Result<(), DataError> {
     for index in 0..6 {
         let (image, _) = synthesize_one(&params(645, 2), Split::Unlabeled, index);
@@ -79,7 +80,7 @@ fn aachen(root: &Path) -> Result<(), DataError> {
         let (mut image, _) = synthesize_one(&params(width, 3), Split::Train, index);
         image = image.crop_top_left(width, height);
         for island in 0..3 {
-            // One in each third of the image, so that they do not overlap.
+            // One island in each third of the image, so that they do not overlap.
             let (x, y) = (22.0 + 42.0 * f64::from(island), 20.0 + 56.0 * random.uniform());
             let radius = 9.0 + 8.0 * random.uniform();
             let corners: Vec<(i64, i64)> = (0..8)
@@ -117,15 +118,15 @@ fn ebc(root: &Path, number: u64) -> Result<(), DataError> {
 }
 
 fn brighten(image: &mut Micrograph, (x, y): (f64, f64), radius: f64) {
-    for (place, pixel) in image.pixels.iter_mut().enumerate() {
-        let (column, row) = ((place % image.width) as f64, (place / image.width) as f64);
+    for (i, pixel) in image.pixels.iter_mut().enumerate() {
+        let (column, row) = ((i % image.width) as f64, (i / image.width) as f64);
         if (column - x).hypot(row - y) < radius {
             *pixel = pixel.saturating_add(70);
         }
     }
 }
 
-/// Black rows below it.
+/// The image with black rows below it.
 fn with_band(image: Micrograph, rows: usize) -> DynamicImage {
     let mut pixels = image.pixels;
     pixels.resize(image.width * (image.height + rows), 0);
@@ -137,7 +138,7 @@ fn grey(width: usize, height: usize, pixels: Vec<u8>) -> DynamicImage {
     GrayImage::from_raw(width as u32, height as u32, pixels).unwrap_or_default().into()
 }
 
-/// In the format that the path's extension names.
+/// Writes an image in the format of the path's extension.
 fn write(path: &Path, image: &DynamicImage) -> Result<(), DataError> {
     let folder = path.parent().unwrap_or(path);
     std::fs::create_dir_all(folder).map_err(DataError::writing(folder))?;

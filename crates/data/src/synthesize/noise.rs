@@ -1,41 +1,12 @@
-//! What lies over a micrograph: scratches, blur, shading, detector noise; and the smooth random fields it all uses.
+//! The imaging of a micrograph: scratches, blur, shading and detector noise.
 
-use super::SynthesizeParams;
+use super::field::Field;
+use super::params::SynthesizeParams;
 use matssl_base::random::Stream;
 use std::f64::consts::TAU;
 
-/// A smooth random field: normal values on a square lattice, interpolated; about zero mean, unit variance at nodes.
-pub(super) struct Field {
-    nodes: Vec<f64>,
-    across: usize,
-    spacing: f64,
-}
-
-impl Field {
-    /// Over `size` × `size` pixels with a node every `spacing` pixels.
-    pub(super) fn new(size: usize, spacing: f64, stream: &mut Stream) -> Self {
-        let across = (size as f64 / spacing).ceil() as usize + 2;
-        Field { nodes: (0..across * across).map(|_| stream.normal()).collect(), across, spacing }
-    }
-
-    /// The value at a point; points outside take the value at the border.
-    pub(super) fn at(&self, x: f64, y: f64) -> f64 {
-        let place = |v: f64| {
-            let v = (v / self.spacing).clamp(0.0, (self.across - 2) as f64);
-            let t = v.fract();
-            (v as usize, t * t * (3.0 - 2.0 * t))
-        };
-        let ((i, s), (j, t)) = (place(x), place(y));
-        let row = |j: usize| {
-            let at = j * self.across + i;
-            self.nodes[at] * (1.0 - s) + self.nodes[at + 1] * s
-        };
-        row(j) * (1.0 - t) + row(j + 1) * t
-    }
-}
-
-/// Turns ideal grey values (0–255, `[size, size]`) into what a detector gives. The parts draw from streams of their
-/// own, so that noise of another strength leaves scratches and shading where they were.
+/// Turns ideal grey values (0–255, `[size, size]`) into the values of a detector. Each effect draws from its own stream, so
+/// that another strength of noise does not move scratches or shading.
 pub(super) fn photograph(mut grey: Vec<f64>, params: &SynthesizeParams, stream: &Stream) -> Vec<u8> {
     let size = params.size;
     scratch(&mut grey, params, &mut stream.child(0));
@@ -53,7 +24,7 @@ pub(super) fn photograph(mut grey: Vec<f64>, params: &SynthesizeParams, stream: 
         let (u, v) = (x / size as f64 - 0.5, y / size as f64 - 0.5);
         let shade = 1.0 + 2.0 * strength * (u * tilt.cos() + v * tilt.sin()) + 0.04 * params.shading * slow.at(x, y);
         let clean = (f64::from(value) * gain * shade + offset).max(0.0);
-        // Shot noise grows with the signal, the amplifier's does not.
+        // Shot noise grows with the signal, amplifier noise does not.
         let sigma = params.noise * (0.30 * clean + 20.0).sqrt();
         out.push((clean + sigma * detector.normal()).round().clamp(0.0, 255.0) as u8);
     }

@@ -1,4 +1,4 @@
-//! What can be chosen about synthetic micrographs.
+//! The parameters of synthetic micrographs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,19 +13,19 @@ pub struct SynthesizeParams {
     pub unlabeled: usize,
     /// Images with masks to train on.
     pub train: usize,
-    /// … to choose the epoch by.
+    /// Images with masks to choose the epoch by.
     pub val: usize,
-    /// … to score on.
+    /// Images with masks to score on.
     pub test: usize,
-    /// Its own seed: the experiment's `seeds` change the training, not the data.
+    /// Seed of the data set: the experiment's `seeds` change the training, not the data.
     pub seed: u64,
-    /// Typical diameter of a grain in pixels; islands, colonies, pores and lamellae go with it.
+    /// Typical diameter of a grain in pixels. Islands, colonies, pores and lamellae scale with it.
     pub grain: f64,
-    /// Strength of detector noise: 1 is a fair image, 0 none.
+    /// Strength of detector noise: 1 is typical, 0 none.
     pub noise: f64,
     /// Strength of slow shading over the image: 1 is plainly visible, 0 none.
     pub shading: f64,
-    /// Scratches on an image on average.
+    /// Average number of scratches on an image.
     pub scratches: f64,
 }
 
@@ -47,7 +47,7 @@ impl Default for SynthesizeParams {
 }
 
 impl SynthesizeParams {
-    /// What serde cannot say: bounds.
+    /// Checks bounds.
     ///
     /// # Errors
     /// (parameter, message).
@@ -56,7 +56,7 @@ impl SynthesizeParams {
             return Err(("size", format!("{} is out of range: 16 to 16384 pixels", self.size)));
         }
         if self.unlabeled + self.train + self.val + self.test == 0 {
-            return Err(("train", "no image at all: ask for some".into()));
+            return Err(("train", "no image at all: give a number above 0 for at least one of the splits".into()));
         }
         if !(4.0..=10_000.0).contains(&self.grain) {
             return Err(("grain", format!("{} is out of range: 4 to 10000 pixels", self.grain)));

@@ -1,6 +1,7 @@
 //! Synthetic micrographs as files.
 
-use super::{CLASSES, SynthesizeParams, synthesize_one};
+use super::draw::{CLASSES, synthesize_one};
+use super::params::SynthesizeParams;
 use crate::{DataError, Entry, Manifest, Split};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
@@ -9,8 +10,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Writes `images/SPLIT-000.png`, `masks/SPLIT-000.png` (the mask of unlabelled images is not written) and
-/// `manifest.json` into the folder `out`, and returns the manifest. `progress(done, total)` counts images.
+/// Folder of the images in the output.
+const IMAGES: &str = "images";
+/// Folder of the masks in the output.
+const MASKS: &str = "masks";
+
+/// Writes `images/SPLIT-000.png`, `masks/SPLIT-000.png` (without those of unlabelled images) and [`Manifest::FILE`] into the
+/// folder `out`, and returns the manifest. `progress(done, total)` counts images.
 ///
 /// # Errors
 /// [`DataError::Write`].
@@ -25,7 +31,7 @@ pub fn synthesize(
         (Split::Test, params.test),
         (Split::Unlabeled, params.unlabeled),
     ];
-    for folder in ["images", "masks"] {
+    for folder in [IMAGES, MASKS] {
         let folder = out.join(folder);
         std::fs::create_dir_all(&folder).map_err(DataError::writing(&folder))?;
     }
@@ -51,7 +57,7 @@ pub fn synthesize(
         bits: None,
         images,
     };
-    manifest.write(&out.join("manifest.json"))?;
+    manifest.write(out)?;
     Ok(manifest)
 }
 
@@ -59,9 +65,9 @@ fn write_one(params: &SynthesizeParams, split: Split, index: usize, out: &Path) 
     let (image, mask) = synthesize_one(params, split, index);
     let name = |folder: &str| format!("{folder}/{}-{index:03}.png", split.name());
     let size = (image.width, image.height);
-    let image_digest = write_png(&out.join(name("images")), &image.pixels, size)?;
+    let image_digest = write_png(&out.join(name(IMAGES)), &image.pixels, size)?;
     let mut entry = Entry {
-        image: name("images"),
+        image: name(IMAGES),
         image_digest,
         mask: None,
         mask_digest: None,
@@ -74,8 +80,8 @@ fn write_one(params: &SynthesizeParams, split: Split, index: usize, out: &Path) 
         class_pixels: Vec::new(),
     };
     if split != Split::Unlabeled {
-        entry.mask_digest = Some(write_png(&out.join(name("masks")), &mask.labels, size)?);
-        entry.mask = Some(name("masks"));
+        entry.mask_digest = Some(write_png(&out.join(name(MASKS)), &mask.labels, size)?);
+        entry.mask = Some(name(MASKS));
         let count = |class: usize| mask.labels.iter().filter(|&&label| usize::from(label) == class).count() as u64;
         entry.class_pixels = (0..CLASSES.len()).map(count).collect();
     }
@@ -98,18 +104,18 @@ mod tests {
     use crate::{OpenDataset, Root};
 
     #[test]
-    fn what_is_written_is_what_was_drawn_and_reads_back() {
+    fn files_are_read_back_as_they_were_drawn() {
         let params = SynthesizeParams { size: 48, unlabeled: 2, train: 2, val: 1, test: 1, ..Default::default() };
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let manifest = synthesize(&params, first.path(), &|_, _| {}).unwrap();
         assert_eq!(manifest, synthesize(&params, second.path(), &|_, _| {}).unwrap());
         let names: Vec<&str> = manifest.images.iter().map(|entry| entry.image.as_str()).collect();
         assert_eq!(names[..3], ["images/test-000.png", "images/train-000.png", "images/train-001.png"]);
-        // As the cache hands it on: each file somewhere of its own.
+        // As the cache gives it to a stage: each file at its own path.
         let wanted = |entry: &Entry| [Some(entry.image.clone()), entry.mask.clone()];
-        let places =
+        let paths =
             manifest.images.iter().flat_map(wanted).flatten().map(|name| (name.clone(), first.path().join(name)));
-        let open = OpenDataset::open(&first.path().join("manifest.json"), Root::Files(places.collect())).unwrap();
+        let open = OpenDataset::open(&first.path().join(Manifest::FILE), Root::Files(paths.collect())).unwrap();
         for (split, count) in [(Split::Train, 2), (Split::Val, 1), (Split::Test, 1), (Split::Unlabeled, 2)] {
             let entries = open.entries(split);
             assert_eq!(entries.len(), count);

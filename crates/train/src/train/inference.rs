@@ -106,7 +106,7 @@ pub fn memory(
     let (held, network_device) = (machine::held_memory(), parameters.device().clone());
     let (mut tiles, mut pixels) = (1, 0);
     for (width, height) in images {
-        tiles = Tiling::new(width, height, tile, overlap).places.len().clamp(tiles, batch(parameters));
+        tiles = Tiling::new(width, height, tile, overlap).corners.len().clamp(tiles, batch(parameters));
         pixels = pixels.max(width * height);
     }
     let classes = network.config().classes;
@@ -167,7 +167,7 @@ fn stitch<'t>(
 ) -> Result<Stitch<'t>> {
     let (tile, classes) = (tiling.tile, network.config().classes);
     let mut stitch = Stitch::new(tiling, classes);
-    let all: Vec<(&Tiling, &Micrograph, usize)> = (0..tiling.places.len()).map(|i| (tiling, image, i)).collect();
+    let all: Vec<(&Tiling, &Micrograph, usize)> = (0..tiling.corners.len()).map(|i| (tiling, image, i)).collect();
     let mut batches =
         all.chunks(batch(parameters)).map(|batch| Ok::<_, anyhow::Error>((batch, tiles(parameters, batch)?)));
     let mut next = batches.next();

@@ -1,4 +1,4 @@
-//! Format `folder`: images of one specimen are never on both sides.
+//! Format `folder`: images of one specimen are in one split.
 
 use super::*;
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ fn specimens(sizes: &[usize]) -> (TempDir, DatasetParams) {
 fn specimens_of(manifest: &Manifest, split: Split) -> std::collections::BTreeSet<&str> {
     let entries = manifest.entries(split);
     for entry in &entries {
-        assert_eq!(entry.specimen.as_deref(), Some(entry.stem().split_once('_').unwrap().0), "it is written down");
+        assert_eq!(entry.specimen.as_deref(), Some(entry.stem().split_once('_').unwrap().0), "the specimen is noted");
     }
     entries.iter().map(|entry| entry.stem().split_once('_').unwrap().0).collect()
 }
@@ -36,7 +36,7 @@ proptest! {
         let (root, mut params) = specimens(&sizes);
         params.split = split(1.0, 2.0, seed);
         let Ok(manifest) = read(&params, root.path()) else {
-            // One specimen may be most of so few images; but never without a reason.
+            // One specimen may have most of the few images. Then the reason is given.
             prop_assert!(message(&params, root.path()).contains("specimens cannot be split into some train"));
             return Ok(());
         };
@@ -52,7 +52,7 @@ proptest! {
 }
 
 #[test]
-fn lists_and_folders_are_held_to_specimens() {
+fn lists_and_folders_that_split_a_specimen_are_refused() {
     let (root, mut params) = specimens(&[2, 2, 2]);
     params.test_images = Some(vec!["steel1_0".into(), "steel1_1".into()]);
     let manifest = read(&params, root.path()).unwrap();
@@ -60,14 +60,14 @@ fn lists_and_folders_are_held_to_specimens() {
     params.test_images = Some(vec!["steel1_0".into()]);
     assert_eq!(
         message(&params, root.path()),
-        "images/steel1_1.png: shows the specimen steel1 as does images/steel1_0.png, which is named; name all images of a \
+        "images/steel1_1.png: shows the specimen steel1, as images/steel1_0.png does, which is named; name all images of a \
          specimen or none"
     );
     params.test_images = Some(vec!["steel1_0".into()]);
     params.val_images = Some(vec!["steel1_1".into()]);
     assert_eq!(
         message(&params, root.path()),
-        "images/steel1_1.png: in the split val, shows the specimen steel1 as does images/steel1_0.png in the split test; \
+        "images/steel1_1.png: in the split val, shows the specimen steel1, as images/steel1_0.png does in the split test; \
          keep each specimen in one split"
     );
     params.val_images = None;
@@ -87,7 +87,5 @@ fn lists_and_folders_are_held_to_specimens() {
     params = folder(&["matrix", "pore"]);
     assert_eq!(by_split(&read(&params, root.path()).unwrap()), [1, 1, 1, 0]);
     params.group = Some("^[^_]+".into());
-    assert!(
-        message(&params, root.path()).contains("test/images/a_2.png: in the split test, shows the specimen a as does")
-    );
+    assert!(message(&params, root.path()).contains("test/images/a_2.png: in the split test, shows the specimen a, as"));
 }

@@ -35,8 +35,8 @@ fn colours_are_classes_also_those_of_a_palette() {
     let pixels: Vec<&Vec<u64>> = manifest.images.iter().map(|entry| &entry.class_pixels).collect();
     assert_eq!(pixels, [&[1, 2], &[1, 3], &[1, 3]]);
 
-    let path = root.path().join("manifest.json");
-    manifest.write(&path).unwrap();
+    manifest.write(root.path()).unwrap();
+    let path = root.path().join(Manifest::FILE);
     assert!(fs::read_to_string(&path).unwrap().contains("\"#ff0000\": 1"));
     let open = OpenDataset::open(&path, Root::Folder(root.path().into())).unwrap();
     assert_eq!(open.manifest, manifest);
@@ -54,7 +54,7 @@ fn colours_are_classes_also_those_of_a_palette() {
     assert!(message(&params, root.path()).contains("masks/s0.jpg: a mask stored as jpg"));
 }
 
-/// PIL wrote it: 2×2, indices 0 1 0 0, palette red, blue.
+/// Written by PIL: 2×2, indices 0 1 0 0, palette red, blue.
 const PALETTE: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x02\x00\x00\x00\x02\x01\x03\x00\x00\x00Hx\x9fg\x00\x00\x00\x06PLTE\xff\x00\x00\x00\x00\xffl\xa1\xfd\x8e\x00\x00\x00\x0cIDATx\x9ccp``\x00\x00\x00\xc4\x00A\xbd\xa4\xad\xf4\x00\x00\x00\x00IEND\xaeB`\x82";
 
 #[test]
@@ -77,7 +77,7 @@ fn masks_may_be_named_by_a_pattern_even_beside_their_images() {
     grey(root.path(), "masks/s2.png", (4, 4), 0, 1);
     assert_eq!(
         message(&params, root.path()),
-        "masks/s2.png: a mask whose name is not made by `mask_pattern` ({stem}_mask); correct `mask_pattern`, or rename the mask"
+        "masks/s2.png: a mask whose name does not fit `mask_pattern` ({stem}_mask); correct `mask_pattern`, or rename the mask"
     );
     params.images = Some("flat".into());
     params.masks = Some("flat".into());
@@ -98,15 +98,15 @@ fn impossible_colours_and_patterns_are_refused() {
         ("colors = { a = \"#0000FF\", b = [0, 0, 255] }", "`colors`: \"a\" and \"b\" are both #0000ff"),
         (
             "colors = { a = \"#000000\", b = \"#000001\" }\nvalues = [0, 1]",
-            "`values`: masks hold label values or colours: leave this or `colors` out",
+            "`values`: masks hold either label values or colours: leave out this or `colors`",
         ),
         (
             "colors = { a = \"#000000\", b = \"#000001\" }\nignore_color = \"#000001\"",
             "`ignore_color`: is also the colour of \"b\"",
         ),
-        ("ignore_color = \"#000001\"", "`ignore_color`: goes with `colors`; for label values it is `ignore_label`"),
+        ("ignore_color = \"#000001\"", "`ignore_color`: needs `colors`; for label values use `ignore_label`"),
         ("mask_pattern = \"_mask\"", "`mask_pattern`: needs {stem} once, e.g. \"{stem}_mask\""),
-        ("group = \"(a\"", "`group`: no regular expression: unclosed group"),
+        ("group = \"(a\"", "`group`: not a regular expression: unclosed group"),
         (
             "band = 3",
             "`band`: format `folder` takes only: images, masks, mask_pattern, unlabeled, classes, values, colors, \
@@ -116,7 +116,7 @@ fn impossible_colours_and_patterns_are_refused() {
     for (line, expected) in cases {
         assert_eq!(check(&format!("{head}{line}")).unwrap_err(), expected);
     }
-    // Neither adds to the parameters of those who do not use it: their keys stay.
+    // Unused, these parameters add nothing to the JSON, so that old keys stay as they were.
     let json = serde_json::to_string(&folder(&["a", "b"])).unwrap();
     assert_eq!(json, r#"{"format":"folder","path":"","images":"images","masks":"masks","classes":["a","b"]}"#);
 }

@@ -47,8 +47,8 @@ fn aachen_masks_are_drawn_from_the_published_table_and_the_same_when_opened_agai
     assert_eq!((entry("IMG_02000").split, &entry("IMG_02000").mask), (Split::Unlabeled, &None));
     assert_eq!(entry("IMG_00003").mask.as_deref(), Some(aachen::POLYGONS));
 
-    let path = root.path().join("manifest.json");
-    manifest.write(&path).unwrap();
+    manifest.write(root.path()).unwrap();
+    let path = root.path().join(Manifest::FILE);
     for _ in 0..2 {
         let open = OpenDataset::open(&path, Root::Folder(root.path().into())).unwrap();
         let (image, mask) = open.read(entry("IMG_00003")).unwrap();
@@ -68,7 +68,7 @@ fn aachen_masks_are_drawn_from_the_published_table_and_the_same_when_opened_agai
 }
 
 #[test]
-fn aachen_images_and_tables_that_lack_are_named() {
+fn missing_images_and_tables_of_aachen_are_named() {
     let (root, mut params) = aachen();
     for name in ["00007", "00009"] {
         fs::remove_file(root.path().join(format!("PNG/IMG_{name}.png"))).unwrap();
@@ -78,8 +78,8 @@ fn aachen_images_and_tables_that_lack_are_named() {
     let text = error.to_string().replace(&format!("{}/", root.path().display()), "");
     assert_eq!(
         text,
-        "2 files of the data set cannot be used:\n  PNG/IMG_00007.png: not there; it has annotations: download the images \
-         again\n  PNG/IMG_00009.png: not there; it has annotations: download the images again"
+        "2 files of the data set cannot be used:\n  PNG/IMG_00007.png: not there; the table has annotations for it: \
+         download the images again\n  PNG/IMG_00009.png: not there; the table has annotations for it: download the images again"
     );
     grey(root.path(), "PNG/IMG_00007.png", (1024, 768), 7, 3);
     grey(root.path(), "PNG/IMG_00009.png", (1024, 30), 9, 3);
@@ -132,12 +132,12 @@ fn aachen_specimens_stay_together_by_columns_of_the_metadata() {
     params.group = Some("type".into());
     assert_eq!(
         message(&params, root.path()),
-        "PNG/IMG_00009.png: shows the specimen CFB2 as does PNG/IMG_00008.png, which is named; name all images of a \
+        "PNG/IMG_00009.png: shows the specimen CFB2, as PNG/IMG_00008.png does, which is named; name all images of a \
          specimen or none"
     );
 }
 
-/// The images are not at hand: small white ones stand for them.
+/// The published table alone: the images themselves are not needed.
 #[test]
 fn all_published_annotations_make_a_data_set_of_1403_and_302() {
     let Ok(data) = std::env::var("MATSSL_DATA") else {
@@ -164,7 +164,7 @@ fn all_published_annotations_make_a_data_set_of_1403_and_302() {
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.push(aachen::POLYGONS);
         let layout = reader(Format::Aachen).layout(&params, root.path(), &names).unwrap();
-        let count = |split| layout.images.iter().filter(|placed| placed.split == split).count();
+        let count = |split| layout.images.iter().filter(|image| image.split == split).count();
         (count(Split::Train), count(Split::Test))
     };
     assert_eq!(list(0, None), (1403, 302));
@@ -176,7 +176,7 @@ fn all_published_annotations_make_a_data_set_of_1403_and_302() {
 }
 
 #[test]
-fn uhcs_is_cut_to_484_rows_and_other_sizes_are_refused_or_told() {
+fn uhcs_is_cut_to_484_rows_and_other_sizes_need_a_parameter() {
     let root = tempfile::tempdir().unwrap();
     grey(root.path(), "micrographs/micrograph1.png", (645, 522), 1, 9);
     grey(root.path(), "micrographs/micrograph2.tif", (645, 522), 2, 9);

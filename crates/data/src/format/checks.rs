@@ -1,0 +1,81 @@
+//! The parameters of a data set, with the format's defaults and held to its rules.
+
+use super::params::{DatasetParams, Format, ParamProblem};
+use super::reader::reader;
+use std::path::PathBuf;
+
+impl DatasetParams {
+    /// The parameters of `format` at `path`, with all defaults.
+    pub fn of(format: Format, path: impl Into<PathBuf>) -> Self {
+        DatasetParams {
+            format,
+            path: path.into(),
+            resize: None,
+            bits: None,
+            images: None,
+            masks: None,
+            mask_pattern: None,
+            unlabeled: None,
+            classes: None,
+            values: None,
+            colors: None,
+            ignore_label: None,
+            ignore_color: None,
+            ignore_classes: None,
+            split: None,
+            test_images: None,
+            val_images: None,
+            group: None,
+            band: None,
+            exclude: None,
+        }
+        .with_defaults()
+    }
+
+    /// Fills in the format's defaults, so that each default is printed and enters the key.
+    #[must_use]
+    pub fn with_defaults(mut self) -> Self {
+        reader(self.format).fill(&mut self);
+        self
+    }
+
+    /// Refuses parameters that the format does not take, values out of range and impossible combinations.
+    ///
+    /// # Errors
+    /// The first problem, with the parameter to underline.
+    pub fn check(&self) -> Result<(), ParamProblem> {
+        let reader = reader(self.format);
+        let given = [
+            ("images", self.images.is_some()),
+            ("masks", self.masks.is_some()),
+            ("mask_pattern", self.mask_pattern.is_some()),
+            ("unlabeled", self.unlabeled.is_some()),
+            ("classes", self.classes.is_some()),
+            ("values", self.values.is_some()),
+            ("colors", self.colors.is_some()),
+            ("ignore_label", self.ignore_label.is_some()),
+            ("ignore_color", self.ignore_color.is_some()),
+            ("ignore_classes", self.ignore_classes.is_some()),
+            ("split", self.split.is_some()),
+            ("test_images", self.test_images.is_some()),
+            ("val_images", self.val_images.is_some()),
+            ("group", self.group.is_some()),
+            ("band", self.band.is_some()),
+            ("exclude", self.exclude.is_some()),
+        ];
+        if let Some((param, _)) = given.iter().find(|(param, given)| *given && !reader.takes().contains(param)) {
+            let message = format!("format `{}` takes only: {}", self.format.name(), reader.takes().join(", "));
+            return Err(ParamProblem::new(param, message));
+        }
+        if let Some(side) = self.resize.filter(|side| !(8..=16_384).contains(&side.get())) {
+            return Err(ParamProblem::new("resize", format!("{side} pixels; expected 8 to 16384")));
+        }
+        if let Some(bits) = self.bits.filter(|bits| !(8..=16).contains(bits)) {
+            return Err(ParamProblem::new("bits", format!("{bits} bits a pixel; expected 8 to 16")));
+        }
+        if let Some(split) = &self.split {
+            split.check()?;
+        }
+        reader.check(&self.clone().with_defaults())
+    }
+}

@@ -1,0 +1,10 @@
+//! Batches, made ahead of time. Their content does not depend on the number of threads.
+
+mod chunks;
+mod pairs;
+mod prefetch;
+mod views;
+
+pub use pairs::{PairBatch, pair_batch, pair_pixels};
+pub use prefetch::{BATCHES_HELD, Prefetch, prefetch};
+pub use views::{view_batch, view_pixels};

@@ -1,0 +1,124 @@
+//! Batches of images with their masks, for fine-tuning.
+
+use super::chunks::in_chunks;
+use crate::augment::{FinetuneAugment, Pixel, Scratch, augment_pair, filled_vec};
+use crate::{Mask, Micrograph};
+use candle_core::{Device, Tensor};
+use matssl_base::random::Stream;
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+
+/// Images f32 `[batch, height, width, 3]` and masks u8 `[batch, height, width]`, on the CPU.
+#[derive(Clone, Debug)]
+pub struct PairBatch {
+    /// Normalised images.
+    pub images: Tensor,
+    /// Class indices.
+    pub masks: Tensor,
+}
+
+/// The samples `drawn`, (epoch, index) each, changed at random. Sample `i` in an epoch is a pure function of (seed, epoch, i).
+///
+/// # Errors
+/// candle's, also if the samples have different sizes and no `crop_size` makes them equal.
+pub fn pair_batch(
+    samples: &[(Micrograph, Mask)],
+    drawn: &[(u64, usize)],
+    params: &FinetuneAugment,
+    seed: u64,
+) -> candle_core::Result<PairBatch> {
+    let [width, height] = pair_size(samples, drawn, params)?;
+    let (batch, pixels) = (drawn.len(), width * height);
+    let make = |images: &mut [MaybeUninit<f32>], masks: &mut [MaybeUninit<u8>]| {
+        make_pairs(samples, drawn, params, seed, (images, masks), Scratch::normalize);
+    };
+    // SAFETY: `normalize` writes each image, `augment_pair` each mask, and the vectors hold nothing else.
+    let (images, (masks, ())) =
+        unsafe { filled_vec(batch * 3 * pixels, |images| filled_vec(batch * pixels, |masks| make(images, masks))) };
+    Ok(PairBatch {
+        images: Tensor::from_vec(images, (batch, height, width, 3), &Device::Cpu)?,
+        masks: Tensor::from_vec(masks, (batch, height, width), &Device::Cpu)?,
+    })
+}
+
+/// The same with images that are not normalised yet, in `channels` channels, for a GPU. Writes all of `images` and returns
+/// the masks.
+///
+/// # Errors
+/// As [`pair_batch`].
+///
+/// # Panics
+/// If `images` has another length.
+pub fn pair_pixels<P: Pixel>(
+    samples: &[(Micrograph, Mask)],
+    drawn: &[(u64, usize)],
+    params: &FinetuneAugment,
+    seed: u64,
+    channels: usize,
+    images: &mut [P],
+) -> candle_core::Result<Tensor> {
+    let [width, height] = pair_size(samples, drawn, params)?;
+    let make = |masks: &mut [MaybeUninit<u8>]| {
+        make_pairs(samples, drawn, params, seed, (images, masks), |image, out| P::write(image, channels, out));
+    };
+    // SAFETY: `augment_pair` writes each mask, and the vector holds nothing but masks.
+    let (masks, ()) = unsafe { filled_vec(drawn.len() * width * height, make) };
+    Tensor::from_vec(masks, (drawn.len(), height, width), &Device::Cpu)
+}
+
+/// Width and height of every sample.
+fn pair_size(
+    samples: &[(Micrograph, Mask)],
+    drawn: &[(u64, usize)],
+    params: &FinetuneAugment,
+) -> candle_core::Result<[usize; 2]> {
+    let mut sizes = drawn.iter().map(|&(_, i)| params.output_size(samples[i].0.width, samples[i].0.height));
+    let (width, height) = sizes.next().unwrap_or_default();
+    if let Some(other) = sizes.find(|&size| size != (width, height)) {
+        candle_core::bail!(
+            "images of {width}×{height} and {}×{} in one batch: give `crop_size`, or `resize` them",
+            other.0,
+            other.1
+        );
+    }
+    Ok([width, height])
+}
+
+fn make_pairs<T: Send>(
+    samples: &[(Micrograph, Mask)],
+    drawn: &[(u64, usize)],
+    params: &FinetuneAugment,
+    seed: u64,
+    (images, masks): (&mut [T], &mut [MaybeUninit<u8>]),
+    write: impl Fn(&Scratch, &mut [T]) + Sync,
+) {
+    let pairs = in_chunks(images, drawn.len()).zip_eq(in_chunks(masks, drawn.len()));
+    pairs.zip_eq(drawn).for_each_init(Scratch::default, |scratch, ((out, labels), &(epoch, i))| {
+        let (image, mask) = &samples[i];
+        augment_pair(image, mask, params, &mut Stream::new(seed, "pairs", epoch, i as u64), scratch, labels);
+        write(scratch, out);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Split;
+    use crate::synthesize::{SynthesizeParams, synthesize_one};
+
+    #[test]
+    fn pairs_need_one_size() {
+        let synthetic = |size| {
+            let params = SynthesizeParams { size, ..Default::default() };
+            synthesize_one(&params, Split::Train, 0)
+        };
+        let samples = [synthetic(64), synthetic(48)];
+        let error = pair_batch(&samples, &[(0, 0), (0, 1)], &FinetuneAugment::none(), 0).unwrap_err().to_string();
+        let expected = "images of 64×64 and 48×48 in one batch: give `crop_size`, or `resize` them";
+        assert!(error.contains(expected), "{error}");
+        let params = FinetuneAugment { crop_size: Some(40), ..Default::default() };
+        let batch = pair_batch(&samples, &[(0, 1), (0, 0), (0, 1)], &params, 0).unwrap();
+        assert_eq!((batch.images.dims(), batch.masks.dims()), (&[3, 40, 40, 3][..], &[3, 40, 40][..]));
+        assert_eq!(batch.masks.dtype(), candle_core::DType::U8);
+    }
+}

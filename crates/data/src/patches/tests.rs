@@ -1,0 +1,102 @@
+//! Patches that are cut, written and read back.
+
+use super::*;
+use crate::{Entry, Manifest, OpenDataset, Root, Split};
+use image::{GrayImage, Luma, Rgb, RgbImage};
+use safetensors::SafeTensors;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Images of 10 × 7 pixels whose values give their position; with `colour` the unlabelled one is RGB.
+fn dataset(root: &Path, colour: bool) -> OpenDataset {
+    let mut images = Vec::new();
+    for (name, split) in
+        [("a.png", Split::Test), ("b.png", Split::Train), ("c.png", Split::Unlabeled), ("d.png", Split::Val)]
+    {
+        let path = root.join(name);
+        let is_colour = colour && split == Split::Unlabeled;
+        if is_colour {
+            RgbImage::from_fn(10, 7, |x, y| Rgb([(10 * y + x) as u8, 1, 2])).save(&path).unwrap();
+        } else {
+            GrayImage::from_fn(10, 7, |x, y| Luma([(10 * y + x) as u8])).save(&path).unwrap();
+        }
+        images.push(Entry {
+            image: name.into(),
+            image_digest: blake3::hash(&std::fs::read(&path).unwrap()).to_hex().to_string(),
+            mask: None,
+            mask_digest: None,
+            width: 10,
+            height: 7,
+            resized_from: None,
+            specimen: None,
+            channels: if is_colour { 3 } else { 1 },
+            split,
+            class_pixels: Vec::new(),
+        });
+    }
+    let manifest = Manifest {
+        format: "folder".into(),
+        classes: Vec::new(),
+        ignore_classes: Vec::new(),
+        label_values: BTreeMap::new(),
+        label_colors: BTreeMap::new(),
+        bits: None,
+        images,
+    };
+    OpenDataset::new(manifest, Root::Folder(root.into()))
+}
+
+fn cut_all(colour: bool, params: &PatchParams) -> (tempfile::TempDir, usize) {
+    let root = tempfile::tempdir().unwrap();
+    let count = cut(&dataset(root.path(), colour), params, root.path(), &mut |_, _| {}).unwrap();
+    (root, count)
+}
+
+#[test]
+fn patches_are_read_back_as_cut_and_test_images_are_left_out() {
+    let params = PatchParams { size: 4, overlap: 0.25, edge: Edge::Shift, from: Use::AllButTest };
+    let (grey, count) = cut_all(false, &params);
+    // Columns 0, 3, 6; rows 0, 3.
+    assert_eq!(count, 18);
+    let index = std::fs::read_to_string(grey.path().join(Patches::INDEX)).unwrap();
+    let lines: Vec<&str> = index.lines().collect();
+    assert_eq!(lines[..3], ["image,x,y,split", "b.png,0,0,train", "b.png,3,0,train"]);
+    assert_eq!((lines[6], lines[18], lines.len()), ("b.png,6,3,train", "d.png,6,3,val", 19));
+    assert!(!index.contains("a.png"));
+    let (colour, _) = cut_all(true, &params);
+    let paths = [grey.path().join(Patches::FILE), colour.path().join(Patches::FILE)];
+    let patches = Patches::open_all(&paths).unwrap();
+    assert_eq!((patches.len(), patches.size(), patches.is_empty()), (36, 4, false));
+    let expected = [36, 37, 38, 39, 46, 47, 48, 49, 56, 57, 58, 59, 66, 67, 68, 69];
+    assert_eq!((patches.get(5).pixels, patches.get(5).channels), (&expected[..], 1));
+    // In a file with an RGB image, grey values are repeated.
+    assert_eq!(patches.get(18 + 5).pixels[..6], [36, 36, 36, 37, 37, 37]);
+    assert_eq!(patches.get(18 + 6 + 5).pixels[..6], [36, 1, 2, 37, 1, 2]);
+    // The safetensors crate reads the header that is written here.
+    let bytes = std::fs::read(&paths[0]).unwrap();
+    let (header, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    assert_eq!((header % 8, metadata.data_len()), (0, 18 * 16));
+}
+
+#[test]
+fn patches_that_cannot_be_cut_or_read_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let data = dataset(root.path(), false);
+    let params = PatchParams { size: 8, overlap: 0.0, edge: Edge::Drop, from: Use::Train };
+    let error = cut(&data, &params, root.path(), &mut |_, _| {}).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "folder: no image holds a patch of 8 pixels, the largest is 10×7; change `use`, `size` or `edge`"
+    );
+    let padded = PatchParams { edge: Edge::Pad, ..params };
+    assert_eq!(cut(&data, &padded, root.path(), &mut |_, _| {}).unwrap(), 2);
+    let eight = root.path().join(Patches::FILE);
+    let (four, _) = cut_all(false, &PatchParams { size: 4, ..params });
+    let error = Patches::open_all(&[four.path().join(Patches::FILE), eight.clone()]).err().unwrap().to_string();
+    assert!(error.ends_with("holds patches of 8 pixels, the files before it of 4; cut all patches to one `size`"));
+    let mut bytes = std::fs::read(&eight).unwrap();
+    bytes.pop();
+    std::fs::write(&eight, bytes).unwrap();
+    assert!(Patches::open(&eight).err().unwrap().to_string().contains("not a file of patches"));
+    assert_eq!(Patches::open(&root.path().join("none")).err().unwrap().exit_code(), 4);
+}
