@@ -1,7 +1,7 @@
 //! Batches of images on their way from a loader to a network.
 
 use super::Parameters;
-use super::ops::gpu;
+use super::ops::{gpu, normalize};
 use candle_core::{Device, Result, Tensor, bail};
 use std::sync::Arc;
 
@@ -43,7 +43,11 @@ impl Images {
     pub fn normalized(self, parameters: &Parameters, factors: [[f32; 3]; 2]) -> Result<Tensor> {
         match (self, gpu::find(parameters.device())?) {
             (Images::Ready(images), _) => Ok(images),
-            (Images::Sent(pixels), Some(gpu)) => pixels.normalized(&*gpu, factors, parameters.activations()),
+            (Images::Sent(pixels), Some(gpu)) => {
+                let (form, shape) = pixels.layout();
+                let dtype = parameters.activations();
+                pixels.read(|pixels| normalize::forward(&*gpu, pixels, form, shape, factors, dtype))
+            }
             (Images::Sent(_), None) => bail!("images were sent to a GPU, and the network is on the CPU"),
         }
     }

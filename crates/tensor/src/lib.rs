@@ -4,12 +4,14 @@
 //! the tensors; its own convolutions, pooling, upsampling, batch norm and ReLU stay out of training, because their
 //! gradients are wrong or slow.
 
+mod count;
 pub mod device;
 mod footprint;
 mod images;
 pub mod init;
 pub mod moving_average;
 pub mod ops;
+mod out_of_memory;
 pub mod parameters;
 pub mod precision;
 mod saved;
@@ -17,9 +19,9 @@ pub mod tape;
 #[doc(hidden)]
 pub mod testing;
 
+pub use count::Footprint;
 pub use device::OpenDevice;
-pub use footprint::convolutions;
-pub use footprint::{Footprint, footprint, prediction_footprint};
+pub use footprint::{convolutions, footprint, prediction_footprint};
 pub use images::{Feeder, Images, Pixels, Room, feeder};
 pub use matssl_base::device_name::DeviceName;
 pub use parameters::{Gradients, Parameter, Parameters, Role};

@@ -1,6 +1,7 @@
 //! The ordered store of a network's parameters, and the gradients that belong to it.
 
-use super::{Precision, ops};
+use super::ops::sum;
+use super::precision::Precision;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use indexmap::IndexMap;
 use indexmap::map::Entry;
@@ -84,10 +85,10 @@ impl Parameters {
         }
         match self.entries.entry(name) {
             Entry::Occupied(taken) => bail!("parameter `{}` exists already", taken.key()),
-            Entry::Vacant(place) => {
+            Entry::Vacant(entry) => {
                 // A variable would be kept as it is; anything else is copied.
                 let var = Var::from_tensor(&tensor.contiguous()?.detach())?;
-                place.insert(Parameter { var, role });
+                entry.insert(Parameter { var, role });
                 Ok(())
             }
         }
@@ -176,7 +177,7 @@ impl Gradients {
     /// If it is there already with another shape or type.
     pub fn add(&mut self, name: &str, gradient: Tensor) -> Result<()> {
         let sum = match self.entries.get(name) {
-            Some(present) => ops::sum::forward(present, &gradient)?,
+            Some(present) => sum::forward(present, &gradient)?,
             None => gradient,
         };
         self.entries.insert(name.to_owned(), sum);

@@ -1,4 +1,4 @@
-//! What operations keep of a forward pass for their gradients: a tensor, or the way to compute it again.
+//! What operations save of a forward pass for their gradients: a tensor, or a function that recomputes it.
 
 use candle_core::{Result, Tensor};
 use std::cell::RefCell;
@@ -9,17 +9,17 @@ use std::rc::Rc;
 pub(crate) enum Saved {
     /// The tensor.
     Kept(Tensor),
-    /// A tensor that is let go of after the forward pass and computed again when it is asked for.
+    /// A tensor that is freed after the forward pass and recomputed when a gradient needs it.
     Recomputed(Rc<Recomputed>),
 }
 
-/// The tensor while it is there, and how it was made.
+/// The tensor while it is in memory, and the function that recomputes it.
 pub(crate) struct Recomputed {
     tensor: RefCell<Option<Tensor>>,
     again: Box<dyn Fn() -> Result<Tensor>>,
 }
 
-/// Dropped with the last handle on the forward pass's value.
+/// Frees the tensor when it is dropped: with the last handle on the forward pass's value.
 pub(crate) struct Forget(Rc<Recomputed>);
 
 impl Drop for Forget {
@@ -29,13 +29,13 @@ impl Drop for Forget {
 }
 
 impl Saved {
-    /// `tensor`, which `again` yields too, and what drops it.
+    /// `tensor`, which `again` computes too, and the guard that frees it.
     pub(crate) fn recomputable(tensor: Tensor, again: impl Fn() -> Result<Tensor> + 'static) -> (Self, Forget) {
         let recomputed = Rc::new(Recomputed { tensor: RefCell::new(Some(tensor)), again: Box::new(again) });
         (Saved::Recomputed(recomputed.clone()), Forget(recomputed))
     }
 
-    /// The tensor; computed once, then there until it is forgotten.
+    /// The tensor; recomputed at most once, then in memory until it is forgotten.
     ///
     /// # Errors
     /// Those of computing it.
@@ -53,7 +53,7 @@ impl Saved {
         }
     }
 
-    /// Frees a tensor that could be computed again.
+    /// Frees the tensor if it can be recomputed.
     pub(crate) fn forget(&self) {
         if let Saved::Recomputed(recomputed) = self {
             recomputed.tensor.take();

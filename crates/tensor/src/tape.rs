@@ -1,12 +1,12 @@
-//! The tape: runs a network's fused operations on `[batch, height, width, channels]` tensors and keeps what their
+//! The tape: runs a network's fused operations on `[batch, height, width, channels]` tensors and saves what their
 //! gradients need.
 //!
-//! Each operation is a method on [`Tape`] that lives in its own file in [`super::ops`]. What is cheap to compute again
-//! (a batch norm with its ReLU) is not kept: its [`Saved`] computes it anew when the backward pass asks.
+//! Each operation is a method on [`Tape`], in a file of its own in [`super::ops`]. What is cheap to compute (a batch norm with
+//! its ReLU) is not saved: its [`Saved`] recomputes it in the backward pass.
 
-use super::footprint::{Count, Footprint, nothing};
-use super::ops;
+use super::count::{Count, Footprint, placeholder};
 use super::ops::gpu::Sizes;
+use super::ops::sum;
 use super::parameters::{Gradients, Parameters};
 use super::saved::{Forget, Saved};
 use candle_core::{Result, Tensor, bail};
@@ -30,32 +30,33 @@ pub enum Mode {
 #[derive(Clone, Debug)]
 pub struct Value {
     tensor: Tensor,
-    place: Option<Place>,
-    /// What an operation that reads this value keeps of it.
+    origin: Option<Origin>,
+    /// What an operation that reads this value saves of it.
     saved: Saved,
-    /// Lets go of a recomputable tensor when the last handle does.
+    /// Frees a recomputable tensor with the last handle on this value.
     _forget: Option<Rc<Forget>>,
 }
 
+/// Where a value was recorded.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Origin {
     tape: u64,
     node: usize,
 }
 
 impl Value {
-    /// The tensor itself; candle's autograd knows nothing of where it came from.
+    /// The tensor itself, without a graph of candle's autograd.
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
     }
 
-    /// Whether `backward` would carry a gradient to it.
+    /// Whether the backward pass computes a gradient for it.
     pub fn needs_gradient(&self) -> bool {
-        self.place.is_some()
+        self.origin.is_some()
     }
 
-    fn kept(tensor: Tensor, place: Option<Place>) -> Self {
-        Value { saved: Saved::Kept(tensor.clone()), tensor, place, _forget: None }
+    fn kept(tensor: Tensor, origin: Option<Origin>) -> Self {
+        Value { saved: Saved::Kept(tensor.clone()), tensor, origin, _forget: None }
     }
 }
 
@@ -77,9 +78,9 @@ pub struct Tape<'p> {
     id: u64,
     nodes: RefCell<Vec<Node>>,
     leaves: RefCell<IndexMap<String, Value>>,
-    /// What is not kept is computed again.
+    /// Whether values that are not marked by [`Tape::keep`] are recomputed.
     recompute: bool,
-    /// There if nothing is computed, only counted.
+    /// On a dry tape, which computes nothing: what it has counted.
     count: Option<RefCell<Count>>,
 }
 
@@ -91,22 +92,22 @@ impl<'p> Tape<'p> {
         Tape { parameters, mode, id, nodes: RefCell::default(), leaves: RefCell::default(), recompute, count: None }
     }
 
-    /// A tape for training that computes nothing and counts what it would keep.
+    /// A tape for training that computes nothing and counts what it would save.
     pub(super) fn dry(parameters: &'p Parameters) -> Self {
         Tape { count: Some(RefCell::default()), ..Tape::new(parameters, Mode::Train) }
     }
 
-    /// The same with everything kept.
+    /// The same tape, with everything kept.
     pub(super) fn keeping_all(self) -> Self {
         Tape { recompute: false, ..self }
     }
 
-    /// Whether what is not marked by [`Tape::keep`] is computed again.
+    /// Whether values that are not marked by [`Tape::keep`] are recomputed.
     pub(crate) fn recomputes(&self) -> bool {
         self.recompute
     }
 
-    /// What a [`dry`](Self::dry) tape has counted.
+    /// The memory that a [`dry`](Self::dry) tape has counted.
     pub(super) fn counted(&self) -> Footprint {
         let Some(count) = &self.count else { return Footprint::default() };
         if self.recompute {
@@ -139,13 +140,13 @@ impl<'p> Tape<'p> {
         Ok(self.constant(images.to_dtype(self.parameters.activations())?))
     }
 
-    /// An input that no gradient is asked for.
+    /// An input without a gradient.
     pub fn constant(&self, tensor: Tensor) -> Value {
         Value::kept(tensor, None)
     }
 
-    /// An input whose gradient `backward` returns under `name`; its uses under one name share one gradient, so a
-    /// name stands for one tensor.
+    /// An input whose gradient [`Tape::backward`] returns under `name`. All uses of a name share one gradient, so a name must
+    /// stand for one tensor.
     pub fn variable(&self, name: &str, tensor: Tensor) -> Value {
         if self.mode == Mode::Eval {
             return self.constant(tensor);
@@ -164,13 +165,13 @@ impl<'p> Tape<'p> {
     /// If there is no such parameter.
     pub fn parameter(&self, name: &str) -> Result<Value> {
         let parameter = self.parameters.get(name)?;
-        // Detached: what is computed from it here must not grow a graph of candle's.
+        // Detached: candle must not record a graph of its own.
         let tensor = parameter.var.as_detached_tensor();
         Ok(if parameter.role.is_trainable() { self.variable(name, tensor) } else { self.constant(tensor) })
     }
 
-    /// Marks `value` as one that is kept where networks compute again what lies between such values
-    /// ([`Parameters::with_recompute`]); elsewhere nothing happens.
+    /// Marks `value` as one that is kept. With [`Parameters::with_recompute`] everything between such values is recomputed;
+    /// without it this does nothing.
     pub fn keep(&self, value: Value) -> Value {
         if !self.recompute {
             return value;
@@ -181,22 +182,22 @@ impl<'p> Tape<'p> {
         Value { saved: Saved::Kept(value.tensor.clone()), ..value }
     }
 
-    /// What an operation should keep of `value` for its gradient.
+    /// What an operation saves of `value` for its gradient.
     pub(crate) fn save(&self, value: &Value) -> Saved {
         if let (Some(count), Saved::Kept(tensor)) = (&self.count, &value.saved) {
-            count.borrow_mut().kept(tensor);
+            count.borrow_mut().saved(tensor);
         }
         value.saved.clone()
     }
 
-    /// The output of an operation: `compute`'s, or on a dry tape a tensor of that `shape` that occupies nothing.
+    /// The output of an operation: that of `compute`, or on a dry tape a placeholder of `shape`.
     ///
     /// # Errors
     /// Those of `compute`.
     pub(crate) fn output(&self, shape: &[usize], compute: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
         let Some(count) = &self.count else { return compute() };
-        let output = nothing(shape, self.parameters.activations(), self.parameters)?;
-        count.borrow_mut().made(&output);
+        let output = placeholder(shape, self.parameters.activations(), self.parameters)?;
+        count.borrow_mut().output(&output);
         Ok(output)
     }
 
@@ -205,14 +206,14 @@ impl<'p> Tape<'p> {
         self.count.is_some()
     }
 
-    /// Tells a dry tape of `bytes` that an operation keeps beside its inputs.
+    /// Counts `bytes` that an operation saves beside its inputs, on a dry tape.
     pub(crate) fn keep_bytes(&self, bytes: usize) {
         if let Some(count) = &self.count {
             count.borrow_mut().footprint.saved_bytes += bytes as u64;
         }
     }
 
-    /// Tells a dry tape of a convolution, and whether its inputs are written out side by side first.
+    /// Counts a convolution, and whether its inputs are concatenated first, on a dry tape.
     pub(crate) fn count_convolution(&self, sizes: Sizes, is_joined: bool) {
         if let Some(count) = &self.count {
             let elements: usize = if is_joined { sizes.input.iter().product() } else { 0 };
@@ -235,8 +236,7 @@ impl<'p> Tape<'p> {
         }
     }
 
-    /// As [`Tape::record`], for an output that `again` computes anew, cheaply and to the same bits: it is freed when
-    /// the last handle drops.
+    /// As [`Tape::record`], for an output that `again` recomputes to the same bits: it is freed when the last handle drops.
     pub(crate) fn record_recomputable<F, A>(&self, output: Tensor, inputs: &[&Value], again: A, backward: F) -> Value
     where
         F: FnOnce(&Tensor, &[bool]) -> Result<Vec<Option<Tensor>>> + 'static,
@@ -247,28 +247,28 @@ impl<'p> Tape<'p> {
             Some(inputs) => {
                 let (saved, forget) = Saved::recomputable(output.clone(), again);
                 let node = Node::Operation { inputs, backward: Box::new(backward), output: Some(saved.clone()) };
-                Value { tensor: output, place: Some(self.push(node)), saved, _forget: Some(Rc::new(forget)) }
+                Value { tensor: output, origin: Some(self.push(node)), saved, _forget: Some(Rc::new(forget)) }
             }
         }
     }
 
     /// Gradients of Σ ⟨seed, value⟩ over all `seeds`, by parameter (and variable) name, in the order of first use. A
-    /// seed has its value's shape and is the gradient of the loss with respect to it. Saved tensors are freed on the
-    /// way.
+    /// seed has its value's shape and is the gradient of the loss with respect to it. Saved tensors are freed as soon as they
+    /// have been used.
     ///
     /// # Errors
     /// In [`Mode::Eval`]; if a value depends on no parameter or belongs to another tape, or a seed has another shape.
     pub fn backward(self, seeds: Vec<(Value, Tensor)>) -> Result<Gradients> {
         if self.mode == Mode::Eval {
-            bail!("a tape in Mode::Eval records nothing to go back on");
+            bail!("a tape in Mode::Eval records nothing for a backward pass");
         }
         let id = self.id;
         let mut nodes = self.nodes.into_inner();
         drop(self.leaves);
         let mut pending: Vec<Option<Tensor>> = nodes.iter().map(|_| None).collect();
         for (value, seed) in seeds {
-            let node = match value.place {
-                Some(place) if place.tape == id => place.node,
+            let node = match value.origin {
+                Some(origin) if origin.tape == id => origin.node,
                 Some(_) => bail!("backward: the value belongs to another tape"),
                 None => bail!("backward: the value depends on no parameter"),
             };
@@ -283,7 +283,7 @@ impl<'p> Tape<'p> {
             match node {
                 Node::Leaf(name) => reached.push((name, gradient)),
                 Node::Operation { inputs, backward, output } => {
-                    // Everything that reads the output lies further on and is done.
+                    // All readers of the output were recorded later, so their gradients are done.
                     if let Some(output) = output {
                         output.forget();
                     }
@@ -305,22 +305,22 @@ impl<'p> Tape<'p> {
         Ok(result)
     }
 
-    fn push(&self, node: Node) -> Place {
+    fn push(&self, node: Node) -> Origin {
         let mut nodes = self.nodes.borrow_mut();
         nodes.push(node);
-        Place { tape: self.id, node: nodes.len() - 1 }
+        Origin { tape: self.id, node: nodes.len() - 1 }
     }
 }
 
 /// The nodes of an operation's inputs; none if no input needs a gradient.
 fn inputs_of(inputs: &[&Value]) -> Option<Vec<Option<usize>>> {
-    let nodes: Vec<Option<usize>> = inputs.iter().map(|input| input.place.map(|place| place.node)).collect();
+    let nodes: Vec<Option<usize>> = inputs.iter().map(|input| input.origin.map(|origin| origin.node)).collect();
     nodes.iter().any(Option::is_some).then_some(nodes)
 }
 
-fn accumulate(place: &mut Option<Tensor>, gradient: Tensor) -> Result<()> {
-    *place = Some(match place.take() {
-        Some(present) => ops::sum::forward(&present, &gradient)?,
+fn accumulate(total: &mut Option<Tensor>, gradient: Tensor) -> Result<()> {
+    *total = Some(match total.take() {
+        Some(present) => sum::forward(&present, &gradient)?,
         None => gradient,
     });
     Ok(())

@@ -1,23 +1,8 @@
 //! Pixels as they come to a GPU, made what a network is given. There is no CPU side: a CPU's loader normalises as it writes.
 
+use super::gpu::feeder::Form;
 use super::gpu::{Gpu, launch};
 use candle_core::{DType, Result, Tensor, bail};
-
-/// How pixels from 0 to 255 lie in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// u8 `[batch, height, width, channels]`.
-    Bytes,
-    /// f32 `[batch, channels, height, width]`.
-    Planes,
-}
-
-impl Form {
-    /// Bytes to a value.
-    pub(crate) fn size(self) -> usize {
-        if self == Form::Bytes { 1 } else { 4 }
-    }
-}
 
 /// `[batch, height, width, 3]` of type `dtype`: channel `c` of a pixel times `scale[c]`, plus `shift[c]`, in float32. The
 /// pixels, of `shape` `[batch, height, width, channels]` with 1 or 3 channels, lie in `form` at the beginning of the

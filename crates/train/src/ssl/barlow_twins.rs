@@ -46,11 +46,12 @@ impl MethodParameters for BarlowTwins {
     fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [.., last] = encoder.channels();
         let head = Head::init("projection_head", last, expander(self.head), parameters, stream)?;
-        Ok(Box::new(Training { off_diagonal_weight: self.off_diagonal_weight, head }))
+        Ok(Box::new(BarlowTwinsLearner { off_diagonal_weight: self.off_diagonal_weight, head }))
     }
 }
 
-struct Training {
+/// The method at work: its heads and its loss.
+struct BarlowTwinsLearner {
     off_diagonal_weight: f64,
     head: Head,
 }
@@ -71,7 +72,7 @@ fn terms(a: &Tensor, b: &Tensor) -> Result<[Tensor; 2]> {
     Ok([diagonal.affine(-1.0, 1.0)?.sqr()?.sum_all()?, (squares - diagonal.sqr()?.sum_all()?)?])
 }
 
-impl SslMethod for Training {
+impl SslMethod for BarlowTwinsLearner {
     fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], _: Moment) -> Result<MethodLoss> {
         let mut embed = |view: &Tensor| -> Result<Tensor> {
             let features = online.features("", view)?;

@@ -56,18 +56,19 @@ impl MethodParameters for Byol {
         let layers = [Layer::hidden(self.prediction_hidden), Layer::last(output)];
         let prediction = Head::init(PREDICTION, output.get(), layers, parameters, stream)?;
         let follower = Momentum::init(parameters, &[ENCODER, PROJECTION])?;
-        Ok(Box::new(Training { momentum: self.momentum, projection, prediction, follower }))
+        Ok(Box::new(ByolLearner { momentum: self.momentum, projection, prediction, follower }))
     }
 }
 
-struct Training {
+/// The method at work: its heads and its loss.
+struct ByolLearner {
     momentum: f64,
     projection: Head,
     prediction: Head,
     follower: Momentum,
 }
 
-impl Training {
+impl ByolLearner {
     /// 1 − (1 − τ_base) · (cos(π · step / steps) + 1) / 2 (Grill et al. 2020, section 3.2).
     fn keep(&self, moment: Moment) -> f64 {
         let done = moment.step as f64 / moment.steps as f64;
@@ -75,7 +76,7 @@ impl Training {
     }
 }
 
-impl SslMethod for Training {
+impl SslMethod for ByolLearner {
     /// ‖q̄ − z̄'‖² = 2 − 2 cos (Grill et al. 2020, Eq. 2), for either view as the predicting one.
     fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], moment: Moment) -> Result<MethodLoss> {
         self.follower.follow(online.tape().parameters(), self.keep(moment))?;
@@ -108,7 +109,7 @@ mod tests {
         let mut head = |name| Head::init(name, 1, [Layer::last(NonZeroUsize::MIN)], &mut parameters, &stream).unwrap();
         let (projection, prediction) = (head(PROJECTION), head(PREDICTION));
         let follower = Momentum::init(&mut parameters, &[PROJECTION]).unwrap();
-        let training = Training { momentum: 0.99, projection, prediction, follower };
+        let training = ByolLearner { momentum: 0.99, projection, prediction, follower };
         let keep = |step| training.keep(Moment { step, steps: 100, seed: 0 });
         assert!((keep(0) - 0.99).abs() < 1e-15 && (keep(50) - 0.995).abs() < 1e-15 && (keep(100) - 1.0).abs() < 1e-15);
     }

@@ -92,11 +92,12 @@ impl MethodParameters for DenseCl {
         let sizes = [self.queue_size, self.head.output];
         let queue = Queue::init("queue", sizes, parameters, &stream.child(1))?;
         let dense_queue = Queue::init("dense_queue", sizes, parameters, &stream.child(2))?;
-        Ok(Box::new(Training { parameters: self.clone(), global, dense, follower, queue, dense_queue }))
+        Ok(Box::new(DenseClLearner { parameters: self.clone(), global, dense, follower, queue, dense_queue }))
     }
 }
 
-struct Training {
+/// The method at work: its heads and its loss.
+struct DenseClLearner {
     parameters: DenseCl,
     global: Head,
     dense: Head,
@@ -115,7 +116,7 @@ struct Embedded {
     dense: Value,
 }
 
-impl Training {
+impl DenseClLearner {
     fn embed(&self, online: &Online<'_>, prefix: &str, view: &Tensor) -> Result<Embedded> {
         let (tape, map) = (online.tape(), online.map(prefix, view)?);
         let global = self.global.forward_below(prefix, tape, &tape.global_average_pool(&map)?)?;
@@ -145,7 +146,7 @@ fn matches(matching: Matching, query: &Tensor, key: &Tensor) -> Result<Vec<u32>>
     Ok(rows.collect())
 }
 
-impl SslMethod for Training {
+impl SslMethod for DenseClLearner {
     fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], moment: Moment) -> Result<MethodLoss> {
         let (store, &DenseCl { temperature, dense_weight, .. }) = (online.tape().parameters(), &self.parameters);
         self.follower.follow(store, self.parameters.momentum)?;

@@ -25,10 +25,10 @@ impl<const HIDDEN: usize, const OUTPUT: usize> Default for HeadSizes<HIDDEN, OUT
     }
 }
 
-/// serde's derive knows no parameters that are numbers.
+/// The table of an experiment file. (serde's derive cannot take the defaults from const parameters.)
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Written {
+struct HeadTable {
     #[schemars(description = "Width of the hidden layers.")]
     hidden: Option<NonZeroUsize>,
     #[schemars(description = "Dimensions of the embedding.")]
@@ -37,14 +37,14 @@ struct Written {
 
 impl<const HIDDEN: usize, const OUTPUT: usize> Serialize for HeadSizes<HIDDEN, OUTPUT> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        Written { hidden: Some(self.hidden), output: Some(self.output) }.serialize(serializer)
+        HeadTable { hidden: Some(self.hidden), output: Some(self.output) }.serialize(serializer)
     }
 }
 
 impl<'de, const HIDDEN: usize, const OUTPUT: usize> Deserialize<'de> for HeadSizes<HIDDEN, OUTPUT> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let (written, sizes) = (Written::deserialize(deserializer)?, Self::default());
-        Ok(HeadSizes { hidden: written.hidden.unwrap_or(sizes.hidden), output: written.output.unwrap_or(sizes.output) })
+        let (table, sizes) = (HeadTable::deserialize(deserializer)?, Self::default());
+        Ok(HeadSizes { hidden: table.hidden.unwrap_or(sizes.hidden), output: table.output.unwrap_or(sizes.output) })
     }
 }
 
@@ -58,7 +58,7 @@ impl<const HIDDEN: usize, const OUTPUT: usize> JsonSchema for HeadSizes<HIDDEN, 
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = Written::json_schema(generator);
+        let mut schema = HeadTable::json_schema(generator);
         schema.insert("default".into(), serde_json::json!({ "hidden": HIDDEN, "output": OUTPUT }));
         schema.insert("description".into(), "Sizes of a projection head.".into());
         schema

@@ -67,7 +67,7 @@ impl MethodParameters for MatSsl {
             }
         }
         let head = Head::init(HEAD, stages.iter().sum(), simclr(self.head), parameters, stream)?;
-        Ok(Box::new(Training { temperature: self.temperature, gate: self.gate, head }))
+        Ok(Box::new(MatSslLearner { temperature: self.temperature, gate: self.gate, head }))
     }
 }
 
@@ -75,13 +75,14 @@ fn gate_name(stage: usize) -> String {
     format!("attn_module.gates.{stage}")
 }
 
-struct Training {
+/// The method at work: its heads and its loss.
+struct MatSslLearner {
     temperature: f64,
     gate: Gate,
     head: Head,
 }
 
-impl Training {
+impl MatSslLearner {
     /// The gated features of the four stages, side by side: `[batch, sum of channels]`.
     fn fuse(&self, tape: &Tape<'_>, stages: &[Value; 4]) -> Result<Value> {
         let gated = stages.iter().enumerate().map(|(stage, features)| match self.gate {
@@ -116,7 +117,7 @@ fn weigh_by_sigmoid(tape: &Tape<'_>, features: &Value, gate: &Value) -> Result<V
     }))
 }
 
-impl SslMethod for Training {
+impl SslMethod for MatSslLearner {
     fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], _: Moment) -> Result<MethodLoss> {
         let mut embed = |view: &Tensor| -> Result<Tensor> {
             let fused = self.fuse(online.tape(), &online.pooled(view)?)?;
@@ -152,10 +153,10 @@ mod tests {
     const CHANNELS: [usize; 4] = [2, 3, 4, 5];
     const GATES: [Gate; 3] = [Gate::Paper, Gate::Code, Gate::None];
 
-    fn training(gate: Gate) -> Training {
+    fn training(gate: Gate) -> MatSslLearner {
         let mut parameters = matssl_tensor::Parameters::new(DType::F64, &candle_core::Device::Cpu);
         let head = Head::init(HEAD, 1, [], &mut parameters, &Stream::new(0, "test", 0, 0)).unwrap();
-        Training { temperature: 0.07, gate, head }
+        MatSslLearner { temperature: 0.07, gate, head }
     }
 
     fn inputs() -> Inputs {

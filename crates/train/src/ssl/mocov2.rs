@@ -77,18 +77,19 @@ impl MethodParameters for MoCoV2 {
         let head = Head::init(HEAD, last, head_layers(self.head), parameters, stream)?;
         let follower = Momentum::init(parameters, &[ENCODER, HEAD])?;
         let queue = Queue::init("queue", [self.queue_size, self.head.output], parameters, &stream.child(1))?;
-        Ok(Box::new(Training { parameters: self.clone(), head, follower, queue }))
+        Ok(Box::new(MoCoV2Learner { parameters: self.clone(), head, follower, queue }))
     }
 }
 
-struct Training {
+/// The method at work: its heads and its loss.
+struct MoCoV2Learner {
     parameters: MoCoV2,
     head: Head,
     follower: Momentum,
     queue: Queue,
 }
 
-impl Training {
+impl MoCoV2Learner {
     /// Features of a view, each group of the batch with batch statistics of its own.
     fn features(&self, online: &Online<'_>, prefix: &str, view: &Tensor) -> Result<Value> {
         let batch = view.dim(0)?;
@@ -107,7 +108,7 @@ fn reorder(tensor: &Tensor, order: &[usize]) -> Result<Tensor> {
     tensor.index_select(&Tensor::from_vec(rows, order.len(), tensor.device())?, 0)
 }
 
-impl SslMethod for Training {
+impl SslMethod for MoCoV2Learner {
     fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], moment: Moment) -> Result<MethodLoss> {
         let store = online.tape().parameters();
         self.follower.follow(store, self.parameters.momentum)?;

@@ -10,6 +10,9 @@ mod densecl;
 mod head;
 mod matssl;
 mod method;
+mod method_entry;
+mod method_spec;
+mod methods;
 mod mocov2;
 mod momentum;
 mod nt_xent;
@@ -25,25 +28,14 @@ pub use byol::Byol;
 pub use densecl::{DenseCl, DenseNegatives, Matching};
 pub use head::HeadSizes;
 pub use matssl::{Gate, MatSsl};
-pub use method::{MethodLoss, MethodParameters, MethodSpec, Moment, SslMethod, columns, names};
+pub use method::{MethodLoss, MethodParameters, Moment, SslMethod};
+pub use method_spec::MethodSpec;
+pub use methods::{columns, names};
 pub use mocov2::MoCoV2;
 pub use momentum::MOMENTUM;
-pub use nt_xent::normalize;
-pub use nt_xent::nt_xent;
+pub use nt_xent::{normalize, nt_xent};
 pub use online::{ENCODER, Online};
 pub use simclr::SimClr;
 pub use simsiam::SimSiam;
 pub use vicreg::VicReg;
 pub use watch::Watch;
-
-/// All methods. A new one is a file with its [`MethodParameters`], and a word here.
-static METHODS: &[method::Method] = &[
-    method::method::<MatSsl>(),
-    method::method::<SimClr>(),
-    method::method::<MoCoV2>(),
-    method::method::<DenseCl>(),
-    method::method::<Byol>(),
-    method::method::<SimSiam>(),
-    method::method::<BarlowTwins>(),
-    method::method::<VicReg>(),
-];

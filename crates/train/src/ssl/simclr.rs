@@ -40,16 +40,17 @@ impl MethodParameters for SimClr {
     fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [.., last] = encoder.channels();
         let head = Head::init(HEAD, last, simclr(self.head), parameters, stream)?;
-        Ok(Box::new(Training { temperature: self.temperature, head }))
+        Ok(Box::new(SimClrLearner { temperature: self.temperature, head }))
     }
 }
 
-struct Training {
+/// The method at work: its heads and its loss.
+struct SimClrLearner {
     temperature: f64,
     head: Head,
 }
 
-impl SslMethod for Training {
+impl SslMethod for SimClrLearner {
     fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], _: Moment) -> Result<MethodLoss> {
         let mut embed = |view: &Tensor| -> Result<Tensor> {
             let features = online.features("", view)?;

@@ -44,16 +44,17 @@ impl MethodParameters for SimSiam {
         let projection = Head::init("projection_head", last, layers, parameters, stream)?;
         let layers = [Layer::hidden(self.prediction_hidden), Layer::last(output)];
         let prediction = Head::init("prediction_head", output.get(), layers, parameters, stream)?;
-        Ok(Box::new(Training { projection, prediction }))
+        Ok(Box::new(SimSiamLearner { projection, prediction }))
     }
 }
 
-struct Training {
+/// The method at work: its heads and its loss.
+struct SimSiamLearner {
     projection: Head,
     prediction: Head,
 }
 
-impl SslMethod for Training {
+impl SslMethod for SimSiamLearner {
     /// −(cos(p₁, z₂) + cos(p₂, z₁)) / 2 (Chen & He 2021, Eq. 4).
     fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], _: Moment) -> Result<MethodLoss> {
         let mut predict = |view: &Tensor| -> Result<[Tensor; 2]> {

@@ -48,11 +48,12 @@ impl MethodParameters for VicReg {
     fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [.., last] = encoder.channels();
         let head = Head::init("projection_head", last, expander(self.head), parameters, stream)?;
-        Ok(Box::new(Training { weights: self.clone(), head }))
+        Ok(Box::new(VicRegLearner { weights: self.clone(), head }))
     }
 }
 
-struct Training {
+/// The method at work: its heads and its loss.
+struct VicRegLearner {
     weights: VicReg,
     head: Head,
 }
@@ -72,7 +73,7 @@ fn spread(embedding: &Tensor) -> Result<[Tensor; 2]> {
     Ok([short, ((all - variance.sqr()?.sum_all()?)? / dimensions as f64)?])
 }
 
-impl SslMethod for Training {
+impl SslMethod for VicRegLearner {
     fn loss(&self, online: &mut Online<'_>, views: &[Tensor; 2], _: Moment) -> Result<MethodLoss> {
         let mut embed = |view: &Tensor| -> Result<Tensor> {
             let features = online.features("", view)?;

@@ -1,11 +1,12 @@
 //! Checkpoints of a training: everything that the next step depends on.
 //!
-//! Each is two files, `epoch-N.safetensors` and `epoch-N.json` (inside an epoch `epoch-N-step-M`); the second names the
-//! first by its hash and is written last, so that it alone decides. Both are written under a temporary name, synced and renamed; the last two
-//! checkpoints are kept. Whatever is torn, damaged or of another training is passed over with a message.
+//! Each is two files, `epoch-N.safetensors` and `epoch-N.json` (inside an epoch `epoch-N-step-M`). The second names the first by
+//! its hash and is written last: it alone decides whether there is a checkpoint. Both are written under a temporary name, synced
+//! and renamed. The last two checkpoints are kept. Those that are incomplete, damaged or of another training are skipped with a
+//! message.
 
+use super::epoch_sums::EpochSums;
 use super::history::History;
-use super::state::Running;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor, safetensors as candle_safetensors};
 use indexmap::IndexMap;
@@ -24,7 +25,7 @@ pub(super) struct Checkpoint {
     /// One row for each epoch done.
     pub(super) history: History,
     /// Of the epoch after those.
-    pub(super) running: Running,
+    pub(super) running: EpochSums,
     /// Steps that the optimiser has taken.
     pub(super) optimizer_steps: u64,
     /// The best epoch so far, counted from 1, and its score.
@@ -81,7 +82,7 @@ impl Checkpoints {
         self.write_durably(&tensors_name(at), &tensors)?;
         self.write_durably(&header_name(at), &serde_json::to_vec_pretty(&header)?)?;
         for old in self.saved()?.into_iter().skip(KEPT) {
-            // Somebody else may have dropped it in between.
+            // Another process may have removed it in between.
             for name in [header_name(old), tensors_name(old)] {
                 match fs::remove_file(self.folder.join(name)) {
                     Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
@@ -106,7 +107,7 @@ impl Checkpoints {
         Ok(None)
     }
 
-    fn read(&self, at: Place, device: &Device) -> Result<Checkpoint> {
+    fn read(&self, at: Progress, device: &Device) -> Result<Checkpoint> {
         let file = |name: String| fs::read(self.folder.join(name));
         let header: Header = serde_json::from_slice(&file(header_name(at))?).context("its JSON is damaged")?;
         ensure!(header.fingerprint == self.fingerprint, "it is of another training");
@@ -116,7 +117,7 @@ impl Checkpoints {
         ensure!(history.epochs() == at.0, "its history has {} epochs", history.epochs());
         let sums = header.sums.iter().map(|sum| sum.parse::<f64>()).collect::<Result<Vec<_>, _>>()?;
         let [losses, norms, measures @ ..] = sums.as_slice() else { bail!("its sums are gone") };
-        let running = Running { steps: at.1, losses: *losses, norms: *norms, measures: measures.to_vec() };
+        let running = EpochSums { steps: at.1, losses: *losses, norms: *norms, measures: measures.to_vec() };
         let mut tensors: Vec<_> = candle_safetensors::load_buffer(&tensors, device)?.into_iter().collect();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(Checkpoint {
@@ -128,19 +129,19 @@ impl Checkpoints {
         })
     }
 
-    /// Places that have a header, latest first.
-    fn saved(&self) -> Result<Vec<Place>> {
-        let mut places = Vec::new();
+    /// The checkpoints that have a header, latest first.
+    fn saved(&self) -> Result<Vec<Progress>> {
+        let mut saved = Vec::new();
         let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(places),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(saved),
             entries => entries.with_context(|| format!("listing {}", self.folder.display()))?,
         };
         for entry in entries {
             let name = entry?.file_name();
-            places.extend(name.to_str().and_then(place));
+            saved.extend(name.to_str().and_then(progress));
         }
-        places.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(places)
+        saved.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(saved)
     }
 
     /// Writes under a name that nobody else uses, syncs, renames, syncs the folder.
@@ -160,20 +161,20 @@ impl Checkpoints {
 }
 
 /// Epochs done, and steps taken in the one that follows.
-type Place = (usize, u64);
+type Progress = (usize, u64);
 
-fn header_name((epochs, steps): Place) -> String {
+fn header_name((epochs, steps): Progress) -> String {
     if steps == 0 { format!("epoch-{epochs}.json") } else { format!("epoch-{epochs}-step-{steps}.json") }
 }
 
-fn tensors_name(at: Place) -> String {
+fn tensors_name(at: Progress) -> String {
     header_name(at).replace(".json", ".safetensors")
 }
 
-/// The place that a header's name says.
-fn place(name: &str) -> Option<Place> {
-    let place = name.strip_prefix("epoch-")?.strip_suffix(".json")?;
-    let (epochs, steps) = place.split_once("-step-").unwrap_or((place, "0"));
+/// The progress that a header's name says.
+fn progress(name: &str) -> Option<Progress> {
+    let text = name.strip_prefix("epoch-")?.strip_suffix(".json")?;
+    let (epochs, steps) = text.split_once("-step-").unwrap_or((text, "0"));
     Some((epochs.parse().ok()?, steps.parse().ok()?))
 }
 
@@ -188,7 +189,7 @@ mod tests {
         }
         let tensor = Tensor::new(&[epochs as f32, f32::MIN_POSITIVE / 2.0, -0.0], &Device::Cpu).unwrap();
         let tensors = IndexMap::from([("parameter/w".to_owned(), tensor)]);
-        let running = Running { steps: 0, losses: 0.1 + 0.2, norms: 1e-300, measures: vec![-0.0] };
+        let running = EpochSums { steps: 0, losses: 0.1 + 0.2, norms: 1e-300, measures: vec![-0.0] };
         Checkpoint { history, running, optimizer_steps: 7, best: Some((1, 0.1 + 0.2)), tensors }
     }
 
@@ -222,11 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn a_place_inside_an_epoch_comes_after_its_beginning_and_before_its_end() {
+    fn a_checkpoint_inside_an_epoch_is_later_than_its_beginning_and_earlier_than_its_end() {
         let (folder, checkpoints) = saved(9..=10);
         for steps in [2, 11] {
             let inside = checkpoint(10);
-            checkpoints.save(&Checkpoint { running: Running { steps, ..inside.running }, ..inside }).unwrap();
+            checkpoints.save(&Checkpoint { running: EpochSums { steps, ..inside.running }, ..inside }).unwrap();
         }
         assert_eq!(checkpoints.saved().unwrap(), [(10, 11), (10, 2)]);
         assert!(folder.path().join("epoch-10-step-11.safetensors").exists());

@@ -1,4 +1,4 @@
-//! How the learning rate goes over a training.
+//! The learning rate over the steps of a training.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,10 @@ use std::f64::consts::PI;
 ///
 /// All have `warmup_epochs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "ScheduleTable", into = "ScheduleTable")]
 pub struct ScheduleSpec {
     shape: Shape,
-    /// Epochs over which the rate first rises from near 0 in a line; 0 by default.
+    /// Epochs of warm-up, in which the rate rises linearly from near 0; 0 by default.
     warmup_epochs: u64,
 }
 
@@ -51,29 +51,30 @@ const POWER: f64 = 1.0;
 
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Name {
+enum ScheduleName {
     Constant,
     Cosine,
     Polynomial,
     Step,
 }
 
-impl Name {
+impl ScheduleName {
     fn text(self) -> &'static str {
         match self {
-            Name::Constant => "constant",
-            Name::Cosine => "cosine",
-            Name::Polynomial => "polynomial",
-            Name::Step => "step",
+            ScheduleName::Constant => "constant",
+            ScheduleName::Cosine => "cosine",
+            ScheduleName::Polynomial => "polynomial",
+            ScheduleName::Step => "step",
         }
     }
 }
 
+/// The table of an experiment file.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct ScheduleTable {
     #[schemars(description = "Which schedule: constant, cosine, polynomial or step.")]
-    name: Name,
+    name: ScheduleName,
     #[schemars(description = "cosine and polynomial: the rate at the end, 0 by default.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min_learning_rate: Option<f64>,
@@ -94,15 +95,15 @@ struct Written {
     warmup_epochs: u64,
 }
 
-impl Written {
-    /// Parameters that not every schedule has: whether this one is written, and who has it.
-    fn own(&self) -> [(&'static str, bool, &'static [Name]); 5] {
+impl ScheduleTable {
+    /// The parameters that only some schedules have: whether the table holds them, and which schedules have them.
+    fn own(&self) -> [(&'static str, bool, &'static [ScheduleName]); 5] {
         [
-            ("min_learning_rate", self.min_learning_rate.is_some(), &[Name::Cosine, Name::Polynomial]),
-            ("power", self.power.is_some(), &[Name::Polynomial]),
-            ("every", self.every.is_some(), &[Name::Step]),
-            ("milestones", self.milestones.is_some(), &[Name::Step]),
-            ("factor", self.factor.is_some(), &[Name::Step]),
+            ("min_learning_rate", self.min_learning_rate.is_some(), &[ScheduleName::Cosine, ScheduleName::Polynomial]),
+            ("power", self.power.is_some(), &[ScheduleName::Polynomial]),
+            ("every", self.every.is_some(), &[ScheduleName::Step]),
+            ("milestones", self.milestones.is_some(), &[ScheduleName::Step]),
+            ("factor", self.factor.is_some(), &[ScheduleName::Step]),
         ]
     }
 
@@ -130,10 +131,10 @@ fn falls(every: Option<u64>, milestones: Option<Vec<u64>>) -> Result<Falls, Stri
     }
 }
 
-impl TryFrom<Written> for ScheduleSpec {
+impl TryFrom<ScheduleTable> for ScheduleSpec {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
+    fn try_from(written: ScheduleTable) -> Result<Self, String> {
         let (name, warmup_epochs) = (written.name, written.warmup_epochs);
         for (parameter, is_written, owners) in written.own() {
             if is_written && !owners.contains(&name) {
@@ -142,15 +143,15 @@ impl TryFrom<Written> for ScheduleSpec {
             }
         }
         let shape = match name {
-            Name::Constant => Shape::Constant,
-            Name::Cosine => Shape::Cosine { min_learning_rate: written.min_learning_rate()? },
-            Name::Polynomial => match written.power.unwrap_or(POWER) {
+            ScheduleName::Constant => Shape::Constant,
+            ScheduleName::Cosine => Shape::Cosine { min_learning_rate: written.min_learning_rate()? },
+            ScheduleName::Polynomial => match written.power.unwrap_or(POWER) {
                 power if power > 0.0 && power.is_finite() => {
                     Shape::Polynomial { power, min_learning_rate: written.min_learning_rate()? }
                 }
                 power => return Err(format!("power = {power}: expected a number above 0")),
             },
-            Name::Step => match written.factor.unwrap_or(FACTOR) {
+            ScheduleName::Step => match written.factor.unwrap_or(FACTOR) {
                 factor if factor > 0.0 && factor < 1.0 => {
                     Shape::Step { at: falls(written.every, written.milestones)?, factor }
                 }
@@ -161,9 +162,9 @@ impl TryFrom<Written> for ScheduleSpec {
     }
 }
 
-impl From<ScheduleSpec> for Written {
-    fn from(ScheduleSpec { shape, warmup_epochs }: ScheduleSpec) -> Written {
-        let written = |name| Written {
+impl From<ScheduleSpec> for ScheduleTable {
+    fn from(ScheduleSpec { shape, warmup_epochs }: ScheduleSpec) -> ScheduleTable {
+        let written = |name| ScheduleTable {
             name,
             min_learning_rate: None,
             power: None,
@@ -173,18 +174,20 @@ impl From<ScheduleSpec> for Written {
             warmup_epochs,
         };
         match shape {
-            Shape::Constant => written(Name::Constant),
+            Shape::Constant => written(ScheduleName::Constant),
             Shape::Cosine { min_learning_rate } => {
-                Written { min_learning_rate: Some(min_learning_rate), ..written(Name::Cosine) }
+                ScheduleTable { min_learning_rate: Some(min_learning_rate), ..written(ScheduleName::Cosine) }
             }
-            Shape::Polynomial { power, min_learning_rate } => {
-                Written { power: Some(power), min_learning_rate: Some(min_learning_rate), ..written(Name::Polynomial) }
-            }
+            Shape::Polynomial { power, min_learning_rate } => ScheduleTable {
+                power: Some(power),
+                min_learning_rate: Some(min_learning_rate),
+                ..written(ScheduleName::Polynomial)
+            },
             Shape::Step { at: Falls::Every(every), factor } => {
-                Written { every: Some(every), factor: Some(factor), ..written(Name::Step) }
+                ScheduleTable { every: Some(every), factor: Some(factor), ..written(ScheduleName::Step) }
             }
             Shape::Step { at: Falls::Milestones(milestones), factor } => {
-                Written { milestones: Some(milestones), factor: Some(factor), ..written(Name::Step) }
+                ScheduleTable { milestones: Some(milestones), factor: Some(factor), ..written(ScheduleName::Step) }
             }
         }
     }

@@ -3,11 +3,12 @@
 use super::accumulation::Accumulation;
 use super::averaged_weights::AveragedWeights;
 use super::checkpoint::Checkpoints;
+use super::epoch_sums::EpochSums;
 use super::history::History;
 use super::optimizer::OptimizerSpec;
 use super::schedule::ScheduleSpec;
-use super::state::{Best, Running, State};
 use super::task::Task;
+use super::training_state::{Best, TrainingState};
 use anyhow::{Result, anyhow, bail, ensure};
 use matssl_base::machine::Asked;
 use matssl_tensor::Parameters;
@@ -145,7 +146,7 @@ impl Training {
             failed: 0,
         };
         let averages = self.ema.map(|keep| AveragedWeights::new(keep, task.parameters())).transpose()?;
-        let mut state = State::new(self.optimizer, averages, columns(task));
+        let mut state = TrainingState::new(self.optimizer, averages, columns(task));
         if let Some(checkpoint) =
             saver.checkpoints.load(task.parameters().device(), &mut |text| watch(Event::Message(text)))?
         {
@@ -165,7 +166,7 @@ impl Training {
             row.extend(end.values);
             let loss = row.get(1).copied().flatten().unwrap_or(f64::NAN);
             state.history.push(row)?;
-            state.running = Running::default();
+            state.running = EpochSums::default();
             state.keep_if_best(epoch + 1, end.score, task.parameters())?;
             state.swap_averages(task.parameters())?;
             let (note, waited) = (end.note, waited.as_secs_f64() / stepped.as_secs_f64().max(f64::MIN_POSITIVE));
@@ -217,7 +218,7 @@ impl Training {
         &self,
         epoch: u64,
         task: &mut T,
-        state: &mut State,
+        state: &mut TrainingState,
         saver: &mut Saver<'_>,
         watch: &mut dyn FnMut(Event<'_>),
     ) -> Result<(Vec<Option<f64>>, u64, Duration)> {
@@ -311,7 +312,7 @@ impl Saver<'_> {
         since >= wait && (self.is_cheap() || since >= wait * PATIENCE)
     }
 
-    fn save(&mut self, state: &State, parameters: &Parameters, watch: &mut dyn FnMut(Event<'_>)) {
+    fn save(&mut self, state: &TrainingState, parameters: &Parameters, watch: &mut dyn FnMut(Event<'_>)) {
         let since = Instant::now();
         if let Err(error) = self.checkpoints.save(&state.checkpoint(parameters)) {
             self.failed += 1;

@@ -1,7 +1,7 @@
 //! Batch norm on the CPU. Sums are taken over chunks of pixels whose size the number of channels decides, in double
 //! precision: in float32 the statistics of channels far from 0 would lose an order of magnitude to PyTorch's.
 
-use super::EPSILON;
+use super::constants::EPSILON;
 use crate::ops::host::{Element, filled};
 use crate::ops::vector::vectorized;
 use rayon::prelude::*;

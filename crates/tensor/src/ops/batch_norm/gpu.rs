@@ -1,6 +1,8 @@
 //! Batch norm on a GPU; shapes are checked by the caller.
 
-use super::{BatchNormGradients, EPSILON, MOMENTUM, Moments};
+use super::constants::{EPSILON, MOMENTUM};
+use super::gradients::BatchNormGradients;
+use super::statistics::Moments;
 use crate::ops::gpu::{Gpu, launch, strip_sums, wide_type, width};
 use candle_core::{Result, Tensor};
 

@@ -1,6 +1,6 @@
 //! Sizes of a convolution, and the unfolding of its input into rows of patches (im2col).
 
-use super::Conv2d;
+use super::options::Conv2d;
 use crate::ops::host::Element;
 use candle_core::{Result, bail};
 use std::ops::Range;

@@ -4,8 +4,9 @@
 //! `[out, kernel height, kernel width, in]` in the type of the activations, written anew each time.
 
 use super::geometry::Geometry;
+use super::gradients::{Conv2dGradients, Wanted};
+use super::options::After;
 use super::source::{self, Joined};
-use super::{After, Conv2dGradients, Wanted};
 use crate::ops::gpu::{self, Convolution, Direction, Gpu, Sizes, column_sums, launch, wide_type};
 use candle_core::{DType, Result, Tensor, bail};
 
@@ -124,7 +125,7 @@ fn check_types(x: &Tensor, weight: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// As [`super::forward`], of contiguous tensors whose shapes are checked.
+/// As [`super::forward()`], of contiguous tensors whose shapes are checked.
 pub(super) fn forward(
     gpu: &dyn Gpu,
     inputs: &[Joined],
@@ -145,7 +146,7 @@ pub(super) fn forward(
     Ok(y)
 }
 
-/// As [`super::backward`], of contiguous tensors whose shapes are checked.
+/// As [`super::backward()`], of contiguous tensors whose shapes are checked.
 pub(super) fn backward(
     gpu: &dyn Gpu,
     inputs: &[Joined],

@@ -23,12 +23,29 @@ impl Joined {
     }
 }
 
+/// All `inputs`, each in one piece.
+pub(super) fn contiguous(inputs: &[Joined]) -> Result<Vec<Joined>> {
+    let contiguous = |input: &Joined| Ok(Joined { tensor: input.tensor.contiguous()?, doubled: input.doubled });
+    inputs.iter().map(contiguous).collect()
+}
+
+/// The first input: its device and type are those of all.
+///
+/// # Errors
+/// If there are none.
+pub(super) fn first(inputs: &[Joined]) -> Result<&Tensor> {
+    match inputs.first() {
+        Some(input) => Ok(&input.tensor),
+        None => bail!("conv2d: no inputs"),
+    }
+}
+
 /// The shape of all `inputs` together.
 ///
 /// # Errors
 /// If there are none, or they differ in more than their channels.
 pub(super) fn shape(inputs: &[Joined]) -> Result<[usize; 4]> {
-    let Some(first) = inputs.first() else { bail!("conv2d: nothing to read") };
+    let Some(first) = inputs.first() else { bail!("conv2d: no inputs") };
     let mut shape = first.shape()?;
     for input in &inputs[1..] {
         let other = input.shape()?;

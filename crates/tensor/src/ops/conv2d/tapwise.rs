@@ -17,8 +17,8 @@ const COLUMNS: usize = 64;
 /// Rows of the weight gradient to a task.
 const ROWS: usize = 96;
 
-/// The part of the taps that fall inside the image, if this is a way to go at all.
-pub(super) fn inside(geometry: &Geometry) -> Option<f64> {
+/// The share of the taps that fall inside the image; none if there are too few images for this algorithm.
+pub(super) fn share_inside(geometry: &Geometry) -> Option<f64> {
     if geometry.batch < FEWEST_IMAGES {
         return None;
     }

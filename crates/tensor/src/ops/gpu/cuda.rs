@@ -3,11 +3,14 @@
 //! One process uses one GPU. Kernels run in the order in which one thread asks for them; batches come on a stream of their
 //! own, and the kernel that reads one waits for it ([`Feeder`]).
 
+use super::argument::Argument;
+use super::convolution::{Convolution, Direction, Sizes};
 use super::copier::Copies;
 use super::cudnn::Convolver;
-use super::driver::{explained, first_line, named};
+use super::device::Gpu;
+use super::driver::{SYNC, explained, first_line, named};
 use super::feeder::Feeder;
-use super::{Argument, BLOCK, Convolution, Direction, Gpu, Sizes, kernel_name, words};
+use super::words::{BLOCK, kernel_name, words};
 use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, sys};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage, CudaStorageSlice, WrapErr};
 use candle_core::op::BackpropOp;
@@ -27,10 +30,6 @@ static FEEDER: Mutex<Option<(usize, Arc<Feeder>)>> = Mutex::new(None);
 
 /// cuDNN, likewise.
 static CONVOLVER: Mutex<Option<Convolver>> = Mutex::new(None);
-
-/// Whether each launch is waited for, so that a fault has a kernel's name: if the variable is set.
-pub(super) static SYNC: LazyLock<bool> =
-    LazyLock::new(|| std::env::var_os("MATSSL_GPU_SYNC").is_some_and(|value| value != "0"));
 
 /// Asserts, in debug builds, that one thread asks for all kernels: candle gives each thread a stream of its own, and nothing
 /// orders two of them.

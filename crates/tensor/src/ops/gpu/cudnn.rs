@@ -1,9 +1,11 @@
 //! cuDNN's convolutions in NHWC, with descriptors and the choice of algorithm kept for each shape.
 
+use super::arithmetic::arithmetic;
 use super::choice::{Choice, Trouble};
-use super::cuda::SYNC;
-use super::driver::{explained, first_line};
-use super::{Convolution, Direction, Sizes, arithmetic, libraries, note_refusal};
+use super::convolution::{Convolution, Direction, Sizes};
+use super::driver::{SYNC, explained, first_line};
+use super::libraries;
+use super::refusals::note_refusal;
 use candle_core::cuda_backend::cudarc::cudnn::{CudnnError, result, sys};
 use candle_core::cuda_backend::cudarc::driver::DevicePtr;
 use candle_core::cuda_backend::{CudaDevice, WrapErr};

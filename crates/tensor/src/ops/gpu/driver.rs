@@ -1,13 +1,13 @@
 //! The GPU as its driver knows it: how many, which, how much memory.
 
 use super::libraries;
-use crate::device::is_out_of_memory;
+use crate::out_of_memory::is_out_of_memory;
 use candle_core::backend::BackendDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, result, sys};
 use candle_core::cuda_backend::{CudaDevice, WrapErr};
 use candle_core::{Device, Error, Result, bail};
 use std::ffi::c_void;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// The GPU that this process computes on, and its number. It is never dropped: what candle keeps with it (cuBLAS) must not be
 /// closed while the process ends, when the driver may be gone already.
@@ -82,6 +82,10 @@ fn start(ordinal: usize) -> Result<CudaDevice> {
     }
     Ok(device)
 }
+
+/// Whether each launch is waited for, so that a fault has a kernel's name: if the variable is set.
+pub(super) static SYNC: LazyLock<bool> =
+    LazyLock::new(|| std::env::var_os("MATSSL_GPU_SYNC").is_some_and(|value| value != "0"));
 
 /// `error`, and which function a library lacks if a call of it was the cause.
 pub(super) fn named(error: Error) -> Error {

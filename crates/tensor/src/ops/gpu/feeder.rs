@@ -2,11 +2,25 @@
 //! computes; the kernel that normalises them waits for the copy. (A training's thread does, too, so that a late copy is
 //! counted as waiting for data: [`Pixels::wait`].) Buffers, of both sides together, are used again from step to step: what that has to wait for is said here, to a [`Buffer`] that only does it.
 
-use super::Gpu;
-use crate::ops::normalize::{self, Form};
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How pixels from 0 to 255 lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// u8 `[batch, height, width, channels]`.
+    Bytes,
+    /// f32 `[batch, channels, height, width]`.
+    Planes,
+}
+
+impl Form {
+    /// Bytes to a value.
+    pub(crate) fn size(self) -> usize {
+        if self == Form::Bytes { 1 } else { 4 }
+    }
+}
 
 /// A point in a buffer's life that its next use waits for. One that was never set counts as passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,14 +187,9 @@ impl Pixels {
         self.buffer.wait(Mark::Copied)
     }
 
-    /// The batch normalised, `[batch, height, width, 3]` of type `dtype`, as soon as it is there: for what this thread
-    /// asks of the GPU from now on.
-    ///
-    /// # Errors
-    /// If there is no memory for it.
-    pub(crate) fn normalized(self, gpu: &dyn Gpu, factors: [[f32; 3]; 2], dtype: DType) -> Result<Tensor> {
-        let (form, shape) = (self.form, self.shape);
-        self.read(|pixels| normalize::forward(gpu, pixels, form, shape, factors, dtype))
+    /// How the pixels lie in memory, and their shape `[batch, height, width, channels]`.
+    pub(crate) fn layout(&self) -> (Form, [usize; 4]) {
+        (self.form, self.shape)
     }
 
     /// Launches what reads the batch on the device (f32 memory that begins with it), and gives the buffer back.

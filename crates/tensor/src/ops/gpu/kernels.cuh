@@ -7,7 +7,7 @@
 #include "kernels/sums.cuh"
 #include "kernels/batch_norm.cuh"
 #include "kernels/convolution.cuh"
-#include "kernels/side_by_side.cuh"
+#include "kernels/concat.cuh"
 #include "kernels/pooling.cuh"
 #include "kernels/elementwise.cuh"
 #include "kernels/losses.cuh"

@@ -1,7 +1,7 @@
 //! CUDA's libraries, opened when the first GPU is asked for: so a program with CUDA starts where they are missing, and
 //! says which. build.rs writes the list of their functions and the jumps that stand in for them.
 
-use super::probe::Opened;
+use super::opened::Opened;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};

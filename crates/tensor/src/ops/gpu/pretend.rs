@@ -1,9 +1,14 @@
 //! A GPU for tests: the kernels, compiled by a C++ compiler, run thread after thread on tensors in the CPU's memory.
 //! What a real one does otherwise: many threads at once, its own libraries for convolutions, and its own memory.
 
+use super::argument::Argument;
+use super::convolution::{Convolution, Direction, Sizes};
+use super::device::Gpu;
+use super::feeder::{Buffer, Copier, Feeder, Mark};
+use super::find::with_stand_in;
+use super::refusals::note_refusal;
+use super::words::{BLOCK, kernel_name, words};
 use crate::ops::conv2d::{self, After, Conv2d, Joined, Wanted};
-use crate::ops::gpu::feeder::{Buffer, Copier, Feeder, Mark};
-use crate::ops::gpu::{Argument, BLOCK, Convolution, Direction, Gpu, Sizes, kernel_name, note_refusal, words};
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
 use half::bf16;
 use std::cell::{Cell, RefCell};
@@ -12,14 +17,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-thread_local!(static ON: Cell<bool> = const { Cell::new(false) });
 thread_local!(static MISSING: RefCell<Option<String>> = const { RefCell::new(None) });
 thread_local!(static REFUSES: Cell<bool> = const { Cell::new(false) });
 thread_local!(static FEEDER: Arc<Feeder> = Arc::new(Feeder::new(Box::new(Late))));
-
-pub fn is_on() -> bool {
-    ON.get()
-}
 
 /// Runs `work` with the operations of this thread on the pretended GPU. None, with a line that says so, if there is no
 /// C++ compiler.
@@ -30,10 +30,7 @@ pub fn on<R>(work: impl FnOnce() -> R) -> Option<R> {
         eprintln!("skipped: no C++ compiler (`c++`) to compile the kernels with");
         return None;
     }
-    let before = ON.replace(true);
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-    ON.set(before);
-    Some(result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    Some(with_stand_in(Some(|| Box::new(Pretend)), work))
 }
 
 /// Runs `work` with launches of `kernel` doing nothing.
@@ -49,14 +46,6 @@ pub fn refusing<R>(work: impl FnOnce() -> R) -> Option<R> {
     let before = REFUSES.replace(true);
     let result = on(work);
     REFUSES.set(before);
-    result
-}
-
-/// Runs `work` on the CPU's own side.
-pub fn off<R>(work: impl FnOnce() -> R) -> R {
-    let before = ON.replace(false);
-    let result = work();
-    ON.set(before);
     result
 }
 
@@ -92,7 +81,7 @@ fn compile() -> Option<Library> {
     Some(Library(handle))
 }
 
-pub struct Pretend;
+pub(super) struct Pretend;
 
 impl Gpu for Pretend {
     fn empty(&self, shape: &[usize], dtype: DType) -> Result<Tensor> {
@@ -168,7 +157,7 @@ impl Gpu for Pretend {
         let wide = |tensor: &Tensor, shape: [usize; 4]| tensor.reshape(&shape)?.to_dtype(DType::F32);
         let weight = || wide(filter, sizes.filter)?.permute((1, 2, 3, 0))?.contiguous();
         let joined = || Ok::<_, candle_core::Error>([Joined { tensor: wide(input, sizes.input)?, doubled: false }]);
-        let (target, result) = off(|| match direction {
+        let (target, result) = with_stand_in(None, || match direction {
             Direction::Forward => {
                 let result = conv2d::forward(&joined()?, &weight()?, After::default(), options)?;
                 Ok::<_, candle_core::Error>((output, result))

@@ -1,22 +1,13 @@
 //! What `matssl-run doctor` asks of the layer between the operations and a GPU's driver.
 
-use super::{Direction, Sizes};
+use super::convolution::{Direction, Sizes};
+use super::find::with_stand_in;
+pub use super::opened::Opened;
 use candle_core::{DType, Device, Result};
 
-/// What came of opening one of CUDA's libraries.
-#[derive(Clone, Debug)]
-pub struct Opened {
-    /// As the dynamic linker was asked for it.
-    pub file: &'static str,
-    /// The file that was found, or what the dynamic linker said.
-    pub found: std::result::Result<String, String>,
-    /// Functions that this program was linked with and the library does not have.
-    pub lacking: Vec<&'static str>,
-}
-
-/// Runs `work` on the CPU's own side: what tests put in the place of a GPU takes no part.
+/// Runs `work` on the CPU, also where a test has put a stand-in in the place of the GPU.
 pub fn on_cpu<R>(work: impl FnOnce() -> R) -> R {
-    super::pretend::off(work)
+    with_stand_in(None, work)
 }
 
 /// CUDA's libraries, opened; none in a build without CUDA.

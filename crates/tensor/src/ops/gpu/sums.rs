@@ -1,6 +1,8 @@
 //! Sums over rows: strips of rows in parallel, then strips of strips, in an order that the sizes alone decide.
 
-use super::{Gpu, launch, wide_type, width};
+use super::argument::launch;
+use super::device::Gpu;
+use super::element_type::{wide_type, width};
 use candle_core::{DType, Result, Tensor};
 
 /// Threads that share out the rows: enough to keep a large GPU's memory busy.

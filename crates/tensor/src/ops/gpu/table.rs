@@ -1,6 +1,7 @@
 //! Work on all parameters at once: one kernel goes through a table of addresses.
 
-use super::{Gpu, launch};
+use super::argument::launch;
+use super::device::Gpu;
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 /// Words to a row of the table: value, gradient, two slots, elements before, whether weight decay applies.

@@ -2,7 +2,7 @@
 
 use super::pretend::{self, Pretend};
 use crate::ops::global_average_pool;
-use crate::ops::gpu::{Gpu, strip_sums};
+use crate::ops::gpu::{Gpu, launch, strip_sums};
 use candle_core::{DType, Device, Result, Tensor};
 use half::bf16;
 use matssl_base::random::Stream;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// All have `decay_norms_and_biases` and, off by default, `clip_norm`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "OptimizerTable", into = "OptimizerTable")]
 pub struct OptimizerSpec {
     pub(super) algorithm: Algorithm,
     /// At the start; the schedule changes it.
@@ -50,31 +50,31 @@ const TRUST_COEFFICIENT: f64 = 0.001;
 
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Name {
+enum OptimizerName {
     Sgd,
     Adam,
     AdamW,
     Lars,
 }
 
-impl Name {
+impl OptimizerName {
     fn text(self) -> &'static str {
         match self {
-            Name::Sgd => "sgd",
-            Name::Adam => "adam",
-            Name::AdamW => "adamw",
-            Name::Lars => "lars",
+            OptimizerName::Sgd => "sgd",
+            OptimizerName::Adam => "adam",
+            OptimizerName::AdamW => "adamw",
+            OptimizerName::Lars => "lars",
         }
     }
 }
 
-/// What came later than SGD's and Adam's first parameters is not written where it has its default, so that keys stay as
-/// they were.
+/// The table of an experiment file. Parameters that were added later are left out where they have their default, so that cache
+/// keys stay as they were.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct OptimizerTable {
     #[schemars(description = "Which optimiser: sgd, adam, adamw or lars.")]
-    name: Name,
+    name: OptimizerName,
     #[schemars(description = "At the start; the schedule changes it.")]
     learning_rate: f64,
     #[schemars(description = "sgd and lars: 0.9 by default.")]
@@ -107,10 +107,10 @@ struct Written {
     clip_norm: Option<f64>,
 }
 
-impl Written {
-    /// Parameters that not every optimiser has: whether this one is written, and who has it.
-    fn own(&self) -> [(&'static str, bool, &'static [Name]); 5] {
-        use Name::{Adam, AdamW, Lars, Sgd};
+impl OptimizerTable {
+    /// The parameters that only some optimisers have: whether the table holds them, and which optimisers have them.
+    fn own(&self) -> [(&'static str, bool, &'static [OptimizerName]); 5] {
+        use OptimizerName::{Adam, AdamW, Lars, Sgd};
         [
             ("momentum", self.momentum.is_some(), &[Sgd, Lars]),
             ("nesterov", self.nesterov.is_some(), &[Sgd, Lars]),
@@ -139,18 +139,18 @@ impl Written {
         };
         let epsilon = above_0("epsilon", self.epsilon.unwrap_or(EPSILON))?;
         match self.name {
-            Name::Sgd => {
+            OptimizerName::Sgd => {
                 let (momentum, nesterov) = self.momentum()?;
                 Ok(Algorithm::Sgd { momentum, nesterov })
             }
-            Name::Adam | Name::AdamW => {
+            OptimizerName::Adam | OptimizerName::AdamW => {
                 let betas = self.betas.unwrap_or(BETAS);
                 if !betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
                     return Err(format!("betas = {betas:?}: each lies in 0 ≤ beta < 1"));
                 }
-                Ok(Algorithm::Adam { betas, epsilon, decoupled: self.name == Name::AdamW })
+                Ok(Algorithm::Adam { betas, epsilon, decoupled: self.name == OptimizerName::AdamW })
             }
-            Name::Lars => {
+            OptimizerName::Lars => {
                 let (momentum, nesterov) = self.momentum()?;
                 let trust_coefficient = self.trust_coefficient.unwrap_or(TRUST_COEFFICIENT);
                 let trust_coefficient = above_0("trust_coefficient", trust_coefficient)?;
@@ -160,11 +160,11 @@ impl Written {
     }
 }
 
-impl TryFrom<Written> for OptimizerSpec {
+impl TryFrom<OptimizerTable> for OptimizerSpec {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        let Written { name, learning_rate, clip_norm, .. } = written;
+    fn try_from(written: OptimizerTable) -> Result<Self, String> {
+        let OptimizerTable { name, learning_rate, clip_norm, .. } = written;
         for (parameter, is_written, owners) in written.own() {
             if is_written && !owners.contains(&name) {
                 let owners: Vec<&str> = owners.iter().map(|owner| owner.text()).collect();
@@ -175,13 +175,13 @@ impl TryFrom<Written> for OptimizerSpec {
             return Err(format!("learning_rate = {learning_rate}: a learning rate is above 0"));
         }
         let weight_decay = written.weight_decay.unwrap_or(match name {
-            Name::AdamW => DECOUPLED_WEIGHT_DECAY,
-            Name::Sgd | Name::Adam | Name::Lars => 0.0,
+            OptimizerName::AdamW => DECOUPLED_WEIGHT_DECAY,
+            OptimizerName::Sgd | OptimizerName::Adam | OptimizerName::Lars => 0.0,
         });
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
             return Err(format!("weight_decay = {weight_decay}: a weight decay is 0 or above"));
         }
-        if name == Name::Lars && weight_decay == 0.0 {
+        if name == OptimizerName::Lars && weight_decay == 0.0 {
             return Err(
                 "lars needs a `weight_decay` above 0, e.g. 1e-6: what is not decayed, it does not adapt either \
                  (so lightly's), and without any it would be sgd"
@@ -193,18 +193,18 @@ impl TryFrom<Written> for OptimizerSpec {
         {
             return Err(format!("clip_norm = {norm}: gradients are clipped to a norm above 0; leave it out for none"));
         }
-        let decay_norms_and_biases = written.decay_norms_and_biases.unwrap_or(name != Name::Lars);
+        let decay_norms_and_biases = written.decay_norms_and_biases.unwrap_or(name != OptimizerName::Lars);
         let algorithm = written.algorithm()?;
         Ok(OptimizerSpec { algorithm, learning_rate, weight_decay, decay_norms_and_biases, clip_norm })
     }
 }
 
-impl From<OptimizerSpec> for Written {
-    fn from(spec: OptimizerSpec) -> Written {
+impl From<OptimizerSpec> for OptimizerTable {
+    fn from(spec: OptimizerSpec) -> OptimizerTable {
         let OptimizerSpec { algorithm, learning_rate, weight_decay, decay_norms_and_biases, clip_norm } = spec;
         let unless = |default: bool, value: bool| (value != default).then_some(value);
-        let written = Written {
-            name: Name::Sgd,
+        let written = OptimizerTable {
+            name: OptimizerName::Sgd,
             learning_rate,
             momentum: None,
             nesterov: None,
@@ -217,23 +217,23 @@ impl From<OptimizerSpec> for Written {
         };
         match algorithm {
             Algorithm::Sgd { momentum, nesterov } => {
-                Written { momentum: Some(momentum), nesterov: unless(false, nesterov), ..written }
+                OptimizerTable { momentum: Some(momentum), nesterov: unless(false, nesterov), ..written }
             }
-            Algorithm::Adam { betas, epsilon, decoupled: false } => Written {
-                name: Name::Adam,
+            Algorithm::Adam { betas, epsilon, decoupled: false } => OptimizerTable {
+                name: OptimizerName::Adam,
                 betas: (betas != BETAS).then_some(betas),
                 epsilon: (epsilon != EPSILON).then_some(epsilon),
                 ..written
             },
-            Algorithm::Adam { betas, epsilon, decoupled: true } => Written {
-                name: Name::AdamW,
+            Algorithm::Adam { betas, epsilon, decoupled: true } => OptimizerTable {
+                name: OptimizerName::AdamW,
                 betas: Some(betas),
                 epsilon: Some(epsilon),
                 decay_norms_and_biases: Some(decay_norms_and_biases),
                 ..written
             },
-            Algorithm::Lars { momentum, nesterov, trust_coefficient, epsilon } => Written {
-                name: Name::Lars,
+            Algorithm::Lars { momentum, nesterov, trust_coefficient, epsilon } => OptimizerTable {
+                name: OptimizerName::Lars,
                 momentum: Some(momentum),
                 nesterov: Some(nesterov),
                 trust_coefficient: Some(trust_coefficient),

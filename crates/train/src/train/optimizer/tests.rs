@@ -1,8 +1,8 @@
-use super::*;
+use super::{Optimizer, OptimizerSpec};
 use crate::train::norm::gradient_norm;
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use matssl_base::random::Stream;
-use matssl_tensor::Role;
+use matssl_tensor::{Gradients, Parameters, Role, ops::gpu};
 
 /// The values of `weight`, `norm` and `bias`, one after the other.
 const STARTS: [f64; 6] = [0.5, -1.25, 2.0, 1.0, 0.75, -0.75];

@@ -180,7 +180,7 @@ impl<T: Element, S: Simd> Transform<T, S> {
         )
     }
 
-    /// L d Lᵀ of an image of 2×2 pixels ([`super::whole`]).
+    /// L d Lᵀ of an image of 2×2 pixels ([`super::two_by_two`]).
     #[inline(always)]
     pub(super) fn points(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 3]; 3] {
         self.both_ways(

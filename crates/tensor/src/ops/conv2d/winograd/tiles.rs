@@ -1,11 +1,18 @@
 //! Where the tiles of 2×2 output pixels lie, and the transform of the patches under them.
 
 use super::kernel::{BLOCK, store_planes};
-use super::lanes::{Transform, firsts, load, store};
+use super::lanes::{LANES, Transform, firsts, load, store};
 use crate::ops::conv2d::source::Source;
 use crate::ops::host::Element;
 use crate::ops::vector::{Simd, WithSimd};
 use std::ops::Range;
+
+/// Tiles to a task: enough for the matrix product's blocking, few enough that a task's planes stay in the cache.
+pub(super) const TILES: usize = 64;
+/// The least number of tasks.
+pub(super) const TASKS: usize = 4;
+/// Elements between two planes, so that they do not compete for the same cache lines.
+pub(super) const APART: usize = LANES;
 
 /// The tiles of a batch of images; rows of tiles are counted over the whole batch.
 pub(super) struct Grid {
@@ -14,7 +21,7 @@ pub(super) struct Grid {
     pub(super) width: usize,
 }
 
-/// A tile's place.
+/// Where a tile lies.
 pub(super) struct Tile {
     image: usize,
     /// The tile's first row of pixels, counted within its image.

@@ -1,9 +1,8 @@
 //! Gradient with respect to the kernel: Gᵀ [Σ over tiles (Bᵀ d B)ᵀ (A g Aᵀ)] G.
 
-use super::APART;
 use super::kernel::{Block, store_planes};
 use super::lanes::{Transform, firsts, load, load_some, store};
-use super::tiles::{Grid, TransformInput};
+use super::tiles::{APART, Grid, TransformInput};
 use crate::ops::conv2d::source::Source;
 use crate::ops::host::{Element, filled, with_scratch};
 use crate::ops::panels::{Layout, Matrix, Panels, VECTORS, packed_length, panel};

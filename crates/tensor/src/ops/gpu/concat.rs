@@ -1,6 +1,8 @@
 //! Tensors side by side along the channels, each as it is or doubled in height and width; and back.
 
-use super::{Gpu, launch, width};
+use super::argument::launch;
+use super::device::Gpu;
+use super::element_type::width;
 use candle_core::{Result, Tensor, bail};
 
 /// `[batch, height, width, sum of channels]` from contiguous tensors, each with the factor (1 or 2) by which it is

@@ -1,7 +1,8 @@
-//! What changes from epoch to epoch beside the parameters, and how all of it goes into a checkpoint.
+//! The state of a training beside the parameters, and its checkpoint.
 
 use super::averaged_weights::AveragedWeights;
 use super::checkpoint::Checkpoint;
+use super::epoch_sums::EpochSums;
 use super::history::History;
 use super::optimizer::{Optimizer, OptimizerSpec};
 use anyhow::{Context, Result, ensure};
@@ -35,32 +36,20 @@ impl Best {
     }
 }
 
-/// What the running epoch has come to: sums over its steps.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Running {
-    /// Steps taken.
-    pub(super) steps: u64,
-    pub(super) losses: f64,
-    /// Of the updates' gradients before clipping.
-    pub(super) norms: f64,
-    /// One for each of the task's measures.
-    pub(super) measures: Vec<f64>,
-}
-
-/// The state of a training.
-pub(super) struct State {
+/// The state of a training beside the parameters.
+pub(super) struct TrainingState {
     pub(super) history: History,
-    pub(super) running: Running,
+    pub(super) running: EpochSums,
     pub(super) optimizer: Optimizer,
     pub(super) averages: Option<AveragedWeights>,
     pub(super) best: Option<Best>,
 }
 
-impl State {
+impl TrainingState {
     /// Before the first epoch.
     pub(super) fn new(optimizer: OptimizerSpec, averages: Option<AveragedWeights>, columns: Vec<String>) -> Self {
-        let (history, running) = (History::new(columns), Running::default());
-        State { history, running, optimizer: Optimizer::new(optimizer), averages, best: None }
+        let (history, running) = (History::new(columns), EpochSums::default());
+        TrainingState { history, running, optimizer: Optimizer::new(optimizer), averages, best: None }
     }
 
     /// One update of `parameters`, by `scale` times the gradients; the averages follow.
@@ -131,8 +120,8 @@ impl State {
         }
         let [values, slots, averages, best] = parts;
         set(parameters, &values)?;
-        if let Some(places) = &mut self.averages {
-            places.restore(averages)?;
+        if let Some(kept) = &mut self.averages {
+            kept.restore(averages)?;
         }
         self.history = checkpoint.history;
         self.running = checkpoint.running;
@@ -146,16 +135,16 @@ fn set(parameters: &Parameters, values: &IndexMap<String, Tensor>) -> Result<()>
     ensure!(values.len() == parameters.len(), "{} tensors for {} parameters", values.len(), parameters.len());
     for (name, parameter) in parameters.iter() {
         let value = values.get(name).with_context(|| format!("no value for {name}"))?;
-        let place = &parameter.var;
+        let variable = &parameter.var;
         ensure!(
-            value.dims() == place.dims() && value.dtype() == place.dtype(),
+            value.dims() == variable.dims() && value.dtype() == variable.dtype(),
             "{name} is {:?} {:?}, its value {:?} {:?}",
-            place.dtype(),
-            place.dims(),
+            variable.dtype(),
+            variable.dims(),
             value.dtype(),
             value.dims()
         );
-        place.set(value)?;
+        variable.set(value)?;
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! 3×3 convolutions at stride 1 and padding 1 of images of 2×2 pixels, which the kernel sees whole: 9 products where tap
-//! by tap there are 16.
+//! 3×3 convolutions at stride 1 and padding 1 of images of 2×2 pixels: each output sees the whole image, so 9 products do for
+//! the 16 that going tap by tap takes.
 //!
 //! Along one axis y₀ = w₁x₀ + w₂x₁ and y₁ = w₀x₀ + w₁x₁. With z = (y₁, y₀) that is the transpose of a product of
-//! polynomials, x(t) · z(t) with the coefficients of w. Toom and Cook's way at 0, 1 and -1 takes three multiplications:
+//! polynomials, x(t) · z(t) with the coefficients of w. The algorithm of Toom and Cook at the points 0, 1 and -1 takes three
+//! multiplications:
 //!
 //! ```text
 //!     ⎡1  0⎤       ⎡1  0 -1⎤    z  = Lᵀ [(G w) ⊙ (L x)]
@@ -10,12 +11,12 @@
 //!     ⎣1 -1⎦       ⎣0 -½  ½⎦    ∂w = Gᵀ [(L x) ⊙ (L ∂z)]
 //! ```
 //!
-//! Both ways at once z is y turned by 180°. Weights are large beside such images: each is read once, transformed where it
-//! stays in the second-level cache, and multiplied with at once.
+//! In two dimensions z is y turned by 180°. Weights are large beside such images. So each is read once, transformed in the
+//! second-level cache, and multiplied with while it is there.
 
-use super::APART;
 use super::kernel::BLOCK;
 use super::lanes::{LANES, Transform, load, load_some, store};
+use super::tiles::APART;
 use crate::ops::conv2d::epilogue::Epilogue;
 use crate::ops::host::{Element, filled, with_scratch};
 use crate::ops::panels::{Matrix, Panels, VECTORS, pack, packed_length, panel};
@@ -31,8 +32,8 @@ const FEWEST_IMAGES: usize = 8;
 /// Rows of the weight's gradient to a task.
 const ROWS: usize = 64;
 
-/// Whether this way can be gone and pays: fewer channels would leave vectors empty.
-pub(in super::super) fn fits([batch, height, width]: [usize; 3], channels: [usize; 2]) -> bool {
+/// Whether this algorithm applies and is faster: with fewer channels vectors would be partly empty.
+pub(in super::super) fn is_faster([batch, height, width]: [usize; 3], channels: [usize; 2]) -> bool {
     [height, width] == [2, 2] && batch >= FEWEST_IMAGES && channels.iter().all(|channels| *channels >= LANES)
 }
 
@@ -288,7 +289,7 @@ mod tests {
             (relu, seed) in (any::<bool>(), any::<u64>()),
         ) {
             let [c_in, c_out] = channels;
-            let mut stream = Stream::new(seed, "whole", 0, 0);
+            let mut stream = Stream::new(seed, "two by two", 0, 0);
             let mut normal = |count: usize| (0..count).map(|_| stream.normal()).collect::<Vec<f64>>();
             let (x, weight) = (normal(4 * batch * c_in), normal(9 * c_in * c_out));
             let (gradient, bias) = (normal(4 * batch * c_out), normal(c_out));

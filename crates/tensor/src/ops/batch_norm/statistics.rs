@@ -1,0 +1,12 @@
+//! The statistics that a batch norm normalises with.
+
+use candle_core::Tensor;
+
+/// Mean and biased variance of every channel, each `[channels]`.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    /// Mean over batch and pixels.
+    pub mean: Tensor,
+    /// Mean squared deviation from it.
+    pub variance: Tensor,
+}

@@ -1,0 +1,205 @@
+//! A step of an optimiser.
+
+use super::arithmetic::{
+    AdamUpdate, FirstMoment, NesterovUpdate, Penalized, SecondMoment, SgdUpdate, Velocity, lars_rate,
+};
+use super::spec::{Algorithm, OptimizerSpec};
+use crate::train::norm::square_sum;
+use anyhow::{Context as _, Result, ensure};
+use candle_core::Tensor;
+use indexmap::IndexMap;
+use matssl_tensor::ops::gpu::{self, AdamStep, Gpu, MomentumStep, Row, Table};
+use matssl_tensor::ops::in_place::InPlace;
+use matssl_tensor::{Gradients, Parameters};
+
+/// An optimiser at work.
+pub struct Optimizer {
+    spec: OptimizerSpec,
+    steps: u64,
+    /// By slot and parameter, e.g. `momentum/encoder.conv1.weight`; made at a parameter's first gradient.
+    state: IndexMap<String, Tensor>,
+}
+
+/// One parameter that a step moves.
+struct Part<'p> {
+    name: &'p str,
+    value: &'p Tensor,
+    /// Contiguous.
+    gradient: Tensor,
+    decayed: bool,
+}
+
+/// Those trainable parameters that have a gradient.
+fn parts<'p>(
+    spec: OptimizerSpec,
+    parameters: &'p Parameters,
+    gradients: &'p Gradients,
+) -> impl Iterator<Item = Result<Part<'p>>> {
+    parameters.trainable().filter_map(move |(name, parameter)| {
+        let (gradient, value) = (gradients.get(name)?, parameter.var.as_tensor());
+        let part = || {
+            let (found, expected) = (gradient.dims(), value.dims());
+            ensure!(found == expected, "gradient of {name}: {found:?}, not {expected:?}");
+            Ok(Part { name, value, gradient: gradient.contiguous()?, decayed: spec.decays(parameter.role) })
+        };
+        Some(part())
+    })
+}
+
+/// Learning rate, and what gradients are multiplied by.
+#[derive(Clone, Copy)]
+struct Rates {
+    learning_rate: f64,
+    scale: f64,
+}
+
+impl Optimizer {
+    /// At rest: no step taken.
+    pub fn new(spec: OptimizerSpec) -> Self {
+        Optimizer { spec, steps: 0, state: IndexMap::new() }
+    }
+
+    /// Moves every trainable parameter that has a gradient. Gradients are multiplied by `scale` as they are read: 1, or
+    /// what clipping and the mean over several batches ask for. The same bits for any number of threads; on a GPU one
+    /// kernel moves all (LARS takes their norms first, by three more).
+    ///
+    /// # Errors
+    /// If a gradient's shape is not its parameter's, or the device has no such update.
+    pub fn step(
+        &mut self,
+        parameters: &Parameters,
+        gradients: &Gradients,
+        learning_rate: f64,
+        scale: f64,
+    ) -> Result<()> {
+        self.steps += 1;
+        let rates = Rates { learning_rate, scale };
+        let mut parts = parts(self.spec, parameters, gradients);
+        match gpu::find(parameters.device())? {
+            Some(gpu) => self.step_on(&*gpu, &parts.collect::<Result<Vec<_>>>()?, rates),
+            None => parts.try_for_each(|part| self.step_one(&part?, rates)),
+        }
+    }
+
+    /// One parameter on the CPU.
+    fn step_one(&mut self, part: &Part<'_>, rates: Rates) -> Result<()> {
+        let weight_decay = if part.decayed { self.spec.weight_decay } else { 0.0 };
+        match self.spec.algorithm {
+            Algorithm::Sgd { momentum, nesterov } => {
+                let penalized = Penalized { scale: rates.scale, weight_decay, rate: 1.0 };
+                self.by_momentum(part, penalized, momentum, nesterov, rates)
+            }
+            Algorithm::Lars { momentum, nesterov, trust_coefficient, epsilon } => {
+                let norms = [square_sum(part.value)?.sqrt(), rates.scale * square_sum(&part.gradient)?.sqrt()];
+                let [rate, weight_decay] = lars_rate(norms, weight_decay, trust_coefficient, epsilon);
+                let penalized = Penalized { scale: rates.scale, weight_decay, rate };
+                self.by_momentum(part, penalized, momentum, nesterov, rates)
+            }
+            Algorithm::Adam { betas, epsilon, decoupled } => {
+                let (added, shrink) = self.decay(decoupled, weight_decay, rates);
+                let penalized = Penalized { scale: rates.scale, weight_decay: added, rate: 1.0 };
+                let (value, gradient) = (part.value, &part.gradient);
+                let [first, second] = [self.slot("first_moment", part)?, self.slot("second_moment", part)?];
+                first.inplace_op3(gradient, value, &InPlace(FirstMoment { beta: betas[0], penalized }))?;
+                second.inplace_op3(gradient, value, &InPlace(SecondMoment { beta: betas[1], penalized }))?;
+                let [step_size, root_of_correction] = self.bias_corrected(betas, rates);
+                let update = AdamUpdate { shrink, step_size, root_of_correction, epsilon };
+                value.inplace_op3(&first, &second, &InPlace(update))?;
+                Ok(())
+            }
+        }
+    }
+
+    fn by_momentum(
+        &mut self,
+        part: &Part<'_>,
+        penalized: Penalized,
+        momentum: f64,
+        nesterov: bool,
+        Rates { learning_rate, .. }: Rates,
+    ) -> Result<()> {
+        let (value, gradient, velocity) = (part.value, &part.gradient, self.slot("momentum", part)?);
+        velocity.inplace_op3(gradient, value, &InPlace(Velocity { keep: momentum, penalized }))?;
+        if nesterov {
+            let update = NesterovUpdate { learning_rate, momentum, penalized };
+            value.inplace_op3(gradient, &velocity, &InPlace(update))?;
+        } else {
+            value.inplace_op2(&velocity, &InPlace(SgdUpdate { learning_rate }))?;
+        }
+        Ok(())
+    }
+
+    /// All parameters on a GPU.
+    fn step_on(&mut self, gpu: &dyn Gpu, parts: &[Part<'_>], rates: Rates) -> Result<()> {
+        let names: &[&str] = match self.spec.algorithm {
+            Algorithm::Sgd { .. } | Algorithm::Lars { .. } => &["momentum"],
+            Algorithm::Adam { .. } => &["first_moment", "second_moment"],
+        };
+        let slots = |part| names.iter().map(|name| self.slot(name, part)).collect::<Result<Vec<Tensor>>>();
+        let slots = parts.iter().map(slots).collect::<Result<Vec<_>>>()?;
+        let with_slots = parts.iter().zip(&slots);
+        let rows: Vec<Row<'_>> = with_slots
+            .map(|(part, slots)| Row {
+                value: part.value,
+                gradient: &part.gradient,
+                slots: [slots.first(), slots.get(1)],
+                decayed: part.decayed,
+            })
+            .collect();
+        let table = Table::new(gpu, &rows)?;
+        let Rates { learning_rate, scale } = rates;
+        let weight_decay = self.spec.weight_decay;
+        match self.spec.algorithm {
+            Algorithm::Sgd { momentum, nesterov } => {
+                table.sgd(&MomentumStep { learning_rate, momentum, nesterov, scale, weight_decay }, None)?;
+            }
+            Algorithm::Lars { momentum, nesterov, trust_coefficient, epsilon } => {
+                let adapted = table.lars_rates(scale, weight_decay, trust_coefficient, epsilon)?;
+                let step = MomentumStep { learning_rate, momentum, nesterov, scale, weight_decay };
+                table.sgd(&step, Some(&adapted))?;
+            }
+            Algorithm::Adam { betas, epsilon, decoupled } => {
+                let (weight_decay, shrink) = self.decay(decoupled, weight_decay, rates);
+                let [step_size, root] = self.bias_corrected(betas, rates);
+                table.adam(&AdamStep { step_size, root, betas, epsilon, scale, weight_decay, shrink })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What of a weight decay is added to the gradient, and what it leaves of the value itself.
+    fn decay(&self, decoupled: bool, weight_decay: f64, rates: Rates) -> (f64, f64) {
+        if decoupled { (0.0, 1.0 - rates.learning_rate * weight_decay) } else { (weight_decay, 1.0) }
+    }
+
+    /// Adam's step size, and the root of the second moment's correction.
+    fn bias_corrected(&self, [beta_1, beta_2]: [f64; 2], rates: Rates) -> [f64; 2] {
+        let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
+        [rates.learning_rate / (1.0 - beta_1.powi(steps)), (1.0 - beta_2.powi(steps)).sqrt()]
+    }
+
+    /// Shares its memory with the state.
+    fn slot(&mut self, slot: &str, part: &Part<'_>) -> Result<Tensor> {
+        let key = format!("{slot}/{}", part.name);
+        if !self.state.contains_key(&key) {
+            self.state.insert(key.clone(), part.value.zeros_like()?);
+        }
+        self.state.get(&key).cloned().context("a slot that was just made")
+    }
+
+    /// Steps taken.
+    pub(in super::super) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The state by name, for a checkpoint.
+    pub(in super::super) fn state(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.state.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// Takes up what [`Optimizer::state`] and [`Optimizer::steps`] gave.
+    pub(in super::super) fn restore(&mut self, steps: u64, state: IndexMap<String, Tensor>) {
+        self.steps = steps;
+        self.state = state;
+    }
+}
