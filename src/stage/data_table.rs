@@ -1,5 +1,6 @@
 //! `data_table`: what data sets hold, and how many patches they give.
 
+use super::errors::data_error;
 use super::table::by_label;
 use super::{Context, InputFiles, StageError, StageKind, patchify};
 use crate::data::patches::{Edge, INDEX, PATCHES, PatchParams, Patches, Use};
@@ -114,7 +115,7 @@ impl DataTable {
         let is_set = |input: &&InputFiles| input.files.contains_key(Manifest::FILE);
         let (sets, stages): (Vec<&InputFiles>, Vec<&InputFiles>) = inputs.iter().copied().partition(is_set);
         for input in &sets {
-            let manifest = Manifest::read(input.file(Manifest::FILE)?)?;
+            let manifest = Manifest::read(input.file(Manifest::FILE)?).map_err(data_error)?;
             holdings.add(Holdings::of(&manifest, splits));
             manifests.push(manifest);
         }

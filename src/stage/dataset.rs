@@ -1,6 +1,7 @@
 //! `dataset`: a data set as downloaded, every file decoded and checked once.
 
 use super::Stage;
+use super::errors::data_error;
 use super::{Context, ExternalFiles, Places, StageError, StageKind};
 use crate::data::Manifest;
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
@@ -36,7 +37,7 @@ impl StageKind for Dataset {
     }
 
     fn external_files(&self, places: &Places) -> Result<ExternalFiles, StageError> {
-        Ok(list_files(&self.0, &places.resolve(&self.0.path))?)
+        list_files(&self.0, &places.resolve(&self.0.path)).map_err(data_error)
     }
 
     fn source(&self, places: &Places) -> Option<PathBuf> {
@@ -50,8 +51,7 @@ impl StageKind for Dataset {
             .iter()
             .map(|(name, (path, digest))| SourceFile { name: name.clone(), path: path.clone(), digest: digest.clone() })
             .collect();
-        let manifest = scan(&self.0, &root, &files, &context.image_counter())?;
-        manifest.write(&context.out)?;
-        Ok(())
+        let manifest = scan(&self.0, &root, &files, &context.image_counter()).map_err(data_error)?;
+        manifest.write(&context.out).map_err(data_error)
     }
 }

@@ -1,7 +1,8 @@
 //! The encoder that a training stage starts from, as an experiment names it.
 
+use super::errors::weights_error;
 use super::{Context, Places, Progress, StageError, StageKind};
-use crate::nn::weights::{self, Published, PublishedFile, WeightsError};
+use crate::nn::weights::{self, Published, PublishedFile};
 use crate::nn::{Arch, Parameters, ResNetConfig, Variant};
 use anyhow::Context as _;
 use schemars::JsonSchema;
@@ -195,23 +196,6 @@ pub(super) fn fingerprint<S: StageKind>(stage: &S, data: impl Serialize, context
     // Changes no bit: a training that did not fit may go on with it.
     parameters.as_object_mut().map(|parameters| parameters.remove("recompute"));
     Ok(serde_json::to_string(&(parameters, context.seed, data, S::CODE_VERSION))?)
-}
-
-/// Why a stage cannot use a weight file.
-pub(super) fn weights_error(error: WeightsError) -> StageError {
-    match error {
-        WeightsError::Io { .. } => StageError::NotThere(error.to_string()),
-        WeightsError::Format { .. }
-        | WeightsError::Unrelated { .. }
-        | WeightsError::NotPublished { .. }
-        | WeightsError::Changed { .. } => StageError::BadData(error.to_string()),
-        WeightsError::Mismatch { ref missing, ref unused, ref misshapen, .. } => {
-            let lacks_only = !missing.is_empty() && unused.is_empty() && misshapen.is_empty();
-            let cure = if lacks_only { "\nWith `allow_missing = true` what is missing starts at random." } else { "" };
-            StageError::BadData(format!("{error}{cure}"))
-        }
-        WeightsError::Tensor(error) => StageError::failed(error),
-    }
 }
 
 #[cfg(test)]

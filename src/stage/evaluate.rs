@@ -6,6 +6,7 @@ pub(super) use files::read_per_image_confusion;
 
 use super::Uses;
 use super::device::open_device;
+use super::errors::data_error;
 use super::finetune::MODEL_FILE;
 use super::memory::admit;
 use super::{Context, DATASET, Progress, StageError, StageKind, open_dataset};
@@ -142,7 +143,7 @@ fn evaluate(
     let mut matrices = Vec::new();
     let started = Instant::now();
     for (entry, name) in entries.iter().zip(prediction_files(&entries)) {
-        let (image, truth) = dataset.read(entry)?;
+        let (image, truth) = dataset.read(entry).map_err(data_error)?;
         let truth =
             truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
         let prediction = predict(&image)?;

@@ -5,6 +5,7 @@ mod data_table;
 mod dataset;
 mod device;
 mod encoder;
+mod errors;
 mod evaluate;
 mod figure;
 mod finetune;
@@ -42,5 +43,5 @@ pub(crate) fn open_dataset(input: &InputFiles) -> Result<OpenDataset, StageError
         Some(folder) => Root::Folder(folder.clone()),
         None => Root::Files(input.files.clone()),
     };
-    Ok(OpenDataset::open(input.file(Manifest::FILE)?, root)?)
+    OpenDataset::open(input.file(Manifest::FILE)?, root).map_err(errors::data_error)
 }

@@ -1,6 +1,7 @@
 //! An encoder in training, watched by what it makes of labelled patches: is a patch's class that of its nearest neighbours?
 
 use super::StageError;
+use super::errors::data_error;
 use crate::data::augment::normalization;
 use crate::data::patches::{Edge, positions};
 use crate::data::tiles::Tiling;
@@ -42,7 +43,7 @@ impl Monitor {
         let mut monitor = Monitor { patches: Vec::new(), classes: Vec::new(), images: Vec::new() };
         let entries = [Split::Train, Split::Val].into_iter().flat_map(|split| dataset.entries(split));
         for (index, entry) in entries.enumerate() {
-            if let (image, Some(mask)) = dataset.read(entry)? {
+            if let (image, Some(mask)) = dataset.read(entry).map_err(data_error)? {
                 monitor.add(index, &image, &mask, size);
             }
         }

@@ -1,5 +1,6 @@
 //! `overlay`: pictures of predictions beside the truth.
 
+use super::errors::data_error;
 use super::evaluate::prediction_files;
 use super::table::{by_label, read_evaluation};
 use super::{Context, DATASET, Progress, StageError, StageKind, open_dataset};
@@ -34,6 +35,7 @@ pub(super) struct Overlay {
     untagged,
     expecting = "expected the size of a pixel, e.g. \"0.05 µm\" or \"5 µm / 504 px\", or a table of these by image"
 )]
+#[schemars(title = "the size of a pixel, e.g. \"0.05 µm\" or \"5 µm / 504 px\", or a table of these by image")]
 enum PixelSizes {
     /// Of every image.
     All(PixelSize),
@@ -83,8 +85,8 @@ impl StageKind for Overlay {
             std::fs::create_dir_all(&folder)?;
             for (entry, name) in entries.iter().zip(&names) {
                 let path = evaluated.files.get(&format!("predictions/{name}")).ok_or_else(elsewhere)?;
-                let prediction = decode::decode_mask(path, &std::fs::read(path)?)?;
-                let (image, truth) = dataset.read(entry)?;
+                let prediction = decode::decode_mask(path, &std::fs::read(path)?).map_err(data_error)?;
+                let (image, truth) = dataset.read(entry).map_err(data_error)?;
                 let (Some(truth), true) = (truth, (prediction.width, prediction.height) == (image.width, image.height))
                 else {
                     return Err(elsewhere());

@@ -1,5 +1,6 @@
 //! `patchify`: images cut into the patches that pretraining reads.
 
+use super::errors::data_error;
 use super::{Context, DATASET, DataUse, Stage, StageError, StageKind, Uses, open_dataset};
 use crate::data::Split;
 use crate::data::patches::{Edge, INDEX, PATCHES, PatchParams, Use, cut};
@@ -72,7 +73,7 @@ impl StageKind for Patchify {
         let dataset = open_dataset(context.input("dataset")?)?;
         let params = self.params();
         let out = context.out.clone();
-        let count = cut(&dataset, &params, &out, &mut context.image_counter())?;
+        let count = cut(&dataset, &params, &out, &mut context.image_counter()).map_err(data_error)?;
         context.telemetry.insert("patches".into(), count.into());
         Ok(())
     }

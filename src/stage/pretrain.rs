@@ -1,19 +1,19 @@
 //! `pretrain`: an encoder from patches without masks.
 
 use super::device::open_device;
-use super::encoder::{EncoderSpec, fingerprint, weights_error};
+use super::encoder::{EncoderSpec, fingerprint};
+use super::errors::{data_error, weights_error};
 use super::memory::admit;
 use super::monitor::Monitor;
 use super::pretraining::Pretraining;
-use super::training::HISTORY_FILE;
-use super::training::{CHECKPOINT_SHARE, has, is_yes, take, train, yes};
+use super::training::{CHECKPOINT_SHARE, HISTORY_FILE, has, is_yes, train, yes};
 use super::{Context, Places, StageError, StageKind, open_dataset};
 use crate::data::augment::ViewParams;
 use crate::data::patches::{PATCHES, Patches};
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
 use crate::nn::{Parameters, Precision, ResNet, weights};
 use crate::random::Stream;
-use crate::ssl::{self, ENCODER, MethodSpec};
+use crate::ssl::{ENCODER, MethodSpec};
 use crate::train::{OptimizerSpec, ScheduleSpec, Training};
 use candle_core::DType;
 use schemars::JsonSchema;
@@ -114,19 +114,13 @@ impl StageKind for Pretrain {
         ReferenceSpec::one("monitor", &["dataset", "synthesize"]).or_value(),
     ];
 
-    fn parse(mut table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
+    fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         let mut errors = Vec::new();
         if has(&table, "views", "size") {
             let message = "the size of a view is the stage's own `crop_size`".into();
             errors.push(ParamError::Check { param: "views.size", message });
         }
-        let method = take(&mut table, "method", ssl::names()[0]).map(MethodSpec::from_toml);
-        let mut stage = experiment::deserialize::<Self>(table).map_err(|more| errors.extend(more)).ok();
-        match (method, &mut stage) {
-            (Some(Ok(method)), Some(stage)) => stage.method = method,
-            (Some(Err(more)), _) => errors.extend(more),
-            _ => {}
-        }
+        let stage = experiment::deserialize::<Self>(table).map_err(|more| errors.extend(more)).ok();
         stage.filter(|_| errors.is_empty()).ok_or(errors)
     }
 
@@ -179,7 +173,7 @@ impl StageKind for Pretrain {
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let files = context.inputs("patches").iter().map(|input| Ok(input.file(PATCHES)?.to_path_buf()));
-        let patches = Patches::open_all(&files.collect::<anyhow::Result<Vec<_>>>()?)?;
+        let patches = Patches::open_all(&files.collect::<anyhow::Result<Vec<_>>>()?).map_err(data_error)?;
         let batch_size = self.batch_size.get();
         if patches.len() < batch_size {
             return Err(StageError::BadData(format!(

@@ -1,5 +1,6 @@
 //! `synthesize`: micrographs with exact masks from nothing, to try the program and to test it.
 
+use super::errors::data_error;
 use super::{Context, StageError, StageKind};
 use crate::data::Manifest;
 use crate::data::synthesize::{SynthesizeParams, synthesize};
@@ -24,7 +25,7 @@ impl StageKind for Synthesize {
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let out = context.out.clone();
-        synthesize(&self.0, &out, &context.image_counter())?;
+        synthesize(&self.0, &out, &context.image_counter()).map_err(data_error)?;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Red, green and blue. Written `"#ff0000"` or `[255, 0, 0]`; both give the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "ColorText", into = "String")]
-#[schemars(with = "ColorText")]
+#[schemars(with = "ColorText", title = "a colour: \"#ff0000\" or [255, 0, 0]")]
 pub struct Color(pub [u8; 3]);
 
 /// How a colour may be written.

@@ -1,7 +1,6 @@
 //! Errors of data: one line with the file, the problem and the cure.
 
 use matssl_base::exit_code;
-use matssl_pipeline::stage::StageError;
 use std::path::{Path, PathBuf};
 
 /// Largest number of files that are named in one message.
@@ -86,16 +85,6 @@ impl DataError {
             }
             DataError::Several(_) => exit_code::BAD_DATA,
             DataError::Write { .. } => exit_code::STAGE_FAILED,
-        }
-    }
-}
-
-impl From<DataError> for StageError {
-    fn from(error: DataError) -> Self {
-        match error.exit_code() {
-            exit_code::NOT_THERE => StageError::NotThere(error.to_string()),
-            exit_code::BAD_DATA => StageError::BadData(error.to_string()),
-            _ => StageError::failed(error),
         }
     }
 }

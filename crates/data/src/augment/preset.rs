@@ -53,8 +53,10 @@ pub(super) fn schema<P: JsonSchema, T: JsonSchema>(
         }
         properties.insert("preset".into(), name.clone().to_value());
     }
+    // What is not given, the preset gives.
+    table.remove("required");
     table.insert("additionalProperties".into(), false.into());
-    json_schema!({ "anyOf": [name, table] })
+    json_schema!({ "title": "the name of a preset, or a table of parameters", "anyOf": [name, table] })
 }
 
 /// Reads a parameter that is given.
@@ -78,19 +80,12 @@ macro_rules! plain {
     };
 }
 
-plain!(bool, usize, f64);
+plain!(bool, usize, f64, [f64; 2]);
 
 /// A parameter that may have no value.
 impl<T: Given> Given for Option<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::read(deserializer).map(Some)
-    }
-}
-
-/// Two bounds.
-impl Given for [f64; 2] {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        matssl_pipeline::experiment::exactly(deserializer)
     }
 }
 

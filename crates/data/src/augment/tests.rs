@@ -2,9 +2,10 @@
 
 use crate::augment::{FinetuneAugment, ViewParams, ViewPreset};
 use matssl_pipeline::experiment::{self, ParamError};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Stage {
     #[serde(default)]
@@ -15,7 +16,8 @@ struct Stage {
 
 fn read(text: &str) -> Result<Stage, Vec<(String, String)>> {
     let told = |error: ParamError| match error {
-        ParamError::Toml(error) => (text[error.span().unwrap()].to_owned(), error.message().to_owned()),
+        ParamError::Mismatch(mismatch) => (text[mismatch.span.clone()].to_owned(), mismatch.to_string()),
+        ParamError::Refused { span, message } => (text[span.unwrap()].to_owned(), message),
         ParamError::Check { param, message } => (param.to_owned(), message),
     };
     experiment::deserialize(toml::de::DeTable::parse(text).unwrap())
@@ -47,13 +49,15 @@ fn all_errors_are_reported_at_once_each_at_its_token() {
     errors.sort();
     let tokens: Vec<&str> = errors.iter().map(|(token, _)| token.as_str()).collect();
     assert_eq!(tokens, ["'moco'", "'no'", "'red'", "[1.0, 2.0, 3.0]", "blurr"]);
-    let names = "unknown variant `moco`, expected one of `lightly`, `moco-v2`, `paper`, `authors-code`";
-    assert_eq!(errors[0].1, names);
-    assert_eq!(errors[1].1, "unknown variant `no`, expected `default` or `none`");
-    assert!(errors[4].1.starts_with("unknown field `blurr`, expected one of `preset`, "), "{}", errors[4].1);
+    let names = "expected one of `lightly`, `moco-v2`, `paper`, `authors-code`";
+    assert_eq!(errors[0].1, format!("views.preset: unknown value `moco` for `preset`; {names}"));
+    assert_eq!(errors[1].1, "augment: unknown value `no` for `augment`; expected one of `default`, `none`");
+    let blurr = "views.blurr: unknown key `blurr`; expected one of `blur`, `blur_sigma`, ";
+    assert!(errors[4].1.starts_with(blurr), "{}", errors[4].1);
     let errors = read("views = 3").unwrap_err();
     assert_eq!(errors[0].0, "3");
-    assert!(errors[0].1.ends_with("expected a table of parameters, or the name of a preset"), "{errors:?}");
+    let expected = "expected the name of a preset, or a table of parameters, found the whole number `3`";
+    assert!(errors[0].1.contains(expected), "{errors:?}");
     assert_eq!(read("views = 'moco'").unwrap_err()[0].0, "'moco'");
 }
 

@@ -104,5 +104,5 @@ fn parse<S: StageKind>(table: SpannedTable<'_>) -> Result<Decoded, Vec<ParamErro
 }
 
 fn refused(error: &serde_json::Error) -> ParamError {
-    ParamError::Toml(serde::de::Error::custom(error))
+    ParamError::Refused { span: None, message: error.to_string() }
 }

@@ -3,7 +3,6 @@
 use super::method::{MethodParameters, SslMethod};
 use crate::networks::ResNet;
 use matssl_base::random::Stream;
-use matssl_pipeline::experiment::{self, ParamError, SpannedTable};
 use matssl_tensor::Parameters;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
@@ -15,7 +14,6 @@ pub(super) struct MethodEntry {
     pub(super) name: &'static str,
     pub(super) columns: &'static [&'static str],
     pub(super) from_json: fn(Value) -> Result<Value, String>,
-    pub(super) from_toml: fn(SpannedTable<'_>) -> Result<Value, Vec<ParamError>>,
     pub(super) build: Build,
     pub(super) check_batch: fn(&Value, usize) -> Result<(), String>,
     pub(super) schema: fn(&mut SchemaGenerator) -> Schema,
@@ -31,10 +29,6 @@ pub(super) const fn entry<P: MethodParameters>() -> MethodEntry {
         name: P::NAME,
         columns: P::COLUMNS,
         from_json: |value| checked(&serde_json::from_value::<P>(value).map_err(|error| error.to_string())?),
-        from_toml: |table| {
-            checked(&experiment::deserialize::<P>(table)?)
-                .map_err(|message| vec![ParamError::Check { param: "method", message }])
-        },
         check_batch: |value, pairs| P::deserialize(value).map_err(|error| error.to_string())?.check_batch(pairs),
         build: |value, encoder, parameters, stream| Ok(P::deserialize(value)?.build(encoder, parameters, stream)?),
         schema: P::json_schema,
