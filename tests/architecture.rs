@@ -21,7 +21,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const PLAIN: &[&str] = &["base", "pipeline"];
 
 /// Rooms of the program from the street door down; a room may import from lines below its own. All else are crates.
-const LAYERS: &[&[&str]] = &[&["cli"], &["exec", "doctor"], &["plan"], &["stage"], &["machine"]];
+const LAYERS: &[&[&str]] = &[&["cli"], &["page"], &["exec", "doctor"], &["plan"], &["stage"], &["machine"]];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

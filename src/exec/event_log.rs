@@ -150,6 +150,13 @@ pub fn event_schema() -> serde_json::Value {
     schemars::schema_for!(Line<Event>).to_value()
 }
 
+/// The events of the run in `folder`, each with its time in seconds since 1970. An incomplete last line is skipped.
+pub fn read_events(folder: &Path) -> Vec<(f64, Event)> {
+    let text = std::fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Line<Event>>(line).ok());
+    lines.map(|line| (line.at as f64 / 1000.0, line.event)).collect()
+}
+
 impl EventLog {
     pub(super) fn create(folder: &Path) -> std::io::Result<Self> {
         Ok(EventLog { file: File::options().create(true).append(true).open(folder.join("events.jsonl"))? })

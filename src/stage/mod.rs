@@ -37,7 +37,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The parameter of every stage that reads images: a data set as downloaded, or a synthesised one.
-const DATASET: ReferenceSpec = ReferenceSpec::one("dataset", &["dataset", "synthesize"]);
+pub const DATASET: ReferenceSpec = ReferenceSpec::one("dataset", &["dataset", "synthesize"]);
 
 /// One kind of stage. The implementing type holds its parameters as the user writes them.
 pub trait Stage: Serialize + DeserializeOwned + JsonSchema {
