@@ -1,11 +1,12 @@
 //! `matssl-run`: declarative experiment pipelines for self-supervised segmentation of micrographs.
 //!
 //! What lies below the command line, the executor and the stages are crates of their own (`crates/`), under their names here.
-//! Imports go down: `cli` → `doctor`, `exec` → `plan` → `stage` → the crates. ARCHITECTURE.md is the map.
+//! Imports go down: `cli` → `page` → `doctor`, `exec` → `plan` → `stage` → the crates. ARCHITECTURE.md is the map.
 
 pub mod cli;
 pub mod doctor;
 pub mod exec;
+mod page;
 pub mod plan;
 pub mod stage;
 

@@ -1,4 +1,4 @@
-//! The page of an experiment, in a browser: what is there, what a click does, that it needs nothing from elsewhere.
+//! The page of an experiment in a browser: what it shows, what a click does, and that it loads nothing.
 
 mod common;
 use common::browser::{after, chromium};
@@ -6,7 +6,7 @@ use common::steel::{bmp, micrograph, png, steel};
 use common::{Project, TOY};
 
 #[test]
-fn the_page_shows_every_report_and_where_numbers_come_from() {
+fn the_page_shows_every_report_and_the_origin_of_numbers() {
     let project = Project::new(TOY);
     let both = "rows = { \"MatSSL\" = \"test.segment.matssl\", \"random\" = \"test.segment.random\" }";
     project.edit("rows = { \"MatSSL\" = \"test.segment.matssl\" }", both);
@@ -69,13 +69,13 @@ fn the_page_shows_every_report_and_where_numbers_come_from() {
         "##,
     );
     let said: Vec<&str> = said.split('|').collect();
-    assert_eq!(said[0], "Tables,Curves,Predictions,Data,Stages,The last run that did something");
+    assert_eq!(said[0], "Tables,Curves,Predictions,Data,Stages,Timeline of the last run that ran a stage");
     assert_eq!(&said[1..5], ["true", "true", "true", "true"], "sorting, and the origin of a number: {said:?}");
     let lines = "segment.matssl@0 ssl@0 segment.matssl@1 ssl@1 segment.random@0 segment.random@1";
-    assert_eq!(said[5], lines, "each line's stages with their encoders");
-    assert_eq!(said[6], "true", "what a line rests on, and where it lies in the cache");
+    assert_eq!(said[5], lines, "the stages of each line, with their encoders");
+    assert_eq!(said[6], "true", "the inputs of a line's stage, and its record in the cache");
     assert_eq!(said[7], "MatSSL, mean at epoch 2");
-    assert_eq!(&said[8..10], ["true", "true"], "a point leads to all its seeds, a picture to its evaluation");
+    assert_eq!(&said[8..10], ["true", "true"], "a point shows all its seeds, a picture its evaluation");
     assert_eq!(&said[10..12], ["grid,none", "none,grid"], "pictures of one method at a time");
     assert_eq!(&said[12..], ["true", "true"], "pictures are in the page, and it is no wider than the window");
 }
@@ -126,7 +126,7 @@ rows = { "SimCLR" = "test" }
 "#;
 
 #[test]
-fn leaks_stand_on_the_page_as_pairs_of_pictures_with_frames() {
+fn leaks_are_on_the_page_as_pairs_of_pictures_with_frames() {
     let project = steel(LEAKY);
     project.write("steel/unlabeled/u-8.bmp", bmp(&micrograph(0)));
     let part = image::imageops::crop_imm(&micrograph(1), 30, 50, 160, 150).to_image();
@@ -155,13 +155,13 @@ fn leaks_stand_on_the_page_as_pairs_of_pictures_with_frames() {
     );
     let said: Vec<&str> = said.split('|').collect();
     assert_eq!(said[0], "2");
-    assert_eq!(said[1], "160×160 160×150", "side by side in proportion");
-    assert_eq!(said[2], "107×100 160×150", "what is shared: 160×150 of 240×240, and all of the other");
+    assert_eq!(said[1], "160×160 160×150", "side by side, in proportion");
+    assert_eq!(said[2], "107×100 160×150", "the shared part: 160×150 of 240×240, and all of the other image");
     assert_eq!(&said[3..], ["true", "SimCLR ⚠ leaks", "true", "true"]);
 }
 
 #[test]
-fn reports_are_made_anew_from_the_cache_without_training() {
+fn reports_are_made_again_from_the_cache_without_training() {
     let project = Project::new(TOY);
     let nothing = project.run(&["report", "experiment.toml"]);
     assert_eq!(nothing.code, Some(3));

@@ -4,7 +4,7 @@ use super::{ExperimentArgs, Stop, place, print};
 use crate::exit_code;
 use crate::machine::{self, Bytes};
 use crate::nn;
-use crate::plan::{Drawing, Expected, Forecast, Plan, State, Total, unknown_kinds};
+use crate::plan::{Expected, Forecast, Plan, State, Total, drawing, unknown_kinds};
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -34,9 +34,9 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8, Stop> {
     let place = place::open(&args.experiment)?;
     let plan = &place.plan;
     if args.dot {
-        print(&Drawing::new(plan).dot());
+        print(&drawing(plan).dot());
     } else if let Some(path) = &args.svg {
-        let written = std::fs::write(path, Drawing::new(plan).svg());
+        let written = std::fs::write(path, drawing(plan).svg());
         written.map_err(|error| super::usage(format!("cannot write {}: {error}", path.display())))?;
     } else {
         let costs = Costs::of(plan, &place.store);

@@ -12,6 +12,7 @@ use crate::exec::{self, Difference, Expectation, Gpu, Options, Outcome, Reproduc
 use crate::exit_code;
 use crate::machine;
 use crate::nn::{self, DeviceName};
+use crate::page;
 use crate::plan::{Expected, Forecast, State};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -311,8 +312,8 @@ fn write_page(
 ) -> bool {
     let looking = Looking::new(args.quiet, signals);
     let seen = |done: usize, total: usize| looking.seen(done, total);
-    let progress: Option<exec::PageProgress<'_>> = if outcome.interrupted { None } else { Some(&seen) };
-    let written = exec::write_page(&place.plan, &place.store, &place.places, folder, progress);
+    let progress: Option<page::PageProgress<'_>> = if outcome.interrupted { None } else { Some(&seen) };
+    let written = page::write_page(&place.plan, &place.store, &place.places, folder, progress);
     let stopped = outcome.interrupted || looking.stopped();
     drop(looking);
     let mut command = format!("matssl-run data {}", args.experiment.file.display());
@@ -320,7 +321,7 @@ fn write_page(
         command += &format!(" --data {}", data.display());
     }
     match written {
-        Ok(exec::Written { page: Some(page), leaks, problem }) => {
+        Ok(page::PageOutcome { page: Some(page), leaks, problem }) => {
             if let Some(leaks) = leaks.filter(|leaks| leaks.scored > 0) {
                 let images = match leaks.scored {
                     1 => "1 image that is scored on was".to_owned(),

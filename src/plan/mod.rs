@@ -14,7 +14,7 @@ mod trace;
 
 pub use dag::Dag;
 pub use data_set::{DataSet, data_set, data_sets};
-pub use drawing::Drawing;
+pub use drawing::drawing;
 pub use findings::{Finding, Findings};
 pub use flows::{Flow, Flows, How, Side};
 pub use forecast::{Expected, Forecast, Total, unknown_kinds};

@@ -32,7 +32,7 @@ use crate::data::{Manifest, OpenDataset, Root};
 use crate::experiment::ReferenceSpec;
 
 /// The parameter of every stage that reads images: a data set as downloaded, or a synthesised one.
-const DATASET: ReferenceSpec = ReferenceSpec::one("dataset", &["dataset", "synthesize"]);
+pub const DATASET: ReferenceSpec = ReferenceSpec::one("dataset", &["dataset", "synthesize"]);
 
 /// Opens the data set that a `dataset` or `synthesize` stage left.
 ///

@@ -1,44 +1,41 @@
-//! Colours that stay apart for colour-blind readers.
+//! Colours that colour-blind readers can tell apart.
 
 /// Red, green, blue.
-pub(super) type Colour = [u8; 3];
+pub(crate) type Colour = [u8; 3];
 
 /// Text and axes.
-pub(super) const INK: Colour = [0x22, 0x22, 0x22];
+pub(crate) const INK: Colour = [0x22, 0x22, 0x22];
 /// Notes and tick labels.
-pub(super) const GREY: Colour = [0x55, 0x55, 0x55];
+pub(crate) const GREY: Colour = [0x55, 0x55, 0x55];
+/// Lines between things.
+pub(crate) const LINE: Colour = [0x99, 0x99, 0x99];
 /// Grid lines.
-pub(super) const GRID: Colour = [0xe2, 0xe2, 0xe2];
-/// Paper.
-pub(super) const WHITE: Colour = [0xff, 0xff, 0xff];
+pub(crate) const GRID: Colour = [0xe2, 0xe2, 0xe2];
+/// Background.
+pub(crate) const WHITE: Colour = [0xff, 0xff, 0xff];
 
-/// Lines: Okabe and Ito's set (2008), ordered so that neighbours differ in brightness too, without its yellow, which
-/// white paper swallows.
-pub(super) const SERIES: [Colour; 7] = [
-    [0x00, 0x72, 0xb2],
-    [0xd5, 0x5e, 0x00],
-    [0x00, 0x9e, 0x73],
-    [0x00, 0x00, 0x00],
-    [0xcc, 0x79, 0xa7],
-    [0xe6, 0x9f, 0x00],
-    [0x56, 0xb4, 0xe9],
-];
+// The set of Okabe and Ito (2008).
+const BLACK: Colour = [0x00, 0x00, 0x00];
+pub(crate) const ORANGE: Colour = [0xe6, 0x9f, 0x00];
+pub(crate) const SKY_BLUE: Colour = [0x56, 0xb4, 0xe9];
+pub(crate) const GREEN: Colour = [0x00, 0x9e, 0x73];
+const YELLOW: Colour = [0xf0, 0xe4, 0x42];
+const BLUE: Colour = [0x00, 0x72, 0xb2];
+pub(crate) const VERMILION: Colour = [0xd5, 0x5e, 0x00];
+const PURPLE: Colour = [0xcc, 0x79, 0xa7];
 
-/// Class 0 of a mask is the background or the matrix: dark, so that the others stand out.
-const CLASSES: [Colour; 9] = [
-    [0x2b, 0x2f, 0x36],
-    [0xe6, 0x9f, 0x00],
-    [0x56, 0xb4, 0xe9],
-    [0xcc, 0x79, 0xa7],
-    [0x00, 0x9e, 0x73],
-    [0xf0, 0xe4, 0x42],
-    [0xd5, 0x5e, 0x00],
-    [0x00, 0x72, 0xb2],
-    [0xd9, 0xd9, 0xd9],
-];
+/// Lines of a figure, ordered so that neighbours differ in brightness too. Yellow is left out: it is too pale on white.
+pub(crate) const SERIES: [Colour; 7] = [BLUE, VERMILION, GREEN, BLACK, PURPLE, ORANGE, SKY_BLUE];
 
-/// The colour of a class, by label. From the ninth on, hues at the golden angle.
-pub(super) fn class(label: u8) -> Colour {
+/// Bars, which are large enough for yellow and carry no black.
+pub(crate) const BARS: [Colour; 8] = [SKY_BLUE, BLUE, VERMILION, GREEN, ORANGE, PURPLE, LINE, YELLOW];
+
+/// Classes of a mask. Class 0 is the background or the matrix: it is dark, so that the others stand out.
+const CLASSES: [Colour; 9] =
+    [[0x2b, 0x2f, 0x36], ORANGE, SKY_BLUE, PURPLE, GREEN, YELLOW, VERMILION, BLUE, [0xd9, 0xd9, 0xd9]];
+
+/// The colour of a class, by label. From the tenth on, hues at multiples of the golden angle.
+pub(crate) fn class(label: u8) -> Colour {
     let label = usize::from(label);
     CLASSES.get(label).copied().unwrap_or_else(|| {
         let hue = (label as f64 * 137.508) % 360.0 / 60.0;
@@ -51,8 +48,13 @@ pub(super) fn class(label: u8) -> Colour {
 }
 
 /// `over` laid on `under` with the given opacity (0 to 1).
-pub(super) fn blend(under: Colour, over: Colour, opacity: f64) -> Colour {
+pub(crate) fn blend(under: Colour, over: Colour, opacity: f64) -> Colour {
     std::array::from_fn(|i| (f64::from(under[i]) * (1.0 - opacity) + f64::from(over[i]) * opacity).round() as u8)
+}
+
+/// `#rrggbb`.
+pub(crate) fn hex([red, green, blue]: Colour) -> String {
+    format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
 #[cfg(test)]
@@ -60,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_of_the_first_twenty_classes_look_alike() {
+    fn the_first_twenty_classes_have_different_colours() {
         let distance = |a: Colour, b: Colour| (0..3).map(|i| (i32::from(a[i]) - i32::from(b[i])).abs()).sum::<i32>();
         for a in 0..20 {
             for b in 0..a {
@@ -72,5 +74,6 @@ mod tests {
     #[test]
     fn blends_by_opacity() {
         assert_eq!(blend([0, 100, 200], [200, 100, 0], 0.25), [50, 100, 150]);
+        assert_eq!(hex([0, 10, 255]), "#000aff");
     }
 }

@@ -1,4 +1,4 @@
-//! What a data set holds, on the page and in `run.json`.
+//! A data set on the page and in `run.json`.
 
 use matssl_data::survey::{SplitSurvey, Survey};
 use maud::{Markup, html};
@@ -9,36 +9,65 @@ use serde::Serialize;
 pub struct DataView {
     /// Its name.
     pub name: String,
-    /// Its reader.
+    /// The format that its reader reads.
     pub format: String,
-    /// `found`, `drawn by the run`, `missing` or `not looked at`.
-    pub state: &'static str,
-    /// Its classes, in the order of shares.
+    /// Whether its images are at hand.
+    pub state: Availability,
+    /// Its classes, in the order of the shares in `survey`.
     pub classes: Vec<String>,
-    /// Those that are in no mean.
+    /// Labels of the classes that are left out of means.
     pub ignore_classes: Vec<u8>,
     /// What its publisher and the paper count.
     pub published: Option<PublishedView>,
-    /// Images, sizes, bit depths, shares of classes; none if it is not there.
+    /// Images, sizes, bit depths, shares of classes; none if its images are not at hand.
     #[serde(flatten)]
     pub survey: Option<Survey>,
 }
 
-/// A data set as it is published.
+/// Whether the images of a data set are at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Availability {
+    /// Its files lie where the experiment says.
+    #[serde(rename = "found")]
+    Found,
+    /// A stage has synthesised it.
+    #[serde(rename = "synthesized by the run")]
+    Synthesized,
+    /// Its files are not there.
+    #[serde(rename = "missing")]
+    Missing,
+    /// Its stage has not run yet.
+    #[serde(rename = "not read yet")]
+    NotRead,
+}
+
+impl Availability {
+    /// The same words as in `run.json`.
+    fn words(self) -> &'static str {
+        match self {
+            Availability::Found => "found",
+            Availability::Synthesized => "synthesized by the run",
+            Availability::Missing => "missing",
+            Availability::NotRead => "not read yet",
+        }
+    }
+}
+
+/// A data set as published.
 #[derive(Clone, Debug, Serialize)]
 pub struct PublishedView {
-    /// What it is called.
+    /// Its published name.
     pub name: &'static str,
-    /// What its publisher counts.
+    /// The publisher's counts.
     pub counts: &'static str,
-    /// What the paper uses of it.
+    /// The part of it that the paper uses.
     pub paper: &'static str,
 }
 
 impl DataView {
     pub(super) fn markup(&self) -> Markup {
         html! {
-            h3 { (self.name) " (" (self.format) ")" @if self.survey.is_none() { ": " (self.state) } }
+            h3 { (self.name) " (" (self.format) ")" @if self.survey.is_none() { ": " (self.state.words()) } }
             dl.facts {
                 @if let Some(survey) = &self.survey {
                     dt { "images" } dd { (survey.images_in_words()) }
@@ -54,7 +83,7 @@ impl DataView {
         }
     }
 
-    /// A row a class, a column a split: its share of the pixels, and how many images have it.
+    /// One row per class, one column per split: the class's share of the pixels, and the number of images with it.
     fn classes(&self, survey: &Survey) -> Markup {
         let splits: Vec<&SplitSurvey> = survey.splits.iter().filter(|split| !split.shares.is_empty()).collect();
         let ignored = |class: usize| self.ignore_classes.iter().any(|&ignored| usize::from(ignored) == class);
@@ -64,14 +93,14 @@ impl DataView {
                     table {
                         thead {
                             tr {
-                                th { "share of the pixels (images that have it)" }
+                                th { "share of pixels (number of images)" }
                                 @for split in &splits { th.number { (split.split.name()) } }
                             }
                         }
                         tbody {
                             @for (class, name) in self.classes.iter().enumerate() {
                                 tr {
-                                    td { (name) @if ignored(class) { " (not in the mean)" } }
+                                    td { (name) @if ignored(class) { " (left out of means)" } }
                                     @for split in &splits {
                                         td.number { (cell(split, class)) }
                                     }
@@ -97,11 +126,11 @@ pub(super) mod tests {
     use super::*;
     use matssl_data::Split;
 
-    pub(in super::super) fn steel() -> DataView {
+    pub(in crate::page) fn steel() -> DataView {
         DataView {
             name: "steel".into(),
             format: "folder".into(),
-            state: "found",
+            state: Availability::Found,
             classes: vec!["ferrite".into(), "defect".into()],
             ignore_classes: vec![1],
             published: None,
@@ -121,13 +150,17 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_data_set_says_what_it_holds_or_that_it_is_not_there() {
+    fn a_data_set_is_described_or_named_as_missing() {
         let text = steel().markup().into_string();
-        for words in ["2: 2 train", "64×64", "16-bit grey tif; all are grey", "25.00 % (2)", "defect (not in the mean)"]
+        for words in
+            ["2: 2 train", "64×64", "16-bit grey tif; all are grey", "25.00 % (2)", "defect (left out of means)"]
         {
             assert!(text.contains(words), "{words}: {text}");
         }
-        let absent = DataView { survey: None, state: "missing", ..steel() };
+        let absent = DataView { survey: None, state: Availability::Missing, ..steel() };
         assert!(absent.markup().into_string().contains("steel (folder): missing"));
+        for state in [Availability::Found, Availability::Synthesized, Availability::Missing, Availability::NotRead] {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.words());
+        }
     }
 }

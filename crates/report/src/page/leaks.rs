@@ -1,24 +1,25 @@
-//! Images that are on both sides, side by side.
+//! Pairs of images of which one is scored on and the other trained on, side by side.
 
+use super::plural::plural;
 use matssl_data::leaks::{Pair, PairImage};
 use maud::{Markup, html};
 use serde::Serialize;
 
-/// So many pairs are listed without pictures; all are in `run.json`.
+/// Maximum number of pairs that are listed without pictures. `run.json` has all.
 const LISTED: usize = 100;
 
-/// What was found.
+/// The leaks of an experiment.
 #[derive(Clone, Debug, Serialize)]
 pub struct LeaksView {
-    /// How many images were compared; none if they were not.
+    /// Number of images that were compared; none if they were not.
     pub compared: Option<usize>,
-    /// How many of these are scored on and also trained on, whole or in part.
+    /// Number of scored images that were also trained on, in whole or in part.
     pub scored: usize,
-    /// Pairs of images that show the same.
+    /// Pairs of a scored and a training image that share a part.
     pub found: Vec<Pair>,
-    /// Data sets that were not there.
+    /// Names of data sets that were not at hand.
     pub absent: Vec<String>,
-    /// Why images were not compared.
+    /// Why images could not be compared.
     pub problem: Option<String>,
 }
 
@@ -29,7 +30,7 @@ impl LeaksView {
                 (self.sentence())
                 @if !self.found.is_empty() { (self.pairs()) }
                 @if !self.absent.is_empty() {
-                    p.hint { "Not compared, for they are not there: " (self.absent.join(", ")) "." }
+                    p.hint { "Not compared, because their images are not there: " (self.absent.join(", ")) "." }
                 }
             }
         }
@@ -43,16 +44,16 @@ impl LeaksView {
                     @if let Some(problem) = &self.problem { ": " (problem) } @else { " yet" } "."
                 },
                 (Some(images), 0) => p {
-                    "Leaks: none found (" (images) " images compared): no image that is scored on was trained on, "
-                    "whole or in part."
+                    "No leaks found: none of the scored images was trained on, in whole or in part ("
+                    (images) " images compared)."
                 },
                 (Some(images), count) => {
                     h3 { "⚠ Leaks: " (plural(count, "pair")) " of images" }
                     p {
-                        (plural(self.scored, "image")) " of those that are scored on " (if self.scored == 1 { "was" } else { "were" })
-                        " also trained on, whole or in part (" (images) " images compared). Scores on them are too good. "
-                        "What helps: take the one that is trained on out of the data set (out of the unlabelled images where "
-                        "it is pretrained on), or put both into the same split; then run again."
+                        (plural(self.scored, "scored image")) " " (if self.scored == 1 { "was" } else { "were" })
+                        " also trained on, in whole or in part (" (images) " images compared). Scores on such images are "
+                        "too high. To remove a leak, take the training image out of its data set (out of the unlabelled "
+                        "images if it is used for pretraining), or put both images into the same split. Then run again."
                     }
                 }
             }
@@ -73,14 +74,14 @@ impl LeaksView {
                 details {
                     summary { (plural(listed.len(), "more pair")) }
                     ul { @for pair in listed.iter().take(LISTED) { li { (words(pair)) } } }
-                    @if listed.len() > LISTED { p { "All are in run.json." } }
+                    @if listed.len() > LISTED { p { "See run.json for the others." } }
                 }
             }
         }
     }
 }
 
-/// What is shared stands in a frame.
+/// An image with a frame around the shared part.
 fn picture(image: &PairImage) -> Markup {
     let (width, height) = image.size;
     let region = image.region;
@@ -95,7 +96,7 @@ fn picture(image: &PairImage) -> Markup {
     }
 }
 
-/// Pixels on the page of a side of `length`: the longer one has 160.
+/// Length on the page, in pixels, of a side of `length` image pixels. The longer side gets 160.
 fn drawn(length: usize, width: usize, height: usize) -> usize {
     (160 * length / width.max(height).max(1)).max(1)
 }
@@ -103,14 +104,10 @@ fn drawn(length: usize, width: usize, height: usize) -> usize {
 fn words(pair: &Pair) -> Markup {
     let leak = &pair.leak;
     html! {
-        strong { (leak.kind.words()) } ": " (pair.scored.words()) " is scored on, " (pair.trained.words())
-        " is trained on (" (pair.how) "). Shared: " (leak.place_in_words()) ", "
+        strong { (leak.kind.words()) } ": scored on " (pair.scored.words()) "; trained on " (pair.trained.words())
+        " (" (pair.how) "). Shared: " (leak.place_in_words()) ", "
         (format!("{:.0} % of the scored image, score {:.3}.", 100.0 * leak.share, leak.score))
     }
-}
-
-fn plural(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 #[cfg(test)]
@@ -143,18 +140,18 @@ mod tests {
     }
 
     #[test]
-    fn pairs_stand_side_by_side_with_what_they_share_in_a_frame() {
+    fn pairs_are_side_by_side_with_a_frame_around_the_shared_part() {
         let text = view(vec![pair(Some("AQID")), pair(None)]).markup().into_string();
         for words in [
             "Leaks: 2 pairs of images",
-            "1 image of those that are scored on was also trained on",
+            "1 scored image was also trained on, in whole or in part (12 images compared)",
             "data:image/jpeg;base64,AQID",
             "<rect x=\"30\" y=\"50\" width=\"160\" height=\"150\">",
             "<rect x=\"0\" y=\"0\" width=\"160\" height=\"150\">",
-            "steel test a&lt;b&gt;.png is scored on, more unlabeled a&lt;b&gt;.png is trained on (pretraining)",
+            "scored on steel test a&lt;b&gt;.png; trained on more unlabeled a&lt;b&gt;.png (pretraining)",
             "160×150 at (30, 50), 42 % of the scored image, score 1.000",
             "1 more pair",
-            "not there: uhcs",
+            "images are not there: uhcs",
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }
@@ -162,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn none_is_said_as_plainly_as_some_and_so_is_that_nobody_looked() {
-        assert!(view(Vec::new()).markup().into_string().contains("Leaks: none found (12 images compared)"));
+    fn the_page_says_if_there_are_no_leaks_or_if_images_were_not_compared() {
+        assert!(view(Vec::new()).markup().into_string().contains("No leaks found"));
         let not = |problem: Option<&str>| {
             let view = LeaksView { compared: None, problem: problem.map(str::to_owned), ..view(Vec::new()) };
             view.markup().into_string()
@@ -173,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn json_holds_all_of_it_but_the_pictures() {
+    fn json_holds_everything_but_the_pictures() {
         let json = serde_json::to_value(view(vec![pair(Some("AQID"))])).unwrap();
         let found = &json["found"][0];
         assert_eq!((&found["kind"], &found["how"]), (&"same".into(), &"pretraining".into()));

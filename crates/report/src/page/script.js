@@ -23,7 +23,7 @@
   const when = (seconds) => new Date(seconds * 1000).toISOString().replace("T", " ").slice(0, 16) + " UTC";
   const percent = (share) => (share === null || share === undefined ? undefined : (100 * share).toFixed(2) + " %");
 
-  // A stage, and below it what it rests on; each once.
+  // A stage, and below it its inputs. A stage that several others read is described once.
   const describe = (name, seen, open) => {
     const stage = stages[name];
     if (!stage) return element("p", name);
@@ -35,12 +35,12 @@
     const scores = stage.metrics || {};
     box.append(facts([
       ["mIoU", percent(scores.miou)],
-      ...(scores.classes || []).map((one) => ["IoU " + one.name + (one.ignored ? " (not in the mean)" : ""), percent(one.iou)]),
-      ["seed", stage.seed], ["key", stage.key], ["in the cache", stage.record],
+      ...(scores.classes || []).map((one) => ["IoU " + one.name + (one.ignored ? " (left out of means)" : ""), percent(one.iou)]),
+      ["seed", stage.seed], ["key", stage.key], ["record", stage.record],
       ["made", made.finished_at ? when(made.finished_at) + " on " + made.host + " (" + made.device + ", threads: "
         + made.threads + ") in " + made.seconds.toFixed(1) + " s" : stage.state],
-      ["by", made.program], ["commit", (made.build || {}).commit],
-      ["files", stage.files ? stage.files.count + " files, together " + stage.files.digest.slice(0, 10) : undefined],
+      ["program", made.program], ["commit", (made.build || {}).commit],
+      ["files", stage.files ? stage.files.count + " files, hash " + stage.files.digest.slice(0, 10) : undefined],
       ...Object.entries(stage.differing || {}),
     ]));
     const all = element("details", null, element("summary", "all parameters"), element("pre", JSON.stringify(stage.params, null, 2)));
@@ -58,7 +58,7 @@
     dialog.showModal();
   };
 
-  // Labels carry marks in tables: the longest label that the cell begins with, if only marks follow.
+  // Labels in tables may be followed by marks: the longest label that the cell begins with, if only marks follow.
   const stagesOf = (table, text) => {
     const known = (behind[table] || [])
       .filter(([label]) => text.startsWith(label) && !/[\p{L}\p{N}]/u.test(text.slice(label.length)));
@@ -90,16 +90,16 @@
       for (const row of rows.rows) {
         const found = stagesOf(article.dataset.table, row.cells[0].textContent);
         if (!found) continue;
-        [...row.cells].slice(1).forEach((cell, place) => {
-          // A published value rests on nothing of ours.
-          if (!/\d/.test(cell.textContent) || /^published/.test(headings[place + 1].textContent)) return;
+        [...row.cells].slice(1).forEach((cell, index) => {
+          const heading = headings[index + 1].textContent;
+          // Published values come from no stage.
+          if (!/\d/.test(cell.textContent) || /^published/.test(heading)) return;
           const button = element("button");
           button.type = "button";
           button.append(...cell.childNodes);
-          const where = headings[place + 1].textContent;
-          // A point of a curve is one of an epoch.
+          // Each point of a curve belongs to an epoch.
           const epoch = article.classList.contains("points") ? " at epoch " + row.cells[1].textContent : "";
-          button.addEventListener("click", () => show(found[0], where + epoch, found[1]));
+          button.addEventListener("click", () => show(found[0], heading + epoch, found[1]));
           cell.append(button);
         });
       }
@@ -107,12 +107,12 @@
   }
 
   for (const button of document.querySelectorAll("button[data-stage]")) {
-    button.addEventListener("click", () => show(button.dataset.stage, "what is known", [button.dataset.stage]));
+    button.addEventListener("click", () => show(button.dataset.stage, "details", [button.dataset.stage]));
   }
 
   for (const overlay of document.querySelectorAll("article.overlay")) {
     const inputs = [...overlay.querySelectorAll(":scope > input")], pictures = [...overlay.querySelectorAll(".pictures")];
-    const choose = () => inputs.forEach((input, place) => pictures[place].classList.toggle("shown", input.checked));
+    const choose = () => inputs.forEach((input, index) => pictures[index].classList.toggle("shown", input.checked));
     inputs.forEach((input) => input.addEventListener("change", choose));
     choose();
   }

@@ -1,76 +1,98 @@
-//! When each stage of a run was at work: a bar a stage, as many rows as worked at a time.
+//! When each stage of a run ran: one bar per stage, with as many rows as stages that ran at a time.
 
-use super::Span;
-use std::fmt::Write as _;
+use crate::palette::BARS;
+use crate::svg::Svg;
+use serde::Serialize;
+
+/// A stage's time in a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Span {
+    /// The stage's name.
+    pub stage: String,
+    /// Its kind.
+    pub kind: String,
+    /// Seconds from the run's start to the stage's.
+    pub begin: f64,
+    /// Seconds from the run's start to the stage's end.
+    pub end: f64,
+    /// Whether it was finished.
+    pub done: bool,
+}
 
 const WIDTH: f64 = 960.0;
-const ROW: usize = 22;
+const ROW: f64 = 22.0;
 const MARGIN: f64 = 8.0;
-const AXIS: usize = 26;
+/// Height of the line that says how long the run took.
+const AXIS: f64 = 26.0;
+const LEGEND: f64 = 44.0;
+/// Advance of a character at the writer's font size, for labels in the legend.
+const CHARACTER: f64 = 7.0;
+/// Opacity of the bar of a stage that was not finished.
+const NOT_DONE: f64 = 0.35;
 
-/// Colours of kinds, in order of appearance (Okabe and Ito, 2008).
-const COLOURS: [&str; 8] = ["#56b4e9", "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#999999", "#f0e442"];
+/// A span with its row, and its kind as an index.
+struct Bar<'a> {
+    span: &'a Span,
+    row: usize,
+    kind: usize,
+}
 
-/// The picture as SVG.
+/// The picture.
 pub(super) fn svg(spans: &[Span]) -> String {
+    let total = spans.iter().map(|span| span.end).fold(0.0, f64::max).max(1e-3);
+    let (bars, kinds, rows) = arranged(spans);
+    let below = AXIS + rows as f64 * ROW;
+    let mut svg = Svg::new(WIDTH, below + LEGEND, "timeline");
+    svg.label((MARGIN, 16.0)).text("0");
+    svg.label((WIDTH - MARGIN, 16.0)).set("text-anchor", "end").text(&duration(total));
+    for bar in &bars {
+        draw(&mut svg, bar, total);
+    }
+    let mut left = MARGIN;
+    for (number, kind) in kinds.iter().enumerate() {
+        svg.rectangle((left, below + 14.0), (12.0, 12.0), colour(number)).empty();
+        svg.label((left + 18.0, below + 25.0)).text(kind);
+        left += 34.0 + CHARACTER * kind.chars().count() as f64;
+    }
+    svg.finish()
+}
+
+/// The bars, the kinds in order of appearance, and the number of rows. A bar goes into the first row that is free.
+fn arranged(spans: &[Span]) -> (Vec<Bar<'_>>, Vec<&str>, usize) {
     let mut spans: Vec<&Span> = spans.iter().collect();
     spans.sort_by(|a, b| a.begin.total_cmp(&b.begin).then(a.stage.cmp(&b.stage)));
-    let whole = spans.iter().map(|span| span.end).fold(0.0, f64::max).max(1e-3);
-    let x = |seconds: f64| MARGIN + seconds / whole * (WIDTH - 2.0 * MARGIN);
     let mut kinds: Vec<&str> = Vec::new();
-    // The first row that is free again.
-    let mut free: Vec<f64> = Vec::new();
-    let mut bars = String::new();
-    for span in spans {
+    // When the last bar of each row ends.
+    let mut ends: Vec<f64> = Vec::new();
+    let bars = spans.into_iter().map(|span| {
         let kind = kinds.iter().position(|kind| *kind == span.kind).unwrap_or_else(|| {
             kinds.push(&span.kind);
             kinds.len() - 1
         });
-        let row = free.iter().position(|&end| end <= span.begin + 1e-6).unwrap_or_else(|| {
-            free.push(0.0);
-            free.len() - 1
+        let row = ends.iter().position(|&end| end <= span.begin + 1e-6).unwrap_or_else(|| {
+            ends.push(0.0);
+            ends.len() - 1
         });
-        free[row] = span.end;
-        let (colour, opacity) = (COLOURS[kind % COLOURS.len()], if span.done { 1.0 } else { 0.35 });
-        let width = (x(span.end) - x(span.begin)).max(1.0);
-        let failed = if span.done { "" } else { ", not done" };
-        let _ = writeln!(
-            bars,
-            "<rect x=\"{:.1}\" y=\"{}\" width=\"{width:.1}\" height=\"{}\" rx=\"2\" fill=\"{colour}\" \
-             opacity=\"{opacity}\"><title>{} ({}): {:.1} s{failed}</title></rect>",
-            x(span.begin),
-            AXIS + row * ROW,
-            ROW - 4,
-            escape(&span.stage),
-            escape(&span.kind),
-            span.end - span.begin
-        );
-    }
-    let below = AXIS + free.len() * ROW;
-    let height = below + 44;
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
-         aria-label=\"timeline\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#222\">\n\
-         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n<text x=\"{MARGIN}\" y=\"16\">0</text>\n\
-         <text x=\"{}\" y=\"16\" text-anchor=\"end\">{}</text>\n",
-        WIDTH - MARGIN,
-        duration(whole)
-    );
-    text += &bars;
-    let mut left = MARGIN;
-    for (place, kind) in kinds.iter().enumerate() {
-        let colour = COLOURS[place % COLOURS.len()];
-        let y = below + 14;
-        let _ = writeln!(
-            text,
-            "<rect x=\"{left}\" y=\"{y}\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{}\" y=\"{}\">{}</text>",
-            left + 18.0,
-            y + 11,
-            escape(kind)
-        );
-        left += 34.0 + 7.0 * kind.chars().count() as f64;
-    }
-    text + "</svg>"
+        ends[row] = span.end;
+        Bar { span, row, kind }
+    });
+    let bars = bars.collect();
+    (bars, kinds, ends.len())
+}
+
+fn draw(svg: &mut Svg, bar: &Bar<'_>, total: f64) {
+    let Span { stage, kind, begin, end, done } = bar.span;
+    let x = |seconds: f64| MARGIN + seconds / total * (WIDTH - 2.0 * MARGIN);
+    let size = ((x(*end) - x(*begin)).max(1.0), ROW - 4.0);
+    let rect = svg.rectangle((x(*begin), AXIS + bar.row as f64 * ROW), size, colour(bar.kind)).length("rx", 2.0);
+    rect.length("opacity", if *done { 1.0 } else { NOT_DONE }).open();
+    let not_done = if *done { "" } else { ", not finished" };
+    svg.element("title").text(&format!("{stage} ({kind}): {}{not_done}", duration(end - begin)));
+    svg.close();
+}
+
+fn colour(kind: usize) -> crate::palette::Colour {
+    BARS[kind % BARS.len()]
 }
 
 fn duration(seconds: f64) -> String {
@@ -79,10 +101,6 @@ fn duration(seconds: f64) -> String {
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
         s => format!("{:.1} h", s / 3600.0),
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -94,16 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_at_a_time_stands_in_two_rows_and_else_in_one() {
-        let rows = |spans: &[Span]| {
-            let svg = svg(spans);
-            let rows: std::collections::BTreeSet<&str> =
-                svg.split("<rect x=").skip(1).filter_map(|bar| bar.split(" y=\"").nth(1)?.split('"').next()).collect();
-            rows.len() - 1 // the legend
-        };
+    fn stages_that_overlap_in_time_are_in_different_rows() {
+        let rows = |spans: &[Span]| arranged(spans).2;
         assert_eq!(rows(&[span("a", 0.0, 1.0), span("b", 1.0, 2.0)]), 1);
         assert_eq!(rows(&[span("a", 0.0, 1.5), span("b", 1.0, 2.0), span("c", 1.6, 3.0)]), 2);
-        assert!(svg(&[span("<b>", 0.0, 90.0)]).contains("&lt;b&gt; (finetune): 90.0 s"));
-        assert!(svg(&[span("b", 0.0, 1.0)]).contains("not done"));
+        let svg = svg(&[span("a", 0.0, 1.5), span("b", 1.0, 2.0), span("c", 1.6, 3.0)]);
+        assert_eq!((svg.matches("y=\"26\"").count(), svg.matches("y=\"48\"").count()), (2, 1), "{svg}");
+    }
+
+    #[test]
+    fn tooltips_name_stages_and_say_what_was_not_finished() {
+        assert!(svg(&[span("<b>", 0.0, 90.0)]).contains("&lt;b&gt; (finetune): 90.0 s</title>"));
+        assert!(svg(&[span("b", 0.0, 1.0)]).contains("not finished"));
     }
 }

@@ -1,13 +1,13 @@
-//! What the experiment's data holds, and what leaks between its images.
+//! The data sets of an experiment, and the leaks between their images.
 
-use super::Progress;
+use super::write::PageProgress;
 use crate::cache::Store;
 use crate::data::Manifest;
 use crate::data::sources::source;
 use crate::experiment::Instance;
 use crate::plan::{DataSet, Findings, Flow, Flows, Plan, State, data_sets};
-use crate::report::page::{DataView, LeaksView, Page, PublishedView, TableLeaks};
-use crate::stage::Places;
+use crate::report::page::{Availability, DataView, LeaksView, Page, PublishedView, TableLeaks};
+use crate::stage::{self, Places};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fills in the data sets, the leaks between them, and which rows of tables are scored on leaked images. Returns the leaks, and
@@ -17,14 +17,14 @@ pub(super) fn fill(
     plan: &Plan,
     store: &Store,
     places: &Places,
-    progress: Option<Progress<'_>>,
+    progress: Option<PageProgress<'_>>,
 ) -> (Option<Findings>, Option<String>) {
     let sets = data_sets(plan, store, places);
-    let is_data = |instance: &&Instance| instance.kind.leaves(Manifest::FILE);
+    let is_data = |instance: &Instance| instance.kind.leaves(Manifest::FILE);
     let instances = plan.experiment.instances.iter().enumerate();
-    for (place, instance) in instances.filter(|(_, instance)| is_data(instance)) {
-        let set = sets.iter().find(|set| set.instance == place);
-        page.data.push(view(instance, set, &plan.states[place], store));
+    for (index, instance) in instances.filter(|(_, instance)| is_data(instance)) {
+        let set = sets.iter().find(|set| set.instance == index);
+        page.data.push(view(instance, set, &plan.states[index], store));
     }
     if page.data.is_empty() {
         return (None, None);
@@ -50,23 +50,20 @@ pub(super) fn fill(
 
 fn view(instance: &Instance, set: Option<&DataSet>, state: &State, store: &Store) -> DataView {
     let manifest = set.map(|set| &set.open.manifest);
-    let drawn = instance.kind.name == "synthesize";
-    let format = match drawn {
-        true => "synthesize",
-        false => instance.params["format"].as_str().unwrap_or_default(),
-    };
+    // The format of a data set that is read from files. A synthesised one has none: its kind stands for it.
+    let format = stage::dataset_params(instance.stage.as_ref()).map(|params| params.format.name());
     DataView {
         name: instance.name.clone(),
-        format: format.to_owned(),
+        format: format.unwrap_or(instance.kind.name).to_owned(),
         state: match (set, state) {
-            (Some(_), _) if drawn => "drawn by the run",
-            (Some(_), _) => "found",
-            (None, State::Unavailable(_)) => "missing",
-            (None, _) => "not looked at",
+            (Some(_), _) if format.is_some() => Availability::Found,
+            (Some(_), _) => Availability::Synthesized,
+            (None, State::Unavailable(_)) => Availability::Missing,
+            (None, _) => Availability::NotRead,
         },
         classes: manifest.map(|manifest| manifest.classes.clone()).unwrap_or_default(),
         ignore_classes: manifest.map(|manifest| manifest.ignore_classes.clone()).unwrap_or_default(),
-        published: source(format).map(|source| PublishedView {
+        published: format.and_then(source).map(|source| PublishedView {
             name: source.name,
             counts: source.counts,
             paper: source.paper,
@@ -75,7 +72,7 @@ fn view(instance: &Instance, set: Option<&DataSet>, state: &State, store: &Store
     }
 }
 
-/// For each row of a table how many of the images that it is scored on its own model saw.
+/// Marks the rows of tables whose models were trained on some of the images that they are scored on.
 fn mark(page: &mut Page, plan: &Plan, flows: &Flows, leaks: &Findings) {
     let mut scored_by_flow: BTreeMap<Flow, BTreeSet<&str>> = BTreeMap::new();
     for leak in &leaks.leaks {
@@ -86,10 +83,11 @@ fn mark(page: &mut Page, plan: &Plan, flows: &Flows, leaks: &Findings) {
     if scored_by_flow.is_empty() {
         return;
     }
-    let places: BTreeMap<&str, usize> = plan.experiment.instances.iter().map(|i| i.name.as_str()).zip(0..).collect();
+    let names = plan.experiment.instances.iter().map(|instance| instance.name.as_str());
+    let indices: BTreeMap<&str, usize> = names.zip(0..).collect();
     for table in &mut page.tables {
         for (label, stages) in &table.stages {
-            let stages = stages.iter().filter_map(|name| places.get(name.as_str()));
+            let stages = stages.iter().filter_map(|name| indices.get(name.as_str()));
             let flows = stages.flat_map(|&stage| flows.of_stage(stage));
             let images: BTreeSet<&str> =
                 flows.filter_map(|flow| scored_by_flow.get(&flow)).flatten().copied().collect();

@@ -1,29 +1,30 @@
-//! When what was done in the last run that did something.
+//! When each stage of the last run ran.
 
-use super::super::status::runs;
 use crate::cache::Store;
 use crate::events::{Event, read_events};
+use crate::exec::runs;
 use crate::plan::Plan;
 use crate::report::page::Span;
 use std::collections::BTreeMap;
 
-/// The stages of this experiment's latest run that did something, by its event log.
+/// The stages of this experiment's last run that ran a stage, by its event log.
 pub(super) fn of(plan: &Plan, store: &Store) -> Vec<Span> {
     let kinds: BTreeMap<&str, &str> =
         plan.experiment.instances.iter().map(|instance| (instance.name.as_str(), instance.kind.name)).collect();
     let mut runs = runs(store, Some(&plan.experiment.name));
     runs.find_map(|run| {
-        let lines = read_events(&run.folder).into_iter();
-        let mut spans = spans(lines.map(|line| (line.seconds(), line.event)));
+        let events = read_events(&run.folder).into_iter();
+        let mut spans = spans(events.map(|line| (line.seconds(), line.event)));
         for span in &mut spans {
-            span.kind = kinds.get(span.stage.as_str()).copied().unwrap_or("no longer there").to_owned();
+            span.kind = kinds.get(span.stage.as_str()).copied().unwrap_or("no longer in the experiment").to_owned();
         }
         (!spans.is_empty()).then_some(spans)
     })
     .unwrap_or_default()
 }
 
-fn spans(events: impl Iterator<Item = (f64, Event)>) -> Vec<Span> {
+/// From each stage's start to its end; `events` come with their time in seconds.
+fn spans(events: impl IntoIterator<Item = (f64, Event)>) -> Vec<Span> {
     let (mut start, mut last) = (None, 0.0);
     let mut begun: BTreeMap<String, f64> = BTreeMap::new();
     let mut spans = Vec::new();
@@ -42,7 +43,7 @@ fn spans(events: impl Iterator<Item = (f64, Event)>) -> Vec<Span> {
             spans.push(Span { kind: String::new(), stage, begin, end: last, done });
         }
     }
-    // What was stopped.
+    // Stages that were still running when the run ended.
     let stopped = begun.into_iter();
     spans.extend(stopped.map(|(stage, begin)| Span { kind: String::new(), stage, begin, end: last, done: false }));
     spans
@@ -54,7 +55,7 @@ mod tests {
     use crate::cache::{Digest, Key};
 
     #[test]
-    fn spans_are_from_start_to_end_and_what_failed_or_was_stopped_is_not_done() {
+    fn spans_go_from_start_to_end_and_failed_or_stopped_stages_are_not_done() {
         let key = Key(Digest::of(b""));
         let started = |stage: &str| Event::StageStarted { stage: stage.into(), key, threads: 1, device: None };
         let events = [
@@ -75,7 +76,7 @@ mod tests {
             (105.0, Event::StageSkipped { stage: "d".into(), because_of: "b".into() }),
         ];
         let found: Vec<_> =
-            spans(events.into_iter()).into_iter().map(|span| (span.stage, span.begin, span.end, span.done)).collect();
+            spans(events).into_iter().map(|span| (span.stage, span.begin, span.end, span.done)).collect();
         let expected = [("a", 0.5, 2.5, true), ("b", 1.0, 4.0, false), ("c", 3.0, 5.0, false)];
         assert_eq!(found, expected.map(|(stage, begin, end, done)| (stage.to_owned(), begin, end, done)));
     }

@@ -1,0 +1,77 @@
+//! Writes the page of an experiment.
+
+use super::{data, reports, stages, timeline};
+use crate::cache::Store;
+use crate::plan::{Findings, Plan, State, drawing};
+use crate::report::page::Page;
+use crate::stage::Places;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Called with the number of images compared and of all images. Returns whether to go on.
+pub(crate) type PageProgress<'a> = &'a (dyn Fn(usize, usize) -> bool + Sync);
+
+/// The files that [`write_page`] wrote, and what it found on the way.
+#[derive(Debug, Default)]
+pub(crate) struct PageOutcome {
+    /// The page; none if nothing is reported yet.
+    pub(crate) page: Option<PathBuf>,
+    /// Leaks between images, if they were compared.
+    pub(crate) leaks: Option<Findings>,
+    /// Why images could not be compared.
+    pub(crate) problem: Option<String>,
+}
+
+/// Writes `index.html` and `run.json` into `folder`, where the reports of `plan` are; nothing if nothing is reported yet.
+/// Images are compared for leaks if there is a `progress`; otherwise only leaks that the cache knows are shown.
+///
+/// # Errors
+/// If an output is damaged in the cache, or on a full or read-only disk.
+pub(crate) fn write_page(
+    plan: &Plan,
+    store: &Store,
+    places: &Places,
+    folder: &Path,
+    progress: Option<PageProgress<'_>>,
+) -> Result<PageOutcome> {
+    let reports = reports::read(plan, store)?;
+    if reports.is_empty() {
+        return Ok(PageOutcome::default());
+    }
+    let done = plan.states.iter().filter(|state| matches!(state, State::Hit(_))).count();
+    let mut page = Page {
+        title: plan.experiment.title.clone(),
+        name: plan.experiment.name.clone(),
+        state: format!("{done} of {} stages done", plan.states.len()),
+        graph: drawing(plan).svg(),
+        timeline: timeline::of(plan, store),
+        stages: stages::behind(plan, store, &reports.stages)?,
+        tables: reports.tables,
+        figures: reports.figures,
+        overlays: reports.overlays,
+        ..Page::default()
+    };
+    let (leaks, problem) = data::fill(&mut page, plan, store, places, progress);
+    let mut json = serde_json::to_vec_pretty(&page).context("run.json")?;
+    json.push(b'\n');
+    let index = folder.join("index.html");
+    replace(&index, page.html()?.as_bytes())?;
+    replace(&folder.join("run.json"), &json)?;
+    Ok(PageOutcome { page: Some(index), leaks, problem })
+}
+
+/// Puts a whole file in the place of another. A file that holds the same is left alone.
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|present| present == bytes) {
+        return Ok(());
+    }
+    let folder = path.parent().context("a file without a folder")?;
+    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+    temporary.write_all(bytes)?;
+    temporary.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+    temporary.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
