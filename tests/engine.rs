@@ -156,7 +156,7 @@ fn what_is_tried_again_depends_on_the_cause() {
     assert_eq!((count, done.code), (3, Some(3)));
     let (count, done) = attempts("test $(wc -l < \"$MARKS\") = 2 || kill -9 $$; echo > out", "");
     assert_eq!((count, done.code), (2, Some(0)), "one that was killed is tried once more: {}", done.stderr);
-    assert!(done.stderr.contains("attempt 2 follows"), "{}", done.stderr);
+    assert!(done.stderr.contains("starting attempt 2"), "{}", done.stderr);
     let (count, done) = attempts("kill -9 $$", "retries = 0");
     assert_eq!((count, done.code), (1, Some(3)));
 }
@@ -273,7 +273,10 @@ fn eight_runs_at_once_do_each_stage_once() {
     nothing_is_left(&project);
 }
 
-/// Two runs and one pretended GPU: never do two stages have it.
+/// Number of GPUs that the program under test believes to have. It computes on the CPU.
+const PRETENDED_GPUS: &str = "MATSSL_PRETENDED_GPUS";
+
+/// Two runs and one pretended GPU: only one stage at a time uses it.
 #[test]
 fn two_runs_do_not_share_a_gpu() {
     let stage = |name: &str| {
@@ -286,11 +289,10 @@ fn two_runs_do_not_share_a_gpu() {
     project.write("a.toml", format!("name = \"a\"\n{}{}", stage("a1"), stage("a2")));
     project.write("b.toml", format!("name = \"b\"\n{}{}", stage("b1"), stage("b2")));
     let (marks, locks) = (project.path("marks"), project.path("locks"));
-    let variables = [("MARKS", marks.to_str().unwrap()), ("MATSSL_GPU_LOCKS", locks.to_str().unwrap())];
-    let mut runs: Vec<_> = ["a.toml", "b.toml"]
-        .iter()
-        .map(|file| project.start_with(&variables, &[file, "--device", "pretended:1", "--jobs", "4"]))
-        .collect();
+    let variables =
+        [("MARKS", marks.to_str().unwrap()), ("MATSSL_GPU_LOCKS", locks.to_str().unwrap()), (PRETENDED_GPUS, "1")];
+    let mut runs: Vec<_> =
+        ["a.toml", "b.toml"].iter().map(|file| project.start_with(&variables, &[file, "--jobs", "4"])).collect();
     for run in &mut runs {
         assert!(run.wait().unwrap().success());
     }
@@ -299,8 +301,9 @@ fn two_runs_do_not_share_a_gpu() {
     // Two GPUs are two slots.
     let project = Project::new(&format!("name = \"c\"\n{}{}", stage("c1"), stage("c2")));
     let (marks, locks) = (project.path("marks"), project.path("locks"));
-    let variables = [("MARKS", marks.to_str().unwrap()), ("MATSSL_GPU_LOCKS", locks.to_str().unwrap())];
-    project.run_with(&variables, &["experiment.toml", "--device", "pretended:2", "--jobs", "2"]).ok();
+    let variables =
+        [("MARKS", marks.to_str().unwrap()), ("MATSSL_GPU_LOCKS", locks.to_str().unwrap()), (PRETENDED_GPUS, "2")];
+    project.run_with(&variables, &["experiment.toml", "--jobs", "2"]).ok();
     let marks = std::fs::read_to_string(marks).unwrap();
     assert!(marks.contains("pretended:0") && marks.contains("pretended:1"), "{marks}");
 }
@@ -320,8 +323,9 @@ fn a_program_sees_its_gpu_by_the_entry_of_the_inherited_list() {
         ("MARKS", marks.to_str().unwrap()),
         ("MATSSL_GPU_LOCKS", locks.to_str().unwrap()),
         ("CUDA_VISIBLE_DEVICES", "GPU-6d5e9a3c, 7"),
+        (PRETENDED_GPUS, "2"),
     ];
-    project.run_with(&variables, &["experiment.toml", "--device", "pretended:2", "--jobs", "2"]).ok();
+    project.run_with(&variables, &["experiment.toml", "--jobs", "2"]).ok();
     let marks = std::fs::read_to_string(marks).unwrap();
     let mut lines: Vec<&str> = marks.lines().collect();
     lines.sort_unstable();
@@ -331,7 +335,7 @@ fn a_program_sees_its_gpu_by_the_entry_of_the_inherited_list() {
 #[test]
 fn status_tells_of_a_run_that_goes_on_and_of_one_that_was_killed() {
     let project = one("echo > started; sleep 1000", "");
-    assert_eq!(project.run(&["status"]).ok().stdout, "no run is known here\n");
+    assert_eq!(project.run(&["status"]).ok().stdout, "no runs in this cache\n");
     let mut run = project.start(&["experiment.toml"]);
     wait_until("the program", || project.names("cache/work").iter().any(|name| name.ends_with("/started")));
     let status = project.run(&["status", "experiment.toml"]).ok().stdout;
@@ -344,7 +348,7 @@ fn status_tells_of_a_run_that_goes_on_and_of_one_that_was_killed() {
     run.wait().unwrap();
     nothing_is_left(&project);
     let status = project.run(&["status"]).ok().stdout;
-    assert!(status.starts_with("one: was killed on "), "{status}");
+    assert!(status.starts_with("one: killed on "), "{status}");
     let json: serde_json::Value = serde_json::from_str(&project.run(&["status", "--json"]).ok().stdout).unwrap();
     assert_eq!((&json[0]["state"], &json[0]["stages"]), (&"died".into(), &1.into()));
     project.edit("echo > started; sleep 1000", "echo > out");
@@ -359,7 +363,7 @@ fn a_stage_done_once_more_beside_the_cache_is_compared_byte_for_byte() {
     project.run(&["experiment.toml"]).ok();
     let before = project.files("cache/records");
     let same = project.run(&["experiment.toml", "--check-repro", "second"]).ok();
-    assert_eq!(same.stdout, "second: its file came out the same\n");
+    assert_eq!(same.stdout, "second: its file is the same\n");
     project.write("coin", "0.5\n");
     project.edit("echo second >> out", "cat $COIN >> out");
     let coin = project.path("coin");
@@ -368,10 +372,7 @@ fn a_stage_done_once_more_beside_the_cache_is_compared_byte_for_byte() {
     project.write("coin", "0.75\n");
     let other = project.run_with(&variables, &["experiment.toml", "--check-repro", "second"]);
     assert_eq!(other.code, Some(3), "{}", other.stderr);
-    assert_eq!(
-        other.stdout,
-        "second: 1 of its files came out differently\n  out: differs in numbers, by 2.500e-1 at most\n"
-    );
+    assert_eq!(other.stdout, "second: different files: 1\n  out: differs in numbers, by 2.500e-1 at most\n");
     assert_eq!(project.files("cache/records").len(), before.len() + 1);
 }
 

@@ -51,7 +51,7 @@ fn an_experiment_goes_from_nothing_to_reports_and_then_stays_cached() {
 fn plan_works_before_anything_ran_and_names_what_waits_on_what() {
     let project = Project::new(TOY);
     let plan = project.run(&["plan", "experiment.toml"]).ok().stdout;
-    assert!(plan.starts_with("toy: 15 stages, 1 to run, 14 waiting on these\n"), "{plan}");
+    assert!(plan.starts_with("toy: 15 stages, 1 to run, 14 waiting for these\n"), "{plan}");
     assert!(plan.contains("on patches"), "{plan}");
     let json: serde_json::Value =
         serde_json::from_str(&project.run(&["plan", "experiment.toml", "--json"]).ok().stdout).unwrap();
