@@ -1,4 +1,4 @@
-//! The street door: experiment files that are wrong in every way, the schema, the completions, `new`.
+//! The front end: the schema, the completions, `new`, experiments that extend others, the log.
 
 mod common;
 use common::{Project, TOY};
@@ -125,9 +125,9 @@ fn the_schema_refuses_misspelt_keys_and_wrong_types() {
     }
 }
 
-/// The value at `place`, made if it is not there.
-fn pointer<'v>(value: &'v mut Value, place: &str) -> &'v mut Value {
-    place[1..].split('/').fold(value, |value, step| match step.parse::<usize>() {
+/// The value at `path`, created if it is missing.
+fn pointer<'v>(value: &'v mut Value, path: &str) -> &'v mut Value {
+    path[1..].split('/').fold(value, |value, step| match step.parse::<usize>() {
         Ok(index) => &mut value[index],
         Err(_) => &mut value[step],
     })
@@ -146,7 +146,7 @@ fn completions_know_the_verbs_and_flags() {
 }
 
 #[test]
-fn new_writes_an_experiment_that_is_right() {
+fn new_writes_a_valid_experiment() {
     let project = Project::new("");
     for (args, kinds) in
         [(&["new", "my-steel"][..], "dataset"), (&["new", "first.try", "--template", "quickstart"], "synthesize")]
@@ -194,9 +194,8 @@ fn an_ablation_is_planned_from_its_base() {
     assert!(refused.stderr.contains("--> experiment.toml:"), "{}", refused.stderr);
 }
 
-/// Limits are no part of a key.
 #[test]
-fn limits_change_no_key() {
+fn limits_are_not_part_of_a_key() {
     let project = Project::new(TOY);
     let keys = |flags: &[&str]| {
         let mut args = vec!["plan", "experiment.toml", "--json"];

@@ -1,4 +1,4 @@
-//! The log on standard error: what the program does and why, for whoever looks for a fault.
+//! The log on standard error: what the program does and why, for reports of errors.
 
 use super::outcome::Stop;
 use tracing_subscriber::EnvFilter;
@@ -28,7 +28,7 @@ pub(super) fn start(verbose: u8) -> Result<(), Stop> {
         Stop::bad_request(format!("{VARIABLE}: `{filter}`: {error}\nhelp: e.g. `debug`, or `matssl_run=debug`"))
     })?;
     if verbose > 0 {
-        // SAFETY: the program has one thread yet, so nobody reads the environment meanwhile.
+        // SAFETY: this is the only thread so far, so no other reads the environment meanwhile.
         unsafe { std::env::set_var(VARIABLE, &filter) };
     }
     tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr).with_ansi(false).init();

@@ -38,9 +38,8 @@ pub(super) fn open(args: &ExperimentArgs) -> Result<OpenExperiment, Stop> {
             (store, gate, None)
         }
     };
-    tracing::debug!(
-        file = %args.file.display(), set = ?args.set, stages = experiment.instances.len(), "read the experiment"
-    );
+    let (files, stages) = (&experiment.files, experiment.instances.len());
+    tracing::debug!(?files, set = ?args.set, stages, "read the experiment");
     tracing::debug!(cache = %store.root().display(), data = %places.data.display(), gate = gate.is_some(), "opened");
     let plan = Plan::new(experiment, &store, &places, hits)?;
     if tracing::enabled!(tracing::Level::DEBUG) {

@@ -59,6 +59,7 @@ impl Display {
     }
 
     pub(super) fn show(&mut self, event: &Event) {
+        tracing::trace!(?event, "event of the run");
         match event {
             Event::RunStarted { stages, cached, jobs, .. } => {
                 self.stages = *stages;

@@ -34,7 +34,7 @@ enum State {
 }
 
 impl TimeLeft {
-    /// For the stages that `must_run`, which are `expected` to take so many seconds.
+    /// For the stages that `must_run`; `expected` are the seconds that the forecast gives each stage.
     pub(super) fn new(plan: &Plan, expected: Vec<Option<f64>>, must_run: &[bool]) -> Self {
         let instances = &plan.experiment.instances;
         let state = must_run.iter().map(|run| if *run { State::Open } else { State::Closed });
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_until_something_is_known_and_a_forecast_is_held_against_the_run() {
+    fn there_is_no_estimate_without_a_known_time_and_the_forecast_is_scaled_by_the_run() {
         let now = Instant::now();
         let mut left = time_left(&[0, 1], &[], 1);
         assert_eq!(left.at(now), None);
@@ -160,10 +160,9 @@ mod tests {
     }
 
     proptest! {
-        /// A sweep of layers of alike stages on a few slots, each up to a third quicker or slower than its family: at
-        /// half-time the rest is right within a factor of two.
+        /// A sweep of three families on a few slots; each stage takes 0.7 to 1.4 times its family's time.
         #[test]
-        fn at_half_time_it_is_right_within_a_factor_of_two(
+        fn at_half_time_the_estimate_is_right_within_a_factor_of_two(
             scale in prop::collection::vec(1.0..4.0f64, 3),
             noise in prop::collection::vec(0.7..1.4f64, 60),
             slots in 1..5usize,
