@@ -5,7 +5,7 @@ use super::outcome::{Ending, Stop};
 use crate::cache::{Gate, Hits, LastKeys, Store};
 use crate::experiment::{self, Experiment};
 use crate::machine::ask_for_memory_in_large_steps;
-use crate::plan::{Explanation, Plan, State};
+use crate::plan::{Explanation, Plan, Reason, State};
 use crate::stage::{self, Places};
 use std::path::Path;
 
@@ -71,17 +71,18 @@ fn log_states(plan: &Plan, store: &Store) {
             Explanation::NeverRan => tracing::debug!(%stage, state, why = "never ran in this cache", "planned"),
             Explanation::OutputGone => tracing::debug!(%stage, state, why = "its files are gone", "planned"),
             Explanation::RecordGone => tracing::debug!(%stage, state, why = "its key has changed", "planned"),
-            Explanation::Changed(reasons) => {
-                let why: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-                tracing::debug!(%stage, state, why = why.join("; "), "planned");
-            }
-            Explanation::Waits { on, .. } => {
+            Explanation::Changed(reasons) => tracing::debug!(%stage, state, why = in_words(&reasons), "planned"),
+            Explanation::Waits { on, known, .. } => {
                 let on: Vec<&str> = on.iter().map(|&i| plan.experiment.instances[i].name.as_str()).collect();
-                tracing::debug!(%stage, state, on = on.join(", "), "planned");
+                tracing::debug!(%stage, state, on = on.join(", "), why = in_words(&known), "planned");
             }
             Explanation::Unavailable(why) => tracing::debug!(%stage, state, why, "planned"),
         }
     }
+}
+
+fn in_words(reasons: &[Reason]) -> String {
+    reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl OpenExperiment {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// A crate's source.
-pub(super) struct Modules {
+pub(crate) struct Modules {
     modules: Vec<Module>,
     /// Relative to the folder of the crate's root file.
     files: Vec<PathBuf>,
@@ -32,7 +32,7 @@ struct Module {
 
 impl Modules {
     /// Reads the crate whose root file is `root`.
-    pub(super) fn read(root: &Path) -> Self {
+    pub(crate) fn read(root: &Path) -> Self {
         let mut modules = Modules { modules: Vec::new(), files: Vec::new() };
         let folder = root.parent().unwrap();
         modules.read_file(root, folder, folder, None);
@@ -41,7 +41,7 @@ impl Modules {
 
     /// (file, file that it uses), relative to the folder of the crate's root file. A name that is re-exported belongs to
     /// the file that defines it; to re-export it is no use of it.
-    pub(super) fn uses(&self) -> BTreeSet<(&Path, &Path)> {
+    pub(crate) fn uses(&self) -> BTreeSet<(&Path, &Path)> {
         self.targets(|module| {
             // A single name may also be a variable's.
             let paths = module.paths.iter().filter(|path| path.len() > 1 || module.imports.contains_key(&path[0]));
@@ -50,7 +50,7 @@ impl Modules {
     }
 
     /// (file, file that it re-exports something of).
-    pub(super) fn reexports(&self) -> BTreeSet<(&Path, &Path)> {
+    pub(crate) fn reexports(&self) -> BTreeSet<(&Path, &Path)> {
         self.targets(|module| module.reexports.iter().collect())
     }
 
@@ -65,7 +65,7 @@ impl Modules {
     }
 
     /// (file, name of a macro that it calls).
-    pub(super) fn macros(&self) -> impl Iterator<Item = (&Path, &str)> {
+    pub(crate) fn macros(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.modules.iter().flat_map(|module| {
             let file = self.files[module.file].as_path();
             module.macros.iter().map(move |name| (file, name.as_str()))
@@ -73,7 +73,7 @@ impl Modules {
     }
 
     /// Every file, relative to the folder of the crate's root file.
-    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(PathBuf::as_path)
     }
 
