@@ -40,7 +40,7 @@ fn ls_names_what_is_there_and_verify_sets_aside_what_the_next_run_makes_again() 
     assert_eq!(json(&project.run(&["cache", "ls", "other", "--json"]).ok().stdout)["records"], serde_json::json!([]));
 
     let clean = project.run(&["cache", "verify"]).ok().stdout;
-    assert!(clean.starts_with("15 records, ") && clean.contains("all whole"), "{clean}");
+    assert!(clean.starts_with("15 records, ") && clean.contains("all intact"), "{clean}");
     let outputs = project.outputs();
     let (_, _, digest) =
         outputs.iter().find(|(stage, path, _)| stage == "toy/ssl@0" && path.ends_with(".safetensors")).unwrap();
@@ -67,11 +67,11 @@ fn gc_says_first_what_it_would_drop_and_keeps_whole_experiments() {
     project.run(&["experiment.toml"]).ok();
     let before = project.outputs();
     let nothing = project.run(&["cache", "gc", "--yes"]).ok().stdout;
-    assert!(nothing.starts_with("nothing to drop, 15 records"), "{nothing}");
+    assert!(nothing.starts_with("nothing to delete, 15 records"), "{nothing}");
     let old = project.run(&["cache", "gc", "--older-than", "1h", "--yes"]).ok().stdout;
-    assert!(old.starts_with("nothing to drop, 15 records"), "{old}");
+    assert!(old.starts_with("nothing to delete, 15 records"), "{old}");
     let said = project.run(&["cache", "gc", "--keep", "small.toml"]).ok().stdout;
-    assert!(said.contains("toy: 7 records") && said.contains("say --yes to do it"), "{said}");
+    assert!(said.contains("toy: 7 records") && said.contains("add --yes to delete"), "{said}");
     assert_eq!(project.outputs(), before);
     let wrong = project.run(&["cache", "gc", "--keep", "none.toml", "--yes"]);
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
@@ -85,7 +85,7 @@ fn gc_says_first_what_it_would_drop_and_keeps_whole_experiments() {
     assert_eq!(project.outputs(), before);
     // Everything, as nobody holds it; the logs of runs that ended a moment ago hold nothing.
     let all = project.run(&["cache", "gc", "--older-than", "0s", "--yes"]).ok().stdout;
-    assert!(all.contains("toy: 15 records") && all.contains("0 records (0.0 KiB) stay"), "{all}");
+    assert!(all.contains("toy: 15 records") && all.contains("0 records (0.0 KiB) kept"), "{all}");
     assert!(project.outputs().is_empty() && project.names("cache/objects").is_empty());
 }
 
@@ -132,7 +132,7 @@ fn an_old_record_is_read_and_another_layout_is_refused_by_every_verb() {
     let listed = json(&project.run(&["cache", "ls", "--json"]).ok().stdout);
     assert_eq!(listed["records"].as_array().unwrap().len(), 2);
     project.run(&["cache", "verify"]).ok();
-    project.run(&["explain", "experiment.toml", "patches", "-v"]).ok();
+    project.run(&["explain", "experiment.toml", "patches", "--full"]).ok();
     assert_eq!(project.run(&["experiment.toml", "--only", "patches"]).ok().ran(), 0);
     fs::remove_file(project.path("cache/layout")).unwrap();
     project.write("cache/layout", "99");
@@ -153,7 +153,7 @@ fn plan_forecasts_from_records_and_draws_families() {
     let changed = ["plan", "experiment.toml", "--set", "stages.ssl.epochs=30"];
     let plan = project.run(&changed).ok().stdout;
     assert!(plan.contains("\nforecast: about "), "{plan}");
-    assert!(plan.contains("; from 4 records; 19 stages of kinds that never ran here (evaluate, figure, finetune, overlay, table) are not counted\n"), "{plan}");
+    assert!(plan.contains("; estimated from 4 records; 19 stages of kinds that never ran in this cache (evaluate, figure, finetune, overlay, table) are not included\n"), "{plan}");
     let json_of = |args: &[&str]| json(&project.run(&[args, &["--json"]].concat()).ok().stdout);
     let stages = json_of(&changed);
     let forecast =
@@ -190,7 +190,7 @@ fn plan_forecasts_from_records_and_draws_families() {
 fn explain_leads_from_a_change_to_its_cause_and_from_a_number_to_its_origin() {
     let project = Project::new(TOY);
     project.run(&["experiment.toml"]).ok();
-    let hit = project.run(&["explain", "experiment.toml", "ssl@0", "-v"]).ok().stdout;
+    let hit = project.run(&["explain", "experiment.toml", "ssl@0", "--full"]).ok().stdout;
     for part in [
         "  record: ",
         "cache/records/",
@@ -236,9 +236,9 @@ fn explain_leads_from_a_change_to_its_cause_and_from_a_number_to_its_origin() {
     assert!(cell.starts_with(&first), "{first}{cell}");
     for part in [
         "  seed 1: ",
-        "test.segment.matssl@1 rests on\n",
+        "test.segment.matssl@1 depends on\n",
         "    encoder ← ssl@1\n",
-        "all of them rest on\n  micrographs: synthesize, key ",
+        "all of them depend on\n  micrographs: synthesize, key ",
     ] {
         assert!(cell.contains(part), "{part}: {cell}");
     }
@@ -252,7 +252,7 @@ fn explain_leads_from_a_change_to_its_cause_and_from_a_number_to_its_origin() {
 
     let curve = String::from_utf8(fs::read(project.path("reports/toy/curve.csv")).unwrap()).unwrap();
     let line = curve.lines().find(|line| line.starts_with("MatSSL,2,")).unwrap();
-    let point = project.run(&["explain", "experiment.toml", "--point", "curve:MatSSL,2", "-v"]).ok().stdout;
+    let point = project.run(&["explain", "experiment.toml", "--point", "curve:MatSSL,2", "--full"]).ok().stdout;
     assert!(
         point.starts_with(&format!("curve: MatSSL, val_miou at epoch 2: {} ± ", line.split(',').nth(2).unwrap())),
         "{point}"

@@ -132,7 +132,7 @@ epochs = 1
             "2 data sets, 2 files of weights, 1 found, 3 missing",
             "missing metaldam  metaldam",
             "https://github.com/ari-dasci/OD-MetalDAM/releases",
-            "42 labelled images, 164 unlabelled ones; size not known, hash not known",
+            "42 labelled images, 164 unlabelled ones; size unknown, hash unknown",
             "missing imagenet  resnet50 v1.5",
             "https://download.pytorch.org/models/resnet50-0676ba61.pth: 97.8 MiB, SHA-256 0676ba61…",
             "missing mine.pth  resnet18",
@@ -192,7 +192,7 @@ fn leaks_into_what_is_scored_are_warnings_and_with_strict_errors() {
     );
     let strict = project.run(&["data", "experiment.toml", "--strict", "--json"]);
     assert_eq!(strict.code, Some(5));
-    assert!(strict.stderr.contains("error: 2 of what is scored on was trained on (--strict)"), "{}", strict.stderr);
+    assert!(strict.stderr.contains("error: 2 leaks of images or specimens (--strict)"), "{}", strict.stderr);
     let json: Value = serde_json::from_str(&strict.stdout).unwrap();
     assert_eq!(json["leaks"][0]["trained"]["image"], "unlabeled/leak.jpg");
     assert_eq!(json["leaks"][0]["kind"], "crop");
@@ -281,7 +281,13 @@ fn specimens_on_both_sides_are_named_when_asked_for() {
     project.write("steel/images/t-9.png", png(&micrograph(77)));
     project.write("steel/masks/t-9.png", png(&GrayImage::from_pixel(240, 240, Luma([0]))));
     let done = project.run(&["data", "experiment.toml", "--specimen", "^([a-z]+)-"]).ok();
-    says(&done.stdout, &["specimens on both sides: 1\n", "warning steel  t  2 test  and  1 train  (training)"]);
+    says(
+        &done.stdout,
+        &[
+            "specimens that are both trained on and scored on: 1\n",
+            "warning steel  t  2 test  and  1 train  (training)",
+        ],
+    );
     let done = project.run(&["data", "experiment.toml", "--specimen", "^([a-z]+-", "--strict"]);
     assert_eq!(done.code, Some(2));
     assert!(done.stderr.contains("error: --specimen: "), "{}", done.stderr);

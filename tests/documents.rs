@@ -1,4 +1,4 @@
-//! What the documents say is what the program does.
+//! The documents agree with the program.
 
 mod common;
 use common::Project;
@@ -44,7 +44,7 @@ fn every_experiment_is_planned_on_a_fresh_clone_without_data() {
     }
 }
 
-/// What the README's stage that runs a program reads.
+/// The experiment to which the README's stage of kind `command` belongs.
 const PATCHES: &str = r#"
 name = "part"
 [stages.micrographs]

@@ -1,4 +1,4 @@
-//! The engine by its command line, on stages that are programs: caching, causes, limits, failures, several runs at once.
+//! The engine through its command line, on stages that run programs: caching, reasons, limits, failures, several runs at once.
 
 mod common;
 use common::Project;
@@ -44,7 +44,7 @@ fn text_of(project: &Project, stage: &str) -> String {
 fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is() {
-        assert!(since.elapsed() < Duration::from_secs(30), "{what} did not come");
+        assert!(since.elapsed() < Duration::from_secs(30), "{what}: not within 30 s");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -96,7 +96,7 @@ outputs = ["out"]
 }
 
 #[test]
-fn a_failure_shows_its_last_lines_and_what_was_skipped_and_the_next_run_starts_there() {
+fn a_failure_shows_its_last_lines_and_the_skipped_stages_and_the_next_run_starts_there() {
     let project = chain();
     project.edit("cat inputs/first/out > out;", "echo boom >&2; exit 7; cat inputs/first/out > out;");
     project.edit("[stages.second]", "[stages.third]\nkind = \"command\"\ncommand = [\"true\"]\ninputs = \"second\"\noutputs = [\"x\"]\n\n[stages.second]");
@@ -119,7 +119,7 @@ fn a_failure_shows_its_last_lines_and_what_was_skipped_and_the_next_run_starts_t
 }
 
 #[test]
-fn a_program_that_is_not_there_is_said_before_anything_runs() {
+fn a_missing_program_is_reported_before_anything_runs() {
     let project = chain();
     project.edit("inputs = \"first\"", "inputs = \"first\"\nenvironment = { PATH = \"/nowhere\" }");
     let done = project.run(&["experiment.toml"]);
@@ -133,7 +133,7 @@ fn a_program_that_is_not_there_is_said_before_anything_runs() {
 }
 
 #[test]
-fn a_stage_that_takes_too_long_is_ended_with_all_that_it_started() {
+fn a_stage_that_takes_too_long_is_ended_with_all_its_processes() {
     let project = one("sleep 1000 & setsid sleep 1000 & wait", "timeout = \"0.3 s\"");
     let done = project.run(&["experiment.toml"]);
     assert_eq!(done.code, Some(3));
@@ -142,7 +142,7 @@ fn a_stage_that_takes_too_long_is_ended_with_all_that_it_started() {
 }
 
 #[test]
-fn what_is_tried_again_depends_on_the_cause() {
+fn whether_a_stage_is_retried_depends_on_the_cause() {
     // Each attempt leaves a mark outside of its folder.
     let attempts = |script: &str, more: &str| {
         let project = one(&format!("echo x >> \"$MARKS\"; {script}"), more);
@@ -156,20 +156,20 @@ fn what_is_tried_again_depends_on_the_cause() {
     assert_eq!((count, done.code), (3, Some(3)));
     let (count, done) = attempts("test $(wc -l < \"$MARKS\") = 2 || kill -9 $$; echo > out", "");
     assert_eq!((count, done.code), (2, Some(0)), "one that was killed is tried once more: {}", done.stderr);
-    assert!(done.stderr.contains("attempt 2 follows"), "{}", done.stderr);
+    assert!(done.stderr.contains("starting attempt 2"), "{}", done.stderr);
     let (count, done) = attempts("kill -9 $$", "retries = 0");
     assert_eq!((count, done.code), (1, Some(3)));
 }
 
 #[test]
-fn what_a_program_leaves_in_the_background_does_not_outlive_it() {
+fn background_processes_of_a_program_end_with_it() {
     let project = one("setsid sh -c 'sleep 1000' & sleep 1000 & echo > out", "");
     project.run(&["experiment.toml"]).ok();
     nothing_is_left(&project);
 }
 
 #[test]
-fn a_script_beside_the_experiment_runs_and_a_seed_may_stand_in_its_environment() {
+fn a_script_in_the_experiments_folder_runs_and_its_environment_may_have_the_seed() {
     let project = Project::new(
         r#"
 name = "script"
@@ -198,7 +198,7 @@ outputs = ["out"]
 }
 
 #[test]
-fn what_cannot_be_read_or_named_is_an_error_with_its_path() {
+fn a_file_that_cannot_be_read_or_named_is_an_error_with_its_path() {
     let project = chain();
     project.edit("files = [\"data.txt\"]", "files = [\"data.txt\", \"more\"]");
     project.write("more/a", "x");
@@ -218,9 +218,9 @@ fn what_cannot_be_read_or_named_is_an_error_with_its_path() {
     assert!(done.code == Some(3) && done.stderr.contains("its name is no UTF-8; rename it"), "{}", done.stderr);
 }
 
-/// Thousands of them would take all the numbers that a user's processes may have.
+/// Thousands of zombies would use up the number of processes that a user may have.
 #[test]
-fn workers_that_are_done_are_not_kept_as_zombies_until_the_run_ends() {
+fn finished_workers_do_not_stay_as_zombies() {
     let count = "sleep 0.5; for process in /proc/[0-9]*; do \
                  grep -q '^State:.Z' $process/status && grep -q \"^PPid:.$PPID$\" $process/status && echo zombie; \
                  done > out 2> /dev/null; true";
@@ -248,7 +248,7 @@ fn nothing_outlives_a_run_that_is_killed_or_interrupted() {
     }
 }
 
-/// Eight runs on one cache: each stage is done once, by whomever, and none waits for ever.
+/// Eight runs on one cache: each stage is done once, by any of them, and no run waits for ever.
 #[test]
 fn eight_runs_at_once_do_each_stage_once() {
     let mut text = String::from("name = \"crowd\"\n");
@@ -273,7 +273,10 @@ fn eight_runs_at_once_do_each_stage_once() {
     nothing_is_left(&project);
 }
 
-/// Two runs and one pretended GPU: never do two stages have it.
+/// Number of GPUs that the program under test believes to have. It computes on the CPU.
+const PRETENDED_GPUS: &str = "MATSSL_PRETENDED_GPUS";
+
+/// Two runs and one pretended GPU: only one stage at a time uses it.
 #[test]
 fn two_runs_do_not_share_a_gpu() {
     let stage = |name: &str| {
@@ -286,11 +289,10 @@ fn two_runs_do_not_share_a_gpu() {
     project.write("a.toml", format!("name = \"a\"\n{}{}", stage("a1"), stage("a2")));
     project.write("b.toml", format!("name = \"b\"\n{}{}", stage("b1"), stage("b2")));
     let (marks, locks) = (project.path("marks"), project.path("locks"));
-    let variables = [("MARKS", marks.to_str().unwrap()), ("MATSSL_GPU_LOCKS", locks.to_str().unwrap())];
-    let mut runs: Vec<_> = ["a.toml", "b.toml"]
-        .iter()
-        .map(|file| project.start_with(&variables, &[file, "--device", "pretended:1", "--jobs", "4"]))
-        .collect();
+    let variables =
+        [("MARKS", marks.to_str().unwrap()), ("MATSSL_GPU_LOCKS", locks.to_str().unwrap()), (PRETENDED_GPUS, "1")];
+    let mut runs: Vec<_> =
+        ["a.toml", "b.toml"].iter().map(|file| project.start_with(&variables, &[file, "--jobs", "4"])).collect();
     for run in &mut runs {
         assert!(run.wait().unwrap().success());
     }
@@ -299,8 +301,9 @@ fn two_runs_do_not_share_a_gpu() {
     // Two GPUs are two slots.
     let project = Project::new(&format!("name = \"c\"\n{}{}", stage("c1"), stage("c2")));
     let (marks, locks) = (project.path("marks"), project.path("locks"));
-    let variables = [("MARKS", marks.to_str().unwrap()), ("MATSSL_GPU_LOCKS", locks.to_str().unwrap())];
-    project.run_with(&variables, &["experiment.toml", "--device", "pretended:2", "--jobs", "2"]).ok();
+    let variables =
+        [("MARKS", marks.to_str().unwrap()), ("MATSSL_GPU_LOCKS", locks.to_str().unwrap()), (PRETENDED_GPUS, "2")];
+    project.run_with(&variables, &["experiment.toml", "--jobs", "2"]).ok();
     let marks = std::fs::read_to_string(marks).unwrap();
     assert!(marks.contains("pretended:0") && marks.contains("pretended:1"), "{marks}");
 }
@@ -320,8 +323,9 @@ fn a_program_sees_its_gpu_by_the_entry_of_the_inherited_list() {
         ("MARKS", marks.to_str().unwrap()),
         ("MATSSL_GPU_LOCKS", locks.to_str().unwrap()),
         ("CUDA_VISIBLE_DEVICES", "GPU-6d5e9a3c, 7"),
+        (PRETENDED_GPUS, "2"),
     ];
-    project.run_with(&variables, &["experiment.toml", "--device", "pretended:2", "--jobs", "2"]).ok();
+    project.run_with(&variables, &["experiment.toml", "--jobs", "2"]).ok();
     let marks = std::fs::read_to_string(marks).unwrap();
     let mut lines: Vec<&str> = marks.lines().collect();
     lines.sort_unstable();
@@ -329,9 +333,9 @@ fn a_program_sees_its_gpu_by_the_entry_of_the_inherited_list() {
 }
 
 #[test]
-fn status_tells_of_a_run_that_goes_on_and_of_one_that_was_killed() {
+fn status_shows_running_and_killed_runs() {
     let project = one("echo > started; sleep 1000", "");
-    assert_eq!(project.run(&["status"]).ok().stdout, "no run is known here\n");
+    assert_eq!(project.run(&["status"]).ok().stdout, "no runs in this cache\n");
     let mut run = project.start(&["experiment.toml"]);
     wait_until("the program", || project.names("cache/work").iter().any(|name| name.ends_with("/started")));
     let status = project.run(&["status", "experiment.toml"]).ok().stdout;
@@ -344,7 +348,7 @@ fn status_tells_of_a_run_that_goes_on_and_of_one_that_was_killed() {
     run.wait().unwrap();
     nothing_is_left(&project);
     let status = project.run(&["status"]).ok().stdout;
-    assert!(status.starts_with("one: was killed on "), "{status}");
+    assert!(status.starts_with("one: killed on "), "{status}");
     let json: serde_json::Value = serde_json::from_str(&project.run(&["status", "--json"]).ok().stdout).unwrap();
     assert_eq!((&json[0]["state"], &json[0]["stages"]), (&"died".into(), &1.into()));
     project.edit("echo > started; sleep 1000", "echo > out");
@@ -354,12 +358,12 @@ fn status_tells_of_a_run_that_goes_on_and_of_one_that_was_killed() {
 }
 
 #[test]
-fn a_stage_done_once_more_beside_the_cache_is_compared_byte_for_byte() {
+fn a_stage_that_runs_again_outside_the_cache_is_compared_byte_for_byte() {
     let project = chain();
     project.run(&["experiment.toml"]).ok();
     let before = project.files("cache/records");
     let same = project.run(&["experiment.toml", "--check-repro", "second"]).ok();
-    assert_eq!(same.stdout, "second: its file came out the same\n");
+    assert_eq!(same.stdout, "second: its file is the same\n");
     project.write("coin", "0.5\n");
     project.edit("echo second >> out", "cat $COIN >> out");
     let coin = project.path("coin");
@@ -368,10 +372,7 @@ fn a_stage_done_once_more_beside_the_cache_is_compared_byte_for_byte() {
     project.write("coin", "0.75\n");
     let other = project.run_with(&variables, &["experiment.toml", "--check-repro", "second"]);
     assert_eq!(other.code, Some(3), "{}", other.stderr);
-    assert_eq!(
-        other.stdout,
-        "second: 1 of its files came out differently\n  out: differs in numbers, by 2.500e-1 at most\n"
-    );
+    assert_eq!(other.stdout, "second: different files: 1\n  out: differs in numbers, by 2.500e-1 at most\n");
     assert_eq!(project.files("cache/records").len(), before.len() + 1);
 }
 
@@ -400,9 +401,9 @@ fn wrong_commands_are_refused_with_their_place() {
     assert!(message.contains("did you mean `first`"), "{message}");
 }
 
-/// Every line of a run's event log is what `schema --events` says: a known event with the keys that it needs.
+/// Every line of a run's event log conforms to `schema --events`.
 #[test]
-fn events_are_as_their_schema_says() {
+fn events_conform_to_their_schema() {
     let project = chain();
     project.edit("cat inputs/first/out > out;", "exit 1;");
     project.run(&["experiment.toml"]);
@@ -424,9 +425,9 @@ fn events_are_as_their_schema_says() {
     }
 }
 
-/// Two stages that say they need more than the machine has run one after the other; nothing is refused.
+/// Two stages that need more memory than the machine has run one after the other; neither is refused.
 #[test]
-fn what_needs_all_the_memory_runs_alone() {
+fn a_stage_that_needs_all_the_memory_runs_alone() {
     let stage = |name: &str| {
         format!(
             "[stages.{name}]\nkind = \"command\"\nmemory = \"900000 GiB\"\ncommand = [\"sh\", \"-c\", \"echo + >> $MARKS; \
@@ -439,9 +440,9 @@ fn what_needs_all_the_memory_runs_alone() {
     assert_eq!(std::fs::read_to_string(marks).unwrap(), "+\n-\n".repeat(2));
 }
 
-/// A program may answer the request to end by saving what it has and leaving with 0: that is not its output.
+/// After the request to end a program may save its work and exit with 0: that is not its output.
 #[test]
-fn what_was_asked_to_end_is_not_done_whatever_it_says() {
+fn a_program_that_was_asked_to_end_is_not_done_even_if_it_succeeds() {
     let project =
         one("trap 'echo partial > out; exit 0' TERM; sleep 20 & wait; echo full > out", "timeout = \"0.3 s\"");
     let done = project.run(&["experiment.toml"]);

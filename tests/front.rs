@@ -1,7 +1,7 @@
-//! The street door: experiment files that are wrong in every way, the schema, the completions, `new`.
+//! The front end: the schema, the completions, `new`, experiments that extend others, the log.
 
 mod common;
-use common::Project;
+use common::{Project, TOY};
 use matssl_run::{exit_code, experiment, stage};
 use serde_json::{Value, json};
 use std::fs;
@@ -127,9 +127,9 @@ fn the_schema_refuses_misspelt_keys_and_wrong_types() {
     }
 }
 
-/// The value at `place`, made if it is not there.
-fn pointer<'v>(value: &'v mut Value, place: &str) -> &'v mut Value {
-    place[1..].split('/').fold(value, |value, step| match step.parse::<usize>() {
+/// The value at `path`, created if it is missing.
+fn pointer<'v>(value: &'v mut Value, path: &str) -> &'v mut Value {
+    path[1..].split('/').fold(value, |value, step| match step.parse::<usize>() {
         Ok(index) => &mut value[index],
         Err(_) => &mut value[step],
     })
@@ -148,7 +148,7 @@ fn completions_know_the_verbs_and_flags() {
 }
 
 #[test]
-fn new_writes_an_experiment_that_is_right() {
+fn new_writes_a_valid_experiment() {
     let project = Project::new("");
     for (args, kinds) in
         [(&["new", "my-steel"][..], "dataset"), (&["new", "first.try", "--template", "quickstart"], "synthesize")]
@@ -166,7 +166,7 @@ fn new_writes_an_experiment_that_is_right() {
     let before = project.files(".");
     let again = project.run(&["new", "my-steel"]);
     assert_eq!(again.code, Some(i32::from(exit_code::BAD_EXPERIMENT)));
-    assert_eq!(again.stderr, "error: my-steel.toml is there already; choose another name\n");
+    assert_eq!(again.stderr, "error: my-steel.toml exists already; choose another name\n");
     for name in ["", "../x", ".x", "a b", "a/b", "ä"] {
         let refused = project.run(&["new", name]);
         assert_eq!(refused.code, Some(i32::from(exit_code::BAD_EXPERIMENT)), "{name}");
@@ -177,7 +177,7 @@ fn new_writes_an_experiment_that_is_right() {
 
 #[test]
 fn an_ablation_is_planned_from_its_base() {
-    let project = Project::new(common::TOY);
+    let project = Project::new(TOY);
     let text = "name = \"hot\"\nextends = \"experiment.toml\"\n[stages.ssl]\nmethod = { temperature = 0.5 }\n";
     project.write("hot.toml", text);
     let stages = |file: &str| {
@@ -196,10 +196,9 @@ fn an_ablation_is_planned_from_its_base() {
     assert!(refused.stderr.contains("--> experiment.toml:"), "{}", refused.stderr);
 }
 
-/// Limits are no part of a key.
 #[test]
-fn limits_change_no_key() {
-    let project = Project::new(common::TOY);
+fn limits_are_not_part_of_a_key() {
+    let project = Project::new(TOY);
     let keys = |flags: &[&str]| {
         let mut args = vec!["plan", "experiment.toml", "--json"];
         args.extend(flags);
@@ -241,4 +240,30 @@ fn how_long_it_takes_to_read() {
         times.sort_by(f64::total_cmp);
         println!("{count} families: {:.1} ms (median of 21), least {:.1} ms", times[10] * 1e3, times[0] * 1e3);
     }
+}
+
+#[test]
+fn the_log_says_what_was_read_and_why_a_stage_would_run() {
+    let project = Project::new(TOY);
+    project.run(&["experiment.toml", "--only", "ssl@0", "--quiet"]).ok();
+    let plan = |variables: &[(&str, &str)], args: &[&str]| {
+        let set = ["experiment.toml", "--set", "stages.ssl.method.temperature=0.1"];
+        let done = project.run_with(variables, &[args, &set].concat()).ok();
+        assert!(done.stdout.starts_with("toy: 15 stages"), "results are on standard output alone: {}", done.stdout);
+        done.stderr
+    };
+    assert_eq!(plan(&[], &["plan"]), "");
+    let logged = plan(&[], &["-v", "plan"]);
+    let line =
+        |part: &str| logged.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {logged}"));
+    assert!(line("read the experiment").contains("experiment.toml") && line("opened").contains("cache"), "{logged}");
+    assert!(line("stage=ssl@0").contains("method.temperature: 0.07 → 0.1"), "{logged}");
+    assert!(line("stage=patches").contains("state=\"cached\""), "{logged}");
+    assert!(!logged.contains('\u{1b}') && logged.contains(" DEBUG matssl_run::cli"), "{logged}");
+    let as_debug = |log: &str| log.lines().filter(|line| line.contains("DEBUG")).count();
+    assert_eq!(as_debug(&plan(&[("MATSSL_LOG", "matssl=debug")], &["plan"])), as_debug(&logged));
+    assert_eq!(plan(&[("MATSSL_LOG", "matssl=error")], &["plan"]), "");
+    let refused = project.run_with(&[("MATSSL_LOG", "matssl=loud")], &["plan", "experiment.toml"]);
+    assert_eq!(refused.code, Some(i32::from(exit_code::BAD_EXPERIMENT)), "{}", refused.stderr);
+    assert!(refused.stderr.starts_with("error: MATSSL_LOG: `matssl=loud`: "), "{}", refused.stderr);
 }

@@ -1,5 +1,5 @@
-//! `kill -9` at any moment: no process survives, nothing half done counts, and the next run ends where an undisturbed
-//! one would.
+//! `kill -9` at any moment: no process survives, no unfinished stage counts, and the next run ends with the bytes of an
+//! undisturbed one.
 
 mod common;
 use common::{Project, TOY};
@@ -23,7 +23,7 @@ fn wait_until_gone(project: &Project) {
 }
 
 #[test]
-fn killed_runs_go_on_where_they_were_and_end_the_same() {
+fn killed_runs_continue_where_they_were_and_end_with_the_same_bytes() {
     let calm = Project::new(TOY);
     let started = Instant::now();
     calm.run(&["experiment.toml"]).ok();
@@ -54,10 +54,10 @@ fn killed_runs_go_on_where_they_were_and_end_the_same() {
     println!("{struck} kills struck a living run; stages already finished by then: {kept:?}");
 }
 
-/// Every method's pretraining, `kill -9`ed again and again under way, ends with the bytes of an undisturbed one: queues,
-/// momentum encoders, order of the data and all.
+/// A pretraining of each method that is killed several times ends with the bytes of an undisturbed one. This includes queues,
+/// momentum encoders and the order of the data.
 #[test]
-fn a_pretraining_that_was_killed_ends_the_same_by_every_method() {
+fn a_killed_pretraining_of_each_method_ends_with_the_same_bytes() {
     let kills = rounds();
     let mut stream = matssl_run::random::Stream::new(std::process::id().into(), "kill methods", 0, 0);
     for method in matssl_run::ssl::names() {
@@ -119,7 +119,7 @@ fn newest_checkpoint(project: &Project) -> Option<(u64, u64)> {
     project.names("cache/work").iter().filter_map(|name| place(name)).max()
 }
 
-/// A project whose pretraining takes longer than any test waits.
+/// A project whose pretraining takes longer than any test.
 fn endless() -> Project {
     let project = Project::new(TOY);
     project.edit("epochs = 3\nbatch_size = 8", "epochs = 100000\nbatch_size = 8");
@@ -154,7 +154,7 @@ fn wait_for_progress(project: &Project, place: Option<(u64, u64)>) {
     }
 }
 
-/// An endless project in one endless epoch: no checkpoint but those that are asked for.
+/// An endless project with one endless epoch: it has only the checkpoints that are asked for.
 fn endless_epochs() -> Project {
     let project = endless();
     project.edit("\nsize = 64\n", "\nsize = 256\n").edit("\nsize = 32\n", "\nsize = 32\noverlap = 0.9\n");
@@ -193,7 +193,7 @@ fn interrupting_a_run_ends_its_workers_after_a_last_checkpoint() {
 }
 
 #[test]
-fn a_worker_that_is_asked_to_stop_says_where_it_did() {
+fn a_worker_that_is_asked_to_stop_reports_where_it_stopped() {
     let project = endless();
     let run = project.start(&["experiment.toml", "--only", "ssl@0", "--quiet"]);
     let worker = training_worker(&project);
@@ -221,7 +221,7 @@ fn a_run_that_was_started_to_survive_its_terminal_does() {
 }
 
 #[test]
-fn a_killed_worker_fails_its_stage_with_its_log_and_the_next_run_goes_on() {
+fn a_killed_worker_fails_its_stage_with_its_log_and_the_next_run_continues() {
     let project = endless();
     project.edit("epochs = 100000\nbatch_size = 8", "epochs = 100000\nbatch_size = 8\nretries = 0");
     let run = project.start(&["experiment.toml", "--only", "ssl@0", "--quiet"]);

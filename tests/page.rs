@@ -165,7 +165,7 @@ fn reports_are_made_again_from_the_cache_without_training() {
     let project = Project::new(TOY);
     let nothing = project.run(&["report", "experiment.toml"]);
     assert_eq!(nothing.code, Some(3));
-    assert!(nothing.stderr.contains("has nothing to report on yet"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("nothing to report yet on experiment.toml"), "{}", nothing.stderr);
     project.run(&["experiment.toml"]).ok();
     let reports = project.files("reports");
     std::fs::remove_dir_all(project.path("reports")).unwrap();
@@ -176,7 +176,7 @@ fn reports_are_made_again_from_the_cache_without_training() {
     project.edit("title = \"A table\"", "title = \"Another table\"");
     project.edit("temperature = 0.07", "temperature = 0.1");
     let partly = project.run(&["report", "experiment.toml"]);
-    assert!(partly.stderr.contains("not made: tables.table waits on"), "{}", partly.stderr);
+    assert!(partly.stderr.contains("not made: tables.table waits for"), "{}", partly.stderr);
     project.edit("temperature = 0.1", "temperature = 0.07");
     let titled = project.run(&["report", "experiment.toml"]).ok();
     assert_eq!(titled.ran(), 1, "only the table: {}", titled.stderr);

@@ -148,7 +148,7 @@ fn made_data_is_never_put_over_what_is_there_and_is_found_by_the_verb_data() {
     let project = project();
     let again = project.run(&["new", "made", "--made-data"]);
     assert_eq!(again.code, Some(2));
-    assert!(again.stderr.contains("made is there already"), "{}", again.stderr);
+    assert!(again.stderr.contains("made exists already"), "{}", again.stderr);
     let found = project.run(&["data", "smoke-table4.toml", "--data", "made"]).ok().stdout;
     assert!(found.contains("5 data sets, 5 found"), "{found}");
     // Without them all that is missing is named, with where it comes from.

@@ -1,4 +1,4 @@
-//! The main job by the command line: what runs, what does not run again, and what comes out.
+//! The main job through the command line: what runs, what does not run again, and the results.
 
 mod common;
 use common::{Project, TOY};
@@ -48,11 +48,11 @@ fn an_experiment_goes_from_nothing_to_reports_and_then_stays_cached() {
 }
 
 #[test]
-fn plan_works_before_anything_ran_and_names_what_waits_on_what() {
+fn plan_works_before_the_first_run_and_names_the_stages_that_others_wait_for() {
     let project = Project::new(TOY);
     let plan = project.run(&["plan", "experiment.toml"]).ok().stdout;
-    assert!(plan.starts_with("toy: 15 stages, 1 to run, 14 waiting on these\n"), "{plan}");
-    assert!(plan.contains("on patches"), "{plan}");
+    assert!(plan.starts_with("toy: 15 stages, 1 to run, 14 waiting for these\n"), "{plan}");
+    assert!(plan.contains("for patches"), "{plan}");
     let json: serde_json::Value =
         serde_json::from_str(&project.run(&["plan", "experiment.toml", "--json"]).ok().stdout).unwrap();
     let stages = json["stages"].as_array().unwrap();
@@ -106,7 +106,7 @@ fn a_damaged_object_is_named_on_use_and_force_cures_it() {
 }
 
 #[test]
-fn the_same_bits_come_out_with_one_job_or_many() {
+fn results_do_not_depend_on_the_number_of_jobs() {
     let (one, many) = (Project::new(TOY), Project::new(TOY));
     one.run(&["experiment.toml", "--jobs", "1"]).ok();
     many.run(&["experiment.toml", "--jobs", "4"]).ok();
@@ -114,7 +114,7 @@ fn the_same_bits_come_out_with_one_job_or_many() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_said_so_before_anything_runs() {
+fn a_missing_device_is_reported_before_anything_runs() {
     let project = Project::new(TOY);
     let done = project.run(&["experiment.toml", "--device", "cuda"]);
     assert_eq!(done.code, Some(4));
@@ -123,7 +123,7 @@ fn a_device_that_is_not_there_is_said_so_before_anything_runs() {
 }
 
 #[test]
-fn the_doctor_goes_on_after_a_failure_and_reports_each_step() {
+fn the_doctor_continues_after_a_failure_and_reports_each_step() {
     let project = Project::new("");
     let lines = |file: &str| {
         let report = std::fs::read_to_string(project.path(file)).unwrap();
@@ -150,7 +150,7 @@ fn the_doctor_goes_on_after_a_failure_and_reports_each_step() {
 }
 
 #[test]
-fn a_precision_that_no_cpu_has_is_refused_before_anything_runs_and_is_part_of_the_key() {
+fn a_precision_that_needs_a_gpu_is_refused_before_anything_runs_and_is_part_of_the_key() {
     let half = TOY.replace("kind = \"pretrain\"", "kind = \"pretrain\"\nprecision = \"bf16\"");
     let project = Project::new(&half);
     for device in ["auto", "cpu"] {
@@ -169,7 +169,7 @@ fn a_precision_that_no_cpu_has_is_refused_before_anything_runs_and_is_part_of_th
 }
 
 #[test]
-fn tensorboard_gets_a_file_of_each_training_that_runs_and_changes_nothing() {
+fn tensorboard_gets_a_file_for_each_training_and_changes_no_result() {
     let toy = TOY.replace("seeds = [0, 1]", "seeds = [0]");
     let (plain, watched) = (Project::new(&toy), Project::new(&toy));
     plain.run(&["experiment.toml"]).ok();

@@ -1,8 +1,8 @@
 //! `matssl-run completions SHELL`: what a shell needs to complete this program's command line.
 
-use super::{Cli, Stop, print};
-use crate::exit_code;
-use clap::{Args, CommandFactory};
+use super::outcome::{Ending, Stop};
+use super::output::print;
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 #[derive(Args)]
@@ -12,9 +12,10 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(super) fn completions(args: &CompletionsArgs) -> Result<u8, Stop> {
+/// Prints the script for `command`, the whole command line.
+pub(super) fn completions(args: &CompletionsArgs, command: &mut Command) -> Result<Ending, Stop> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "matssl-run", &mut script);
+    clap_complete::generate(args.shell, command, "matssl-run", &mut script);
     print(&String::from_utf8_lossy(&script));
-    Ok(exit_code::DONE)
+    Ok(Ending::Done)
 }

@@ -1,8 +1,9 @@
-//! `matssl-run doctor --gpu`: what works on a GPU and what does not, from the smallest thing to the largest.
+//! `matssl-run doctor --gpu`: what works on a GPU and what does not, from its libraries to a small network.
 
-use super::{Stop, print, usage};
+use super::device::one_device;
+use super::outcome::{Ending, Stop};
+use super::output::print;
 use crate::doctor::{STEPS, Step, step};
-use crate::exit_code;
 use crate::nn::DeviceName;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -16,20 +17,20 @@ use std::time::{Duration, Instant};
 
 #[derive(Args)]
 pub(super) struct DoctorArgs {
-    /// Check a GPU: its libraries, every kernel, cuDNN, small networks. Each step has a process and a time limit of its own;
-    /// the next one is done whatever becomes of it.
+    /// Check a GPU: its libraries, every kernel, cuDNN, small networks. Each step has its own process and time limit, so a
+    /// step that fails does not stop the next one.
     #[arg(long, required = true)]
     gpu: bool,
-    /// Which device (cuda:N; cpu tries the checks themselves).
-    #[arg(long, value_name = "DEVICE", default_value = "cuda:0")]
+    /// The device: cuda:N, or cpu to test the checks themselves.
+    #[arg(long, value_name = "DEVICE", default_value = "cuda:0", value_parser = one_device)]
     device: DeviceName,
-    /// Only these steps, separated by commas.
+    /// Do only these steps, separated by commas.
     #[arg(long, value_name = "STEPS", value_delimiter = ',')]
     only: Vec<String>,
-    /// Stop after so many seconds in all.
+    /// Total time limit in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     seconds: u64,
-    /// Also write a line for each step to this file as it ends: name, ok, failed, stopped or skipped, seconds, what was seen.
+    /// Also write one line for each step to this file when it ends: name; ok, failed, stopped or skipped; seconds; result.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Do one step in this process; started by the doctor itself.
@@ -37,10 +38,10 @@ pub(super) struct DoctorArgs {
     step: Option<String>,
 }
 
-/// How long a killed step is waited for.
+/// Time to wait for a killed step.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What became of a step.
+/// The outcome of a step.
 enum Verdict {
     Ok,
     Failed,
@@ -59,7 +60,7 @@ impl Verdict {
     }
 }
 
-pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Stop> {
+pub(super) fn doctor(args: &DoctorArgs) -> Result<Ending, Stop> {
     if let Some(name) = &args.step {
         return do_step(named(name)?, args.device);
     }
@@ -70,7 +71,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Stop> {
     let mut report = match &args.report {
         Some(path) => {
             let file = File::create(path);
-            Some(file.map_err(|error| usage(format!("--report {}: {error}", path.display())))?)
+            Some(file.map_err(|error| Stop::bad_request(format!("--report {}: {error}", path.display())))?)
         }
         None => None,
     };
@@ -80,7 +81,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Stop> {
         print(&format!("{:<12} {} …\n", step.name, step.what));
         let (verdict, seen) = match &unusable {
             Some(why) => (Verdict::Skipped, format!("`{why}` failed")),
-            None if step.needs_gpu && args.device == DeviceName::Cpu => (Verdict::Skipped, "a CPU has none".into()),
+            None if step.needs_gpu && args.device == DeviceName::Cpu => (Verdict::Skipped, "it needs a GPU".into()),
             None if left < Duration::from_secs(2) => (Verdict::Skipped, "no time left".into()),
             None => in_a_process(&mut command(step, args.device)?, left.min(Duration::from_secs(step.seconds)))?,
         };
@@ -98,37 +99,37 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8, Stop> {
         }
     }
     Ok(match (unusable, failed) {
-        (Some(_), _) => exit_code::NOT_THERE,
-        (None, 0) => exit_code::DONE,
-        (None, _) => exit_code::STAGE_FAILED,
+        (Some(_), _) => Ending::NotThere,
+        (None, 0) => Ending::Done,
+        (None, _) => Ending::Failed,
     })
 }
 
 fn named(name: &str) -> Result<&'static Step, Stop> {
     let all = || STEPS.iter().map(|step| step.name).collect::<Vec<_>>().join(", ");
-    step(name).ok_or_else(|| usage(format!("the doctor has no step `{name}`; its steps are {}", all())))
+    step(name).ok_or_else(|| Stop::bad_request(format!("the doctor has no step `{name}`; its steps are {}", all())))
 }
 
-/// Does a step in this process. The last line that it prints is what it comes to.
-fn do_step(step: &Step, device: DeviceName) -> Result<u8, Stop> {
+/// Does a step in this process. The last line that it prints is its result.
+fn do_step(step: &Step, device: DeviceName) -> Result<Ending, Stop> {
     Ok(match step.check(device, &mut |line| print(&format!("{line}\n"))) {
         Ok(seen) => {
             print(&format!("{seen}\n"));
-            exit_code::DONE
+            Ending::Done
         }
         Err(error) => {
             print(&format!("{}\n", format!("{error:#}").lines().next().unwrap_or_default()));
-            exit_code::STAGE_FAILED
+            Ending::Failed
         }
     })
 }
 
-/// Does a step in a process of its own.
+/// The command that does a step in its own process.
 fn command(step: &Step, device: DeviceName) -> Result<Command> {
     let program = std::env::current_exe().context("this program's own file is not known")?;
     let mut command = Command::new(program);
     command.args(["doctor", "--gpu", "--step", step.name, "--device", &device.to_string()]);
-    // Faults are named, and what is not written is seen, unless the user decides otherwise.
+    // So that a fault names its kernel, and memory that a kernel did not write shows, unless the user sets these.
     for variable in ["MATSSL_GPU_SYNC", "MATSSL_GPU_POISON"] {
         let hides_faults = variable == "MATSSL_GPU_SYNC" && step.is_asynchronous;
         if std::env::var_os(variable).is_none() && !hides_faults {
@@ -138,7 +139,7 @@ fn command(step: &Step, device: DeviceName) -> Result<Command> {
     Ok(command)
 }
 
-/// Runs `command`, which is killed at its `limit`, and shows what it prints.
+/// Runs `command` and shows what it prints; kills it at the time `limit`. Returns the outcome and the last line.
 fn in_a_process(command: &mut Command, limit: Duration) -> Result<(Verdict, String)> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start a step")?;
     let output = child.stdout.take().context("a step has no output")?;
@@ -150,7 +151,7 @@ fn in_a_process(command: &mut Command, limit: Duration) -> Result<(Verdict, Stri
             }
         }
     });
-    let (end, mut last) = (Instant::now() + limit, "nothing was said".to_owned());
+    let (end, mut last) = (Instant::now() + limit, "no output".to_owned());
     let is_late = loop {
         match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(line) => {
@@ -164,7 +165,7 @@ fn in_a_process(command: &mut Command, limit: Duration) -> Result<(Verdict, Stri
     if is_late {
         child.kill().context("cannot stop a step")?;
     }
-    // A process that hangs in the driver does not even die when it is killed.
+    // A process that hangs in the driver survives even SIGKILL.
     let patience =
         Instant::now() + if is_late { PATIENCE } else { end.saturating_duration_since(Instant::now()) + PATIENCE };
     let status = loop {
@@ -177,23 +178,23 @@ fn in_a_process(command: &mut Command, limit: Duration) -> Result<(Verdict, Stri
     Ok(match (is_late, status) {
         (false, Some(status)) => judged(status, last),
         (_, status) => {
-            let stays = if status.is_none() { ", and cannot be ended" } else { "" };
-            (Verdict::Stopped, format!("after {} s{stays}; last it said: {last}", limit.as_secs()))
+            let stays = if status.is_none() { ", and cannot be killed" } else { "" };
+            (Verdict::Stopped, format!("after {} s{stays}; last output: {last}", limit.as_secs()))
         }
     })
 }
 
-/// A step that has ended, and what it said last.
+/// The outcome of a step that has ended, with its last line.
 fn judged(status: ExitStatus, last: String) -> (Verdict, String) {
     match (status.code(), status.signal()) {
-        (Some(0), _) => (Verdict::Ok, last),
-        (Some(3), _) => (Verdict::Failed, last),
+        (Some(code), _) if code == i32::from(Ending::Done.code()) => (Verdict::Ok, last),
+        (Some(code), _) if code == i32::from(Ending::Failed.code()) => (Verdict::Failed, last),
         (code, signal) => {
             let how = match (code, signal) {
                 (Some(code), _) => format!("exit code {code}"),
                 (None, signal) => format!("signal {}", signal.unwrap_or(0)),
             };
-            (Verdict::Failed, format!("ended by {how}; last it said: {last}"))
+            (Verdict::Failed, format!("ended by {how}; last output: {last}"))
         }
     }
 }
@@ -208,16 +209,16 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_step_comes_to_is_told() {
+    fn each_outcome_of_a_step_is_reported() {
         let minute = Duration::from_secs(60);
         assert_eq!(ends("echo one; echo two", minute), ("ok", "two".into()));
         assert_eq!(ends("echo wrong; exit 3", minute), ("failed", "wrong".into()));
-        assert_eq!(ends("exit 1", minute), ("failed", "ended by exit code 1; last it said: nothing was said".into()));
+        assert_eq!(ends("exit 1", minute), ("failed", "ended by exit code 1; last output: no output".into()));
         assert_eq!(
             ends("echo so far; kill -SEGV $$", minute),
-            ("failed", "ended by signal 11; last it said: so far".into())
+            ("failed", "ended by signal 11; last output: so far".into())
         );
         let (verdict, seen) = ends("echo so far; exec sleep 600", Duration::from_secs(1));
-        assert_eq!((verdict, seen.as_str()), ("stopped", "after 1 s; last it said: so far"));
+        assert_eq!((verdict, seen.as_str()), ("stopped", "after 1 s; last output: so far"));
     }
 }

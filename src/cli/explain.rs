@@ -1,81 +1,83 @@
-//! `matssl-run explain FILE STAGE`: why it would run, or why not; with `--cell` or `--point`, where a number comes from.
+//! `matssl-run explain FILE STAGE`: why a stage would run, or why not. With `--cell` or `--point`: where a number comes from.
 
 mod origin;
 mod provenance;
 
-use super::{ExperimentArgs, Stop, place, print};
+use super::arguments::ExperimentArgs;
+use super::open_experiment;
+use super::outcome::{Ending, Stop};
+use super::output::print;
 use crate::cache::LastKeys;
-use crate::exit_code;
 use crate::plan::{Because, Explanation, InputChange, Plan, Reason, RootCauses};
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// So many causes and files are named one by one.
+/// Maximum number of causes and files that are listed one by one.
 const MOST: usize = 6;
 
 #[derive(Args)]
 pub(super) struct ExplainArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
-    /// The stage, e.g. `ssl@0`; without its seed, or a family's name, for all of them.
+    /// The stage, e.g. `ssl@0`. A name without the seed, or the name of a family, means all of these stages.
     #[arg(required_unless_present_any = ["cell", "point"])]
     stage: Option<String>,
-    /// Where a cell of a table comes from: the row's label, the column's heading or its name in the CSV; `TABLE:` may be
-    /// left out if there is only one.
+    /// Show where a cell of a table comes from. ROW is the row's label, COLUMN the heading or its name in the CSV. `TABLE:` is
+    /// needed only if there are several tables.
     #[arg(long, value_name = "TABLE:ROW,COLUMN", conflicts_with_all = ["stage", "point"])]
     cell: Option<String>,
-    /// Where a point of a figure comes from: the label of its line and the epoch.
+    /// Show where a point of a figure comes from. SERIES is the label of its line.
     #[arg(long, value_name = "FIGURE:SERIES,EPOCH", conflicts_with = "stage")]
     point: Option<String>,
-    /// Show all there is: the whole provenance, every parameter.
-    #[arg(long, short)]
-    verbose: bool,
+    /// Show everything: the whole provenance and every parameter.
+    #[arg(long)]
+    full: bool,
     /// Print everything as JSON.
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Stop> {
+pub(super) fn explain(args: &ExplainArgs) -> Result<Ending, Stop> {
     if let Some(stage) = &args.stage {
         return stages(args, stage);
     }
-    let place = place::open(&args.experiment)?;
+    let experiment = open_experiment::open(&args.experiment)?;
     let (flag, found) = match (&args.cell, &args.point) {
-        (Some(cell), _) => ("--cell", origin::cell(&place.plan, &place.store, cell)),
-        (None, Some(point)) => ("--point", origin::point(&place.plan, &place.store, point)),
+        (Some(cell), _) => ("--cell", origin::cell(&experiment.plan, &experiment.store, cell)),
+        (None, Some(point)) => ("--point", origin::point(&experiment.plan, &experiment.store, point)),
         (None, None) => ("STAGE", Err("which stage?".to_owned())),
     };
-    let trace = found.map_err(|message| Stop::new(exit_code::BAD_EXPERIMENT, format!("error: {flag}: {message}")))?;
+    let trace = found.map_err(|message| Stop::bad_request(format!("{flag}: {message}")))?;
     if args.json {
         let json = serde_json::to_value(&trace).map_err(anyhow::Error::from)?;
         print(&format!("{json:#}\n"));
     } else {
-        print(&origin::as_text(&trace, args.verbose));
+        print(&origin::as_text(&trace, args.full));
     }
-    Ok(exit_code::DONE)
+    Ok(Ending::Done)
 }
 
-fn stages(args: &ExplainArgs, name: &str) -> Result<u8, Stop> {
-    let place = place::open(&args.experiment)?;
-    let plan = &place.plan;
-    let last_keys = LastKeys::open(&place.store, &plan.experiment.name);
-    let causes = RootCauses::new(plan, &place.store, &last_keys);
+fn stages(args: &ExplainArgs, name: &str) -> Result<Ending, Stop> {
+    let experiment = open_experiment::open(&args.experiment)?;
+    let (plan, store) = (&experiment.plan, &experiment.store);
+    let last_keys = LastKeys::open(store, &plan.experiment.name);
+    let causes = RootCauses::new(plan, store, &last_keys);
     let (mut text, mut all) = (String::new(), Vec::new());
-    for stage in place.stages_called(name, "STAGE")? {
+    for stage in experiment.stages_called(name, "STAGE")? {
         let name = &plan.experiment.instances[stage].name;
-        let answer = Answer::of(plan.explain(stage, &place.store, &last_keys), plan, stage, &causes);
+        let answer = Answer::of(plan.explain(stage, store, &last_keys), plan, stage, &causes);
         if args.json {
             let record = match &answer.explanation {
-                Explanation::Hit { record, .. } => Some(place.store.record_file(record.key)),
+                Explanation::Hit { record, .. } => Some(store.record_file(record.key)),
                 _ => None,
             };
             all.push(answer.as_json(plan, name, record));
         } else {
             answer.write(&mut text, plan, name);
             if let Explanation::Hit { record, .. } = &answer.explanation {
-                let _ = writeln!(text, "  record: {}", place.store.record_file(record.key).display());
-                if args.verbose {
+                let _ = writeln!(text, "  record: {}", store.record_file(record.key).display());
+                if args.full {
                     text += &provenance::lines(record, "  ");
                 }
             }
@@ -85,10 +87,10 @@ fn stages(args: &ExplainArgs, name: &str) -> Result<u8, Stop> {
         text = format!("{:#}\n", json!({ "experiment": plan.experiment.name, "stages": all }));
     }
     print(&text);
-    Ok(exit_code::DONE)
+    Ok(Ending::Done)
 }
 
-/// An explanation with what is behind it.
+/// An explanation with its root causes.
 struct Answer {
     explanation: Explanation,
     inputs: Vec<InputChange>,
@@ -101,16 +103,16 @@ impl Answer {
             Explanation::Hit { reasons, .. } | Explanation::Changed(reasons) if !reasons.is_empty() => {
                 causes.of_inputs(stage, reasons)
             }
-            // What is new rests on new things; that they have never run is no news.
+            // A new stage has new inputs; that they never ran explains nothing.
             Explanation::Waits { never_ran: true, .. } => (Vec::new(), Vec::new()),
             Explanation::Waits { known, .. } => {
                 let (inputs, mut because) = causes.of_inputs(stage, known);
                 because.extend(causes.of_waiting(stage));
-                // Both ways may lead to the same stage.
-                let place = |because: &Because| {
+                // Both may name the same stage.
+                let position = |because: &Because| {
                     plan.experiment.instances.iter().position(|instance| instance.name == because.stage)
                 };
-                because.sort_by_cached_key(place);
+                because.sort_by_cached_key(position);
                 because.dedup_by(|a, b| a.stage == b.stage);
                 (inputs, because)
             }
@@ -119,7 +121,7 @@ impl Answer {
         Answer { explanation, inputs, because }
     }
 
-    /// One word for programs.
+    /// The state, for programs.
     fn word(&self) -> &'static str {
         match self.explanation {
             Explanation::Hit { .. } => "cached",
@@ -146,7 +148,7 @@ impl Answer {
                 let _ = writeln!(text, "{name} is cached: key {}", record.key.0.short());
                 let _ = writeln!(text, "  {}", provenance::line(&record.made));
                 if !reasons.is_empty() {
-                    text.push_str("  since this experiment last used it:\n");
+                    text.push_str("  changes since this experiment last used it:\n");
                 }
             }
             Explanation::NeverRan => {
@@ -158,8 +160,7 @@ impl Answer {
             Explanation::RecordGone => {
                 let _ = writeln!(
                     text,
-                    "{name} would run: its key has changed; what it was is gone from the cache, so there is nothing to \
-                     compare with"
+                    "{name} would run: its key has changed; the old record is gone from the cache, so nothing can be compared"
                 );
             }
             Explanation::Changed(_) => {
@@ -167,13 +168,15 @@ impl Answer {
             }
             Explanation::Waits { on, never_ran, known } => {
                 let names: Vec<&str> = on.iter().map(|&i| plan.experiment.instances[i].name.as_str()).collect();
-                let _ = writeln!(text, "{name} waits on {}", few(&names));
+                let _ = writeln!(text, "{name} waits for {}", few(&names));
                 if *never_ran {
                     text.push_str("  no stage of this name has finished in this cache\n");
                 } else if known.is_empty() {
-                    text.push_str("  nothing else has changed: if their content comes out the same, it will not run\n");
+                    text.push_str(
+                        "  nothing else has changed: if their content stays the same, this stage will not run\n",
+                    );
                 } else {
-                    text.push_str("  and has changed itself, so it will run unless that was computed before:\n");
+                    text.push_str("  it has changed itself, so it will run unless the result is cached:\n");
                 }
             }
             Explanation::Unavailable(message) => {
@@ -223,7 +226,7 @@ impl Answer {
     }
 }
 
-/// The same change of many stages, its seeds mostly, is said once: (what, stages), in the order of the first.
+/// (change, stages that it concerns), in the order of the first stage. Seeds of one stage mostly share a change.
 fn causes(because: &[Because]) -> Vec<(String, Vec<&str>)> {
     let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
     for because in because {
@@ -256,7 +259,7 @@ fn write_input(text: &mut String, input: &InputChange) {
     }
 }
 
-/// The names of stages; three seeds of one or more are one name, and of many names not all are said.
+/// A list of stages. From three seeds of a stage on it is one entry, and a long list is cut.
 fn few(names: &[&str]) -> String {
     let label = |name: &str| name.rsplit_once('@').map_or(name, |(label, _)| label).to_owned();
     let folded: Vec<String> = names
@@ -273,18 +276,6 @@ fn few(names: &[&str]) -> String {
     format!("{} and {} more", names[..MOST].join(", "), names.len() - MOST)
 }
 
-/// Seconds since 1970 as `2026-11-22 17:04 UTC` (days to civil date as in Howard Hinnant's `civil_from_days`).
-pub(super) fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (date, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    let year = year + era * 400 + u64::from(month <= 2);
-    format!("{year}-{month:02}-{date:02} {:02}:{:02} UTC", rest / 3600, rest / 60 % 60)
-}
-
 #[cfg(test)]
 mod tests {
     #[test]
@@ -294,12 +285,5 @@ mod tests {
         let many: Vec<String> = (0..50).map(|i| format!("s{i}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(super::few(&many).ends_with(" more"));
-    }
-
-    #[test]
-    fn seconds_become_dates() {
-        assert_eq!(super::utc(0), "1970-01-01 00:00 UTC");
-        assert_eq!(super::utc(951_782_400), "2000-02-29 00:00 UTC");
-        assert_eq!(super::utc(1_795_371_825), "2026-11-22 18:23 UTC");
     }
 }

@@ -1,8 +1,8 @@
 //! `matssl-run new NAME`: an experiment to start from.
 
-use super::{Stop, print, usage};
+use super::outcome::{Ending, Stop};
+use super::output::print;
 use crate::data::synthesize::write_layouts;
-use crate::exit_code;
 use clap::{Args, ValueEnum};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -10,13 +10,13 @@ use std::path::Path;
 
 #[derive(Args)]
 pub(super) struct NewArgs {
-    /// What the experiment is called; the file is NAME.toml, in this folder.
+    /// The name of the experiment; the file is NAME.toml, in this folder.
     name: String,
     /// What to start from.
     #[arg(long, value_enum, default_value_t = Template::Folder)]
     template: Template,
-    /// Instead of an experiment, a folder NAME of small made data sets, laid out as the published ones: what
-    /// experiments/smoke-table4.toml runs on.
+    /// Instead of an experiment, write a folder NAME of small synthetic data sets with the layouts of the published ones,
+    /// for experiments/smoke-table4.toml.
     #[arg(long, conflicts_with = "template")]
     made_data: bool,
 }
@@ -25,21 +25,20 @@ pub(super) struct NewArgs {
 enum Template {
     /// Your own micrographs and masks.
     Folder,
-    /// The quickstart: synthetic micrographs, done in minutes.
+    /// The quickstart: synthetic micrographs; runs in minutes.
     Quickstart,
 }
 
 const FOLDER: &str = include_str!("new/folder.toml");
 const QUICKSTART: &str = include_str!("../../experiments/quickstart.toml");
 
-pub(super) fn new(args: &NewArgs) -> Result<u8, Stop> {
+pub(super) fn new(args: &NewArgs) -> Result<Ending, Stop> {
     let name = &args.name;
     if !crate::experiment::is_file_name(name) {
-        let message = format!(
-            "error: {name:?} cannot name an experiment: letters, digits, `.`, `_` and `-`, 1 to 100 of them, no `.` in \
-             front, can"
-        );
-        return Err(Stop::new(exit_code::BAD_EXPERIMENT, message));
+        return Err(Stop::bad_request(format!(
+            "{name:?} cannot name an experiment: use 1 to 100 letters, digits, `.`, `_` and `-`, and no `.` at the \
+             beginning"
+        )));
     }
     if args.made_data {
         return made_data(name);
@@ -50,23 +49,23 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Stop> {
             "name  = \"NAME\"",
             format!(
                 "1. Put micrographs and masks where {name}.toml says, or change its `path` and `classes`.\n\
-                 2. matssl-run plan {name}.toml     says what would run.\n\
-                 3. matssl-run {name}.toml          runs it; results lie in reports/{name}/.\n"
+                 2. matssl-run plan {name}.toml     shows what would run.\n\
+                 3. matssl-run {name}.toml          runs it; results are in reports/{name}/.\n"
             ),
         ),
         Template::Quickstart => (
             QUICKSTART,
             "name  = \"quickstart\"",
             format!(
-                "1. matssl-run plan {name}.toml     says what would run.\n\
-                 2. matssl-run {name}.toml          runs it, in minutes; results lie in reports/{name}/.\n\
-                 3. Change a line of {name}.toml, and run it again: only what rests on that line is done anew.\n"
+                "1. matssl-run plan {name}.toml     shows what would run.\n\
+                 2. matssl-run {name}.toml          runs it, in minutes; results are in reports/{name}/.\n\
+                 3. Change a line of {name}.toml, and run it again: only what depends on that line runs.\n"
             ),
         ),
     };
     let path = format!("{name}.toml");
     let text = template.replacen(named, &format!("name  = \"{name}\""), 1);
-    // Never over a file that is there, not even one that came a moment ago.
+    // `create_new` never overwrites a file, not even one that was created a moment ago.
     let written = OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
@@ -74,30 +73,28 @@ pub(super) fn new(args: &NewArgs) -> Result<u8, Stop> {
     match written {
         Ok(()) => {
             print(&next);
-            Ok(exit_code::DONE)
+            Ok(Ending::Done)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let message = format!("error: {path} is there already; choose another name");
-            Err(Stop::new(exit_code::BAD_EXPERIMENT, message))
+            Err(Stop::bad_request(format!("{path} exists already; choose another name")))
         }
-        Err(error) => Err(Stop::new(exit_code::INTERNAL, format!("error: cannot write {path}: {error}"))),
+        Err(error) => Err(Stop::bad_request(format!("cannot write {path}: {error}"))),
     }
 }
 
-fn made_data(name: &str) -> Result<u8, Stop> {
+fn made_data(name: &str) -> Result<Ending, Stop> {
     let folder = Path::new(name);
     match std::fs::create_dir(folder) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let message = format!("error: {name} is there already; choose another name");
-            return Err(Stop::new(exit_code::BAD_EXPERIMENT, message));
+            return Err(Stop::bad_request(format!("{name} exists already; choose another name")));
         }
-        Err(error) => return Err(usage(format!("cannot make {name}: {error}"))),
+        Err(error) => return Err(Stop::bad_request(format!("cannot create {name}: {error}"))),
     }
     write_layouts(folder).map_err(anyhow::Error::from)?;
     print(&format!(
-        "MetalDAM, UHCS, Aachen and EBC, small and made up, are in {name}/.\n\
-         matssl-run experiments/smoke-table4.toml --data {name}     is Table 4 in small.\n"
+        "Small synthetic versions of MetalDAM, UHCS, Aachen and EBC are in {name}/.\n\
+         matssl-run experiments/smoke-table4.toml --data {name}     runs Table 4 at toy size.\n"
     ));
-    Ok(exit_code::DONE)
+    Ok(Ending::Done)
 }

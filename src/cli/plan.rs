@@ -1,7 +1,10 @@
-//! `matssl-run plan FILE`: what would run, and what it may cost.
+//! `matssl-run plan FILE`: what would run, and what it will cost.
 
-use super::{ExperimentArgs, Stop, place, print};
-use crate::exit_code;
+use super::arguments::ExperimentArgs;
+use super::open_experiment;
+use super::outcome::{Ending, Stop};
+use super::output::print;
+use super::wording::{plural, seconds_in_words};
 use crate::machine::{self, Bytes};
 use crate::nn;
 use crate::plan::{Expected, Forecast, Plan, State, Total, drawing, unknown_kinds};
@@ -11,8 +14,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// Members of a family that are still listed one by one; of a larger one a line stands for all seeds of a member, and
-/// where these are too many, too, for the family.
+/// A family with this many members is folded: into a line for all seeds of each member or, if these are still too many, into a
+/// single line.
 const FOLD_FROM: usize = 9;
 
 #[derive(Args)]
@@ -25,28 +28,28 @@ pub(super) struct PlanArgs {
     /// Print the graph of families for Graphviz.
     #[arg(long, group = "form")]
     dot: bool,
-    /// Draw the graph of families to a file.
+    /// Write the graph of families to a file, as SVG.
     #[arg(long, value_name = "FILE", group = "form")]
     svg: Option<PathBuf>,
 }
 
-pub(super) fn plan(args: &PlanArgs) -> Result<u8, Stop> {
-    let place = place::open(&args.experiment)?;
-    let plan = &place.plan;
+pub(super) fn plan(args: &PlanArgs) -> Result<Ending, Stop> {
+    let experiment = open_experiment::open(&args.experiment)?;
+    let plan = &experiment.plan;
     if args.dot {
         print(&drawing(plan).dot());
     } else if let Some(path) = &args.svg {
         let written = std::fs::write(path, drawing(plan).svg());
-        written.map_err(|error| super::usage(format!("cannot write {}: {error}", path.display())))?;
+        written.map_err(|error| Stop::bad_request(format!("cannot write {}: {error}", path.display())))?;
     } else {
-        let costs = Costs::of(plan, &place.store);
+        let costs = Costs::of(plan, &experiment.store);
         print(&if args.json { as_json(plan, &costs) } else { as_text(plan, &costs) });
     }
-    place.leave();
-    Ok(exit_code::DONE)
+    experiment.leave();
+    Ok(Ending::Done)
 }
 
-/// The forecast, if there is something to run: nobody reads all records for nothing.
+/// The forecast; none if nothing would run, because it reads all records.
 struct Costs {
     forecast: Option<(Forecast, Total)>,
     must_run: Vec<bool>,
@@ -66,15 +69,13 @@ impl Costs {
         Costs { forecast, must_run, cores, gpus }
     }
 
-    /// The last paragraph; empty where nothing is to run.
+    /// The last paragraph; empty if nothing would run.
     fn text(&self, plan: &Plan) -> String {
         let Some((forecast, total)) = &self.forecast else { return String::new() };
         let Some(seconds) = total.seconds else {
             return "\nno forecast: no stage of these kinds has run in this cache yet\n".to_owned();
         };
-        let plural =
-            |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
-        let mut text = format!("\nforecast: about {} on {}", time(seconds), plural(self.cores, "core"));
+        let mut text = format!("\nforecast: about {} on {}", seconds_in_words(seconds), plural(self.cores, "core"));
         if self.gpus > 0 {
             let _ = write!(text, " and {}", plural(self.gpus, "GPU"));
         }
@@ -88,29 +89,22 @@ impl Costs {
         if let Some(mib) = total.memory_mib {
             let _ = write!(text, ", at most {} of memory", Bytes(mib << 20));
         }
-        let _ = write!(text, "; from {}", plural(total.records, "record"));
+        let _ = write!(text, "; estimated from {}", plural(total.records, "record"));
         if total.other_device > 0 {
-            let _ = write!(text, ", of another kind of device for {}", plural(total.other_device, "stage"));
+            let _ = write!(text, " (for {} from another kind of device)", plural(total.other_device, "stage"));
         }
         if total.unknown > 0 {
             let kinds: Vec<&str> = unknown_kinds(plan, forecast, &self.must_run).into_keys().collect();
             let what = if kinds.len() == 1 { "a kind" } else { "kinds" };
             let verb = if total.unknown == 1 { "is" } else { "are" };
             let stages = plural(total.unknown, "stage");
-            let _ = write!(text, "; {stages} of {what} that never ran here ({}) {verb} not counted", kinds.join(", "));
+            let _ = write!(
+                text,
+                "; {stages} of {what} that never ran in this cache ({}) {verb} not included",
+                kinds.join(", ")
+            );
         }
         text + "\n"
-    }
-}
-
-/// `42 s`, `14 min`, `3.2 h`, `4.5 days`.
-pub(super) fn time(seconds: f64) -> String {
-    match seconds {
-        s if s < 9.95 => format!("{s:.1} s"),
-        s if s < 120.0 => format!("{s:.0} s"),
-        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
-        s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
-        s => format!("{:.1} days", s / 86_400.0),
     }
 }
 
@@ -119,7 +113,7 @@ fn as_text(plan: &Plan, costs: &Costs) -> String {
     let count = |what: &str| plan.states.iter().filter(|state| state.word() == what).count();
     let (cached, run, waits, missing) = (count("cached"), count("run"), count("waits"), count("missing"));
     let mut text = format!("{}: {} stages", plan.experiment.name, instances.len());
-    let counted = [(cached, "cached"), (run, "to run"), (waits, "waiting on these"), (missing, "without their data")];
+    let counted = [(cached, "cached"), (run, "to run"), (waits, "waiting for these"), (missing, "without data")];
     for (n, what) in counted {
         if n > 0 {
             let _ = write!(text, ", {n} {what}");
@@ -136,7 +130,7 @@ fn as_text(plan: &Plan, costs: &Costs) -> String {
     text + &costs.text(plan)
 }
 
-/// A line of the listing: a stage, the seeds of one, or a family.
+/// A line of the listing: a stage, its seeds, or a family.
 struct Line {
     word: &'static str,
     name: String,
@@ -144,7 +138,7 @@ struct Line {
     note: String,
 }
 
-/// Stages stand in topological order, otherwise in the file's; so do families, for each stands together.
+/// Stages and families in topological order, otherwise in the order of the file. The members of a family stand together.
 fn lines(plan: &Plan) -> Vec<Line> {
     let instances = &plan.experiment.instances;
     let mut families: HashMap<&str, Vec<usize>> = HashMap::new();
@@ -161,7 +155,7 @@ fn lines(plan: &Plan) -> Vec<Line> {
             lines.extend(members.iter().map(|&member| one(plan, member)));
             continue;
         }
-        // Seeds of one member stand side by side.
+        // The seeds of a member stand together.
         let of_seeds: Vec<&[usize]> = members.chunk_by(|&a, &b| instances[a].label() == instances[b].label()).collect();
         if of_seeds.len() < FOLD_FROM && of_seeds.len() < members.len() {
             for seeds in of_seeds {
@@ -193,11 +187,11 @@ fn one(plan: &Plan, stage: usize) -> Line {
             let shown: Vec<String> =
                 families.iter().take(3).map(|(family, count)| format!("{count} of {family}")).collect();
             let more = if families.len() > 3 { ", …" } else { "" };
-            format!("on {}{more}", shown.join(", "))
+            format!("for {}{more}", shown.join(", "))
         }
         State::WaitsOn(inputs) => {
             let names: Vec<&str> = inputs.iter().map(|&i| plan.experiment.instances[i].name.as_str()).collect();
-            format!("on {}", names.join(", "))
+            format!("for {}", names.join(", "))
         }
         State::Hit(record) => format!("made in {:.1} s on {}", record.made.seconds, record.made.host),
         State::Miss { .. } => String::new(),
@@ -206,7 +200,7 @@ fn one(plan: &Plan, stage: usize) -> Line {
     Line { word: state.word(), name: instance.name.clone(), kind: instance.kind.name, note }
 }
 
-/// Many stages on one line: how many are in which state, and on which families they wait.
+/// Many stages on one line: the number in each state, and the families that they wait for.
 fn folded(plan: &Plan, members: &[usize], name: String) -> Line {
     let mut note = String::new();
     let mut states = BTreeSet::new();
@@ -235,7 +229,7 @@ fn folded(plan: &Plan, members: &[usize], name: String) -> Line {
     if !on.is_empty() {
         let more = if on.len() > 3 { format!(" and {} more", on.len() - 3) } else { String::new() };
         on.truncate(3);
-        let _ = write!(note, "{}on {}{more}", if note.is_empty() { "" } else { " " }, on.join(", "));
+        let _ = write!(note, "{}for {}{more}", if note.is_empty() { "" } else { " " }, on.join(", "));
     }
     Line { word, name, kind: plan.experiment.instances[members[0]].kind.name, note }
 }

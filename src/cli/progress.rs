@@ -1,7 +1,9 @@
-//! Progress on standard error: bars where a person looks, plain lines in a pipe.
+//! Progress on standard error: bars on a terminal, lines in a pipe or beside a log.
 
-use super::threads as threads_text;
+use super::logging;
+use super::output::say;
 use super::time_left::TimeLeft;
+use super::wording::{plural, short_time};
 use crate::events::Event;
 use crate::stage::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -9,8 +11,11 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// Plain lines of one stage are at least so far apart.
+/// Minimum time between two progress lines of a stage.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// What is shown of a stage that another run is making.
+pub(super) const WAITS_FOR_OTHER_RUN: &str = "waiting for another run of this stage";
 
 /// Shows events as they come.
 pub(super) struct Display {
@@ -21,16 +26,16 @@ pub(super) struct Display {
     done: usize,
     running: BTreeMap<String, Running>,
     time_left: TimeLeft,
-    /// When the whole run's time left was last worked out: not at each of a thousand events.
-    worked_out: Option<Instant>,
+    /// When the time left was last estimated. It is not estimated at each of a thousand events.
+    estimated_at: Option<Instant>,
     left: Option<Duration>,
-    /// Stages that were not tried, by the one whose failure is the cause.
+    /// Stages that were skipped, by the failed stage that they depend on.
     skipped: BTreeMap<String, Vec<String>>,
 }
 
 struct Running {
-    /// Time, progress and its unit at the first report of work: what a checkpoint brought does not count as speed, nor
-    /// does what comes before the first step.
+    /// Time, progress and its unit at the first report of work. Speed counts from there: neither the progress that a
+    /// checkpoint brought counts, nor the time before the first step.
     first: Option<(Instant, u64, String)>,
     last_line: Option<Instant>,
     bar: Option<ProgressBar>,
@@ -38,7 +43,7 @@ struct Running {
 
 impl Display {
     pub(super) fn new(quiet: bool, time_left: TimeLeft) -> Self {
-        let bars = (!quiet && std::io::stderr().is_terminal()).then(MultiProgress::new);
+        let bars = (!quiet && std::io::stderr().is_terminal() && !logging::is_on()).then(MultiProgress::new);
         Display {
             quiet,
             bars,
@@ -47,13 +52,14 @@ impl Display {
             done: 0,
             running: BTreeMap::new(),
             time_left,
-            worked_out: None,
+            estimated_at: None,
             left: None,
             skipped: BTreeMap::new(),
         }
     }
 
     pub(super) fn show(&mut self, event: &Event) {
+        tracing::trace!(?event, "event of the run");
         match event {
             Event::RunStarted { stages, cached, jobs, .. } => {
                 self.stages = *stages;
@@ -80,10 +86,10 @@ impl Display {
                 let running = Running { first: None, last_line: None, bar };
                 self.running.insert(stage.clone(), running);
                 let on = device.as_ref().map(|device| format!(", {device}")).unwrap_or_default();
-                self.line(format!("{stage}: started ({}{on})", threads_text(*threads)));
+                self.line(format!("{stage}: started ({}{on})", plural(*threads, "thread")));
             }
             Event::StageWaits { stage } => {
-                let text = "waits for somebody else who is making the same";
+                let text = WAITS_FOR_OTHER_RUN;
                 if let Some(Running { bar: Some(bar), .. }) = self.running.get(stage) {
                     bar.set_message(text);
                 }
@@ -94,16 +100,16 @@ impl Display {
                 self.end(stage);
                 self.time_left.finished(stage, *seconds);
                 self.one_more();
-                let left = self.left.map(|left| format!(", about {} left", short(left))).unwrap_or_default();
+                let left = self.left.map(|left| format!(", about {} left", short_time(left))).unwrap_or_default();
                 self.line(format!("{stage}: done in {seconds:.1} s [{}/{}{left}]", self.done, self.stages));
             }
             Event::GpuWaits { stage, device } => {
-                self.always(&format!("{stage}: waits for {device}, which another run has"));
+                self.always(&format!("{stage}: waiting for {device}, which another run uses"));
             }
-            Event::StageBegins { stage } => self.line(format!("{stage}: begins, the other run is gone")),
+            Event::StageBegins { stage } => self.line(format!("{stage}: started, the other run has ended")),
             Event::StageRetried { stage, attempt, message, .. } => {
                 self.end(stage);
-                self.always(&format!("warning: {stage}: {message}; attempt {attempt} follows"));
+                self.always(&format!("warning: {stage}: {message}; starting attempt {attempt}"));
             }
             Event::StageFailed { stage, message, key, log, last_lines, .. } => {
                 self.end(stage);
@@ -141,19 +147,19 @@ impl Display {
         if let Some(bar) = &self.overall {
             bar.set_position(self.done as u64);
         }
-        self.work_out();
+        self.estimate();
     }
 
-    /// How long the whole run takes yet, once a second.
-    fn work_out(&mut self) {
+    /// Estimates the time left of the whole run, at most once a second.
+    fn estimate(&mut self) {
         let now = Instant::now();
-        if self.quiet || self.worked_out.is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
+        if self.quiet || self.estimated_at.is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
             return;
         }
-        self.worked_out = Some(now);
+        self.estimated_at = Some(now);
         self.left = self.time_left.at(now).filter(|left| left.as_secs() > 0);
         if let (Some(bar), Some(left)) = (&self.overall, self.left) {
-            bar.set_message(format!(", about {} left", short(left)));
+            bar.set_message(format!(", about {} left", short_time(left)));
         }
     }
 
@@ -171,7 +177,7 @@ impl Display {
         }
         let mut text = words(progress);
         if let Some(left) = left.filter(|_| progress.done < progress.total) {
-            text += &format!(", {} left", short(left));
+            text += &format!(", {} left", short_time(left));
         }
         if let Some(bar) = &running.bar {
             bar.set_length(progress.total);
@@ -209,19 +215,13 @@ pub(super) fn words(progress: &Progress) -> String {
     text
 }
 
-/// The first few of them, and how many more there are.
+/// The first five names, and the number of the others.
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
     if names.len() > 5 { format!("{shown} and {} more", names.len() - 5) } else { shown }
 }
 
-/// A line on standard error, if anybody listens: a closed terminal is no reason to lose a training.
-pub(super) fn say(text: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// How long the rest takes at the speed since `first`, once there is one.
+/// Time for the rest at the speed since `first`; none before there is a speed.
 fn time_left(first: &mut Option<(Instant, u64, String)>, progress: &Progress, now: Instant) -> Option<Duration> {
     let at_work = progress.done > 0 || progress.loss.is_some();
     if first.as_ref().is_none_or(|(.., unit)| *unit != progress.unit) {
@@ -234,15 +234,6 @@ fn time_left(first: &mut Option<(Instant, u64, String)>, progress: &Progress, no
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-/// `42 s`, `7 min`, `3.2 h`.
-pub(super) fn short(time: Duration) -> String {
-    match time.as_secs() {
-        s @ 0..120 => format!("{s} s"),
-        s @ 120..7200 => format!("{} min", s / 60),
-        s => format!("{:.1} h", s as f64 / 3600.0),
-    }
 }
 
 #[cfg(test)]

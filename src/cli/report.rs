@@ -1,9 +1,11 @@
-//! `matssl-run report FILE`: tables, figures, pictures and the page anew from the cache, training nothing.
+//! `matssl-run report FILE`: writes tables, figures, pictures and the page again from the cache; trains nothing.
 
-use super::progress::say;
+use super::arguments::ExperimentArgs;
+use super::open_experiment;
+use super::outcome::{Ending, Stop};
+use super::output::say;
 use super::run::{self, RunArgs};
-use super::{ExperimentArgs, Stop, place};
-use crate::exit_code;
+use super::wording::plural;
 use crate::plan::State;
 use clap::Args;
 use std::path::PathBuf;
@@ -12,17 +14,17 @@ use std::path::PathBuf;
 pub(super) struct ReportArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
-    /// Where tables, figures and pictures go, in a folder named after the experiment.
+    /// Folder for tables, figures and pictures, in a folder named after the experiment.
     #[arg(long, value_name = "DIR", default_value = "reports")]
     reports: PathBuf,
-    /// Only errors and results.
+    /// No progress, only errors and results.
     #[arg(long, short)]
     quiet: bool,
 }
 
-pub(super) fn report(args: ReportArgs) -> Result<u8, Stop> {
-    let place = place::open(&args.experiment)?;
-    let plan = &place.plan;
+pub(super) fn report(args: ReportArgs) -> Result<Ending, Stop> {
+    let experiment = open_experiment::open(&args.experiment)?;
+    let plan = &experiment.plan;
     let (mut ready, mut waiting) = (Vec::new(), Vec::new());
     for (instance, state) in plan.experiment.instances.iter().zip(&plan.states) {
         if !instance.kind.section.is_report() {
@@ -30,7 +32,7 @@ pub(super) fn report(args: ReportArgs) -> Result<u8, Stop> {
         }
         match state {
             State::Hit(_) | State::Miss { .. } => ready.push(instance.name.clone()),
-            State::WaitsOn(on) => waiting.push(format!("{} waits on {} stages", instance.name, on.len())),
+            State::WaitsOn(on) => waiting.push(format!("{} waits for {}", instance.name, plural(on.len(), "stage"))),
             State::Unavailable(error) => waiting.push(format!("{}: {error}", instance.name)),
         }
     }
@@ -38,12 +40,14 @@ pub(super) fn report(args: ReportArgs) -> Result<u8, Stop> {
         waiting.iter().for_each(|line| say(&format!("not made: {line}")));
     }
     if ready.is_empty() {
-        let why =
-            if waiting.is_empty() { "has no tables, figures or overlays" } else { "has nothing to report on yet" };
         let file = args.experiment.file.display();
-        let message = format!("error: {why}: {file}\nhelp: `matssl-run {file}` makes what is missing");
-        return Err(Stop::new(exit_code::STAGE_FAILED, message));
+        let message = if waiting.is_empty() {
+            format!("error: {file} has no tables, figures or overlays")
+        } else {
+            format!("error: nothing to report yet on {file}\nhelp: `matssl-run {file}` makes what is missing")
+        };
+        return Err(Stop::new(Ending::Failed, message));
     }
-    drop(place);
+    drop(experiment);
     run::run(&RunArgs::only(args.experiment, args.reports, args.quiet, ready))
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and a closed terminal end a run in order.
+//! Signals to a run: Ctrl-C, SIGTERM and a closed terminal end it in order; SIGUSR1 asks for checkpoints.
 
 use crate::exec::Signals;
 use anyhow::Result;
@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 /// Counts SIGINT, SIGTERM and SIGHUP, and notes SIGUSR1, in `signals`.
 ///
-/// A SIGINT or SIGHUP that was ignored when this program started stays ignored: so `nohup` and a shell's `&` ask.
+/// A SIGINT or SIGHUP that is ignored when this program starts stays ignored, as `nohup` and a shell's `&` want it.
 ///
 /// # Errors
 /// If the system refuses the handler.

@@ -1,11 +1,11 @@
-//! `matssl-run status [FILE]`: how runs stand, from any terminal, while they go on and afterwards.
+//! `matssl-run status [FILE]`: the state of runs, during and after them, from any terminal.
 
-use super::explain::utc;
-use super::progress::short;
-use super::{Stop, print};
+use super::outcome::{Ending, Stop};
+use super::output::print;
+use super::progress::{WAITS_FOR_OTHER_RUN, words};
+use super::wording::{short_time, utc};
 use crate::cache::Store;
 use crate::exec::{self, RunState, RunStatus};
-use crate::exit_code;
 use crate::experiment;
 use crate::stage;
 use clap::Args;
@@ -14,46 +14,44 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Finished runs are listed up to this number; those that go on all.
+/// Maximum number of ended runs in the list. Running ones are all listed.
 const MOST: usize = 5;
-/// Failed stages are listed up to this number.
+/// Maximum number of failed stages in the list.
 const MOST_FAILED: usize = 8;
 
 #[derive(Args)]
 pub(super) struct StatusArgs {
-    /// Only runs of this experiment.
+    /// Show only runs of this experiment.
     file: Option<PathBuf>,
     /// The cache folder.
     #[arg(long, value_name = "DIR", env = "MATSSL_CACHE", default_value = "cache")]
     cache: PathBuf,
-    /// All runs as JSON, the latest first.
+    /// Print all runs as JSON, the latest first.
     #[arg(long)]
     json: bool,
-    /// All runs that the cache knows of, not the latest of each experiment.
+    /// Show all runs that the cache knows, not only the latest of each experiment.
     #[arg(long)]
     all: bool,
 }
 
-pub(super) fn status(args: &StatusArgs) -> Result<u8, Stop> {
+pub(super) fn status(args: &StatusArgs) -> Result<Ending, Stop> {
     if !args.cache.exists() {
-        print(if args.json { "[]\n" } else { "no run is known here\n" });
-        return Ok(exit_code::DONE);
+        print(if args.json { "[]\n" } else { "no runs in this cache\n" });
+        return Ok(Ending::Done);
     }
     let store = Store::at(&args.cache)?;
     let name = match &args.file {
-        Some(file) => Some(experiment::load(file, &[], stage::KINDS).map_err(|rejected| {
-            Stop::new(exit_code::BAD_EXPERIMENT, rejected.render(super::place::colour_on_stderr()))
-        })?),
+        Some(file) => Some(experiment::load(file, &[], stage::KINDS)?),
         None => None,
     };
     let mut runs: Vec<_> = exec::runs(&store, name.as_ref().map(|experiment| experiment.name.as_str())).collect();
     if args.json {
         print(&format!("{}\n", serde_json::to_string_pretty(&runs).map_err(anyhow::Error::from)?));
-        return Ok(exit_code::DONE);
+        return Ok(Ending::Done);
     }
     if !args.all {
         let mut seen = BTreeSet::new();
-        // Of several at a time on one experiment, all are of interest.
+        // Several runs of one experiment may run at a time.
         runs.retain(|run| seen.insert(run.facts.experiment.clone()) || run.state == RunState::Running);
         let mut ended = 0;
         runs.retain(|run| {
@@ -63,24 +61,24 @@ pub(super) fn status(args: &StatusArgs) -> Result<u8, Stop> {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let text: String = runs.iter().map(|run| as_text(run, now)).collect();
-    print(if text.is_empty() { "no run is known here\n" } else { &text });
-    Ok(exit_code::DONE)
+    print(if text.is_empty() { "no runs in this cache\n" } else { &text });
+    Ok(Ending::Done)
 }
 
 fn as_text(run: &RunStatus, now: f64) -> String {
     let RunStatus { facts, state, last_event_at, stages, cached, finished, running, failed, skipped, folder } = run;
-    let since = |at: f64| short(Duration::from_secs_f64((now - at).max(0.0)));
+    let since = |at: f64| short_time(Duration::from_secs_f64((now - at).max(0.0)));
     let began = facts.started_at as f64;
-    let lasted = short(Duration::from_secs_f64((last_event_at - began).max(0.0)));
+    let lasted = short_time(Duration::from_secs_f64((last_event_at - began).max(0.0)));
     let (host, process) = (&facts.host, facts.process);
     let state = match state {
         RunState::Running => format!("running for {} on {host} (process {process})", since(began)),
-        RunState::Finished => format!("ended {} ago on {host}, after {lasted}", since(*last_event_at)),
-        RunState::Interrupted => format!("interrupted {} ago on {host}, after {lasted}", since(*last_event_at)),
-        RunState::Died => format!("was killed on {host}; last heard of {} ago, after {lasted}", since(*last_event_at)),
-        RunState::Unknown => format!("last heard of {} ago on {host}", since(*last_event_at)),
+        RunState::Finished => format!("ended {} ago on {host} after {lasted}", since(*last_event_at)),
+        RunState::Interrupted => format!("interrupted {} ago on {host} after {lasted}", since(*last_event_at)),
+        RunState::Died => format!("killed on {host}; last event {} ago, after {lasted}", since(*last_event_at)),
+        RunState::Unknown => format!("state unknown; last event {} ago on {host}", since(*last_event_at)),
     };
-    let mut text = format!("{}: {state}; begun {}\n", facts.experiment, utc(facts.started_at));
+    let mut text = format!("{}: {state}; started {}\n", facts.experiment, utc(facts.started_at));
     let _ = write!(text, "  {} of {stages} stages done ({finished} ran, {cached} cached)", finished + cached);
     for (count, what) in [(running.len(), "running"), (failed.len(), "failed"), (*skipped, "skipped")] {
         if count > 0 {
@@ -91,8 +89,8 @@ fn as_text(run: &RunStatus, now: f64) -> String {
     let width = running.keys().map(|name| name.chars().count()).max().unwrap_or(0).min(60);
     for (name, stage) in running {
         let progress = match &stage.progress {
-            _ if stage.waits => "waits for somebody else who is making the same".to_owned(),
-            Some(progress) => super::progress::words(progress),
+            _ if stage.waits => WAITS_FOR_OTHER_RUN.to_owned(),
+            Some(progress) => words(progress),
             None => String::new(),
         };
         let line = format!("  {name:<width$}  {:>7}  {progress}", since(stage.started_at));

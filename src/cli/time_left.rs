@@ -1,23 +1,23 @@
-//! How long a run will take yet: from the forecast, from what its own stages took, and from how far they are.
+//! Time left of a run: from the forecast, the time that its finished stages took, and the progress of running ones.
 
 use crate::plan::{Dag, Plan, makespan};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// What is known of the time that a run's stages take.
+/// What is known about the times of a run's stages.
 pub(super) struct TimeLeft {
     dag: Dag,
     /// By name.
     index: HashMap<String, usize>,
-    /// Of each stage: its family's members resemble each other more than others of its kind.
+    /// Of each stage. Members of a family take similar times, more so than stages of the same kind.
     families: Vec<String>,
     expected: Vec<Option<f64>>,
     state: Vec<State>,
-    /// Stages at a time.
+    /// Maximum number of stages at a time.
     slots: usize,
-    /// (family → seconds of its finished stages, how many).
+    /// Family → (total seconds of its finished stages, their number).
     took: HashMap<String, (f64, usize)>,
-    /// Seconds that finished stages took, and that they were expected to take.
+    /// Seconds that finished stages took, and seconds that they were expected to take.
     against: (f64, f64),
 }
 
@@ -26,15 +26,15 @@ enum State {
     Open,
     Running {
         since: Instant,
-        /// Of it, from 0 to 1, if it has said.
+        /// Progress from 0 to 1.
         done: f64,
     },
-    /// Nothing more to do.
+    /// Finished, cached, failed or skipped.
     Closed,
 }
 
 impl TimeLeft {
-    /// For the stages that `must_run`, which are `expected` to take so many seconds.
+    /// For the stages that `must_run`; `expected` are the seconds that the forecast gives each stage.
     pub(super) fn new(plan: &Plan, expected: Vec<Option<f64>>, must_run: &[bool]) -> Self {
         let instances = &plan.experiment.instances;
         let state = must_run.iter().map(|run| if *run { State::Open } else { State::Closed });
@@ -50,7 +50,7 @@ impl TimeLeft {
         }
     }
 
-    /// So many stages run at a time.
+    /// Sets the maximum number of stages at a time.
     pub(super) fn set_slots(&mut self, slots: usize) {
         self.slots = slots.max(1);
     }
@@ -59,7 +59,7 @@ impl TimeLeft {
         self.set(stage, State::Running { since: now, done: 0.0 });
     }
 
-    /// A running stage is so far, from 0 to 1, at least.
+    /// Notes the progress of a running stage, from 0 to 1.
     pub(super) fn progressed(&mut self, stage: &str, done: f64) {
         if let Some(State::Running { done: before, .. }) = self.index.get(stage).map(|&stage| &mut self.state[stage]) {
             *before = done.clamp(0.0, 1.0);
@@ -76,7 +76,7 @@ impl TimeLeft {
         }
     }
 
-    /// It will not run (any more): found in the cache, failed, or skipped.
+    /// Notes that a stage will not run (any more): cached, failed, or skipped.
     pub(super) fn closed(&mut self, stage: &str) {
         self.set(stage, State::Closed);
     }
@@ -87,10 +87,10 @@ impl TimeLeft {
         }
     }
 
-    /// The rest of the run; `None` while nothing is known of any stage.
+    /// Time left of the run; none while no stage's time is known.
     pub(super) fn at(&self, now: Instant) -> Option<Duration> {
         let (seconds, count) = self.took.values().fold((0.0, 0), |sum, took| (sum.0 + took.0, sum.1 + took.1));
-        let known: Vec<f64> = (0..self.state.len()).filter_map(|stage| self.whole(stage)).collect();
+        let known: Vec<f64> = (0..self.state.len()).filter_map(|stage| self.total(stage)).collect();
         let average = match (count, known.len()) {
             (0, 0) => return None,
             (0, all) => known.iter().sum::<f64>() / all as f64,
@@ -98,15 +98,15 @@ impl TimeLeft {
         };
         let rest: Vec<Option<f64>> = (0..self.state.len())
             .map(|stage| {
-                let whole = self.whole(stage).unwrap_or(average);
+                let total = self.total(stage).unwrap_or(average);
                 match self.state[stage] {
                     State::Closed => None,
-                    State::Open => Some(whole),
+                    State::Open => Some(total),
                     State::Running { since, done } => {
                         let so_far = now.saturating_duration_since(since).as_secs_f64();
-                        // Its own speed says more than others' the further it is.
+                        // The further a stage is, the more its own speed counts.
                         let own = if done > 0.0 { so_far * (1.0 - done) / done } else { 0.0 };
-                        Some(done * own + (1.0 - done) * (whole - so_far).max(0.1 * whole))
+                        Some(done * own + (1.0 - done) * (total - so_far).max(0.1 * total))
                     }
                 }
             })
@@ -114,9 +114,9 @@ impl TimeLeft {
         makespan(&self.dag, &rest, self.slots).map(Duration::from_secs_f64)
     }
 
-    /// Seconds that a stage takes in all, by its family's finished stages or by the forecast, which is held against what
-    /// stages took so far.
-    fn whole(&self, stage: usize) -> Option<f64> {
+    /// Total seconds of a stage: the mean of its family's finished stages, or else the forecast, scaled by how wrong it was so
+    /// far.
+    fn total(&self, stage: usize) -> Option<f64> {
         if let Some((seconds, count)) = self.took.get(&self.families[stage]) {
             return Some(seconds / *count as f64);
         }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_until_something_is_known_and_a_forecast_is_held_against_the_run() {
+    fn there_is_no_estimate_without_a_known_time_and_the_forecast_is_scaled_by_the_run() {
         let now = Instant::now();
         let mut left = time_left(&[0, 1], &[], 1);
         assert_eq!(left.at(now), None);
@@ -160,10 +160,9 @@ mod tests {
     }
 
     proptest! {
-        /// A sweep of layers of alike stages on a few slots, each up to a third quicker or slower than its family: at
-        /// half-time the rest is right within a factor of two.
+        /// A sweep of three families on a few slots; each stage takes 0.7 to 1.4 times its family's time.
         #[test]
-        fn at_half_time_it_is_right_within_a_factor_of_two(
+        fn at_half_time_the_estimate_is_right_within_a_factor_of_two(
             scale in prop::collection::vec(1.0..4.0f64, 3),
             noise in prop::collection::vec(0.7..1.4f64, 60),
             slots in 1..5usize,

@@ -1,5 +1,5 @@
-//! Checks of a GPU, from the smallest thing to the largest, so that a first run on a machine tells what works and what does
-//! not. Each step is made to run in a process of its own: it may crash or hang.
+//! Checks of a GPU, from its libraries to small networks, so that a first run on a machine shows what works. The command line
+//! runs each step in its own process, because a step may crash or hang.
 
 mod batches;
 mod candle;
@@ -11,7 +11,9 @@ mod numbers;
 mod operations;
 mod plans;
 mod step;
+mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use step::{STEPS, Step, step};
+pub use step::Step;
+pub use steps::{STEPS, step};

@@ -1,10 +1,12 @@
-//! `matssl-run cache gc`.
+//! `matssl-run cache gc`: deletes what is no longer needed.
 
-use super::super::plan::time;
-use super::super::{ExperimentArgs, Stop, place, print};
-use super::{Folder, plural};
+use super::super::arguments::ExperimentArgs;
+use super::super::open_experiment;
+use super::super::outcome::{Ending, Stop};
+use super::super::output::print;
+use super::super::wording::{plural, seconds_in_words};
+use super::folder::Folder;
 use crate::cache::{self, Key, LastKeys, Mode, Rules, Store, Sweep};
-use crate::exit_code;
 use crate::machine::Bytes;
 use crate::plan::State;
 use crate::units;
@@ -19,32 +21,31 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(super) struct GcArgs {
     #[command(flatten)]
     folder: Folder,
-    /// Drop what was neither made nor used for so long, e.g. 30d, 12h. Something is used when a run that had something
-    /// to do found it, and when anything that rests on it was.
+    /// Delete records that were neither made nor used for this time, e.g. 30d, 12h. A run that executes stages uses the
+    /// records that it finds, and everything that these depend on.
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     older_than: Option<Duration>,
-    /// Drop only what is in no plan of these experiment files: all of their stages for all seeds, and all these rest on,
-    /// stay.
+    /// Keep all stages of these experiment files, with what they depend on; delete only other records.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     keep: Vec<PathBuf>,
-    /// Drop the least recently used, only until the cache's files take at most so much, e.g. 20GiB.
+    /// Delete the least recently used records until the cache's files take at most this much, e.g. 20GiB.
     #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
     max_size: Option<u64>,
-    /// Where relative data-set paths of --keep's files are looked up; each file's own folder if not given.
+    /// Folder in which relative data-set paths of the files of --keep are looked up [default: each file's own folder].
     #[arg(long, value_name = "DIR", env = "MATSSL_DATA")]
     data: Option<PathBuf>,
-    /// Drop it; otherwise this is only said.
+    /// Delete; without it only show what would be deleted.
     #[arg(long)]
     yes: bool,
-    /// Drop it although the file system has no locks; no experiment may be running.
+    /// Delete although the file system has no locks; no experiment may be running.
     #[arg(long, requires = "yes")]
     unlocked: bool,
-    /// Print what goes as JSON.
+    /// Print what is deleted as JSON.
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn gc(args: &GcArgs) -> Result<u8, Stop> {
+pub(super) fn gc(args: &GcArgs) -> Result<Ending, Stop> {
     let now = SystemTime::now();
     let store = args.folder.open()?;
     let keep = if args.keep.is_empty() { None } else { Some(kept(args)?) };
@@ -56,18 +57,18 @@ pub(super) fn gc(args: &GcArgs) -> Result<u8, Stop> {
     };
     let sweep = cache::gc(&store, &rules, mode)?;
     print(&if args.json { format!("{:#}\n", as_json(&sweep, args.yes)) } else { as_text(&sweep, now, args.yes) });
-    Ok(exit_code::DONE)
+    Ok(Ending::Done)
 }
 
-/// The keys that the experiments' plans rest on. Of stages that cannot be looked up because something before them is
-/// gone, the last ones known.
+/// The keys that the plans of --keep's experiments need. A stage that cannot be looked up, because one of its inputs is gone,
+/// has the last key that is known of it.
 fn kept(args: &GcArgs) -> Result<BTreeSet<Key>, Stop> {
     let mut keys = BTreeSet::new();
     for file in &args.keep {
         let cache = args.folder.cache.clone();
-        let place =
-            place::open(&ExperimentArgs { file: file.clone(), set: Vec::new(), data: args.data.clone(), cache })?;
-        keys.extend(of_plan(&place.plan, &place.store));
+        let args = ExperimentArgs { file: file.clone(), set: Vec::new(), data: args.data.clone(), cache };
+        let experiment = open_experiment::open(&args)?;
+        keys.extend(of_plan(&experiment.plan, &experiment.store));
     }
     Ok(keys)
 }
@@ -83,7 +84,7 @@ fn of_plan(plan: &crate::plan::Plan, store: &Store) -> Vec<Key> {
         .collect()
 }
 
-/// What goes of one experiment.
+/// What is deleted of one experiment.
 #[derive(Default)]
 struct Part {
     count: usize,
@@ -107,7 +108,7 @@ fn by_experiment(sweep: &Sweep) -> BTreeMap<&str, Part> {
 
 fn as_text(sweep: &Sweep, now: SystemTime, done: bool) -> String {
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let age = |at: u64| time(now.saturating_sub(at) as f64);
+    let age = |at: u64| seconds_in_words(now.saturating_sub(at) as f64);
     let mut text = String::new();
     for (experiment, part) in by_experiment(sweep) {
         let (oldest, youngest) = (age(part.oldest), age(part.youngest));
@@ -120,8 +121,8 @@ fn as_text(sweep: &Sweep, now: SystemTime, done: bool) -> String {
         );
     }
     let others = [
-        (sweep.unnamed, "file", "of no record"),
-        (sweep.work, "work folder", "that nobody is at"),
+        (sweep.unnamed, "file", "that no record names"),
+        (sweep.work, "work folder", "that no process uses"),
         (sweep.runs, "log", "of old runs"),
         (sweep.leftovers, "file", "left by processes that ended, or damaged"),
     ];
@@ -129,14 +130,14 @@ fn as_text(sweep: &Sweep, now: SystemTime, done: bool) -> String {
         let _ = writeln!(text, "{} {what}, {}", plural(amount.count, word), Bytes(amount.bytes));
     }
     let (what, how) = match (sweep.is_empty(), done) {
-        (true, _) => ("nothing to drop".to_owned(), ""),
-        (false, true) => (format!("dropped {}", Bytes(sweep.freed())), ""),
-        (false, false) => (format!("would drop {}", Bytes(sweep.freed())), "; say --yes to do it"),
+        (true, _) => ("nothing to delete".to_owned(), ""),
+        (false, true) => (format!("deleted {}", Bytes(sweep.freed())), ""),
+        (false, false) => (format!("would delete {}", Bytes(sweep.freed())), "; add --yes to delete"),
     };
-    let stays = format!("{} ({}) stay", plural(sweep.stays.count, "record"), Bytes(sweep.stays.bytes));
+    let stays = format!("{} ({}) kept", plural(sweep.stays.count, "record"), Bytes(sweep.stays.bytes));
     let _ = writeln!(text, "{what}, {stays}{how}");
     if sweep.held > 0 {
-        let _ = writeln!(text, "{} more are held by {}", sweep.held, plural(sweep.live_runs, "running experiment"));
+        let _ = writeln!(text, "{} more are in use by {}", sweep.held, plural(sweep.live_runs, "running experiment"));
     }
     text
 }

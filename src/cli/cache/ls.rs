@@ -1,10 +1,10 @@
-//! `matssl-run cache ls`.
+//! `matssl-run cache ls`: lists the records of finished stages.
 
-use super::super::explain::utc;
-use super::super::{Stop, print};
-use super::{Folder, plural};
+use super::super::outcome::{Ending, Stop};
+use super::super::output::print;
+use super::super::wording::{plural, utc};
+use super::folder::Folder;
 use crate::cache::Record;
-use crate::exit_code;
 use crate::machine::Bytes;
 use clap::Args;
 use serde_json::json;
@@ -13,7 +13,7 @@ use std::fmt::Write;
 
 #[derive(Args)]
 pub(super) struct LsArgs {
-    /// Only what was made for, or is used by, these experiments.
+    /// List only records that were made for, or are used by, these experiments.
     #[arg(value_name = "EXPERIMENT")]
     experiments: Vec<String>,
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(super) struct LsArgs {
     json: bool,
 }
 
-pub(super) fn ls(args: &LsArgs) -> Result<u8, Stop> {
+pub(super) fn ls(args: &LsArgs) -> Result<Ending, Stop> {
     let store = args.folder.open()?;
     let users = store.users()?;
     let none = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn ls(args: &LsArgs) -> Result<u8, Stop> {
         });
     }
     records.sort_by(|a, b| b.made.finished_at.cmp(&a.made.finished_at).then_with(|| a.made.stage.cmp(&b.made.stage)));
-    // What several records name takes room once.
+    // A file that several records name takes space once.
     let objects: BTreeMap<_, u64> =
         records.iter().flat_map(|record| &record.outputs).map(|output| (output.digest, output.size)).collect();
     let on_disk: u64 = objects.values().sum();
@@ -60,14 +60,14 @@ pub(super) fn ls(args: &LsArgs) -> Result<u8, Stop> {
             .collect();
         let all = json!({ "records": entries, "bytes": on_disk, "objects": objects.len() });
         print(&format!("{all:#}\n"));
-        return Ok(exit_code::DONE);
+        return Ok(Ending::Done);
     }
     let width = |text: &dyn Fn(&Record) -> usize| records.iter().map(text).max().unwrap_or(0).min(60);
     let stages = width(&|record| record.made.stage.chars().count());
     let kinds = width(&|record| record.material.kind.len());
     let mut text = String::new();
     for record in &records {
-        // The experiment that it was made for is in its name.
+        // The name shows the experiment that it was made for.
         let others = users.get(&record.key).unwrap_or(&none).iter().filter(|name| *name != experiment(record));
         let others: Vec<&str> = others.map(String::as_str).collect();
         let line = format!(
@@ -91,10 +91,10 @@ pub(super) fn ls(args: &LsArgs) -> Result<u8, Stop> {
         plural(objects.len(), "file")
     );
     print(&text);
-    Ok(exit_code::DONE)
+    Ok(Ending::Done)
 }
 
-/// The experiment that it was made for.
+/// The experiment that the record was made for.
 fn experiment(record: &Record) -> &str {
     record.made.stage.split_once('/').map_or("", |(experiment, _)| experiment)
 }

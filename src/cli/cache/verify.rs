@@ -1,17 +1,17 @@
-//! `matssl-run cache verify`.
+//! `matssl-run cache verify`: reads every record and file.
 
-use super::super::progress::say;
-use super::super::{Stop, print};
-use super::{Folder, plural};
+use super::super::outcome::{Ending, Stop};
+use super::super::output::{print, say};
+use super::super::wording::plural;
+use super::folder::Folder;
 use crate::cache::{self, Damage, Verified};
-use crate::exit_code;
 use crate::machine::Bytes;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::fmt::Write;
 
-/// So many outputs of a damaged file are named.
+/// Maximum number of outputs that are listed for a damaged file.
 const MOST_NAMES: usize = 5;
 
 #[derive(Args)]
@@ -26,15 +26,15 @@ pub(super) struct VerifyArgs {
     quiet: bool,
 }
 
-pub(super) fn verify(args: &VerifyArgs) -> Result<u8, Stop> {
+pub(super) fn verify(args: &VerifyArgs) -> Result<Ending, Stop> {
     let store = args.folder.open()?;
-    // Draws nothing where standard error is no terminal.
+    // It draws nothing if standard error is no terminal.
     let bar = if args.quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
     let template = "{bar:30} {bytes} of {total_bytes}, {eta} left";
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     let verified = cache::verify(&store, &|done, all| {
         bar.set_length(all);
-        // Several threads tell; the bar never goes back.
+        // Several threads report; the bar must not go back.
         if done > bar.position() {
             bar.set_position(done);
         }
@@ -47,12 +47,12 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<u8, Stop> {
         let moved = verified.damaged.iter().filter(|damage| damage.aside.is_some()).count();
         if !args.quiet && moved > 0 {
             say(&format!(
-                "the next run makes again what it needs of these; they are in {}",
+                "damaged files were moved to {}; the next run makes what it needs of them again",
                 store.root().join("damaged").display()
             ));
         }
     }
-    Ok(if verified.damaged.is_empty() { exit_code::DONE } else { exit_code::STAGE_FAILED })
+    Ok(if verified.damaged.is_empty() { Ending::Done } else { Ending::Failed })
 }
 
 fn as_text(verified: &Verified) -> String {
@@ -66,7 +66,7 @@ fn as_text(verified: &Verified) -> String {
             let _ = writeln!(text, "  and {} more", stages.len() - MOST_NAMES);
         }
         if aside.is_none() && what != "is not there" {
-            text += "  and could not be set aside\n";
+            text += "  could not be moved away\n";
         }
     }
     let Verified { records, foreign, objects, damaged, unnamed, leftovers } = verified;
@@ -76,16 +76,16 @@ fn as_text(verified: &Verified) -> String {
         plural(*records, "record"),
         plural(objects.count, "file"),
         Bytes(objects.bytes),
-        if damaged.is_empty() { "all whole".to_owned() } else { format!("{} damaged", damaged.len()) }
+        if damaged.is_empty() { "all intact".to_owned() } else { format!("{} damaged", damaged.len()) }
     );
     if *foreign > 0 {
-        let _ = writeln!(text, "{} of another version of this program left alone", plural(*foreign, "record"));
+        let _ = writeln!(text, "{} of another version of this program not checked", plural(*foreign, "record"));
     }
-    for (amount, what) in [(unnamed, "of no record"), (leftovers, "left by processes that ended")] {
+    for (amount, what) in [(unnamed, "that no record names"), (leftovers, "left by processes that ended")] {
         if amount.count > 0 {
             let _ = writeln!(
                 text,
-                "{} ({}) {what}: `matssl-run cache gc` drops them when they are old enough",
+                "{} ({}) {what}: `matssl-run cache gc` deletes them when they are old enough",
                 plural(amount.count, "file"),
                 Bytes(amount.bytes)
             );

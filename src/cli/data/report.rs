@@ -1,7 +1,7 @@
-//! What `data` says, as values: the text and the JSON are made of these.
+//! The report of `data` as values, from which the text and the JSON are made.
 
-use super::super::Stop;
-use super::super::place::Place;
+use super::super::open_experiment::OpenExperiment;
+use super::super::outcome::{Ending, Stop};
 use super::sets::{Set, SetState};
 use crate::cache::Store;
 use crate::data::leaks::Pair;
@@ -9,7 +9,6 @@ use crate::data::patches::{Edge, PatchParams, Use};
 use crate::data::sources::{Source, source};
 use crate::data::survey::{Survey, patches};
 use crate::data::{DataError, Split};
-use crate::exit_code;
 use crate::plan::{Findings, Flows};
 use crate::stage;
 use regex::Regex;
@@ -19,28 +18,28 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Serialize)]
 pub(super) struct Report {
     pub(super) experiment: String,
-    /// Where relative paths are looked up.
+    /// Folder in which relative paths are looked up.
     pub(super) data: String,
     pub(super) datasets: Vec<DatasetLine>,
     pub(super) weights: Vec<WeightsLine>,
     pub(super) patches: Vec<PatchesLine>,
     /// None if images were not compared.
     pub(super) leaks: Option<Vec<Pair>>,
-    /// How many images were compared.
+    /// Number of images that were compared.
     pub(super) compared: Option<usize>,
     /// None if nothing says what a specimen is.
     pub(super) specimens: Option<Vec<SpecimenLine>>,
     /// Why images could not be compared.
     pub(super) problem: Option<String>,
     #[serde(skip)]
-    code: u8,
+    ending: Ending,
 }
 
 #[derive(Serialize)]
 pub(super) struct DatasetLine {
     pub(super) name: String,
     pub(super) format: String,
-    /// `found`, `missing`, `bad` or `drawn` (by the run).
+    /// `found`, `missing`, `bad` or `drawn` (by the run itself).
     pub(super) state: &'static str,
     pub(super) folder: Option<String>,
     pub(super) problem: Option<String>,
@@ -51,7 +50,7 @@ pub(super) struct DatasetLine {
     pub(super) survey: Option<Survey>,
 }
 
-/// `null` is what its publisher does not say.
+/// The published source of a data set. `null` means that its publisher does not say.
 #[derive(Serialize)]
 pub(super) struct SourceLine {
     pub(super) name: &'static str,
@@ -74,10 +73,10 @@ pub(super) struct WeightsLine {
     pub(super) folder: String,
     pub(super) file: Option<String>,
     pub(super) bytes: Option<u64>,
-    /// The published beginning of its hash, which the file was held against.
+    /// The published beginning of its hash, which the file was checked against.
     pub(super) sha256: Option<&'static str>,
     pub(super) problem: Option<String>,
-    /// Files that would do, as they are published.
+    /// Published files that fit.
     pub(super) published: Vec<PublishedLine>,
 }
 
@@ -114,10 +113,10 @@ pub(super) struct SpecimenLine {
 }
 
 impl Report {
-    pub(super) fn new(place: &Place, sets: &[Set]) -> Report {
+    pub(super) fn new(experiment: &OpenExperiment, sets: &[Set]) -> Report {
         let mut report = Report {
-            experiment: place.plan.experiment.name.clone(),
-            data: place.places.data.display().to_string(),
+            experiment: experiment.plan.experiment.name.clone(),
+            data: experiment.places.data.display().to_string(),
             datasets: Vec::new(),
             weights: Vec::new(),
             patches: Vec::new(),
@@ -125,24 +124,24 @@ impl Report {
             compared: None,
             specimens: None,
             problem: None,
-            code: exit_code::DONE,
+            ending: Ending::Done,
         };
         for set in sets {
-            let line = DatasetLine::of(set, &place.store);
-            if let SetState::Wrong { code, .. } = set.state {
-                report.code = report.code.max(code);
+            let line = DatasetLine::of(set, &experiment.store);
+            if let SetState::Wrong { ending, .. } = set.state {
+                report.ending = report.ending.max(ending);
             }
             report.datasets.push(line);
         }
-        report.weights = weights(place);
+        report.weights = weights(experiment);
         for line in &report.weights {
-            report.code = report.code.max(match line.state {
-                "missing" => exit_code::NOT_THERE,
-                "bad" => exit_code::BAD_DATA,
-                _ => exit_code::DONE,
+            report.ending = report.ending.max(match line.state {
+                "missing" => Ending::NotThere,
+                "bad" => Ending::BadData,
+                _ => Ending::Done,
             });
         }
-        report.patches = all_patches(place, sets);
+        report.patches = all_patches(experiment, sets);
         report
     }
 
@@ -153,12 +152,13 @@ impl Report {
     }
 
     pub(super) fn with_problem(mut self, error: &DataError) -> Report {
-        self.code = self.code.max(error.exit_code());
+        self.ending = self.ending.max(error.into());
         self.problem = Some(error.to_string());
         self
     }
 
-    /// Specimens on both sides, within what lies in one folder: elsewhere the same name is another specimen.
+    /// Adds specimens that are both trained on and scored on. They are compared within one folder only: elsewhere the same name
+    /// means another specimen.
     pub(super) fn with_specimens(mut self, sets: &[Set], flows: &Flows, specimen: Option<&Regex>) -> Report {
         let Some(specimen) = specimen else { return self };
         let by_instance: BTreeMap<usize, &Set> = sets.iter().map(|set| (set.instance, set)).collect();
@@ -197,14 +197,14 @@ impl Report {
         self
     }
 
-    /// Leaks and specimens on both sides.
+    /// Number of leaks of images and specimens.
     pub(super) fn warnings(&self) -> usize {
         self.leaks.as_ref().map_or(0, Vec::len) + self.specimens.as_ref().map_or(0, Vec::len)
     }
 
-    /// What keeps the experiment from running: all of it, one a line.
+    /// Everything that keeps the experiment from running, one problem a line.
     pub(super) fn stop(&self) -> Option<Stop> {
-        if self.code == exit_code::DONE {
+        if self.ending == Ending::Done {
             return None;
         }
         let mut message = String::new();
@@ -218,7 +218,7 @@ impl Report {
         if let Some(problem) = &self.problem {
             message += &format!("error: {problem}\n");
         }
-        Some(Stop::new(self.code, message))
+        Some(Stop::new(self.ending, message))
     }
 
     pub(super) fn json(&self) -> String {
@@ -231,8 +231,8 @@ impl DatasetLine {
         let (state, problem) = match &set.state {
             SetState::Found(_) => ("found", None),
             SetState::Drawn => ("drawn", None),
-            SetState::Wrong { code, message } => {
-                (if *code == exit_code::NOT_THERE { "missing" } else { "bad" }, Some(message.clone()))
+            SetState::Wrong { ending, message } => {
+                (if *ending == Ending::NotThere { "missing" } else { "bad" }, Some(message.clone()))
             }
         };
         let manifest = set.open().map(|open| &open.manifest);
@@ -257,12 +257,12 @@ impl SourceLine {
     }
 }
 
-/// The weights that stages begin with, each once.
-fn weights(place: &Place) -> Vec<WeightsLine> {
+/// The weight files that stages start from, each once.
+fn weights(experiment: &OpenExperiment) -> Vec<WeightsLine> {
     let mut seen = BTreeSet::new();
     let mut lines = Vec::new();
-    for instance in place.plan.experiment.instances.iter() {
-        let Some(start) = stage::start_weights(instance.stage.as_ref(), &place.places) else { continue };
+    for instance in &experiment.plan.experiment.instances {
+        let Some(start) = stage::start_weights(instance.stage.as_ref(), &experiment.places) else { continue };
         if !seen.insert((start.weights.clone(), start.arch, start.variant)) {
             continue;
         }
@@ -292,9 +292,9 @@ fn weights(place: &Place) -> Vec<WeightsLine> {
 }
 
 /// What each `patchify` stage cuts.
-fn all_patches(place: &Place, sets: &[Set]) -> Vec<PatchesLine> {
+fn all_patches(experiment: &OpenExperiment, sets: &[Set]) -> Vec<PatchesLine> {
     let mut lines = Vec::new();
-    for instance in place.plan.experiment.instances.iter() {
+    for instance in &experiment.plan.experiment.instances {
         let params = stage::patch_params(instance.stage.as_ref());
         let (Some(params), Some(input)) = (params, instance.inputs.first()) else { continue };
         let Some(set) = sets.iter().find(|set| set.instance == input.instance) else { continue };

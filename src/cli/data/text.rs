@@ -1,4 +1,4 @@
-//! The report for a terminal.
+//! The report of `data` as text.
 
 use super::report::{DatasetLine, Report, WeightsLine};
 use crate::data::leaks::Pair;
@@ -25,7 +25,7 @@ pub(super) fn of(report: &Report) -> String {
         let absent = report.datasets.iter().filter(|line| line.state != "found");
         let absent: Vec<&str> = absent.map(|line| line.name.as_str()).collect();
         if !absent.is_empty() {
-            let _ = writeln!(text, "        not compared, for they are not there: {}", absent.join(", "));
+            let _ = writeln!(text, "        not compared, because missing: {}", absent.join(", "));
         }
     }
     if let Some(specimens) = &report.specimens {
@@ -40,7 +40,12 @@ pub(super) fn of(report: &Report) -> String {
                 format!("({})", line.how),
             ]
         });
-        let _ = write!(text, "\nspecimens on both sides: {}\n{}", none_or(specimens.len()), aligned(rows.collect()));
+        let _ = write!(
+            text,
+            "\nspecimens that are both trained on and scored on: {}\n{}",
+            none_or(specimens.len()),
+            aligned(rows.collect())
+        );
     }
     text
 }
@@ -61,7 +66,7 @@ fn summary(report: &Report) -> String {
             let _ = write!(text, ", {more} files of weights");
         }
     }
-    for (state, words) in [("found", "found"), ("drawn", "drawn by the run"), ("missing", "missing"), ("bad", "bad")] {
+    for (state, words) in [("found", "found"), ("drawn", "drawn by a stage"), ("missing", "missing"), ("bad", "bad")] {
         let count = states.iter().filter(|&&other| other == state).count();
         if count > 0 {
             let _ = write!(text, ", {count} {words}");
@@ -84,8 +89,8 @@ fn dataset(text: &mut String, line: &DatasetLine) {
     }
     if let (Some(source), true) = (&line.source, line.state != "found") {
         say("fetch", source.fetch.into());
-        let size = source.bytes.map_or("size not known".into(), |bytes| Bytes(bytes).to_string());
-        let hash = source.sha256.map_or("hash not known".into(), |hash| format!("SHA-256 {hash}"));
+        let size = source.bytes.map_or("size unknown".into(), |bytes| Bytes(bytes).to_string());
+        let hash = source.sha256.map_or("hash unknown".into(), |hash| format!("SHA-256 {hash}"));
         say("holds", format!("{}; {size}, {hash}; licence: {}", source.counts, source.licence));
     }
     let Some(survey) = &line.survey else { return };
@@ -101,7 +106,7 @@ fn dataset(text: &mut String, line: &DatasetLine) {
     }
 }
 
-/// A row a class, a column a split.
+/// One row for each class, one column for each split.
 fn classes(line: &DatasetLine, survey: &Survey) -> Vec<Vec<String>> {
     let splits: Vec<_> = survey.splits.iter().filter(|split| !split.shares.is_empty()).collect();
     let mut rows = vec![vec![String::new()]];
@@ -121,16 +126,16 @@ fn classes(line: &DatasetLine, survey: &Survey) -> Vec<Vec<String>> {
 }
 
 fn weights(text: &mut String, line: &WeightsLine) {
-    let place = line.file.as_deref().unwrap_or(&line.folder);
-    let _ = writeln!(text, "{:<8}{}  {} {}  {place}", line.state, line.weights, line.arch, line.variant);
+    let path = line.file.as_deref().unwrap_or(&line.folder);
+    let _ = writeln!(text, "{:<8}{}  {} {}  {path}", line.state, line.weights, line.arch, line.variant);
     let mut say = |what: &str, value: String| {
         let _ = writeln!(text, "        {what:<10}{value}");
     };
     if let Some(problem) = &line.problem {
         say("problem", problem.clone());
         for published in &line.published {
-            let size = published.kib.map_or("size not known".into(), |kib| Bytes(kib << 10).to_string());
-            let hash = published.sha256.map_or("hash not known".into(), |hash| format!("SHA-256 {hash}…"));
+            let size = published.kib.map_or("size unknown".into(), |kib| Bytes(kib << 10).to_string());
+            let hash = published.sha256.map_or("hash unknown".into(), |hash| format!("SHA-256 {hash}…"));
             say("from", format!("{}: {size}, {hash}", published.url));
         }
         return;
@@ -138,7 +143,7 @@ fn weights(text: &mut String, line: &WeightsLine) {
     let size = line.bytes.map(|bytes| Bytes(bytes).to_string()).unwrap_or_default();
     let hash = match line.sha256 {
         Some(hash) => format!("SHA-256 begins with {hash}, as published"),
-        None => "no published hash to hold it against".into(),
+        None => "no published hash to compare with".into(),
     };
     say("size", format!("{size}; {hash}"));
 }
@@ -163,7 +168,7 @@ fn leaks_text(leaks: &[Pair], compared: Option<usize>) -> String {
         return format!("\nleaks: none found{among}\n");
     }
     let pairs = if leaks.len() == 1 { "1 pair".to_owned() } else { format!("{} pairs", leaks.len()) };
-    let mut text = format!("\nleaks: {pairs} of images, one scored on and one trained on, show the same\n");
+    let mut text = format!("\nleaks: {pairs} of images show the same: one is scored on, the other trained on\n");
     let rows = leaks.iter().map(|pair| {
         let leak = &pair.leak;
         vec![
@@ -179,7 +184,7 @@ fn leaks_text(leaks: &[Pair], compared: Option<usize>) -> String {
     text
 }
 
-/// Columns side by side; the last is as long as it is.
+/// Columns side by side, padded to the same width; the last is not padded.
 fn aligned(rows: Vec<Vec<String>>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.chars().count())).max().unwrap_or(0);

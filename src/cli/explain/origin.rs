@@ -1,7 +1,7 @@
-//! `--cell` and `--point`: a number back to its stages, seeds, settings and data.
+//! `--cell` and `--point`: from a number to its stages, seeds, settings and data.
 
-use super::super::threads;
-use super::{provenance, utc};
+use super::super::wording::{plural, utc};
+use super::provenance;
 use crate::cache::Store;
 use crate::metrics::Summary;
 use crate::plan::{self, Plan, StageTrace, Trace};
@@ -9,29 +9,29 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// `TABLE:ROW,COLUMN`. Labels may hold commas, columns do not.
+/// Finds the cell `TABLE:ROW,COLUMN`. A label may contain commas, a column does not.
 pub(super) fn cell(plan: &Plan, store: &Store, text: &str) -> Result<Trace, String> {
-    let (place, column) = text.rsplit_once(',').ok_or("expected TABLE:ROW,COLUMN, e.g. table4:MatSSL,mIoU")?;
-    // A label may hold a colon, too.
-    let (table, row) = place.split_once(':').map_or((None, place), |(table, row)| (Some(table), row));
+    let (rest, column) = text.rsplit_once(',').ok_or("expected TABLE:ROW,COLUMN, e.g. table4:MatSSL,mIoU")?;
+    // A label may also contain a colon.
+    let (table, row) = rest.split_once(':').map_or((None, rest), |(table, row)| (Some(table), row));
     match plan::cell(plan, store, table, row, column) {
-        Err(_) if plan::cell(plan, store, None, place, column).is_ok() => plan::cell(plan, store, None, place, column),
+        Err(_) if plan::cell(plan, store, None, rest, column).is_ok() => plan::cell(plan, store, None, rest, column),
         found => found,
     }
 }
 
-/// `FIGURE:SERIES,EPOCH`.
+/// Finds the point `FIGURE:SERIES,EPOCH`.
 pub(super) fn point(plan: &Plan, store: &Store, text: &str) -> Result<Trace, String> {
-    let (place, epoch) = text.rsplit_once(',').ok_or("expected FIGURE:SERIES,EPOCH, e.g. fig3:MatSSL,12")?;
-    let epoch = epoch.trim().parse().map_err(|_| format!("`{}` is no epoch", epoch.trim()))?;
-    let (figure, series) = place.split_once(':').map_or((None, place), |(figure, series)| (Some(figure), series));
+    let (rest, epoch) = text.rsplit_once(',').ok_or("expected FIGURE:SERIES,EPOCH, e.g. fig3:MatSSL,12")?;
+    let epoch = epoch.trim().parse().map_err(|_| format!("`{}` is not an epoch", epoch.trim()))?;
+    let (figure, series) = rest.split_once(':').map_or((None, rest), |(figure, series)| (Some(figure), series));
     match plan::point(plan, store, figure, series, epoch) {
-        Err(_) if plan::point(plan, store, None, place, epoch).is_ok() => plan::point(plan, store, None, place, epoch),
+        Err(_) if plan::point(plan, store, None, rest, epoch).is_ok() => plan::point(plan, store, None, rest, epoch),
         found => found,
     }
 }
 
-pub(super) fn as_text(trace: &Trace, verbose: bool) -> String {
+pub(super) fn as_text(trace: &Trace, full: bool) -> String {
     let number = |value: f64| if trace.unit == "%" { format!("{value:.2} %") } else { format!("{value}") };
     let mut text = match trace.value {
         None => format!("{}: no value yet\n", trace.what),
@@ -47,7 +47,7 @@ pub(super) fn as_text(trace: &Trace, verbose: bool) -> String {
         let _ = writeln!(text, "  {seed}: {value}  from {}", sample.stage);
     }
     let stages: BTreeMap<&str, &StageTrace> = trace.stages.iter().map(|stage| (stage.stage.as_str(), stage)).collect();
-    // What all samples rest on is said once.
+    // What all samples depend on is listed once.
     let mut shared: BTreeSet<&str> = stages.keys().copied().collect();
     if trace.samples.len() > 1 {
         for sample in &trace.samples {
@@ -55,29 +55,29 @@ pub(super) fn as_text(trace: &Trace, verbose: bool) -> String {
             shared.retain(|stage| own.contains(stage));
         }
         for sample in &trace.samples {
-            let _ = writeln!(text, "\n{} rests on", sample.stage);
+            let _ = writeln!(text, "\n{} depends on", sample.stage);
             for stage in sample.rests_on.iter().filter(|stage| !shared.contains(stage.as_str())) {
                 if let Some(stage) = stages.get(stage.as_str()) {
-                    write_stage(&mut text, stage, verbose);
+                    write_stage(&mut text, stage, full);
                 }
             }
         }
     }
     if !shared.is_empty() {
-        text += if trace.samples.len() > 1 { "\nall of them rest on\n" } else { "\nit rests on\n" };
+        text += if trace.samples.len() > 1 { "\nall of them depend on\n" } else { "\nit depends on\n" };
         for stage in trace.stages.iter().filter(|stage| shared.contains(stage.stage.as_str())) {
-            write_stage(&mut text, stage, verbose);
+            write_stage(&mut text, stage, full);
         }
     }
     text
 }
 
-fn write_stage(text: &mut String, stage: &StageTrace, verbose: bool) {
+fn write_stage(text: &mut String, stage: &StageTrace, full: bool) {
     let key = stage.key.map(|key| format!(", key {}", key.0.short())).unwrap_or_default();
     let state = if stage.made.is_some() { String::new() } else { format!(" ({})", stage.state) };
     let _ = writeln!(text, "  {}: {}{key}{state}", stage.stage, stage.kind);
     if let Some(made) = &stage.made {
-        let device = format!("{}, {}", made.device, threads(made.threads));
+        let device = format!("{}, {}", made.device, plural(made.threads, "thread"));
         let (program, host) = (&made.program, &made.host);
         let when = utc(made.finished_at);
         let _ = writeln!(text, "    made {when} on {host} ({device}) in {:.1} s by {program}", made.seconds);
@@ -86,9 +86,9 @@ fn write_stage(text: &mut String, stage: &StageTrace, verbose: bool) {
         let _ = writeln!(text, "    {role} ← {input}");
     }
     if let Some(files) = stage.files {
-        let _ = writeln!(text, "    {} files, together {}", files.count, files.digest.short());
+        let _ = writeln!(text, "    {} files, content {}", files.count, files.digest.short());
     }
-    if verbose {
+    if full {
         let mut leaves = Vec::new();
         flatten("", &stage.params, &mut leaves);
         for (path, value) in leaves {

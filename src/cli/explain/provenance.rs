@@ -1,7 +1,6 @@
-//! Where, when and by what a record was made, for people.
+//! Where, when and by which program a record was made, as text.
 
-use super::super::threads;
-use super::utc;
+use super::super::wording::{plural, utc};
 use crate::cache::{Provenance, Record};
 use serde_json::Value;
 
@@ -13,7 +12,7 @@ pub(super) fn line(made: &Provenance) -> String {
         made.program,
         made.host,
         made.device,
-        threads(made.threads),
+        plural(made.threads, "thread"),
         made.seconds,
         utc(made.finished_at)
     )

@@ -1,22 +1,22 @@
-//! Says that images are being compared, if that takes long enough for somebody to wonder.
+//! Progress of the comparison of images at the end of a run, shown once it takes more than a second.
 
-use super::progress::say;
+use super::output::say;
 use crate::exec::Signals;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Nobody wonders before.
+/// Nothing is shown before.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Lines in a pipe are at least so far apart.
+/// Time between two lines in a pipe.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
-const WHAT: &str = "looking for images that are on both sides, trained on and scored on";
+const WHAT: &str = "looking for images that are both trained on and scored on";
 
-/// A search at the end of a run; dropped when that ends.
-pub(super) struct Looking<'a> {
+/// Shown from its creation until it is dropped.
+pub(super) struct ComparisonProgress<'a> {
     quiet: bool,
-    /// A Ctrl-C ends the search.
+    /// Ctrl-C ends the comparison.
     signals: Option<&'a Signals>,
     started: Instant,
     shown: Mutex<Shown>,
@@ -28,21 +28,21 @@ struct Shown {
     last_line: Option<Instant>,
 }
 
-impl<'a> Looking<'a> {
+impl<'a> ComparisonProgress<'a> {
     pub(super) fn new(quiet: bool, signals: Option<&'a Signals>) -> Self {
-        Looking { quiet, signals, started: Instant::now(), shown: Mutex::default() }
+        ComparisonProgress { quiet, signals, started: Instant::now(), shown: Mutex::default() }
     }
 
-    /// `done` of `total` images are done; whether to go on.
+    /// Called when `done` of `total` images are done. Returns whether to go on.
     pub(super) fn seen(&self, done: usize, total: usize) -> bool {
         if !self.quiet && self.started.elapsed() > PATIENCE {
             self.show(done, total);
         }
-        !self.stopped()
+        !self.is_stopped()
     }
 
-    /// Somebody has asked to stop.
-    pub(super) fn stopped(&self) -> bool {
+    /// Whether a signal asked to stop.
+    pub(super) fn is_stopped(&self) -> bool {
         self.signals.is_some_and(|signals| signals.interrupts() > 0)
     }
 
@@ -64,7 +64,7 @@ impl<'a> Looking<'a> {
     }
 }
 
-impl Drop for Looking<'_> {
+impl Drop for ComparisonProgress<'_> {
     fn drop(&mut self) {
         if let Some(bar) = &self.shown.get_mut().unwrap_or_else(PoisonError::into_inner).bar {
             bar.finish_and_clear();

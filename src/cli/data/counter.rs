@@ -1,0 +1,33 @@
+//! Progress of work on many images.
+
+use super::super::output::say;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+
+/// Progress on standard error: a bar on a terminal, one line in a pipe.
+pub(super) struct Counter {
+    pub(super) quiet: bool,
+}
+
+impl Counter {
+    /// Shows progress of `what` while `work` runs. `work` reports (done, total), from any thread.
+    pub(super) fn during<R>(&self, what: &str, work: impl FnOnce(&(dyn Fn(usize, usize) + Sync)) -> R) -> R {
+        if self.quiet {
+            return work(&|_, _| {});
+        }
+        if !std::io::stderr().is_terminal() {
+            say(what);
+            return work(&|_, _| {});
+        }
+        let bar = ProgressBar::new(0);
+        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(what.to_owned());
+        let result = work(&|done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        });
+        bar.finish_and_clear();
+        result
+    }
+}

@@ -1,0 +1,128 @@
+//! How a verb ends. This is the one place that turns an error into an exit code.
+
+use crate::data::DataError;
+use crate::events::ErrorClass;
+use crate::exit_code;
+use crate::experiment::Rejected;
+use crate::stage::StageError;
+
+/// How a verb ended. Of several endings the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Ending {
+    /// Everything that was asked for is done.
+    Done = exit_code::DONE,
+    /// A fault of the program itself.
+    Internal = exit_code::INTERNAL,
+    /// The experiment file, the command line or the environment is wrong.
+    BadRequest = exit_code::BAD_EXPERIMENT,
+    /// A stage failed, came out differently or is damaged.
+    Failed = exit_code::STAGE_FAILED,
+    /// A device, data set, weight file or cache is not there.
+    NotThere = exit_code::NOT_THERE,
+    /// The data is not what the experiment says.
+    BadData = exit_code::BAD_DATA,
+    /// A signal ended it.
+    Interrupted = exit_code::INTERRUPTED,
+}
+
+impl Ending {
+    /// The exit code.
+    pub(super) fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<ErrorClass> for Ending {
+    fn from(class: ErrorClass) -> Self {
+        match class {
+            ErrorClass::NotThere => Ending::NotThere,
+            ErrorClass::BadData => Ending::BadData,
+            ErrorClass::Failed
+            | ErrorClass::Stopped
+            | ErrorClass::Lost
+            | ErrorClass::OutOfMemory
+            | ErrorClass::TimedOut => Ending::Failed,
+        }
+    }
+}
+
+impl From<&StageError> for Ending {
+    fn from(error: &StageError) -> Self {
+        ErrorClass::from(error).into()
+    }
+}
+
+impl From<&DataError> for Ending {
+    fn from(error: &DataError) -> Self {
+        match error.exit_code() {
+            exit_code::NOT_THERE => Ending::NotThere,
+            exit_code::BAD_DATA => Ending::BadData,
+            _ => Ending::Failed,
+        }
+    }
+}
+
+impl From<&anyhow::Error> for Ending {
+    fn from(error: &anyhow::Error) -> Self {
+        error.downcast_ref::<DataError>().map_or(Ending::Internal, Ending::from)
+    }
+}
+
+/// Why a verb could not do what it was asked: how it ends, and a message that is complete as it stands.
+#[derive(Debug)]
+pub(super) struct Stop {
+    pub(super) ending: Ending,
+    pub(super) message: String,
+}
+
+impl Stop {
+    /// With a message of one or more lines, each complete.
+    pub(super) fn new(ending: Ending, message: impl Into<String>) -> Self {
+        Stop { ending, message: message.into() }
+    }
+
+    /// The experiment file, the command line or the environment asks for what cannot be.
+    pub(super) fn bad_request(message: impl std::fmt::Display) -> Self {
+        Stop::new(Ending::BadRequest, format!("error: {message}"))
+    }
+
+    /// Something that is needed is not there.
+    pub(super) fn not_there(message: impl std::fmt::Display) -> Self {
+        Stop::new(Ending::NotThere, format!("error: {message}"))
+    }
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
+        Stop::new(Ending::from(&error), format!("error: {error:#}"))
+    }
+}
+
+impl From<Rejected> for Stop {
+    fn from(rejected: Rejected) -> Self {
+        let ending = match &rejected {
+            Rejected::Unreadable { .. } | Rejected::Wrong(_) => Ending::BadRequest,
+        };
+        Stop::new(ending, rejected.render(super::output::colour_on_stderr()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn each_error_has_its_exit_code() {
+        let class = |class: ErrorClass| Ending::from(class).code();
+        assert_eq!([ErrorClass::NotThere, ErrorClass::BadData, ErrorClass::OutOfMemory].map(class), [4, 5, 3]);
+        assert_eq!(Ending::from(&StageError::NotThere("x".into())).code(), 4);
+        let gone = DataError::NotThere { path: Path::new("a").into(), cure: "look for it".into() };
+        assert_eq!(Stop::from(anyhow::Error::from(gone)).ending.code(), 4);
+        assert_eq!(Stop::from(anyhow::anyhow!("a bug")).ending.code(), 1);
+        assert_eq!(Stop::bad_request("a misspelt name").ending.code(), 2);
+        assert_eq!(Ending::Interrupted.code(), 130);
+        assert_eq!(Ending::NotThere.max(Ending::BadData), Ending::BadData);
+    }
+}
