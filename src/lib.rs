@@ -5,18 +5,15 @@
 
 pub mod cli;
 pub mod doctor;
-pub mod exec;
+pub mod lineage;
 mod page;
-pub mod plan;
+pub mod program;
 pub mod stage;
 
-/// What this machine, this process and this program are.
-pub mod machine;
-
-pub use matssl_base::{exit_code, random, units};
+pub use matssl_base::{exit_code, machine, random, units};
 pub use matssl_data as data;
 pub use matssl_metrics as metrics;
-pub use matssl_pipeline::{cache, events, experiment};
+pub use matssl_pipeline::{cache, events, exec, experiment, plan};
 pub use matssl_report as report;
 pub use matssl_train::{ssl, train};
 

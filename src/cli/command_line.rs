@@ -2,6 +2,7 @@
 
 use super::outcome::{Ending, Stop};
 use super::{cache, completions, data, doctor, explain, logging, new, output, plan, report, run, schema, status};
+use crate::program::PROGRAM;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -81,7 +82,7 @@ fn obey(verb: Verb) -> Result<Ending, Stop> {
         let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     }
     match verb {
-        Verb::Worker => Ok(if crate::exec::work()? { Ending::Done } else { Ending::Failed }),
+        Verb::Worker => Ok(if crate::exec::work(&PROGRAM)? { Ending::Done } else { Ending::Failed }),
         Verb::Guard { run, parent, work } => {
             crate::exec::guard(&run, parent, &work);
             Ok(Ending::Done)

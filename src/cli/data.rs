@@ -11,7 +11,7 @@ use super::outcome::{Ending, Stop};
 use super::output::print;
 use super::wording::plural;
 use crate::data::DataError;
-use crate::plan::{DataSet, Findings, Flows};
+use crate::lineage::{DataSet, Findings, Flows};
 use clap::Args;
 use counter::Counter;
 use regex::Regex;

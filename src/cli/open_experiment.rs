@@ -5,7 +5,7 @@ use super::outcome::{Ending, Stop};
 use crate::cache::{Gate, Hits, LastKeys, Store};
 use crate::experiment::{self, Experiment};
 use crate::machine::ask_for_memory_in_large_steps;
-use crate::plan::{Explanation, Plan, Reason, State};
+use crate::plan::{CacheState, Explanation, Plan, Reason};
 use crate::stage::{self, Places};
 use std::path::Path;
 
@@ -102,7 +102,7 @@ impl OpenExperiment {
         for ((state, instance), _) in stages.zip(must_run).filter(|(_, must_run)| **must_run) {
             let checked;
             let error = match state {
-                State::Unavailable(error) => Some(error),
+                CacheState::Unavailable(error) => Some(error),
                 _ => {
                     checked = instance.stage.ready(&self.places).err();
                     checked.as_ref()

@@ -5,9 +5,10 @@ use super::open_experiment;
 use super::outcome::{Ending, Stop};
 use super::output::print;
 use super::wording::{plural, seconds_in_words};
+use crate::lineage::drawing;
 use crate::machine::{self, Bytes};
 use crate::nn;
-use crate::plan::{Expected, Forecast, Plan, State, Total, drawing, unknown_kinds};
+use crate::plan::{CacheState, Expected, Forecast, Plan, Total, unknown_kinds};
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -59,7 +60,7 @@ struct Costs {
 
 impl Costs {
     fn of(plan: &Plan, store: &crate::cache::Store) -> Costs {
-        let must_run: Vec<bool> = plan.states.iter().map(|state| !matches!(state, State::Hit(_))).collect();
+        let must_run: Vec<bool> = plan.states.iter().map(|state| !matches!(state, CacheState::Hit(_))).collect();
         let (cores, gpus) = (machine::cores(), nn::device::gpus().unwrap_or(0));
         let forecast = must_run.contains(&true).then(|| {
             let forecast = Forecast::new(plan, store, &must_run, gpus > 0);
@@ -175,7 +176,7 @@ fn lines(plan: &Plan) -> Vec<Line> {
 fn one(plan: &Plan, stage: usize) -> Line {
     let (instance, state) = (&plan.experiment.instances[stage], &plan.states[stage]);
     let note = match state {
-        State::WaitsOn(inputs) if inputs.len() > 3 => {
+        CacheState::WaitsOn(inputs) if inputs.len() > 3 => {
             let mut families: Vec<(&str, usize)> = Vec::new();
             for &input in inputs {
                 let family = plan.experiment.instances[input].family.as_str();
@@ -189,13 +190,13 @@ fn one(plan: &Plan, stage: usize) -> Line {
             let more = if families.len() > 3 { ", …" } else { "" };
             format!("for {}{more}", shown.join(", "))
         }
-        State::WaitsOn(inputs) => {
+        CacheState::WaitsOn(inputs) => {
             let names: Vec<&str> = inputs.iter().map(|&i| plan.experiment.instances[i].name.as_str()).collect();
             format!("for {}", names.join(", "))
         }
-        State::Hit(record) => format!("made in {:.1} s on {}", record.made.seconds, record.made.host),
-        State::Miss { .. } => String::new(),
-        State::Unavailable(error) => error.to_string(),
+        CacheState::Hit(record) => format!("made in {:.1} s on {}", record.made.seconds, record.made.host),
+        CacheState::Miss { .. } => String::new(),
+        CacheState::Unavailable(error) => error.to_string(),
     };
     Line { word: state.word(), name: instance.name.clone(), kind: instance.kind.name, note }
 }
@@ -217,7 +218,7 @@ fn folded(plan: &Plan, members: &[usize], name: String) -> Line {
     let word = if states.len() == 1 { states.into_iter().next().unwrap_or("mixed") } else { "mixed" };
     let (mut on, mut seen) = (Vec::new(), HashSet::new());
     for &member in members {
-        if let State::WaitsOn(inputs) = &plan.states[member] {
+        if let CacheState::WaitsOn(inputs) = &plan.states[member] {
             for &input in inputs {
                 let family = plan.experiment.instances[input].family.as_str();
                 if seen.insert(family) {
@@ -240,12 +241,12 @@ fn as_json(plan: &Plan, costs: &Costs) -> String {
         .map(|stage| {
             let (instance, state) = (&instances[stage], &plan.states[stage]);
             let key = match state {
-                State::Hit(record) => Some(record.key),
-                State::Miss { key, .. } => Some(*key),
+                CacheState::Hit(record) => Some(record.key),
+                CacheState::Miss { key, .. } => Some(*key),
                 _ => None,
             };
             let waits_on: Vec<&str> = match state {
-                State::WaitsOn(inputs) => inputs.iter().map(|&i| instances[i].name.as_str()).collect(),
+                CacheState::WaitsOn(inputs) => inputs.iter().map(|&i| instances[i].name.as_str()).collect(),
                 _ => Vec::new(),
             };
             let inputs: Vec<_> = instance

@@ -6,7 +6,7 @@ use super::outcome::{Ending, Stop};
 use super::output::say;
 use super::run::{self, RunArgs};
 use super::wording::plural;
-use crate::plan::State;
+use crate::plan::CacheState;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -31,9 +31,11 @@ pub(super) fn report(args: ReportArgs) -> Result<Ending, Stop> {
             continue;
         }
         match state {
-            State::Hit(_) | State::Miss { .. } => ready.push(instance.name.clone()),
-            State::WaitsOn(on) => waiting.push(format!("{} waits for {}", instance.name, plural(on.len(), "stage"))),
-            State::Unavailable(error) => waiting.push(format!("{}: {error}", instance.name)),
+            CacheState::Hit(_) | CacheState::Miss { .. } => ready.push(instance.name.clone()),
+            CacheState::WaitsOn(on) => {
+                waiting.push(format!("{} waits for {}", instance.name, plural(on.len(), "stage")))
+            }
+            CacheState::Unavailable(error) => waiting.push(format!("{}: {error}", instance.name)),
         }
     }
     if !args.quiet {

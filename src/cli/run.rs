@@ -15,7 +15,7 @@ use super::signals;
 use super::time_left::TimeLeft;
 use crate::exec;
 use crate::nn;
-use crate::plan::{Forecast, State};
+use crate::plan::{CacheState, Forecast};
 use options::options;
 use reproduction::check_repro;
 use results::finish;
@@ -39,7 +39,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
         return ending;
     }
     experiment.store.make()?;
-    let is_hit = |stage: usize| matches!(experiment.plan.states[stage], State::Hit(_));
+    let is_hit = |stage: usize| matches!(experiment.plan.states[stage], CacheState::Hit(_));
     let must_run: Vec<bool> = (0..wanted.len()).map(|i| wanted[i] && (forced[i] || !is_hit(i))).collect();
     experiment.check_ready(&must_run)?;
     if gpus.is_empty() {

@@ -5,7 +5,8 @@ use crate::cache::Store;
 use crate::data::Manifest;
 use crate::data::sources::source;
 use crate::experiment::Instance;
-use crate::plan::{DataSet, Findings, Flow, Flows, Plan, State, data_sets};
+use crate::lineage::{DataSet, Findings, Flow, Flows, data_sets};
+use crate::plan::{CacheState, Plan};
 use crate::report::page::{Availability, DataView, LeaksView, Page, PublishedView, TableLeaks};
 use crate::stage::{self, Places};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +49,7 @@ pub(super) fn fill(
     (leaks, problem)
 }
 
-fn view(instance: &Instance, set: Option<&DataSet>, state: &State, store: &Store) -> DataView {
+fn view(instance: &Instance, set: Option<&DataSet>, state: &CacheState, store: &Store) -> DataView {
     let manifest = set.map(|set| &set.open.manifest);
     // The format of a data set that is read from files. A synthesised one has none: its kind stands for it.
     let format = stage::dataset_params(instance.stage.as_ref()).map(|params| params.format.name());
@@ -58,7 +59,7 @@ fn view(instance: &Instance, set: Option<&DataSet>, state: &State, store: &Store
         state: match (set, state) {
             (Some(_), _) if format.is_some() => Availability::Found,
             (Some(_), _) => Availability::Synthesized,
-            (None, State::Unavailable(_)) => Availability::Missing,
+            (None, CacheState::Unavailable(_)) => Availability::Missing,
             (None, _) => Availability::NotRead,
         },
         classes: manifest.map(|manifest| manifest.classes.clone()).unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use crate::cache::{Output, Record, Store};
 use crate::experiment::Instance;
-use crate::plan::{Plan, State};
+use crate::plan::{CacheState, Plan};
 use crate::report::page::{FigureView, OverlayView, Picture, TableView};
 use crate::report::{FileForm, safe_names};
 use crate::stage;
@@ -32,7 +32,7 @@ impl Reports {
 pub(super) fn read(plan: &Plan, store: &Store) -> Result<Reports> {
     let mut reports = Reports::default();
     for (instance, state) in plan.experiment.instances.iter().zip(&plan.states) {
-        let State::Hit(record) = state else { continue };
+        let CacheState::Hit(record) = state else { continue };
         if instance.kind.section.is_report() {
             Report { plan, store, instance, record: record.as_ref() }.add_to(&mut reports)?;
             reports.stages.extend(instance.inputs.iter().map(|input| input.instance));

@@ -1,8 +1,9 @@
 //! What is known of the stages behind the reports.
 
 use crate::cache::{Provenance, Record, Store};
+use crate::lineage::{StageTrace, describe};
 use crate::metrics::Evaluation;
-use crate::plan::{Plan, StageTrace, State, describe};
+use crate::plan::{CacheState, Plan};
 use crate::report::page::{DataFiles, Made, StageFacts};
 use crate::stage;
 use anyhow::{Context as _, Result};
@@ -24,7 +25,7 @@ pub(super) fn behind(plan: &Plan, store: &Store, stages: &BTreeSet<usize>) -> Re
         (0..with_ancestors.len()).filter(|&stage| with_ancestors[stage]).take(MOST_STAGES).collect();
     let mut found = BTreeMap::new();
     for (trace, &stage) in describe(plan, store, &wanted).into_iter().zip(&wanted) {
-        let record = if let State::Hit(record) = &plan.states[stage] { Some(record.as_ref()) } else { None };
+        let record = if let CacheState::Hit(record) = &plan.states[stage] { Some(record.as_ref()) } else { None };
         let metrics = record.map(|record| scores(record, store)).transpose()?.flatten();
         found.insert(trace.stage.clone(), StageFacts { metrics, ..facts(trace, record)? });
     }

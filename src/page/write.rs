@@ -2,7 +2,8 @@
 
 use super::{data, reports, stages, timeline};
 use crate::cache::Store;
-use crate::plan::{Findings, Plan, State, drawing};
+use crate::lineage::{Findings, drawing};
+use crate::plan::{CacheState, Plan};
 use crate::report::page::Page;
 use crate::stage::Places;
 use anyhow::{Context as _, Result};
@@ -41,7 +42,7 @@ pub(crate) fn write_page(
     if reports.is_empty() {
         return Ok(PageOutcome::default());
     }
-    let done = plan.states.iter().filter(|state| matches!(state, State::Hit(_))).count();
+    let done = plan.states.iter().filter(|state| matches!(state, CacheState::Hit(_))).count();
     let mut page = Page {
         title: plan.experiment.title.clone(),
         name: plan.experiment.name.clone(),

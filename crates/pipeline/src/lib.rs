@@ -3,6 +3,8 @@
 
 pub mod cache;
 pub mod events;
+pub mod exec;
 pub mod experiment;
 mod key;
+pub mod plan;
 pub mod stage;

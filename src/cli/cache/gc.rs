@@ -8,7 +8,7 @@ use super::super::wording::{plural, seconds_in_words};
 use super::folder::Folder;
 use crate::cache::{self, Key, LastKeys, Mode, Rules, Store, Sweep};
 use crate::machine::Bytes;
-use crate::plan::State;
+use crate::plan::CacheState;
 use crate::units;
 use clap::Args;
 use serde_json::json;
@@ -78,7 +78,7 @@ fn of_plan(plan: &crate::plan::Plan, store: &Store) -> Vec<Key> {
     let stages = plan.experiment.instances.iter().zip(&plan.states);
     stages
         .filter_map(|(instance, state)| match state {
-            State::Hit(record) => Some(record.key),
+            CacheState::Hit(record) => Some(record.key),
             _ => last.get(&instance.name),
         })
         .collect()

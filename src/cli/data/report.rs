@@ -9,7 +9,7 @@ use crate::data::patches::{Edge, PatchParams, Use};
 use crate::data::sources::{Source, source};
 use crate::data::survey::{Survey, patches};
 use crate::data::{DataError, Split};
-use crate::plan::{Findings, Flows};
+use crate::lineage::{Findings, Flows};
 use crate::stage;
 use regex::Regex;
 use serde::Serialize;

@@ -6,7 +6,8 @@ use super::counter::Counter;
 use crate::data::Manifest;
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
 use crate::data::{OpenDataset, Root};
-use crate::plan::{self, DataSet};
+use crate::lineage;
+use crate::lineage::DataSet;
 use crate::stage;
 use std::path::PathBuf;
 
@@ -79,7 +80,7 @@ fn open(
     params: &DatasetParams,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> anyhow::Result<DataSet> {
-    if let Some(set) = plan::data_set(&experiment.plan, stage, &experiment.store, &experiment.places) {
+    if let Some(set) = lineage::data_set(&experiment.plan, stage, &experiment.store, &experiment.places) {
         return Ok(set);
     }
     let folder = experiment.places.resolve(&params.path);
@@ -93,6 +94,6 @@ fn open(
 }
 
 fn drawn(experiment: &OpenExperiment, stage: usize) -> SetState {
-    let set = plan::data_set(&experiment.plan, stage, &experiment.store, &experiment.places);
+    let set = lineage::data_set(&experiment.plan, stage, &experiment.store, &experiment.places);
     set.map_or(SetState::Drawn, |set| SetState::Found(Box::new(set)))
 }

@@ -3,8 +3,10 @@
 use super::super::wording::{plural, utc};
 use super::provenance;
 use crate::cache::Store;
+use crate::lineage;
+use crate::lineage::{StageTrace, Trace};
 use crate::metrics::Summary;
-use crate::plan::{self, Plan, StageTrace, Trace};
+use crate::plan::Plan;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -14,8 +16,10 @@ pub(super) fn cell(plan: &Plan, store: &Store, text: &str) -> Result<Trace, Stri
     let (rest, column) = text.rsplit_once(',').ok_or("expected TABLE:ROW,COLUMN, e.g. table4:MatSSL,mIoU")?;
     // A label may also contain a colon.
     let (table, row) = rest.split_once(':').map_or((None, rest), |(table, row)| (Some(table), row));
-    match plan::cell(plan, store, table, row, column) {
-        Err(_) if plan::cell(plan, store, None, rest, column).is_ok() => plan::cell(plan, store, None, rest, column),
+    match lineage::cell(plan, store, table, row, column) {
+        Err(_) if lineage::cell(plan, store, None, rest, column).is_ok() => {
+            lineage::cell(plan, store, None, rest, column)
+        }
         found => found,
     }
 }
@@ -25,8 +29,10 @@ pub(super) fn point(plan: &Plan, store: &Store, text: &str) -> Result<Trace, Str
     let (rest, epoch) = text.rsplit_once(',').ok_or("expected FIGURE:SERIES,EPOCH, e.g. fig3:MatSSL,12")?;
     let epoch = epoch.trim().parse().map_err(|_| format!("`{}` is not an epoch", epoch.trim()))?;
     let (figure, series) = rest.split_once(':').map_or((None, rest), |(figure, series)| (Some(figure), series));
-    match plan::point(plan, store, figure, series, epoch) {
-        Err(_) if plan::point(plan, store, None, rest, epoch).is_ok() => plan::point(plan, store, None, rest, epoch),
+    match lineage::point(plan, store, figure, series, epoch) {
+        Err(_) if lineage::point(plan, store, None, rest, epoch).is_ok() => {
+            lineage::point(plan, store, None, rest, epoch)
+        }
         found => found,
     }
 }

@@ -7,6 +7,7 @@ use crate::exec::{Expectation, Gpu, Options};
 use crate::machine;
 use crate::nn::{DeviceName, device};
 use crate::plan::{Expected, Forecast};
+use crate::program::PROGRAM;
 use std::time::Duration;
 
 /// For the stages that are `wanted` and `forced`, on `gpus`.
@@ -29,6 +30,7 @@ pub(super) fn options(
     let memory = machine::room().map_err(Stop::bad_request)?.map(|room| room.bytes);
     tracing::debug!(jobs = args.jobs, memory, ?gpus, "options of the run");
     Ok(Options {
+        program: &PROGRAM,
         jobs: args.jobs.map(usize::from),
         keep_going: args.keep_going,
         expected: forecast.stages.iter().map(expectation).collect(),

@@ -7,7 +7,7 @@ use super::args::RunArgs;
 use super::options::options;
 use crate::exec::{self, Difference, Reproduction};
 use crate::nn::DeviceName;
-use crate::plan::{Forecast, State};
+use crate::plan::{CacheState, Forecast};
 
 /// Checks the stages that `args` names.
 pub(super) fn check_repro(experiment: &OpenExperiment, args: &RunArgs, gpus: Vec<DeviceName>) -> Result<Ending, Stop> {
@@ -20,7 +20,7 @@ pub(super) fn check_repro(experiment: &OpenExperiment, args: &RunArgs, gpus: Vec
     let mut ending = Ending::Done;
     for stage in stages {
         let name = &plan.experiment.instances[stage].name;
-        if !matches!(plan.states[stage], State::Hit(_)) {
+        if !matches!(plan.states[stage], CacheState::Hit(_)) {
             return Err(Stop::bad_request(format!("--check-repro: {name} is not cached; run it first")));
         }
         if !args.quiet {

@@ -7,7 +7,7 @@ use super::super::output::{print, say};
 use super::args::RunArgs;
 use crate::exec::{self, Outcome, Signals, StageOutcome};
 use crate::page;
-use crate::plan::State;
+use crate::plan::CacheState;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ pub(super) fn finish(
     let mut stopped = outcome.interrupted;
     if exported > 0 {
         for (state, stage) in experiment.plan.states.iter_mut().zip(&outcome.stages) {
-            if let (StageOutcome::Done(record), State::WaitsOn(_) | State::Miss { .. }) = (stage, &*state) {
-                *state = State::Hit(Arc::clone(record));
+            if let (StageOutcome::Done(record), CacheState::WaitsOn(_) | CacheState::Miss { .. }) = (stage, &*state) {
+                *state = CacheState::Hit(Arc::clone(record));
             }
         }
         stopped = write_page(experiment, outcome, folder, args, signals);

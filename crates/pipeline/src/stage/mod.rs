@@ -9,6 +9,8 @@ mod device;
 mod error;
 mod kind;
 mod places;
+#[cfg(test)]
+pub(crate) mod testing;
 mod uses;
 
 pub use crate::events::Progress;

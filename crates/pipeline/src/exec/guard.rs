@@ -1,7 +1,8 @@
 //! The guard: a process that does nothing but outlive a run that was killed, and end what that run had started.
 
-use crate::{cache, machine};
+use crate::cache;
 use anyhow::{Context as _, Result};
+use matssl_base::machine;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! A plan as a graph of families.
 
-use super::{Plan, State};
+use crate::plan::{CacheState, Plan};
 use crate::report::drawing::{Drawing, Standing};
 
 /// The families of all stages, and what they read of each other. Linear in stages and edges.
@@ -16,11 +16,11 @@ pub fn drawing(plan: &Plan) -> Drawing {
     drawing
 }
 
-fn standing(state: &State) -> Standing {
+fn standing(state: &CacheState) -> Standing {
     match state {
-        State::Hit(_) => Standing::Cached,
-        State::Miss { .. } => Standing::Run,
-        State::WaitsOn(_) => Standing::Waits,
-        State::Unavailable(_) => Standing::Missing,
+        CacheState::Hit(_) => Standing::Cached,
+        CacheState::Miss { .. } => Standing::Run,
+        CacheState::WaitsOn(_) => Standing::Waits,
+        CacheState::Unavailable(_) => Standing::Missing,
     }
 }

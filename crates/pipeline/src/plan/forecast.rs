@@ -2,7 +2,7 @@
 
 use super::makespan::makespan;
 use super::resolve::keyed_params;
-use super::{Dag, Plan, State};
+use super::{CacheState, Dag, Plan};
 use crate::cache::{self, Digest, Key, KeyMaterial, Record, Store};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -208,9 +208,9 @@ fn expect(
     let params = keyed_params(instance.kind, &instance.params);
     let (own, epochs) = (fields(&params), epochs(&params));
     let material: Option<&KeyMaterial> = match &plan.states[stage] {
-        State::Miss { material, .. } => Some(material),
-        State::Hit(record) => Some(&record.material),
-        State::WaitsOn(_) | State::Unavailable(_) => None,
+        CacheState::Miss { material, .. } => Some(material),
+        CacheState::Hit(record) => Some(&record.material),
+        CacheState::WaitsOn(_) | CacheState::Unavailable(_) => None,
     };
     let inputs: Option<Vec<Digest>> =
         material.map(|material| material.inputs.values().flatten().map(|input| input.content).collect());
@@ -356,23 +356,20 @@ mod tests {
         let path = folder.join("e.toml");
         let text = r#"
             name = "e"
-            [stages.images]
-            kind = "synthesize"
-            [stages.patches]
-            kind = "patchify"
-            dataset = "images"
-            size = 32
+            [stages.a]
+            kind = "source"
+            [stages.b]
+            kind = "source"
             [stages.ssl]
-            kind = "pretrain"
-            patches = "patches"
-            method = { name = "matssl", temperature = 0.07 }
+            kind = "training"
+            data = ["a", "b"]
+            method = { temperature = 0.07 }
             encoder = { arch = "resnet18", weights = "random" }
             epochs = 10
             batch_size = 8
-            optimizer = { name = "sgd", learning_rate = 0.05 }
         "#;
         std::fs::write(&path, text).unwrap();
-        let experiment = crate::experiment::load(&path, &[], crate::stage::KINDS).unwrap();
+        let experiment = crate::experiment::load(&path, &[], crate::stage::testing::KINDS).unwrap();
         Plan::new(experiment, store, &crate::stage::Places::default(), None).unwrap()
     }
 
@@ -381,7 +378,7 @@ mod tests {
         std::fs::write(folder.path().join("out"), "12345678").unwrap();
         let mut material = KeyMaterial {
             schema: cache::KEY_SCHEMA,
-            kind: "pretrain".into(),
+            kind: "training".into(),
             code_version: 1,
             params: params.clone(),
             seed: Some(0),
@@ -400,7 +397,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let plan = pretraining(&store, dir.path());
-        let ssl = plan.experiment.instances.iter().position(|instance| instance.kind.name == "pretrain").unwrap();
+        let ssl = plan.experiment.instances.iter().position(|instance| instance.kind.name == "training").unwrap();
         let must_run = vec![true; plan.states.len()];
         let forecast = |on_gpu| Forecast::new(&plan, &store, &must_run, on_gpu);
         assert_eq!(forecast(false).total(&plan.dag, 2), Total { stages: 3, unknown: 3, ..Total::default() });

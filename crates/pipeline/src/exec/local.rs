@@ -4,12 +4,13 @@ use super::attempt::{Ground, Made, attempt};
 use super::committer::{Committer, Done};
 use super::guard::Guard;
 use super::job::{Job, Message};
+use super::program::Program;
 use super::reproduction::check;
 use crate::cache::{KeyMaterial, Record, Store};
 use crate::events::ErrorClass;
-use crate::machine::{self, Asked, Group};
 use crate::stage::{Stage, StageError};
 use anyhow::{Context as _, Result};
+use matssl_base::machine::{self, Asked, Group};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -37,7 +38,8 @@ impl Report {
 
 /// What this run has started on this machine.
 pub(super) struct LocalExecutor {
-    program: PathBuf,
+    program: &'static Program,
+    executable: PathBuf,
     reports: Sender<Report>,
     store: Store,
     /// What everything that this run starts carries in its environment.
@@ -65,10 +67,11 @@ struct Lifeline {
 
 impl LocalExecutor {
     /// For the run called `run`.
-    pub(super) fn new(run: &str, store: &Store, reports: Sender<Report>) -> Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
+    pub(super) fn new(program: &'static Program, run: &str, store: &Store, reports: Sender<Report>) -> Result<Self> {
+        let executable = std::env::current_exe().context("cannot find this program's own file")?;
         Ok(LocalExecutor {
             program,
+            executable,
             reports,
             store: store.clone(),
             mark: run.to_owned(),
@@ -91,7 +94,7 @@ impl LocalExecutor {
     ) -> Result<()> {
         // One that has died is replaced.
         if !self.guard.as_mut().is_some_and(Guard::is_alive) {
-            self.guard = Some(Guard::start(&self.program, &self.mark, &self.store.root().join("work"))?);
+            self.guard = Some(Guard::start(&self.executable, &self.mark, &self.store.root().join("work"))?);
             self.store.leave_private_folders();
         }
         let running = match records {
@@ -122,6 +125,7 @@ impl LocalExecutor {
         // The sender is shared by whoever tells, not cloned: it is made for one thread.
         let told = Mutex::new(reports.clone());
         let ground = Ground {
+            program: self.program,
             store: self.store.clone(),
             records,
             asked: Asked::default(),
@@ -174,7 +178,7 @@ impl LocalExecutor {
             .append(true)
             .open(log)
             .with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(&self.executable);
         machine::tune_allocator(&mut command);
         let mut child = command
             .arg("worker")

@@ -149,17 +149,16 @@ mod tests {
     use serde_json::json;
 
     fn named(name: &str) -> &'static Kind {
-        Kind::named(crate::stage::KINDS, name).unwrap()
+        Kind::named(crate::stage::testing::KINDS, name).unwrap()
     }
 
     #[test]
     fn paths_are_kept_out_of_the_key() {
-        let kind = named("dataset");
+        let kind = named("source");
         assert_eq!(keyed_params(kind, &json!({"format": "ebc", "path": "a"})), json!({"format": "ebc"}));
-        let kind = named("pretrain");
+        let kind = named("training");
         let params = json!({"encoder": {"arch": "resnet18", "weights": "a.pth"}, "epochs": 1});
         assert_eq!(keyed_params(kind, &params), json!({"encoder": {"arch": "resnet18"}, "epochs": 1}));
-        let kind = named("finetune");
         assert_eq!(keyed_params(kind, &json!({"encoder": "<input>"})), json!({"encoder": "<input>"}));
     }
 }

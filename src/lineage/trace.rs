@@ -1,9 +1,9 @@
 //! From a cell of a table or a point of a curve back to all that it rests on.
 
-use super::{Plan, State};
 use crate::cache::{Digest, Key, Output, Provenance, Record, Store};
 use crate::experiment::Section;
 use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, Summary};
+use crate::plan::{CacheState, Plan};
 use crate::report::curve::read_history;
 use crate::report::table::Table;
 use serde::{Deserialize, Serialize};
@@ -217,14 +217,14 @@ pub fn describe(plan: &Plan, store: &Store, stages: &[usize]) -> Vec<StageTrace>
     };
     let describe = |&stage: &usize| {
         let (instance, state) = (&instances[stage], &plan.states[stage]);
-        let record: Option<&Record> = if let State::Hit(record) = state { Some(record) } else { None };
+        let record: Option<&Record> = if let CacheState::Hit(record) = state { Some(record) } else { None };
         let material = match state {
-            State::Hit(record) => Some(&record.material),
-            State::Miss { material, .. } => Some(material.as_ref()),
-            State::WaitsOn(_) | State::Unavailable(_) => None,
+            CacheState::Hit(record) => Some(&record.material),
+            CacheState::Miss { material, .. } => Some(material.as_ref()),
+            CacheState::WaitsOn(_) | CacheState::Unavailable(_) => None,
         };
         let key = match state {
-            State::Miss { key, .. } => Some(*key),
+            CacheState::Miss { key, .. } => Some(*key),
             _ => record.map(|record| record.key),
         };
         let mut differing: BTreeMap<String, Value> = dotted(&instance.params).into_iter().collect();
@@ -315,7 +315,7 @@ fn all_whole(plan: &Plan, store: &Store, stages: &[usize], file: &str) -> Result
 }
 
 fn output<'a>(plan: &'a Plan, stage: usize, file: &str) -> Option<&'a Output> {
-    let State::Hit(record) = &plan.states[stage] else { return None };
+    let CacheState::Hit(record) = &plan.states[stage] else { return None };
     record.outputs.iter().find(|output| output.path == file)
 }
 

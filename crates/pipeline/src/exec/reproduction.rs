@@ -8,11 +8,11 @@ use super::outcome::Options;
 use super::run::{job_of, last_lines};
 use crate::cache::{Digest, KeyMaterial, Output, Record, Store};
 use crate::events::ErrorClass;
-use crate::machine;
-use crate::plan::{Plan, ResolvedInput, State};
+use crate::plan::{CacheState, Plan, ResolvedInput};
 use crate::stage::{Places, Stage, StageError};
 use anyhow::{Context as _, Result, bail};
 use matssl_base::device_name::DeviceName;
+use matssl_base::machine;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -65,11 +65,11 @@ pub fn check_reproduction(
     options: &Options,
 ) -> Result<Reproduction> {
     let instance = &plan.experiment.instances[stage];
-    let State::Hit(record) = &plan.states[stage] else { bail!("{} is not cached: run it first", instance.name) };
+    let CacheState::Hit(record) = &plan.states[stage] else { bail!("{} is not cached: run it first", instance.name) };
     let mut inputs = Vec::new();
     let mut records = Vec::new();
     for input in &instance.inputs {
-        let State::Hit(of) = &plan.states[input.instance] else {
+        let CacheState::Hit(of) = &plan.states[input.instance] else {
             bail!("{} is not cached any more: run it first", plan.experiment.instances[input.instance].name);
         };
         inputs.push(ResolvedInput::new(input, &plan.experiment.instances[input.instance], of, places));
@@ -86,7 +86,7 @@ pub fn check_reproduction(
     job.tensorboard = None;
     let (sender, reports) = mpsc::channel();
     let name = format!("check-{}", std::process::id());
-    let mut executor = LocalExecutor::new(&name, store, sender)?;
+    let mut executor = LocalExecutor::new(options.program, &name, store, sender)?;
     let log = tempfile::NamedTempFile::new().context("no place for the stage's log")?;
     let records = instance.kind.spawns.then_some(records);
     executor.start(0, &instance.stage, job, record.material.clone(), records, log.path())?;

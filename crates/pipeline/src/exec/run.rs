@@ -10,11 +10,11 @@ use super::scheduler::{self, Decision, Duty, Resources, Role, Scheduler};
 use crate::cache::{Gate, Hits, Key, KeyMaterial, LastKeys, Record, Store};
 use crate::events::{ErrorClass, Event, EventLog};
 use crate::experiment::{Instance, Section};
-use crate::machine;
-use crate::plan::{KeyedInput, Plan, ResolvedInput, State, material};
+use crate::plan::{CacheState, KeyedInput, Plan, ResolvedInput, material};
 use crate::stage::{Places, StageError};
 use anyhow::Result;
 use matssl_base::device_name::DeviceName;
+use matssl_base::machine;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
         let threads = machine::cores();
         let jobs = options.jobs.unwrap_or(threads);
         let resources = Resources { threads, jobs, gpus: gpus.len(), memory: options.memory };
-        let hit = |&i: &usize| wanted[i] && matches!(plan.states[i], State::Hit(_)) && !forced[i];
+        let hit = |&i: &usize| wanted[i] && matches!(plan.states[i], CacheState::Hit(_)) && !forced[i];
         let cached = (0..count).filter(hit).count();
         let stages = wanted.iter().filter(|wanted| **wanted).count();
         let folder = match cached < stages {
@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
             gate: None,
             log: None,
             warned: false,
-            executor: LocalExecutor::new(&name, store, sender)?,
+            executor: LocalExecutor::new(options.program, &name, store, sender)?,
             reports,
             observe,
         };
@@ -300,10 +300,10 @@ impl<'a> Run<'a> {
 
     /// The record that the plan found, if every input still is what the plan found.
     fn planned_hit(&self, stage: usize) -> Option<Arc<Record>> {
-        let State::Hit(record) = &self.plan.states[stage] else { return None };
+        let CacheState::Hit(record) = &self.plan.states[stage] else { return None };
         let mut inputs = self.plan.dag.inputs(stage);
         let unchanged = inputs.all(|input| match (&self.plan.states[input], &self.outcomes[input]) {
-            (State::Hit(planned), StageOutcome::Done(now)) => planned.content == now.content,
+            (CacheState::Hit(planned), StageOutcome::Done(now)) => planned.content == now.content,
             _ => false,
         });
         unchanged.then(|| record.clone())
@@ -526,9 +526,9 @@ pub(super) fn job_of(
 /// are not; the gate then stays with the caller.
 pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: &mut Option<Gate>) -> Option<Outcome> {
     let started = Instant::now();
-    let outcome = |(state, wanted): (&State, &bool)| match (wanted, state) {
+    let outcome = |(state, wanted): (&CacheState, &bool)| match (wanted, state) {
         (false, _) => Some(StageOutcome::NotRun),
-        (true, State::Hit(record)) => Some(StageOutcome::Done(record.clone())),
+        (true, CacheState::Hit(record)) => Some(StageOutcome::Done(record.clone())),
         (true, _) => None,
     };
     let stages = plan.states.iter().zip(wanted).map(outcome).collect::<Option<Vec<_>>>()?;
@@ -549,7 +549,7 @@ pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: &mut Option
 /// What the next plan of this experiment will find without reading it: all that is done, asked for or not.
 fn remember_hits(plan: &Plan, store: &Store, stages: &[StageOutcome]) {
     let done = plan.states.iter().zip(stages).filter_map(|(state, outcome)| match (outcome, state) {
-        (StageOutcome::Done(record), _) | (StageOutcome::NotRun, State::Hit(record)) => Some(record.as_ref()),
+        (StageOutcome::Done(record), _) | (StageOutcome::NotRun, CacheState::Hit(record)) => Some(record.as_ref()),
         _ => None,
     });
     Hits::write(store, &plan.experiment.name, done);

@@ -1,5 +1,6 @@
 //! How to run, and how a run ended.
 
+use super::program::Program;
 use super::run_folder::RunFolder;
 use crate::cache::{Gate, Key, Record};
 use crate::events::ErrorClass;
@@ -12,6 +13,8 @@ use std::time::Duration;
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The program that the stages belong to.
+    pub program: &'static Program,
     /// At most so many stages at a time; all cores otherwise.
     pub jobs: Option<usize>,
     /// Go on with what does not rest on a failed stage.

@@ -1,12 +1,13 @@
 //! One try at one stage: wait until nobody else is at it, do it, and have its files in the cache.
 
 use super::job::{Job, Message};
+use super::program::Program;
 use super::provenance::provenance;
 use crate::cache::{Attempt, Digest, Draft, Key, KeyMaterial, Record, Scratch, Store, WorkFolder};
-use crate::machine::{self, Asked, Group};
 use crate::plan::{KeyedInput, KeyedStage, ResolvedInput, material};
 use crate::stage::{Context, InputFiles, Stage, StageError};
 use anyhow::anyhow;
+use matssl_base::machine::{self, Asked, Group};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 /// What a try works with besides its job.
 pub(super) struct Ground {
+    pub(super) program: &'static Program,
     pub(super) store: Store,
     /// Records of inputs that are at hand, and may not be in the cache yet.
     pub(super) records: Vec<Record>,
@@ -149,7 +151,7 @@ fn make(
     let started = Instant::now();
     let (telemetry, device) = produce(job, stage, work.checkpoint(), attempt.scratch(), &material, ground)?;
     let store = &ground.store;
-    let made = provenance(job, started, store, device);
+    let made = provenance(ground.program, job, started, store, device);
     Ok(store.draft(material, &attempt.out(), made, telemetry, job.force)?)
 }
 

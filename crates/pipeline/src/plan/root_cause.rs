@@ -1,6 +1,6 @@
 //! Why an input's content is another than before: which of its files, and what was changed upstream.
 
-use super::{Explanation, Plan, Reason, State, reasons};
+use super::{CacheState, Explanation, Plan, Reason, reasons};
 use crate::cache::{Digest, KeyMaterial, LastKeys, Record, Store};
 use serde::Serialize;
 use std::cell::OnceCell;
@@ -77,7 +77,7 @@ impl<'a> RootCauses<'a> {
 
     /// Why `stage`, which was `old`, is another now: into `causes`, by place in the experiment.
     fn descend(&self, stage: usize, old: &KeyMaterial, causes: &mut BTreeMap<usize, Because>) {
-        let State::Hit(new) = &self.plan.states[stage] else { return };
+        let CacheState::Hit(new) = &self.plan.states[stage] else { return };
         if causes.contains_key(&stage) || causes.len() >= MOST {
             return;
         }
@@ -105,7 +105,7 @@ impl<'a> RootCauses<'a> {
             };
             let mut of_role = instance.inputs.iter().filter(|input| input.role == role);
             let input = of_role.nth(place.unwrap_or(0))?.instance;
-            let State::Hit(record) = &plan.states[input] else { return None };
+            let CacheState::Hit(record) = &plan.states[input] else { return None };
             (old != new).then_some((input, *old, record.as_ref()))
         });
         found.collect()
@@ -120,7 +120,7 @@ impl<'a> RootCauses<'a> {
             }
             records
         });
-        let State::Hit(now) = &self.plan.states[stage] else { return None };
+        let CacheState::Hit(now) = &self.plan.states[stage] else { return None };
         let same_kind = records.get(&content)?.iter().filter(|record| record.material.kind == now.material.kind);
         same_kind.min_by_key(|record| (reasons(&record.material, &now.material).len(), record.key))
     }
@@ -129,7 +129,7 @@ impl<'a> RootCauses<'a> {
     pub fn of_waiting(&self, stage: usize) -> Vec<Because> {
         let (mut seen, mut waiting) = (BTreeSet::new(), vec![stage]);
         while let Some(stage) = waiting.pop() {
-            if let State::WaitsOn(inputs) = &self.plan.states[stage] {
+            if let CacheState::WaitsOn(inputs) = &self.plan.states[stage] {
                 waiting.extend(inputs.iter().copied().filter(|&input| seen.insert(input)));
             }
         }

@@ -1,9 +1,9 @@
 //! Data sets of a plan whose files are at hand.
 
-use super::{Plan, State};
 use crate::cache::{Digest, Store};
 use crate::data::survey::{self, Survey};
 use crate::data::{Manifest, OpenDataset, Root};
+use crate::plan::{CacheState, Plan};
 use crate::stage::Places;
 use std::path::PathBuf;
 
@@ -48,7 +48,7 @@ impl DataSet {
 
 /// The data set of a stage whose output is in the cache; `None` for any other.
 pub fn data_set(plan: &Plan, instance: usize, store: &Store, places: &Places) -> Option<DataSet> {
-    let State::Hit(record) = &plan.states[instance] else { return None };
+    let CacheState::Hit(record) = &plan.states[instance] else { return None };
     let of = &plan.experiment.instances[instance];
     let files = store.files(record);
     let manifest = Manifest::read(files.get(Manifest::FILE)?).ok()?;

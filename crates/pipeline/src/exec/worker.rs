@@ -2,12 +2,13 @@
 
 use super::attempt::{Ground, Made, attempt, material_of};
 use super::job::{Job, Message};
+use super::program::Program;
 use super::reproduction::check;
 use crate::cache::Store;
 use crate::events::ErrorClass;
-use crate::machine::{Asked, Group};
-use crate::stage::{KINDS, Kind, Stage, StageError};
+use crate::stage::{Kind, Stage, StageError};
 use anyhow::{Context as _, anyhow};
+use matssl_base::machine::{Asked, Group};
 use std::io::{BufRead, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +17,7 @@ use std::time::Instant;
 ///
 /// # Errors
 /// If the job cannot be read at all.
-pub fn work() -> anyhow::Result<bool> {
+pub fn work(program: &'static Program) -> anyhow::Result<bool> {
     ignore_checkpoint_signals();
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("no job on standard input")?;
@@ -25,7 +26,7 @@ pub fn work() -> anyhow::Result<bool> {
     // This thread belongs to the pool: handing each of a step's many small jobs over to another would cost two wake-ups.
     rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread().build_global()?;
     let started = Instant::now();
-    let message = match do_stage(&job, started) {
+    let message = match do_stage(program, &job, started) {
         Ok(message) => message,
         Err(error) => Message::Failed { class: ErrorClass::from(&error), message: error.to_string() },
     };
@@ -60,16 +61,18 @@ fn say(message: &Message) {
 }
 
 /// The stage that `job` describes.
-fn stage_of(job: &Job) -> anyhow::Result<Arc<dyn Stage>> {
-    let kind = Kind::named(KINDS, &job.kind).ok_or_else(|| anyhow!("no kind of stage is called {}", job.kind))?;
+fn stage_of(program: &Program, job: &Job) -> anyhow::Result<Arc<dyn Stage>> {
+    let kind =
+        Kind::named(program.kinds, &job.kind).ok_or_else(|| anyhow!("no kind of stage is called {}", job.kind))?;
     (kind.decode)(&job.params).with_context(|| format!("parameters of a {} stage", kind.name))
 }
 
 /// The last message, of a stage begun at `started` that did not fail.
-fn do_stage(job: &Job, started: Instant) -> Result<Message, StageError> {
-    let stage = stage_of(job)?;
+fn do_stage(program: &'static Program, job: &Job, started: Instant) -> Result<Message, StageError> {
+    let stage = stage_of(program, job)?;
     let stage = stage.as_ref();
     let ground = Ground {
+        program,
         store: Store::open(&job.cache)?,
         records: Vec::new(),
         // What does not train has nothing to save: SIGTERM ends it at once.

@@ -6,7 +6,7 @@ use super::job::Message;
 use super::local::Report;
 use crate::cache::Store;
 use crate::events::ErrorClass;
-use crate::machine;
+use matssl_base::machine;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;

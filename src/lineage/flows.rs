@@ -1,8 +1,8 @@
 //! Which images an experiment trains on before it scores which others, by the edges between its stages.
 
-use super::Plan;
 use crate::data::{Manifest, Split};
 use crate::experiment::Experiment;
+use crate::plan::Plan;
 use crate::stage::DataUse;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,0 +1,21 @@
+//! What would run: the DAG, each stage's key in topological order, hit or miss, and why.
+
+mod cache_state;
+mod dag;
+mod experiment_plan;
+mod explanation;
+mod forecast;
+mod makespan;
+mod reason;
+mod resolve;
+mod root_cause;
+
+pub use cache_state::CacheState;
+pub use dag::Dag;
+pub use experiment_plan::Plan;
+pub use explanation::Explanation;
+pub use forecast::{Expected, Forecast, Total, unknown_kinds};
+pub use makespan::makespan;
+pub use reason::{Reason, reasons};
+pub use resolve::{KeyedInput, KeyedStage, ResolvedInput, material};
+pub use root_cause::{Because, FileChange, InputChange, RootCauses};
