@@ -12,9 +12,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("metrics", &["base"]),
     ("tensor", &["base"]),
     ("pipeline", &["base"]),
-    ("data", &["base", "pipeline"]),
+    ("data", &["base"]),
     ("report", &["base", "data", "metrics"]),
-    ("train", &["base", "data", "metrics", "pipeline", "tensor"]),
+    ("train", &["base", "data", "metrics", "tensor"]),
 ];
 
 /// Crates that know neither tensors nor images.

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "front/errors.rs"]
+mod errors;
 #[path = "front/fuzzed.rs"]
 mod fuzzed;
 #[path = "front/validator.rs"]

@@ -7,11 +7,11 @@ use super::encoder::{EncoderSpec, fingerprint};
 use super::memory::admit;
 use super::pretrain::ENCODER_FILE;
 use super::segmentation::{Loss, Segmentation, Validation};
-use super::training::{CHECKPOINT_SHARE, SELECTION_FILE, Selection, has, is_yes, take, train, yes};
+use super::training::{CHECKPOINT_SHARE, SELECTION_FILE, Selection, has, is_yes, train, yes};
 use super::{Context, DATASET, Places, Stage, StageError, open_dataset};
 use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
-use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable, vocabulary::INPUT};
+use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
 use crate::nn::{Architecture, Parameters, Precision, ResNetConfig, SegmentationConfig, SegmentationNetwork, weights};
 use crate::random::Stream;
@@ -42,7 +42,7 @@ pub(super) struct Finetune {
     #[serde(default)]
     architecture: Architecture,
     /// Channels of the decoder, deepest first: 256, 128, 64, 32, 16 in segmentation_models_pytorch and the paper.
-    #[serde(default = "default_decoder", deserialize_with = "experiment::exactly")]
+    #[serde(default = "default_decoder")]
     decoder_channels: [NonZeroUsize; 5],
     /// Dice in the paper.
     #[serde(default)]
@@ -159,22 +159,13 @@ impl Stage for Finetune {
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET, ReferenceSpec::one("encoder", &["pretrain"]).or_value()];
 
-    fn parse(mut table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
+    fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         let mut errors = Vec::new();
         if has(&table, "augment", "crop_size") {
             let message = "the size of a crop is the stage's own `crop_size`".into();
             errors.push(ParamError::Check { param: "augment.crop_size", message });
         }
-        // Taken apart here, for serde's untagged enums lose the place of an error.
-        let encoder = take(&mut table, "encoder", INPUT)
-            .filter(|value| !value.get_ref().is_str())
-            .map(|value| EncoderSpec::deserialize(toml::de::ValueDeserializer::from(value)));
-        let mut stage = experiment::deserialize::<Self>(table).map_err(|more| errors.extend(more)).ok();
-        match (encoder, &mut stage) {
-            (Some(Ok(encoder)), Some(stage)) => stage.encoder = MaybeInput::Value(encoder),
-            (Some(Err(error)), _) => errors.push(ParamError::Toml(error)),
-            _ => {}
-        }
+        let stage = experiment::deserialize::<Self>(table).map_err(|more| errors.extend(more)).ok();
         stage.filter(|_| errors.is_empty()).ok_or(errors)
     }
 

@@ -117,7 +117,7 @@ fn check_labels<S: Stage>(params: &Value, labels: &[LabelledInput<'_>]) -> Resul
 }
 
 fn refused(error: impl std::fmt::Display) -> Vec<ParamError> {
-    vec![ParamError::Toml(serde::de::Error::custom(error))]
+    vec![ParamError::Refused { span: None, message: error.to_string() }]
 }
 
 /// Parameters that the front end accepted, as their own type again.

@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 const DATASET: ReferenceSpec = ReferenceSpec::one("dataset", &["dataset", "synthesize"]);
 
 /// One kind of stage. The implementing type holds its parameters as the user writes them.
-pub trait Stage: Serialize + DeserializeOwned + JsonSchema {
+pub trait Stage: Serialize + DeserializeOwned + JsonSchema + 'static {
     /// The word in the experiment file.
     const KIND: &'static str;
     /// Part of the key: goes up when the same inputs would give other bytes.
@@ -66,8 +66,7 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema {
     /// Parameters that name other stages.
     const REFERENCES: &'static [ReferenceSpec] = &[];
 
-    /// Reads the parameters; a kind overrides this only where a parameter's own name decides what else it takes
-    /// (`method = { name = "matssl", … }`).
+    /// Reads the parameters; a kind overrides this only for what its type cannot say.
     ///
     /// # Errors
     /// All that is wrong with the table, each with its place.

@@ -34,6 +34,7 @@ pub(super) struct Overlay {
     untagged,
     expecting = "expected the size of a pixel, e.g. \"0.05 µm\" or \"5 µm / 504 px\", or a table of these by image"
 )]
+#[schemars(title = "the size of a pixel, e.g. \"0.05 µm\" or \"5 µm / 504 px\", or a table of these by image")]
 enum PixelSizes {
     /// Of every image.
     All(PixelSize),

@@ -4,14 +4,14 @@ use super::encoder::{EncoderSpec, fingerprint};
 use super::memory::admit;
 use super::monitor::Monitor;
 use super::pretraining::Pretraining;
-use super::training::{CHECKPOINT_SHARE, has, is_yes, take, train, yes};
+use super::training::{CHECKPOINT_SHARE, has, is_yes, train, yes};
 use super::{Context, Places, Stage, StageError, open_dataset};
 use crate::data::augment::ViewParams;
 use crate::data::patches::{PATCHES, Patches};
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
 use crate::nn::{Parameters, Precision, ResNet, weights};
 use crate::random::Stream;
-use crate::ssl::{self, ENCODER, MethodSpec};
+use crate::ssl::{ENCODER, MethodSpec};
 use crate::train::{OptimizerSpec, ScheduleSpec, Training};
 use candle_core::DType;
 use schemars::JsonSchema;
@@ -107,19 +107,13 @@ impl Stage for Pretrain {
         ReferenceSpec::one("monitor", &["dataset", "synthesize"]).or_value(),
     ];
 
-    fn parse(mut table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
+    fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         let mut errors = Vec::new();
         if has(&table, "views", "size") {
             let message = "the size of a view is the stage's own `crop_size`".into();
             errors.push(ParamError::Check { param: "views.size", message });
         }
-        let method = take(&mut table, "method", ssl::names()[0]).map(MethodSpec::from_toml);
-        let mut stage = experiment::deserialize::<Self>(table).map_err(|more| errors.extend(more)).ok();
-        match (method, &mut stage) {
-            (Some(Ok(method)), Some(stage)) => stage.method = method,
-            (Some(Err(more)), _) => errors.extend(more),
-            _ => {}
-        }
+        let stage = experiment::deserialize::<Self>(table).map_err(|more| errors.extend(more)).ok();
         stage.filter(|_| errors.is_empty()).ok_or(errors)
     }
 

@@ -260,7 +260,7 @@ mod tests {
             let rows = ["EBC-1: U-Net++, MicroNet", "EBC-1: U-Net++, MatSSL", "EBC-2: U-Net++, MicroNet"];
             table.check_labels(&rows.map(|row| ("rows", row))).map_err(|error| match error {
                 ParamError::Check { param, message } => format!("{param}: {message}"),
-                ParamError::Toml(error) => error.to_string(),
+                other => panic!("{other:?}"),
             })
         };
         let id = "table5.ebc-1.unet++.micronet";

@@ -7,7 +7,6 @@ use crate::metrics::SelectedOn;
 use crate::train::{Event, EventFile, History, Outcome, Stopped, Task, Training};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use toml::de::DeValue;
 
 /// The part of a training's time that its checkpoints may take.
 pub(super) const CHECKPOINT_SHARE: f64 = 0.05;
@@ -110,17 +109,6 @@ fn with_wait(note: Option<String>, waited: f64) -> String {
 
 fn write_history(history: &History, out: &Path) -> Result<(), StageError> {
     Ok(std::fs::write(out.join("history.csv"), history.to_csv()?)?)
-}
-
-/// Takes `key` out of `table`, to be parsed with its spans by code of its own, and leaves `stand_in` in its place.
-pub(super) fn take<'i>(
-    table: &mut SpannedTable<'i>,
-    key: &str,
-    stand_in: &'static str,
-) -> Option<toml::Spanned<DeValue<'i>>> {
-    let value = table.get_mut().get_mut(key)?;
-    let stand_in = toml::Spanned::new(value.span(), DeValue::String(stand_in.into()));
-    Some(std::mem::replace(value, stand_in))
 }
 
 /// Whether `table` has the key `key` in its table `inner`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Red, green and blue. Written `"#ff0000"` or `[255, 0, 0]`; both are the same in a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Written", into = "String")]
-#[schemars(with = "Written")]
+#[schemars(with = "Written", title = "a colour: \"#ff0000\" or [255, 0, 0]")]
 pub struct Color(pub [u8; 3]);
 
 /// How a colour may be written.

@@ -184,8 +184,8 @@ fn parameters_are_read_from_an_input_or_in_place_and_what_is_wrong_is_underlined
     ] {
         let text = TOY.replace(from, to);
         let errors = parse::<Finetune>(&text).unwrap_err();
-        let [ParamError::Toml(error)] = &errors[..] else { panic!("{errors:?}") };
-        assert_eq!(&text[error.span().unwrap()], underlined, "{error}");
+        let [ParamError::Mismatch(mismatch)] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!(&text[mismatch.span.clone()], underlined, "{mismatch}");
     }
     let eight: Finetune = parse(&TOY.replace("batch_size = 3\n", "")).unwrap();
     assert_eq!(eight.batch_size.get(), 8);

@@ -83,7 +83,7 @@ fn each_method() -> impl Iterator<Item = String> {
         "byol" | "simsiam" => ", prediction_hidden = 8",
         _ => "",
     };
-    ssl::names().into_iter().map(move |name| {
+    crate::ssl::names().into_iter().map(move |name| {
         let method = format!("method = {{ name = '{name}', {sizes}{} }}", more(name));
         TOY.replace("method = { name = 'matssl', head = { hidden = 16, output = 8 } }", &method)
     })
@@ -264,11 +264,12 @@ fn all_that_is_wrong_with_the_table_is_told_at_once() {
     let underlined: Vec<&str> = errors
         .iter()
         .map(|error| match error {
-            ParamError::Toml(error) => &text[error.span().unwrap()],
+            ParamError::Mismatch(mismatch) => &text[mismatch.span.clone()],
+            ParamError::Refused { span, .. } => &text[span.clone().unwrap()],
             ParamError::Check { param, .. } => param,
         })
         .collect();
-    assert_eq!(underlined, ["views.size", "batch", "'dino'"]);
+    assert_eq!(underlined, ["views.size", "'dino'", "batch"]);
     for (from, to, param) in [
         ("batch_size = 4", "batch_size = 1", "batch_size"),
         ("name = 'matssl',", "name = 'mocov2', batch_norm_groups = 3,", "method"),

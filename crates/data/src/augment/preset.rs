@@ -53,8 +53,10 @@ pub(super) fn schema<P: JsonSchema, T: JsonSchema>(
         }
         properties.insert("preset".into(), name.clone().to_value());
     }
+    // What is not given, the preset gives.
+    table.remove("required");
     table.insert("additionalProperties".into(), false.into());
-    json_schema!({ "anyOf": [name, table] })
+    json_schema!({ "title": "the name of a preset, or a table of parameters", "anyOf": [name, table] })
 }
 
 /// A parameter that is there.
@@ -78,19 +80,12 @@ macro_rules! plain {
     };
 }
 
-plain!(bool, usize, f64);
+plain!(bool, usize, f64, [f64; 2]);
 
 /// One that has no value where it is not given.
 impl<T: Given> Given for Option<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::read(deserializer).map(Some)
-    }
-}
-
-/// Bounds.
-impl Given for [f64; 2] {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        matssl_pipeline::experiment::exactly(deserializer)
     }
 }
 
@@ -170,9 +165,10 @@ pub(super) use with_presets;
 mod tests {
     use crate::augment::{FinetuneAugment, ViewParams, ViewPreset};
     use matssl_pipeline::experiment::{self, ParamError};
+    use schemars::JsonSchema;
     use serde::Deserialize;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     struct Stage {
         #[serde(default)]
@@ -183,7 +179,8 @@ mod tests {
 
     fn read(text: &str) -> Result<Stage, Vec<(String, String)>> {
         let told = |error: ParamError| match error {
-            ParamError::Toml(error) => (text[error.span().unwrap()].to_owned(), error.message().to_owned()),
+            ParamError::Mismatch(mismatch) => (text[mismatch.span.clone()].to_owned(), mismatch.to_string()),
+            ParamError::Refused { span, message } => (text[span.unwrap()].to_owned(), message),
             ParamError::Check { param, message } => (param.to_owned(), message),
         };
         experiment::deserialize(toml::de::DeTable::parse(text).unwrap())
@@ -214,13 +211,15 @@ mod tests {
         errors.sort();
         let tokens: Vec<&str> = errors.iter().map(|(token, _)| token.as_str()).collect();
         assert_eq!(tokens, ["'moco'", "'no'", "'red'", "[1.0, 2.0, 3.0]", "blurr"]);
-        let names = "unknown variant `moco`, expected one of `lightly`, `moco-v2`, `paper`, `authors-code`";
-        assert_eq!(errors[0].1, names);
-        assert_eq!(errors[1].1, "unknown variant `no`, expected `default` or `none`");
-        assert!(errors[4].1.starts_with("unknown field `blurr`, expected one of `preset`, "), "{}", errors[4].1);
+        let names = "expected one of `lightly`, `moco-v2`, `paper`, `authors-code`";
+        assert_eq!(errors[0].1, format!("views.preset: unknown value `moco` for `preset`; {names}"));
+        assert_eq!(errors[1].1, "augment: unknown value `no` for `augment`; expected one of `default`, `none`");
+        let blurr = "views.blurr: unknown key `blurr`; expected one of `blur`, `blur_sigma`, ";
+        assert!(errors[4].1.starts_with(blurr), "{}", errors[4].1);
         let errors = read("views = 3").unwrap_err();
         assert_eq!(errors[0].0, "3");
-        assert!(errors[0].1.ends_with("expected a table of parameters, or the name of a preset"), "{errors:?}");
+        let expected = "expected the name of a preset, or a table of parameters, found the whole number `3`";
+        assert!(errors[0].1.contains(expected), "{errors:?}");
         assert_eq!(read("views = 'moco'").unwrap_err()[0].0, "'moco'");
     }
 

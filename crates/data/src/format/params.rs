@@ -111,7 +111,8 @@ pub struct DatasetParams {
 
 /// `classes`: names, or a format's own scheme.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a list of class names, or for `ebc` \"three\" or \"oxide\"")]
+#[serde(untagged)]
+#[schemars(title = "a list of class names, or for `ebc` \"three\" or \"oxide\"")]
 pub enum Classes {
     /// Names in the order of the label values.
     Names(Vec<String>),

@@ -113,7 +113,7 @@ impl<'i> Chooser<'_, '_, 'i> {
                     let label = target.label.clone();
                     input(&label, vec![target])
                 })),
-                Found::Unknown => choices.push(input(&clean_word(name), Vec::new())),
+                Found::Unknown => choices.push(input(&clean_label(name), Vec::new())),
             }
             return;
         }
@@ -168,6 +168,11 @@ pub(super) fn plain_text(value: &DeValue<'_>) -> Option<String> {
 /// `text`, that of `value`, as a label.
 pub(super) fn clean(text: &str, value: &DeValue<'_>) -> String {
     if value.is_float() { text.to_string() } else { clean_word(text) }
+}
+
+/// The name of a stage that is not there, with its dots: names that rest on it are then not wrong too.
+fn clean_label(name: &str) -> String {
+    name.split('.').map(clean_word).collect::<Vec<_>>().join(".")
 }
 
 /// Letters, digits, `_`, `+`, `-`; all else becomes `-`.

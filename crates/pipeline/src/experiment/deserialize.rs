@@ -1,281 +1,259 @@
-//! A table into a type, with all that is wrong with it.
-//!
-//! serde stops at the first error. So what it refuses is taken out of the table (what it misses is guessed), and it
-//! is asked again, until it finds nothing new.
+//! A table of parameters into their type.
 
-use super::vocabulary::{INPUT, ParamError, SpannedTable};
-use super::wording::backticked;
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, Error as _, Visitor};
-use std::fmt;
-use std::ops::Range;
-use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue, Deserializer, Error, ValueDeserializer};
+use super::inspect::{inspect, table_shape};
+use super::shape::Shape;
+use super::vocabulary::{ParamError, SpannedTable};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use toml::de::{Deserializer, Error};
 
-/// More errors in one table than this say no more to the reader.
-const MOST_ERRORS: usize = 30;
-
-/// Deserialises a table of parameters; unknown keys and wrong types carry their place in the file.
+/// Reads a table as `T`, defaults filled in.
 ///
-/// toml does not see what is left over in a list that is read as an array of fixed length: read such a parameter with
-/// [`exactly`].
+/// The table is compared with `T`'s JSON schema first. serde reads only what the schema accepts, and has the last word:
+/// what it refuses then is a type's own check (`#[serde(try_from)]`), in that type's own words.
 ///
 /// # Errors
-/// All that is wrong with the table, not only the first.
-pub fn deserialize<T: DeserializeOwned>(table: SpannedTable<'_>) -> Result<T, Vec<ParamError>> {
-    let mut repair = Repair { span: table.span(), table: table.into_inner(), damage: Vec::new(), guesses: Vec::new() };
-    let mut errors = Vec::new();
-    loop {
-        let table = Spanned::new(repair.span.clone(), repair.table.clone());
-        let result = match non_finite(&repair.table) {
-            Some(number) => Err(Finite::refuse(number)),
-            None => T::deserialize(Deserializer::from(table)),
+/// All that does not fit the schema, or else the first check that fails.
+pub fn deserialize<T: DeserializeOwned + JsonSchema + 'static>(table: SpannedTable<'_>) -> Result<T, Vec<ParamError>> {
+    let shape = Shape::of::<T>();
+    let mismatches = inspect(&shape, &table);
+    if !mismatches.is_empty() {
+        return Err(mismatches.into_iter().map(ParamError::Mismatch).collect());
+    }
+    read::<T>(&table).map_err(|error| vec![located::<T>(error, &shape, &table)])
+}
+
+fn read<T: DeserializeOwned>(table: &SpannedTable<'_>) -> Result<T, Error> {
+    T::deserialize(Deserializer::from(table.clone()))
+}
+
+/// The error with its place. Inside of `#[serde(flatten)]` serde forgets it: then it is that of the one optional key
+/// without which serde no longer says the same.
+fn located<T: DeserializeOwned>(error: Error, shape: &Shape, table: &SpannedTable<'_>) -> ParamError {
+    let message = error.message().to_string();
+    if error.span().is_some_and(|span| span != table.span()) {
+        return ParamError::Refused { span: error.span(), message };
+    }
+    let required = table_shape(shape).map_or(&[][..], |shape| &shape.required);
+    let is_cause = |key: &str| {
+        let mut rest = table.clone();
+        rest.get_mut().remove(key);
+        read::<T>(&rest).err().is_none_or(|other| other.message() != message)
+    };
+    let mut optional = table.get_ref().iter().filter(|(key, _)| !required.iter().any(|other| key.get_ref() == other));
+    let cause = optional.find(|(key, _)| is_cause(key.get_ref()));
+    ParamError::Refused { span: Some(cause.map_or(table.span(), |(_, value)| value.span())), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use std::collections::BTreeMap;
+    use std::num::NonZeroU32;
+    use toml::de::DeTable;
+
+    /// Two kinds of stages share a struct like this.
+    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    struct Shared {
+        epochs: NonZeroU32,
+        #[serde(default)]
+        rate: Rate,
+        #[serde(default)]
+        decay: Option<Rate>,
+    }
+
+    /// A type with a check of its own.
+    #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
+    #[serde(try_from = "f64")]
+    struct Rate(f64);
+
+    impl TryFrom<f64> for Rate {
+        type Error = String;
+        fn try_from(rate: f64) -> Result<Self, String> {
+            if rate >= 0.0 { Ok(Rate(rate)) } else { Err(format!("{rate} is below 0")) }
+        }
+    }
+
+    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Stage {
+        name: Name,
+        #[serde(flatten)]
+        shared: Shared,
+        #[serde(default)]
+        sizes: [u8; 2],
+        #[serde(default)]
+        at: BTreeMap<String, Place>,
+        #[serde(default)]
+        head: Option<Head>,
+        #[serde(default)]
+        own: Rate,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    enum Name {
+        Alpha,
+        /// One word with a comment of its own.
+        Beta,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    #[serde(untagged)]
+    #[schemars(title = "a place: its name, or its two coordinates")]
+    enum Place {
+        Named(String),
+        At([f64; 2]),
+    }
+
+    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+    enum Head {
+        Plain { width: u16 },
+        Deep { width: u16, layers: bool },
+    }
+
+    fn read_stage(text: &str) -> Result<Stage, Vec<(String, String)>> {
+        let told = |error: ParamError| {
+            let (span, message) = match error {
+                ParamError::Mismatch(mismatch) => (mismatch.span.clone(), mismatch.to_string()),
+                ParamError::Refused { span, message } => (span.unwrap(), message),
+                ParamError::Check { .. } => unreachable!(),
+            };
+            (text[span].to_string(), message)
         };
-        match result {
-            Ok(value) if errors.is_empty() => return Ok(value),
-            Ok(_) => return Err(errors),
-            Err(error) => {
-                let next = repair.after(&error);
-                if next.new {
-                    errors.push(ParamError::Toml(error));
-                }
-                if !next.again || errors.len() >= MOST_ERRORS {
-                    return Err(errors);
-                }
-            }
-        }
-    }
-}
-
-/// Reads a list of exactly `N` items, for `#[serde(deserialize_with)]`.
-///
-/// # Errors
-/// As `T`'s own, and if there are more or fewer.
-pub fn exactly<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>, const N: usize>(
-    deserializer: D,
-) -> Result<[T; N], D::Error> {
-    let items = Vec::<T>::deserialize(deserializer)?;
-    let found = items.len();
-    items.try_into().map_err(|_| D::Error::custom(format!("expected a list of {N}, found {found}")))
-}
-
-/// The first number that is none: JSON, and so the key, has no word for it.
-fn non_finite<'t, 'i>(table: &'t DeTable<'i>) -> Option<&'t Spanned<DeValue<'i>>> {
-    table.iter().find_map(|(_, value)| non_finite_in(value))
-}
-
-fn non_finite_in<'t, 'i>(value: &'t Spanned<DeValue<'i>>) -> Option<&'t Spanned<DeValue<'i>>> {
-    match value.get_ref() {
-        DeValue::Float(float) => {
-            let number = float.as_str().replace('_', "").parse::<f64>();
-            number.is_ok_and(|number| !number.is_finite()).then_some(value)
-        }
-        DeValue::Table(table) => non_finite(table),
-        DeValue::Array(items) => items.iter().find_map(non_finite_in),
-        _ => None,
-    }
-}
-
-/// Accepts nothing: toml gives an error its place only where a type refuses a value.
-#[derive(Debug)]
-struct Finite;
-
-impl Finite {
-    fn refuse(value: &Spanned<DeValue<'_>>) -> Error {
-        Finite::deserialize(ValueDeserializer::from(value.clone()))
-            .err()
-            .unwrap_or_else(|| Error::custom(Finite::MESSAGE))
+        deserialize(DeTable::parse(text).unwrap()).map_err(|errors| errors.into_iter().map(told).collect())
     }
 
-    const MESSAGE: &'static str = "expected a finite number";
-}
-
-impl<'de> Deserialize<'de> for Finite {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_f64(Finite)
-    }
-}
-
-impl Visitor<'_> for Finite {
-    type Value = Finite;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a finite number")
+    #[track_caller]
+    fn refused(text: &str, expected: &[(&str, &str)]) {
+        let errors = read_stage(text).unwrap_err();
+        let errors: Vec<(&str, &str)> =
+            errors.iter().map(|(span, message)| (span.as_str(), message.as_str())).collect();
+        assert_eq!(errors, expected);
     }
 
-    // From inside a visitor an error gets its place.
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Finite, E> {
-        Err(E::custom(Finite::MESSAGE))
-    }
-}
+    const RIGHT: &str = "name = 'beta'\nepochs = 0x10\n";
 
-/// The missing field of serde's message.
-pub(super) fn missing_field(message: &str) -> Option<&str> {
-    message.strip_prefix("missing field `")?.strip_suffix('`')
-}
-
-/// A table that is being made right.
-struct Repair<'i> {
-    span: Range<usize>,
-    table: DeTable<'i>,
-    /// Spans of the tables and lists in which something was changed, with the key: what serde then says of the
-    /// whole is not the user's fault.
-    damage: Vec<(Range<usize>, String)>,
-    guesses: Vec<Guess>,
-}
-
-/// A value put in for a missing one, to see what else is wrong.
-struct Guess {
-    table: Range<usize>,
-    key: String,
-    /// Next of [`FIXED_GUESSES`] to try.
-    next: usize,
-}
-
-/// What to do after one error.
-struct Next {
-    /// The user should hear of it.
-    new: bool,
-    /// The table has changed, so that the next error will be another.
-    again: bool,
-}
-
-const FIXED_GUESSES: usize = 7;
-
-fn fixed_guess<'i>(number: usize, place: Range<usize>) -> Option<DeValue<'i>> {
-    let parsed = |text: &'static str| DeValue::parse(text).ok().map(Spanned::into_inner);
-    match number {
-        0 => Some(DeValue::String(INPUT.into())),
-        1 => parsed("1"),
-        2 => parsed("0.5"),
-        3 => Some(DeValue::Boolean(true)),
-        4 => Some(DeValue::Array(DeArray::new())),
-        5 => Some(DeValue::Array(std::iter::repeat_n(Spanned::new(place, parsed("1")?), 2).collect())),
-        6 => Some(DeValue::Table(DeTable::new())),
-        _ => None,
-    }
-}
-
-/// Spans of guesses count down from the top, where no file reaches.
-fn guess_place(index: usize) -> Range<usize> {
-    usize::MAX - index..usize::MAX - index
-}
-
-impl<'i> Repair<'i> {
-    fn after(&mut self, error: &Error) -> Next {
-        let Some(place) = error.span() else { return Next { new: true, again: false } };
-        if let Some(index) = (0..self.guesses.len()).find(|&index| guess_place(index) == place) {
-            return Next { new: false, again: self.guess_better(index, error.message()) };
-        }
-        if let Some(key) = missing_field(error.message()) {
-            let new = !self.damage.iter().any(|(span, damaged)| *span == place && damaged == key);
-            let index = self.guesses.len();
-            let guess = Guess { table: place.clone(), key: key.to_string(), next: 1 };
-            let Some(table) = self.table_at(&place) else { return Next { new, again: false } };
-            let value = Spanned::new(guess_place(index), DeValue::String(INPUT.into()));
-            table.insert(Spanned::new(guess_place(index), key.to_string().into()), value);
-            self.damage.push((place, key.to_string()));
-            self.guesses.push(guess);
-            return Next { new, again: true };
-        }
-        if place == self.span {
-            // About the table as a whole: news only if it is still the user's.
-            return Next { new: self.damage.iter().all(|(span, _)| *span != place), again: false };
-        }
-        let whole = self.damage.iter().all(|(span, _)| *span != place);
-        let again = remove(&mut self.table, &self.span, &place, &mut self.damage);
-        Next { new: whole, again }
+    #[test]
+    fn what_the_schema_accepts_is_read_with_its_defaults() {
+        let more =
+            "rate = 1\nsizes = [1, 255]\nat = { a = 'here', b = [1, 2.5] }\nhead = { kind = 'plain', width = 3 }";
+        let stage = read_stage(&format!("{RIGHT}{more}")).unwrap();
+        assert_eq!(stage.shared, Shared { epochs: NonZeroU32::new(16).unwrap(), rate: Rate(1.0), decay: None });
+        assert_eq!((stage.name, stage.sizes, stage.head), (Name::Beta, [1, 255], Some(Head::Plain { width: 3 })));
+        assert_eq!(stage.at["b"], Place::At([1.0, 2.5]));
     }
 
-    /// Replaces a guess that serde refused; without a better one its table is given up.
-    fn guess_better(&mut self, index: usize, message: &str) -> bool {
-        let place = guess_place(index);
-        let guess = &mut self.guesses[index];
-        // An enum says what it would take.
-        let word = if guess.next <= FIXED_GUESSES && message.starts_with("unknown variant") {
-            let expected = message.rsplit_once("expected").map_or("", |(_, expected)| expected);
-            backticked(expected).first().map(|word| DeValue::String(word.to_string().into()))
-        } else {
-            None
+    #[test]
+    fn all_that_is_wrong_is_said_at_once_each_at_its_own_place() {
+        refused(
+            "name = 'bet'\nepochs = 0\nrate = 'fast'\ndecay = nan\nsizes = [1, 256, 3]\nat = { a = 3, b = [1, 'x'] }\n\
+             own = [true]\nepoch = 3",
+            &[
+                ("nan", "decay: wrong value for `decay`; expected a finite number, found `nan`"),
+                ("'bet'", "name: unknown value `bet` for `name`; expected one of `alpha`, `beta`"),
+                ("0", "epochs: `epochs` is out of range; expected a whole number above 0, found `0`"),
+                ("'fast'", "rate: wrong type for `rate`; expected a number, found the string \"fast\""),
+                ("[1, 256, 3]", "sizes: wrong value for `sizes`; expected a list of 2, found 3"),
+                ("256", "sizes[1]: `sizes` is out of range; expected a whole number from 0 to 255, found `256`"),
+                (
+                    "3",
+                    "at.a: wrong type for `a`; expected a place: its name, or its two coordinates, found the whole number `3`",
+                ),
+                ("'x'", "at.b[1]: wrong type for `b`; expected a number, found the string \"x\""),
+                ("[true]", "own: wrong type for `own`; expected a number, found a list"),
+                (
+                    "epoch",
+                    "epoch: unknown key `epoch`; expected one of `at`, `decay`, `epochs`, `head`, `name`, `own`, `rate`, `sizes`",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_missing_key_is_told_with_its_words_and_a_misspelt_one_is_not_missing() {
+        refused(
+            "",
+            &[
+                ("", "missing `name`; `name` is needed here; expected one of `alpha`, `beta`"),
+                ("", "missing `epochs`; `epochs` is needed here"),
+            ],
+        );
+        let errors = read_stage("nam = 'beta'\nepochs = 3").unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].1.starts_with("nam: unknown key `nam`"), "{errors:?}");
+    }
+
+    #[test]
+    fn a_tag_decides_what_else_a_table_takes() {
+        let wrong = |head: &str, span: &str, message: &str| {
+            refused(&format!("{RIGHT}head = {head}"), &[(span, message)]);
         };
-        let value = match word {
-            Some(word) => {
-                guess.next = FIXED_GUESSES + 1;
-                Some(word)
-            }
-            None => {
-                guess.next += 1;
-                fixed_guess(guess.next - 1, place.clone())
-            }
-        };
-        let (table, key) = (guess.table.clone(), guess.key.clone());
-        if let Some(value) = value {
-            let Some(table) = self.table_at(&table) else { return false };
-            table.insert(Spanned::new(place.clone(), key.into()), Spanned::new(place, value));
-            return true;
-        }
-        table != self.span && remove(&mut self.table, &self.span, &table, &mut self.damage)
+        wrong(
+            "{ kind = 'dep' }",
+            "'dep'",
+            "head.kind: unknown value `dep` for `kind`; expected one of `plain`, `deep`",
+        );
+        wrong(
+            "{ width = 3 }",
+            "{ width = 3 }",
+            "head: missing `kind`; `kind` is needed here; expected one of `plain`, `deep`",
+        );
+        wrong(
+            "{ kind = 3 }",
+            "3",
+            "head.kind: wrong type for `kind`; expected a string, found the whole number `3`; expected one of `plain`, `deep`",
+        );
+        wrong(
+            "{ kind = 'plain', width = 3, layers = true }",
+            "layers",
+            "head.layers: unknown key `layers`; expected one of `kind`, `width`",
+        );
+        wrong(
+            "{ kind = 'deep', width = 70000, layers = true }",
+            "70000",
+            "head.width: `width` is out of range; expected a whole number from 0 to 65535, found `70000`",
+        );
+        wrong(
+            "'plain'",
+            "'plain'",
+            "head: wrong type for `head`; expected a table `{ … }`, found the string \"plain\"",
+        );
     }
 
-    fn table_at(&mut self, place: &Range<usize>) -> Option<&mut DeTable<'i>> {
-        find_table(&mut self.table, &self.span, place)
+    #[test]
+    fn a_flattened_struct_keeps_the_places_of_its_keys() {
+        refused(
+            "name = 'beta'\nepochs = -1",
+            &[("-1", "epochs: `epochs` is out of range; expected a whole number above 0, found `-1`")],
+        );
+        // A type's own check, outside of the flattened struct and in it.
+        refused(&format!("{RIGHT}own = -1.0"), &[("-1.0", "-1 is below 0")]);
+        refused(&format!("{RIGHT}own = 1.0\nrate = 2.0\ndecay = -3.0"), &[("-3.0", "-3 is below 0")]);
+        refused(&format!("{RIGHT}own = 1.0\nrate = -3.0\ndecay = 2.0"), &[("-3.0", "-3 is below 0")]);
     }
-}
 
-fn find_table<'t, 'i>(
-    table: &'t mut DeTable<'i>,
-    span: &Range<usize>,
-    place: &Range<usize>,
-) -> Option<&'t mut DeTable<'i>> {
-    if span == place {
-        return Some(table);
-    }
-    table.iter_mut().find_map(|(_, value)| find_table_in(value, place))
-}
-
-fn find_table_in<'t, 'i>(value: &'t mut Spanned<DeValue<'i>>, place: &Range<usize>) -> Option<&'t mut DeTable<'i>> {
-    let span = value.span();
-    match value.get_mut() {
-        DeValue::Table(table) => find_table(table, &span, place),
-        DeValue::Array(items) => items.iter_mut().find_map(|item| find_table_in(item, place)),
-        _ => None,
-    }
-}
-
-/// Takes out the entry or list item whose key or value stands at `place`, and notes what was damaged by that.
-fn remove<'i>(
-    table: &mut DeTable<'i>,
-    span: &Range<usize>,
-    place: &Range<usize>,
-    damage: &mut Vec<(Range<usize>, String)>,
-) -> bool {
-    let found = table.iter().find(|(key, value)| key.span() == *place || value.span() == *place);
-    if let Some(key) = found.map(|(key, _)| key.get_ref().to_string()) {
-        table.remove(key.as_str());
-        damage.push((span.clone(), key));
-        return true;
-    }
-    table.iter_mut().any(|(_, value)| remove_in(value, place, damage))
-}
-
-fn remove_in<'i>(
-    value: &mut Spanned<DeValue<'i>>,
-    place: &Range<usize>,
-    damage: &mut Vec<(Range<usize>, String)>,
-) -> bool {
-    let span = value.span();
-    match value.get_mut() {
-        DeValue::Table(table) => remove(table, &span, place, damage),
-        DeValue::Array(items) => {
-            if let Some(at) = items.iter().position(|item| item.span() == *place) {
-                let kept =
-                    std::mem::replace(items, DeArray::new()).into_iter().enumerate().filter(|(index, _)| *index != at);
-                *items = kept.map(|(_, item)| item).collect();
-                damage.push((span, String::new()));
-                return true;
-            }
-            items.iter_mut().any(|item| remove_in(item, place, damage))
-        }
-        _ => false,
+    #[test]
+    fn numbers_that_json_cannot_hold_are_refused_wherever_they_stand() {
+        refused(
+            &format!("{RIGHT}at = {{ a = [1.0, -inf] }}"),
+            &[("-inf", "at.a[1]: wrong value for `a`; expected a finite number, found `-inf`")],
+        );
+        refused(
+            &format!("{RIGHT}own = 1e999"),
+            &[("1e999", "own: wrong value for `own`; expected a finite number: `1e999` overflowed")],
+        );
+        let huge = "300000000000000000000000000000000000000000000";
+        refused(
+            &format!("name = 'beta'\nepochs = {huge}"),
+            &[(
+                huge,
+                &format!(
+                    "epochs: `epochs` is out of range; expected a whole number from 1 to 4294967295, found `{huge}`"
+                ),
+            )],
+        );
     }
 }

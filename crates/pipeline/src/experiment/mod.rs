@@ -14,17 +14,21 @@ mod expand;
 mod extend;
 mod families;
 mod include;
+mod inspect;
 mod instances;
+mod interval;
 mod limits;
 mod matrix;
 mod member;
 mod merge;
+mod mismatch;
 mod order;
 mod overrides;
 mod parameters;
 mod pattern;
 mod resolve;
 mod schema;
+mod shape;
 mod source;
 mod syntax;
 #[cfg(test)]
@@ -32,10 +36,12 @@ mod tests;
 pub mod vocabulary;
 mod wording;
 
-pub use deserialize::{deserialize, exactly};
+pub use deserialize::deserialize;
 use diagnostic::Diagnostic;
 pub use diagnostic::Diagnostics;
+pub use interval::Interval;
 pub use limits::Limits;
+pub use mismatch::{Fault, Mismatch};
 pub use pattern::Named;
 pub use schema::schema;
 pub use vocabulary::{

@@ -116,7 +116,11 @@ fn refer(property: &mut Value, reference: &ReferenceSpec) {
         any.push(names.clone());
         any.push(json!({ "type": "object", "additionalProperties": { "anyOf": [name, names] } }));
     }
-    if reference.optional && property.get("type").and_then(Value::as_str) != Some("string") {
+    let is_name = |schema: &Value| schema.get("type") == name.get("type");
+    if let Some(Value::Array(parts)) = property.get_mut("anyOf") {
+        // Of `MaybeInput`: the name of a stage, or a value in its place.
+        any.extend(parts.drain(..).filter(|part| !is_name(part)));
+    } else if reference.optional && !is_name(property) {
         any.push(property.take());
     }
     *property = json!({ "description": about.trim(), "anyOf": any });

@@ -1,11 +1,13 @@
 //! What the front end must know of the kinds of stages, without importing them.
 
+use super::mismatch::Mismatch;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// In which part of the file a kind is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,12 +102,19 @@ pub type CheckLabels = fn(&serde_json::Value, &[LabelledInput<'_>]) -> Result<()
 /// A TOML table that still knows where each of its keys and values stood in the file.
 pub type SpannedTable<'i> = toml::Spanned<toml::de::DeTable<'i>>;
 
-/// A parameter that serde or a cross-check refused.
+/// A parameter that is wrong.
 #[derive(Debug)]
 pub enum ParamError {
-    /// With the span that TOML knows (unknown key, wrong type, a value its type refuses).
-    Toml(toml::de::Error),
-    /// A check over several parameters; `param` says where to point.
+    /// It does not fit its JSON schema: an unknown key, a wrong type, a number out of range.
+    Mismatch(Mismatch),
+    /// It fits its schema, but its type refuses it.
+    Refused {
+        /// The bytes of the file that hold it; `None` for the parameters as a whole.
+        span: Option<Range<usize>>,
+        /// What is wrong and what would be right, in the type's own words.
+        message: String,
+    },
+    /// A check over several parameters failed; `param` says which of them to underline.
     Check {
         /// The parameter to underline (dotted for nested ones).
         param: &'static str,
@@ -150,7 +159,7 @@ impl JsonSchema for Input {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string" })
+        json_schema!({ "type": "string", "title": "the name of a stage" })
     }
 }
 
@@ -172,7 +181,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for MaybeInput<T> {
     }
 }
 
-/// The value in its place: that it may be a name, [`KindSpec::references`] say.
+/// Which stages it may name, [`KindSpec::references`] say.
 impl<T: JsonSchema> JsonSchema for MaybeInput<T> {
     fn inline_schema() -> bool {
         true
@@ -183,7 +192,8 @@ impl<T: JsonSchema> JsonSchema for MaybeInput<T> {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<T>()
+        let (name, value) = (generator.subschema_for::<Input>(), generator.subschema_for::<T>());
+        json_schema!({ "anyOf": [name, value] })
     }
 }
 

@@ -3,15 +3,11 @@
 use super::{METHODS, Online};
 use candle_core::{DType, Tensor};
 use matssl_base::random::Stream;
-use matssl_pipeline::experiment::{self, ParamError, SpannedTable};
 use matssl_tensor::{Parameters, ResNet};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error as _, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
-use std::fmt;
-use std::sync::LazyLock;
-use toml::de::DeValue;
 
 /// Parameters of a method, as the user writes them in `method = { name = "…", … }`.
 pub trait MethodParameters: Serialize + DeserializeOwned + JsonSchema {
@@ -144,7 +140,6 @@ pub(super) struct Method {
     name: &'static str,
     columns: &'static [&'static str],
     from_json: fn(Value) -> Result<Value, String>,
-    from_toml: fn(SpannedTable<'_>) -> Result<Value, Vec<ParamError>>,
     build: Build,
     check_batch: fn(&Value, usize) -> Result<(), String>,
     schema: fn(&mut SchemaGenerator) -> Schema,
@@ -160,10 +155,6 @@ pub(super) const fn method<P: MethodParameters>() -> Method {
         name: P::NAME,
         columns: P::COLUMNS,
         from_json: |value| checked(&serde_json::from_value::<P>(value).map_err(|error| error.to_string())?),
-        from_toml: |table| {
-            checked(&experiment::deserialize::<P>(table)?)
-                .map_err(|message| vec![ParamError::Check { param: "method", message }])
-        },
         check_batch: |value, pairs| P::deserialize(value).map_err(|error| error.to_string())?.check_batch(pairs),
         build: |value, encoder, parameters, stream| Ok(P::deserialize(value)?.build(encoder, parameters, stream)?),
         schema: P::json_schema,
@@ -182,32 +173,6 @@ impl MethodSpec {
     /// The name in the experiment file.
     pub fn name(&self) -> &'static str {
         self.name
-    }
-
-    /// Reads `"matssl"` or `{ name = "matssl", … }`; what is wrong points at its own token.
-    ///
-    /// # Errors
-    /// All that is wrong with it.
-    pub fn from_toml(value: toml::Spanned<DeValue<'_>>) -> Result<Self, Vec<ParamError>> {
-        let span = value.span();
-        let mut table = match value.into_inner() {
-            DeValue::Table(table) => table,
-            other => {
-                let name = toml::Spanned::new(span.clone(), other);
-                return MethodSpec::new(name_from_toml(name)?, toml::Spanned::new(span, Default::default()));
-            }
-        };
-        match table.remove("name") {
-            Some(name) => MethodSpec::new(name_from_toml(name)?, toml::Spanned::new(span, table)),
-            None => Err(vec![ParamError::Check {
-                param: "method",
-                message: format!("the method has no `name`; it is one of {}", names().join(", ")),
-            }]),
-        }
-    }
-
-    fn new(name: MethodName, table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
-        Ok(MethodSpec { name: name.0.name, parameters: (name.0.from_toml)(table)? })
     }
 
     /// See [`MethodParameters::check_batch`].
@@ -244,7 +209,7 @@ impl Serialize for MethodSpec {
     }
 }
 
-/// From a name, or from an object with a name. Loses TOML's spans: [`MethodSpec::from_toml`] keeps them.
+/// From a name, or from an object with a name.
 impl<'de> Deserialize<'de> for MethodSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut value = Value::deserialize(deserializer)?;
@@ -252,7 +217,10 @@ impl<'de> Deserialize<'de> for MethodSpec {
             Value::Object(table) => table.remove("name").ok_or_else(|| D::Error::missing_field("name"))?,
             _ => std::mem::replace(&mut value, Value::Object(Default::default())),
         };
-        let method = MethodName::deserialize(name).map_err(D::Error::custom)?.0;
+        let name = name.as_str().ok_or_else(|| D::Error::custom("the name of a method is a string"))?;
+        let method = find(name).ok_or_else(|| {
+            D::Error::custom(format!("there is no method {name:?}; there are {}", names().join(", ")))
+        })?;
         Ok(MethodSpec { name: method.name, parameters: (method.from_json)(value).map_err(D::Error::custom)? })
     }
 }
@@ -270,39 +238,22 @@ impl JsonSchema for MethodSpec {
             if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
                 properties.insert("name".into(), serde_json::json!({ "const": method.name, "description": about }));
             }
+            if let Some(required) =
+                schema.ensure_object().entry("required").or_insert_with(|| Value::Array(Vec::new())).as_array_mut()
+            {
+                required.push("name".into());
+            }
             schema
         });
         let tables: Vec<Schema> = tables.collect();
         let mut any = vec![json_schema!({ "enum": names() })];
         any.extend(tables);
-        json_schema!({ "description": "A self-supervised method: its name, or a table with its name.", "anyOf": any })
+        json_schema!({
+            "title": "the name of a method, or a table with its `name`",
+            "description": "A self-supervised method: its name, or a table with its name.",
+            "anyOf": any,
+        })
     }
-}
-
-struct MethodName(&'static Method);
-
-impl<'de> Deserialize<'de> for MethodName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // An error from inside a visitor is given its place in the file.
-        struct Name;
-        impl Visitor<'_> for Name {
-            type Value = MethodName;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("the name of a method")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<MethodName, E> {
-                static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(names);
-                find(name).map(MethodName).ok_or_else(|| E::unknown_variant(name, &NAMES))
-            }
-        }
-        deserializer.deserialize_str(Name)
-    }
-}
-
-fn name_from_toml(name: toml::Spanned<DeValue<'_>>) -> Result<MethodName, Vec<ParamError>> {
-    MethodName::deserialize(toml::de::ValueDeserializer::from(name)).map_err(|error| vec![ParamError::Toml(error)])
 }
 
 fn find(name: &str) -> Option<&'static Method> {
@@ -322,12 +273,21 @@ pub fn columns() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use toml::de::DeTable;
+    use matssl_pipeline::experiment::{self, ParamError};
 
-    /// Reads `method = …`, an experiment's way.
-    fn read(text: &str) -> Result<MethodSpec, Vec<ParamError>> {
-        let mut table = DeTable::parse(text).unwrap();
-        MethodSpec::from_toml(table.get_mut().remove("method").unwrap())
+    #[derive(Debug, Deserialize, JsonSchema)]
+    struct Stage {
+        method: MethodSpec,
+    }
+
+    /// Reads `method = …` as an experiment does; of an error the piece that is underlined, and what is said of it.
+    fn read(text: &str) -> Result<MethodSpec, (String, String)> {
+        let stage = experiment::deserialize::<Stage>(toml::de::DeTable::parse(text).unwrap());
+        stage.map(|stage| stage.method).map_err(|errors| match &errors[..] {
+            [ParamError::Mismatch(mismatch)] => (text[mismatch.span.clone()].to_owned(), mismatch.to_string()),
+            [ParamError::Refused { span: Some(span), message }] => (text[span.clone()].to_owned(), message.clone()),
+            errors => panic!("{text}: {errors:?}"),
+        })
     }
 
     #[test]
@@ -342,31 +302,40 @@ mod tests {
         assert_eq!(serde_json::from_str::<MethodSpec>(&json).unwrap(), spec);
         assert_eq!(serde_json::from_str::<MethodSpec>("\"matssl\"").unwrap(), spec);
         assert_eq!(read("method = 'simclr'").unwrap().name(), "simclr");
+        let unknown = serde_json::from_str::<MethodSpec>("\"dino\"").unwrap_err().to_string();
+        assert!(unknown.starts_with("there is no method \"dino\"; there are densecl, "), "{unknown}");
     }
 
     #[test]
     fn what_is_wrong_is_underlined() {
         let cases = [
-            ("method = 'matsl'", "'matsl'", "unknown variant `matsl`, expected one of"),
-            ("method = { name = 'dino' }", "'dino'", "unknown variant `dino`"),
-            ("method = 3", "3", "invalid type: integer `3`, expected the name of a method"),
-            ("method = { name = 'matssl', tau = 1.0 }", "tau", "unknown field `tau`, expected one of"),
-            ("method = { gate = 'papr', name = 'matssl' }", "'papr'", "unknown variant `papr`, expected one of"),
-            ("method = { name = 'simclr', gate = 'code' }", "gate", "unknown field `gate`"),
-            ("method = { name = 'matssl', head = { hidden = 0 } }", "0", "expected a nonzero"),
+            ("method = 'matsl'", "'matsl'", "unknown value `matsl` for `method`; expected one of `densecl`"),
+            ("method = { name = 'dino' }", "'dino'", "unknown value `dino` for `name`; expected one of `densecl`"),
+            (
+                "method = 3",
+                "3",
+                "expected the name of a method, or a table with its `name`, found the whole number `3`",
+            ),
+            ("method = { name = 'matssl', tau = 1.0 }", "tau", "unknown key `tau`; expected one of `gate`"),
+            ("method = { gate = 'papr', name = 'matssl' }", "'papr'", "unknown value `papr` for `gate`"),
+            ("method = { name = 'simclr', gate = 'code' }", "gate", "unknown key `gate`"),
+            ("method = { name = 'matssl', head = { hidden = 0 } }", "0", "expected a whole number above 0"),
             ("method = { name = 'simclr', temperature = nan }", "nan", "expected a finite number"),
+            (
+                "method = { gate = 'code' }",
+                "{ gate = 'code' }",
+                "missing `name`; `name` is needed here; expected one of",
+            ),
+            (
+                "method = { name = 'matssl', temperature = 0.0 }",
+                "{ name = 'matssl', temperature = 0.0 }",
+                "temperature = 0: a temperature is above 0, as 0.07",
+            ),
         ];
         for (text, underlined, message) in cases {
-            let errors = read(text).unwrap_err();
-            let [ParamError::Toml(error)] = &errors[..] else { panic!("{text}: {errors:?}") };
-            assert!(error.message().contains(message), "{text}: {error}");
-            assert_eq!(&text[error.span().unwrap()], underlined, "{text}");
+            let error = read(text).unwrap_err();
+            assert!(error.1.contains(message), "{text}: {error:?}");
+            assert_eq!(error.0, underlined, "{text}");
         }
-        let errors = read("method = { name = 'matssl', temperature = 0.0 }").unwrap_err();
-        assert!(
-            matches!(&errors[..], [ParamError::Check { param: "method", message }] if message.contains("above 0")),
-            "{errors:?}"
-        );
-        assert!(matches!(read("method = { gate = 'code' }"), Err(errors) if errors.len() == 1));
     }
 }

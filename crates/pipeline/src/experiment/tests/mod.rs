@@ -7,16 +7,17 @@ mod meaning;
 mod robust;
 
 use super::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Data {
     format: Format,
     path: PathBuf,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     Metaldam,
@@ -24,13 +25,13 @@ enum Format {
     Folder,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Synthesize {
     images: u32,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Patchify {
     dataset: Input,
@@ -46,7 +47,7 @@ fn size() -> u32 {
     256
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Method {
     Densecl,
@@ -54,7 +55,7 @@ enum Method {
     Matssl,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Encoder {
     arch: String,
@@ -62,14 +63,14 @@ struct Encoder {
     weights: Option<String>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Optimizer {
     name: String,
     learning_rate: f64,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Pretrain {
     patches: Input,
@@ -93,7 +94,7 @@ fn temperature() -> f64 {
     0.07
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Finetune {
     dataset: Input,
@@ -102,7 +103,7 @@ struct Finetune {
     epochs: u32,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Table {
     file: String,
@@ -111,7 +112,7 @@ struct Table {
     reference: Option<String>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Figure {
     file: String,
@@ -119,7 +120,7 @@ struct Figure {
     series: Input,
 }
 
-fn parse_as<T: Serialize + serde::de::DeserializeOwned>(
+fn parse_as<T: Serialize + serde::de::DeserializeOwned + JsonSchema + 'static>(
     table: SpannedTable<'_>,
 ) -> Result<serde_json::Value, Vec<ParamError>> {
     deserialize::<T>(table).map(|params| serde_json::to_value(params).unwrap())
