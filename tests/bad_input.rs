@@ -250,7 +250,7 @@ fn a_training_that_cannot_fit_into_memory_is_refused_with_the_numbers() {
     // A limit that no machine has is no error of the experiment: it says what would be right.
     let wrong = limited("plenty");
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
-    says(&wrong.stderr, &["MATSSL_MEMORY_LIMIT=plenty is no amount of memory", "20GiB"]);
+    says(&wrong.stderr, &["MATSSL_MEMORY_LIMIT=plenty is not a size of memory", "20GiB"]);
     // The same cache with enough memory: nothing that was done is done again.
     let done = limited("4G").ok();
     says(&done.stdout, &["A table"]);

@@ -1,4 +1,4 @@
-//! `cache ls`, `verify` and `gc` by the command line, beside each other and beside runs.
+//! `cache ls`, `cache verify` and `cache gc` from the command line, alone and beside runs.
 
 mod common;
 use common::{Project, TOY};
@@ -22,7 +22,7 @@ fn flip(path: &PathBuf) {
 }
 
 #[test]
-fn ls_names_what_is_there_and_verify_sets_aside_what_the_next_run_makes_again() {
+fn ls_lists_records_and_the_next_run_makes_again_what_verify_moved_aside() {
     let project = Project::new(TOY);
     let empty = project.run(&["cache", "ls"]);
     assert_eq!((empty.code, project.path("cache").exists()), (Some(4), false), "{}", empty.stderr);
@@ -53,14 +53,14 @@ fn ls_names_what_is_there_and_verify_sets_aside_what_the_next_run_makes_again() 
         found.stdout
     );
     assert!(project.path(&format!("cache/damaged/{digest}")).exists());
-    // Made again, the same; nothing that rests on it runs.
+    // It is made again with the same bytes, so no stage that depends on it runs.
     assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 1);
     assert_eq!(project.outputs(), outputs);
     project.run(&["cache", "verify"]).ok();
 }
 
 #[test]
-fn gc_says_first_what_it_would_drop_and_keeps_whole_experiments() {
+fn gc_shows_first_what_it_would_remove_and_keeps_the_given_experiments() {
     let project = Project::new(TOY);
     let without = TOY.find("[stages.test]").unwrap();
     project.write("small.toml", TOY[..without].replace("name = \"toy\"", "name = \"small\""));
@@ -83,19 +83,19 @@ fn gc_says_first_what_it_would_drop_and_keeps_whole_experiments() {
     project.run(&["cache", "verify"]).ok();
     assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 7);
     assert_eq!(project.outputs(), before);
-    // Everything, as nobody holds it; the logs of runs that ended a moment ago hold nothing.
+    // Removes everything: the logs of runs that have ended hold no record.
     let all = project.run(&["cache", "gc", "--older-than", "0s", "--yes"]).ok().stdout;
     assert!(all.contains("toy: 15 records") && all.contains("0 records (0.0 KiB) kept"), "{all}");
     assert!(project.outputs().is_empty() && project.names("cache/objects").is_empty());
 }
 
-/// The harshest that can be asked for, again and again, while an experiment runs: it must not notice.
+/// Removes as much as possible, again and again, while an experiment runs.
 #[test]
-fn gc_and_verify_beside_a_running_experiment_change_nothing_for_it() {
+fn gc_and_verify_do_not_disturb_a_running_experiment() {
     let undisturbed = Project::new(TOY);
     undisturbed.run(&["experiment.toml"]).ok();
     let project = Project::new(TOY);
-    // Some of it is there already, so that the run has hits to lose.
+    // Some stages are cached already, so that the run has hits to lose.
     project.run(&["experiment.toml", "--only", "segment.random"]).ok();
     let mut run = project.start(&["experiment.toml"]);
     let (mut swept, mut verified) = (0, 0);
@@ -117,9 +117,9 @@ fn gc_and_verify_beside_a_running_experiment_change_nothing_for_it() {
     assert_eq!(project.files("reports"), undisturbed.files("reports"));
 }
 
-/// What the program wrote before it knew of builds, vector instructions and gates.
+/// Records as the program wrote them before it recorded builds and vector instructions.
 #[test]
-fn an_old_record_is_read_and_another_layout_is_refused_by_every_verb() {
+fn records_of_older_programs_are_read_and_another_layout_is_refused_by_every_verb() {
     let project = Project::new(TOY);
     project.run(&["experiment.toml", "--only", "patches"]).ok();
     for path in project.names("cache/records") {
@@ -149,7 +149,7 @@ fn plan_forecasts_from_records_and_draws_families() {
     let nothing = project.run(&["plan", "experiment.toml"]).ok().stdout;
     assert!(nothing.ends_with("\nno forecast: no stage of these kinds has run in this cache yet\n"), "{nothing}");
     project.run(&["experiment.toml", "--only", "ssl"]).ok();
-    // Four seeds of two members: a line each.
+    // A family of four seeds is one line in the plan.
     let changed = ["plan", "experiment.toml", "--set", "stages.ssl.epochs=30"];
     let plan = project.run(&changed).ok().stdout;
     assert!(plan.contains("\nforecast: about "), "{plan}");
@@ -187,7 +187,7 @@ fn plan_forecasts_from_records_and_draws_families() {
 }
 
 #[test]
-fn explain_leads_from_a_change_to_its_cause_and_from_a_number_to_its_origin() {
+fn explain_finds_the_cause_of_a_change_and_the_origin_of_a_number() {
     let project = Project::new(TOY);
     project.run(&["experiment.toml"]).ok();
     let hit = project.run(&["explain", "experiment.toml", "ssl@0", "--full"]).ok().stdout;
@@ -203,13 +203,13 @@ fn explain_leads_from_a_change_to_its_cause_and_from_a_number_to_its_origin() {
         assert!(hit.contains(part), "{part}: {hit}");
     }
 
-    // Upstream of what waits, before anything ran again.
+    // For a stage whose inputs changed, before any stage ran again.
     let set = ["--set", "stages.ssl.method.temperature=0.1"];
     let explain =
         |stage: &str| project.run(&[&["explain", "experiment.toml", stage][..], &set[..]].concat()).ok().stdout;
     let waits = explain("test.segment.matssl@1");
     assert!(waits.contains("  because of ssl@1: method.temperature: 0.07 → 0.1\n"), "{waits}");
-    // Then half of it ran: what is behind the new content of its input.
+    // After the input ran again: what changed in its content, and why.
     project.run(&[&["experiment.toml", "--only", "ssl"][..], &set[..]].concat()).ok();
     let changed = explain("segment.matssl@0");
     assert!(changed.contains("  file encoder.safetensors of ssl@0: "), "{changed}");

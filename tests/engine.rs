@@ -215,7 +215,7 @@ fn a_file_that_cannot_be_read_or_named_is_an_error_with_its_path() {
     let names = one("mkdir out; touch out/$(printf 'x\\377') out/$(printf 'x\\376')", "");
     names.edit("outputs = [\"out\"]", "outputs = [\"out/*\"]");
     let done = names.run(&["experiment.toml"]);
-    assert!(done.code == Some(3) && done.stderr.contains("its name is no UTF-8; rename it"), "{}", done.stderr);
+    assert!(done.code == Some(3) && done.stderr.contains("its name is not UTF-8; rename it"), "{}", done.stderr);
 }
 
 /// Thousands of zombies would use up the number of processes that a user may have.

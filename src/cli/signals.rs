@@ -2,6 +2,7 @@
 
 use crate::exec::Signals;
 use anyhow::Result;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,18 +11,18 @@ use std::sync::atomic::Ordering;
 /// A SIGINT or SIGHUP that is ignored when this program starts stays ignored, as `nohup` and a shell's `&` want it.
 ///
 /// # Errors
-/// If the system refuses the handler.
+/// If the system refuses a handler.
 pub(super) fn listen(signals: &Arc<Signals>) -> Result<()> {
-    let ignored: Vec<i32> = [libc::SIGINT, libc::SIGHUP].into_iter().filter(|&signal| is_ignored(signal)).collect();
-    let counted = Arc::clone(signals);
-    ctrlc::set_handler(move || {
-        counted.interrupts.fetch_add(1, Ordering::Relaxed);
-    })?;
-    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&signals.checkpoint))?;
-    for signal in ignored {
-        // SAFETY: plain system call; ignoring a signal runs no code of ours.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    let interrupts = [SIGINT, SIGTERM, SIGHUP];
+    for signal in interrupts.into_iter().filter(|&signal| signal == SIGTERM || !is_ignored(signal)) {
+        let counted = Arc::clone(signals);
+        let count = move || {
+            counted.interrupts.fetch_add(1, Ordering::Relaxed);
+        };
+        // SAFETY: `count` adds to an atomic number, which is allowed in a signal handler.
+        unsafe { signal_hook::low_level::register(signal, count) }?;
     }
+    signal_hook::flag::register(SIGUSR1, Arc::clone(&signals.checkpoint))?;
     Ok(())
 }
 

@@ -31,9 +31,9 @@ impl DataSet {
         let Ok(of) = serde_json::to_vec(&of).map(|bytes| Digest::of(&bytes)) else {
             return survey::survey(&self.open.manifest, &|name| self.place(name));
         };
-        store.kept(of).unwrap_or_else(|| {
+        store.read_finding(of).unwrap_or_else(|| {
             let survey = survey::survey(&self.open.manifest, &|name| self.place(name));
-            store.keep(of, &survey);
+            store.write_finding(of, &survey);
             survey
         })
     }

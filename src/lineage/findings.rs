@@ -88,14 +88,14 @@ impl Findings {
     ) -> Result<Option<Findings>, DataError> {
         let key = key(sets, flows);
         let images = Images::of(sets);
-        let kept = key.and_then(|key| store.kept::<Kept>(key)).filter(|kept| kept.fits(images.samples.len()));
+        let kept = key.and_then(|key| store.read_finding::<Kept>(key)).filter(|kept| kept.fits(images.samples.len()));
         let kept = match (kept, progress) {
             (Some(kept), _) => kept,
             (None, None) => return Ok(None),
             (None, Some(progress)) => {
                 let Some(found) = compare(sets, flows, &images, progress)? else { return Ok(None) };
                 if let Some(key) = key {
-                    store.keep(key, &found);
+                    store.write_finding(key, &found);
                 }
                 found
             }
@@ -349,10 +349,10 @@ mod tests {
         assert_eq!(find(Some(&|_, _| panic!("it looks again"))), Some(found));
         assert_eq!(Findings::of(&sets[..1], &flows(), &store, None).unwrap(), None);
         let none = Kept { leaks: Vec::new(), pictures: Vec::new() };
-        store.keep(key(&sets, &flows()).unwrap(), &none);
+        store.write_finding(key(&sets, &flows()).unwrap(), &none);
         assert_eq!(find(None).unwrap().leaks, [], "what is kept answers");
         let foreign = Kept { leaks: vec![(0, 99, Leak::same(0, 0, (1, 1)))], pictures: Vec::new() };
-        store.keep(key(&sets, &flows()).unwrap(), &foreign);
+        store.write_finding(key(&sets, &flows()).unwrap(), &foreign);
         assert_eq!(find(None), None, "of images that are not there");
     }
 

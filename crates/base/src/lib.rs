@@ -1,4 +1,5 @@
-//! What knows nothing of experiments, tensors or images: the machine, random numbers, units, exit codes.
+//! What all crates of `matssl-run` stand on: the machine and its processes, random numbers, units of time and size, exit codes.
+//! It knows nothing of experiments, tensors or images.
 
 pub mod device_name;
 pub mod exit_code;

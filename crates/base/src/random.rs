@@ -1,23 +1,23 @@
 //! Counter-based random numbers: every draw is a pure function of (seed, purpose, epoch, index).
 //!
-//! Nothing carries a generator from one step to the next, so the numbers do not depend on the number of threads,
-//! on the order of work, or on where a killed run was taken up again. The generator is Philox 4×32-10 (Salmon et
+//! No generator is carried from one step to the next, so the numbers do not depend on the number of threads, on the order of
+//! work, or on where a killed run was resumed. The generator is Philox 4×32-10 (Salmon et
 //! al., *Parallel random numbers: as easy as 1, 2, 3*, SC 2011), checked against the reference vectors.
 
-/// A stream of random numbers that belongs to one (seed, purpose, epoch, index).
+/// The stream of random numbers of one (seed, purpose, epoch, index).
 #[derive(Clone, Debug)]
 pub struct Stream {
     key: [u32; 2],
-    /// Low two words count the blocks drawn; high two words hold epoch and index.
+    /// The low two words count the blocks that were drawn; the high two words hold epoch and index.
     counter: [u32; 4],
     block: [u32; 4],
     used: usize,
 }
 
 impl Stream {
-    /// The stream of `purpose` (a short constant such as `"augment"`) for one item of one epoch.
+    /// The stream for a `purpose` (a short constant such as `"augment"`), for one item of one epoch.
     pub fn new(seed: u64, purpose: &str, epoch: u64, index: u64) -> Self {
-        // Hashing keeps streams of different purposes apart however the integers are chosen.
+        // A hash, so that streams of different purposes never coincide, whatever the integers are.
         let mut hasher = blake3::Hasher::new();
         hasher.update(&seed.to_le_bytes()).update(&epoch.to_le_bytes()).update(&index.to_le_bytes());
         hasher.update(purpose.as_bytes());
@@ -26,7 +26,7 @@ impl Stream {
         Stream { key: [word(0), word(1)], counter: [0, 0, word(2), word(3)], block: [0; 4], used: 4 }
     }
 
-    /// A stream below this one, e.g. one view of an image; it does not depend on what was drawn here.
+    /// A stream that belongs to this one, e.g. for one view of an image. It does not depend on what was drawn here.
     pub fn child(&self, index: u64) -> Self {
         let seed = u64::from(self.key[0]) << 32 | u64::from(self.key[1]);
         let high = u64::from(self.counter[2]) << 32 | u64::from(self.counter[3]);
@@ -61,9 +61,9 @@ impl Stream {
         low + (high - low) * self.uniform()
     }
 
-    /// Uniform integer in 0..n, without bias (`n` > 0).
+    /// Uniform integer in 0..n, without bias. `n` must not be 0.
     pub fn below(&mut self, n: u64) -> u64 {
-        assert!(n > 0, "below(0) has no value to give");
+        assert!(n > 0, "below(0): there is no integer in 0..0");
         // Lemire's multiply-and-reject.
         loop {
             let product = u128::from(self.next_u64()) * u128::from(n);
@@ -112,7 +112,7 @@ mod tests {
 
     /// Known answers of Random123's `kat_vectors` for philox4x32-10.
     #[test]
-    fn philox_gives_the_reference_vectors() {
+    fn philox_gives_the_reference_values() {
         assert_eq!(philox4x32_10([0; 4], [0; 2]), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
         assert_eq!(philox4x32_10([u32::MAX; 4], [u32::MAX; 2]), [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]);
         assert_eq!(
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_differ_in_every_part_of_their_name_and_repeat_otherwise() {
+    fn streams_differ_if_any_part_of_their_name_differs_and_repeat_otherwise() {
         let draw = |s, p, e, i| Stream::new(s, p, e, i).next_u64();
         let first = draw(1, "a", 2, 3);
         assert_eq!(first, draw(1, "a", 2, 3));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permutation_holds_each_index_once() {
+    fn a_permutation_contains_each_index_once() {
         let mut order = Stream::new(3, "order", 0, 0).permutation(101);
         assert_ne!(order, (0..101).collect::<Vec<_>>());
         order.sort_unstable();

@@ -1,18 +1,18 @@
-//! Times and sizes as people write them: the same words in experiment files, on the command line and in the environment.
+//! Times and sizes as users write them, in experiment files, on the command line and in the environment alike.
 //!
-//! A number and a unit, with or without a space between, in capitals or not. `KiB`, `MiB`, `GiB`, `TiB` are powers of 1024, and
-//! so are the letters alone (`K`, `M`, `G`, `T`), as for Slurm and the shell's tools; `kB`, `MB`, `GB`, `TB` are powers of 1000.
-//! `m` is a minute.
+//! A number and a unit, with or without a space between them, in upper or lower case. `KiB`, `MiB`, `GiB`, `TiB` are powers of
+//! 1024, and so are the single letters `K`, `M`, `G`, `T`, as in Slurm and in shell tools; `kB`, `MB`, `GB`, `TB` are powers of
+//! 1000. In times, `m` is a minute.
 
 use std::time::Duration;
 
-/// Words for units, and what each is in seconds or bytes.
+/// Words for units, each with its size in seconds or bytes.
 pub type Units = &'static [(&'static str, f64)];
 
-/// Of times, in seconds.
+/// Units of time, in seconds.
 pub const TIMES: Units = &[("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86_400.0), ("w", 604_800.0)];
 
-/// Of sizes, in bytes.
+/// Units of size, in bytes.
 pub const SIZES: Units = &[
     ("KiB", (1u64 << 10) as f64),
     ("MiB", (1u64 << 20) as f64),
@@ -25,24 +25,24 @@ pub const SIZES: Units = &[
     ("B", 1.0),
 ];
 
-/// Short words that stand for a unit.
+/// Short forms of units.
 const SHORT: [(&str, &str); 5] = [("m", "min"), ("k", "KiB"), ("m", "MiB"), ("g", "GiB"), ("t", "TiB")];
 
-/// What is wrong with a time or a size.
+/// Why a text is no time or size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong<'t> {
-    /// It does not begin with a number.
+    /// The text does not begin with a number.
     NoNumber,
     /// The number has no unit.
     NoUnit,
-    /// This word is none of the units.
+    /// This word is not a unit.
     UnknownUnit(&'t str),
 }
 
 /// The number in `text` times its unit, one of `units`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why the text is no quantity.
 pub fn quantity<'t>(text: &'t str, units: Units) -> Result<f64, Wrong<'t>> {
     let text = text.trim();
     let (number, unit) = text.split_at(text.find(char::is_alphabetic).unwrap_or(text.len()));
@@ -60,13 +60,13 @@ pub fn quantity<'t>(text: &'t str, units: Units) -> Result<f64, Wrong<'t>> {
 /// # Errors
 /// What was expected.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    /// Beyond this no clock reaches.
+    /// In seconds; longer times overflow the system's clock.
     const LONGEST: f64 = 1e11;
     match quantity(text, TIMES) {
-        Ok(seconds) if seconds < 0.0 => Err("a time is not negative".to_owned()),
-        Ok(seconds) if seconds > LONGEST => Err("that is longer than there are records".to_owned()),
+        Ok(seconds) if seconds < 0.0 => Err("a time cannot be negative".to_owned()),
+        Ok(seconds) if seconds > LONGEST => Err("a time cannot be longer than 3,000 years".to_owned()),
         Ok(seconds) => Ok(Duration::from_secs_f64(seconds)),
-        Err(_) => Err("expected a number and a unit (s, min, h, d, w), as 30d, 12h or 2w".to_owned()),
+        Err(_) => Err("expected a number and a unit (s, min, h, d, w), e.g. 30d, 12h or 2w".to_owned()),
     }
 }
 
@@ -76,7 +76,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// What was expected.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let bytes = quantity(text, SIZES).ok().filter(|bytes| (0.0..1e18).contains(bytes));
-    Ok(bytes.ok_or("expected a number and a unit (GiB = 2^30, GB = 10^9), as 20GiB or 500MB")? as u64)
+    Ok(bytes.ok_or("expected a number and a unit (GiB = 2^30, GB = 10^9), e.g. 20GiB or 500MB")? as u64)
 }
 
 #[cfg(test)]
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_read_and_nonsense_is_not() {
+    fn times_and_sizes_are_read_and_other_texts_are_refused() {
         assert_eq!(duration("30d"), Ok(Duration::from_secs(2_592_000)));
         assert_eq!(duration("1.5 h"), Ok(Duration::from_secs(5400)));
         assert_eq!([duration("90m"), duration("90 MIN")], [(); 2].map(|()| Ok(Duration::from_secs(5400))));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn the_reason_of_a_refusal_is_given() {
         assert_eq!(quantity("h", TIMES), Err(Wrong::NoNumber));
         assert_eq!(quantity("2", TIMES), Err(Wrong::NoUnit));
         assert_eq!(quantity("2 hours", TIMES), Err(Wrong::UnknownUnit("hours")));

@@ -4,7 +4,7 @@ use super::super::outcome::{Ending, Stop};
 use super::super::output::{print, say};
 use super::super::wording::plural;
 use super::folder::Folder;
-use crate::cache::{self, Damage, Verified};
+use crate::cache::{self, Damage, Fault, Verified};
 use crate::machine::Bytes;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -44,7 +44,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Ending, Stop> {
         print(&format!("{:#}\n", as_json(&verified)));
     } else {
         print(&as_text(&verified));
-        let moved = verified.damaged.iter().filter(|damage| damage.aside.is_some()).count();
+        let moved = verified.damaged.iter().filter(|damage| damage.moved_to.is_some()).count();
         if !args.quiet && moved > 0 {
             say(&format!(
                 "damaged files were moved to {}; the next run makes what it needs of them again",
@@ -57,15 +57,15 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Ending, Stop> {
 
 fn as_text(verified: &Verified) -> String {
     let mut text = String::new();
-    for Damage { file, what, stages, aside } in &verified.damaged {
-        let _ = writeln!(text, "damaged: {} {what}", file.display());
+    for Damage { file, fault, stages, moved_to } in &verified.damaged {
+        let _ = writeln!(text, "damaged: {} {fault}", file.display());
         for stage in stages.iter().take(MOST_NAMES) {
             let _ = writeln!(text, "  of {stage}");
         }
         if stages.len() > MOST_NAMES {
             let _ = writeln!(text, "  and {} more", stages.len() - MOST_NAMES);
         }
-        if aside.is_none() && what != "is not there" {
+        if moved_to.is_none() && *fault != Fault::Missing {
             text += "  could not be moved away\n";
         }
     }
@@ -98,7 +98,9 @@ fn as_json(verified: &Verified) -> serde_json::Value {
     let Verified { records, foreign, objects, damaged, unnamed, leftovers } = verified;
     let damaged: Vec<_> = damaged
         .iter()
-        .map(|Damage { file, what, stages, aside }| json!({ "file": file, "what": what, "stages": stages, "aside": aside }))
+        .map(|Damage { file, fault, stages, moved_to }| {
+            json!({ "file": file, "what": fault.to_string(), "stages": stages, "aside": moved_to })
+        })
         .collect();
     json!({
         "records": records,

@@ -1,27 +1,31 @@
-//! Memory limits of Linux control groups, versions 1 and 2: what a container, a batch system or a service manager allows.
+//! Memory limits of Linux control groups, versions 1 and 2: those of containers, batch systems and service managers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Bytes that the tightest limit on this process leaves, over its own group and every one above; `None` if none is set.
+/// Number of bytes that this process may still use by the tightest limit of its own control group and all groups above; `None`
+/// without a limit.
 ///
-/// A group's use counts the pages of files it has read, which the system drops when memory is short: they count as free.
-pub(super) fn left(root: &Path) -> Option<u64> {
+/// Pages of files that were read count as free here, although a group counts them as used: the system drops them when memory is
+/// short.
+pub(super) fn available_memory(root: &Path) -> Option<u64> {
     let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
     let (mounts, groups) = (read("proc/self/mountinfo"), read("proc/self/cgroup"));
     let mounts = mounts.lines().filter_map(Mount::parse);
     let groups_of = |mount: &Mount| {
         let own = groups.lines().find_map(|line| {
             let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-            let is_it = match mount.version {
+            let is_memory = match mount.version {
                 Version::One => controllers.split(',').any(|controller| controller == "memory"),
                 Version::Two => controllers.is_empty(),
             };
-            is_it.then_some(path)
+            is_memory.then_some(path)
         });
         mount.folders(root, own.unwrap_or("/"))
     };
-    mounts.flat_map(|mount| groups_of(&mount).into_iter().filter_map(move |group| mount.version.left(&group))).min()
+    mounts
+        .flat_map(|mount| groups_of(&mount).into_iter().filter_map(move |group| mount.version.available(&group)))
+        .min()
 }
 
 #[derive(Clone, Copy)]
@@ -31,7 +35,8 @@ enum Version {
 }
 
 impl Version {
-    fn left(self, group: &Path) -> Option<u64> {
+    /// Number of bytes that are left of the limit of `group`.
+    fn available(self, group: &Path) -> Option<u64> {
         let (limit, used, dropped) = match self {
             Version::One => {
                 ("memory.limit_in_bytes", "memory.usage_in_bytes", ["total_inactive_file", "total_active_file"])
@@ -52,35 +57,36 @@ impl Version {
     }
 }
 
-/// Where a hierarchy with the memory controller is seen.
+/// A mounted hierarchy of control groups that has the memory controller.
 struct Mount {
     version: Version,
-    /// The group that the mount shows as its top.
-    top: String,
-    place: String,
+    /// The group that the mount shows as its root.
+    root_group: String,
+    /// Absolute path.
+    mount_point: String,
 }
 
 impl Mount {
-    /// A line of `/proc/self/mountinfo`: `id parent device root place options… - type source options`.
+    /// A line of `/proc/self/mountinfo`: `id parent device root mount-point options… - type source options`.
     fn parse(line: &str) -> Option<Self> {
         let (mount, system) = line.split_once(" - ")?;
         let mut mount = mount.split(' ').skip(3);
-        let (top, place) = (mount.next()?.to_owned(), mount.next()?.to_owned());
+        let (root_group, mount_point) = (mount.next()?.to_owned(), mount.next()?.to_owned());
         let mut system = system.split(' ');
         let version = match (system.next()?, system.nth(1)) {
             ("cgroup2", _) => Version::Two,
             ("cgroup", Some(options)) if options.split(',').any(|option| option == "memory") => Version::One,
             _ => return None,
         };
-        Some(Mount { version, top, place })
+        Some(Mount { version, root_group, mount_point })
     }
 
-    /// The folder of `group` and those above it, as far as they are seen.
+    /// The folder of `group` and those above it, as far as the mount shows them.
     fn folders(&self, root: &Path, group: &str) -> Vec<PathBuf> {
-        let place = root.join(self.place.trim_start_matches('/'));
-        // A group that the mount does not show (the process is in a container, the path is the host's): its top then.
-        let inside = Path::new(group).strip_prefix(&self.top).unwrap_or(Path::new(""));
+        let mount_point = root.join(self.mount_point.trim_start_matches('/'));
+        // In a container the path may be the host's, which the mount does not show: then the root group is the process's own.
+        let inside = Path::new(group).strip_prefix(&self.root_group).unwrap_or(Path::new(""));
         let inside = if inside.components().any(|part| part.as_os_str() == "..") { Path::new("") } else { inside };
-        inside.ancestors().map(|group| place.join(group)).collect()
+        inside.ancestors().map(|group| mount_point.join(group)).collect()
     }
 }

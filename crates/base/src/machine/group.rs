@@ -1,37 +1,37 @@
-//! Programs that a stage starts, and the end of all that they started themselves.
+//! Programs that a stage starts, with everything that they start themselves.
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// One program at a time, in a process group of its own, which another thread may signal. Clones are one group.
+/// Runs one program at a time, in a process group of its own, to which another thread may send signals. Clones share one group.
 #[derive(Clone, Debug, Default)]
-pub struct Group(Arc<Mutex<State>>);
+pub struct Group(Arc<Mutex<GroupState>>);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
-    /// The group's number while the program lives or is not yet reaped: so long the number is nobody else's.
+struct GroupState {
+    /// The group's number until the program is reaped: until then no other group gets that number.
     running: Option<i32>,
-    /// Nothing more may start.
+    /// Whether no more programs may start.
     closed: bool,
 }
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
-    /// Its exit code or signal.
+    /// Exit code or signal.
     pub status: ExitStatus,
-    /// The most memory that it, or one that it waited for, held, in MiB.
+    /// Peak memory in MiB: the largest of the program and the processes that it waited for.
     pub peak_memory_mib: u64,
-    /// Processor time of it and of those it waited for.
+    /// Processor time in seconds of the program and the processes that it waited for.
     pub cpu_seconds: f64,
-    /// Somebody had asked it to end before it did: what it left may be half of it, whatever it says.
+    /// Whether it was asked to stop before it ended: then its output may be incomplete, whatever its exit code.
     pub asked_to_stop: bool,
 }
 
 impl Group {
-    /// Runs `command` to its end; then kills what it left running in its group.
+    /// Runs `command` to its end, then kills the processes that it left running in its group.
     ///
     /// # Errors
     /// If it cannot be started, or the group was [closed](Group::close).
@@ -47,40 +47,40 @@ impl Group {
         };
         let waited = wait_unreaped(process);
         let mut state = self.state();
-        // The dead leader is not reaped yet, so that this is its group and no other's.
+        // The leader is dead but not reaped yet, so the number still belongs to its group.
         kill_group(process, libc::SIGKILL);
         state.running = None;
         waited?;
         Ok(Ended { asked_to_stop: state.closed, ..reap(process)? })
     }
 
-    /// Sends `signal` to the program and all of its group, if there is one.
+    /// Sends `signal` to the program and its whole group, if one runs.
     pub fn signal(&self, signal: i32) {
         if let Some(group) = self.state().running {
             kill_group(group, signal);
         }
     }
 
-    /// Kills what runs; nothing more will start.
+    /// Kills the program and its group. No more programs will start.
     pub fn close(&self) {
         self.state().closed = true;
         self.signal(libc::SIGKILL);
     }
 
-    /// Asks what runs to end (SIGTERM); nothing more will start.
+    /// Asks the program and its group to stop (SIGTERM). No more programs will start.
     pub fn ask_to_stop(&self) {
         self.state().closed = true;
         self.signal(libc::SIGTERM);
-        // One that was stopped hears it only now.
+        // A suspended process gets the first signal only when it continues.
         self.signal(libc::SIGCONT);
     }
 
-    /// Whether nothing more may start.
+    /// Whether no more programs may start.
     pub fn is_closed(&self) -> bool {
         self.state().closed
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, GroupState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -90,11 +90,11 @@ fn kill_group(group: i32, signal: i32) {
     unsafe { libc::kill(-group, signal) };
 }
 
-/// Waits until `process`, a child of this one, is dead, and leaves it to be reaped: so long its number, and its group's, is
-/// nobody else's. Returns how it ended.
+/// Waits until `process`, a child of this one, is dead, and returns how it ended. Does not reap it: until then no other process
+/// or group gets its number.
 ///
 /// # Errors
-/// If it is no child, or was reaped already.
+/// If it is not a child, or was reaped already.
 pub fn wait_unreaped(process: i32) -> io::Result<ExitStatus> {
     loop {
         // SAFETY: a zeroed siginfo_t is a valid value of this plain struct, and the call writes nothing else.
@@ -106,7 +106,7 @@ pub fn wait_unreaped(process: i32) -> io::Result<ExitStatus> {
             0 => {
                 // SAFETY: the call above has filled in what belongs to the end of a child.
                 let status = unsafe { info.si_status() };
-                // As `wait` packs them.
+                // Packed as `wait` does it.
                 let raw = match info.si_code {
                     libc::CLD_EXITED => status << 8,
                     libc::CLD_DUMPED => status | 0x80,

@@ -1,22 +1,23 @@
-//! Processes found again by a mark in their environment, which children inherit: also those that have left their
-//! process group, whose parents are dead.
+//! Processes that are found by a mark in their environment. Children inherit it, so this also finds processes that left their
+//! process group and whose parents are dead.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// The variable that carries marks; each run adds its own, so that a run inside of a run's stage is found by both.
+/// The environment variable that holds marks. Each run adds its own, so that a run that a stage of another run starts is found by
+/// both.
 pub const MARK: &str = "MATSSL_RUN";
 
-/// The value of [`MARK`] for what is to be found by each of `marks`.
+/// The value of [`MARK`] for a process that is to be found by each of `marks`.
 pub fn mark(marks: &[&str]) -> String {
     let outer = std::env::var(MARK).unwrap_or_default();
     let all = outer.split_whitespace().chain(marks.iter().copied());
     all.collect::<Vec<_>>().join(" ")
 }
 
-/// Kills every process that carries one of `marks` until none is left, but for two seconds at most. The number of
-/// processes killed; 0 where the system does not show environments (it is Linux that does).
+/// Kills every process that has one of `marks`, until none is left, but for two seconds at most. Returns how many were killed; 0
+/// if the system does not show environments (only Linux does).
 pub fn kill_marked(marks: &[String]) -> usize {
     let since = Instant::now();
     let mut killed = 0;
@@ -29,22 +30,22 @@ pub fn kill_marked(marks: &[String]) -> usize {
             // SAFETY: plain system call. The process may be gone already, which is no error here.
             killed += usize::from(unsafe { libc::kill(*process, libc::SIGKILL) } == 0);
         }
-        // The dead keep no environment; one that was just being started has its own only now.
+        // A process that was just being started gets its environment only now.
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Every mark that a process of this machine carries.
+/// Every mark that a process of this machine has.
 pub fn marks() -> BTreeSet<String> {
     processes().flat_map(marks_of).collect()
 }
 
-/// Processes that carry one of `marks`, without this one.
+/// Processes that have one of `marks`, without this one.
 fn marked(marks: &[String]) -> Vec<i32> {
     processes().filter(|&process| marks_of(process).iter().any(|mark| marks.contains(mark))).collect()
 }
 
-/// All but this one.
+/// All processes but this one.
 fn processes() -> impl Iterator<Item = i32> {
     let own = std::process::id() as i32;
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -64,7 +65,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn who_left_the_group_is_found_and_others_are_left_alone() {
+    fn a_process_that_left_its_group_is_killed_and_others_are_left_alone() {
         let run = format!("test-{}", std::process::id());
         // A daemon: a session of its own, its parent dead.
         let daemon = |run: &str| {

@@ -1,27 +1,26 @@
-//! How much memory this process may hold.
+//! How much memory this process may use.
 
 use super::{control_group, process};
 use crate::units;
 use std::fmt;
 use std::path::Path;
 
-/// The environment variable that says how much memory a stage's process may hold, whatever the machine says:
-/// `MATSSL_MEMORY_LIMIT=12GiB`.
+/// The environment variable that overrides how much memory a stage's process may use, e.g. `MATSSL_MEMORY_LIMIT=12GiB`.
 pub const LIMIT: &str = "MATSSL_MEMORY_LIMIT";
 
-/// What this process may hold in all, what it holds already included.
+/// How much memory this process may use in total, including what it uses already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// In bytes.
     pub bytes: u64,
-    /// Who says so.
+    /// What sets this limit.
     pub bound: Bound,
 }
 
-/// What bounds the memory of this process.
+/// What limits the memory of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// The user, by [`LIMIT`].
+    /// The user, with [`LIMIT`].
     User,
     /// A control group: a container, a batch system, a service manager.
     ControlGroup,
@@ -31,7 +30,7 @@ pub enum Bound {
     Gpu,
 }
 
-/// A number of bytes, written with one decimal in binary units: `9.3 GiB`.
+/// A number of bytes that is displayed in binary units with one decimal, e.g. `9.3 GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
@@ -50,17 +49,16 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// What this process may hold now: the least of the machine's available memory (Linux's `MemAvailable`, no swap) and
-/// of what control groups leave, and what it holds already; or what the user says by [`LIMIT`]. `None` where the
-/// system does not say.
+/// How much memory this process may use now: what it uses already, and the smaller of the machine's available memory (Linux's
+/// `MemAvailable`, without swap) and of what control groups allow. [`LIMIT`] overrides it. `None` if the system does not say.
 ///
 /// # Errors
-/// If [`LIMIT`] is no amount of memory.
+/// If [`LIMIT`] is not a size.
 pub fn room() -> Result<Option<Room>, String> {
     match std::env::var_os(LIMIT) {
         Some(limit) => {
             let limit = limit.to_string_lossy();
-            let message = |why: String| format!("{LIMIT}={limit} is no amount of memory: {why}");
+            let message = |why: String| format!("{LIMIT}={limit} is not a size of memory: {why}");
             let bytes = units::bytes(&limit).and_then(|bytes| match bytes {
                 0 => Err("expected more than 0 bytes".to_owned()),
                 bytes => Ok(bytes),
@@ -72,10 +70,10 @@ pub fn room() -> Result<Option<Room>, String> {
     }
 }
 
-/// As the files below `root` say.
+/// The same by the files below `root`, without [`LIMIT`].
 fn room_in(root: &Path) -> Option<Room> {
     let machine = available(root).map(|bytes| Room { bytes, bound: Bound::Machine });
-    let group = control_group::left(root).map(|bytes| Room { bytes, bound: Bound::ControlGroup });
+    let group = control_group::available_memory(root).map(|bytes| Room { bytes, bound: Bound::ControlGroup });
     let room = machine.into_iter().chain(group).min_by_key(|room| room.bytes)?;
     Some(Room { bytes: room.bytes.saturating_add(process::held_memory_in(root)), ..room })
 }
@@ -93,7 +91,7 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    /// A machine with 8 GiB available on which this process holds 1 GiB, and `files` beside.
+    /// A machine with 8 GiB available, on which this process uses 1 GiB; with the additional `files`.
     fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let base = [
@@ -121,10 +119,10 @@ mod tests {
         35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
 
     #[test]
-    fn without_limits_it_is_what_the_machine_has_and_what_is_held() {
+    fn without_limits_a_process_may_use_what_is_available_and_what_it_uses() {
         let machine = Some(Room { bytes: 9 * GIB, bound: Bound::Machine });
         assert_eq!(room_with(&[]), machine);
-        // Limits that are none, in both versions.
+        // How both versions write that there is no limit.
         let unlimited = [
             ("proc/self/mountinfo", V2),
             ("proc/self/cgroup", "0::/user.slice\n"),
@@ -144,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_tightest_group_above_counts_and_cached_files_count_as_free() {
-        // The process's own group allows more than one above it.
+        // The process's own group allows more than a group above it.
         let files = [
             ("proc/self/mountinfo", V2),
             ("proc/self/cgroup", "0::/slurm/job/step\n"),
@@ -156,12 +154,12 @@ mod tests {
             ("sys/fs/cgroup/slurm/memory.max", "34359738368\n"),
             ("sys/fs/cgroup/slurm/memory.current", "3221225472\n"),
         ];
-        // 4 allowed, 3 used, 1 of that droppable; and the process holds 1 already.
+        // The limit is 4, of which 3 are used, 1 of them by file pages; and the process uses 1 already.
         assert_eq!(room_with(&files), Some(Room { bytes: 3 * GIB, bound: Bound::ControlGroup }));
     }
 
     #[test]
-    fn version_1_counts_and_a_container_sees_its_own_group_as_the_top() {
+    fn limits_of_version_1_count_also_in_a_container_whose_mount_shows_its_own_group_as_root() {
         let limits = |folder: &str, files: &mut Vec<(String, String)>| {
             for (name, text) in [
                 ("memory.limit_in_bytes", "2147483648\n"),
@@ -171,7 +169,7 @@ mod tests {
                 files.push((format!("{folder}/{name}"), text.to_owned()));
             }
         };
-        // The host's path of the group, of which the mount shows nothing; then one of which it is the top.
+        // First the host's path of the group, which the mount does not show; then a group that is the mount's root.
         for (group, top) in [("/docker/abc", "/"), ("/docker/abc", "/docker/abc"), ("/../other", "/")] {
             let mount = V1.replace("0:32 / ", &format!("0:32 {top} "));
             let group = format!("12:memory,hugetlb:{group}\n0::/\n");
@@ -183,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_room_for_this_test() {
+    fn this_machine_has_memory_for_this_test() {
         if let Some(room) = room_in(Path::new("/")) {
             assert!(room.bytes > process::held_memory() && process::held_memory() > 100_000, "{room:?}");
         }
     }
 
     #[test]
-    fn bytes_read_well() {
+    fn bytes_are_displayed_in_binary_units() {
         let shown = [0, 1000, 1 << 20, (5 << 30) + (205 << 20)].map(|bytes| Bytes(bytes).to_string());
         assert_eq!(shown, ["0.0 KiB", "1.0 KiB", "1.0 MiB", "5.2 GiB"]);
     }

@@ -1,8 +1,9 @@
-//! What this machine, this process and this program are: for provenance, telemetry, and for refusing what cannot fit.
+//! This machine and its processes: memory, processor, disk, signals, and programs that stages start.
 
 mod control_group;
 mod disk;
 mod group;
+mod host;
 mod marked;
 mod memory;
 mod process;
@@ -12,6 +13,7 @@ mod vectorized;
 
 pub use disk::free_space;
 pub use group::{Ended, Group, wait_unreaped};
+pub use host::host_name;
 pub use marked::{MARK, kill_marked, mark, marks};
 pub use memory::{Bound, Bytes, LIMIT, Room, room};
 pub use process::{ask_for_memory_in_large_steps, cores, held_memory, memory_kills, peak_memory_mib, tune_allocator};

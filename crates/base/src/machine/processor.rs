@@ -1,9 +1,9 @@
-//! The kind of processor: bits are promised for one kind.
+//! The kind of processor: results are equal to the bit only on one kind.
 
 use std::fs;
 use std::sync::OnceLock;
 
-/// The kind of processor, e.g. `AMD EPYC 9R14 (family 25, model 17)`; the architecture where the system does not say.
+/// The kind of processor, e.g. `AMD EPYC 9R14 (family 25, model 17)`; the architecture if the system does not say.
 pub fn cpu_model() -> String {
     static MODEL: OnceLock<String> = OnceLock::new();
     MODEL.get_or_init(|| model_in(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())).clone()
@@ -21,8 +21,8 @@ fn model_in(info: &str) -> String {
     }
 }
 
-/// Vector instructions that this processor and system offer, of those that kernels here or in the matrix products
-/// choose by at run time. Two processors that differ in them may differ in the last bits.
+/// Vector instructions of this processor, as far as our kernels or the matrix products choose by them at run time. Two
+/// processors that differ in them may give results that differ in the last bits.
 pub fn vector_features() -> Vec<String> {
     #[cfg(target_arch = "x86_64")]
     let known = {
@@ -50,14 +50,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_is_named_as_well_as_the_system_can() {
+    fn a_model_is_named_by_what_the_system_says() {
         let info = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC 9R14: x\nprocessor\t: 1\nmodel\t\t: 3\n";
         assert_eq!(model_in(info), "AMD EPYC 9R14: x (family 25, model 17)");
         assert_eq!(model_in("model name\t: Some Arm\n"), "Some Arm");
         assert_eq!(model_in(""), std::env::consts::ARCH);
     }
 
-    /// The lists agree where both exist: the system's and the processor's own.
+    /// The system's list and the processor's own agree where both exist.
     #[test]
     fn features_are_those_the_system_lists() {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -1,10 +1,10 @@
-//! What signals ask of a training: a checkpoint, or a checkpoint and an end.
+//! What signals ask of a training: to write a checkpoint, or to write one and stop.
 
 use signal_hook::consts::{SIGTERM, SIGUSR1};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What has been asked of this process. Cheap to clone; the clones are one.
+/// What signals have asked of this process. Clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     checkpoint: Arc<AtomicBool>,
@@ -12,11 +12,11 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Listens from now on: SIGUSR1 asks for a checkpoint, SIGTERM for a checkpoint and an end (batch systems send either
-    /// before they kill).
+    /// Handles signals from now on: SIGUSR1 asks for a checkpoint, SIGTERM for a checkpoint and a stop. Batch systems send either
+    /// of them before they kill a job.
     ///
     /// # Errors
-    /// If the system refuses.
+    /// If the system refuses a handler.
     pub fn listen() -> std::io::Result<Self> {
         let asked = Asked::default();
         signal_hook::flag::register(SIGUSR1, asked.checkpoint.clone())?;
@@ -24,12 +24,12 @@ impl Asked {
         Ok(asked)
     }
 
-    /// Whether a checkpoint is asked for; once told, it is no longer.
+    /// Whether a checkpoint was asked for since the last call.
     pub fn checkpoint(&self) -> bool {
         self.checkpoint.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether an end is asked for.
+    /// Whether a stop was asked for.
     pub fn stop(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
@@ -39,7 +39,7 @@ impl Asked {
         self.checkpoint.store(true, Ordering::Relaxed);
     }
 
-    /// Asks for an end, as SIGTERM does.
+    /// Asks for a stop, as SIGTERM does.
     pub fn ask_to_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }

@@ -1,15 +1,15 @@
-//! Loops for whatever vectors the processor has.
+//! Loops compiled for several kinds of vector instructions.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Compiles `work` for every kind of vector and chooses at run time. All that should profit must be inlined into it.
-/// Multiplications and additions stay apart, so that the bits are the same for all.
+/// Runs `work`, compiled for every kind of vector instructions and chosen at run time. Functions that it calls profit only if
+/// they are inlined. Multiplications and additions are not fused, so that the bits are the same for all kinds.
 #[inline(always)]
 pub fn vectorized<R>(work: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Loops(work))
 }
 
-/// `FnMut` and a direct call: by way of `FnOnce` the closure would not be inlined.
+/// Holds an `FnMut` and calls it directly: an `FnOnce` would not be inlined.
 struct Loops<F>(F);
 
 impl<R, F: FnMut() -> R> WithSimd for Loops<F> {

@@ -1,46 +1,65 @@
-//! The cache: what a finished stage left, found again by the hash of all that it depends on.
+//! The cache: what finished stages left, found by the hash of everything that it depends on.
 //!
 //! ```text
 //! objects/ab/cdef…      files by content hash, read-only
-//! records/<key>.json    one file a finished stage, written last
-//! work/<key>.lock       in progress: held by whoever is at it
+//! records/<key>.json    one file for each finished stage, written last
+//! work/<key>.lock       a stage in progress: locked by the process that computes it
 //! work/<key>/           its checkpoints, if it trains
 //! work/attempt-…/       private folders, each of one process
-//! stat/<root>.txt       (path, size, mtime, ctime, inode) → hash, so that an unchanged data set costs a stat
-//! last/<experiment>.jsonl   experiment stage → its last key, for `explain`
-//! last/<experiment>.hits    what it found last, so that finding it again reads no record
-//! findings/<hash>.json   facts about data, by the hash of all that they follow from; worked out again without
-//! runs/<run>/           event logs and workers' logs; `alive` is locked as long as the run lives
-//! gate, gate.next       locks: runs hold the gate shared while they find or write what `gc` must see, `gc` alone
-//! damaged/              what `cache verify` found damaged and set aside
+//! stat/<root>.txt       (path, size, mtime, ctime, inode) → hash, so that an unchanged data set is not read again
+//! last/<experiment>.jsonl   stage of the experiment → its last key, for `explain`
+//! last/<experiment>.hits    the records that it found last, so that they are found again without reading them
+//! findings/<hash>.json   facts about data, by the hash of everything that they follow from; computed again if missing
+//! runs/<run>/           event log and workers' logs of a run; `alive` is locked as long as the run's process lives
+//! gate, gate.next       locks: runs hold the gate shared while they look up or write records, `gc` holds it exclusively
+//! damaged/              damaged files that `cache verify` moved there
 //! ```
-//! Invariant: a record exists only if everything it names is whole on disk. Objects are flushed and linked into
-//! place before the record is, and a record is only linked where none was: the first wins. Only `--force` puts a new
-//! record in an old one's place, in one step.
+//! Invariant: a record exists only if everything that it names is complete on disk. Objects are flushed and renamed into place
+//! before the record is linked, and a record is linked only where there is none: the first one wins. Only `--force` replaces a
+//! record, in one step.
 
+mod amount;
+mod disk_usage;
+mod draft;
+mod durable;
+mod file_stamp;
+mod findings;
+mod folder;
 mod gate;
 mod gc;
 mod hits;
-mod kept;
 mod last_keys;
-mod listing;
+mod life;
+mod object_files;
+mod past_runs;
+mod provenance;
 mod publish;
 mod record;
+mod record_files;
 mod scratch;
+mod seal;
 mod stat_index;
 mod store;
+mod temporary_files;
 mod verify;
-mod work;
+mod work_folder;
+
+#[cfg(test)]
+mod fixtures;
 
 pub use crate::key::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial};
-pub use gate::{Alive, Gate, Life, durations, life};
-pub use gc::{Amount, Dropped, Mode, Rules, Sweep, gc};
+pub use amount::Amount;
+pub use draft::Draft;
+pub use gate::Gate;
+pub use gc::{Dropped, Mode, Rules, Sweep, gc};
 pub use hits::Hits;
 pub use last_keys::LastKeys;
-pub use listing::RecordFile;
-pub use publish::Draft;
-pub use record::{Build, Output, Provenance, Record};
+pub use life::{Alive, Life, life};
+pub use matssl_base::machine::host_name;
+pub use past_runs::durations;
+pub use provenance::{Build, Provenance};
+pub use record::{Output, Record};
 pub use scratch::{Scratch, remove_dead};
 pub use store::Store;
-pub use verify::{Damage, Verified, verify};
-pub use work::{Attempt, WorkFolder, host_name};
+pub use verify::{Damage, Fault, Verified, verify};
+pub use work_folder::{Attempt, WorkFolder};

@@ -1,28 +1,28 @@
 //! Hashes of files outside the cache, remembered by (path, size, mtime, ctime, inode).
 
 use super::Digest;
-use super::store::temporary_in;
+use super::durable::temporary_in;
+use super::file_stamp::{FileStamp, changed_at};
 use anyhow::{Context as _, Result};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::fs::Metadata;
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+use tracing::{debug, trace};
 
-/// What stands at the top of an index, before the hash of all other lines; another line there is another format, or a
-/// damaged index, and counts as an empty one.
+/// The first line of an index, before the hash of all other lines. An index that begins otherwise is damaged or of another
+/// format, and counts as empty.
 const HEADER: &str = "matssl-run stat index 3";
 
-/// A file written this shortly before it was hashed may change again without its times showing it (the clock of the
-/// file system is coarse): its hash is used but not remembered.
+/// The hash of a file that was written more recently than this is used but not remembered: such a file could change again
+/// without a change of its times, because the clock of a file system is coarse.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// The indexes that this process has read: one for each folder that files lie in. Forgetting costs a read, never a wrong
-/// hash, so they are written now and then, unflushed, and a cache that cannot be written is no reason to stop.
+/// The indexes that this process has read, one for each data set's folder. A lost index costs time but gives no wrong hash,
+/// so indexes are written unflushed, and failing to write one is no error.
 #[derive(Debug)]
 pub(super) struct StatIndexes {
     folder: PathBuf,
@@ -30,39 +30,35 @@ pub(super) struct StatIndexes {
     open: Mutex<HashMap<PathBuf, Arc<Mutex<StatIndex>>>>,
 }
 
-/// The remembered hashes of the files below one folder. On disk: a line a file, its name last.
+/// The remembered hashes of the files below one folder. The index file has one line for each of them, with the name last.
 #[derive(Debug)]
 struct StatIndex {
     path: PathBuf,
     entries: HashMap<String, Entry>,
-    /// What was learnt since it was read; `None` is to be forgotten.
-    learnt: BTreeMap<String, Option<Entry>>,
+    /// What changed since the index was read; `None` for a file that must be forgotten.
+    changes: BTreeMap<String, Option<Entry>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
     digest: Digest,
-    stamp: Stamp,
+    stamp: FileStamp,
 }
 
-/// What tells that a file is still what it was: size, mtime, ctime (of the last change of any kind: it shows a change that
-/// gave the file its old mtime back), both in seconds and nanoseconds, and inode.
-pub(super) type Stamp = [i64; 6];
-
 impl StatIndexes {
-    /// In the cache's folder for them.
+    /// Of the index files in `folder`.
     pub(super) fn new(folder: PathBuf) -> Self {
         StatIndexes { folder, settle: SETTLE, open: Mutex::default() }
     }
 
-    /// The hash of each file: from the index where size, times and inode are unchanged, else by reading (in
-    /// parallel), and then remembered.
+    /// The hash of each of `files` (name, path) below `root`: from the index if size, times and inode are unchanged; else the
+    /// file is read (many files in parallel), and its hash is remembered.
     ///
     /// # Errors
     /// If a file cannot be read.
     pub(super) fn digests(&self, root: &Path, files: &[(String, PathBuf)]) -> Result<BTreeMap<String, Digest>> {
         let index = self.index(root);
-        // Not locked while files are looked up: a thread that waits for others may be given work that looks here, too.
+        // Not locked while files are read: rayon may give a thread that waits for others work that needs this index, too.
         let known: Vec<Option<Entry>> = {
             let index = lock(&index);
             files.iter().map(|(name, _)| index.entries.get(name).cloned()).collect()
@@ -76,21 +72,21 @@ impl StatIndexes {
         };
         let mut index = lock(&index);
         let mut digests = BTreeMap::new();
-        for ((name, _), (entry, settled)) in files.iter().zip(found) {
+        for ((name, _), (entry, is_settled)) in files.iter().zip(found) {
             digests.insert(name.clone(), entry.digest);
-            let remembered = settled.then_some(entry);
+            let remembered = is_settled.then_some(entry);
             if index.entries.get(name) != remembered.as_ref() {
                 match &remembered {
                     Some(entry) => drop(index.entries.insert(name.clone(), entry.clone())),
                     None => drop(index.entries.remove(name)),
                 }
-                index.learnt.insert(name.clone(), remembered);
+                index.changes.insert(name.clone(), remembered);
             }
         }
         Ok(digests)
     }
 
-    /// The index of what lies at `root`.
+    /// The index of the files below `root`.
     fn index(&self, root: &Path) -> Arc<Mutex<StatIndex>> {
         let mut open = lock(&self.open);
         if let Some(index) = open.get(root) {
@@ -98,13 +94,13 @@ impl StatIndexes {
         }
         let name = Digest::of(root.as_os_str().as_encoded_bytes()).short();
         let path = self.folder.join(format!("{name}.txt"));
-        let index = StatIndex { entries: read(&path), path, learnt: BTreeMap::new() };
+        let index = StatIndex { entries: read(&path), path, changes: BTreeMap::new() };
         let index = Arc::new(Mutex::new(index));
         open.insert(root.to_owned(), Arc::clone(&index));
         index
     }
 
-    /// Writes down what was learnt.
+    /// Writes all indexes that have changed.
     pub(super) fn write(&self) {
         for index in lock(&self.open).values() {
             lock(index).write();
@@ -124,13 +120,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl StatIndex {
     fn write(&mut self) {
-        if self.learnt.is_empty() {
+        if self.changes.is_empty() {
             return;
         }
-        // Another data set may lie in the same folder: what is remembered of its files stays, also what another process
-        // has learnt since.
+        // Read again, because another process may have written hashes of other files since.
         self.entries = read(&self.path);
-        for (name, entry) in std::mem::take(&mut self.learnt) {
+        for (name, entry) in std::mem::take(&mut self.changes) {
             match entry {
                 Some(entry) => drop(self.entries.insert(name, entry)),
                 None => drop(self.entries.remove(&name)),
@@ -138,7 +133,7 @@ impl StatIndex {
         }
         let mut lines = String::new();
         for (name, Entry { digest, stamp }) in self.entries.iter().filter(|(name, _)| !name.contains('\n')) {
-            let [size, mtime, mtime_nsec, ctime, ctime_nsec, inode] = stamp;
+            let FileStamp([size, mtime, mtime_nsec, ctime, ctime_nsec, inode]) = stamp;
             let _ = writeln!(lines, "{digest} {size} {mtime} {mtime_nsec} {ctime} {ctime_nsec} {inode} {name}");
         }
         let Some(folder) = self.path.parent() else { return };
@@ -150,32 +145,31 @@ impl StatIndex {
     }
 }
 
-/// What is `known` of a file if that still holds, else what reading it tells; and whether to remember it.
+/// The entry of the file at `path`: the `known` one if the file is unchanged, else from reading it. Also says whether to
+/// remember it.
 fn look_up(path: &Path, known: Option<Entry>, settle: Duration) -> std::io::Result<(Entry, bool)> {
     let before = std::fs::metadata(path)?;
-    if let Some(known) = known.filter(|known| known.stamp == stamp(&before)) {
+    let stamp = FileStamp::of(&before);
+    let was_known = known.is_some();
+    if let Some(known) = known.filter(|known| known.stamp == stamp) {
+        trace!(path = %path.display(), digest = %known.digest, "unchanged since it was hashed");
         return Ok((known, true));
     }
     let started = SystemTime::now();
     let (digest, size) = Digest::of_file(path)?;
-    let changed = SystemTime::UNIX_EPOCH
-        + Duration::new(before.ctime().max(0).unsigned_abs(), before.ctime_nsec().clamp(0, 999_999_999) as u32);
-    let old = |at: SystemTime| started.duration_since(at).is_ok_and(|age| age >= settle);
-    let settled = size == before.size() && before.modified().is_ok_and(old) && old(changed);
-    Ok((Entry { digest, stamp: stamp(&before) }, settled))
+    let is_old = |at: SystemTime| started.duration_since(at).is_ok_and(|age| age >= settle);
+    let remembered = size == before.len() && before.modified().is_ok_and(is_old) && is_old(changed_at(&before));
+    let reason = if was_known { "its size, times or inode changed" } else { "not in the index" };
+    debug!(path = %path.display(), bytes = size, %digest, reason, remembered, "hashed a file");
+    Ok((Entry { digest, stamp }, remembered))
 }
 
-pub(super) fn stamp(file: &Metadata) -> Stamp {
-    let (size, inode) = (file.size() as i64, file.ino() as i64);
-    [size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec(), inode]
-}
-
-/// A flipped bit in a hash would make a stage seem to have read another file.
+/// The text of an index with these lines. It is sealed, because a flipped bit in a hash would look like a changed file.
 fn sealed(lines: &str) -> String {
     format!("{HEADER} {}\n{lines}", Digest::of(lines.as_bytes()))
 }
 
-/// The entries of the index at `path`; one that is torn or damaged has none.
+/// The entries of the index at `path`; none if it is incomplete or damaged.
 fn read(path: &Path) -> HashMap<String, Entry> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines = text.split_once('\n').map(|(_, lines)| lines).filter(|lines| sealed(lines) == text);
@@ -185,11 +179,11 @@ fn read(path: &Path) -> HashMap<String, Entry> {
 fn entry(line: &str) -> Option<(String, Entry)> {
     let mut parts = line.splitn(8, ' ');
     let digest = parts.next()?.parse().ok()?;
-    let mut stamp: Stamp = [0; 6];
+    let mut stamp = [0; 6];
     for part in &mut stamp {
         *part = parts.next()?.parse().ok()?;
     }
-    Some((parts.next()?.to_owned(), Entry { digest, stamp }))
+    Some((parts.next()?.to_owned(), Entry { digest, stamp: FileStamp(stamp) }))
 }
 
 #[cfg(test)]
@@ -210,7 +204,7 @@ mod tests {
         File::options().write(true).open(path).unwrap().set_modified(mtime).unwrap();
     }
 
-    /// By a process of its own.
+    /// The hash as a new process finds it.
     fn digest(indexes: &Path, path: &Path, settle: Duration) -> Digest {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let mut indexes = StatIndexes::new(indexes.to_owned());
@@ -230,21 +224,21 @@ mod tests {
         write(&b, "other", long_ago);
         assert_eq!(digest(&indexes, &a, Duration::ZERO), Digest::of(b"one"));
         assert_eq!(digest(&indexes, &b, Duration::ZERO), Digest::of(b"other"));
-        // A hash that no file has, put into the index, shows that the index answers: for `a` too, after `b` was asked.
+        // A false hash in the index shows that the answer comes from there; for `a` too, although `b` was asked for last.
         let index = index_file(&indexes).unwrap();
         let text = fs::read_to_string(&index).unwrap();
         let lines = text.split_once('\n').unwrap().1;
         let marked = lines.replace(&Digest::of(b"one").to_string(), &Digest::of(b"mark").to_string());
         fs::write(&index, sealed(&marked)).unwrap();
         assert_eq!(digest(&indexes, &a, Duration::ZERO), Digest::of(b"mark"));
-        // Same size, same mtime, same inode: the ctime tells. The clock of the file system is coarse, so wait a tick.
+        // Same size, mtime and inode, so only the ctime differs. The clock of the file system is coarse, so wait for it.
         std::thread::sleep(Duration::from_millis(30));
         write(&a, "two", long_ago);
         assert_eq!(digest(&indexes, &a, Duration::ZERO), Digest::of(b"two"));
     }
 
     #[test]
-    fn files_written_just_now_are_hashed_at_every_look() {
+    fn files_written_just_now_are_hashed_every_time() {
         let (dir, indexes, long_ago) = folder();
         let a = dir.path().join("a");
         for mtime in [long_ago, SystemTime::now()] {
@@ -255,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_or_damaged_index_is_an_empty_one() {
+    fn an_incomplete_or_damaged_index_counts_as_empty() {
         let (dir, indexes, long_ago) = folder();
         for name in ["a", "b with blanks"] {
             write(&dir.path().join(name), name, long_ago);

@@ -1,48 +1,49 @@
-//! Objects and records on disk.
+//! The cache folder: its layout, its records and its objects.
 
+use super::durable::write_atomically;
 use super::scratch::{Pool, Scratch};
 use super::stat_index::StatIndexes;
 use super::{Digest, Key, KeyMaterial, Output, Record, WorkFolder};
 use anyhow::{Context as _, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tracing::debug;
 
-/// Layout of the folder; a program that finds another number refuses the cache with a sentence.
+/// Version of the folder's layout. A cache with another version is refused.
 const LAYOUT: &str = "1";
 
 /// A cache folder.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
-    /// Private folders of this process; clones share them.
+    /// Private folders of this process, shared by all clones.
     pool: Arc<Pool>,
-    /// What is remembered of files outside the cache; clones share that, too.
-    digests: Arc<StatIndexes>,
+    /// Remembered hashes of files outside the cache, shared by all clones.
+    stat_indexes: Arc<StatIndexes>,
 }
 
 impl Store {
-    /// Opens the cache at `root`, making it where there is none.
+    /// Opens the cache at `root`, and makes it if there is none.
     ///
     /// # Errors
-    /// If the folder cannot be made, or was laid out by another version of the program.
+    /// If the folder cannot be made, or has the layout of another version of the program.
     pub fn open(root: &Path) -> Result<Self> {
         let store = Store::at(root)?;
         store.make()?;
         Ok(store)
     }
 
-    /// The cache at `root`, whether it is there or not: nothing is found in one that is not.
+    /// The cache at `root`, which need not exist: nothing is found in a cache that does not.
     ///
     /// # Errors
-    /// If the folder was laid out by another version of the program.
+    /// If the folder has the layout of another version of the program.
     pub fn at(root: &Path) -> Result<Self> {
         let absolute = std::path::absolute(root)?;
         let store = Store {
             pool: Arc::new(Pool::new(absolute.join("work"))),
-            digests: Arc::new(StatIndexes::new(absolute.join("stat"))),
+            stat_indexes: Arc::new(StatIndexes::new(absolute.join("stat"))),
             root: absolute,
         };
         match fs::read_to_string(store.layout()) {
@@ -60,7 +61,7 @@ impl Store {
     /// # Errors
     /// A full or read-only disk.
     pub fn make(&self) -> Result<()> {
-        // Also where the layout is known: somebody may have tidied an empty or a big folder away.
+        // Also in a cache with a known layout: somebody may have removed an empty or a large folder.
         for folder in ["objects", "records", "work", "stat", "last", "runs"] {
             let path = self.root.join(folder);
             fs::create_dir_all(&path).with_context(|| format!("cannot make the cache folder {}", path.display()))?;
@@ -78,7 +79,7 @@ impl Store {
         self.root.join("layout")
     }
 
-    /// Opens the cache at `root` if there is one that this program can read; makes nothing new.
+    /// Opens the cache at `root` if there is one that this program can read. Makes no new cache.
     pub fn existing(root: &Path) -> Option<Self> {
         root.join("layout").exists().then(|| Store::open(root).ok()).flatten()
     }
@@ -89,25 +90,25 @@ impl Store {
     }
 
     /// A folder of the layout, e.g. `"runs"`.
-    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// The hashes of `files` of the data set that lies at `root`: of those that are unchanged since they were last hashed,
-    /// without reading them.
+    /// The hashes of `files` (name inside the data set, path) of the data set at `root`. Files that are unchanged since they
+    /// were last hashed are not read.
     ///
     /// # Errors
     /// If a file cannot be read.
     pub fn digests(&self, root: &Path, files: &[(String, PathBuf)]) -> Result<BTreeMap<String, Digest>> {
-        self.digests.digests(root, files)
+        self.stat_indexes.digests(root, files)
     }
 
-    /// Writes down what [`Store::digests`] has learnt; otherwise that happens when the last clone is dropped.
+    /// Writes the hashes that [`Store::digests`] has learnt to disk. This also happens when the last clone is dropped.
     pub fn remember_digests(&self) {
-        self.digests.write();
+        self.stat_indexes.write();
     }
 
-    /// An empty folder of this process's own.
+    /// An empty folder that only this process uses.
     ///
     /// # Errors
     /// A full or read-only disk.
@@ -115,150 +116,129 @@ impl Store {
         self.pool.take().with_context(|| format!("cannot work in {}", self.root.display()))
     }
 
-    /// This process's private folders stay when it ends: whoever outlives it calls [`super::remove_left`].
+    /// Leaves this process's private folders where they are when it ends. A process that outlives it must call
+    /// [`super::remove_dead`].
     pub fn leave_private_folders(&self) {
         self.pool.leave();
     }
 
-    /// Where the object of `digest` lies, if it is there.
+    /// Path of the object with this hash, whether it exists or not.
     pub fn object(&self, digest: Digest) -> PathBuf {
         let hex = digest.to_string();
         self.root.join("objects").join(&hex[..2]).join(&hex[2..])
     }
 
-    pub(super) fn record_path(&self, key: Key) -> PathBuf {
+    /// Path of the record of `key`, whether it exists or not.
+    pub fn record_file(&self, key: Key) -> PathBuf {
         self.root.join("records").join(format!("{key}.json"))
     }
 
-    /// The work folder of `key`: lock, checkpoints, attempts.
+    /// The work folder of `key`, with its lock and its checkpoints.
     pub fn work(&self, key: Key) -> WorkFolder {
         WorkFolder::new(self.root.join("work").join(key.to_string()), Arc::clone(&self.pool))
     }
 
-    /// The record of `key`, if there is one and every object it names is there with its size.
+    /// The record of `key`, if there is one and every object that it names exists with the right size.
     ///
-    /// A torn, foreign or incomplete record is no record: the stage runs again and nothing is misread.
+    /// A record that is damaged or names a missing object does not count: the stage runs again.
     pub fn find(&self, key: Key) -> Option<Record> {
-        let record = self.read_record(key)?;
-        self.has_objects(&record.outputs).then_some(record)
+        let Some(record) = self.read_record(key) else {
+            debug!(%key, "no record of this key");
+            return None;
+        };
+        self.with_objects(record)
     }
 
-    /// [`Store::find`] for the key of `material`, which spares the proof that the record's own material has that key.
+    /// The same as [`Store::find`] for the key of `material`, but does not compute the key of the record's own material.
     ///
     /// # Errors
-    /// The material back, if there is no such record.
+    /// Gives the material back if there is no such record.
     pub fn find_made_of(&self, key: Key, material: Box<KeyMaterial>) -> Result<Record, Box<KeyMaterial>> {
-        let read = || -> Option<Record> { Record::from_bytes(&fs::read(self.record_path(key)).ok()?) };
-        let right = |record: &Record| record.key == key && record.material == *material;
-        let whole = |record: &Record| {
-            record.content == Record::content_of(&record.outputs) && self.has_objects(&record.outputs)
+        let record = fs::read(self.record_file(key)).ok().and_then(|bytes| Record::from_bytes(&bytes));
+        let is_right = |record: &Record| {
+            record.key == key && record.material == *material && record.content == Record::content_of(&record.outputs)
         };
-        read().filter(|record| right(record) && whole(record)).ok_or(material)
+        let Some(record) = record.filter(is_right) else {
+            debug!(%key, kind = material.kind, "no record of this key");
+            return Err(material);
+        };
+        self.with_objects(record).ok_or(material)
     }
 
-    pub(super) fn has_objects(&self, outputs: &[Output]) -> bool {
-        let is_there =
+    /// The record, if all of its objects exist.
+    fn with_objects(&self, record: Record) -> Option<Record> {
+        let (key, stage) = (record.key, &record.made.stage);
+        match self.missing_object(&record.outputs) {
+            Some(Output { path, digest, .. }) => {
+                debug!(%key, stage, path, object = %digest, "found a record, but its object is missing or has the wrong size");
+                None
+            }
+            None => {
+                debug!(%key, stage, host = record.made.host, "found the record of this key");
+                Some(record)
+            }
+        }
+    }
+
+    /// The first output whose object is missing or has the wrong size.
+    pub(super) fn missing_object<'o>(&self, outputs: &'o [Output]) -> Option<&'o Output> {
+        let exists =
             |output: &Output| fs::metadata(self.object(output.digest)).is_ok_and(|file| file.len() == output.size);
-        outputs.iter().all(is_there)
+        outputs.iter().find(|output| !exists(output))
     }
 
-    /// The record of `key` without a look at its objects: what `explain` compares with.
+    /// The record of `key`; its objects may be missing. This is what `explain` compares with.
     pub fn read_record(&self, key: Key) -> Option<Record> {
-        let record = Record::from_bytes(&fs::read(self.record_path(key)).ok()?)?;
-        (record.key == key && record.material.key() == key && record.content == Record::content_of(&record.outputs))
-            .then_some(record)
+        let record = Record::from_bytes(&fs::read(self.record_file(key)).ok()?)?;
+        (record.key == key && record.is_consistent()).then_some(record)
     }
 
-    /// The first file of `record` whose bytes are not what the record says, if there is one. Reads every object that
-    /// is not in `whole` yet, and adds those that are.
-    pub fn damaged<'r>(&self, record: &'r Record, whole: &mut BTreeSet<Digest>) -> Option<&'r Output> {
+    /// The first output of `record` whose content does not match its hash. Reads every object that is not in `verified` yet,
+    /// and adds those that match.
+    pub fn damaged<'r>(&self, record: &'r Record, verified: &mut BTreeSet<Digest>) -> Option<&'r Output> {
         record.outputs.iter().find(|output| {
-            if whole.contains(&output.digest) {
+            if verified.contains(&output.digest) {
                 return false;
             }
-            let same = Digest::of_file(&self.object(output.digest)).is_ok_and(|(digest, _)| digest == output.digest);
-            if same {
-                whole.insert(output.digest);
+            let matches = Digest::of_file(&self.object(output.digest)).is_ok_and(|(digest, _)| digest == output.digest);
+            if matches {
+                verified.insert(output.digest);
             }
-            !same
+            !matches
         })
     }
 
-    /// The bytes of a file that a record names, if they are those.
+    /// The content of an output, checked against its hash.
     ///
     /// # Errors
-    /// If they are not, with what helps, or cannot be read.
+    /// If it does not match, with what the user can do, or if it cannot be read.
     pub fn read(&self, output: &Output) -> Result<Vec<u8>> {
         let (path, object) = (&output.path, self.object(output.digest));
         let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
         if Digest::of(&bytes) != output.digest {
             bail!(
-                "{path} is damaged in the cache ({}); `matssl-run cache verify` sets aside what is, and the next run makes it \
-                 anew",
+                "{path} is damaged in the cache ({}); `matssl-run cache verify` sets damaged files aside, and the next run \
+                 makes them again",
                 object.display()
             );
         }
         Ok(bytes)
     }
 
-    /// Where each file of a record lies: path inside the output → object.
+    /// Path of each output's object: path inside the output → path on disk.
     pub fn files(&self, record: &Record) -> BTreeMap<String, PathBuf> {
         record.outputs.iter().map(|output| (output.path.clone(), self.object(output.digest))).collect()
     }
 }
 
-/// Writes a file so that any reader at any moment sees the old one, none, or the new one whole.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut temporary = temporary_in(folder)?;
-    temporary.write_all(bytes)?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path)?;
-    sync_folder(folder)
-}
-
-/// A temporary file that others may read once it has its name: a cache is shared by a group.
-pub(super) fn temporary_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    tempfile::Builder::new().permissions(readable).tempfile_in(folder)
-}
-
-/// Makes renames and links in `folder` durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder)?.sync_all().with_context(|| format!("cannot flush {}", folder.display()))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures::{Stage, empty_cache, material, publish, replace_object};
     use super::*;
-    use crate::cache::{KEY_SCHEMA, Provenance};
-
-    fn material(seed: u64) -> KeyMaterial {
-        KeyMaterial {
-            schema: KEY_SCHEMA,
-            kind: "toy".into(),
-            code_version: 1,
-            params: serde_json::json!({}),
-            seed: Some(seed),
-            inputs: BTreeMap::new(),
-            files: BTreeMap::new(),
-        }
-    }
-
-    fn publish(store: &Store, seed: u64, files: &[(&str, &str)]) -> Record {
-        let folder = tempfile::tempdir_in(store.root()).unwrap();
-        for (name, text) in files {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        store.publish(material(seed), folder.path(), Provenance::default(), BTreeMap::new(), false).unwrap()
-    }
 
     #[test]
-    fn what_was_published_is_found_with_its_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+    fn a_published_stage_is_found_with_its_files() {
+        let (dir, store) = empty_cache();
         assert_eq!(store.find(material(0).key()), None);
         let record = publish(&store, 0, &[("b.txt", "B"), ("a/c.txt", "C")]);
         let found = Store::open(dir.path()).unwrap().find(material(0).key()).unwrap();
@@ -270,69 +250,63 @@ mod tests {
     }
 
     #[test]
-    fn the_first_record_wins() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+    fn the_first_record_of_a_key_stays() {
+        let (_dir, store) = empty_cache();
         let first = publish(&store, 0, &[("a", "first")]);
         assert_eq!(publish(&store, 0, &[("a", "second")]), first);
     }
 
     #[test]
-    fn a_record_counts_only_while_its_objects_are_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+    fn a_record_is_found_only_while_its_objects_are_complete() {
+        let (_dir, store) = empty_cache();
         let record = publish(&store, 0, &[("a", "text")]);
         let object = store.object(record.outputs[0].digest);
         fs::remove_file(&object).unwrap();
         assert_eq!(store.find(record.key), None);
+        assert_eq!(store.find_made_of(record.key, Box::new(material(0))), Err(Box::new(material(0))));
         fs::write(&object, "tex").unwrap();
         assert_eq!(store.find(record.key), None);
         assert_eq!(publish(&store, 0, &[("a", "text")]).content, record.content);
         assert!(store.find(record.key).is_some());
+        assert!(store.find_made_of(record.key, Box::new(material(0))).is_ok());
     }
 
     #[test]
     fn a_damaged_object_of_the_right_size_is_named_and_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let (_dir, store) = empty_cache();
         let record = publish(&store, 0, &[("a", "text"), ("b", "other")]);
-        let object = store.object(record.outputs[0].digest);
-        fs::remove_file(&object).unwrap();
-        fs::write(&object, "tent").unwrap();
-        let named = |whole: &mut BTreeSet<Digest>| store.damaged(&record, whole).map(|output| output.path.clone());
-        assert_eq!(named(&mut BTreeSet::new()).as_deref(), Some("a"));
-        assert_eq!(named(&mut BTreeSet::from([record.outputs[0].digest])), None, "known to be whole: not read again");
+        let digest = record.outputs[0].digest;
+        replace_object(&store, digest, b"tent");
+        let damaged =
+            |verified: &mut BTreeSet<Digest>| store.damaged(&record, verified).map(|output| output.path.clone());
+        assert_eq!(damaged(&mut BTreeSet::new()).as_deref(), Some("a"));
+        assert_eq!(damaged(&mut BTreeSet::from([digest])), None, "verified before, so it is not read again");
         publish(&store, 0, &[("a", "text"), ("b", "other")]);
-        assert_eq!(fs::read_to_string(&object).unwrap(), "text");
-        assert_eq!(named(&mut BTreeSet::new()), None);
+        assert_eq!(fs::read_to_string(store.object(digest)).unwrap(), "text");
+        assert_eq!(damaged(&mut BTreeSet::new()), None);
     }
 
     #[test]
-    fn a_forced_record_takes_the_place_of_the_old_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+    fn a_forced_record_replaces_the_old_one() {
+        let (_dir, store) = empty_cache();
         publish(&store, 0, &[("a", "first")]);
-        let folder = tempfile::tempdir_in(store.root()).unwrap();
-        fs::write(folder.path().join("a"), "second").unwrap();
-        let second = store.publish(material(0), folder.path(), Provenance::default(), BTreeMap::new(), true).unwrap();
+        let second = Stage { replace: true, ..Stage::new(0, &[("a", "second")]) }.publish(&store);
         assert_eq!(store.find(second.key), Some(second));
     }
 
     #[test]
-    fn folders_that_went_missing_are_made_again() {
-        let dir = tempfile::tempdir().unwrap();
-        Store::open(dir.path()).unwrap();
+    fn missing_folders_are_made_again() {
+        let (dir, _) = empty_cache();
         fs::remove_dir(dir.path().join("last")).unwrap();
         publish(&Store::open(dir.path()).unwrap(), 0, &[("a", "text")]);
         assert!(dir.path().join("last").exists());
     }
 
     #[test]
-    fn a_torn_or_edited_record_is_no_record() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+    fn a_cut_or_edited_record_does_not_count() {
+        let (_dir, store) = empty_cache();
         let key = publish(&store, 0, &[("a", "text")]).key;
-        let path = store.record_path(key);
+        let path = store.record_file(key);
         let text = fs::read_to_string(&path).unwrap();
         for broken in [&text[..text.len() / 2], "", "{}", &text.replace("\"toy\"", "\"other\"")] {
             fs::write(&path, broken).unwrap();
@@ -343,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_of_another_layout_is_refused_with_a_sentence() {
+    fn a_cache_of_another_layout_is_refused_with_an_explanation() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("layout"), "99").unwrap();
         let message = Store::open(dir.path()).unwrap_err().to_string();

@@ -12,12 +12,13 @@ use std::str::FromStr;
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Of bytes in memory.
+    /// The hash of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
         Digest(*blake3::hash(bytes).as_bytes())
     }
 
-    /// Of a file and its size in bytes. Reads; never maps, for others may replace or truncate the file meanwhile.
+    /// The hash of a file, and its size in bytes. The file is read and not mapped, because another process may truncate it
+    /// meanwhile.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -37,7 +38,7 @@ impl Digest {
         }
     }
 
-    /// The first digits, enough for a person to tell two apart.
+    /// The first ten digits, for messages.
     pub fn short(&self) -> String {
         self.to_string()[..10].to_owned()
     }
@@ -58,12 +59,12 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let hash = blake3::Hash::from_hex(text).map_err(|error| format!("`{text}` is no blake3 hash: {error}"))?;
+        let hash = blake3::Hash::from_hex(text).map_err(|error| format!("`{text}` is not a blake3 hash: {error}"))?;
         Ok(Digest(*hash.as_bytes()))
     }
 }
 
-/// By hand, as its text without a `String` in between: a cache reads and writes them by the thousand.
+/// Without a `String` for the text, because a cache reads and writes thousands of hashes.
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&blake3::Hash::from_bytes(self.0).to_hex())
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_and_its_bytes_hash_alike_and_hex_goes_both_ways() {
+    fn a_file_has_the_hash_of_its_bytes_and_hexadecimal_digits_are_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let bytes: Vec<u8> = (0..400_000u32).map(|i| i as u8).collect();
         std::fs::write(dir.path().join("f"), &bytes).unwrap();

@@ -1,19 +1,19 @@
-//! The cache key: the hash of everything a stage's output depends on, and of nothing else.
+//! The cache key: the hash of everything that a stage's output depends on, and of nothing else.
 //!
 //! | part | in the key | why |
 //! | --- | --- | --- |
-//! | key schema | yes | a new meaning of the fields below must not meet old records |
-//! | kind, code version | yes | other code gives other bytes; the version goes up when it does |
-//! | every parameter, defaults filled in | yes | a default that changes is a change |
-//! | seed | where the kind draws at random | other stages are not repeated for each seed |
-//! | inputs | by content hash | an input made anew with the same bytes stops the rerun there (early cutoff) |
-//! | labels of inputs | for tables, figures, overlays and commands | they are printed in the output, or name what is shown |
-//! | files of a data set | by name inside the set and content hash | a moved data set is the same data set |
-//! | names of stages and experiments | no | renaming computes nothing |
-//! | paths, places, host, threads, `--jobs`, executor | no | the output is the same bits whatever they are |
-//! | device kind, GPU index | no | what a GPU trained a laptop may report on; the record says where it was made |
-//! | times | no | nothing depends on them |
-//! | comments, order of keys, formatting of the file | no | parameters are typed before they are hashed |
+//! | key schema | yes | if the fields below change their meaning, old records no longer count |
+//! | kind, code version | yes | the version is raised when the code gives other bytes |
+//! | every parameter, defaults filled in | yes | a changed default gives another result |
+//! | seed | where the kind draws at random | other stages run once for all seeds |
+//! | inputs | by content hash | if an input is computed again with the same bytes, later stages do not run again (early cutoff) |
+//! | labels of inputs | for tables, figures, overlays and commands | the output shows them |
+//! | files of a data set | by name inside the set and content hash | a data set that was moved stays the same |
+//! | names of stages and experiments | no | after a renaming nothing is computed again |
+//! | paths, host, threads, `--jobs`, executor | no | they do not change a bit of the output |
+//! | device kind, GPU index | no | a laptop may use what a GPU trained; the record says where it was made |
+//! | times | no | no output depends on them |
+//! | comments, order of keys, formatting of the file | no | they are gone when parameters are read |
 
 use super::Digest;
 use schemars::JsonSchema;
@@ -22,7 +22,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Goes up when the meaning of [`KeyMaterial`] changes: old records then no longer count.
+/// Version of [`KeyMaterial`]. It is raised when a field changes its meaning; older records then no longer count.
 pub const KEY_SCHEMA: u32 = 1;
 
 /// A stage's name in the cache: the blake3 hash of its [`KeyMaterial`].
@@ -35,25 +35,25 @@ impl fmt::Display for Key {
     }
 }
 
-/// All that a stage's output depends on. The table above is its documentation.
+/// Everything that a stage's output depends on: see the table in this file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyMaterial {
-    /// [`KEY_SCHEMA`] of the program that made it.
+    /// The [`KEY_SCHEMA`] of the program that made it.
     pub schema: u32,
     /// Kind of stage.
     pub kind: String,
-    /// The kind's code version.
+    /// Code version of the kind.
     pub code_version: u32,
-    /// Parameters with every default filled in; objects are sorted by key.
+    /// Parameters with all defaults filled in; objects are sorted by key.
     pub params: Value,
-    /// The seed, where the kind draws at random.
+    /// The seed, if the kind draws at random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Inputs by role, in the file's order.
+    /// Inputs by role, in the order of the file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Vec<KeyInput>>,
-    /// Files outside the cache: name inside the data set → content hash.
+    /// Files outside the cache: name in the data set → content hash.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, Digest>,
 }
@@ -62,9 +62,9 @@ pub struct KeyMaterial {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyInput {
-    /// Hash over the names and contents of all files of that stage's output.
+    /// Hash over the names and contents of all files of the input.
     pub content: Digest,
-    /// Its label and seed, only where they appear in the output.
+    /// Label and seed, only if the output shows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<(String, Option<u64>)>,
 }
@@ -72,7 +72,7 @@ pub struct KeyInput {
 impl KeyMaterial {
     /// The key: blake3 of the material as compact JSON with sorted keys.
     pub fn key(&self) -> Key {
-        // serde_json without `preserve_order` sorts objects, and structs keep their order: this text is canonical.
+        // This text is canonical: serde_json without `preserve_order` sorts objects, and structs keep their order.
         Key(Digest::of(&serde_json::to_vec(self).expect("plain data always serialises")))
     }
 }
@@ -97,9 +97,9 @@ mod tests {
         }
     }
 
-    /// If this fails, every user's cache is lost: raise [`KEY_SCHEMA`] on purpose or mend the change.
+    /// If this fails, all users lose their caches: either undo the change, or raise [`KEY_SCHEMA`] on purpose.
     #[test]
-    fn the_key_of_a_fixed_material_stays_what_it_was() {
+    fn the_key_of_a_fixed_material_does_not_change() {
         assert_eq!(material().key().to_string(), "e0fa285439b9b2188387d3ee388aa4af70ea1332094c761d45d65ff14561b0a6");
     }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Run, worker and record each read the material from JSON: they must come to the same key.
+        /// Run, worker and record each read the material from JSON, and must get the same key.
         #[test]
         fn the_key_survives_json(bits: u64) {
             let awkward = [1e-30, 0.1 + 0.2, 5e-324, f64::MAX, f64::from_bits(bits)];
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_parameters_does_not_matter() {
+    fn the_order_of_parameters_does_not_change_the_key() {
         let mut other = material();
         other.params = serde_json::from_str(r#"{"temperature": 0.07, "epochs": 3}"#).unwrap();
         assert_eq!(other.key(), material().key());

@@ -1,8 +1,14 @@
-use super::*;
-use crate::cache::gate::Alive;
-use crate::cache::{KEY_SCHEMA, KeyInput, KeyMaterial, Provenance};
+use super::super::findings;
+use super::super::fixtures::{Stage, empty_cache, make_foreign};
+use super::super::{Alive, Amount, Digest, Provenance, Record, Store, verify};
+use super::{Mode, Rules, Sweep, gc};
 use crate::events::event_log_path;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 struct Cache {
     dir: tempfile::TempDir,
@@ -14,29 +20,17 @@ const DAY: u64 = 86_400;
 
 impl Cache {
     fn new() -> Cache {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let (dir, store) = empty_cache();
         Cache { dir, store }
     }
 
-    /// A stage that left `files`, `days` before now.
+    /// A stage that left `files` some `days` ago. Each file's content is its name.
     fn record(&self, stage: &str, days: u64, inputs: &[&Record], files: &[&str]) -> Record {
-        let folder = tempfile::tempdir_in(self.store.root()).unwrap();
-        for text in files {
-            fs::write(folder.path().join(text), text).unwrap();
-        }
-        let input = |record: &&Record| KeyInput { content: record.content, label: None };
-        let material = KeyMaterial {
-            schema: KEY_SCHEMA,
-            kind: "toy".into(),
-            code_version: 1,
-            params: serde_json::json!({ "stage": stage }),
-            seed: None,
-            inputs: BTreeMap::from([("of".to_owned(), inputs.iter().map(input).collect())]),
-            files: BTreeMap::new(),
-        };
-        let made = Provenance { stage: stage.into(), finished_at: NOW - days * DAY, ..Provenance::default() };
-        let record = self.store.publish(material, folder.path(), made, BTreeMap::new(), false).unwrap();
+        let files: Vec<_> = files.iter().map(|text| (*text, *text)).collect();
+        let mut published = Stage::new(0, &files).reading(inputs);
+        published.material.params = json!({ "stage": stage });
+        published.made = Provenance { stage: stage.into(), finished_at: NOW - days * DAY, ..Provenance::default() };
+        let record = published.publish(&self.store);
         for output in &record.outputs {
             self.age(&self.store.object(output.digest), days);
         }
@@ -78,19 +72,19 @@ fn names(sweep: &Sweep) -> Vec<&str> {
 }
 
 #[test]
-fn without_rules_only_leftovers_go() {
+fn without_rules_only_leftovers_are_removed() {
     let cache = Cache::new();
     let record = cache.record("e/a", 400, &[], &["x"]);
-    let path = cache.store.object(Digest::of(b"nobody's"));
+    let path = cache.store.object(Digest::of(b"unnamed!"));
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, "nobody's").unwrap();
+    fs::write(&path, "unnamed!").unwrap();
     cache.age(&path, 1);
     let dead = cache.dir.path().join("work").join(Digest::of(b"k").to_string());
     fs::create_dir_all(dead.join("checkpoint")).unwrap();
     for path in ["checkpoint", ""] {
         cache.age(&dead.join(path), 1);
     }
-    // Training that somebody interrupted yesterday.
+    // A training that was interrupted yesterday.
     let interrupted = cache.dir.path().join("work").join(Digest::of(b"l").to_string());
     fs::create_dir_all(interrupted.join("checkpoint")).unwrap();
     fs::write(interrupted.join("checkpoint/weights"), "week").unwrap();
@@ -104,7 +98,7 @@ fn without_rules_only_leftovers_go() {
 }
 
 #[test]
-fn what_something_younger_rests_on_is_not_old_and_shared_objects_stay() {
+fn inputs_of_a_young_record_and_shared_objects_stay() {
     let cache = Cache::new();
     let ssl = cache.record("e/ssl", 90, &[], &["weights", "shared"]);
     let segment = cache.record("e/segment", 10, &[&ssl], &["model"]);
@@ -116,7 +110,7 @@ fn what_something_younger_rests_on_is_not_old_and_shared_objects_stay() {
 }
 
 #[test]
-fn a_run_that_found_it_has_used_it_and_old_logs_go_but_the_last() {
+fn a_record_that_a_run_found_is_used_and_the_last_log_of_an_experiment_stays() {
     let cache = Cache::new();
     let found = cache.record("e/found", 90, &[], &["a"]);
     let mut logs = Vec::new();
@@ -138,19 +132,19 @@ fn a_run_that_found_it_has_used_it_and_old_logs_go_but_the_last() {
 }
 
 #[test]
-fn by_size_the_least_recently_used_go_first_and_no_more_than_needed() {
+fn by_size_the_least_recently_used_go_first_and_only_as_many_as_needed() {
     let cache = Cache::new();
     let a = cache.record("e/a", 5, &[], &["aaaa"]);
     let b = cache.record("e/b", 4, &[&a], &["bbbb"]);
     let c = cache.record("e/c", 6, &[], &["cccc"]);
     assert!(names(&cache.gc(|rules| rules.max_size = Some(12))).is_empty());
-    // `a` is as recent as `b`, which rests on it; so `b` goes before it.
+    // `a` counts as used when `b` was, which depends on it; so `b` goes before it.
     assert_eq!(names(&cache.gc(|rules| rules.max_size = Some(5))), ["e/c", "e/b"]);
     assert!(cache.has(&a) && !cache.has(&b) && !cache.has(&c));
 }
 
 #[test]
-fn rules_narrow_each_other_and_kept_records_keep_what_they_rest_on() {
+fn every_rule_must_select_a_record_and_inputs_of_kept_records_stay() {
     let cache = Cache::new();
     let a = cache.record("e/a", 90, &[], &["a"]);
     let b = cache.record("e/b", 80, &[&a], &["b"]);
@@ -165,7 +159,7 @@ fn rules_narrow_each_other_and_kept_records_keep_what_they_rest_on() {
 }
 
 #[test]
-fn nothing_that_a_live_run_has_in_its_log_or_made_goes() {
+fn records_that_a_live_run_made_or_has_in_its_log_stay() {
     let cache = Cache::new();
     let below = cache.record("e/below", 92, &[], &["d"]);
     let hit = cache.record("e/hit", 91, &[&below], &["a"]);
@@ -187,14 +181,30 @@ fn nothing_that_a_live_run_has_in_its_log_or_made_goes() {
 }
 
 #[test]
-fn objects_of_a_later_program_s_records_stay() {
+fn objects_of_a_newer_program_s_records_stay() {
     let cache = Cache::new();
     let record = cache.record("e/a", 90, &[], &["x"]);
     let path = cache.store.record_file(record.key);
-    let text = fs::read_to_string(&path).unwrap();
-    let unsealed = format!("{}}}", text.split_once(",\"seal\"").unwrap().0);
-    fs::write(&path, unsealed.replace("\"schema\":1,", "\"schema\":7,")).unwrap();
+    make_foreign(&path, 7);
     let sweep = cache.gc(|rules| rules.older_than = Some(Duration::ZERO));
     assert_eq!((names(&sweep).len(), sweep.objects.count, sweep.unnamed.count), (0, 0, 0));
     assert!(path.exists() && cache.store.object(record.outputs[0].digest).exists());
+}
+
+#[test]
+fn findings_that_were_not_used_for_a_month_are_removed_and_verify_leaves_them() {
+    let (_dir, store) = empty_cache();
+    let (old, used) = (Digest::of(b"old"), Digest::of(b"used"));
+    let now = SystemTime::now();
+    for source in [old, used] {
+        store.write_finding(source, &1);
+        let path = store.folder(findings::FOLDER).join(format!("{source}.json"));
+        let file = File::options().append(true).open(path).unwrap();
+        file.set_modified(now - Duration::from_secs(40 * DAY)).unwrap();
+    }
+    assert_eq!(store.read_finding(used), Some(1));
+    assert!(verify(&store, &|_, _| {}).unwrap().damaged.is_empty());
+    let rules = Rules { older_than: None, keep: None, max_size: None, now };
+    assert_eq!(gc(&store, &rules, Mode::Delete).unwrap().leftovers.count, 1);
+    assert_eq!((store.read_finding::<i32>(old), store.read_finding(used)), (None, Some(1)));
 }

@@ -1,26 +1,28 @@
-//! A stage in progress: a lock that spares double work, checkpoints that survive, attempts that are private.
+//! A stage in progress: one attempt at a time, whose files are private, and checkpoints that survive attempts.
 
 use super::scratch::{Pool, Scratch};
+use super::{Digest, Key};
 use anyhow::{Context as _, Result};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tracing::debug;
 
-/// What is there of one key before it is finished: `work/<key>.lock`, and `work/<key>/checkpoint/` if it trains.
+/// What exists of one key before its stage is finished: `work/<key>.lock`, and `work/<key>/checkpoint/` if it trains.
 #[derive(Clone, Debug)]
 pub struct WorkFolder {
     path: PathBuf,
     pool: Arc<Pool>,
 }
 
-/// One process's private try at a stage. Its folder goes back to the process's pool when it ends.
+/// One process's attempt at a stage, in a private folder. The folder goes back to the process's pool at the end.
 #[derive(Debug)]
 pub struct Attempt {
     scratch: Arc<Scratch>,
-    /// A lock file that somebody has left behind, or none where the folder's own is linked there. The system releases
-    /// either however the process ends.
+    /// The lock on a lock file that existed already; `None` if the private folder's own locked file is linked there. The
+    /// system releases both when the process ends.
     lock: Option<File>,
 }
 
@@ -29,7 +31,7 @@ impl WorkFolder {
         WorkFolder { path, pool }
     }
 
-    /// Where checkpoints of this key are kept between attempts: whoever writes the first makes the folder.
+    /// The folder for checkpoints of this key, which survive attempts. It is made with the first checkpoint.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join("checkpoint")
     }
@@ -38,8 +40,8 @@ impl WorkFolder {
         self.path.with_extension("lock")
     }
 
-    /// Starts an attempt, or returns `None` while another process holds the lock. On file systems without locks two may
-    /// work at once; each has its own folder, and the first record wins.
+    /// Starts an attempt; `None` while another process holds the lock. On file systems without locks two processes may work at
+    /// once: each has its own folder, and the first record wins.
     ///
     /// # Errors
     /// A full or read-only disk.
@@ -60,7 +62,7 @@ impl WorkFolder {
                         if error.kind() == io::ErrorKind::AlreadyExists {
                             return Ok(None);
                         }
-                        // A file system without links.
+                        // A file system without hard links.
                         self.take_over(File::create(&path)?)
                     }
                 }
@@ -69,25 +71,26 @@ impl WorkFolder {
         }
     }
 
-    /// Claims by `lock`, the lock file that is there.
+    /// Starts an attempt with a lock file that exists, if no other process holds its lock.
     fn take_over(&self, lock: File) -> io::Result<Option<Attempt>> {
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(_)) | Ok(()) => {}
         }
-        // A lock on a file that was removed between opening and locking keeps nobody else out.
+        // If the file was removed between opening and locking, this lock keeps no other process out.
         if !fs::metadata(self.lock_file()).is_ok_and(|file| lock.metadata().is_ok_and(|lock| lock.ino() == file.ino()))
         {
             return Ok(None);
         }
+        debug!(lock = %self.lock_file().display(), "took over the lock of an attempt that ended");
         Ok(Some(Attempt { scratch: self.pool.take()?, lock: Some(lock) }))
     }
 
-    /// Ends `attempt` once the record is written, and removes the lock file and the checkpoints. All that while the lock
-    /// is held: whoever gets it next sees nothing disappear.
+    /// Ends `attempt` after its record was written: removes checkpoints and lock file. The lock is held until then, so that
+    /// nothing disappears under the process that gets it next.
     pub fn remove(&self, attempt: Attempt) {
         let Attempt { scratch, lock } = attempt;
-        // Only a training has one, and finding none is cheap.
+        // Only trainings have this folder, and a look for it is cheap.
         if self.path.exists() {
             let _ = fs::remove_dir_all(&self.path);
         }
@@ -106,7 +109,7 @@ impl WorkFolder {
 }
 
 impl Attempt {
-    /// The attempt's own folders.
+    /// The attempt's private folder.
     pub fn scratch(&self) -> &Arc<Scratch> {
         &self.scratch
     }
@@ -117,17 +120,14 @@ impl Attempt {
     }
 }
 
-/// This machine's name, for attempt folders and provenance.
-pub fn host_name() -> String {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(read_host_name).clone()
+/// The key in the name of a folder in `work/`; `None` for a private folder.
+pub(super) fn key_of(folder: &Path) -> Option<Key> {
+    Some(Key(folder.file_name()?.to_str()?.parse::<Digest>().ok()?))
 }
 
-fn read_host_name() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name: String =
-        name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
-    if name.is_empty() { "localhost".into() } else { name }
+/// Whether a process holds the lock file at `path`.
+pub(super) fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 #[cfg(test)]
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_attempt_at_a_time_and_checkpoints_outlive_it() {
+    fn one_attempt_runs_at_a_time_and_checkpoints_survive_it() {
         let dir = tempfile::tempdir().unwrap();
         let work = work(&dir);
         let attempt = work.begin().unwrap().unwrap();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_one_leaves_nothing() {
+    fn a_finished_attempt_leaves_no_files() {
         let dir = tempfile::tempdir().unwrap();
         let work = work(&dir);
         let attempt = work.begin().unwrap().unwrap();
@@ -165,9 +165,9 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
-    /// Many at once, each removing the lock file when done: nobody fails, and never do two work at a time.
+    /// Several threads, each of which removes the lock file at its end: none fails, and never do two work at a time.
     #[test]
-    fn whoever_waits_while_the_lock_is_removed_is_not_disturbed() {
+    fn removing_the_lock_file_does_not_disturb_those_that_wait_for_it() {
         let dir = tempfile::tempdir().unwrap();
         let busy = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
