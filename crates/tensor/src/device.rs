@@ -18,7 +18,7 @@ pub enum DeviceName {
     Cpu,
     /// `cuda:N`: an NVIDIA GPU, counted as the driver does.
     Cuda(usize),
-    /// `pretended:N`: takes the place of a GPU wherever one is shared out, and computes on the CPU: for tests of that.
+    /// `pretended:N`: counts as a GPU where the scheduler assigns them, and computes on the CPU; for tests.
     Pretended(usize),
 }
 
@@ -173,7 +173,7 @@ impl OpenDevice {
         }
     }
 
-    /// What CUDA's libraries refused in this process and another way did instead, which may have been slower.
+    /// What CUDA's libraries refused in this process and other code did instead, perhaps more slowly.
     pub fn refusals(&self) -> Vec<String> {
         gpu::refusals()
     }

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_underlined() {
+    fn errors_point_at_their_token() {
         let cases = [
             ("method = 'matsl'", "'matsl'", "unknown variant `matsl`, expected one of"),
             ("method = { name = 'dino' }", "'dino'", "unknown variant `dino`"),
