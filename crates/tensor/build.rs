@@ -13,8 +13,8 @@ fn main() {
     let known = |name: &str| var(name).unwrap_or_else(|_| "unknown".into());
     if var("CARGO_FEATURE_CUDA").is_ok() {
         let out = known("OUT_DIR");
-        for place in ["CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "LIBRARY_PATH"] {
-            println!("cargo::rerun-if-env-changed={place}");
+        for variable in ["CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "LIBRARY_PATH"] {
+            println!("cargo::rerun-if-env-changed={variable}");
         }
         compile_kernels(Path::new(&out));
         write_stand_ins(Path::new(&out), &known("CARGO_CFG_TARGET_ARCH"));
@@ -54,10 +54,7 @@ const LIBRARIES: [(&str, &str, u16); 6] = [
 /// candle's kernels for mixtures of experts use, always: registering them, which happens before `main`, does nothing. They
 /// are hidden: the libraries must find each other's functions, not these.
 fn write_stand_ins(out: &Path, architecture: &str) {
-    assert!(
-        architecture == "x86_64",
-        "the feature `cuda` is there for x86-64 only as yet: the jumps are in its assembly"
-    );
+    assert!(architecture == "x86_64", "the feature `cuda` supports x86-64 only: the jumps are written in its assembly");
     let (mut jumps, mut libraries, mut entries) = (String::new(), String::new(), Vec::new());
     for (name, file, error) in LIBRARIES {
         let Some(path) = library(name) else {

@@ -115,7 +115,7 @@ impl OpenDevice {
         }
     }
 
-    /// What CUDA's libraries refused in this process and another way did instead, which may have been slower.
+    /// What CUDA's libraries refused in this process and other code did instead, perhaps more slowly.
     pub fn refusals(&self) -> Vec<String> {
         gpu::refusals()
     }

@@ -1,4 +1,4 @@
-//! Batches of images on their way from a loader to a network.
+//! Batches of images, from the loader to the network.
 
 use super::Parameters;
 use super::ops::{gpu, normalize};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 pub use super::ops::gpu::feeder::{Feeder, Pixels, Room};
 
-/// The way of batches to `device`; none to a CPU, where they are made in its own memory.
+/// What copies batches to `device`; none for a CPU.
 ///
 /// # Errors
 /// If the device does not work.
@@ -19,12 +19,12 @@ pub fn feeder(device: &Device) -> Result<Option<Arc<Feeder>>> {
 pub enum Images {
     /// Normalised `[batch, height, width, 3]`, on the CPU.
     Ready(Tensor),
-    /// Pixels, which the GPU that they go to will normalise.
+    /// Pixels on a GPU, or being copied there, which it will normalise.
     Sent(Pixels),
 }
 
 impl Images {
-    /// The same once it is where it goes: that is part of the wait for a batch.
+    /// The same batch, after its copy has ended: that is part of the time of waiting for a batch.
     ///
     /// # Errors
     /// If the copy fails.
@@ -48,7 +48,7 @@ impl Images {
                 let dtype = parameters.activations();
                 pixels.read(|pixels| normalize::forward(&*gpu, pixels, form, shape, factors, dtype))
             }
-            (Images::Sent(_), None) => bail!("images were sent to a GPU, and the network is on the CPU"),
+            (Images::Sent(_), None) => bail!("the images are on a GPU, and the network is on the CPU"),
         }
     }
 }

@@ -23,8 +23,8 @@ impl Binary for Follow {
 /// contiguous, as variables are. The same bits for any number of threads; on a GPU one kernel does all pairs.
 ///
 /// # Errors
-/// If `keep` is not in 0 ..= 1, a pair differs in shape or type or is one and the same tensor, or a type is no such
-/// number.
+/// If `keep` is not in 0 ..= 1, a pair differs in shape or type or is the same tensor twice, or a type is neither
+/// float32 nor float64.
 pub fn follow(pairs: &[(&Tensor, &Tensor)], keep: f64) -> Result<()> {
     if !(0.0..=1.0).contains(&keep) {
         bail!("a moving average keeps 0 to 1 of itself, not {keep}");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpus_is_the_cpus() {
+    fn the_gpu_agrees_with_the_cpu() {
         for (dtype, tolerance) in [(DType::F32, 1e-6), (DType::F64, 1e-15)] {
             let Some(found) = gpu::pretend::on(|| ours(dtype)) else { return };
             for (found, expected) in found.iter().flatten().zip(twice(dtype).iter().flatten()) {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_of_two_kinds_go_together() {
+    fn float32_and_float64_pairs_may_be_mixed() {
         let run = || {
             let mut both = tensors(DType::F32);
             both.extend(tensors(DType::F64));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_refused() {
+    fn pairs_that_differ_in_shape_or_type_are_refused() {
         let of = |shape: &[usize], dtype| Tensor::zeros(shape, dtype, &Device::Cpu).unwrap();
         let average = of(&[2, 3], DType::F32);
         let refused = |average: &Tensor, value: &Tensor, keep, expected: &str| {

@@ -1,4 +1,4 @@
-//! How exactly networks compute.
+//! The precision of networks.
 
 use candle_core::DType;
 use schemars::JsonSchema;
@@ -28,7 +28,7 @@ impl Precision {
         }
     }
 
-    /// Whether a CPU has no such thing.
+    /// Whether only GPUs compute like this.
     pub fn needs_gpu(self) -> bool {
         self != Precision::Float32
     }
@@ -38,7 +38,7 @@ impl Precision {
         *self == Precision::default()
     }
 
-    /// Type of activations beside parameters of type `parameters`.
+    /// Type of activations for parameters of type `parameters`.
     pub(super) fn activations(self, parameters: DType) -> DType {
         if self == Precision::Bf16 { DType::BF16 } else { parameters }
     }

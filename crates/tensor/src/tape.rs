@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_that_do_not_belong_are_refused() -> Result<()> {
+    fn seeds_of_other_tapes_shapes_or_constants_are_refused() -> Result<()> {
         let parameters = weights()?;
         let message = |value: Option<Value>, seed: Tensor| -> Result<String> {
             let tape = Tape::new(&parameters, Mode::Train);

@@ -78,7 +78,7 @@ pub fn farthest(found: &[f64], expected: &[f64]) -> f64 {
 }
 
 /// Holds the tape's gradients of Σ seed · output, for a random seed, to central differences over every input element: on
-/// the CPU's side and, by way of [`pretend`], on the GPU's.
+/// the CPU side and, with [`pretend`], on the GPU side.
 pub fn check_gradients(inputs: &Inputs, forward: impl Fn(&Tape<'_>) -> Result<Value>) {
     run_check(inputs, &forward).expect("the operation runs");
     if let Some(result) = pretend::on(|| run_check(inputs, &forward)) {

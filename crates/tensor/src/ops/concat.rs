@@ -12,8 +12,8 @@ const CHUNK: usize = 1 << 15;
 /// `[.., c₁ + c₂ + …]` from tensors that differ in the last dimension alone.
 ///
 /// # Errors
-/// If there are none, they differ elsewhere, or the device or type has no such operation.
-pub fn forward(inputs: &[&Tensor]) -> Result<Tensor> {
+/// If there are none, they differ elsewhere, or the device or type is not supported.
+pub(crate) fn forward(inputs: &[&Tensor]) -> Result<Tensor> {
     let Some(first) = inputs.first() else { bail!("concat: nothing to join") };
     let inputs: Vec<Tensor> = inputs.iter().map(|input| input.contiguous()).collect::<Result<_>>()?;
     on_device!("concat", first, forward_gpu(&inputs), forward_host(&inputs))
@@ -66,7 +66,7 @@ fn forward_host<T: Element>(inputs: &[Tensor]) -> Result<Tensor> {
 ///
 /// # Errors
 /// If `gradient` has fewer channels.
-pub fn backward(gradient: &Tensor, first: usize, channels: usize) -> Result<Tensor> {
+pub(crate) fn backward(gradient: &Tensor, first: usize, channels: usize) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
     on_device!("concat", &gradient, backward_gpu(&gradient, first, channels), backward_host(&gradient, first, channels))
 }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_stand_in_the_order_given_and_other_sizes_must_agree() -> Result<()> {
+    fn channels_keep_the_order_of_the_inputs_and_other_sizes_must_agree() -> Result<()> {
         let a = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], &Device::Cpu)?;
         let b = Tensor::new(&[[5f32], [6.0]], &Device::Cpu)?;
         assert_eq!(forward(&[&b, &a])?.to_vec2::<f32>()?, [[5.0, 1.0, 2.0], [6.0, 3.0, 4.0]]);

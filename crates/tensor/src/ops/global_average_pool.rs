@@ -11,8 +11,8 @@ use rayon::prelude::*;
 /// bfloat16.
 ///
 /// # Errors
-/// If an image is empty, or the device or type has no such operation.
-pub fn forward(x: &Tensor) -> Result<Tensor> {
+/// If an image is empty, or the device or type is not supported.
+pub(crate) fn forward(x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     if x.elem_count() == 0 {
         bail!("global_average_pool: an empty image, {:?}", x.dims());
@@ -54,7 +54,7 @@ fn forward_host<T: Element>(x: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// If `gradient` is not `[batch, channels]`, or on a CPU not of that type.
-pub fn backward(shape: &[usize], dtype: DType, gradient: &Tensor) -> Result<Tensor> {
+pub(crate) fn backward(shape: &[usize], dtype: DType, gradient: &Tensor) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
     let channels = match (shape, gradient.dims()) {
         (&[batch, _, _, channels], &[b, c]) if b == batch && c == channels => channels,

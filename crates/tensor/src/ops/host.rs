@@ -1,4 +1,4 @@
-//! How the operations reach the numbers inside a CPU tensor, and the memory they work in.
+//! Access to the elements of CPU tensors, and buffers.
 
 use super::transpose::Transpose;
 use super::vector::Vectors;
@@ -13,7 +13,7 @@ pub(crate) trait Element: WithDType + num_traits::Float + num_traits::NumAssign 
     fn narrow(value: f64) -> Self;
     /// As a double, exactly.
     fn widen(self) -> f64;
-    /// The buffers that this thread has used before and may use again.
+    /// The buffers of this thread that may be used again.
     fn spare<R>(use_them: impl FnOnce(&mut Vec<Vec<Self>>) -> R) -> R;
 }
 
@@ -38,8 +38,8 @@ element!(f32, f64);
 /// Bytes of a cache line, and of the widest vector.
 const LINE: usize = 64;
 
-/// Gives `work` a buffer of `length` elements that begins on a cache line and holds whatever it held last: the thread
-/// keeps it for the next.
+/// Calls `work` with a buffer of `length` elements that begins on a cache line. Its content is arbitrary: the thread reuses its
+/// buffers.
 pub(crate) fn with_scratch<T: Element, R>(length: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
     let mut buffer = T::spare(Vec::pop).unwrap_or_default();
     let whole = length + LINE / size_of::<T>();
@@ -52,8 +52,8 @@ pub(crate) fn with_scratch<T: Element, R>(length: usize, work: impl FnOnce(&mut 
     result
 }
 
-/// A vector of `length` elements that `fill` should write, every one: they hold any numbers before, in the tests of this crate NaN. They are not
-/// cleared, for that would cost as much as most operations.
+/// A vector of `length` elements. `fill` should write every one: before, they are arbitrary numbers, in the tests of this crate
+/// NaN. They are not cleared, because that would take as long as most operations.
 pub(crate) fn filled<T: Element>(length: usize, fill: impl FnOnce(&mut [T])) -> Vec<T> {
     let mut elements = arbitrary(length);
     if cfg!(test) {
@@ -63,12 +63,12 @@ pub(crate) fn filled<T: Element>(length: usize, fill: impl FnOnce(&mut [T])) -> 
     elements
 }
 
-/// A vector of `length` elements of any values: what its memory held last.
+/// A vector of `length` arbitrary elements: the old content of its memory.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn arbitrary<T: Element>(length: usize) -> Vec<T> {
     let mut elements = Vec::<T>::with_capacity(length);
-    // To the compiler this writes `length` elements of its own choice, and so they are initialised: who reads one gets some
-    // number. That the processor finds nothing to do makes the memory's old bytes that choice.
+    // For the compiler this assembly may write the `length` elements, so they are initialised: reading one gives some number.
+    // It is empty, so the processor does nothing and the elements are the memory's old bytes.
     // SAFETY: it touches neither stack, flags nor registers, and no memory but the vector's own.
     unsafe { std::arch::asm!("/* {0} */", in(reg) elements.as_mut_ptr(), options(nostack, preserves_flags)) };
     // SAFETY: the capacity is there, the elements are initialised, and any bits are an f32 or f64 (`Element` is no other).
@@ -81,7 +81,7 @@ fn arbitrary<T: Element>(length: usize) -> Vec<T> {
     vec![T::zero(); length]
 }
 
-/// Calls a function generic in [`Element`] with the type of `$tensor`, or says which side the operation lacks.
+/// Calls a function generic in [`Element`] with the type of `$tensor`, or fails if that is not supported.
 macro_rules! on_host {
     ($operation:literal, $tensor:expr, $function:ident($($argument:expr),* $(,)?)) => {
         match $crate::ops::host::supported($operation, $tensor)? {

@@ -1,7 +1,7 @@
 //! Arithmetic element by element that writes into one of its operands, on the CPU.
 //!
-//! An operation says what becomes of one element; [`InPlace`] makes it candle's, in float32 and float64, vectorised, and
-//! shared out among the threads. On a GPU whole tables of tensors go by one kernel instead ([`Table`](super::gpu::Table)).
+//! An operation computes one element. [`InPlace`] makes it an operation of candle's: float32 and float64, vectorised, on all
+//! threads. On a GPU one kernel does many tensors instead ([`Table`](super::gpu::Table)).
 
 use super::vector::vectorized;
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, bail};
@@ -17,19 +17,19 @@ pub fn real<T: Float>(value: f64) -> T {
     T::from(value).unwrap_or_else(T::nan)
 }
 
-/// An element anew, from itself and another tensor's.
+/// The new value of an element, from itself and that of another tensor.
 pub trait Binary: Sync {
-    /// For messages.
+    /// The operation's name in messages.
     const NAME: &'static str;
-    /// What becomes of `target`.
+    /// The new value of `target`.
     fn apply<T: Float>(&self, target: T, other: T) -> T;
 }
 
-/// An element anew, from itself and those of two other tensors.
+/// The new value of an element, from itself and those of two other tensors.
 pub trait Ternary: Sync {
-    /// For messages.
+    /// The operation's name in messages.
     const NAME: &'static str;
-    /// What becomes of `target`.
+    /// The new value of `target`.
     fn apply<T: Float>(&self, target: T, second: T, third: T) -> T;
 }
 

@@ -54,8 +54,8 @@ fn sizes(x: &Tensor, weight: &Tensor) -> Result<[usize; 3]> {
 /// `[batch, out]` from `x` `[batch, in]`, `weight` `[out, in]` and, if there is one, `bias` `[out]`.
 ///
 /// # Errors
-/// If the shapes do not fit or are empty, or the device or type has no such operation.
-pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+/// If the shapes do not fit or are empty, or the device or type is not supported.
+pub(crate) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let [_, _, outputs] = sizes(&x, &weight)?;
     if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
@@ -93,20 +93,20 @@ fn forward_host<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) 
 }
 
 /// Gradients of [`forward`]; none where none was asked for.
-pub struct LinearGradients {
+pub(crate) struct LinearGradients {
     /// With respect to the input, `[batch, in]`.
-    pub x: Option<Tensor>,
+    pub(crate) x: Option<Tensor>,
     /// With respect to the weight, `[out, in]`.
-    pub weight: Option<Tensor>,
+    pub(crate) weight: Option<Tensor>,
     /// With respect to the bias, `[out]`, summed in double precision.
-    pub bias: Option<Tensor>,
+    pub(crate) bias: Option<Tensor>,
 }
 
 /// Gradients of [`forward`], given the output's `gradient`: those of input, weight and bias that are `wanted`.
 ///
 /// # Errors
 /// As [`forward`]; if `gradient` has not the output's shape.
-pub fn backward(x: &Tensor, weight: &Tensor, gradient: &Tensor, wanted: [bool; 3]) -> Result<LinearGradients> {
+pub(crate) fn backward(x: &Tensor, weight: &Tensor, gradient: &Tensor, wanted: [bool; 3]) -> Result<LinearGradients> {
     let (x, weight, gradient) = (x.contiguous()?, weight.contiguous()?, gradient.contiguous()?);
     let [batch, _, outputs] = sizes(&x, &weight)?;
     if gradient.dims() != [batch, outputs] {
@@ -226,7 +226,7 @@ mod tests {
 
         /// Sizes at which the work is cut into several pieces, the last of them short, on either side.
         #[test]
-        fn pieces_make_up_the_whole(
+        fn products_in_pieces_are_the_product(
             (batch, width, outputs) in (1usize..200, 1usize..700, 1usize..200),
             seed in any::<u64>(),
         ) {

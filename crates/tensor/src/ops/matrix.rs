@@ -1,8 +1,8 @@
-//! Matrix products on slices, single-threaded: the operations share out their own work.
+//! Matrix products on slices, single-threaded: the operations divide their work among threads themselves.
 //!
 //! The right-hand matrix lies in panels of a few vectors' width ([`Packed`](super::panels::Packed)), laid out once for
-//! as many left-hand rows as there are; a kernel keeps a block of the result in registers. That is within a few per cent
-//! of what the processor can do, and ahead of the `gemm` crate, which lays out both sides anew for every product.
+//! all left-hand rows. A kernel keeps a block of the result in registers. That reaches within a few per cent of the processor's
+//! peak and is faster than the `gemm` crate, which lays out both sides for every product.
 
 use super::host::{Element, with_scratch};
 use super::panels::{Matrix, Packed, Panels, VECTORS, panel, with_panels};
@@ -40,7 +40,7 @@ impl<T: Element> Panels<'_, T> {
             }
             return;
         }
-        // The kernel writes whole vectors only: what is left of them goes by way of a buffer.
+        // The kernel writes whole vectors only. The rest of the columns goes through a buffer.
         let lanes = panel::<T>() / VECTORS;
         let (whole, rest) = (columns / panel::<T>() * panel::<T>(), columns % panel::<T>());
         if rest % lanes == 0 {

@@ -40,13 +40,13 @@ impl MaxPool {
 
 /// Where in its window each maximum lies (`row * kernel + column`), u8 and shaped as the output.
 #[derive(Debug)]
-pub struct Winners(Tensor);
+pub(crate) struct Winners(Tensor);
 
 /// The largest of every window of `x` `[batch, height, width, channels]`, and where it was found.
 ///
 /// # Errors
-/// If the window does not fit, or the device or type has no such operation.
-pub fn forward(x: &Tensor, options: MaxPool) -> Result<(Tensor, Winners)> {
+/// If the window does not fit, or the device or type is not supported.
+pub(crate) fn forward(x: &Tensor, options: MaxPool) -> Result<(Tensor, Winners)> {
     options.check()?;
     let x = x.contiguous()?;
     on_device!("max_pool", &x, forward_gpu(&x, options), forward_host(&x, options))
@@ -115,7 +115,7 @@ fn forward_host<T: Element>(x: &Tensor, options: MaxPool) -> Result<(Tensor, Win
 ///
 /// # Errors
 /// If `gradient` does not have the output's shape.
-pub fn backward(shape: &[usize], winners: &Winners, gradient: &Tensor, options: MaxPool) -> Result<Tensor> {
+pub(crate) fn backward(shape: &[usize], winners: &Winners, gradient: &Tensor, options: MaxPool) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
     if shape.len() != 4 || gradient.dims() != winners.0.dims() {
         bail!("max_pool: a gradient of {:?} for an input of {shape:?}", gradient.dims());
@@ -209,7 +209,7 @@ impl Tape<'_> {
         self.keep_bytes(output.elem_count());
         let shape = [batch, height, width, channels];
         Ok(self.record(output, &[x], move |gradient, _| {
-            let Some(winners) = winners else { bail!("max_pool: a dry tape has no way back") };
+            let Some(winners) = winners else { bail!("max_pool: a dry tape has no backward pass") };
             Ok(vec![Some(backward(&shape, &winners, gradient, options)?)])
         }))
     }

@@ -1,23 +1,23 @@
 //! The operations, one a file: `forward` and `backward` as free functions on tensors, and a method on
-//! [`Tape`](super::Tape) that joins them. Each looks at the tensor's device itself: the CPU's side is in the same file,
-//! the GPU's there or beside it, on what [`gpu`] offers.
+//! [`Tape`](super::Tape) that joins them. Each looks at the tensor's device itself. The CPU side is in the same file, the GPU side
+//! there or in a file `gpu.rs`, on top of [`gpu`].
 //!
-//! Work is cut into pieces by the problem's size alone and sums are taken in a fixed order, so results are the same
-//! bits for any number of threads.
+//! The size of the problem alone decides how work is cut into pieces, and sums have a fixed order. So results are the same bits
+//! for any number of threads.
 
-pub mod batch_norm;
-pub mod concat;
+mod batch_norm;
+mod concat;
 pub mod conv2d;
-pub mod global_average_pool;
-// Without `cuda` and outside of tests there is no GPU, but what speaks to one is compiled and linted all the same.
+mod global_average_pool;
+// Without `cuda` and outside of tests there is no GPU, but the code for one is compiled and linted all the same.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub mod gpu;
 pub(crate) mod host;
 pub mod in_place;
-pub mod linear;
+mod linear;
 mod matrix;
-pub mod max_pool;
-// As `gpu`, which alone it is for.
+mod max_pool;
+// Only for GPUs, as `gpu`.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub(crate) mod normalize;
 mod panels;
@@ -25,8 +25,8 @@ pub mod relu;
 mod rows;
 pub(crate) mod sum;
 mod transpose;
-pub mod upsample_bilinear;
-pub mod upsample_nearest;
+mod upsample_bilinear;
+mod upsample_nearest;
 pub(crate) mod vector;
 
 pub use conv2d::Conv2d;

@@ -1,4 +1,4 @@
-//! Pixels as they come to a GPU, made what a network is given. There is no CPU side: a CPU's loader normalises as it writes.
+//! Normalises pixels on a GPU. There is no CPU side: on a CPU the loader normalises as it writes.
 
 use super::gpu::feeder::Form;
 use super::gpu::{Gpu, launch};
@@ -9,7 +9,7 @@ use candle_core::{DType, Result, Tensor, bail};
 /// memory of `pixels`, which is contiguous.
 ///
 /// # Errors
-/// If they cannot, or there is no such kernel.
+/// If the memory of `pixels` is too small, there are neither 1 nor 3 channels, or the type is not supported.
 pub(crate) fn forward(
     gpu: &dyn Gpu,
     pixels: &Tensor,

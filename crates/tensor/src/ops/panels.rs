@@ -1,4 +1,4 @@
-//! Matrices as products want them: left-hand ones as they lie, right-hand ones laid out in panels.
+//! The layouts of matrices in products: left-hand ones with any strides, right-hand ones in panels.
 
 use super::host::{Element, filled, with_scratch};
 use super::transpose::transpose;
@@ -33,9 +33,8 @@ impl<'m, T> Matrix<'m, T> {
 /// Vectors to a panel, and so to a row of the block of results in registers.
 pub(crate) const VECTORS: usize = 4;
 
-/// Where vectors lie in panels, for those who write them there themselves: row after row of a panel, `apart` from the
-/// first element of one panel to that of the next. The last panel may be narrower, and its last vector filled up with
-/// zeros.
+/// Where vectors lie in panels, for code that writes panels itself. A panel holds row after row; `apart` is the distance between
+/// the first elements of two panels. The last panel may be narrower, and its last vector is padded with zeros.
 #[derive(Clone, Copy)]
 pub(crate) struct Layout {
     /// Vectors to a row of the matrix.
@@ -60,7 +59,7 @@ impl Layout {
     }
 }
 
-/// A right-hand matrix `[inner, columns]` in panels that lies in somebody else's memory.
+/// A right-hand matrix `[inner, columns]` in panels, in borrowed memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Panels<'p, T> {
     /// From the first panel's first element on.
@@ -73,7 +72,7 @@ pub(crate) struct Panels<'p, T> {
     pub(crate) apart: usize,
 }
 
-/// A right-hand matrix `[inner, columns]` in panels of its own, one right after the other.
+/// A right-hand matrix `[inner, columns]` in panels, in memory of its own, without gaps.
 pub(crate) struct Packed<T> {
     elements: Vec<T>,
     inner: usize,
@@ -99,7 +98,7 @@ impl<T: Element> Packed<T> {
     }
 }
 
-/// Lays out `b`, `[inner, columns]`, on this thread and in memory that it keeps, unless it lies like a panel already.
+/// Lays out `b`, `[inner, columns]`, on this thread, in scratch memory, unless it has the layout of a panel already.
 pub(crate) fn with_panels<T: Element, R>(
     b: Matrix<'_, T>,
     [inner, columns]: [usize; 2],
@@ -117,7 +116,7 @@ pub(crate) fn with_panels<T: Element, R>(
     })
 }
 
-/// Lays out `b`, `[inner, columns]`, on this thread and in somebody else's memory of [`packed_length`].
+/// Lays out `b`, `[inner, columns]`, on this thread, in `to`, which has [`packed_length`] elements.
 pub(crate) fn pack<T: Element>(to: &mut [T], b: Matrix<'_, T>, [inner, columns]: [usize; 2]) {
     let width = panel::<T>();
     for (index, to) in to.chunks_mut((width * inner).max(1)).enumerate() {

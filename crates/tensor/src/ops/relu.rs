@@ -1,4 +1,4 @@
-//! The rectifier, where no batch norm before it brings its own.
+//! The ReLU, where it is not fused with a batch norm.
 
 use super::gpu::{Gpu, launch, on_device};
 use super::host::{Element, elements, filled, tensor};
@@ -13,7 +13,7 @@ const CHUNK: usize = 1 << 15;
 /// max(x, 0), of any shape; NaN stays NaN.
 ///
 /// # Errors
-/// If the device or type has no such operation.
+/// If the device or type is not supported.
 pub fn forward(x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     on_device!("relu", &x, forward_gpu(&x), forward_host(&x))

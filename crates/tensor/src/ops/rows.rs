@@ -61,7 +61,7 @@ mod tests {
     use crate::testing::{Inputs, check_gradients};
 
     #[test]
-    fn gradients_find_their_way_back() {
+    fn gradients_of_stacked_maps_are_those_of_finite_differences() {
         let mut inputs = Inputs::new(4);
         inputs.normal("a", &[2, 3, 2, 5]);
         inputs.normal("b", &[1, 3, 2, 5]);

@@ -112,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_element_finds_its_place(sizes in [0usize..70, 0usize..70], more in [0usize..9, 0usize..9]) {
+        fn the_transpose_is_exact(sizes in [0usize..70, 0usize..70], more in [0usize..9, 0usize..9]) {
             check::<f32>(sizes, more);
             check::<f64>(sizes, more);
         }

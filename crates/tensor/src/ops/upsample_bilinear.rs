@@ -79,8 +79,8 @@ fn resample<T: Element>(
 /// whose default is false.
 ///
 /// # Errors
-/// If `x` is empty, or the device or type has no such operation.
-pub fn forward(x: &Tensor, align_corners: bool) -> Result<Tensor> {
+/// If `x` is empty, or the device or type is not supported.
+pub(crate) fn forward(x: &Tensor, align_corners: bool) -> Result<Tensor> {
     let x = x.contiguous()?;
     if x.elem_count() == 0 {
         bail!("upsample_bilinear: an empty input, {:?}", x.dims());
@@ -133,7 +133,7 @@ fn forward_host<T: Element>(x: &Tensor, align_corners: bool) -> Result<Tensor> {
 ///
 /// # Errors
 /// If `gradient` is empty, or its height or width odd.
-pub fn backward(gradient: &Tensor, align_corners: bool) -> Result<Tensor> {
+pub(crate) fn backward(gradient: &Tensor, align_corners: bool) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
     let (_, height, width, _) = gradient.dims4()?;
     if gradient.elem_count() == 0 || height % 2 != 0 || width % 2 != 0 {
@@ -224,7 +224,7 @@ mod tests {
 
     /// torch 2.11: `interpolate(torch.tensor([[[[0., 4., 8.]]]]), scale_factor=2, mode="bilinear", align_corners=…)`.
     #[test]
-    fn a_row_of_three_becomes_what_pytorch_makes_of_it() -> Result<()> {
+    fn a_row_of_three_pixels_is_upsampled_as_by_pytorch() -> Result<()> {
         let x = Tensor::new(&[[[[0f64], [4.0], [8.0]]]], &Device::Cpu)?;
         let rows = |align_corners| forward(&x, align_corners)?.reshape((2, 6))?.to_vec2::<f64>();
         assert_eq!(rows(false)?, [[0.0, 1.0, 3.0, 5.0, 7.0, 8.0]; 2]);

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 /// `[batch, 2 height, 2 width, channels]` from `x` `[batch, height, width, channels]`.
 ///
 /// # Errors
-/// If the device or type has no such operation.
-pub fn forward(x: &Tensor) -> Result<Tensor> {
+/// If the device or type is not supported.
+pub(crate) fn forward(x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     on_device!("upsample_nearest", &x, forward_gpu(&x), forward_host(&x))
 }
@@ -40,7 +40,7 @@ fn forward_host<T: Element>(x: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// If height or width of `gradient` is odd.
-pub fn backward(gradient: &Tensor) -> Result<Tensor> {
+pub(crate) fn backward(gradient: &Tensor) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
     on_device!("upsample_nearest", &gradient, backward_gpu(&gradient), backward_host(&gradient))
 }

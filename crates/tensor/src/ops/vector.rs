@@ -1,13 +1,13 @@
-//! Vectors of whatever width the processor has, for `f32` and `f64` alike: [`pulp`]'s, behind one trait.
+//! [`pulp`]'s vectors of the processor's width, behind one trait for `f32` and `f64`.
 //!
-//! Work is a type that implements [`WithSimd`]; [`run`] compiles it for every kind of vector and chooses at run time.
-//! Loops that the compiler turns into vector instructions by itself need only [`vectorized`].
+//! Work is a type that implements [`WithSimd`]. [`run`] compiles it for every kind of vector and chooses at run time. Loops that
+//! the compiler vectorises by itself need only [`vectorized`].
 
 pub(crate) use matssl_base::machine::vectorized;
 use pulp::Arch;
 pub(crate) use pulp::{Simd, WithSimd};
 
-/// Runs `work` with the widest vectors that this processor has. All that should profit must be inlined into it.
+/// Runs `work` with the widest vectors of this processor. Only code that is inlined into it uses them.
 #[inline(always)]
 pub(crate) fn run<W: WithSimd>(work: W) -> W::Output {
     Arch::new().dispatch(work)

@@ -26,12 +26,12 @@ pub fn dice(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Result<Loss
     }
 }
 
-/// The loss, and what its gradient is made of.
+/// The loss, and the factors of its gradient.
 struct Score {
     loss: f64,
     /// d loss / d p of each class.
     base: Vec<f64>,
-    /// What is added to it where the pixel is of the class.
+    /// Added to `base` at pixels of the class.
     hit: Vec<f64>,
 }
 
@@ -50,7 +50,7 @@ impl Score {
     }
 }
 
-/// The sums come back to the host, which makes the factors of them: with the loss they are what a step waits for.
+/// The sums are copied to the host, which computes the factors of the gradient from them.
 fn dice_gpu(gpu: &dyn Gpu, logits: &Tensor, classes: usize, labels: &[u8], ignore: Option<u8>) -> Result<LossGradient> {
     gpu.feeder()?.labels(labels)?.read(|on_device| dice_launched(gpu, logits, classes, labels, on_device, ignore))
 }
@@ -69,7 +69,7 @@ fn dice_launched(
     let probabilities = gpu.empty(logits.dims(), wide)?;
     let tensors = [logits, &probabilities].map(Argument::from);
     gpu.launch("softmax", dtype, pixels, &[&tensors[..], &[pixels, classes].map(Argument::from)].concat())?;
-    // A thread takes one class, whatever `strip_sums` thinks of widths.
+    // A thread takes one class, not several as `strip_sums` proposes.
     let (folded, folds) = strip_sums(gpu, wide, [pixels, classes, 2 * classes], |sums, strips, _, _| {
         let (threads, tensors) = (strips * classes, [&probabilities, on_device].map(Argument::from));
         let sizes = [pixels.into(), classes.into(), ignored.into(), strips.into()];
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_targets_are_refused_and_ignored_ones_are_free() -> Result<()> {
+    fn labels_without_a_class_are_refused_and_ignored_pixels_have_no_gradient() -> Result<()> {
         let logits = Tensor::zeros((1, 1, 2, 3), candle_core::DType::F32, &Device::Cpu)?;
         let target = Tensor::new(&[0u8, 255], &Device::Cpu)?.reshape((1, 1, 2))?;
         let error = dice(&logits, &target, None).unwrap_err().to_string();

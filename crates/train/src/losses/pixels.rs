@@ -1,10 +1,10 @@
-//! What the losses share: logits and targets pixel by pixel.
+//! Logits and targets pixel by pixel: used by all losses.
 
 use super::element::{Element, elements};
 use candle_core::{DType, Result, Tensor, bail};
 use rayon::prelude::*;
 
-/// Pixels to a task and to a partial sum.
+/// Pixels of a task and of a partial sum.
 pub(super) const CHUNK: usize = 4096;
 
 /// Number of classes and the target's labels, checked: `logits` `[batch, height, width, classes]`, `target` u8

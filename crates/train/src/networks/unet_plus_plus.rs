@@ -52,8 +52,8 @@ impl UnetPlusPlus {
         }
         let mut features = self.encoder.features(tape, "encoder", x)?;
         features.reverse();
-        // dense[depth]: the newest block of the row that began as x_{depth}_{depth}; skips[layer]: blocks
-        // x_{layer}_{layer}, …, x_{1}_{layer} as they come to be.
+        // dense[depth]: the latest output in the row that starts with x_{depth}_{depth}. skips[layer]: the outputs of
+        // x_{layer}_{layer}, …, x_{1}_{layer}, in the order in which they are computed.
         let mut dense = Vec::with_capacity(LEVELS - 1);
         let mut skips: Vec<Vec<Value>> = Vec::with_capacity(LEVELS - 1);
         for depth in 0..LEVELS - 1 {

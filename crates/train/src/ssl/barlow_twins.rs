@@ -17,11 +17,11 @@ const EPSILON: f64 = 1e-5;
 /// Parameters of Barlow Twins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct BarlowTwins {
+pub(crate) struct BarlowTwins {
     /// λ: the weight of what is off the diagonal, 5e-3 (Zbontar et al. 2021, section 2.2).
-    pub off_diagonal_weight: f64,
+    pub(crate) off_diagonal_weight: f64,
     /// The projection head: 2048 → 8192 → 8192 → 8192 (section 2.2).
-    pub head: HeadSizes<8192, 8192>,
+    pub(crate) head: HeadSizes<8192, 8192>,
 }
 
 impl Default for BarlowTwins {

@@ -1,5 +1,5 @@
-//! BYOL (Grill et al. 2020, *Bootstrap Your Own Latent*): a view's prediction of what a momentum network makes of the
-//! other; nothing to contrast with.
+//! BYOL (Grill et al. 2020, *Bootstrap Your Own Latent*): the prediction from one view of a momentum network's
+//! embedding of the other; no negatives.
 
 use super::cosine::cosine;
 use super::head::{Head, HeadSizes, Layer};
@@ -22,14 +22,14 @@ const PREDICTION: &str = "prediction_head";
 /// Parameters of BYOL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Byol {
+pub(crate) struct Byol {
     /// τ_base: the part of the momentum network that stays in a step at the beginning; it rises to 1 along a cosine. 0.996
     /// (Grill et al. 2020, section 3.2).
-    pub momentum: f64,
+    pub(crate) momentum: f64,
     /// The projection head: 2048 → 4096 → 256 (section 3.2).
-    pub head: HeadSizes<4096, 256>,
+    pub(crate) head: HeadSizes<4096, 256>,
     /// Width of the prediction head's hidden layer: 4096 (section 3.2).
-    pub prediction_hidden: NonZeroUsize,
+    pub(crate) prediction_hidden: NonZeroUsize,
 }
 
 impl Default for Byol {

@@ -1,4 +1,4 @@
-//! Cosine similarity, for the methods that contrast with nothing.
+//! Cosine similarity, for methods without negatives.
 
 use super::nt_xent::normalize;
 use candle_core::{Result, Tensor};

@@ -1,5 +1,5 @@
 //! DenseCL (Wang et al. 2021, *Dense Contrastive Learning for Self-Supervised Visual Pre-Training*): MoCo v2 for whole
-//! images, and beside it for every position of the last map.
+//! images, and also for every position of the last map.
 
 use super::head::{Head, HeadSizes};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_part, check_temperature, value};
@@ -23,17 +23,17 @@ const DENSE: &str = "dense_head";
 /// Which position of the key's map is the positive of a position of the query's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Matching {
+pub(crate) enum Matching {
     /// The one with the most similar features, by cosine (Wang et al. 2021, Eq. 3).
     MostSimilar,
-    /// The one at the same place, whatever the two crops show there: the MatSSL authors' code.
+    /// The cell with the same index, whatever the two crops show there: the MatSSL authors' code.
     SamePosition,
 }
 
 /// What the dense head is contrasted with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum DenseNegatives {
+pub(crate) enum DenseNegatives {
     /// One key an image: the mean of its positions (Wang et al. 2021, section 3.2, and their code).
     Pooled,
     /// A key a position: lightly's DenseCL, and the MatSSL authors' code.
@@ -43,21 +43,21 @@ pub enum DenseNegatives {
 /// Parameters of DenseCL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct DenseCl {
+pub(crate) struct DenseCl {
     /// τ of both losses: 0.2 (Wang et al. 2021, section 4.1); 0.5 in the MatSSL authors' code.
-    pub temperature: f64,
+    pub(crate) temperature: f64,
     /// Part of the key encoder that stays in a step: 0.999 (section 4.1).
-    pub momentum: f64,
+    pub(crate) momentum: f64,
     /// Keys in each of the two queues: 65,536 (section 4.1); 4,096 in the MatSSL authors' code.
-    pub queue_size: NonZeroUsize,
+    pub(crate) queue_size: NonZeroUsize,
     /// λ: the loss is (1 − λ) · global + λ · dense; 0.5 (Eq. 4). The MatSSL authors' sum of both is twice that.
-    pub dense_weight: f64,
+    pub(crate) dense_weight: f64,
     /// How positions find each other.
-    pub matching: Matching,
+    pub(crate) matching: Matching,
     /// What they are contrasted with.
-    pub dense_negatives: DenseNegatives,
+    pub(crate) dense_negatives: DenseNegatives,
     /// Both heads: 2048 → 2048 → 128 without batch norm (section 4.1); hidden 512 in the MatSSL authors' code.
-    pub head: HeadSizes<2048, 128>,
+    pub(crate) head: HeadSizes<2048, 128>,
 }
 
 impl Default for DenseCl {
@@ -199,7 +199,7 @@ mod tests {
     /// The key's map is the query's turned by 180°, its features scaled, with a little noise: every position finds the
     /// opposite one, of its own image.
     #[test]
-    fn positions_find_their_features_wherever_they_have_gone() -> Result<()> {
+    fn positions_match_the_most_similar_feature_of_their_image() -> Result<()> {
         let mut stream = Stream::new(1, "densecl test", 0, 0);
         let query: Vec<f64> = (0..2 * 12 * 8).map(|_| stream.normal()).collect();
         let key: Vec<f64> = (0..2)

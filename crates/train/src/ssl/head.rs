@@ -65,7 +65,7 @@ impl<const HIDDEN: usize, const OUTPUT: usize> JsonSchema for HeadSizes<HIDDEN, 
     }
 }
 
-/// What follows a linear layer.
+/// The normalisation after a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Norm {
     /// Nothing; the layer itself has a bias.
@@ -76,7 +76,7 @@ pub(crate) enum Norm {
     Plain,
 }
 
-/// A linear layer and what follows it.
+/// A linear layer with its normalisation and activation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layer {
     pub(crate) outputs: usize,
@@ -129,7 +129,7 @@ impl Head {
     }
 
     /// Embeddings `[batch, output]` of features `[batch, input]`. In training they are normalised by the batch's
-    /// statistics, and the running ones move, once a call, as in PyTorch.
+    /// statistics, and the running ones are updated once per call, as in PyTorch.
     ///
     /// # Errors
     /// If a training batch holds fewer than two rows and there is a norm: it has no variance then.

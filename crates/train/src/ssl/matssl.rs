@@ -9,7 +9,6 @@ use super::nt_xent::nt_xent;
 use super::online::Online;
 use crate::networks::ResNet;
 use candle_core::{Result, Tensor};
-use candle_nn::ops::sigmoid;
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Role, Tape, Value};
 use schemars::JsonSchema;
@@ -95,6 +94,11 @@ impl MatSslLearner {
     }
 }
 
+/// σ(x) = 1 / (1 + exp(−x)).
+fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    (x.neg()?.exp()? + 1.0)?.recip()
+}
+
 /// σ(F)·P.
 fn weigh_sigmoid(tape: &Tape<'_>, features: &Value, gate: &Value) -> Result<Value> {
     let (sigma, weight) = (sigmoid(features.tensor())?, gate.tensor().clone());
@@ -146,15 +150,24 @@ impl SslMethod for MatSslLearner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::DType;
+    use candle_core::{DType, Device};
     use matssl_tensor::Mode;
     use matssl_tensor::testing::{Inputs, check_gradients};
+
+    #[test]
+    fn each_operation_of_a_sigmoid_is_rounded_by_itself() {
+        let x: Vec<f32> = (-400..400).map(|i| i as f32 * 0.251).chain([f32::INFINITY, f32::NEG_INFINITY]).collect();
+        let found = sigmoid(&Tensor::new(&*x, &Device::Cpu).unwrap()).unwrap().to_vec1::<f32>().unwrap();
+        for (x, found) in x.into_iter().zip(found) {
+            assert_eq!(found.to_bits(), ((-x).exp() + 1.0).recip().to_bits(), "{x}");
+        }
+    }
 
     const CHANNELS: [usize; 4] = [2, 3, 4, 5];
     const GATES: [Gate; 3] = [Gate::Paper, Gate::Code, Gate::None];
 
     fn training(gate: Gate) -> MatSslLearner {
-        let mut parameters = matssl_tensor::Parameters::new(DType::F64, &candle_core::Device::Cpu);
+        let mut parameters = matssl_tensor::Parameters::new(DType::F64, &Device::Cpu);
         let head = Head::init(HEAD, 1, [], &mut parameters, &Stream::new(0, "test", 0, 0)).unwrap();
         MatSslLearner { temperature: 0.07, gate, head }
     }

@@ -29,7 +29,7 @@ pub trait MethodParameters: Serialize + DeserializeOwned + JsonSchema {
         Ok(())
     }
 
-    /// Inserts what the method trains beside the encoder into `parameters`, drawn from `stream`. State that a method
+    /// Inserts what the method trains in addition to the encoder into `parameters`, drawn from `stream`. State that a method
     /// carries from step to step belongs there too, as buffers: then it is in every checkpoint.
     ///
     /// # Errors

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_underlined() {
+    fn errors_point_at_their_token() {
         let cases = [
             ("method = 'matsl'", "'matsl'", "unknown value `matsl` for `method`; expected one of `densecl`"),
             ("method = { name = 'dino' }", "'dino'", "unknown value `dino` for `name`; expected one of `densecl`"),

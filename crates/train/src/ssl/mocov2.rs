@@ -1,5 +1,5 @@
-//! MoCo v2 (He et al. 2020; Chen et al. 2020, *Improved Baselines with Momentum Contrastive Learning*): a query against
-//! its key by a momentum encoder, and a queue of earlier keys.
+//! MoCo v2 (He et al. 2020; Chen et al. 2020, *Improved Baselines with Momentum Contrastive Learning*): a query is
+//! contrasted with its key, by a momentum encoder, and with a queue of earlier keys.
 
 use super::head::{Head, HeadSizes, Layer, Norm};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_part, check_temperature};
@@ -21,19 +21,19 @@ const HEAD: &str = "projection_head";
 /// Parameters of MoCo v2.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct MoCoV2 {
+pub(crate) struct MoCoV2 {
     /// τ of InfoNCE: 0.2 (Chen et al. 2020, table 2; the MatSSL authors' code).
-    pub temperature: f64,
+    pub(crate) temperature: f64,
     /// Part of the key encoder that stays in a step: 0.999 (He et al. 2020, section 4.1).
-    pub momentum: f64,
+    pub(crate) momentum: f64,
     /// Keys that are kept: 65,536 (He et al. 2020; the MatSSL authors' code).
-    pub queue_size: NonZeroUsize,
+    pub(crate) queue_size: NonZeroUsize,
     /// The projection head: 2048 → 2048 → 128 without batch norm (Chen et al. 2020).
-    pub head: HeadSizes<2048, 128>,
+    pub(crate) head: HeadSizes<2048, 128>,
     /// Groups of a batch with batch statistics of their own, those of the keys drawn anew in each step: what MoCo's shuffled
     /// batch norm comes to on one device (He et al. 2020, section 3.3; 8 there, one a GPU). 1, none, in the MatSSL
     /// authors' code.
-    pub batch_norm_groups: NonZeroUsize,
+    pub(crate) batch_norm_groups: NonZeroUsize,
 }
 
 impl Default for MoCoV2 {

@@ -1,7 +1,7 @@
 //! Self-supervised methods: trait [`SslMethod`] and the table of methods. One file a method.
 //!
-//! A method owns its parameters, its heads and its loss. Encoder and heads run on the tape, losses are plain candle; the
-//! two meet at the embeddings ([`Online`]).
+//! A method has parameters, heads and a loss. Encoder and heads run on the tape, losses in candle's autograd; the step between
+//! them is at the embeddings ([`Online`]).
 
 mod barlow_twins;
 mod byol;
@@ -23,19 +23,12 @@ mod simsiam;
 mod vicreg;
 mod watch;
 
-pub use barlow_twins::BarlowTwins;
-pub use byol::Byol;
-pub use densecl::{DenseCl, DenseNegatives, Matching};
 pub use head::HeadSizes;
 pub use matssl::{Gate, MatSsl};
 pub use method::{MethodLoss, MethodParameters, Moment, SslMethod};
 pub use method_spec::MethodSpec;
 pub use methods::{columns, names};
-pub use mocov2::MoCoV2;
 pub use momentum::MOMENTUM;
 pub use nt_xent::{normalize, nt_xent};
 pub use online::{ENCODER, Online};
-pub use simclr::SimClr;
-pub use simsiam::SimSiam;
-pub use vicreg::VicReg;
 pub use watch::Watch;

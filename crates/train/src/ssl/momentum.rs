@@ -1,23 +1,23 @@
-//! A second network that follows the trained one slowly (He et al. 2020, *MoCo*; Grill et al. 2020, *BYOL*).
+//! A momentum network: a moving average of the trained one (He et al. 2020, *MoCo*; Grill et al. 2020, *BYOL*).
 
 use candle_core::{Result, bail};
 use matssl_tensor::{Parameters, Role, moving_average};
 
-/// Prefix (less its dot) of what follows: `momentum.encoder.conv1.weight` follows `encoder.conv1.weight`.
+/// Prefix, without its dot, of the averages: `momentum.encoder.conv1.weight` follows `encoder.conv1.weight`.
 pub const MOMENTUM: &str = "momentum";
 
-/// The names of what follows, and what it follows.
+/// The names of the averages and of the parameters that they follow.
 #[derive(Debug)]
 pub(crate) struct Momentum {
     pairs: Vec<(String, String)>,
 }
 
 impl Momentum {
-    /// Copies all that lies in `parameters` below `prefixes`, as buffers. Running statistics are copied too, but do not
+    /// Copies all parameters below `prefixes`, as buffers. Running statistics are copied too, but do not
     /// follow: they move by the momentum network's own passes, as in MoCo, BYOL and lightly's `update_momentum`.
     ///
     /// # Errors
-    /// If a name is taken, or nothing lies there.
+    /// If a name is taken, or there are no such parameters.
     pub(crate) fn init(parameters: &mut Parameters, prefixes: &[&str]) -> Result<Self> {
         let below = |name: &str| {
             let rest = |prefix: &&str| name.strip_prefix(*prefix).is_some_and(|rest| rest.starts_with('.'));
@@ -62,7 +62,7 @@ mod tests {
     use candle_core::{DType, Device, Tensor};
 
     #[test]
-    fn what_is_trained_is_followed_and_statistics_are_not() -> Result<()> {
+    fn trained_parameters_are_followed_and_statistics_are_not() -> Result<()> {
         let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
         let ones = Tensor::ones(2, DType::F64, &Device::Cpu)?;
         parameters.insert("encoder.w", ones.clone(), Role::NormWeight)?;

@@ -1,19 +1,19 @@
-//! Where the tape and candle's autograd meet: the embeddings.
+//! The step between the tape and candle's autograd: the embeddings.
 
 use crate::networks::ResNet;
 use candle_core::{Result, Tensor, Var};
 use matssl_tensor::init::join;
 use matssl_tensor::{Gradients, Mode, Parameters, Tape, Value};
 
-/// Prefix (less its dot) of the encoder's parameters in the store that it shares with a method's head.
+/// Prefix, without its dot, of the encoder's parameters in the store that it shares with a method's heads.
 pub const ENCODER: &str = "encoder";
 
-/// One training pass through encoder and heads: views go in, embeddings come out as candle variables, and a loss
-/// computed from those by candle's autograd goes all the way back.
+/// One training pass through encoder and heads. Embeddings leave the tape as candle variables. The gradients of a loss that candle
+/// computes from them then go back through the tape.
 pub struct Online<'a> {
     encoder: &'a ResNet,
     tape: Tape<'a>,
-    /// What has left the tape: as it is there, and as candle sees it.
+    /// Values that have left the tape, each with the variable that candle sees.
     left: Vec<(Value, Var)>,
 }
 
@@ -23,7 +23,7 @@ impl<'a> Online<'a> {
         Online { encoder, tape: Tape::new(parameters, Mode::Train), left: Vec::new() }
     }
 
-    /// What encoder and heads run on.
+    /// The tape of encoder and heads.
     pub fn tape(&self) -> &Tape<'a> {
         &self.tape
     }
@@ -41,8 +41,8 @@ impl<'a> Online<'a> {
     }
 
     /// The last stage's map `[batch, height, width, channels]` of one view, by the encoder whose parameters lie below
-    /// `prefix` and [`ENCODER`]: the trained one if `prefix` is empty, a momentum encoder's with its name. What has no
-    /// trained parameters behind it is not recorded.
+    /// `prefix` and [`ENCODER`]: the trained one if `prefix` is empty, else a momentum encoder. A pass without trained
+    /// parameters is not recorded.
     ///
     /// # Errors
     /// If the view does not fit the encoder.
@@ -59,7 +59,7 @@ impl<'a> Online<'a> {
         self.tape.global_average_pool(&self.map(prefix, view)?)
     }
 
-    /// `value` for a loss of candle's, whose gradient comes back to it by [`backward`](Self::backward).
+    /// `value` as a candle variable for a loss; [`backward`](Self::backward) takes the loss's gradient back to it.
     ///
     /// # Errors
     /// candle's.
@@ -73,7 +73,7 @@ impl<'a> Online<'a> {
     /// learnt temperature might be, in candle.
     ///
     /// # Errors
-    /// If it depends on nothing that has left the tape.
+    /// If it depends on no value that has left the tape.
     pub fn backward(self, loss: &Tensor) -> Result<Gradients> {
         let parameters = self.tape.parameters();
         let grads = loss.backward()?;
@@ -157,7 +157,7 @@ mod tests {
         assert!(gradients.get("encoder.conv1.weight").is_some());
     }
 
-    /// The chain rule across the meeting point: every method's gradient with respect to weights of the encoder's first
+    /// The chain rule across tape and candle: every method's gradient with respect to weights of the encoder's first
     /// and last layers, its batch norms and its heads, in float64.
     #[test]
     fn gradients_through_encoder_and_heads_agree_with_finite_differences() {
@@ -189,7 +189,7 @@ mod tests {
             let told: Vec<&str> = method_built.parts().iter().chain(method_built.columns()).copied().collect();
             assert!(told.iter().all(|column| crate::ssl::columns().contains(column)), "{method}: {told:?}");
             let views = views();
-            // What a step changes beside the trained parameters is put back: it is no function of them otherwise.
+            // Buffers that a step changes are restored: otherwise the loss is no function of the trained parameters.
             let state = |parameters: &Parameters| -> Vec<(String, Tensor)> {
                 let buffers = parameters.iter().filter(|(_, parameter)| !parameter.role.is_trainable());
                 buffers.map(|(name, p)| (name.to_owned(), p.var.as_detached_tensor().copy().unwrap())).collect()

@@ -7,9 +7,9 @@ use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Role};
 use std::num::NonZeroUsize;
 
-/// Similarities that lie in memory at once: 16 MiB in float32, and some copies.
+/// Similarities in memory at once: 16 MiB in float32, and some copies.
 const AT_ONCE: usize = 1 << 22;
-/// What [`info_nce`] works in: similarities, their shifted copies and exponentials.
+/// Memory of [`info_nce`], in bytes: similarities, their shifted copies and exponentials.
 pub(crate) const WORKING_BYTES: u64 = 4 * 4 * AT_ONCE as u64;
 
 /// Keys of earlier batches, `[size, dimensions]`, each of length 1; a buffer, so that it is in every checkpoint.
@@ -38,7 +38,7 @@ impl Queue {
         Ok(Queue { name, size })
     }
 
-    /// All keys, `[size, dimensions]`; [`Queue::push`] changes them where they lie.
+    /// All keys, `[size, dimensions]`; [`Queue::push`] changes them in place.
     ///
     /// # Errors
     /// If the buffer is missing.
@@ -46,8 +46,8 @@ impl Queue {
         Ok(parameters.get(self.name)?.var.as_detached_tensor())
     }
 
-    /// Puts `keys` (`[rows, dimensions]`, of length 1, as many in every step) in the place of the oldest; of more than the
-    /// queue holds, the last. The place follows from the number of the step, so no pointer is kept.
+    /// Replaces the oldest keys by `keys` (`[rows, dimensions]`, of length 1, as many in every step). If there are more than the
+    /// queue holds, the last are taken. The position follows from the number of the step, so no pointer is stored.
     ///
     /// # Errors
     /// If the buffer is missing or of other dimensions.
@@ -69,7 +69,7 @@ impl Queue {
 /// −log( exp(q·k/τ) / (exp(q·k/τ) + Σ exp(q·n/τ)) ), n over all `negatives`.
 ///
 /// `queries` `[rows, dimensions]` need not be normalised, and carry the gradient; `keys` `[rows, dimensions]` and
-/// `negatives` `[size, dimensions]` have length 1 and carry none. The similarities with the queue are never kept: value and
+/// `negatives` `[size, dimensions]` have length 1 and carry none. The similarities with the queue are not stored: value and
 /// gradient are computed together, a few rows at a time. As `lightly.loss.NTXentLoss` with a memory bank.
 ///
 /// # Errors
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_keys_give_way_in_turn() -> Result<()> {
+    fn new_keys_replace_the_oldest() -> Result<()> {
         let (queue, parameters) = queue(7);
         for step in 0..9 {
             queue.push(&parameters, &rows(3, step), Moment { step, steps: 9, seed: 0 })?;
@@ -157,7 +157,7 @@ mod tests {
         Ok(())
     }
 
-    /// Written as loops, in pieces and whole.
+    /// The definition, written as loops.
     #[test]
     fn the_loss_is_its_definition() -> Result<()> {
         let (queries, keys, negatives, temperature) = ((rows(6, 1) * 3.0)?, rows(6, 2), rows(11, 3), 0.2);

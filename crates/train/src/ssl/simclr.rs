@@ -1,4 +1,4 @@
-//! SimCLR (Chen et al. 2020): contrast of two views by the features of the last stage.
+//! SimCLR (Chen et al. 2020): two views are contrasted by the features of the last stage.
 
 use super::head::{Head, HeadSizes, simclr};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_temperature};
@@ -17,11 +17,11 @@ const HEAD: &str = "projection_head";
 /// Parameters of SimCLR.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct SimClr {
+pub(crate) struct SimClr {
     /// τ of NT-Xent: 0.1 (Chen et al. 2020, appendix B.9).
-    pub temperature: f64,
+    pub(crate) temperature: f64,
     /// The projection head.
-    pub head: HeadSizes<2048, 128>,
+    pub(crate) head: HeadSizes<2048, 128>,
 }
 
 impl Default for SimClr {

@@ -16,11 +16,11 @@ use std::num::NonZeroUsize;
 /// Parameters of SimSiam.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct SimSiam {
+pub(crate) struct SimSiam {
     /// The projection head: 2048 → 2048 → 2048 → 2048, batch norm after each (Chen & He 2021, section 3).
-    pub head: HeadSizes<2048, 2048>,
+    pub(crate) head: HeadSizes<2048, 2048>,
     /// Width of the prediction head's hidden layer: 512 (section 3).
-    pub prediction_hidden: NonZeroUsize,
+    pub(crate) prediction_hidden: NonZeroUsize,
 }
 
 impl Default for SimSiam {

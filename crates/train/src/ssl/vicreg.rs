@@ -18,15 +18,15 @@ const EPSILON: f64 = 1e-4;
 /// Parameters of VICReg; the weights are those of section 4.2.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct VicReg {
+pub(crate) struct VicReg {
     /// λ: 25.
-    pub invariance_weight: f64,
+    pub(crate) invariance_weight: f64,
     /// μ: 25.
-    pub variance_weight: f64,
+    pub(crate) variance_weight: f64,
     /// ν: 1.
-    pub covariance_weight: f64,
+    pub(crate) covariance_weight: f64,
     /// The expander: 2048 → 8192 → 8192 → 8192 (section 4.2).
-    pub head: HeadSizes<8192, 8192>,
+    pub(crate) head: HeadSizes<8192, 8192>,
 }
 
 impl Default for VicReg {

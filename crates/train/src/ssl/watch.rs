@@ -1,4 +1,4 @@
-//! What every method is watched by: how its embeddings lie on the sphere.
+//! Quality measures of embeddings, the same for every method: their distribution on the sphere.
 
 use super::nt_xent::normalize;
 use candle_core::{DType, Device, Result, Tensor};

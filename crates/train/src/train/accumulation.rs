@@ -1,4 +1,4 @@
-//! Gradients of several steps, gathered for one update.
+//! The sum of the gradients of several steps, for one update.
 
 use super::norm::gradient_norm;
 use anyhow::Result;
@@ -31,7 +31,7 @@ impl Accumulation {
         self.steps
     }
 
-    /// What their gradients sum up to: the mean is this divided by [`Accumulation::steps`].
+    /// The sums of the gradients: the mean is this divided by [`Accumulation::steps`].
     pub(super) fn sums(&self) -> &Gradients {
         &self.sums
     }

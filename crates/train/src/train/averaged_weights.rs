@@ -1,4 +1,4 @@
-//! A moving average of the weights beside the training, to be validated and kept in their place.
+//! A moving average of the weights, which is validated and saved in place of the weights.
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -17,7 +17,7 @@ pub(super) struct AveragedWeights {
 }
 
 impl AveragedWeights {
-    /// That begin as copies of `parameters`.
+    /// Averages that start as copies of `parameters`.
     ///
     /// # Errors
     /// If `keep` does not lie in 0 ≤ keep < 1, or there is no memory for them on the device.
@@ -49,20 +49,20 @@ impl AveragedWeights {
     /// If these are other parameters, or there is no memory for a copy of one of them.
     pub(super) fn swap(&mut self, parameters: &Parameters) -> Result<()> {
         for (name, average) in &mut self.tensors {
-            let place = &parameters.get(name)?.var;
-            let weight = place.as_detached_tensor().copy()?;
-            place.set(average)?;
+            let variable = &parameters.get(name)?.var;
+            let weight = variable.as_detached_tensor().copy()?;
+            variable.set(average)?;
             *average = weight;
         }
         Ok(())
     }
 
-    /// By parameter, for a checkpoint.
+    /// The averages by parameter name, for a checkpoint.
     pub(super) fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
-    /// Takes up what [`AveragedWeights::tensors`] gave.
+    /// Restores what [`AveragedWeights::tensors`] gave.
     ///
     /// # Errors
     /// If a tensor is missing or of another shape or type.

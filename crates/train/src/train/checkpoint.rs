@@ -43,11 +43,11 @@ struct Header {
     best: Option<(u64, String)>,
     /// As CSV, for the same reason.
     history: String,
-    /// The running epoch's: losses, gradient norms, each measure. As text, likewise.
+    /// Sums of the current epoch: losses, gradient norms, each measure. As text for the same reason.
     sums: Vec<String>,
 }
 
-/// Where a training keeps its checkpoints.
+/// The folder of a training's checkpoints.
 pub(super) struct Checkpoints {
     folder: PathBuf,
     /// Names the training: parameters, seed, inputs.
@@ -93,7 +93,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The latest checkpoint that is whole and of this training. `warn` hears of every other one.
+    /// The latest checkpoint that is complete and of this training. `warn` is told of each that is skipped.
     ///
     /// # Errors
     /// Only if the folder cannot be listed.
@@ -144,7 +144,7 @@ impl Checkpoints {
         Ok(saved)
     }
 
-    /// Writes under a name that nobody else uses, syncs, renames, syncs the folder.
+    /// Writes under a temporary name, syncs, renames, syncs the folder.
     fn write_durably(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let write = || {
             // As a file made in the usual way; the default is for secrets.
@@ -236,13 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn none_is_no_error() {
+    fn a_missing_folder_is_no_error() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(load(&Checkpoints::new(&folder.path().join("not there"), "mine")), (None, vec![]));
     }
 
     #[test]
-    fn whatever_is_torn_or_damaged_falls_back_to_the_one_before() {
+    fn an_incomplete_or_damaged_checkpoint_is_skipped_for_the_previous_one() {
         let flip = |bytes: &mut Vec<u8>| *bytes.last_mut().unwrap() ^= 1;
         let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
         type Damage = fn(&mut Vec<u8>);

@@ -1,4 +1,4 @@
-//! history.csv: one row an epoch, never a time.
+//! `history.csv`: one row per epoch, without times.
 
 use anyhow::{Context, Result, ensure};
 
@@ -30,7 +30,7 @@ impl History {
         self.rows.len()
     }
 
-    /// What was measured, without `epoch`.
+    /// The names of the columns, without `epoch`.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -42,8 +42,8 @@ impl History {
 
     /// The values of one column, an epoch each; none if there is no such column.
     pub fn column(&self, name: &str) -> Option<Vec<Option<f64>>> {
-        let place = self.columns.iter().position(|column| column == name)?;
-        Some(self.rows.iter().map(|row| row[place]).collect())
+        let index = self.columns.iter().position(|column| column == name)?;
+        Some(self.rows.iter().map(|row| row[index]).collect())
     }
 
     /// The file's text. Numbers are the shortest that read back as the same bits.

@@ -1,4 +1,4 @@
-//! What a trained segmentation model says of an image of any size: overlapping tiles, stitched.
+//! Predictions of a trained segmentation model for an image of any size: overlapping tiles, stitched.
 
 use super::memory::{Needs, Work, parameter_bytes, prediction_activations};
 use crate::networks::{SegmentationConfig, SegmentationNetwork};
@@ -16,12 +16,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Tiles that go through the network together: what fits a CPU's caches, and what fills a GPU.
+/// Tiles that go through the network together: few enough for a CPU's caches, enough to fill a GPU.
 fn batch(parameters: &Parameters) -> usize {
     if parameters.device().is_cpu() { 4 } else { 32 }
 }
 
-/// What a model file says of itself, in its metadata.
+/// A model's configuration, in the metadata of its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
     /// The network.
@@ -59,7 +59,7 @@ impl Segmenter {
         Ok(Segmenter { config, network, parameters })
     }
 
-    /// What the file says of itself.
+    /// The file's configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
@@ -135,7 +135,7 @@ pub fn memory(
     })
 }
 
-/// What a model says of an image.
+/// A model's prediction for an image.
 pub struct Prediction {
     /// The most probable class of each pixel.
     pub mask: Mask,
@@ -176,7 +176,7 @@ fn stitch<'t>(
         let pixels = tiles.normalized(parameters, normalization())?;
         let tape = Tape::new(parameters, Mode::Eval);
         let logits = network.forward(&tape, &tape.input(&pixels)?)?;
-        // A GPU is at work on these still.
+        // The GPU still computes on these; the next batch is made meanwhile.
         drop(pixels);
         next = batches.next();
         let mut probabilities: Vec<f32> = logits.tensor().to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;

@@ -1,5 +1,4 @@
-//! What a training or a prediction will hold in memory, estimated from the sizes of what it works on before it starts,
-//! and refused with the numbers if it cannot fit.
+//! An estimate of the memory of a training or prediction, before it starts; what cannot fit is refused, with the numbers.
 
 use super::optimizer::OptimizerSpec;
 use matssl_base::machine::{Bound, Bytes, LIMIT, Room};
@@ -8,8 +7,8 @@ use matssl_tensor::Footprint;
 use matssl_tensor::Parameters;
 use std::fmt;
 
-/// Tensors of the largest size that a backward pass holds beside all that the forward pass kept: the gradients of an
-/// output and of its input, one that waits for another consumer's, and what is computed anew.
+/// Tensors of the largest size that a backward pass needs in addition to those that the forward pass saved: the gradients of an
+/// output and of its input, one that waits for another consumer's, and one that is recomputed.
 const WORKING: u64 = 4;
 
 /// Scratch memory of the kernels' threads, what the allocator holds in reserve, the program's own pages: seen as 48 MiB over
@@ -26,7 +25,7 @@ const HEADROOM: u64 = 32;
 /// In bytes.
 const LEAST_HEADROOM: u64 = 12 << 20;
 
-/// What is going to be done: decides the words and the cure.
+/// The kind of work: decides the words of the message and its advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Batches of pairs of views.
@@ -63,7 +62,7 @@ impl Work {
 /// The sizes that decide how much memory is needed.
 #[derive(Clone, Debug)]
 pub struct Needs {
-    /// What is going to be done.
+    /// The kind of work.
     pub work: Work,
     /// Whether on a GPU: then it is the GPU's memory that counts.
     pub gpu: bool,
@@ -73,7 +72,7 @@ pub struct Needs {
     pub batch_size: u64,
     /// Side of a sample in pixels.
     pub size: usize,
-    /// Bytes that the process holds already beside the parameters: images, the program itself.
+    /// Bytes that the process holds already, without the parameters: images, the program itself.
     pub loaded: u64,
     /// Bytes of all parameters and buffers.
     pub parameters: u64,
@@ -85,34 +84,34 @@ pub struct Needs {
     pub accumulates: bool,
     /// A moving average of the trained parameters is kept.
     pub averages: bool,
-    /// The best epoch's parameters are kept beside the last one's.
+    /// Whether the best epoch's parameters are kept.
     pub keeps_best: bool,
     /// Bytes of the tensors of one batch as the loader makes it.
     pub batch: u64,
     /// Bytes that passes over one batch of `batch_size` hold at most, as [`training_activations`] says.
     pub activations: u64,
-    /// Bytes that work between the steps, such as validation, holds at most in the place of activations.
+    /// Most bytes of work between the steps, such as validation, when there are no activations.
     pub between_steps: u64,
 }
 
 /// Where the memory goes, in bytes. What mapped files take is not in it: the system drops their pages when it must.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
-    /// What was held before: images, the program itself.
+    /// Memory held before the work starts: images, the program itself.
     pub loaded: u64,
-    /// What any work takes, whatever its size.
+    /// Memory that any work needs, independent of its size.
     pub workspace: u64,
     /// Parameters and buffers, and a moving average of what is trained.
     pub parameters: u64,
     /// One for each trained parameter; two where they are gathered over steps.
     pub gradients: u64,
-    /// Momentum, moments.
+    /// The optimiser's state: momentum, moments.
     pub optimizer_state: u64,
-    /// What forward and backward pass hold.
+    /// Tensors of the forward and backward pass.
     pub activations: u64,
     /// Batches in use, waiting, and being made.
     pub batches: u64,
-    /// The best epoch's parameters, and a checkpoint on its way to the disk.
+    /// The best epoch's parameters, and a checkpoint that is being written.
     pub copies: u64,
 }
 
@@ -195,7 +194,7 @@ impl Needs {
         if !self.gpu {
             return estimate;
         }
-        // What is loaded lies in the machine's memory, and so does a checkpoint on its way.
+        // Images, and a checkpoint that is being written, are in the machine's memory.
         Estimate { loaded: 0, workspace: GPU_WORKSPACE, copies: best, ..estimate }
     }
 

@@ -34,6 +34,6 @@ pub(super) fn square_sum(tensor: &Tensor) -> Result<f64> {
     match &*storage {
         Storage::Cpu(CpuStorage::F32(values)) => Ok(over(&values[start..end])),
         Storage::Cpu(CpuStorage::F64(values)) => Ok(over(&values[start..end])),
-        _ => bail!("a norm of what is neither float32 nor float64 on the CPU"),
+        _ => bail!("norms are of float32 and float64 tensors on the CPU"),
     }
 }

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn constant_stays() {
+    fn a_constant_rate_stays() {
         let constant = ScheduleSpec::default();
         assert!((0..50).all(|step| constant.learning_rate(0.3, step, 5, 10) == 0.3));
         assert_eq!(serde_json::to_string(&constant).unwrap(), r#"{"name":"constant","warmup_epochs":0}"#);
@@ -328,13 +328,13 @@ mod tests {
     }
 
     #[test]
-    fn written_form_is_as_it_was() {
+    fn json_is_unchanged() {
         let json = serde_json::to_string(&read("name = 'cosine'").unwrap()).unwrap();
         assert_eq!(json, r#"{"name":"cosine","min_learning_rate":0.0,"warmup_epochs":0}"#);
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_parameters_are_refused() {
         for (text, expected) in [
             ("name = 'constant'\nmin_learning_rate = 0.1", "belongs to cosine and polynomial; constant has none"),
             ("name = 'step'\nevery = 2\nmin_learning_rate = 0.1", "belongs to cosine and polynomial; step has none"),

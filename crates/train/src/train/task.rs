@@ -1,4 +1,4 @@
-//! What the one training loop needs to know of what it trains.
+//! The interface between the training loop and what it trains.
 
 use anyhow::Result;
 use matssl_tensor::{Gradients, Parameters};
@@ -9,13 +9,13 @@ use matssl_tensor::{Gradients, Parameters};
 /// one step leaves to the next lies in [`Task::parameters`], as buffers where it is not trained. That makes a resumed
 /// training the same bits as one that was never stopped.
 pub trait Task {
-    /// What a step eats; made ahead on another thread, and where it is eaten when the iterator gives it.
+    /// A batch, on the device when the iterator returns it. It is made ahead, on another thread.
     type Batch;
 
     /// The name of the loss in the history.
     const LOSS: &'static str;
 
-    /// All that is trained, and all state beside it.
+    /// All trained parameters, and all other state.
     fn parameters(&self) -> &Parameters;
 
     /// Number of batches in an epoch.
@@ -46,7 +46,7 @@ pub trait Task {
     fn end_of_epoch(&mut self, epoch: u64) -> Result<EpochEnd>;
 }
 
-/// What a step gives.
+/// The result of a step.
 pub struct Step {
     /// The batch's loss.
     pub loss: f64,
@@ -56,18 +56,17 @@ pub struct Step {
     pub measures: Vec<f64>,
     /// Images in the batch, for the images a second.
     pub images: u64,
-    /// What is wrong with the state of things, if it makes no sense to go on: the loop stops with it, and with epoch and
-    /// step.
+    /// Why the training cannot go on, if so: the loop stops with this text, the epoch and the step.
     pub fault: Option<String>,
 }
 
-/// What is known after an epoch.
+/// The results at the end of an epoch.
 #[derive(Default)]
 pub struct EpochEnd {
     /// One for each of [`Task::columns`]; `None` for what was not measured.
     pub values: Vec<Option<f64>>,
     /// If there is one, the parameters of the epoch with the highest score are kept; of equal scores the first.
     pub score: Option<f64>,
-    /// A word for whoever watches.
+    /// A note for the observer.
     pub note: Option<String>,
 }

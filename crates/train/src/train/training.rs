@@ -16,9 +16,9 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Progress inside an epoch is told at most this often.
+/// Least time between two progress events inside an epoch.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// After so many waits a checkpoint inside an epoch is written whatever it costs.
+/// After so many times the wait a checkpoint inside an epoch is written, however long writing takes.
 const PATIENCE: u32 = 5;
 
 /// How a task is trained.
@@ -28,7 +28,7 @@ pub struct Training {
     pub epochs: u64,
     /// Which optimiser.
     pub optimizer: OptimizerSpec,
-    /// How the learning rate goes.
+    /// The learning rate over the steps.
     pub schedule: ScheduleSpec,
     /// Steps of the task whose gradients are averaged for one update of the weights, by the learning rate of that
     /// update's place among all; the last update of an epoch takes what there is. 1 or more. Whatever else a step of a
@@ -47,7 +47,8 @@ pub struct Training {
     /// The least time between a checkpoint and one inside an epoch, which keeps to the same share; after five times as
     /// long it is written in any case.
     pub checkpoint_wait: Duration,
-    /// Names the training: whatever changes its result must change this. A checkpoint of another is not taken.
+    /// Identifies the training: everything that changes its result must change this. A checkpoint with another fingerprint is
+    /// not used.
     pub fingerprint: String,
     /// What signals ask: a checkpoint, or one and an end.
     pub asked: Asked,
@@ -68,7 +69,7 @@ pub struct Stopped {
     pub saved: bool,
 }
 
-/// What the loop tells whoever watches.
+/// An event of the training loop, for its observer.
 #[derive(Debug)]
 pub enum Event<'h> {
     /// Something worth a line.
@@ -95,7 +96,7 @@ pub enum Event<'h> {
         done: u64,
         /// Its mean loss.
         loss: f64,
-        /// What the task says of it.
+        /// The task's note on it.
         note: Option<String>,
         /// The part of its steps' time that went into waiting for batches, as [`Outcome::data_wait_share`].
         waited: f64,
@@ -113,7 +114,7 @@ pub struct Outcome {
     pub best: Option<Best>,
     /// Epochs that a checkpoint spared this attempt.
     pub resumed_epochs: u64,
-    /// Steps of the epoch after those, likewise.
+    /// Steps of the next epoch that it spared.
     pub resumed_steps: u64,
     /// Checkpoints that could not be written.
     pub failed_checkpoints: u64,
@@ -121,15 +122,15 @@ pub struct Outcome {
     pub seconds: f64,
     /// Training images a second over this attempt's steps, validation not counted.
     pub images_per_second: f64,
-    /// The part of those steps' time that went into waiting for batches, until they were on the GPU. So much of it the GPU
-    /// stood idle for them at most: it may still have been at what it was asked before.
+    /// The share of those steps' time spent waiting for batches, until they were on the GPU: an upper bound on the GPU's idle
+    /// time, because it may have been computing meanwhile.
     pub data_wait_share: f64,
 }
 
 impl Training {
     /// Trains `task`, from its checkpoint if there is one. On a CPU the result is the same bits for any number of
-    /// threads and wherever the training was stopped and taken up, inside an epoch too. A checkpoint that cannot be
-    /// written is told and costs nothing else.
+    /// threads and for any point at which the training was stopped and resumed, inside an epoch too. If a checkpoint cannot be
+    /// written, an event says so and the training goes on.
     ///
     /// # Errors
     /// A loss that is not finite, with epoch and step; a task's own failures. The last checkpoint stays.
@@ -172,11 +173,11 @@ impl Training {
             let (note, waited) = (end.note, waited.as_secs_f64() / stepped.as_secs_f64().max(f64::MIN_POSITIVE));
             watch(Event::Epoch { done: epoch + 1, loss, note, waited, history: &state.history });
             if let Some(best) = state.best.as_ref().filter(|best| self.gives_up(epoch + 1 - best.epoch)) {
-                let note = format!("ends early: no epoch was better than epoch {} since", best.epoch);
+                let note = format!("ends early: no epoch since epoch {} was better", best.epoch);
                 watch(Event::Message(note));
                 break;
             }
-            // What follows the last epoch takes seconds: no checkpoint for that.
+            // The work after the last epoch takes seconds, so it needs no checkpoint.
             if epoch + 1 < self.epochs && (saver.is_cheap() || self.is_asked()) {
                 saver.save(&state, task.parameters(), watch);
                 self.stop_if_asked(epoch + 1, 0, &saver)?;
@@ -195,7 +196,7 @@ impl Training {
         })
     }
 
-    /// Whether so many epochs without a better score are too many.
+    /// Whether `epochs` epochs without a better score end the training.
     fn gives_up(&self, epochs: u64) -> bool {
         self.patience.is_some_and(|patience| epochs >= patience.get())
     }
@@ -226,7 +227,7 @@ impl Training {
         let updates = steps.div_ceil(self.accumulate.get());
         let (mut learning_rate, mut images, mut told) = (0.0, 0, Instant::now());
         state.running.measures.resize(task.measures().len(), 0.0);
-        // Nothing is pending in a checkpoint.
+        // Checkpoints are written between updates, when no gradients are pending.
         let mut pending = Accumulation::default();
         let mut batches = task.batches(epoch, state.running.steps)?;
         let mut waiting = Duration::ZERO;
@@ -252,10 +253,10 @@ impl Training {
             }
             pending.add(step.gradients)?;
             if pending.steps() == self.accumulate.get() || done + 1 == steps {
-                let (norm, place) = (pending.mean_norm()?, epoch * updates + done / self.accumulate);
+                let (norm, update) = (pending.mean_norm()?, epoch * updates + done / self.accumulate);
                 finite("gradient", norm)?;
                 learning_rate =
-                    self.schedule.learning_rate(self.optimizer.learning_rate(), place, updates, self.epochs);
+                    self.schedule.learning_rate(self.optimizer.learning_rate(), update, updates, self.epochs);
                 let scale = self.optimizer.clipping(norm) / pending.steps() as f64;
                 state.update(task.parameters(), pending.sums(), learning_rate, scale)?;
                 state.running.norms += norm;
@@ -287,11 +288,11 @@ impl Training {
     }
 }
 
-/// Writes checkpoints, and knows when the next is due.
+/// Writes checkpoints and decides when the next is due.
 struct Saver<'t> {
     training: &'t Training,
     checkpoints: Checkpoints,
-    /// When the last one was done; at first the start.
+    /// When the last one ended; at first the start.
     last: Instant,
     /// How long it took.
     took: Duration,

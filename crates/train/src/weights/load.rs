@@ -35,7 +35,7 @@ pub fn load(
     set(parameters, prefix, path, read(path, None)?, allow_missing)
 }
 
-/// As [`load`], from the very bytes whose blake3 is `digest` (hex).
+/// As [`load`], if the file's blake3 is `digest` (hex).
 ///
 /// # Errors
 /// As [`load`]; [`WeightsError::Changed`] if the file is another one.

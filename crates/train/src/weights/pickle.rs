@@ -16,7 +16,7 @@ pub(super) type Result<T> = std::result::Result<T, String>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Id(usize);
 
-/// A Python object. Lists and dictionaries may hold themselves, so nobody may follow them without end.
+/// A Python object. Lists and dictionaries may contain themselves, so a walk through them needs a limit.
 #[derive(Debug, PartialEq)]
 pub(super) enum Object<'b> {
     /// `True` or `False`.
@@ -371,7 +371,7 @@ mod tests {
 
     /// `pickle.dumps([(1, -2, 2**40, "é"), {"k": True}], protocol=2)`, and what follows it.
     #[test]
-    fn objects_are_read_and_the_rest_is_left() {
+    fn objects_are_read_and_bytes_after_the_pickle_are_left() {
         let bytes = b"\x80\x02]q\x00((K\x01J\xfe\xff\xff\xff\x8a\x06\x00\x00\x00\x00\x00\x01X\x02\x00\x00\x00\xc3\xa9q\
             \x01tq\x02}q\x03X\x01\x00\x00\x00kq\x04\x88se.rest";
         let pickle = Pickle::read(bytes).unwrap();
@@ -387,7 +387,7 @@ mod tests {
 
     /// `os.system("…")`, the classic: a name, and what it would have been called with.
     #[test]
-    fn a_call_is_data() {
+    fn a_call_is_read_as_data_and_not_run() {
         let pickle = Pickle::read(b"cos\nsystem\n(X\x04\x00\x00\x00echotR.").unwrap();
         let Object::Call(callee, arguments) = pickle.get(pickle.root()) else { panic!() };
         assert_eq!(pickle.get(*callee), &Object::Global("os", "system"));
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place() {
+    fn errors_name_their_position() {
         assert_eq!(error(b"\x80\x02X\xff\xff\xff\xffab"), "the file is cut off: it ends at byte 2 of its pickle");
         assert_eq!(error(b"]\x85"), "the file is cut off: it ends at byte 2 of its pickle");
         assert_eq!(error(b"(\x85."), "an object is missing at byte 1 of its pickle");

@@ -1,4 +1,4 @@
-//! Weights that are published under a name: what their files are called, where they come from, how to know them.
+//! Published weights: the names of their files, their URLs and hashes.
 //!
 //! torchvision's files carry the first eight hex digits of their SHA-256 (`torchvision/models/resnet.py` of 0.26 and, for
 //! the older ones, of 0.10). NASA's are named by `get_pretrained_microscopynet_url` of
@@ -28,15 +28,15 @@ pub enum Published {
 /// A file that may hold them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedFile {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// Where it is published; none for what a user made.
+    /// Its URL; none for a user's own file.
     pub url: Option<String>,
-    /// What its SHA-256 begins with, where that is published.
+    /// The beginning of its SHA-256, where that is published.
     pub sha256: Option<&'static str>,
     /// Its size in KiB, where that is published.
     pub kib: Option<u64>,
-    /// Where its strides sit; none for what a user made.
+    /// Which convolutions have the strides; none for a user's own file.
     pub variant: Option<Variant>,
 }
 
@@ -53,8 +53,8 @@ impl Published {
         }
     }
 
-    /// The files that may hold them, the first that is there counts: what a user made of them
-    /// (`resnet50-imagenet.safetensors`), then what is published.
+    /// The files that may hold them, in order of preference: a converted one (`resnet50-imagenet.safetensors`), then the
+    /// published ones.
     pub fn files(self, arch: Arch) -> Vec<PublishedFile> {
         let own = ["safetensors", "pth"].map(|kind| PublishedFile {
             name: format!("{}-{}.{kind}", arch.name(), self.word()),
@@ -94,12 +94,12 @@ fn torchvision(arch: Arch) -> Vec<PublishedFile> {
 
 fn nasa(arch: Arch, corpus: &str, version: &str) -> PublishedFile {
     let name = format!("{}_pretrained_{corpus}_v{version}.pth.tar", arch.name());
-    // torchvision's networks, trained anew.
+    // torchvision's architecture, with other weights.
     PublishedFile { url: Some(format!("{NASA}{name}")), name, sha256: None, kib: None, variant: Some(Variant::V15) }
 }
 
 impl PublishedFile {
-    /// Whether `path` is this file, as far as its publisher says what that is.
+    /// Checks that `path` is this file, if its publisher gives a hash.
     ///
     /// # Errors
     /// [`WeightsError::NotPublished`] if its hash begins otherwise; [`WeightsError::Io`].
@@ -115,7 +115,7 @@ impl PublishedFile {
     }
 }
 
-/// The SHA-256 of a file, in hex. Read once in the life of a process: many stages begin with the same weights.
+/// The SHA-256 of a file, in hex. Computed once per process, because many stages start from the same weights.
 fn sha256(path: &Path) -> Result<String, WeightsError> {
     static KNOWN: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -152,7 +152,7 @@ mod tests {
         let error = file.check(&wrong).unwrap_err().to_string();
         assert!(error.contains("abd.pth is not the published file: its SHA-256 begins with a52d159f, not"), "{error}");
         assert!(error.contains("https://example.org/abc.pth"), "{error}");
-        // Without a published hash there is nothing to hold it against.
+        // Without a published hash nothing is checked.
         PublishedFile { sha256: None, ..file }.check(&wrong).unwrap();
     }
 

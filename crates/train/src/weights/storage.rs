@@ -70,7 +70,7 @@ impl<'b> StorageRef<'b> {
         }
     }
 
-    /// Whether it is the same storage, whatever part of it is meant.
+    /// Whether both are the same storage, or parts of it.
     pub(super) fn same(&self, other: &Self) -> bool {
         (self.key, self.kind, self.numbers) == (other.key, other.kind, other.numbers)
     }

@@ -8,12 +8,12 @@ use crate::ops::gpu::of;
 use crate::ops::host::{Element, elements, on_host, tensor};
 use candle_core::{Result, Tensor, bail};
 
-/// Gradients of [`forward`](super::forward()), given the output's `gradient`; the ReLU's derivative at 0 is 0. With `batch` the moments
+/// Gradients of `forward`, given the output's `gradient`; the ReLU's derivative at 0 is 0. With `batch` the moments
 /// are those of `x` and move with it, else they are constants. What the ReLU cut off is computed again from `x`.
 ///
 /// # Errors
-/// As [`forward`](super::forward()).
-pub fn backward(
+/// As `forward`.
+pub(crate) fn backward(
     x: &Tensor,
     (moments, batch): (&Moments, bool),
     vectors: (&Tensor, &Tensor),

@@ -11,8 +11,8 @@ use candle_core::{Result, Tensor};
 /// if `relu`. Moments of the batch make it the training form, running statistics the evaluation form.
 ///
 /// # Errors
-/// If the shapes do not fit one another, or the device or type has no such operation.
-pub fn forward(
+/// If the shapes do not fit one another, or the device or type is not supported.
+pub(crate) fn forward(
     x: &Tensor,
     moments: &Moments,
     (weight, bias): (&Tensor, &Tensor),

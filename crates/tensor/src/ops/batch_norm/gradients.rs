@@ -4,13 +4,13 @@ use candle_core::Tensor;
 
 /// Gradients of a batch norm.
 #[derive(Debug)]
-pub struct BatchNormGradients {
+pub(crate) struct BatchNormGradients {
     /// With respect to the input.
-    pub x: Tensor,
+    pub(crate) x: Tensor,
     /// With respect to the scale, `[channels]`.
-    pub weight: Tensor,
+    pub(crate) weight: Tensor,
     /// With respect to the shift, `[channels]`.
-    pub bias: Tensor,
+    pub(crate) bias: Tensor,
     /// With respect to the residual, where there was one.
-    pub residual: Tensor,
+    pub(crate) residual: Tensor,
 }

@@ -13,9 +13,3 @@ mod shapes;
 mod statistics;
 #[cfg(test)]
 mod tests;
-
-pub use backward::backward;
-pub use forward::forward;
-pub use gradients::BatchNormGradients;
-pub use moments::moments;
-pub use statistics::Moments;

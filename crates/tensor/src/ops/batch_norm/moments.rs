@@ -10,8 +10,8 @@ use candle_core::{Result, Tensor, bail};
 /// Moments of `x` `[.., channels]`.
 ///
 /// # Errors
-/// If there are fewer than two values to a channel, or the device or type has no such operation.
-pub fn moments(x: &Tensor) -> Result<Moments> {
+/// If there are fewer than two values to a channel, or the device or type is not supported.
+pub(crate) fn moments(x: &Tensor) -> Result<Moments> {
     let (x, channels) = (x.contiguous()?, trainable_channels(x)?);
     match of("batch_norm", &x)? {
         Some(gpu) => gpu::moments(&*gpu, &x, channels, None),

@@ -17,7 +17,7 @@ impl Tape<'_> {
     /// with the unbiased variance.
     ///
     /// # Errors
-    /// If a parameter is missing, or as [`forward`](super::forward()) and [`moments`](super::moments()).
+    /// If a parameter is missing, or the input has fewer than two values to a channel.
     pub fn batch_norm(&self, x: &Value, prefix: &str, residual: Option<&Value>, relu: bool) -> Result<Value> {
         let weight = self.parameter(&format!("{prefix}.weight"))?;
         let bias = self.parameter(&format!("{prefix}.bias"))?;

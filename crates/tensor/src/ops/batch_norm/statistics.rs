@@ -4,9 +4,9 @@ use candle_core::Tensor;
 
 /// Mean and biased variance of every channel, each `[channels]`.
 #[derive(Clone, Debug)]
-pub struct Moments {
+pub(crate) struct Moments {
     /// Mean over batch and pixels.
-    pub mean: Tensor,
+    pub(crate) mean: Tensor,
     /// Mean squared deviation from it.
-    pub variance: Tensor,
+    pub(crate) variance: Tensor,
 }

@@ -1,4 +1,4 @@
-use super::moments;
+use super::moments::moments;
 use crate::testing::{Inputs, check_gradients, same_bits_for_any_threads};
 use crate::{Mode, Parameters, Role, Tape};
 use candle_core::{DType, Device, Result, Tensor};

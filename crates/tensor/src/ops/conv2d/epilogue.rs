@@ -1,4 +1,4 @@
-//! What is done to a convolution's output while it is still in the cache.
+//! Bias, residual and ReLU, applied to a convolution's output while it is in the cache.
 
 use crate::ops::host::Element;
 

@@ -11,11 +11,11 @@ use crate::ops::gpu::of;
 use crate::ops::host::{Element, elements, on_host, tensor};
 use candle_core::{Result, Tensor, bail};
 
-/// Convolves `inputs`, side by side `[batch, height, width, in]`, with `weight` `[kernel height, kernel width, in,
+/// Convolves the concatenation of `inputs`, `[batch, height, width, in]`, with `weight` `[kernel height, kernel width, in,
 /// out]`; the output is `[batch, out height, out width, out]`.
 ///
 /// # Errors
-/// If the shapes do not fit one another, or the device or type has no such operation.
+/// If the shapes do not fit one another, or the device or type is not supported.
 pub fn forward(inputs: &[Joined], weight: &Tensor, after: After<'_>, options: Conv2d) -> Result<Tensor> {
     let (inputs, weight) = (contiguous(inputs)?, weight.contiguous()?);
     let geometry = Geometry::new(&source::shape(&inputs)?, weight.dims(), &options)?;

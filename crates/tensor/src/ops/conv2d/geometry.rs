@@ -5,16 +5,16 @@ use crate::ops::host::Element;
 use candle_core::{Result, bail};
 use std::ops::Range;
 
-/// What a task works on at a time.
+/// How much a task works on at a time.
 pub(super) struct Tile {
     /// Bytes of unfolded input.
     pub(super) bytes: usize,
-    /// Output pixels at most, whatever the bytes.
+    /// Most output pixels.
     pub(super) pixels: usize,
 }
 
 impl Tile {
-    /// Output pixels at least: fewer would not be worth the reading of the weight.
+    /// Fewest output pixels: with fewer, reading the weight would take most of the time.
     const LEAST_PIXELS: usize = 64;
 }
 

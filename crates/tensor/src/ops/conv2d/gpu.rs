@@ -1,7 +1,7 @@
 //! Convolution on a GPU: cuDNN's for float32 and bfloat16, kernels of our own for float64, which serves for checks.
 //!
 //! Weights stay as parameters lie, `[kernel height, kernel width, in, out]` in float32 (or float64); cuDNN takes
-//! `[out, kernel height, kernel width, in]` in the type of the activations, written anew each time.
+//! `[out, kernel height, kernel width, in]` in the type of the activations: it is converted at each call.
 
 use super::geometry::Geometry;
 use super::gradients::{Conv2dGradients, Wanted};
@@ -169,7 +169,7 @@ pub(super) fn backward(
     Ok(Conv2dGradients { inputs: parts, weight, bias })
 }
 
-/// The gradients of those `inputs` that are `wanted` from that of all of them, which is freed then.
+/// The gradients of those `inputs` that are `wanted`, cut from `whole`, the gradient of their concatenation.
 fn cut(gpu: &dyn Gpu, inputs: &[Joined], whole: Tensor, wanted: &[bool]) -> Result<Vec<Option<Tensor>>> {
     if let [Joined { doubled: false, .. }] = inputs {
         return Ok(vec![Some(whole)]);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_library_refuses_our_own_kernels_do() {
+    fn convolutions_that_the_library_refuses_run_on_our_own_kernels() {
         for options in [Conv2d::new(1, 1), Conv2d::new(2, 1), Conv2d { stride: 1, padding: 2, dilation: 2 }] {
             let truth = run(DType::F64, options).unwrap();
             for (dtype, limit) in [(DType::F32, 1e-6), (DType::BF16, 1e-2)] {

@@ -1,4 +1,4 @@
-//! What a convolution reads: one or several tensors side by side along the channels.
+//! The inputs of a convolution: one or several tensors, concatenated along the channels.
 
 use crate::ops::host::{Element, elements};
 use crate::ops::{concat, upsample_nearest};

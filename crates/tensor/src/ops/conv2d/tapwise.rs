@@ -1,5 +1,5 @@
-//! Convolution of small images, tap by tap. Where much of what the kernel covers is padding, a product for each tap with
-//! the pixels that it finds inside the image does without the zeros, and reads each weight once.
+//! Convolution of small images, tap by tap: for each tap of the kernel one product with the pixels that it meets inside the
+//! image. Where much of what the kernel covers is padding, this saves the products with zeros. Each weight is read once.
 //!
 //! Images lie pixel by pixel here, `[pixel, batch, channels]`: what all images have at one pixel are a product's rows.
 
@@ -10,7 +10,7 @@ use crate::ops::panels::{Matrix, Packed, with_panels};
 use crate::ops::vector::vectorized;
 use rayon::prelude::*;
 
-/// Images from which on their pixels make products worth their while.
+/// Fewest images for which the products are large enough.
 const FEWEST_IMAGES: usize = 8;
 /// Columns of a task: so much of one tap's weight stays in the second-level cache.
 const COLUMNS: usize = 64;
@@ -40,14 +40,15 @@ struct Run {
 /// The runs of every tap.
 fn runs(geometry: &Geometry) -> Vec<Vec<Run>> {
     let Geometry { size: [_, width], kernel: [kernel_h, kernel_w], out: [_, out_w], stride, .. } = *geometry;
-    let place = |axis: usize, out: usize, tap: usize| out * stride + tap * geometry.dilation - geometry.padding[axis];
+    let input_index =
+        |axis: usize, out: usize, tap: usize| out * stride + tap * geometry.dilation - geometry.padding[axis];
     let runs_of = |tap: usize| {
         let (ky, kx) = (tap / kernel_w, tap % kernel_w);
         let (rows, columns) = (geometry.seen(0, ky), geometry.seen(1, kx));
         let pixels = if stride == 1 { columns.len().max(1) } else { 1 };
         let run = |y: usize, x: usize| Run {
             output: y * out_w + x,
-            input: place(0, y, ky) * width + place(1, x, kx),
+            input: input_index(0, y, ky) * width + input_index(1, x, kx),
             pixels,
         };
         rows.flat_map(|y| columns.clone().step_by(pixels).map(move |x| run(y, x))).collect()
@@ -170,7 +171,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn it_is_the_unfolded_convolution(
+        fn values_and_gradients_are_those_of_the_unfolded_convolution(
             (batch, height, width) in (1usize..10, 1usize..6, 1usize..6),
             (c_in, c_out) in (1usize..100, 1usize..150),
             kernel in [1usize..4, 1usize..4],

@@ -8,18 +8,18 @@ use crate::ops::panels::{Matrix, Packed};
 use crate::ops::vector::vectorized;
 use rayon::prelude::*;
 
-/// Of the input's and output's way: what is read, written and read again stays in the second-level cache.
+/// For outputs and input gradients: the unfolded input stays in the second-level cache.
 const TILE: Tile = Tile { bytes: 1 << 17, pixels: usize::MAX };
-/// Of the weight gradient, whose sums are read and written anew for every tile.
+/// For weight gradients, whose sums are read and written once for every tile.
 const WEIGHT_TILE: Tile = Tile { bytes: 1 << 20, pixels: 256 };
-/// Left-hand rows up to which laying out the right-hand side takes a good part of a product's time.
+/// Left-hand rows up to which laying out the right-hand side takes a large part of a product's time.
 const FEW_ROWS: usize = 64;
 /// Elements from which on a weight's gradient is not computed in partial sums.
 const LARGE_WEIGHT: usize = 1 << 18;
 /// Rows of such a gradient to a task.
 const ROWS: usize = 96;
-/// What the weight gradient holds beside its outcome, be it partial sums or the whole input unfolded and the output's
-/// gradient laid out anew, may have this many elements together.
+/// Most elements of a weight gradient's temporary memory: partial sums, or the unfolded input and the output's gradient in
+/// panels.
 const BESIDE_ELEMENTS: usize = 1 << 22;
 /// Elements a task sums or reduces.
 const CHUNK: usize = 1 << 15;
@@ -132,7 +132,7 @@ pub(super) fn backward_weight<T: Element>(geometry: &Geometry, x: &[T], gradient
     }
 }
 
-/// The gradient of a weight that is large beside the pixels: each task does some of its rows, over all of them.
+/// The gradient of a weight with many elements and few pixels: each task does some of its rows, over all pixels.
 fn backward_large_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T]) -> Vec<T> {
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let tile = geometry.tile_rows::<T>(&WEIGHT_TILE);
@@ -160,7 +160,7 @@ fn backward_large_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T
     })
 }
 
-/// The gradient of a weight that is small beside the pixels, from a number of partial sums that the sizes decide.
+/// The gradient of a weight with few elements and many pixels, from partial sums; the sizes decide how many.
 fn backward_small_weight<T: Element>(geometry: &Geometry, x: &[T], gradient: &[T]) -> Vec<T> {
     let (patch, channels) = (geometry.patch(), geometry.channels_out);
     let row = geometry.out[1] * channels;

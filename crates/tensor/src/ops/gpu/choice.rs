@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn modest_algorithms_come_first_in_the_librarys_order() {
+    fn algorithms_within_the_memory_limit_come_first_in_the_librarys_order() {
         let candidates = vec![('a', 3 * GIB), ('b', GIB), ('c', 2 * GIB), ('d', 0)];
         assert_eq!(Choice::new(candidates, GIB).left().collect::<String>(), "bdca");
     }

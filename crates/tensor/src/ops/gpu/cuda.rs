@@ -25,10 +25,10 @@ const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
 /// Whether new tensors are filled with NaN, for checks that nothing reads what was not written: if the variable is set.
 static POISON: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MATSSL_GPU_POISON").is_some());
 
-/// The way of batches to the GPU of that number, with its buffers. It is never dropped: what it holds ends with the process.
+/// The number of the GPU in use and its feeder, with its buffers. It is never dropped: its memory ends with the process.
 static FEEDER: Mutex<Option<(usize, Arc<Feeder>)>> = Mutex::new(None);
 
-/// cuDNN, likewise.
+/// cuDNN. It is never dropped either.
 static CONVOLVER: Mutex<Option<Convolver>> = Mutex::new(None);
 
 /// Asserts, in debug builds, that one thread asks for all kernels: candle gives each thread a stream of its own, and nothing

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::fmt;
 
-/// Memory that an algorithm may take beside its tensors, in bytes, if there is one that takes no more.
+/// Bytes of workspace up to which algorithms are preferred.
 const WORKSPACE: usize = 1 << 30;
 /// Algorithms that are looked at: cuDNN has fewer in each direction.
 const CANDIDATES: usize = 10;
@@ -107,7 +107,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// What cuDNN says of an algorithm, whatever its direction.
+/// cuDNN's description of an algorithm, for any direction.
 struct Candidate {
     algorithm: Algorithm,
     status: sys::cudnnStatus_t,

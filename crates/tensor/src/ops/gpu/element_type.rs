@@ -1,8 +1,8 @@
-//! Types of elements beside one another.
+//! The types of elements that belong to a type of activations.
 
 use candle_core::DType;
 
-/// The type that parameters, statistics and sums have beside tensors of type `dtype`.
+/// The type of parameters, statistics and sums for activations of type `dtype`.
 pub fn wide_type(dtype: DType) -> DType {
     if dtype == DType::BF16 { DType::F32 } else { dtype }
 }

@@ -1,5 +1,5 @@
-//! The way of batches to a GPU. Pixels are written into page-locked memory; a stream of its own copies them while the network
-//! computes; the kernel that normalises them waits for the copy. (A training's thread does, too, so that a late copy is
+//! Copies batches to a GPU. Pixels are written into page-locked memory. A CUDA stream of its own copies them while the network
+//! computes. The kernel that normalises them waits for the copy. (A training's thread does, too, so that a late copy is
 //! counted as waiting for data: [`Pixels::wait`].) Buffers, of both sides together, are used again from step to step: what that has to wait for is said here, to a [`Buffer`] that only does it.
 
 use candle_core::{Result, Tensor};
@@ -22,7 +22,7 @@ impl Form {
     }
 }
 
-/// A point in a buffer's life that its next use waits for. One that was never set counts as passed.
+/// A point in a buffer's life that its next use waits for. A mark that was never set counts as passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// The copy to the device is done: set on the copying stream.
@@ -52,16 +52,16 @@ pub(crate) trait Buffer: Send {
     fn wait(&mut self, mark: Mark) -> Result<()>;
 }
 
-/// What makes buffers. A buffer that is dropped sees to it that nothing is on its way any more.
+/// Makes buffers. A buffer that is dropped waits for its copies first.
 pub(crate) trait Copier: Send + Sync {
-    /// A buffer of `length` f32, whatever they hold.
+    /// A buffer of `length` arbitrary f32.
     fn buffer(&self, length: usize) -> Result<Box<dyn Buffer>>;
 }
 
-/// Brings batches to a GPU.
+/// Copies batches to a GPU.
 pub struct Feeder {
     copier: Box<dyn Copier>,
-    /// The one that was given back first is in front: most likely nothing waits for it any more.
+    /// The buffer that was returned first is in front: it is the least likely to be in use still.
     free: Mutex<VecDeque<Box<dyn Buffer>>>,
 }
 
@@ -86,7 +86,7 @@ impl Feeder {
         self.room(Form::Planes, shape)
     }
 
-    /// Sends a batch's `labels` off from page-locked memory: a copy from elsewhere would hold up the computing stream.
+    /// Starts to copy a batch's `labels`, from page-locked memory: a copy from other memory would delay the computing stream.
     ///
     /// # Errors
     /// If there is no memory for them.
@@ -103,7 +103,7 @@ impl Feeder {
             Some(buffer) => buffer,
             None => self.copier.buffer(length)?,
         };
-        // Its last copy may still be reading what is going to be written.
+        // Its last copy may still be reading the memory that will be written.
         buffer.wait(Mark::Copied)?;
         Ok(Room { feeder: self.clone(), buffer, form, shape, values, length })
     }
@@ -124,7 +124,7 @@ impl Feeder {
     }
 }
 
-/// A batch that is being made.
+/// Memory for a batch that is being written.
 pub struct Room {
     feeder: Arc<Feeder>,
     buffer: Box<dyn Buffer>,
@@ -135,7 +135,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// The place of the bytes, which hold anything yet; of planes nothing.
+    /// The bytes to write, arbitrary at first; empty if this is room for planes.
     ///
     /// # Errors
     /// The driver's.
@@ -147,7 +147,7 @@ impl Room {
         Ok(&mut bytes[..values])
     }
 
-    /// The place of the planes, which hold anything yet; of bytes nothing.
+    /// The planes to write, arbitrary at first; empty if this is room for bytes.
     ///
     /// # Errors
     /// The driver's.
@@ -156,12 +156,12 @@ impl Room {
         Ok(&mut self.buffer.host()?[..values])
     }
 
-    /// Sends the batch off, and returns while it is copied.
+    /// Starts the copy and returns without waiting for it.
     ///
     /// # Errors
     /// The driver's.
     pub fn send(mut self) -> Result<Pixels> {
-        // The step that had the device's side last may not have read it yet.
+        // An earlier step may not have read the device's side yet.
         self.buffer.hold(Mark::Read)?;
         self.buffer.copy(self.length)?;
         self.buffer.set(Mark::Copied)?;
@@ -170,7 +170,7 @@ impl Room {
     }
 }
 
-/// A batch on its way to the GPU, or there.
+/// A batch that is being copied to the GPU, or has been.
 pub struct Pixels {
     feeder: Arc<Feeder>,
     buffer: Box<dyn Buffer>,
@@ -179,7 +179,7 @@ pub struct Pixels {
 }
 
 impl Pixels {
-    /// Returns when the batch is there: nobody must, but who does sees how long that takes.
+    /// Returns when the batch has been copied. Not required before [`Pixels::read`]; it lets the caller measure the wait.
     ///
     /// # Errors
     /// The driver's.
@@ -199,7 +199,7 @@ impl Pixels {
     pub fn read<R>(mut self, launch: impl FnOnce(&Tensor) -> Result<R>) -> Result<R> {
         self.buffer.hold(Mark::Copied)?;
         let launched = launch(self.buffer.device());
-        // Whatever came of it: something may have been launched.
+        // Also after an error: something may have been launched.
         self.buffer.set(Mark::Read)?;
         self.feeder.free().push_back(self.buffer);
         launched

@@ -189,7 +189,7 @@ impl Gpu for Pretend {
     }
 }
 
-/// Copies as late as they may be: when somebody waits for them.
+/// Copies as late as allowed: when a caller waits for them.
 struct Late;
 
 impl Copier for Late {

@@ -1,11 +1,11 @@
-//! What `matssl-run doctor` asks of the layer between the operations and a GPU's driver.
+//! Questions of `matssl-run doctor` to the layer between the operations and a GPU's driver.
 
 use super::convolution::{Direction, Sizes};
 use super::find::with_stand_in;
 pub use super::opened::Opened;
 use candle_core::{DType, Device, Result};
 
-/// Runs `work` on the CPU, also where a test has put a stand-in in the place of the GPU.
+/// Runs `work` on the CPU, also where a test has set a stand-in for the GPU.
 pub fn on_cpu<R>(work: impl FnOnce() -> R) -> R {
     with_stand_in(None, work)
 }

@@ -5,7 +5,7 @@ use super::device::Gpu;
 use super::element_type::{wide_type, width};
 use candle_core::{DType, Result, Tensor};
 
-/// Threads that share out the rows: enough to keep a large GPU's memory busy.
+/// Threads among which rows are divided: enough to keep a large GPU's memory busy.
 const THREADS: usize = 1 << 16;
 /// Strips that the last thread of a column adds up.
 const FOLDS: usize = 64;
@@ -15,8 +15,9 @@ fn strips(rows: usize, groups: usize) -> usize {
     (THREADS / groups.max(1)).clamp(1, rows.max(1))
 }
 
-/// Adds up `columns` sums over strips of `rows` of type `dtype`: `fill` writes `[strips, columns]`, given how many strips to make, the threads they take and whether a thread takes several channels; `channels` is what it
-/// goes through a row of. The result is float64 `[folds, columns]`, for whoever ends the sum, with the number of folds.
+/// Adds up `columns` sums over strips of `rows` rows of `channels` channels, of type `dtype`. `fill` writes `[strips, columns]`,
+/// given the output, the number of strips, the number of threads, and whether a thread takes several channels. The result is
+/// float64 `[folds, columns]`, which the caller adds up, and the number of folds.
 pub fn strip_sums(
     gpu: &dyn Gpu,
     dtype: DType,

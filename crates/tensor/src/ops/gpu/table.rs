@@ -1,4 +1,4 @@
-//! Work on all parameters at once: one kernel goes through a table of addresses.
+//! Operations on all parameters at once: one kernel with a table of addresses.
 
 use super::argument::launch;
 use super::device::Gpu;
@@ -12,13 +12,13 @@ const STRIPS: usize = 1 << 14;
 const TENSOR_STRIPS: usize = 1 << 12;
 const FOLDS: usize = 64;
 
-/// What a step knows of one parameter; all tensors are contiguous, of one type (float32 or float64), and of one shape.
+/// The tensors of one parameter in a step: contiguous, of one type (float32 or float64) and one shape.
 pub struct Row<'t> {
-    /// Moved in place by an optimiser or a moving average.
+    /// Changed in place by an optimiser or a moving average.
     pub value: &'t Tensor,
-    /// Of the loss; to a moving average what it follows.
+    /// The gradient of the loss; for a moving average the value that it follows.
     pub gradient: &'t Tensor,
-    /// The optimiser's state, moved in place.
+    /// The optimiser's state, changed in place.
     pub slots: [Option<&'t Tensor>; 2],
     /// Whether weight decay applies.
     pub decayed: bool,
@@ -33,13 +33,13 @@ impl<'t> Row<'t> {
 
 /// A step of SGD or LARS.
 pub struct MomentumStep {
-    /// What the velocity is multiplied by.
+    /// The learning rate.
     pub learning_rate: f64,
-    /// What stays of the velocity.
+    /// The factor of the velocity.
     pub momentum: f64,
     /// Whether the step looks ahead (Nesterov).
     pub nesterov: bool,
-    /// Of the gradients, as they are read.
+    /// The factor of the gradients.
     pub scale: f64,
     /// Added to the gradient.
     pub weight_decay: f64,
@@ -51,15 +51,15 @@ pub struct AdamStep {
     pub step_size: f64,
     /// The root of the second moment's bias correction.
     pub root: f64,
-    /// What stays of the two moments.
+    /// The factors of the two moments.
     pub betas: [f64; 2],
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// Of the gradients, as they are read.
+    /// The factor of the gradients.
     pub scale: f64,
     /// Added to the gradient.
     pub weight_decay: f64,
-    /// What decoupled weight decay leaves of a value.
+    /// The factor of values by decoupled weight decay.
     pub shrink: f64,
 }
 
@@ -75,7 +75,7 @@ pub struct Table<'g> {
 }
 
 impl<'g> Table<'g> {
-    /// Of `rows`, which must outlive the kernels that use it.
+    /// The table of `rows`, whose tensors must outlive the kernels that use it.
     ///
     /// # Errors
     /// If there are none, or they differ in type.

@@ -1,4 +1,4 @@
-//! Which optimiser with which parameters, as it is written in an experiment.
+//! The choice of an optimiser and its parameters in an experiment.
 
 use matssl_tensor::Role;
 use schemars::JsonSchema;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// | name | parameters of its own, with defaults | weight decay |
 /// | --- | --- | --- |
 /// | `sgd` | `momentum = 0.9`, `nesterov = false` | 0 by default; added to the gradient (L2) |
-/// | `adam` | `betas = [0.9, 0.999]`, `epsilon = 1e-8` | likewise |
+/// | `adam` | `betas = [0.9, 0.999]`, `epsilon = 1e-8` | as `sgd` |
 /// | `adamw` | the same | 0.01 by default, as PyTorch's; decoupled |
 /// | `lars` | `momentum = 0.9`, `nesterov = false`, `trust_coefficient = 0.001`, `epsilon = 1e-8` | must be given |
 ///
@@ -29,7 +29,7 @@ pub struct OptimizerSpec {
     clip_norm: Option<f64>,
 }
 
-/// What a step does.
+/// The algorithm of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Algorithm {
     /// `torch.optim.SGD` without dampening.
@@ -272,12 +272,12 @@ impl OptimizerSpec {
         }
     }
 
-    /// What gradients of norm `norm` are multiplied by, as `torch.nn.utils.clip_grad_norm_` does: 1 without `clip_norm`.
+    /// The factor of gradients of norm `norm`, as `torch.nn.utils.clip_grad_norm_` does: 1 without `clip_norm`.
     pub(in super::super) fn clipping(&self, norm: f64) -> f64 {
         self.clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0))
     }
 
-    /// Tensors of a trained parameter's size that its state takes. SGD keeps its velocity whatever the momentum.
+    /// Tensors of a trained parameter's size in its state. SGD keeps its velocity even with a momentum of 0.
     pub(in super::super) fn state_copies(&self) -> u64 {
         match self.algorithm {
             Algorithm::Sgd { .. } | Algorithm::Lars { .. } => 1,
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn written_form_is_as_it_was_where_nothing_new_is_said() {
+    fn json_without_new_parameters_is_unchanged() {
         assert_eq!(
             written("name = 'sgd'\nlearning_rate = 0.1"),
             r#"{"name":"sgd","learning_rate":0.1,"momentum":0.9,"weight_decay":0.0}"#
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn written_form_has_all_that_differs_and_all_defaults_of_the_later_optimisers() {
+    fn json_has_all_non_defaults_and_all_parameters_of_later_optimisers() {
         assert_eq!(
             written(
                 "name = 'sgd'\nlearning_rate = 0.1\nnesterov = true\nclip_norm = 2\ndecay_norms_and_biases = false"
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_parameters_are_refused() {
         let refused = [
             ("name = 'adam'\nlearning_rate = 0.1\nmomentum = 0.9", "`momentum` belongs to sgd and lars; adam has none"),
             ("name = 'adamw'\nlearning_rate = 0.1\nnesterov = true", "`nesterov` belongs to sgd and lars; adamw has"),

@@ -12,7 +12,7 @@ use matssl_tensor::ops::gpu::{self, AdamStep, Gpu, MomentumStep, Row, Table};
 use matssl_tensor::ops::in_place::InPlace;
 use matssl_tensor::{Gradients, Parameters};
 
-/// An optimiser at work.
+/// An optimiser and its state.
 pub struct Optimizer {
     spec: OptimizerSpec,
     steps: u64,
@@ -29,7 +29,7 @@ struct Part<'p> {
     decayed: bool,
 }
 
-/// Those trainable parameters that have a gradient.
+/// The trainable parameters that have a gradient.
 fn parts<'p>(
     spec: OptimizerSpec,
     parameters: &'p Parameters,
@@ -46,7 +46,7 @@ fn parts<'p>(
     })
 }
 
-/// Learning rate, and what gradients are multiplied by.
+/// Learning rate, and factor of the gradients.
 #[derive(Clone, Copy)]
 struct Rates {
     learning_rate: f64,
@@ -54,7 +54,7 @@ struct Rates {
 }
 
 impl Optimizer {
-    /// At rest: no step taken.
+    /// An optimiser before its first step.
     pub fn new(spec: OptimizerSpec) -> Self {
         Optimizer { spec, steps: 0, state: IndexMap::new() }
     }
@@ -64,7 +64,7 @@ impl Optimizer {
     /// kernel moves all (LARS takes their norms first, by three more).
     ///
     /// # Errors
-    /// If a gradient's shape is not its parameter's, or the device has no such update.
+    /// If a gradient's shape is not its parameter's, or the device is not supported.
     pub fn step(
         &mut self,
         parameters: &Parameters,
@@ -167,7 +167,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// What of a weight decay is added to the gradient, and what it leaves of the value itself.
+    /// The weight decay that is added to the gradient, and the factor of the value itself.
     fn decay(&self, decoupled: bool, weight_decay: f64, rates: Rates) -> (f64, f64) {
         if decoupled { (0.0, 1.0 - rates.learning_rate * weight_decay) } else { (weight_decay, 1.0) }
     }
@@ -197,7 +197,7 @@ impl Optimizer {
         self.state.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
-    /// Takes up what [`Optimizer::state`] and [`Optimizer::steps`] gave.
+    /// Restores what [`Optimizer::state`] and [`Optimizer::steps`] gave.
     pub(in super::super) fn restore(&mut self, steps: u64, state: IndexMap<String, Tensor>) {
         self.steps = steps;
         self.state = state;

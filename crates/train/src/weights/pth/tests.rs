@@ -49,7 +49,7 @@ fn both_layouts_give_what_pytorch_saved() {
 
 /// Under `model` in the one, `state_dict` in the other, beside objects of unknown classes; pickle protocol 4.
 #[test]
-fn a_whole_trainings_file_gives_its_weights() {
+fn weights_are_found_inside_a_training_checkpoint() {
     for (file, bytes) in &FILES[2..] {
         let tensors = read(bytes).unwrap();
         assert_eq!(tensors.keys().collect::<Vec<_>>(), ["weight"], "{file}");
@@ -172,7 +172,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_no_weight_file_is_said_to_be_none() {
+fn files_of_other_formats_are_refused() {
     for (bytes, expected) in [
         (&b""[..], "neither a zip archive nor a legacy file of torch.save"),
         (b"<html>", "neither a zip archive nor a legacy file of torch.save"),

@@ -113,7 +113,7 @@ impl<T: Element, S: Simd> Transform<T, S> {
     }
 
     /// Bᵀ d B where the patch is a 3×3 one of an image of half the size, its middle row and column doubled: line 2 of
-    /// the result would be 0 both ways and is left out.
+    /// the result would be 0, in rows and columns, and is left out.
     #[inline(always)]
     pub(super) fn doubled_input(&self, at: impl Fn(usize, usize) -> T::Of<S>) -> [[T::Of<S>; 3]; 3] {
         self.both_ways(

@@ -11,7 +11,7 @@
 //!     ⎣1 -1⎦       ⎣0 -½  ½⎦    ∂w = Gᵀ [(L x) ⊙ (L ∂z)]
 //! ```
 //!
-//! In two dimensions z is y turned by 180°. Weights are large beside such images. So each is read once, transformed in the
+//! In two dimensions z is y turned by 180°. The weights of such layers are much larger than the images, so each is read once, transformed in the
 //! second-level cache, and multiplied with while it is there.
 
 use super::kernel::BLOCK;
@@ -23,7 +23,7 @@ use crate::ops::panels::{Matrix, Panels, VECTORS, pack, packed_length, panel};
 use crate::ops::vector::{self, Simd, WithSimd, vectorized};
 use rayon::prelude::*;
 
-/// Places of a transformed image or kernel.
+/// Elements of a transformed image or kernel.
 const PLANES: usize = 9;
 /// Pixels of an image.
 const PIXELS: usize = 4;

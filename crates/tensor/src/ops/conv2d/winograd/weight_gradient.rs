@@ -18,7 +18,7 @@ const TASKS: [usize; 2] = [4, 16];
 /// Tiles by which their number grows: each leaves a partial sum as large as its block of the kernel, written and read
 /// again.
 const TILES_OF_A_TASK: usize = 1024;
-/// Tiles below which a partial sum is not worth its while.
+/// Fewest tiles to a partial sum.
 const FEWEST_TILES: usize = 64;
 
 /// `[3, 3, in, out]` from the inputs and the output's gradient.
@@ -106,7 +106,7 @@ fn partial<T: Element>(
 /// Writes Gᵀ u G, `[3, 3, size]`, from sums in planes.
 struct TransformSums<'t, T> {
     sums: &'t [T],
-    /// Where each place of u is among the planes.
+    /// The plane that holds each element of u.
     places: [Option<usize>; 16],
     size: usize,
     to: &'t mut [T],
