@@ -1,54 +1,10 @@
-//! `matssl-run data`: what is in place, what is missing, what leaks.
+//! `matssl-run data`: which data sets are there, which are missing, which images leak.
 
 mod common;
-use common::Project;
-use common::steel::{self, bmp, micrograph, png};
+use common::steel::{EXPERIMENT, SMALL, bmp, micrograph, png, small_experiment, steel};
 use image::codecs::jpeg::JpegEncoder;
 use image::{GrayImage, Luma};
 use serde_json::Value;
-
-const EXPERIMENT: &str = r#"
-name = "experiment"
-
-[datasets.steel]
-format  = "folder"
-path    = "steel"
-classes = ["matrix", "island"]
-unlabeled = "unlabeled"
-test_images = ["t-0", "t-1"]
-val_images = ["v-0"]
-
-[stages.patches]
-kind = "patchify"
-dataset = "steel"
-use = "unlabeled"
-size = 64
-overlap = 0.5
-
-[stages.ssl]
-kind = "pretrain"
-patches = "patches"
-method = "simclr"
-encoder = { arch = "resnet18", width = 8, weights = "random" }
-epochs = 1
-batch_size = 4
-
-[stages.segment]
-kind = "finetune"
-dataset = "steel"
-encoder = "ssl"
-epochs = 1
-
-[stages.test]
-kind = "evaluate"
-dataset = "steel"
-model = "segment"
-"#;
-
-/// Two test, one validation, three training and four unlabelled images.
-fn steel() -> Project {
-    steel::steel(EXPERIMENT)
-}
 
 #[track_caller]
 fn says(text: &str, words: &[&str]) {
@@ -58,8 +14,8 @@ fn says(text: &str, words: &[&str]) {
 }
 
 #[test]
-fn what_is_there_is_counted_with_and_without_a_cache() {
-    let project = steel();
+fn data_sets_are_counted_with_and_without_a_cache() {
+    let project = steel(EXPERIMENT);
     let done = project.run(&["data", "experiment.toml"]).ok();
     says(
         &done.stdout,
@@ -70,14 +26,14 @@ fn what_is_there_is_counted_with_and_without_a_cache() {
             "stored    8-bit grey png; all are grey",
             "matrix  75.00 % (3)",
             "island  25.00 % (3)",
-            // 240 pixels in steps of 32: 6 places each way.
+            // 240 pixels in steps of 32: 6 positions in each direction.
             "unlabeled of steel, 64² overlap 0.5 drop  144",
             "leaks: none found (10 images compared)",
         ],
     );
     assert!(done.stderr.contains("checking steel") && done.stderr.contains("comparing images"), "{}", done.stderr);
     assert_eq!(project.run(&["data", "experiment.toml", "--quiet"]).ok().stderr, "");
-    // The data set's stage says the same, once it has run.
+    // The output is the same after the data set's stage has run.
     project.run(&["experiment.toml", "--only", "patches"]).ok();
     let cached = project.run(&["data", "experiment.toml"]).ok();
     assert_eq!(cached.stdout, done.stdout);
@@ -87,20 +43,20 @@ fn what_is_there_is_counted_with_and_without_a_cache() {
     assert_eq!(json["patches"][0]["patches"], 144);
     assert_eq!(json["leaks"], Value::Array(Vec::new()));
     assert_eq!(json["compared"], 10);
-    // Compared once, whoever asks, and once more only where what was kept is damaged.
+    // Images are compared once, and again only if the stored result is damaged.
     let findings = || -> Vec<String> {
         let names = project.names("cache/findings");
         names.into_iter().filter(|name| std::fs::read_to_string(name).unwrap().contains("\"leaks\"")).collect()
     };
     assert!(!cached.stderr.contains("comparing images"), "{}", cached.stderr);
     let [file] = &findings()[..] else { panic!("{:?}", findings()) };
-    let whole = std::fs::read(file).unwrap();
-    std::fs::write(file, &whole[..whole.len() - 3]).unwrap();
+    let stored = std::fs::read(file).unwrap();
+    std::fs::write(file, &stored[..stored.len() - 3]).unwrap();
     assert!(project.run(&["data", "experiment.toml"]).ok().stderr.contains("comparing images"));
-    assert_eq!(std::fs::read(file).unwrap(), whole);
-    // `--specimen` asks for more than is kept, `--no-leaks` for nothing.
+    assert_eq!(std::fs::read(file).unwrap(), stored);
+    // With `--no-leaks` nothing is compared.
     assert!(!project.run(&["data", "experiment.toml", "--no-leaks"]).ok().stdout.contains("leaks:"));
-    // Another image, or another use of them, is another state.
+    // Another use of the images needs another comparison.
     project.edit("use = \"unlabeled\"", "use = \"train\"");
     assert!(project.run(&["data", "experiment.toml"]).ok().stderr.contains("comparing images"));
     assert_eq!(findings().len(), 2);
@@ -110,8 +66,8 @@ fn what_is_there_is_counted_with_and_without_a_cache() {
 }
 
 #[test]
-fn all_that_is_missing_is_named_with_its_source() {
-    let project = steel();
+fn everything_that_is_missing_is_named_with_its_source() {
+    let project = steel(EXPERIMENT);
     let more = r#"
 [datasets.metaldam]
 format = "metaldam"
@@ -143,17 +99,17 @@ epochs = 1
         &done.stderr,
         &["error: metaldam: ", "holds none of resnet50-imagenet.safetensors", "mine.pth: no such weight"],
     );
-    // A file that only has the name.
+    // Files with the right name and the wrong content.
     project.write("weights/resnet50-0676ba61.pth", "not weights");
     project.write("mine.pth", "whatever");
     let done = project.run(&["data", "experiment.toml"]);
     says(&done.stdout, &["bad     imagenet", "its SHA-256 begins with ", "not with 0676ba61"]);
     assert_eq!(done.code, Some(5));
-    // A run says so, too, before anything starts.
+    // A run reports the same before any stage starts.
     let run = project.run(&["experiment.toml", "--only", "segment-metaldam.a"]);
     assert_eq!(run.code, Some(5), "{}", run.stderr);
     says(&run.stderr, &["error: metaldam: ", "error: segment-metaldam.a@0: ", "is not the published file"]);
-    // What cannot be decoded is bad.
+    // An image that cannot be decoded is bad.
     project.write("experiment.toml", EXPERIMENT).write("steel/unlabeled/u-9.png", &png(&micrograph(9))[..2000]);
     let done = project.run(&["data", "experiment.toml"]);
     assert_eq!(done.code, Some(5));
@@ -162,11 +118,11 @@ epochs = 1
 }
 
 #[test]
-fn leaks_into_what_is_scored_are_warnings_and_with_strict_errors() {
-    let project = steel();
+fn leaks_are_warnings_and_with_strict_errors() {
+    let project = steel(EXPERIMENT);
     let test = micrograph(0);
-    // A darker jpg of a part of a test image among the unlabelled, a part of the validation image among the training images;
-    // a copy of a training image among the unlabelled is no leak.
+    // A darker jpg of a part of a test image is among the unlabelled images, and a part of the validation image among the training
+    // images. A copy of a training image among the unlabelled ones is no leak.
     let part = image::imageops::crop_imm(&test, 30, 50, 160, 150).to_image();
     let dark = GrayImage::from_fn(160, 150, |x, y| Luma([part.get_pixel(x, y)[0] / 2 + 10]));
     let mut jpeg = Vec::new();
@@ -197,13 +153,13 @@ fn leaks_into_what_is_scored_are_warnings_and_with_strict_errors() {
     assert_eq!(json["leaks"][0]["trained"]["image"], "unlabeled/leak.jpg");
     assert_eq!(json["leaks"][0]["kind"], "crop");
     project.run(&["data", "experiment.toml", "--strict", "--no-leaks"]).ok();
-    // Without pretraining on it, an unlabelled image harms nobody.
+    // An unlabelled image that is not pretrained on is no leak.
     project.edit("use = \"unlabeled\"", "use = \"train\"");
     let done = project.run(&["data", "experiment.toml"]).ok();
     says(&done.stdout, &["leaks: 1 pair of images", "images/a-7.png (pretraining, training)"]);
 }
 
-/// Small enough to train in a second.
+/// A table of the evaluations with and without pretraining.
 const REPORTED: &str = r#"
 [[tables]]
 file = "scores"
@@ -211,14 +167,13 @@ rows = { "SimCLR" = "test", "plain" = "test-plain" }
 "#;
 
 #[test]
-fn a_run_says_what_leaks_and_its_page_shows_it() {
-    let small = "decoder_channels = [16, 16, 8, 8, 8]\ncrop_size = 64\nbatch_size = 2\n";
-    let text = EXPERIMENT.replace("encoder = \"ssl\"\n", &format!("encoder = \"ssl\"\n{small}"));
+fn a_run_warns_of_leaks_and_its_page_shows_them() {
+    let text = small_experiment();
     let plain = format!(
-        "[stages.plain]\nkind = \"finetune\"\ndataset = \"steel\"\nepochs = 1\n{small}encoder = {{ arch = \"resnet18\", \
+        "[stages.plain]\nkind = \"finetune\"\ndataset = \"steel\"\nepochs = 1\n{SMALL}encoder = {{ arch = \"resnet18\", \
          width = 8, weights = \"random\" }}\n[stages.test-plain]\nkind = \"evaluate\"\ndataset = \"steel\"\nmodel = \"plain\"\n"
     );
-    let project = steel::steel(&format!("{text}{plain}{REPORTED}"));
+    let project = steel(&format!("{text}{plain}{REPORTED}"));
     let clean = project.run(&["experiment.toml"]).ok();
     assert!(!clean.stderr.contains("warning"), "{}", clean.stderr);
     let page = || std::fs::read_to_string(project.path("reports/experiment/index.html")).unwrap();
@@ -232,7 +187,7 @@ fn a_run_says_what_leaks_and_its_page_shows_it() {
     assert_eq!((&json()["leaks"]["compared"], &json()["leaks"]["found"]), (&10.into(), &Value::Array(Vec::new())));
     assert!(!page().contains("class=\"leak\""), "no row is marked");
 
-    // The test image itself and a part of it, turned, among the unlabelled.
+    // A test image, and a turned part of another one, are among the unlabelled images.
     project.write("steel/unlabeled/u-8.bmp", bmp(&micrograph(0)));
     let part = image::imageops::crop_imm(&micrograph(1), 30, 50, 160, 150).to_image();
     project.write("steel/unlabeled/u-9.png", png(&image::imageops::rotate90(&part)));
@@ -257,8 +212,8 @@ fn a_run_says_what_leaks_and_its_page_shows_it() {
     assert_eq!(found[1]["scored"]["region"], serde_json::json!({"left": 30, "top": 50, "width": 160, "height": 150}));
     assert_eq!(json()["tables"][0]["leaks"], serde_json::json!([{"label": "SimCLR", "images": 2}]));
 
-    // Said again each time, not looked for again, by whichever verb; also with a cache that cannot be written.
-    let (kept, html) = (project.files("cache/findings"), page());
+    // Each command repeats the warning without a new comparison, also if the cache cannot be written.
+    let (findings, html) = (project.files("cache/findings"), page());
     for verb in [&["experiment.toml"][..], &["report", "experiment.toml"]] {
         let again = project.run(verb).ok();
         assert_eq!(again.stderr.matches(warning).count(), 1, "{}", again.stderr);
@@ -267,7 +222,7 @@ fn a_run_says_what_leaks_and_its_page_shows_it() {
     let data = project.run(&["data", "experiment.toml"]).ok();
     assert!(!data.stderr.contains("comparing images"), "{}", data.stderr);
     says(&data.stdout, &["leaks: 2 pairs of images", "160×150 at (30, 50), turned by 270°"]);
-    assert_eq!(project.files("cache/findings"), kept);
+    assert_eq!(project.files("cache/findings"), findings);
     std::fs::remove_dir_all(project.path("cache/findings")).unwrap();
     project.write("cache/findings", "in the way");
     let again = project.run(&["experiment.toml"]).ok();
@@ -276,8 +231,8 @@ fn a_run_says_what_leaks_and_its_page_shows_it() {
 }
 
 #[test]
-fn specimens_on_both_sides_are_named_when_asked_for() {
-    let project = steel();
+fn specimens_in_two_splits_are_named_with_the_option_specimen() {
+    let project = steel(EXPERIMENT);
     project.write("steel/images/t-9.png", png(&micrograph(77)));
     project.write("steel/masks/t-9.png", png(&GrayImage::from_pixel(240, 240, Luma([0]))));
     let done = project.run(&["data", "experiment.toml", "--specimen", "^([a-z]+)-"]).ok();

@@ -2,7 +2,7 @@
 
 mod common;
 use common::browser::{after, chromium};
-use common::steel::{bmp, micrograph, png, steel};
+use common::steel::{bmp, micrograph, png, small_experiment, steel};
 use common::{Project, TOY};
 
 #[test]
@@ -80,59 +80,22 @@ fn the_page_shows_every_report_and_the_origin_of_numbers() {
     assert_eq!(&said[12..], ["true", "true"], "pictures are in the page, and it is no wider than the window");
 }
 
-/// Two test images are among those that are pretrained on.
-const LEAKY: &str = r#"
-name = "leaky"
-
-[datasets.steel]
-format  = "folder"
-path    = "steel"
-classes = ["matrix", "island"]
-unlabeled = "unlabeled"
-test_images = ["t-0", "t-1"]
-val_images = ["v-0"]
-
-[stages.patches]
-kind = "patchify"
-dataset = "steel"
-use = "unlabeled"
-size = 64
-
-[stages.ssl]
-kind = "pretrain"
-patches = "patches"
-method = "simclr"
-encoder = { arch = "resnet18", width = 8, weights = "random" }
-epochs = 1
-batch_size = 4
-
-[stages.segment]
-kind = "finetune"
-dataset = "steel"
-encoder = "ssl"
-decoder_channels = [16, 16, 8, 8, 8]
-epochs = 1
-batch_size = 2
-crop_size = 64
-
-[stages.test]
-kind = "evaluate"
-dataset = "steel"
-model = "segment"
-
+/// A table of the evaluation.
+const TABLE: &str = r#"
 [[tables]]
 file = "table"
 rows = { "SimCLR" = "test" }
 "#;
 
 #[test]
-fn leaks_are_on_the_page_as_pairs_of_pictures_with_frames() {
-    let project = steel(LEAKY);
+fn the_page_shows_leaks_as_pairs_of_pictures_with_frames() {
+    let project = steel(&(small_experiment() + TABLE));
+    // A test image, and a part of another one, are among the images that are pretrained on.
     project.write("steel/unlabeled/u-8.bmp", bmp(&micrograph(0)));
     let part = image::imageops::crop_imm(&micrograph(1), 30, 50, 160, 150).to_image();
     project.write("steel/unlabeled/u-9.png", png(&part));
     project.run(&["experiment.toml"]).ok();
-    let html = std::fs::read_to_string(project.path("reports/leaky/index.html")).unwrap();
+    let html = std::fs::read_to_string(project.path("reports/experiment/index.html")).unwrap();
     let Some(chromium) = chromium() else { return };
     let said = after(
         &chromium,

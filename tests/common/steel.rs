@@ -1,10 +1,57 @@
-//! A small data set of made micrographs, none like another.
+//! An experiment on a small data set of synthetic micrographs, all of them different.
 
 use super::Project;
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use std::io::Cursor;
 
-/// Smooth noise: the sum of a few thousand soft spots, drawn by a counter.
+/// Pretrains on the unlabelled images, fine-tunes, evaluates. Its networks have their usual size.
+pub const EXPERIMENT: &str = r#"
+name = "experiment"
+
+[datasets.steel]
+format  = "folder"
+path    = "steel"
+classes = ["matrix", "island"]
+unlabeled = "unlabeled"
+test_images = ["t-0", "t-1"]
+val_images = ["v-0"]
+
+[stages.patches]
+kind = "patchify"
+dataset = "steel"
+use = "unlabeled"
+size = 64
+overlap = 0.5
+
+[stages.ssl]
+kind = "pretrain"
+patches = "patches"
+method = "simclr"
+encoder = { arch = "resnet18", width = 8, weights = "random" }
+epochs = 1
+batch_size = 4
+
+[stages.segment]
+kind = "finetune"
+dataset = "steel"
+encoder = "ssl"
+epochs = 1
+
+[stages.test]
+kind = "evaluate"
+dataset = "steel"
+model = "segment"
+"#;
+
+/// Parameters that make the fine-tuning of [`EXPERIMENT`] take about a second.
+pub const SMALL: &str = "decoder_channels = [16, 16, 8, 8, 8]\ncrop_size = 64\nbatch_size = 2\n";
+
+/// [`EXPERIMENT`] with a small network to fine-tune.
+pub fn small_experiment() -> String {
+    EXPERIMENT.replace("encoder = \"ssl\"\n", &format!("encoder = \"ssl\"\n{SMALL}"))
+}
+
+/// Smooth noise: the sum of 900 soft spots at pseudo-random positions.
 pub fn micrograph(seed: u32) -> GrayImage {
     const SIZE: usize = 240;
     let mut state = seed.wrapping_mul(747_796_405).wrapping_add(2_891_336_453) | 1;
@@ -46,7 +93,7 @@ pub fn bmp(image: &GrayImage) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// Two test, one validation, three training and four unlabelled images, none like another.
+/// A project with two test, one validation, three training and four unlabelled images, all of them different.
 pub fn steel(experiment: &str) -> Project {
     let project = Project::new(experiment);
     for (i, stem) in ["t-0", "t-1", "v-0", "a-0", "a-1", "a-2"].into_iter().enumerate() {

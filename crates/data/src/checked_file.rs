@@ -10,7 +10,11 @@ use std::path::Path;
 pub(crate) fn read_checked(path: &Path, digest: &str) -> Result<Vec<u8>, DataError> {
     let bytes = std::fs::read(path).map_err(DataError::reading(path))?;
     if blake3::hash(&bytes).to_hex().as_str() != digest {
-        return Err(DataError::bad(path, "changed since the data set was checked", "run again to check it anew"));
+        return Err(DataError::bad(
+            path,
+            "changed since the data set was checked",
+            "run the experiment again, which checks the data set again",
+        ));
     }
     Ok(bytes)
 }

@@ -1,6 +1,6 @@
 //! Micrographs and masks: read from disk or synthesized, checked, cut into patches, augmented, made into batches.
 //!
-//! A data set is read in its own folder ([`format`]) and checked once, which gives a [`Manifest`]. After that it is read
+//! A data set is read in its own folder ([`mod@format`]) and checked once, which gives a [`Manifest`]. After that it is read
 //! through [`OpenDataset`], which has the manifest and refuses a file that has changed. Pixels are u8, channels last. Batches
 //! are candle f32 `[batch, height, width, 3]`, normalised with ImageNet's statistics; for a GPU they are not normalised
 //! ([`augment::Pixel`]).

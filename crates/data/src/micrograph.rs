@@ -38,7 +38,7 @@ impl Micrograph {
 
     /// Drops two channels of an RGB image whose channels are equal everywhere, which saves two thirds of its memory.
     #[must_use]
-    pub fn grey_if_it_is(self) -> Self {
+    pub(crate) fn grey_if_equal_channels(self) -> Self {
         if self.channels == 3 && self.pixels.as_chunks::<3>().0.iter().all(|[r, g, b]| r == g && g == b) {
             let pixels = self.pixels.into_iter().step_by(3).collect();
             return Micrograph { channels: 1, pixels, ..self };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where the files of a data set lie.
+/// The paths of a data set's files.
 #[derive(Clone, Debug)]
 pub enum Root {
     /// In one folder, under the manifest's paths.
@@ -67,8 +67,9 @@ impl OpenDataset {
         let bytes = read_checked(&path, &entry.image_digest)?;
         let (width, height) = entry.cropped();
         // Without its info band, an image may have no colours.
-        let image =
-            decode::decode_image(&path, &bytes, self.manifest.bits)?.crop_top_left(width, height).grey_if_it_is();
+        let image = decode::decode_image(&path, &bytes, self.manifest.bits)?
+            .crop_top_left(width, height)
+            .grey_if_equal_channels();
         Ok(if entry.resized_from.is_some() { image.resize(entry.width, entry.height) } else { image })
     }
 

@@ -64,7 +64,11 @@ impl Polygons {
     pub(super) fn mask(&self, path: &Path, name: &str, size: (usize, usize)) -> Result<Mask, DataError> {
         let (width, height) = size;
         let Some(polygons) = self.0.get(stem(name)) else {
-            return Err(DataError::bad(path, format!("has no polygon for {name}"), "run again to list the data anew"));
+            return Err(DataError::bad(
+                path,
+                format!("has no polygon for {name}"),
+                "run the experiment again, which lists the data set again",
+            ));
         };
         let mut mask = Mask { width, height, labels: vec![0; width * height] };
         let far = |v: f64, length: usize| v < -OVERSHOOT || v > length as f64 + OVERSHOOT;

@@ -6,7 +6,7 @@ use crate::{Mask, Micrograph};
 impl Micrograph {
     /// Resized with an antialiased bilinear filter, as PIL does it.
     #[must_use]
-    pub fn resize(&self, width: usize, height: usize) -> Self {
+    pub(crate) fn resize(&self, width: usize, height: usize) -> Self {
         let all = Window { left: 0, top: 0, width: self.width, height: self.height };
         let values = resample(&self.pixels, self.width, self.channels, all, (width, height));
         let pixels = values.into_iter().map(|v| (v + 0.5) as u8).collect();
@@ -17,7 +17,7 @@ impl Micrograph {
 impl Mask {
     /// Resized by taking the nearest pixel: labels are never mixed.
     #[must_use]
-    pub fn resize(&self, width: usize, height: usize) -> Self {
+    pub(crate) fn resize(&self, width: usize, height: usize) -> Self {
         // Pixel centres, in integers: floor((i + 1/2) · from / to).
         let nearest = |i: usize, from: usize, to: usize| (2 * i + 1) * from / (2 * to);
         let columns: Vec<usize> = (0..width).map(|x| nearest(x, self.width, width)).collect();

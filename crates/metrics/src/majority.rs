@@ -11,7 +11,7 @@ pub fn majority(train_class_pixels: &[u64]) -> Option<usize> {
 
 impl Confusion {
     /// The matrix on the same pixels if all of them were predicted as `class`.
-    pub fn constant(&self, class: usize) -> Confusion {
+    pub(crate) fn constant(&self, class: usize) -> Confusion {
         let mut constant = Confusion::new(self.classes());
         for truth in 0..self.classes() {
             *constant.count_mut(truth, class) = self.truth(truth);

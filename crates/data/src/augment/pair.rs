@@ -78,7 +78,7 @@ impl FinetuneAugment {
     }
 
     /// (width, height) of the output for an image of `width` × `height`.
-    pub fn output_size(&self, width: usize, height: usize) -> (usize, usize) {
+    pub(crate) fn output_size(&self, width: usize, height: usize) -> (usize, usize) {
         self.crop_size.map_or((width, height), |size| (size, size))
     }
 }

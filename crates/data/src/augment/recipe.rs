@@ -184,9 +184,9 @@ mod tests {
             let channels = 1 + 2 * (i % 2);
             let params = ViewParams { size: 9 + i % 7 * 8, ..ViewParams::default() };
             let recipe = Recipe::draw(&params, 40, 40, &mut Stream::new(0, "view", 0, i as u64));
-            let kept = recipe.view(image, 40, channels, &mut scratch);
-            assert_eq!(kept, recipe.view(image, 40, channels, &mut Scratch::default()));
-            assert!(kept.iter().all(|value| value.is_finite()));
+            let reused = recipe.view(image, 40, channels, &mut scratch);
+            assert_eq!(reused, recipe.view(image, 40, channels, &mut Scratch::default()));
+            assert!(reused.iter().all(|value| value.is_finite()));
         }
     }
 

@@ -253,7 +253,7 @@ pub fn resample(pixels: &[u8], width: usize, channels: usize, window: Window, to
 mod tests {
     use super::*;
 
-    const fn whole(width: usize, height: usize) -> Window {
+    const fn all_of(width: usize, height: usize) -> Window {
         Window { left: 0, top: 0, width, height }
     }
 
@@ -261,13 +261,13 @@ mod tests {
     #[test]
     fn resamples_as_pil_does() {
         let row = [0, 80, 160, 240];
-        let half = resample(&row, 4, 1, whole(4, 1), (2, 1));
+        let half = resample(&row, 4, 1, all_of(4, 1), (2, 1));
         let expected = [(0.75 * 80.0 + 0.25 * 160.0) / 1.75, (0.25 * 80.0 + 0.75 * 160.0 + 0.75 * 240.0) / 1.75];
         for (found, expected) in half.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-3, "{half:?}");
         }
         // Twice as large: centres at 1/4 and 3/4 of a pixel.
-        let twice = resample(&[0, 100], 2, 1, whole(2, 1), (4, 1));
+        let twice = resample(&[0, 100], 2, 1, all_of(2, 1), (4, 1));
         for (found, expected) in twice.iter().zip([0.0, 25.0, 75.0, 100.0]) {
             assert!((found - expected).abs() < 1e-3, "{twice:?}");
         }
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn the_same_size_is_the_same_image_and_a_window_hides_the_rest() {
         let pixels: Vec<u8> = (0..2 * 3 * 3).map(|v| v * 7).collect();
-        let same = resample(&pixels, 3, 3, whole(3, 2), (3, 2));
+        let same = resample(&pixels, 3, 3, all_of(3, 2), (3, 2));
         assert_eq!(same, pixels.iter().map(|&v| f32::from(v)).collect::<Vec<_>>());
         let window = Window { left: 1, top: 0, width: 1, height: 2 };
         let mut changed = pixels.clone();

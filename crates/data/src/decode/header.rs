@@ -1,4 +1,4 @@
-//! What the header of an image file says, checked before any memory is taken for pixels.
+//! The header of an image file, checked before any memory is allocated for pixels.
 
 use super::{jpeg, tif};
 use crate::DataError;
@@ -7,7 +7,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 /// Largest number of pixels of an image that is read.
-pub const MAX_PIXELS: u64 = 400_000_000;
+const MAX_PIXELS: u64 = 400_000_000;
 
 /// Opens an image file after a look at its header.
 ///

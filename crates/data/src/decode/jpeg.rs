@@ -1,4 +1,4 @@
-//! Whether a jpg is complete, which its decoder does not say.
+//! Whether a jpg is complete: its decoder does not check that.
 
 /// Follows the markers of a jpg; true if they lead to the end-of-image marker (ITU T.81, annex B).
 pub(super) fn has_end(bytes: &[u8]) -> bool {

@@ -17,7 +17,7 @@ use std::path::Path;
 /// * RGB(A) with equal channels: that value.
 ///
 /// # Errors
-/// [`DataError::Bad`]: what [`decode_image`] refuses; a jpg (its values are not those that were saved); colours; 16-bit
+/// [`DataError::Bad`]: what is refused in images; a jpg (its values are not those that were saved); colours; 16-bit
 /// values above 255.
 pub fn decode_mask(path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
     refuse_jpeg(path, bytes)?;
@@ -63,8 +63,8 @@ fn invert_grey(image: &mut DynamicImage) {
 /// Reads a mask whose colours are its classes: grey or RGB of 8 bits, the colours of a palette rather than its indices.
 ///
 /// # Errors
-/// [`DataError::Bad`]: what [`decode_image`] refuses; a jpg (its colours are not those that were saved).
-pub fn decode_colors(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> {
+/// [`DataError::Bad`]: what is refused in images; a jpg (its colours are not those that were saved).
+pub(crate) fn decode_colors(path: &Path, bytes: &[u8]) -> Result<Micrograph, DataError> {
     refuse_jpeg(path, bytes)?;
     decode_image(path, bytes, Some(16))
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 /// [`DataError::Bad`]: not an image, cut short, too large, transparent pixels, a tif of several pages (thumbnails
 /// aside), floating-point pixels, values larger than `bits` allow, or, if `bits` is `None`, values so small that they must
 /// have fewer than 16 bits.
-pub fn decode_image(path: &Path, bytes: &[u8], bits: Option<u8>) -> Result<Micrograph, DataError> {
+pub(crate) fn decode_image(path: &Path, bytes: &[u8], bits: Option<u8>) -> Result<Micrograph, DataError> {
     let image = DynamicImage::from_decoder(open(path, bytes)?).map_err(|error| unreadable(path, &error))?;
     let to_8_bits = |values: &[u16]| to_8_bits(path, values, bits);
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -34,7 +34,7 @@ pub fn decode_image(path: &Path, bytes: &[u8], bits: Option<u8>) -> Result<Micro
             return Err(DataError::bad(path, problem, "save it with 8 or 16 bits a channel"));
         }
     };
-    Ok(Micrograph { width, height, channels, pixels }.grey_if_it_is())
+    Ok(Micrograph { width, height, channels, pixels }.grey_if_equal_channels())
 }
 
 fn to_8_bits(path: &Path, values: &[u16], bits: Option<u8>) -> Result<Vec<u8>, DataError> {

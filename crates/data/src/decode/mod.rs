@@ -11,6 +11,6 @@ mod png;
 mod tests;
 mod tif;
 
-pub use header::MAX_PIXELS;
-pub use mask::{decode_colors, decode_mask};
-pub use micrograph::decode_image;
+pub(crate) use mask::decode_colors;
+pub use mask::decode_mask;
+pub(crate) use micrograph::decode_image;

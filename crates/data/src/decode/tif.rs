@@ -1,4 +1,4 @@
-//! What the image decoder does not say of a tif: its pages, and whether 0 is white.
+//! Properties of a tif that the image decoder does not report: its pages, and whether 0 is white.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
@@ -10,7 +10,7 @@ use tiff::tags::Tag;
 const REDUCED_OR_TRANSPARENCY: u32 = 1 | 4;
 
 /// Number of pages, without thumbnails and transparency masks. The chain of pages ends at a directory that cannot be
-/// read. A tif whose first page cannot be read has one page here: the image decoder then says what is wrong with it.
+/// read. A tif whose first page cannot be read has one page here: the image decoder then reports what is wrong with it.
 pub(super) fn pages(bytes: &[u8]) -> usize {
     let Ok(mut decoder) = Decoder::new(Cursor::new(bytes)) else { return 1 };
     let (mut pages, mut seen) = (0, BTreeSet::new());

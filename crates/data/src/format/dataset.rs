@@ -1,4 +1,4 @@
-//! What a format has to say about a data set.
+//! The trait of a format.
 
 use super::layout::Layout;
 use super::params::{DatasetParams, ParamProblem};
@@ -6,7 +6,7 @@ use crate::{DataError, Mask, Micrograph};
 use std::path::{Path, PathBuf};
 
 /// A reader of one format: it knows the layout on disk. It opens no image; [`scan`](super::scan()) does that for all formats.
-pub trait Dataset: Sync {
+pub(super) trait Dataset: Sync {
     /// The parameters that this format takes, other than `format` and `path`.
     fn takes(&self) -> &'static [&'static str];
 

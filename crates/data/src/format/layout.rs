@@ -5,30 +5,30 @@ use std::collections::BTreeMap;
 
 /// The images of a data set and the meaning of their masks, as a reader finds them from a list of files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub(super) struct Layout {
     /// Names of the classes.
-    pub classes: Vec<String>,
+    pub(super) classes: Vec<String>,
     /// Classes that are left out of means.
-    pub ignore_classes: Vec<u8>,
+    pub(super) ignore_classes: Vec<u8>,
     /// Mask value → class index or [`crate::IGNORE`].
-    pub label_values: BTreeMap<u8, u8>,
+    pub(super) label_values: BTreeMap<u8, u8>,
     /// Mask colour → class index or [`crate::IGNORE`]; empty if masks hold label values.
-    pub label_colors: BTreeMap<Color, u8>,
+    pub(super) label_colors: BTreeMap<Color, u8>,
     /// Images with their masks and splits.
-    pub images: Vec<LayoutImage>,
+    pub(super) images: Vec<LayoutImage>,
 }
 
 /// An image of a data set, with its mask and split.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LayoutImage {
+pub(super) struct LayoutImage {
     /// Path inside the data set.
-    pub image: String,
+    pub(super) image: String,
     /// Path of its mask, or of the table of polygons that holds it.
-    pub mask: Option<String>,
+    pub(super) mask: Option<String>,
     /// Its split.
-    pub split: Split,
+    pub(super) split: Split,
     /// The specimen that it shows, if that is known.
-    pub specimen: Option<String>,
+    pub(super) specimen: Option<String>,
 }
 
 impl LayoutImage {

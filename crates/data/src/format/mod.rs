@@ -1,4 +1,5 @@
-//! The formats of data sets: the trait [`Dataset`] and the table of formats. Each format is one file.
+//! The formats of data sets. Each format is one file, which implements the trait `Dataset`, and one line in the table of
+//! `reader.rs`.
 
 mod aachen;
 mod checks;
@@ -17,8 +18,5 @@ mod split;
 mod tests;
 mod uhcs;
 
-pub use dataset::Dataset;
-pub use layout::{Layout, LayoutImage};
 pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitParams};
-pub use reader::reader;
 pub use scan::{SourceFile, list_files, scan};

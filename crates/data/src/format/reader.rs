@@ -9,7 +9,7 @@ use super::params::Format;
 use super::uhcs::Uhcs;
 
 /// The reader of a format.
-pub fn reader(format: Format) -> &'static dyn Dataset {
+pub(super) fn reader(format: Format) -> &'static dyn Dataset {
     match format {
         Format::Folder => &Folder,
         Format::Aachen => &Aachen,

@@ -119,7 +119,12 @@ fn check(
     files: &BTreeMap<&str, &SourceFile>,
 ) -> Result<Entry, DataError> {
     let file = |name: &str| {
-        let gone = || DataError::not_there(&root.join(name), "put the file back, or run again to list anew");
+        let gone = || {
+            DataError::not_there(
+                &root.join(name),
+                "put the file back, or run the experiment again, which lists the data set again",
+            )
+        };
         files.get(name).copied().ok_or_else(gone)
     };
     let source = file(&listed.image)?;
@@ -134,7 +139,7 @@ fn check(
     };
     let (width, height) =
         reader(params.format).crop(params, &source.path, &image, mask.as_ref().map(|(_, mask)| mask))?;
-    let image = image.crop_top_left(width, height).grey_if_it_is();
+    let image = image.crop_top_left(width, height).grey_if_equal_channels();
     let (resized_from, size) = match params.resize {
         Some(side) => (Some((width, height)), (side.get(), side.get())),
         None => (None, (width, height)),

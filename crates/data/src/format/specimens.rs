@@ -56,27 +56,27 @@ pub(super) fn keep_apart(
     let Some(specimens) = specimens else { return Ok(images) };
     let mut first: BTreeMap<String, (Split, String)> = BTreeMap::new();
     let mut errors = Vec::new();
-    for placed in images.iter().filter(|placed| placed.split != Split::Unlabeled) {
-        let name = specimens.of(root, &placed.image)?;
-        let (split, other) = first.entry(name.to_owned()).or_insert_with(|| (placed.split, placed.image.clone()));
-        if *split != placed.split {
+    for image in images.iter().filter(|image| image.split != Split::Unlabeled) {
+        let name = specimens.of(root, &image.image)?;
+        let (split, other) = first.entry(name.to_owned()).or_insert_with(|| (image.split, image.image.clone()));
+        if *split != image.split {
             let problem = format!(
                 "in the split {}, shows the specimen {name}, as {other} does in the split {}",
-                placed.split.name(),
+                image.split.name(),
                 split.name()
             );
-            errors.push(DataError::bad(&root.join(&placed.image), problem, "keep each specimen in one split"));
+            errors.push(DataError::bad(&root.join(&image.image), problem, "keep each specimen in one split"));
         }
     }
     DataError::check_all(errors)?;
-    let mut kept = Vec::with_capacity(images.len());
-    for placed in images {
-        let specimen = specimens.of(root, &placed.image)?.to_owned();
+    let mut remaining = Vec::with_capacity(images.len());
+    for image in images {
+        let specimen = specimens.of(root, &image.image)?.to_owned();
         let held_out =
-            placed.split == Split::Unlabeled && first.get(&specimen).is_some_and(|(split, _)| *split != Split::Train);
+            image.split == Split::Unlabeled && first.get(&specimen).is_some_and(|(split, _)| *split != Split::Train);
         if !held_out {
-            kept.push(LayoutImage { specimen: Some(specimen), ..placed });
+            remaining.push(LayoutImage { specimen: Some(specimen), ..image });
         }
     }
-    Ok(kept)
+    Ok(remaining)
 }

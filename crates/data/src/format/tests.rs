@@ -145,7 +145,7 @@ fn sub_folders_are_splits_and_values_are_mapped_to_classes() {
     grey(root.path(), "train/images/a b#1.png", (4, 4), 4, 9);
     let error = open.read(open.entries(Split::Train)[0]).unwrap_err().to_string();
     assert!(
-        error.ends_with("a b#1.png: changed since the data set was checked; run again to check it anew"),
+        error.ends_with("a b#1.png: changed since the data set was checked; run the experiment again, which checks the data set again"),
         "{error}"
     );
 

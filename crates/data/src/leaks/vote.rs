@@ -15,7 +15,7 @@ const CONFIRMED: usize = 4;
 /// Largest number of alike tiles that are counted: more come from a pattern that repeats.
 const MAX_ALIKE: usize = 4096;
 
-/// The trained image, after `symmetry`, may lie at `offset` on the scored one.
+/// A possible position `offset` of the trained image, after `symmetry`, on the scored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Displacement {
     pub(super) symmetry: Symmetry,

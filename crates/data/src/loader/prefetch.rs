@@ -87,7 +87,7 @@ mod tests {
         for taken in 1..46 {
             assert!(starts.try_recv().is_err(), "more is made ahead than may wait");
             assert_eq!(items.next(), Some(taken * taken));
-            // A place is free: exactly one more is made.
+            // There is room again: exactly one more is made.
             assert_eq!(starts.recv_timeout(Duration::from_secs(60)).unwrap(), taken + 3);
         }
         assert_eq!(items.collect::<Vec<_>>(), (46..50).map(|i| i * i).collect::<Vec<_>>());

@@ -62,7 +62,7 @@ fn aachen_masks_are_drawn_from_the_published_table_and_the_same_when_opened_agai
     fs::write(root.path().join(aachen::POLYGONS), EXCERPT.replace("(9, 9)", "(8, 9)")).unwrap();
     let error = open.read(entry("IMG_00003")).unwrap_err().to_string();
     assert!(
-        error.ends_with("_polygon.csv: changed since the data set was checked; run again to check it anew"),
+        error.ends_with("_polygon.csv: changed since the data set was checked; run the experiment again, which checks the data set again"),
         "{error}"
     );
 }
@@ -163,7 +163,7 @@ fn all_published_annotations_make_a_data_set_of_1403_and_302() {
         let names: Vec<String> = stems.iter().map(|stem| format!("PNG/{stem}.png")).collect();
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.push(aachen::POLYGONS);
-        let layout = reader(Format::Aachen).layout(&params, root.path(), &names).unwrap();
+        let layout = reader::reader(Format::Aachen).layout(&params, root.path(), &names).unwrap();
         let count = |split| layout.images.iter().filter(|image| image.split == split).count();
         (count(Split::Train), count(Split::Test))
     };
