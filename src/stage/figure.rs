@@ -61,7 +61,7 @@ fn default_metric() -> String {
 
 impl StageKind for Figure {
     const KIND: &'static str = "figure";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
     const SECTION: Section = Section::Figures;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] =
@@ -101,7 +101,7 @@ impl StageKind for Figure {
         let curve = Curve { title: self.title.clone(), metric: self.metric.clone(), series };
         let file = |extension| context.out.join(self.file.with_extension(extension));
         std::fs::write(file("csv"), curve.csv()?)?;
-        std::fs::write(file("svg"), curve.svg()?)?;
+        std::fs::write(file("svg"), curve.svg())?;
         std::fs::write(file("png"), curve.png()?)?;
         Ok(())
     }

@@ -288,7 +288,7 @@ mod tests {
             };
             let legend = panels.legend(1064.0, 256.0);
             let mut words = legend.shapes.iter().filter_map(|shape| match shape {
-                super::super::scene::Shape::Text(text) => Some(text.text.clone()),
+                crate::scene::Shape::Text(text) => Some(text.text.clone()),
                 _ => None,
             });
             (words.next_back().unwrap_or_default(), panels.render().unwrap())

@@ -1,6 +1,6 @@
-//! Axes: round numbers that cover the data.
+//! Axes from one round number to another.
 
-/// A range of values and where its ticks are.
+/// A range of values and its ticks.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Axis {
     pub(super) low: f64,
@@ -9,13 +9,13 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Covers `low` to `high` from one round number to another, in about `ticks` steps of 1, 2 or 5 times a power of
-    /// ten, never finer than `finest`. `limits` are values the axis does not pass although the step would.
+    /// Covers `low` to `high`, from one round number to another, in about `ticks` steps of 1, 2 or 5 times a power of ten. The
+    /// step is at least `finest`. The axis does not go beyond `limits`.
     pub(super) fn covering(low: f64, high: f64, ticks: f64, finest: f64, limits: (f64, f64)) -> Axis {
         let (low, high) = if high > low { (low, high) } else { widened(low, limits) };
         let raw = (high - low) / ticks;
         let power = 10f64.powf(raw.log10().floor());
-        // The tolerance keeps 0.2 from becoming 0.5 because it is 0.2000…01.
+        // With the tolerance a step of 0.2000…01 is 0.2 and not 0.5.
         let step = [1.0, 2.0, 5.0, 10.0].map(|round| round * power).into_iter().find(|step| *step >= raw * 0.999_999);
         let step = step.unwrap_or(10.0 * power).max(finest);
         let low = ((low / step + 1e-9).floor() * step).max(limits.0);
@@ -23,12 +23,12 @@ impl Axis {
         Axis { low, high, step }
     }
 
-    /// The same steps over exactly `low` to `high`.
+    /// The same steps, from exactly `low` to `high`.
     pub(super) fn cut_to(self, low: f64, high: f64) -> Axis {
         Axis { low, high, ..self }
     }
 
-    /// Values and what to write there.
+    /// Values and their labels.
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         let first = (self.low / self.step - 1e-9).ceil() as i64;
         let last = (self.high / self.step + 1e-9).floor() as i64;
@@ -52,13 +52,13 @@ impl Axis {
             .collect()
     }
 
-    /// Where `value` lies between low (0) and high (1).
+    /// The position of `value` between low (0) and high (1).
     pub(super) fn share(&self, value: f64) -> f64 {
         (value - self.low) / (self.high - self.low)
     }
 }
 
-/// A range about one value.
+/// A range around one value.
 fn widened(value: f64, limits: (f64, f64)) -> (f64, f64) {
     let room = if value == 0.0 { 1.0 } else { value.abs() * 0.1 };
     ((value - room).max(limits.0), (value + room).min(limits.1))
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_gets_an_axis_too() {
+    fn one_value_has_an_axis_too() {
         for value in [0.0, 70.0, 100.0, -3.0, 1e-9, 1e12] {
             let axis = Axis::covering(value, value, 5.0, 0.0, (f64::NEG_INFINITY, f64::INFINITY));
             assert!(axis.low <= value && value <= axis.high && axis.low < axis.high, "{axis:?}");

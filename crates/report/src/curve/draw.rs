@@ -1,9 +1,12 @@
-//! The figure as shapes.
+//! The figure as a picture.
 
 use super::axis::Axis;
-use super::legend::{Entry, Legend, Style};
+use super::figure::Curve;
+use super::legend::{Entry, Legend};
+use super::metric::{axis_label, is_share};
 use super::plot::Plot;
-use super::{Curve, Point, Series, axis_label, is_share};
+use super::series::{Point, Series};
+use super::style::Style;
 use crate::font;
 use crate::palette::{GREY, GRID, INK};
 use crate::scene::{Anchor, Scene, Shape, Text};
@@ -19,9 +22,17 @@ const NOTE: f64 = 10.0;
 const LINE: f64 = 1.8;
 
 impl Curve {
-    /// What a share is multiplied by to be shown.
-    fn unit(&self) -> f64 {
-        if is_share(&self.metric) { 100.0 } else { 1.0 }
+    /// The figure as an SVG file whose text is text (in the viewer's sans-serif).
+    pub fn svg(&self) -> String {
+        self.scene().to_svg(self.title.as_deref().unwrap_or(&self.metric))
+    }
+
+    /// The figure as a PNG file of twice the size.
+    ///
+    /// # Errors
+    /// If the shipped font cannot be read.
+    pub fn png(&self) -> anyhow::Result<Vec<u8>> {
+        crate::png_rgb(&self.scene().to_image(2)?)
     }
 
     pub(super) fn scene(&self) -> Scene {
@@ -62,7 +73,7 @@ impl Curve {
         }
         let legend = Legend::new(self.series.iter().enumerate().map(|(n, s)| self.entry(n, s)).collect());
         let mut bottom = plot.bottom + 7.0 + TICK + 9.0 + LABEL;
-        match legend.room_inside(&plot, &self.obstacles(&plot)) {
+        match legend.corner_inside(&plot, &self.obstacles(&plot)) {
             Some(corner) => legend.draw_inside(&mut scene, corner),
             None => bottom = legend.draw_below(&mut scene, (plot.left, bottom + 8.0), plot.right - plot.left),
         }
@@ -87,7 +98,7 @@ impl Curve {
 
         let (first, last) = fold(&mut points().map(|point| point.epoch as f64));
         let (first, last) = if last.is_finite() { (first, last) } else { (0.0, 1.0) };
-        // Epochs count from 0 or 1: an axis from 0 serves both, and one epoch alone stands in its middle.
+        // Histories count epochs from 0 or from 1: an axis from 0 fits both. One epoch alone is in the middle.
         let first = if first <= 1.0 && last > 1.0 { 0.0 } else { first };
         let x = Axis::covering(first, last, 8.0, 1.0, (0.0, f64::INFINITY));
         let x = if last > first { x.cut_to(first, last) } else { x.cut_to(first - 1.0, first + 1.0) };
@@ -120,7 +131,7 @@ impl Curve {
         series.points.iter().map(|p| plot.at(p.epoch as f64, p.value.mean * self.unit())).collect()
     }
 
-    /// The band mean ± std over each run of epochs that have a deviation.
+    /// The band mean ± std, over each run of epochs that have a deviation.
     fn draw_band(&self, scene: &mut Scene, plot: &Plot, series: &Series, style: Style) {
         for run in series.points.split(|point| point.value.std.is_none()).filter(|run| run.len() > 1) {
             let edge = |sign: f64| {
@@ -135,7 +146,7 @@ impl Curve {
         }
     }
 
-    /// Points that the legend must not cover: along every line and the edges of every band.
+    /// Points that the legend must not cover: along all lines and edges of bands, at most 3 pixels apart.
     fn obstacles(&self, plot: &Plot) -> Vec<(f64, f64)> {
         let mut points = Vec::new();
         for series in &self.series {
@@ -173,20 +184,20 @@ impl Curve {
         let mut counts: Vec<usize> = self.series.iter().flat_map(|s| &s.points).map(|p| p.value.n).collect();
         counts.sort_unstable();
         let mut note = match (counts.first(), counts.last()) {
-            (Some(1), Some(1)) => "One seed each.".to_owned(),
+            (Some(1), Some(1)) => "Line: one seed.".to_owned(),
             (Some(low), Some(high)) if low == high => {
                 format!("Line: mean of {high} seeds; band: ± 1 standard deviation.")
             }
             (Some(low), Some(high)) => {
-                format!("Line: mean of {low} to {high} seeds; band: ± 1 standard deviation where there are several.")
+                format!("Line: mean of {low} to {high} seeds; band: ± 1 standard deviation, for several seeds.")
             }
-            _ => "There are no values to draw.".to_owned(),
+            _ => "No values.".to_owned(),
         };
         if self.series.iter().any(|series| series.best(&self.metric).is_some()) {
             note += " Mark: best epoch.";
         }
         if self.series.iter().any(|series| series.on_test) {
-            note += &format!(" {TEST_MARK}: epoch chosen on (and curve of) the test images.");
+            note += &format!(" {TEST_MARK}: curve of the test images, on which the epoch was also chosen.");
         }
         note
     }

@@ -1,64 +1,22 @@
-//! Which line is whose.
+//! The legend.
 
 use super::plot::Plot;
+use super::style::Style;
 use crate::font;
-use crate::palette::{self, Colour, GREY, GRID, INK, WHITE};
-use crate::scene::{Anchor, Point, Scene, Shape};
+use crate::palette::{GREY, GRID, INK, WHITE};
+use crate::scene::{Anchor, Point, Scene};
 
-/// How a series looks: told apart by colour, and in grey by dashes and the shape of the mark.
-#[derive(Clone, Copy)]
-pub(super) struct Style {
-    pub(super) colour: Colour,
-    pub(super) dash: &'static [f64],
-    mark: usize,
-}
-
-const DASHES: [&[f64]; 5] = [&[], &[7.0, 3.0], &[2.0, 2.5], &[9.0, 3.0, 2.0, 3.0], &[14.0, 3.0]];
-/// Corners of a mark about its centre, at radius 1; the circle has none.
-const MARKS: [&[Point]; 5] = [
-    &[],
-    &[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
-    &[(0.0, -1.15), (1.1, 0.8), (-1.1, 0.8)],
-    &[(0.0, -1.25), (1.1, 0.0), (0.0, 1.25), (-1.1, 0.0)],
-    &[(0.0, 1.15), (1.1, -0.8), (-1.1, -0.8)],
-];
-const RADIUS: f64 = 4.6;
-
-impl Style {
-    /// Of the series with this number.
-    pub(super) fn of(number: usize) -> Style {
-        Style {
-            colour: palette::SERIES[number % palette::SERIES.len()],
-            dash: DASHES[number % DASHES.len()],
-            mark: number % MARKS.len(),
-        }
-    }
-
-    /// Draws the mark of the best epoch, with a white rim.
-    pub(super) fn mark(self, scene: &mut Scene, centre: Point) {
-        for (radius, colour) in [(RADIUS + 1.3, WHITE), (RADIUS, self.colour)] {
-            match MARKS[self.mark] {
-                [] => scene.shapes.push(Shape::Disc { centre, radius, colour }),
-                corners => {
-                    let points = corners.iter().map(|(x, y)| (centre.0 + x * radius, centre.1 + y * radius));
-                    scene.area(points.collect(), colour, 1.0);
-                }
-            }
-        }
-    }
-}
-
-/// A line of the legend.
+/// An entry of the legend.
 pub(super) struct Entry {
     pub(super) style: Style,
-    /// Has a mark on its line.
+    /// Whether its sample line has a mark.
     pub(super) marked: bool,
     pub(super) label: String,
     /// In grey after the label.
     pub(super) detail: String,
 }
 
-/// All lines of the legend.
+/// All entries of the legend.
 pub(super) struct Legend {
     entries: Vec<Entry>,
 }
@@ -68,7 +26,7 @@ const ROW: f64 = 18.0;
 const SAMPLE: f64 = 46.0;
 const GAP: f64 = 8.0;
 const PADDING: f64 = 8.0;
-/// A longer label is cut.
+/// Longer labels are shortened.
 const LONGEST: f64 = 260.0;
 
 impl Entry {
@@ -77,7 +35,7 @@ impl Entry {
         SAMPLE + GAP + font::width(&self.label, SIZE) + detail
     }
 
-    /// Draws it with its middle line at `y`, from `x` to the right.
+    /// Draws it from `x` to the right, with its middle at `y`.
     fn draw(&self, scene: &mut Scene, (x, y): Point) {
         scene.line(vec![(x, y), (x + SAMPLE, y)], self.style.colour, 2.0, self.style.dash);
         if self.marked {
@@ -105,8 +63,8 @@ impl Legend {
         (width + 2.0 * PADDING, self.entries.len() as f64 * ROW + PADDING)
     }
 
-    /// The upper left corner of a place in the plot where the legend covers none of the `obstacles`, if there is one.
-    pub(super) fn room_inside(&self, plot: &Plot, obstacles: &[Point]) -> Option<Point> {
+    /// The upper left corner of a free area in the plot, where the legend covers none of the `obstacles`; `None` if there is none.
+    pub(super) fn corner_inside(&self, plot: &Plot, obstacles: &[Point]) -> Option<Point> {
         const AWAY: f64 = 8.0;
         let (width, height) = self.size();
         let (left, right) = (plot.left + AWAY, plot.right - AWAY - width);
@@ -115,8 +73,8 @@ impl Legend {
             return None;
         }
         let middle = (left + right) / 2.0;
-        let places = [(right, bottom), (left, top), (right, top), (left, bottom), (middle, bottom), (middle, top)];
-        places.into_iter().find(|&(x, y)| {
+        let corners = [(right, bottom), (left, top), (right, top), (left, bottom), (middle, bottom), (middle, top)];
+        corners.into_iter().find(|&(x, y)| {
             let near = |&(px, py): &Point| {
                 (x - AWAY..=x + width + AWAY).contains(&px) && (y - AWAY..=y + height + AWAY).contains(&py)
             };
@@ -124,7 +82,7 @@ impl Legend {
         })
     }
 
-    /// Draws it in a box, one entry below the other.
+    /// Draws it in a box, one entry per row.
     pub(super) fn draw_inside(&self, scene: &mut Scene, (x, y): Point) {
         let (width, height) = self.size();
         if self.entries.is_empty() {
@@ -137,7 +95,7 @@ impl Legend {
         }
     }
 
-    /// Draws it without a box, as many entries beside each other as `room` has place for; returns where it ends.
+    /// Draws it without a box, with as many entries per row as fit into `room`. Returns its lower end.
     pub(super) fn draw_below(&self, scene: &mut Scene, (left, top): Point, room: f64) -> f64 {
         const BETWEEN: f64 = 24.0;
         let (mut x, mut y) = (left, top);

@@ -1,8 +1,8 @@
-//! From data to places on the sheet.
+//! From data to pixels.
 
 use super::axis::Axis;
 
-/// The rectangle that the data is drawn in, and what its sides stand for.
+/// The rectangle that the data is drawn in, and its axes.
 pub(super) struct Plot {
     pub(super) left: f64,
     pub(super) top: f64,
@@ -13,7 +13,7 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    /// Where the point (x, y) of the data lies on the sheet.
+    /// The position of the data point (x, y) in pixels.
     pub(super) fn at(&self, x: f64, y: f64) -> (f64, f64) {
         let across = self.left + self.x.share(x) * (self.right - self.left);
         (across, self.bottom - self.y.share(y).clamp(0.0, 1.0) * (self.bottom - self.top))
