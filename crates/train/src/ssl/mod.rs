@@ -1,4 +1,4 @@
-//! Self-supervised methods: trait [`SslMethod`] and the table of methods. One file a method.
+//! Self-supervised methods: trait [`SslMethod`] and the table of methods. One file per method.
 //!
 //! A method has parameters, heads and a loss. Encoder and heads run on the tape, losses in candle's autograd; the step between
 //! them is at the embeddings ([`Online`]).
