@@ -18,7 +18,7 @@ pub fn deserialize<T: DeserializeOwned + JsonSchema + 'static>(table: SpannedTab
     let shape = Shape::of::<T>();
     let mismatches = inspect(&shape, &table);
     if !mismatches.is_empty() {
-        return Err(mismatches.into_iter().map(ParamError::Mismatch).collect());
+        return Err(mismatches.into_iter().map(|mismatch| ParamError::Mismatch(Box::new(mismatch))).collect());
     }
     read::<T>(&table).map_err(|error| vec![located::<T>(error, &shape, &table)])
 }

@@ -1,10 +1,13 @@
-//! From a TOML file to typed, expanded, resolved stages. No tensors here, and no I/O but the file itself.
+//! From a TOML file to typed, expanded, resolved stages. Reads the experiment files and nothing else.
 //!
-//! [`load`] runs the rooms of the house in turn: `extend` and `merge` (the file over those that it extends), `source`
-//! (the texts and the `--set` flags), `document` (families of stages with their spans and `limits`), `order` (who needs
-//! whom, circles), `expand` (each family's members: `matrix`, `resolve`, parameters), `instances` (seeds and edges).
-//! Each adds what is wrong to one list of diagnostics, so that all of it is said at once. What the kinds of stages are
-//! called and which parameters they take is not known here: it comes in as a [`Vocabulary`].
+//! [`load`] takes these steps: `extend` and `merge` (the file and those that it extends), `source` (the texts and the
+//! `--set` flags), `document` (families of stages with their spans and `limits`), `order` (each family after its inputs;
+//! circles), `expand` (each family's members: `matrix`, `resolve`, parameters), `instances` (seeds and edges). Each step
+//! adds its errors to one list, so that all are shown at once. The kinds of stages and their parameters are not known
+//! here: they come in as a [`Vocabulary`].
+//!
+//! [`deserialize`] reads the parameters of one stage: `shape` is their JSON schema, `inspect` compares them with it,
+//! `mismatch` says what does not fit, `parameters` shows it to the user.
 
 mod choice;
 mod deserialize;
@@ -18,6 +21,7 @@ mod inspect;
 mod instances;
 mod interval;
 mod limits;
+mod load;
 mod matrix;
 mod member;
 mod merge;
@@ -37,10 +41,10 @@ pub mod vocabulary;
 mod wording;
 
 pub use deserialize::deserialize;
-use diagnostic::Diagnostic;
 pub use diagnostic::Diagnostics;
 pub use interval::Interval;
 pub use limits::Limits;
+pub use load::{Rejected, load, parse_text};
 pub use mismatch::{Fault, Mismatch};
 pub use pattern::Named;
 pub use schema::schema;
@@ -49,8 +53,7 @@ pub use vocabulary::{
 };
 pub use wording::is_file_name;
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What an experiment file says, expanded and resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,96 +112,4 @@ pub struct InputRef {
     pub instance: usize,
     /// Its name without seed, or the key that a label → name table gives it.
     pub label: String,
-}
-
-/// Why there is no experiment.
-#[derive(Debug)]
-pub enum Rejected {
-    /// The file cannot be read as text.
-    Unreadable {
-        /// The file as the caller named it.
-        path: PathBuf,
-        /// What is in the way.
-        message: String,
-    },
-    /// The text is not a right experiment.
-    Wrong(Diagnostics),
-}
-
-impl Rejected {
-    /// The message for a terminal (`color`) or a pipe; ends with a newline.
-    pub fn render(&self, color: bool) -> String {
-        match self {
-            Rejected::Unreadable { path, message } => diagnostic::render_unplaced(
-                &format!("cannot read {}: {message}", wording::escape(&path.display().to_string())),
-                color,
-            ),
-            Rejected::Wrong(diagnostics) => diagnostics.render(color),
-        }
-    }
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.render(false).trim_end())
-    }
-}
-
-impl std::error::Error for Rejected {}
-
-/// Reads the experiment at `path`, with `overrides` (each the `KEY.PATH=VALUE` of one `--set`) put in.
-///
-/// # Errors
-/// [`Rejected::Unreadable`] if there is no such text, [`Rejected::Wrong`] with all that is wrong in it.
-pub fn load(path: &Path, overrides: &[String], vocabulary: &Vocabulary) -> Result<Experiment, Rejected> {
-    let text = source::read(path).map_err(|message| Rejected::Unreadable { path: path.into(), message })?;
-    parse_text(path, text, overrides, vocabulary).map_err(Rejected::Wrong)
-}
-
-/// [`load`] for a text that is already read. `path` is what messages call it, and where files that it extends are
-/// looked up; it need not be there.
-///
-/// # Errors
-/// All that is wrong in it.
-pub fn parse_text(
-    path: &Path,
-    text: String,
-    overrides: &[String],
-    vocabulary: &Vocabulary,
-) -> Result<Experiment, Diagnostics> {
-    let chain = extend::chain(path, text);
-    let sources = source::Sources::new(chain.texts, overrides);
-    let mut faults = Vec::new();
-    if let Some(fault) = chain.fault {
-        // What stands on a base that is not there cannot be judged.
-        return Err(Diagnostics::new(sources, vec![fault]));
-    }
-    let experiment = build(chain.files, &sources, vocabulary, &mut faults);
-    match experiment {
-        Some(experiment) if faults.is_empty() => Ok(experiment),
-        _ => Err(Diagnostics::new(sources, faults)),
-    }
-}
-
-/// `None`, or an experiment with gaps, if there are `faults`.
-fn build(
-    files: Vec<PathBuf>,
-    sources: &source::Sources,
-    vocabulary: &Vocabulary,
-    faults: &mut Vec<Diagnostic>,
-) -> Option<Experiment> {
-    let mut root = extend::merged(sources, faults)?;
-    overrides::apply(&mut root, sources, faults);
-    let document = document::read(root, sources, vocabulary, faults)?;
-    let order = order::of(&document.families, faults);
-    let made = expand::all(&document, &order, faults);
-    let instances = instances::all(&document, &order, made, faults)?;
-    Some(Experiment {
-        name: document.name,
-        title: document.title,
-        seeds: document.seeds,
-        instances,
-        path: files.first().cloned().unwrap_or_default(),
-        files,
-    })
 }

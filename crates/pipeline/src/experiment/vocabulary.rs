@@ -1,4 +1,4 @@
-//! What the front end must know of the kinds of stages, without importing them.
+//! What the front end must know about kinds of stages: it does not import them.
 
 use super::mismatch::Mismatch;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -106,7 +106,7 @@ pub type SpannedTable<'i> = toml::Spanned<toml::de::DeTable<'i>>;
 #[derive(Debug)]
 pub enum ParamError {
     /// It does not fit its JSON schema: an unknown key, a wrong type, a number out of range.
-    Mismatch(Mismatch),
+    Mismatch(Box<Mismatch>),
     /// It fits its schema, but its type refuses it.
     Refused {
         /// The bytes of the file that hold it; `None` for the parameters as a whole.
