@@ -1,6 +1,7 @@
 //! A text as a TOML tree with spans, and the errors of TOML's syntax.
 
 use super::diagnostic::Diagnostic;
+use super::mismatch::found;
 use super::wording;
 use std::ops::Range;
 use toml::Spanned;
@@ -148,5 +149,5 @@ pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
 /// The error for a value of the wrong type.
 pub(super) fn wrong_type(key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) -> Diagnostic {
     Diagnostic::new(value.span(), format!("wrong type for {}", wording::quote(key)))
-        .label(format!("expected {wanted}, found {}", type_name(value.get_ref())))
+        .label(format!("expected {wanted}, found {}", found(value.get_ref())))
 }

@@ -70,7 +70,7 @@ error: wrong type for `memory`
  --> a.toml:8:10
   |
 8 | memory = 4
-  |          ^ expected a size in quotes with its unit, as `"4 GiB"`, found a whole number
+  |          ^ expected a size in quotes with its unit, as `"4 GiB"`, found the whole number `4`
   |
   = note: the units are `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB`, `TB`, `B`
 
