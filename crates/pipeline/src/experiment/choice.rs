@@ -1,4 +1,4 @@
-//! The values that one key of a matrix takes, and what they are called.
+//! The values that one key of a matrix takes, with their labels.
 
 use super::diagnostic::Diagnostic;
 use super::families::Family;
@@ -13,18 +13,18 @@ use toml::de::{DeString, DeValue};
 
 /// One value of one key of a matrix.
 pub(super) struct Choice<'i> {
-    /// `None` for a table or list that nobody named (only in `include`).
+    /// Its part of the member's name; `None` for a table or list without a label (only in `include`).
     pub(super) label: Option<String>,
-    /// [`INPUT`] in the place of names of stages.
+    /// The value, with [`INPUT`] in place of names of stages.
     pub(super) value: Spanned<DeValue<'i>>,
-    /// The stages named.
+    /// The stages that it names.
     pub(super) targets: Rc<Vec<Target>>,
 }
 
-/// What is needed to read the matrix of one family.
+/// Reads the values in the matrix of one family.
 pub(super) struct Chooser<'a, 'd, 'i> {
     pub(super) family: &'d Family<'i>,
-    /// Its index.
+    /// The family's index.
     pub(super) at: usize,
     pub(super) names: &'a Names<'d, 'i>,
     /// For messages.
@@ -40,7 +40,7 @@ impl<'i> Chooser<'_, '_, 'i> {
         self.family.spec?.references.iter().find(|spec| spec.param == key)
     }
 
-    /// Says a key that the stage sets besides its matrix.
+    /// Adds an error if the stage itself sets the key, too.
     pub(super) fn not_in_body(&self, key: &Spanned<DeString<'_>>, faults: &mut Vec<Diagnostic>) {
         if let Some((body, _)) = self.family.body.get_ref().get_key_value(key.get_ref().as_ref()) {
             let word = key.get_ref();
@@ -49,7 +49,7 @@ impl<'i> Chooser<'_, '_, 'i> {
                     .label("by the matrix")
                     .other(body.span(), "by the stage itself")
                     .help(format!(
-                        "take one of them out; `matrix.{} = [value]` is a matrix of one",
+                        "remove one of them; `matrix.{} = [value]` is a matrix with one value",
                         wording::escape(word)
                     )),
             );
@@ -99,15 +99,15 @@ impl<'i> Chooser<'_, '_, 'i> {
         choices: &mut Vec<Choice<'i>>,
         faults: &mut Vec<Diagnostic>,
     ) {
-        let place = item.span();
+        let span = item.span();
         if let (Some(spec), DeValue::String(name)) = (self.reference(key), item.get_ref()) {
             let input = |label: &str, targets: Vec<Target>| Choice {
                 label: Some(label.to_string()),
-                value: Spanned::new(place.clone(), DeValue::String(INPUT.into())),
+                value: Spanned::new(span.clone(), DeValue::String(INPUT.into())),
                 targets: Rc::new(targets),
             };
             let together = spec.many && matches!(Pattern::parse(name), Ok(Pattern::Exact(_)));
-            match self.names.find(name, place.clone(), spec, self.at, faults) {
+            match self.names.find(name, span.clone(), spec, self.at, faults) {
                 Found::Members(targets) if together => choices.push(input(name, targets)),
                 Found::Members(targets) => choices.extend(targets.into_iter().map(|target| {
                     let label = target.label.clone();
@@ -121,10 +121,10 @@ impl<'i> Chooser<'_, '_, 'i> {
         let what = type_name(item.get_ref());
         if choice.label.as_deref().is_none_or(str::is_empty) {
             let fault = match choice.label {
-                None => Diagnostic::new(place, format!("{what} in a matrix needs a name")),
-                Some(_) => Diagnostic::new(place, "this value makes an empty label"),
+                None => Diagnostic::new(span, format!("{what} in a matrix needs a label")),
+                Some(_) => Diagnostic::new(span, "the label of this value is empty"),
             };
-            faults.push(fault.label("this value has no label to call its stage by").help(format!(
+            faults.push(fault.label("the label becomes part of the stage's name").help(format!(
                 "write `matrix.{} = {{ label = …, other = … }}` instead of a list",
                 wording::escape(key)
             )));
@@ -153,7 +153,7 @@ impl<'i> Chooser<'_, '_, 'i> {
     }
 }
 
-/// The text of a value that has one.
+/// The text of a string, number, truth value or date.
 pub(super) fn plain_text(value: &DeValue<'_>) -> Option<String> {
     Some(match value {
         DeValue::String(text) => text.to_string(),
@@ -165,7 +165,7 @@ pub(super) fn plain_text(value: &DeValue<'_>) -> Option<String> {
     })
 }
 
-/// `text`, that of `value`, as a label.
+/// `text`, the text of `value`, as a label; a number keeps its dot.
 pub(super) fn clean(text: &str, value: &DeValue<'_>) -> String {
     if value.is_float() { text.to_string() } else { clean_word(text) }
 }
@@ -175,7 +175,7 @@ fn clean_label(name: &str) -> String {
     name.split('.').map(clean_word).collect::<Vec<_>>().join(".")
 }
 
-/// Letters, digits, `_`, `+`, `-`; all else becomes `-`.
+/// `text` as a label: letters, digits, `_`, `+` and `-` stay, any other character becomes `-`.
 pub(super) fn clean_word(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-') { c } else { '-' }).collect()
 }

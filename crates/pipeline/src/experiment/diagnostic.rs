@@ -1,4 +1,4 @@
-//! What is wrong with an experiment file, and how it is shown.
+//! The errors of an experiment file, and how they are shown.
 
 use super::source::{Source, Sources};
 use super::wording;
@@ -6,17 +6,17 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 use std::fmt;
 use std::ops::Range;
 
-/// More errors than this say no more to the reader.
+/// More errors than this are not shown.
 const MOST_SHOWN: usize = 50;
 
-/// One error: a message, the piece of the file that it is about, what was expected and what may help.
+/// One error: a message, the underlined piece of the file with a label, and remarks below it.
 #[derive(Clone, Debug)]
 pub(super) struct Diagnostic {
     message: String,
     span: Range<usize>,
     label: String,
     others: Vec<(Range<usize>, String)>,
-    /// Below the snippet: cures (`true`) and facts.
+    /// Below the snippet: help (`true`) and notes.
     remarks: Vec<(bool, String)>,
 }
 
@@ -30,36 +30,36 @@ impl Diagnostic {
         self.span.start
     }
 
-    /// What stands beside the underlined piece.
+    /// Sets the text beside the underlined piece.
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// Another piece of the file that the reader must see.
+    /// Adds another piece of the file, with its label.
     pub(super) fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.others.push((span, label.into()));
         self
     }
 
-    /// A fact below the snippet.
+    /// Adds a fact below the snippet.
     pub(super) fn note(mut self, note: impl Into<Option<String>>) -> Self {
         self.remarks.extend(note.into().map(|note| (false, note)));
         self
     }
 
-    /// A cure below the snippet.
+    /// Adds a remedy below the snippet.
     pub(super) fn help(mut self, help: impl Into<Option<String>>) -> Self {
         self.remarks.extend(help.into().map(|help| (true, help)));
         self
     }
 
-    /// ``did you mean `…`?``, if there is a word to mean.
+    /// Adds ``did you mean `…`?``, if there is such a word.
     pub(super) fn meant(self, word: Option<&str>) -> Self {
         self.help(word.map(|word| format!("did you mean {}?", wording::quote(word))))
     }
 
-    /// The same with places that count from the start of all texts, for one whose text starts at `by`.
+    /// The same error with spans that count from the start of all texts, where its own text starts at `by`.
     pub(super) fn shifted(mut self, by: usize) -> Self {
         let shift = |span: &mut Range<usize>| *span = span.start + by..span.end + by;
         shift(&mut self.span);
@@ -82,7 +82,7 @@ impl Diagnostic {
         groups
             .into_iter()
             .map(|(source, marks)| {
-                // Only the lines in question go to the renderer: its time grows with the text.
+                // The renderer gets only the lines in question: its time grows with the text.
                 let text = &source.text;
                 let start = marks.iter().map(|(_, span, _)| span.start).min().unwrap_or(0);
                 let end = marks.iter().map(|(_, span, _)| span.end).max().unwrap_or(0);
@@ -100,7 +100,7 @@ impl Diagnostic {
     }
 
     fn group<'a>(&'a self, sources: &'a Sources) -> Group<'a> {
-        let remarks = |cures| self.remarks.iter().filter(move |(cure, _)| *cure == cures).map(|(_, text)| text);
+        let remarks = |help| self.remarks.iter().filter(move |(is_help, _)| *is_help == help).map(|(_, text)| text);
         Level::ERROR
             .primary_title(&self.message)
             .elements(self.snippets(sources))
@@ -109,8 +109,8 @@ impl Diagnostic {
     }
 }
 
-/// An underline over several lines hides more than it shows: it ends with its first line, and is never empty where
-/// there is a character to underline.
+/// The part of `span` on its first line, at least one character where there is one: an underline over several lines
+/// hides more than it shows.
 fn first_line(text: &str, span: Range<usize>) -> Range<usize> {
     let piece = &text[span.clone()];
     let end = span.start + piece.find('\n').map_or(piece.len(), |newline| piece[..newline].trim_end().len());
@@ -123,7 +123,7 @@ fn first_line(text: &str, span: Range<usize>) -> Range<usize> {
     }
 }
 
-/// All that is wrong with one experiment file, in the order of the file.
+/// All errors of one experiment file, in the order of the file.
 #[derive(Debug)]
 pub struct Diagnostics {
     sources: Sources,
@@ -133,7 +133,7 @@ pub struct Diagnostics {
 impl Diagnostics {
     pub(super) fn new(sources: Sources, mut list: Vec<Diagnostic>) -> Self {
         list.sort_by(|a, b| (a.span.start, a.span.end, &a.message).cmp(&(b.span.start, b.span.end, &b.message)));
-        // The members of a family repeat what is wrong with all of them.
+        // Each member of a family has the errors that all of them have.
         list.dedup_by(|a, b| a.span == b.span && a.message == b.message);
         Diagnostics { sources, list }
     }
@@ -167,7 +167,7 @@ impl fmt::Display for Diagnostics {
     }
 }
 
-/// An error without a place; ends with a newline.
+/// An error without a piece of a file; ends with a newline.
 pub(super) fn render_unplaced(message: &str, color: bool) -> String {
     renderer(color).render(&[Group::with_title(Level::ERROR.primary_title(message))]) + "\n"
 }

@@ -23,15 +23,15 @@ pub(super) struct Document<'i> {
 
 const HEAD: [&str; 6] = ["name", "title", "seeds", "max_stages", "extends", "remove"];
 
-const MINIMAL: &str = "the least that an experiment needs is a name and a stage:\n\
+const MINIMAL: &str = "an experiment needs at least a name and a stage:\n\
                        name = \"my-experiment\"\n\
                        [stages.NAME]\n\
                        kind = \"…\"";
 
-/// How many stages an experiment may have unless it says `max_stages`.
+/// The default of `max_stages`.
 pub(super) const MOST_STAGES: usize = 10_000;
 
-/// Reads the tree; `None` if there is nothing in it.
+/// Reads the tree; `None` if it is empty.
 pub(super) fn read<'i>(
     root: DeTable<'i>,
     sources: &Sources,
@@ -54,7 +54,7 @@ pub(super) fn read<'i>(
     let (mut named, mut titled) = (false, false);
     let mut entries: Vec<Entry<'i>> = root.into_iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
-    let first = entries.iter().map(|(key, _)| key.span()).find(|place| place.start >= start).unwrap_or(start..start);
+    let first = entries.iter().map(|(key, _)| key.span()).find(|span| span.start >= start).unwrap_or(start..start);
     for (key, value) in entries {
         let word = key.get_ref().as_ref();
         match word {
@@ -73,10 +73,10 @@ pub(super) fn read<'i>(
                 }
                 _ => faults.push(wrong_type(word, &value, "a whole number above 0")),
             },
-            // The file's own are read before.
+            // Those of the files are taken out before; these come from a flag.
             "extends" | "remove" => {
-                let fault = Diagnostic::new(key.span(), format!("`{word}` cannot be set from outside"));
-                faults.push(fault.label("it belongs into the experiment file"));
+                let fault = Diagnostic::new(key.span(), format!("`{word}` cannot be set on the command line"));
+                faults.push(fault.label("write it in the experiment file"));
             }
             _ => {
                 let words = || HEAD.into_iter().chain(SECTIONS.map(|(word, ..)| word));
@@ -85,12 +85,12 @@ pub(super) fn read<'i>(
                 if known.is_none() {
                     faults.push(
                         Diagnostic::new(key.span(), format!("unknown key {}", quote(word)))
-                            .label("an experiment has no such part")
+                            .label("an experiment file has no such key")
                             .meant(meant)
                             .note(wording::expected_one_of(words())),
                     );
                 }
-                // `[stage.x]` is read as `[stages.x]`, so that not every reference to it is an error too.
+                // `[stage.x]` is read as `[stages.x]`: otherwise every reference to it would be an error, too.
                 let section = known.or_else(|| SECTIONS.iter().find(|(section, ..)| Some(*section) == meant));
                 if let Some((section, kind, listed)) = section {
                     let mut reader =
@@ -104,8 +104,8 @@ pub(super) fn read<'i>(
         faults.push(
             Diagnostic::new(first, "the experiment has no `name`")
                 .label("expected `name = \"…\"` before this")
-                .note("results are filed under this name".to_string())
-                .note(sources.extends().then(|| "it is the one thing that is not taken from the extended file".into())),
+                .note("the reports go into a folder of this name".to_string())
+                .note(sources.extends().then(|| "the name of the extended file is not taken over".into())),
         );
     }
     if !titled {
@@ -130,7 +130,7 @@ fn seeds(value: &Spanned<DeValue<'_>>, faults: &mut Vec<Diagnostic>) -> Option<V
         return None;
     };
     let mut seeds: Vec<u64> = Vec::new();
-    let mut places: BTreeMap<u64, Range<usize>> = BTreeMap::new();
+    let mut spans: BTreeMap<u64, Range<usize>> = BTreeMap::new();
     for item in array {
         let seed = match item.get_ref() {
             DeValue::Integer(number) => whole(number),
@@ -138,18 +138,18 @@ fn seeds(value: &Spanned<DeValue<'_>>, faults: &mut Vec<Diagnostic>) -> Option<V
         };
         let Some(seed) = seed else {
             faults.push(
-                Diagnostic::new(item.span(), "this is no seed").label("expected a whole number from 0 to 2⁶⁴ − 1"),
+                Diagnostic::new(item.span(), "this is not a seed").label("expected a whole number from 0 to 2⁶⁴ − 1"),
             );
             continue;
         };
-        match places.get(&seed) {
+        match spans.get(&seed) {
             Some(first) => faults.push(
                 Diagnostic::new(item.span(), format!("seed {seed} is given twice"))
                     .label("a second time here")
                     .other(first.clone(), "first here"),
             ),
             None => {
-                places.insert(seed, item.span());
+                spans.insert(seed, item.span());
                 seeds.push(seed);
             }
         }

@@ -1,10 +1,10 @@
-//! `extends = "base.toml"`: an experiment that says only what it does otherwise than another.
+//! `extends = "base.toml"`: an experiment that differs from another one.
 //!
-//! The base is read first and what `remove` names is dropped from it; then the values of the extending file are put
-//! over it, as `merge` says. Everything is taken over but the `name`: two experiments of one name would write into one
-//! folder of reports. A base may extend another.
+//! The base is read first, and the parts that `remove` names are dropped from it. Then the values of the extending file
+//! override it, as `merge` says. All is taken over except for the `name`: two experiments of one name would write into
+//! one folder of reports. A base may extend another.
 //!
-//! Paths of data sets are looked up beside the file that is run, whichever file says them.
+//! Relative paths of data sets start at the folder of the file that is run, whichever file holds them.
 
 use super::diagnostic::Diagnostic;
 use super::merge;
@@ -15,20 +15,20 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// How many files may stand behind one.
+/// Maximum number of files that one file extends, directly or through others.
 const DEEPEST: usize = 8;
 
-/// A file and those that it rests on.
+/// A file and the files that it extends.
 pub(super) struct Chain {
-    /// Name and text, the deepest base first.
+    /// Name and text of each, the last base first.
     pub(super) texts: Vec<(String, String)>,
     /// The same files from the experiment's own on.
     pub(super) files: Vec<PathBuf>,
-    /// Why it ends where it ends, if it should not: said of the first of `texts`.
+    /// Why the last base cannot be read; its span is in the first of `texts`.
     pub(super) fault: Option<Diagnostic>,
 }
 
-/// Reads the bases of `text`, the content of `path`.
+/// Reads all that `text`, the content of `path`, extends.
 pub(super) fn chain(path: &Path, text: String) -> Chain {
     let mut chain = Chain { texts: Vec::new(), files: vec![path.to_path_buf()], fault: None };
     let mut seen = vec![identity(path)];
@@ -49,14 +49,14 @@ pub(super) fn chain(path: &Path, text: String) -> Chain {
     chain
 }
 
-/// The same file has the same identity, whatever it is called.
+/// The path without links and `..`: the same for the same file.
 fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// The base that `text` names, with its text. What else is wrong with `text` is not said here.
+/// The base that `text` names, with its text. Other errors in `text` are not reported here.
 fn base_of(path: &Path, text: &str, seen: &[PathBuf]) -> Result<Option<(PathBuf, String)>, Diagnostic> {
-    // Most files extend nothing, and need not be parsed twice. A quoted key may hide the word behind escapes.
+    // Most files extend nothing and need not be parsed twice. A quoted key may hide the word behind escapes.
     if !text.contains("extends") && !text.contains('\\') {
         return Ok(None);
     }
@@ -64,13 +64,13 @@ fn base_of(path: &Path, text: &str, seen: &[PathBuf]) -> Result<Option<(PathBuf,
     let Some(value) = root.get("extends") else { return Ok(None) };
     let DeValue::String(name) = value.get_ref() else {
         let fault = wrong_type("extends", value, "the path of an experiment file");
-        return Err(fault.help("`extends = \"base.toml\"` is looked up beside this file".to_string()));
+        return Err(fault.help("`extends = \"base.toml\"` is a file in the folder of this one".to_string()));
     };
     let base = path.parent().unwrap_or(Path::new("")).join(name.as_ref());
-    if let Some(at) = seen.iter().position(|file| *file == identity(&base)) {
-        let circle = match seen.len() - at {
-            1 => "this file".to_string(),
-            files => format!("a file that rests on this one, by way of {}", wording::count(files - 1, "file")),
+    if let Some(first) = seen.iter().position(|file| *file == identity(&base)) {
+        let circle = match seen.len() - first {
+            1 => "this file itself".to_string(),
+            files => format!("a file that extends this one, through {}", wording::count(files - 1, "file")),
         };
         let fault = Diagnostic::new(value.span(), format!("{} extends itself", quote(name)));
         return Err(fault.label(format!("this is {circle}")));
@@ -84,20 +84,20 @@ fn base_of(path: &Path, text: &str, seen: &[PathBuf]) -> Result<Option<(PathBuf,
         Err(message) => {
             Err(Diagnostic::new(value.span(), format!("cannot read {}", quote(&base.display().to_string())))
                 .label(wording::escape(&message))
-                .note("the path is looked up beside the file that says it".to_string()))
+                .note("a relative path starts at the folder of the file that holds it".to_string()))
         }
     }
 }
 
-/// One tree of all files; `None` if one of them is no TOML.
+/// One tree of all files; `None` if one of them is not TOML.
 pub(super) fn merged<'i>(sources: &'i Sources, faults: &mut Vec<Diagnostic>) -> Option<DeTable<'i>> {
     let mut trees = Vec::new();
     for (text, start) in sources.files() {
         let before = faults.len();
         let tree = syntax::parse(text, faults);
         if start > 0 {
-            let said = faults.split_off(before);
-            faults.extend(said.into_iter().map(|fault| fault.shifted(start)));
+            let own = faults.split_off(before);
+            faults.extend(own.into_iter().map(|fault| fault.shifted(start)));
         }
         trees.push(tree.map(|tree| if start > 0 { syntax::shifted_table(tree, start) } else { tree }));
     }
@@ -134,7 +134,7 @@ pub(super) fn merged<'i>(sources: &'i Sources, faults: &mut Vec<Diagnostic>) -> 
     root
 }
 
-/// Reports are filed under the name.
+/// Adds an error if another of the files has the same name: reports go into a folder of that name.
 fn own_name<'i>(name: &Spanned<DeValue<'i>>, others: &[Spanned<DeValue<'i>>], faults: &mut Vec<Diagnostic>) {
     let same = |other: &&Spanned<DeValue<'i>>| other.get_ref().as_str() == name.get_ref().as_str();
     if let Some(other) = others.iter().find(same).filter(|_| name.get_ref().is_str()) {
@@ -143,7 +143,7 @@ fn own_name<'i>(name: &Spanned<DeValue<'i>>, others: &[Spanned<DeValue<'i>>], fa
             Diagnostic::new(name.span(), format!("two experiments are called {}", quote(text)))
                 .label("this one extends the other")
                 .other(other.span(), "the other")
-                .note("results are filed under this name, so each needs its own".to_string()),
+                .note("the reports go into a folder of this name, so each experiment needs its own".to_string()),
         );
     }
 }

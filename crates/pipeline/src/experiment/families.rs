@@ -1,4 +1,4 @@
-//! Families of stages as they are written: the sections of an experiment file.
+//! Families of stages: the entries of an experiment file's sections.
 
 use super::diagnostic::Diagnostic;
 use super::limits::{self, Limits};
@@ -17,9 +17,9 @@ pub(super) type Entry<'i> = (Spanned<DeString<'i>>, Spanned<DeValue<'i>>);
 /// One `[stages.NAME]`, `[datasets.NAME]`, `[[tables]]`, …
 pub(super) struct Family<'i> {
     pub(super) name: String,
-    /// The piece that gives it its name.
+    /// The span of what names it.
     pub(super) place: Range<usize>,
-    /// `None` if the file does not say which kind, or says an unknown one.
+    /// `None` if the kind is missing or unknown.
     pub(super) spec: Option<&'static Kind>,
     /// Its parameters, without `kind`, `matrix` and limits; the span is that of its header.
     pub(super) body: SpannedTable<'i>,
@@ -27,7 +27,7 @@ pub(super) struct Family<'i> {
     pub(super) limits: Limits,
 }
 
-/// Sections of the file: key, the kind's section, whether it is a list.
+/// The sections of the file: key, section of the kinds, whether it is a list.
 pub(super) const SECTIONS: [(&str, Section, bool); 6] = [
     ("datasets", Section::Datasets, false),
     ("stages", Section::Stages, false),
@@ -70,7 +70,7 @@ impl<'i> Reader<'_, 'i> {
             } else if SECTIONS.iter().any(|(section, _, listed)| *listed && *section == name) {
                 self.faults.push(
                     Diagnostic::new(key.span(), format!("a stage cannot be called {}", quote(&name)))
-                        .label(format!("the names of `[[{name}]]` start with this")),
+                        .label(format!("this is how the names of `[[{name}]]` start")),
                 );
             }
             let DeValue::Table(mut body) = value.into_inner() else { continue };
@@ -109,8 +109,10 @@ impl<'i> Reader<'_, 'i> {
             };
             let Some(file) = body.get("file") else {
                 self.faults.push(
-                    Diagnostic::new(span, "missing `file`")
-                        .label(format!("each of `[[{}]]` says which file to write, as `file = \"…\"`", self.section)),
+                    Diagnostic::new(span, "missing `file`").label(format!(
+                        "each `[[{}]]` needs `file = \"…\"`, the name of the file to write",
+                        self.section
+                    )),
                 );
                 continue;
             };
@@ -124,11 +126,11 @@ impl<'i> Reader<'_, 'i> {
         }
     }
 
-    /// The one kind of a section where kinds are not written.
+    /// The kind of a section that has only one.
     fn implied(&mut self, key: &Spanned<DeString<'i>>) -> Option<&'static Kind> {
         let spec = self.vocabulary.iter().copied().find(|spec| spec.section == self.kind);
         if spec.is_none() {
-            self.faults.push(Diagnostic::new(key.span(), format!("this program makes no `{}`", self.section)));
+            self.faults.push(Diagnostic::new(key.span(), format!("this program has no `{}`", self.section)));
         }
         spec
     }
@@ -174,7 +176,7 @@ impl<'i> Reader<'_, 'i> {
     }
 }
 
-/// Data sets and stages share one name space, as do the files of each kind of output.
+/// Adds an error for each name that is given twice. Data sets and stages share their names.
 pub(super) fn clashes(families: &[Family<'_>], faults: &mut Vec<Diagnostic>) {
     let mut first: BTreeMap<&str, &Family<'_>> = BTreeMap::new();
     for family in families {
@@ -190,7 +192,7 @@ pub(super) fn clashes(families: &[Family<'_>], faults: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A value that names a folder or file.
+/// The value, if it can name a folder or file; else an error.
 pub(super) fn name_of(key: &str, value: &Spanned<DeValue<'_>>, faults: &mut Vec<Diagnostic>) -> Option<String> {
     match value.get_ref() {
         DeValue::String(text) if wording::is_file_name(text) => return Some(text.to_string()),

@@ -12,7 +12,7 @@ use toml::de::DeValue;
 
 /// One entry of the list.
 struct Included<'i> {
-    place: Range<usize>,
+    span: Range<usize>,
     name: Option<String>,
     settings: Vec<Setting<'i>>,
 }
@@ -22,14 +22,14 @@ impl Included<'_> {
         self.settings.iter().find(|(other, _)| other.get_ref() == key).and_then(|(_, choice)| choice.label.as_deref())
     }
 
-    /// The labels of `keys` that it has, joined.
+    /// Its labels for `keys`, joined by dots.
     fn joined(&self, keys: &[&str]) -> String {
         keys.iter().filter_map(|key| self.label(key)).collect::<Vec<_>>().join(".")
     }
 }
 
-/// The members of the list `value`. They are called by their `name`; by the keys of the product, if there is one and
-/// they set them all; else by the fewest keys that tell them apart.
+/// The members of the list `value`. A member's name is its `name`. Without one it is made of the labels of the matrix's
+/// other keys, if the member sets them all; else of the fewest keys that distinguish the members.
 pub(super) fn members<'i>(
     value: &Spanned<DeValue<'i>>,
     axes: &[Axis<'i>],
@@ -44,7 +44,7 @@ pub(super) fn members<'i>(
     let by_axes: Vec<&str> = axes.iter().map(|axis| axis.key.get_ref().as_ref()).collect();
     let has_all = |entry: &Included<'i>| !by_axes.is_empty() && by_axes.iter().all(|key| entry.label(key).is_some());
     let unnamed: Vec<&Included<'i>> = included.iter().filter(|entry| entry.name.is_none() && !has_all(entry)).collect();
-    let by_keys = telling_keys(&unnamed);
+    let by_keys = distinguishing_keys(&unnamed);
     let mut members = Vec::new();
     for entry in &included {
         let label = match &entry.name {
@@ -54,8 +54,8 @@ pub(super) fn members<'i>(
         };
         if label.is_empty() {
             faults.push(
-                Diagnostic::new(entry.place.clone(), "this member needs a name")
-                    .label("nothing here tells it apart")
+                Diagnostic::new(entry.span.clone(), "this member needs a name")
+                    .label("no value here distinguishes it from the others")
                     .help("write `name = \"…\"` in it".to_string()),
             );
             continue;
@@ -77,11 +77,11 @@ fn read<'i>(
         faults.push(wrong_type("include", entry, "a table, as `{ key = value, … }`"));
         return None;
     };
-    let mut included = Included { place: entry.span(), name: None, settings: Vec::new() };
+    let mut included = Included { span: entry.span(), name: None, settings: Vec::new() };
     for (key, value) in in_file_order(table) {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("name", DeValue::String(name)) if !name.is_empty() => included.name = Some(clean_word(name)),
-            ("name", _) => faults.push(wrong_type("name", value, "a word to call this member by")),
+            ("name", _) => faults.push(wrong_type("name", value, "a name for this member")),
             _ => {
                 chooser.not_in_body(key, faults);
                 let choice = chooser.value(key.get_ref(), value, faults);
@@ -92,8 +92,8 @@ fn read<'i>(
     Some(included)
 }
 
-/// The fewest keys, at most three, whose labels tell the members apart; all keys if three are not enough.
-fn telling_keys<'a>(members: &[&'a Included<'_>]) -> Vec<&'a str> {
+/// The fewest keys, at most three, whose labels distinguish the members; all keys if three are not enough.
+fn distinguishing_keys<'a>(members: &[&'a Included<'_>]) -> Vec<&'a str> {
     /// Combinations of more keys than this are not tried.
     const MOST: usize = 12;
     let mut keys: Vec<&str> = Vec::new();
@@ -103,24 +103,24 @@ fn telling_keys<'a>(members: &[&'a Included<'_>]) -> Vec<&'a str> {
             keys.push(key);
         }
     }
-    let apart = |keys: &[&str]| {
+    let distinct = |keys: &[&str]| {
         let mut seen = BTreeSet::new();
         members.iter().map(|member| member.joined(keys)).all(|label| !label.is_empty() && seen.insert(label))
     };
     let few = &keys[..keys.len().min(MOST)];
-    for (at, first) in few.iter().enumerate() {
-        if apart(&[first]) {
-            return vec![few[at]];
+    for (index, first) in few.iter().enumerate() {
+        if distinct(&[first]) {
+            return vec![few[index]];
         }
     }
-    for (at, first) in few.iter().enumerate() {
-        if let Some(second) = few[at + 1..].iter().find(|second| apart(&[first, second])) {
+    for (index, first) in few.iter().enumerate() {
+        if let Some(second) = few[index + 1..].iter().find(|second| distinct(&[first, second])) {
             return vec![first, second];
         }
     }
-    for (at, first) in few.iter().enumerate() {
-        for (next, second) in few.iter().enumerate().skip(at + 1) {
-            if let Some(third) = few[next + 1..].iter().find(|third| apart(&[first, second, third])) {
+    for (index, first) in few.iter().enumerate() {
+        for (next, second) in few.iter().enumerate().skip(index + 1) {
+            if let Some(third) = few[next + 1..].iter().find(|third| distinct(&[first, second, third])) {
                 return vec![first, second, third];
             }
         }

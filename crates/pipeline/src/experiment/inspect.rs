@@ -19,7 +19,7 @@ const MOST_ERRORS: usize = 30;
 pub(super) fn inspect(shape: &Shape, table: &SpannedTable<'_>) -> Vec<Mismatch> {
     let mut inspection = Inspection { mismatches: Vec::new() };
     inspection.numbers_of_table(table.get_ref(), &Trail::Start);
-    // Parameters that are no table are left to serde.
+    // Parameters whose schema is not that of one table are left to serde.
     if let Some(shape) = table_shape(shape) {
         inspection.table(shape, table.get_ref(), table.span(), &Trail::Start);
     }
@@ -111,7 +111,7 @@ impl Inspection {
     fn number(&mut self, interval: &Interval, value: &Spanned<DeValue<'_>>, trail: &Trail<'_>) {
         let (inside, wanted) = match value.get_ref() {
             DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
-                Ok(whole) => (interval.has_whole(whole), interval.beside(whole)),
+                Ok(whole) => (interval.has_whole(whole), interval.violated_by(whole)),
                 Err(_) => (false, *interval),
             },
             DeValue::Float(number) => (parsed(number.as_str()).is_none_or(|real| interval.has_real(real)), *interval),

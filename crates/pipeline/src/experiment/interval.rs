@@ -23,7 +23,7 @@ pub enum Interval {
     },
 }
 
-/// A number too small for a range with an upper end above this needs to know the lower end only.
+/// Ranges up to here and beyond are told without their upper end, where a number is too small.
 const PRACTICALLY_UNBOUNDED: i128 = u32::MAX as i128;
 
 impl Interval {
@@ -82,9 +82,9 @@ impl Interval {
         }
     }
 
-    /// The part of the range that says why `number` is not in it: the lower end alone where the upper one is beyond
-    /// all practice.
-    pub(super) fn beside(&self, number: i128) -> Self {
+    /// The range as it is told for `number`, which is not in it: for a number too small without an upper end that nobody
+    /// reaches.
+    pub(super) fn violated_by(&self, number: i128) -> Self {
         match *self {
             Interval::Whole { least, most } if number < least && most >= PRACTICALLY_UNBOUNDED => {
                 Interval::Whole { least, most: i128::MAX }
@@ -138,11 +138,11 @@ mod tests {
         let whole = |schema: Value| Interval::whole(schema.as_object().unwrap());
         let bytes = whole(json!({ "format": "uint8", "minimum": 0, "maximum": 255 }));
         assert_eq!(bytes.to_string(), "a whole number from 0 to 255");
-        assert_eq!(bytes.beside(-1).to_string(), "a whole number from 0 to 255");
+        assert_eq!(bytes.violated_by(-1).to_string(), "a whole number from 0 to 255");
         let count = whole(json!({ "format": "uint32", "minimum": 1 }));
-        assert_eq!(count.beside(0).to_string(), "a whole number above 0");
-        assert_eq!(count.beside(1 << 40).to_string(), "a whole number from 1 to 4294967295");
-        assert_eq!(whole(json!({ "format": "uint64" })).beside(-3).to_string(), "a whole number, 0 or more");
+        assert_eq!(count.violated_by(0).to_string(), "a whole number above 0");
+        assert_eq!(count.violated_by(1 << 40).to_string(), "a whole number from 1 to 4294967295");
+        assert_eq!(whole(json!({ "format": "uint64" })).violated_by(-3).to_string(), "a whole number, 0 or more");
         for (schema, words) in [
             (json!({}), "a number"),
             (json!({ "minimum": 0 }), "a number, 0 or more"),

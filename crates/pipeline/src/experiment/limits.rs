@@ -1,7 +1,7 @@
 //! How a stage is run: `timeout`, `retries`, `threads`, `memory` beside `kind` and `matrix`.
 //!
-//! Limits say nothing of what a stage yields, so they are taken out of its table before its kind reads its
-//! parameters, and enter no key. All members of a family share them.
+//! Limits do not change what a stage leaves. So they are taken out of its table before its kind reads the parameters,
+//! and they enter no key. All members of a family share them.
 
 use super::diagnostic::Diagnostic;
 use super::syntax::{type_name, wrong_type};
@@ -13,53 +13,53 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// How a stage is run: never part of a key. What the file does not say is `None`, and the executor's to choose.
+/// How a stage is run: never part of a key. Of what is `None` the executor decides.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Limits {
     /// Longest wall time of one attempt: `timeout = "2 h"` (s, min, h, d), or a number of seconds.
     pub timeout: Option<Duration>,
     /// Attempts after the first, 0 to 100: `retries = 2`.
     pub retries: Option<u32>,
-    /// It gets at most so many threads, 1 or more: `threads = 4`.
+    /// Maximum number of threads, 1 or more: `threads = 4`.
     pub threads: Option<usize>,
-    /// Bytes of memory that it is expected to need: `memory = "4 GiB"` (GiB = 2³⁰, GB = 10⁹).
+    /// Bytes of memory that the stage is expected to need: `memory = "4 GiB"` (GiB = 2³⁰, GB = 10⁹).
     pub memory: Option<u64>,
 }
 
 /// The keys of limits.
 pub(super) const WORDS: [&str; 4] = ["timeout", "retries", "threads", "memory"];
 
-/// No stage runs longer: ten years, in seconds.
+/// Maximum of `timeout` in seconds: ten years.
 const LONGEST: f64 = 10.0 * 365.0 * 86400.0;
-/// No machine has more: a pebibyte.
+/// Maximum of `memory` in bytes: a pebibyte.
 const LARGEST: f64 = (1u64 << 50) as f64;
-/// A stage that failed so often fails the next time too.
+/// Maximum of `retries`.
 const MOST_RETRIES: u64 = 100;
-/// No machine has more.
+/// Maximum of `threads`.
 const MOST_THREADS: u64 = 65_536;
 
 /// Takes the limits out of a stage's table and reads them.
 pub(super) fn take(body: &mut DeTable<'_>, faults: &mut Vec<Diagnostic>) -> Limits {
     let mut limits = Limits::default();
-    let mut say = |result: Result<(), Diagnostic>| faults.extend(result.err());
+    let mut report = |result: Result<(), Diagnostic>| faults.extend(result.err());
     if let Some(value) = body.remove("timeout") {
-        say(timeout(&value).map(|time| limits.timeout = Some(time)));
+        report(timeout(&value).map(|time| limits.timeout = Some(time)));
     }
     if let Some(value) = body.remove("retries") {
-        say(count("retries", &value, 0, MOST_RETRIES).map(|number| limits.retries = Some(number as u32)));
+        report(count("retries", &value, 0, MOST_RETRIES).map(|number| limits.retries = Some(number as u32)));
     }
     if let Some(value) = body.remove("threads") {
-        say(count("threads", &value, 1, MOST_THREADS).map(|number| limits.threads = Some(number as usize)));
+        report(count("threads", &value, 1, MOST_THREADS).map(|number| limits.threads = Some(number as usize)));
     }
     if let Some(value) = body.remove("memory") {
-        say(memory(&value).map(|bytes| limits.memory = Some(bytes)));
+        report(memory(&value).map(|bytes| limits.memory = Some(bytes)));
     }
     limits
 }
 
-/// What a matrix that sets a limit is told.
-pub(super) fn in_matrix(key: &str, place: Range<usize>, family: &str) -> Diagnostic {
-    Diagnostic::new(place, format!("a matrix cannot set `{key}`"))
+/// The error for a matrix that sets a limit.
+pub(super) fn in_matrix(key: &str, span: Range<usize>, family: &str) -> Diagnostic {
+    Diagnostic::new(span, format!("a matrix cannot set `{key}`"))
         .label("it is the same for all members of a family")
         .help(format!("write `{key} = …` beside the matrix of `{family}`; to vary it, write two families"))
 }
@@ -99,7 +99,7 @@ fn count(key: &str, value: &Spanned<DeValue<'_>>, least: u64, most: u64) -> Resu
     number.filter(|number| (least..=most).contains(number)).ok_or_else(|| out_of_range(key, value, &wanted))
 }
 
-/// A number and its unit: in seconds, or bytes.
+/// A number with its unit, in seconds or bytes.
 fn quantity(
     key: &str,
     text: &str,
@@ -112,7 +112,7 @@ fn quantity(
         let fault = match wrong {
             Wrong::NoUnit => fault.label("a number without its unit"),
             Wrong::UnknownUnit(unit) => fault
-                .label(format!("{} is no unit that is known here", wording::quote(unit)))
+                .label(format!("{} is not a known unit", wording::quote(unit)))
                 .meant(meant(unit, known.iter().map(|(word, _)| *word))),
             Wrong::NoNumber => {
                 fault.label(format!("expected a number and its unit, found {}", type_name(value.get_ref())))
@@ -122,7 +122,7 @@ fn quantity(
     })
 }
 
-/// The unit that another word for it, or another case, stands for.
+/// The unit that was probably meant, by another word for it or in another case.
 fn meant<'w>(unit: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let lower = unit.to_lowercase();
     let usual = match lower.as_str() {

@@ -1,11 +1,11 @@
-//! The members that a `matrix` makes: the product of its keys' values, less `exclude`, plus `include`.
+//! The members that a `matrix` makes: all combinations of its keys' values, without `exclude`, with `include`.
 //!
-//! A member is called after its family and the labels of its values, joined by dots. The label of a string, number
-//! or truth value is its text; of a stage's name, that stage's label; of anything in a `{ label = value }` table, the
-//! word in front of it. Characters other than letters, digits, `_`, `+` and `-` become `-`; the dot of a number and
+//! A member's name is its family's name and the labels of its values, joined by dots. The label of a string, number
+//! or truth value is its text. The label of a stage's name is that stage's label. In a `{ label = value }` table each
+//! value has the label in front of it. Characters other than letters, digits, `_`, `+` and `-` become `-`; the dot of a number and
 //! the dots in a stage's label stay.
 
-use super::choice::Chooser;
+use super::choice::{Chooser, clean, plain_text};
 use super::diagnostic::Diagnostic;
 use super::families::Entry;
 use super::include;
@@ -17,9 +17,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The members of a family, and whether they are all there is (no error hides one).
+/// The members of a family.
 pub(super) struct Expansion<'i> {
     pub(super) members: Vec<Member<'i>>,
+    /// Whether no error hides a member.
     pub(super) complete: bool,
 }
 
@@ -38,7 +39,7 @@ pub(super) fn expand<'i>(
         if members.is_empty() && faults.len() == before {
             let fault = Diagnostic::new(matrix.0.span(), format!("the matrix of {} is empty", quote(chooser.name())));
             faults.push(
-                fault.label("no member is left").help(
+                fault.label("it makes no stage").help(
                     "`matrix.KEY = [value, value]` makes one stage for each; leave `matrix` out for a single one"
                         .to_string(),
                 ),
@@ -53,7 +54,7 @@ pub(super) fn expand<'i>(
 
 fn members_of<'i>(
     table: &DeTable<'i>,
-    place: Range<usize>,
+    span: Range<usize>,
     chooser: &Chooser<'_, '_, 'i>,
     most: usize,
     faults: &mut Vec<Diagnostic>,
@@ -71,7 +72,7 @@ fn members_of<'i>(
     if size.is_none_or(|size| size > most) {
         let size = size.map_or("more stages than can be counted".into(), |size| wording::count(size, "stage"));
         faults.push(too_many(
-            place,
+            span,
             &format!("the matrix of {} makes {size}", quote(chooser.name())),
             chooser.max_stages,
         ));
@@ -87,11 +88,11 @@ fn members_of<'i>(
     members
 }
 
-/// The error for an experiment that grows out of hand.
-pub(super) fn too_many(place: Range<usize>, what: &str, most: usize) -> Diagnostic {
-    Diagnostic::new(place, what)
+/// The error for an experiment with more stages than `most`.
+pub(super) fn too_many(span: Range<usize>, what: &str, most: usize) -> Diagnostic {
+    Diagnostic::new(span, what)
         .label(format!("`max_stages` is {most}"))
-        .help("if this is meant, write a higher `max_stages = …` at the top of the file".to_string())
+        .help("if you want so many, write a higher `max_stages = …` at the top of the file".to_string())
 }
 
 /// All combinations; the last key varies fastest.
@@ -112,7 +113,7 @@ fn product_of<'i>(family: &str, axes: &[Axis<'i>]) -> Vec<Member<'i>> {
         .collect()
 }
 
-/// Drops the members that an entry of `exclude` describes: all the labels it gives are theirs.
+/// Drops the members that match an entry of `exclude`: they have all the labels that it gives.
 fn take_out(
     value: &Spanned<DeValue<'_>>,
     axes: &[Axis<'_>],
@@ -131,7 +132,7 @@ fn take_out(
         let mut right = true;
         for (key, value) in in_file_order(table) {
             let name = key.get_ref().as_ref();
-            let text = super::choice::plain_text(value.get_ref());
+            let text = plain_text(value.get_ref());
             if !axes.iter().any(|axis| axis.key.get_ref() == key.get_ref()) {
                 let keys = || axes.iter().map(|axis| axis.key.get_ref().as_ref());
                 let fault = Diagnostic::new(key.span(), format!("the matrix has no key {}", quote(name)));
@@ -140,17 +141,18 @@ fn take_out(
                 right = false;
             } else if let Some(text) = text {
                 let glob = Glob::new(&text).ok().map(|glob| glob.compile_matcher());
-                wanted.push((name, super::choice::clean(&text, value.get_ref()), text, glob));
+                wanted.push((name, clean(&text, value.get_ref()), text, glob));
             } else {
-                faults.push(wrong_type(name, value, "the value or the label to leave out"));
+                faults.push(wrong_type(name, value, "the value or the label to exclude"));
                 right = false;
             }
         }
         let matches = |member: &Member<'_>| {
-            wanted.iter().all(|(key, clean, text, glob)| {
+            wanted.iter().all(|(key, label_of_text, text, glob)| {
                 member.axes.iter().any(|(axis, label)| {
-                    let same =
-                        label == clean || label == text || glob.as_ref().is_some_and(|glob| glob.is_match(label));
+                    let same = label == label_of_text
+                        || label == text
+                        || glob.as_ref().is_some_and(|glob| glob.is_match(label));
                     axis == key && same
                 })
             })
@@ -160,28 +162,28 @@ fn take_out(
             members.retain(|member| !matches(member));
         }
         if right && members.len() == count && faults.is_empty() {
-            let fault = Diagnostic::new(entry.span(), "this leaves nothing out");
+            let fault = Diagnostic::new(entry.span(), "this excludes nothing");
             faults.push(fault.label("no member of the matrix has these values"));
         }
     }
 }
 
-/// Says members with one name, and names too long for a folder.
-fn unique(members: &mut Vec<Member<'_>>, place: Range<usize>, faults: &mut Vec<Diagnostic>) {
+/// Drops members with the same name, and with names too long for a folder, with an error for the first.
+fn unique(members: &mut Vec<Member<'_>>, span: Range<usize>, faults: &mut Vec<Diagnostic>) {
     const LONGEST: usize = 200;
     let mut seen = std::collections::BTreeSet::new();
-    let mut said = false;
+    let mut reported = false;
     members.retain(|member| {
         let long = member.label.len() > LONGEST;
         let twice = !seen.insert(member.label.clone());
-        if (long || twice) && !said {
-            said = true;
+        if (long || twice) && !reported {
+            reported = true;
             let message = match twice {
-                true => format!("two members of the matrix are called {}", quote(&member.label)),
+                true => format!("two members of the matrix have the name {}", quote(&member.label)),
                 false => format!("{} is too long for a name", quote(&member.label)),
             };
-            faults.push(Diagnostic::new(place.clone(), message).help(
-                "name the values: `matrix.KEY = { label = value, … }`, or `name = \"…\"` in `include`".to_string(),
+            faults.push(Diagnostic::new(span.clone(), message).help(
+                "label the values: `matrix.KEY = { label = value, … }`, or `name = \"…\"` in `include`".to_string(),
             ));
         }
         !long && !twice

@@ -7,11 +7,11 @@ use toml::de::DeString;
 
 /// One member of a family before its parameters are read.
 pub(super) struct Member<'i> {
-    /// Family and labels.
+    /// The names of its family and the labels of its values, joined by dots.
     pub(super) label: String,
     /// Key and label of each value.
     pub(super) axes: Vec<(String, String)>,
-    /// What goes into the stage's table.
+    /// The values that go into the stage's table.
     pub(super) settings: Vec<Setting<'i>>,
 }
 

@@ -1,15 +1,15 @@
-//! One tree over another: what an extending file's values do to its base's.
+//! The values of an extending file override those of its base.
 //!
-//! The rule: **a table is merged with the base's table key by key; everything else takes the place of the base's.**
-//! Three things follow from what they mean:
-//! - A table that says another `name`, `kind` or `format` than the base's takes its place as a whole: these words
-//!   decide what else may stand in it.
-//! - A `matrix.KEY` (`include` and `exclude` too) takes the place of the base's, be it a list or a table; and as
-//!   `matrix.KEY` and `KEY` set one parameter, either takes the place of the other.
-//! - Entries of `[[tables]]`, `[[data_tables]]`, `[[figures]]` and `[[overlays]]` are told apart by their `file`; new ones
+//! The rule: **a table is merged with the base's table key by key; any other value replaces the base's value.**
+//! Three cases are special:
+//! - A table whose `name`, `kind` or `format` differs from the base's replaces it as a whole, because these words
+//!   decide what else the table may hold.
+//! - A `matrix.KEY` (`include` and `exclude`, too) replaces the base's, whether it is a list or a table. As
+//!   `matrix.KEY` and `KEY` set the same parameter, each replaces the other.
+//! - Entries of `[[tables]]`, `[[data_tables]]`, `[[figures]]` and `[[overlays]]` with the same `file` are merged; new ones
 //!   come after the base's.
 //!
-//! A key that the base has keeps its place there: the order of a matrix's keys orders the parts of names.
+//! A key that the base has keeps its span there: the order of a matrix's keys is the order of the parts of names.
 
 use super::diagnostic::Diagnostic;
 use super::families::SECTIONS;
@@ -20,15 +20,15 @@ use super::wording::{self, quote};
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
-/// The rule in a sentence.
-pub(super) const RULE: &str = "this file's values are put over the extended file's: a table is merged key by key, \
-                               unless it says another `name`, `kind` or `format`; a `matrix.KEY`, a list and \
-                               everything else takes the place of what was there";
+/// The rule, for users.
+pub(super) const RULE: &str = "this file's values override the extended file's: a table is merged key by key, unless its \
+                               `name`, `kind` or `format` differs; a `matrix.KEY`, a list or any other value replaces \
+                               the old one";
 
-/// Words that decide what else may stand in a table.
+/// Keys that decide what else a table may hold.
 const DECIDING: [&str; 3] = ["name", "kind", "format"];
 
-/// Puts an extending file's tree over its base's.
+/// Overrides the tree of a base with that of the extending file.
 pub(super) fn over<'i>(base: &mut DeTable<'i>, tree: DeTable<'i>, faults: &mut Vec<Diagnostic>) {
     for (key, value) in tree {
         let section = SECTIONS.iter().find(|(word, ..)| *word == key.get_ref().as_ref());
@@ -59,7 +59,7 @@ fn over_named<'i>(base: &mut DeTable<'i>, section: DeTable<'i>, stages: bool, fa
         }
     }
     for (key, value) in new {
-        // A misspelt stage would otherwise be a new one without a kind.
+        // Otherwise a misspelt stage would be a new one without a kind.
         let meant = value.get_ref().as_table().is_some_and(|table| stages && !table.contains_key("kind"));
         if meant {
             let known = || base.keys().map(|key| key.get_ref().as_ref());
@@ -77,12 +77,12 @@ fn over_named<'i>(base: &mut DeTable<'i>, section: DeTable<'i>, stages: bool, fa
     }
 }
 
-/// Entries told apart by `file`.
+/// Lists of tables, in which `file` names an entry.
 fn over_listed<'i>(base: &mut DeArray<'i>, entries: DeArray<'i>) {
     let mut left: Vec<usize> = (0..base.len()).collect();
     for entry in entries {
-        let same = |&at: &usize| file_of(&entry).is_some() && base.get(at).and_then(file_of) == file_of(&entry);
-        // The second entry with one `file` is no change of the base's but an error, which is said where it is met.
+        let same = |&index: &usize| file_of(&entry).is_some() && base.get(index).and_then(file_of) == file_of(&entry);
+        // A second entry with the same `file` does not override the first: that is an error, which `families` reports.
         match left.iter().position(same) {
             Some(found) => {
                 if let Some(old) = base.get_mut(left.remove(found)) {
@@ -151,7 +151,7 @@ fn decides_anew(old: &DeTable<'_>, new: &DeTable<'_>) -> bool {
 
 /// `remove = ["stages.x", "tables.y"]`: drops parts of the base.
 pub(super) fn remove(base: &mut DeTable<'_>, value: &Spanned<DeValue<'_>>, faults: &mut Vec<Diagnostic>) {
-    const WANTED: &str = "a list of parts of the extended file, as `[\"stages.x\", \"tables.y\"]`";
+    const WANTED: &str = "a list of names of parts of the extended file, as `[\"stages.x\", \"tables.y\"]`";
     let DeValue::Array(items) = value.get_ref() else { return faults.push(wrong_type("remove", value, WANTED)) };
     for item in items {
         let DeValue::String(path) = item.get_ref() else {
@@ -186,14 +186,14 @@ fn remove_one(table: &mut DeTable<'_>, path: &[&DeString<'_>], item: &Spanned<De
         Some(DeValue::Table(inner)) => remove_one(inner, rest, item),
         Some(DeValue::Array(items)) => {
             let known: Vec<String> = items.iter().filter_map(file_of).map(str::to_string).collect();
-            let Some(at) = items.iter().position(|item| file_of(item) == Some(next.as_ref())) else {
+            let Some(removed) = items.iter().position(|item| file_of(item) == Some(next.as_ref())) else {
                 return Err(not_there(next, &known, item));
             };
-            match items.get_mut(at).map(Spanned::get_mut) {
+            match items.get_mut(removed).map(Spanned::get_mut) {
                 Some(DeValue::Table(inner)) if !further.is_empty() => remove_one(inner, further, item),
                 _ => {
-                    let kept = std::mem::replace(items, DeArray::new()).into_iter().enumerate();
-                    *items = kept.filter(|(index, _)| *index != at).map(|(_, item)| item).collect();
+                    let all = std::mem::replace(items, DeArray::new()).into_iter().enumerate();
+                    *items = all.filter(|(index, _)| *index != removed).map(|(_, item)| item).collect();
                     Ok(())
                 }
             }
@@ -204,7 +204,7 @@ fn remove_one(table: &mut DeTable<'_>, path: &[&DeString<'_>], item: &Spanned<De
 
 fn not_there(step: &str, known: &[String], item: &Spanned<DeValue<'_>>) -> Diagnostic {
     let known = || known.iter().map(String::as_str);
-    Diagnostic::new(item.span(), format!("the extended file has no such part: {}", quote(step)))
+    Diagnostic::new(item.span(), format!("the extended file has no {}", quote(step)))
         .label("there is nothing to remove")
         .meant(wording::nearest(step, known()))
         .note(wording::expected_one_of(known()))

@@ -1,4 +1,4 @@
-//! Which family needs which: an order that puts every family after those it names, and the circles that forbid one.
+//! The order of the families: each after those that it takes inputs from; and the circles that make this impossible.
 
 use super::diagnostic::Diagnostic;
 use super::families::Family;
@@ -11,13 +11,13 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// More circles than this say no more to the reader.
+/// More circles than this are not reported.
 const MOST_CIRCLES: usize = 20;
-/// More stages of one circle than this are not named.
+/// More stages of a circle than this are not named.
 const MOST_NAMED: usize = 12;
 
-/// The families by index, each after those it takes inputs from; otherwise in the order of the file. Where there is
-/// a circle, one edge of it is left out (and said).
+/// The families by index, each after those it takes inputs from; otherwise in the order of the file. Of a circle one
+/// edge is left out, and the circle is reported.
 pub(super) fn of(families: &[Family<'_>], faults: &mut Vec<Diagnostic>) -> Vec<usize> {
     let by_name: BTreeMap<&str, usize> =
         families.iter().enumerate().rev().map(|(index, family)| (family.name.as_str(), index)).collect();
@@ -43,7 +43,7 @@ pub(super) fn of(families: &[Family<'_>], faults: &mut Vec<Diagnostic>) -> Vec<u
             };
             *next += 1;
             if open[*target] {
-                // Where everything waits for everything, there are circles without number.
+                // Where every stage takes every other one, there is no end of circles.
                 if circles < MOST_CIRCLES {
                     let from = stack.iter().position(|(index, _)| index == target).unwrap_or(0);
                     let circle: Vec<usize> = stack[from..].iter().map(|(index, _)| *index).collect();
@@ -59,7 +59,7 @@ pub(super) fn of(families: &[Family<'_>], faults: &mut Vec<Diagnostic>) -> Vec<u
     order
 }
 
-/// Families that one family names, each with one place where it does.
+/// The families that one family names, each with the span of one such name.
 type Edges = Vec<(usize, Range<usize>)>;
 
 fn edges(families: &[Family<'_>], by_name: &BTreeMap<&str, usize>, index: usize) -> Edges {
@@ -67,13 +67,13 @@ fn edges(families: &[Family<'_>], by_name: &BTreeMap<&str, usize>, index: usize)
     let mut edges = Edges::new();
     let mut known = BTreeSet::new();
     for spec in family.spec.map_or(&[][..], |spec| spec.references) {
-        for (name, place) in names(family, spec) {
+        for (name, span) in names(family, spec) {
             let Ok(pattern) = Pattern::parse(name) else { continue };
             let allowed = |target: usize| families[target].spec.is_some_and(|target| spec.kinds.contains(&target.name));
             let targets = pattern.reached(by_name, index);
             for target in targets {
                 if allowed(target) && known.insert(target) {
-                    edges.push((target, place.clone()));
+                    edges.push((target, span.clone()));
                 }
             }
         }
@@ -120,14 +120,14 @@ fn collect_values<'t>(table: &'t DeTable<'_>, labelled: bool, found: &mut Vec<(&
 }
 
 fn circle_fault(families: &[Family<'_>], edges: &[Edges], circle: &[usize]) -> Diagnostic {
-    // Told from the stage that comes first in the file, wherever the search came upon the circle.
-    let first = (0..circle.len()).min_by_key(|&at| families[circle[at]].place.start).unwrap_or(0);
+    // Starts with the stage that comes first in the file, wherever the search found the circle.
+    let first = (0..circle.len()).min_by_key(|&index| families[circle[index]].place.start).unwrap_or(0);
     let circle: Vec<usize> = circle[first..].iter().chain(&circle[..first]).copied().collect();
-    let name = |at: usize| quote(&families[circle[at % circle.len()]].name);
-    let place = |at: usize| {
-        let target = circle[(at + 1) % circle.len()];
-        let edge = edges[circle[at]].iter().find(|(index, _)| *index == target);
-        edge.map_or(0..0, |(_, place)| place.clone())
+    let name = |step: usize| quote(&families[circle[step % circle.len()]].name);
+    let span = |step: usize| {
+        let target = circle[(step + 1) % circle.len()];
+        let edge = edges[circle[step]].iter().find(|(index, _)| *index == target);
+        edge.map_or(0..0, |(_, span)| span.clone())
     };
     let mut path: Vec<String> =
         (0..if circle.len() > MOST_NAMED { MOST_NAMED } else { circle.len() + 1 }).map(name).collect();
@@ -135,13 +135,13 @@ fn circle_fault(families: &[Family<'_>], edges: &[Edges], circle: &[usize]) -> D
         path.push(format!("{} more", circle.len() - MOST_NAMED));
         path.push(name(0));
     }
-    let mut fault = Diagnostic::new(place(0), format!("stages wait for one another: {}", path.join(" → ")));
+    let mut fault = Diagnostic::new(span(0), format!("stages take one another in a circle: {}", path.join(" → ")));
     if circle.len() == 1 {
         return fault.label(format!("{} takes itself as an input", name(0)));
     }
-    for at in 0..circle.len().min(MOST_NAMED) {
-        let label = format!("{} takes {}", name(at), name(at + 1));
-        fault = if at == 0 { fault.label(label) } else { fault.other(place(at), label) };
+    for step in 0..circle.len().min(MOST_NAMED) {
+        let label = format!("{} takes {}", name(step), name(step + 1));
+        fault = if step == 0 { fault.label(label) } else { fault.other(span(step), label) };
     }
     fault
 }

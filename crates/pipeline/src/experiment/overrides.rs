@@ -1,4 +1,4 @@
-//! `--set a.b=c`: values put into the tree from the command line.
+//! `--set a.b=c`: values from the command line.
 
 use super::diagnostic::Diagnostic;
 use super::source::Sources;
@@ -11,7 +11,7 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 /// Deeper than any parameter is; the tree is walked recursively.
 const DEEPEST: usize = 16;
 
-/// One part of a dotted path, and where it stands.
+/// One part of a dotted path, and its span.
 type Step<'i> = (DeString<'i>, Range<usize>);
 
 /// Puts each flag's value into the tree, where it is checked like any other.
@@ -38,22 +38,22 @@ pub(super) fn steps(path: &str, base: usize) -> Result<Vec<Step<'_>>, Diagnostic
     let mut steps = Vec::new();
     let mut quoted = None;
     let mut start = 0;
-    for (at, character) in path.char_indices().chain([(path.len(), '.')]) {
+    for (offset, character) in path.char_indices().chain([(path.len(), '.')]) {
         match character {
             '"' | '\'' if quoted == Some(character) => quoted = None,
             '"' | '\'' if quoted.is_none() => quoted = Some(character),
-            '.' if quoted.is_none() || at == path.len() => {
-                let step = path[start..at].trim();
+            '.' if quoted.is_none() || offset == path.len() => {
+                let step = path[start..offset].trim();
                 let bare = step.trim_matches(['"', '\'']);
                 if bare.is_empty() {
                     return Err(Diagnostic::new(
-                        base + start..base + at.max(start + 1),
+                        base + start..base + offset.max(start + 1),
                         "a part of this path is empty",
                     )
                     .label("expected `KEY.PATH=VALUE`, as in `stages.ssl.epochs=3`"));
                 }
-                steps.push((DeString::Borrowed(bare), base + start..base + at));
-                start = at + 1;
+                steps.push((DeString::Borrowed(bare), base + start..base + offset));
+                start = offset + 1;
             }
             _ => {}
         }
@@ -64,7 +64,7 @@ pub(super) fn steps(path: &str, base: usize) -> Result<Vec<Step<'_>>, Diagnostic
     Ok(steps)
 }
 
-/// `text` as TOML, or as a string if it is none and does not look as if it should be.
+/// `text` as TOML; as a string if it is not TOML and starts with no bracket or quote.
 fn value(text: &str, base: usize) -> Result<Spanned<DeValue<'_>>, Diagnostic> {
     let trimmed = text.trim();
     match DeValue::parse(trimmed) {
@@ -90,28 +90,28 @@ fn put<'i>(
     rest: &[Step<'i>],
     value: Spanned<DeValue<'i>>,
 ) -> Result<(), Diagnostic> {
-    let Some(((step, place), rest)) = rest.split_first() else { return Ok(()) };
-    let key = Spanned::new(place.clone(), step.clone());
+    let Some(((step, span), rest)) = rest.split_first() else { return Ok(()) };
+    let key = Spanned::new(span.clone(), step.clone());
     if rest.is_empty() {
-        // A key that is there keeps its place: the order of a matrix's keys orders the parts of names.
+        // A key that is there keeps its span: the order of a matrix's keys is the order of the parts of names.
         table.insert(key, value);
         return Ok(());
     }
     let depth = path.len() - rest.len() - 1;
     if !table.contains_key(step.as_ref()) {
-        // A misspelt stage would otherwise be a new one without a kind.
+        // Otherwise a misspelt stage would be a new one without a kind.
         if depth == 1 && matches!(path[0].0.as_ref(), "stages" | "datasets") {
             let known = || table.keys().map(|key| key.get_ref().as_ref());
-            return Err(Diagnostic::new(place.clone(), format!("{} has no {}", quote(&path[0].0), quote(step)))
+            return Err(Diagnostic::new(span.clone(), format!("{} has no {}", quote(&path[0].0), quote(step)))
                 .meant(wording::nearest(step, known()))
                 .note(wording::expected_one_of(known())));
         }
-        table.insert(key, Spanned::new(place.clone(), DeValue::Table(DeTable::new())));
+        table.insert(key, Spanned::new(span.clone(), DeValue::Table(DeTable::new())));
     }
     match table.get_mut(step.as_ref()).map(Spanned::get_mut) {
         Some(DeValue::Table(inner)) => put(inner, path, rest, value),
         Some(DeValue::Array(items)) => put_in_list(items, path, rest, value),
-        Some(other) => Err(Diagnostic::new(rest[0].1.clone(), format!("{} has no parts", quote(step))).label(format!(
+        Some(other) => Err(Diagnostic::new(rest[0].1.clone(), format!("{} has no keys", quote(step))).label(format!(
             "{} is {}",
             quote(step),
             type_name(other)
@@ -126,15 +126,15 @@ fn put_in_list<'i>(
     rest: &[Step<'i>],
     value: Spanned<DeValue<'i>>,
 ) -> Result<(), Diagnostic> {
-    let Some(((step, place), rest)) = rest.split_first() else { return Ok(()) };
+    let Some(((step, span), rest)) = rest.split_first() else { return Ok(()) };
     let file_of = |item: &Spanned<DeValue<'i>>| file_of(item).map(str::to_string);
     let by_file = items.iter().position(|item| file_of(item).as_deref() == Some(step.as_ref()));
-    let at = by_file.or_else(|| step.parse().ok().filter(|&index: &usize| index < items.len()));
+    let index = by_file.or_else(|| step.parse().ok().filter(|&index: &usize| index < items.len()));
     let count = items.len();
-    let Some(item) = at.and_then(|at| items.get_mut(at)) else {
+    let Some(item) = index.and_then(|index| items.get_mut(index)) else {
         let files: Vec<String> = items.iter().filter_map(file_of).collect();
         let known = || files.iter().map(String::as_str);
-        return Err(Diagnostic::new(place.clone(), format!("the list has no {}", quote(step)))
+        return Err(Diagnostic::new(span.clone(), format!("the list has no {}", quote(step)))
             .label(match count {
                 0 => "the list is empty".to_string(),
                 length => format!("expected a number from 0 to {}, or the `file` of an entry", length - 1),
@@ -149,7 +149,7 @@ fn put_in_list<'i>(
     match item.get_mut() {
         DeValue::Table(inner) => put(inner, path, rest, value),
         DeValue::Array(inner) => put_in_list(inner, path, rest, value),
-        other => Err(Diagnostic::new(rest[0].1.clone(), format!("entry {} has no parts", quote(step)))
+        other => Err(Diagnostic::new(rest[0].1.clone(), format!("entry {} has no keys", quote(step)))
             .label(format!("it is {}", type_name(other)))),
     }
 }

@@ -1,4 +1,4 @@
-//! How a parameter names stages.
+//! The names and patterns by which a parameter names stages.
 //!
 //! A name is a family (`ssl`) or a member's label (`ssl.matssl.all`). A pattern has `*`, `?`, `[…]` or `{…}` in it:
 //! what stands before the first dot is matched against families, what stands after it against the rest of a
@@ -17,13 +17,14 @@ pub(super) enum Pattern<'t> {
     Glob { family: Part<'t>, label: Option<Part<'t>> },
 }
 
-/// One side of a pattern. To compile a glob takes longer than all else about a stage, so the usual ones are not.
+/// One side of a pattern. Compiling a glob takes longer than everything else about a stage, so common patterns do
+/// without.
 pub(super) enum Part<'t> {
-    /// No pattern at all.
+    /// A word without wildcards.
     Word(&'t str),
     /// `word*`
     Prefix(&'t str),
-    /// Anything else, and what stands in it before the first character with a meaning.
+    /// Any other pattern, with its part before the first wildcard.
     Glob { prefix: &'t str, glob: Box<GlobMatcher> },
 }
 
@@ -46,13 +47,13 @@ const SPECIAL: [char; 6] = ['*', '?', '[', ']', '{', '}'];
 
 impl<'t> Pattern<'t> {
     /// # Errors
-    /// What is wrong with the pattern.
+    /// Says why the pattern is not valid.
     pub(super) fn parse(text: &'t str) -> Result<Self, String> {
         if !text.contains(['*', '?', '[', '{']) {
             return Ok(Pattern::Exact(text));
         }
         let compile = |part: &'t str| -> Result<Part<'t>, String> {
-            // What has a meaning inside of braces and brackets only is globset's to judge.
+            // Characters that are special only inside braces and brackets are left to globset.
             let prefix = part.split(SPECIAL).next().unwrap_or(part);
             match part.strip_prefix(prefix) {
                 Some("") => return Ok(Part::Word(part)),
@@ -68,7 +69,7 @@ impl<'t> Pattern<'t> {
         Ok(Pattern::Glob { family: compile(family)?, label: label.map(compile).transpose()? })
     }
 
-    /// What the name of every family that it reaches starts with.
+    /// The start of the name of every family that it reaches.
     pub(super) fn prefix(&self) -> &'t str {
         match self {
             Pattern::Exact(text) => text.split('.').next().unwrap_or(text),
@@ -78,23 +79,23 @@ impl<'t> Pattern<'t> {
         }
     }
 
-    /// The families that it reaches, in the order of the file, of those called `by_name`; not `asker`'s own, which a
-    /// pattern does not mean.
+    /// The families of `by_name` that it reaches, in the order of the file. A pattern does not reach `asker`, the family
+    /// that holds it.
     pub(super) fn reached(&self, by_name: &BTreeMap<&str, usize>, asker: usize) -> Vec<usize> {
         if let Pattern::Exact(name) = self {
             return by_name.get(name).or_else(|| by_name.get(self.prefix())).copied().into_iter().collect();
         }
-        // A pattern a stage over all stages would take the square of their number.
+        // Comparing each pattern with all families would take time in the square of their number.
         let prefix = self.prefix();
         let near = by_name.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         let near = near.take_while(|(family, _)| family.starts_with(prefix));
         let mut reached: Vec<usize> =
-            near.filter(|(family, at)| **at != asker && self.reaches(family)).map(|(_, at)| *at).collect();
+            near.filter(|(family, index)| **index != asker && self.reaches(family)).map(|(_, index)| *index).collect();
         reached.sort_unstable();
         reached
     }
 
-    /// Could it name a member of `family`?
+    /// Whether it could name a member of `family`.
     pub(super) fn reaches(&self, family: &str) -> bool {
         match self {
             Pattern::Exact(text) => {
@@ -104,7 +105,7 @@ impl<'t> Pattern<'t> {
         }
     }
 
-    /// Does it name this member of `family`, a family that it reaches?
+    /// Whether it names the member `label` of `family`, a family that it reaches.
     pub(super) fn matches(&self, family: &str, label: &str) -> bool {
         match self {
             Pattern::Exact(text) => *text == family || *text == label,
@@ -126,7 +127,7 @@ pub struct Named<'t> {
 
 impl<'t> Named<'t> {
     /// # Errors
-    /// What is wrong with the pattern.
+    /// Says why the pattern is not valid.
     pub fn parse(text: &'t str) -> Result<Self, String> {
         let pattern = Pattern::parse(text)?;
         let dotted = match &pattern {
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_run_over_dots_after_the_family_but_not_into_it() {
+    fn a_star_matches_dots_in_a_label_but_not_the_one_after_the_family() {
         assert!(matches("ssl.*.all", "ssl", "ssl.matssl.0.07.all"));
         assert!(matches("segment.*", "segment", "segment.ssl.matssl"));
         assert!(!matches("segment.*", "segment", "segment"));

@@ -11,14 +11,14 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// A member that a parameter names.
+/// A member of a family, as a parameter names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// Index of its family.
     pub(super) family: usize,
     /// Index in its family.
     pub(super) member: usize,
-    /// Its own label, or the one that the parameter gives it.
+    /// The member's own label, or the one that the parameter gives it.
     pub(super) label: String,
 }
 
@@ -27,18 +27,17 @@ pub(super) struct Target {
 pub(super) struct Members {
     labels: Vec<String>,
     index: BTreeMap<String, usize>,
-    /// False before the family is expanded, and if there are errors in what makes its members: a name that is not
-    /// found may then be right.
+    /// False before the family is expanded, and if its matrix has errors. A name that is not found may then be right.
     complete: bool,
 }
 
 impl Members {
-    /// The second of two members with one label is dropped here and said elsewhere.
+    /// Of two members with one label the first is found; the error is reported by `matrix`.
     pub(super) fn new(labels: Vec<String>, complete: bool) -> Self {
         let index = match labels.len() {
-            // Most families have one: a map for it would cost more than all else about it.
+            // Most families have one member, and a map would cost more than everything else about them.
             0 | 1 => BTreeMap::new(),
-            _ => labels.iter().enumerate().rev().map(|(at, label)| (label.clone(), at)).collect(),
+            _ => labels.iter().enumerate().rev().map(|(index, label)| (label.clone(), index)).collect(),
         };
         Members { labels, index, complete }
     }
@@ -52,24 +51,24 @@ impl Members {
     }
 }
 
-/// All names of the file.
+/// The names of all families, and of their members as far as these are known.
 pub(super) struct Names<'d, 'i> {
     families: &'d [Family<'i>],
     by_name: BTreeMap<&'d str, usize>,
     members: Vec<Members>,
 }
 
-/// What a name stands for.
+/// The result of looking up a name.
 pub(super) enum Found {
     /// At least one member.
     Members(Vec<Target>),
-    /// Nothing that is known; an error about it has been said.
+    /// Nothing that is known; the error is reported.
     Unknown,
 }
 
 impl<'d, 'i> Names<'d, 'i> {
     pub(super) fn new(families: &'d [Family<'i>]) -> Self {
-        let by_name = families.iter().enumerate().rev().map(|(at, family)| (family.name.as_str(), at)).collect();
+        let by_name = families.iter().enumerate().rev().map(|(index, family)| (family.name.as_str(), index)).collect();
         Names { families, by_name, members: families.iter().map(|_| Members::default()).collect() }
     }
 
@@ -77,8 +76,8 @@ impl<'d, 'i> Names<'d, 'i> {
         self.members[family] = members;
     }
 
-    /// The stages that the value of a parameter names, in the order of the file. `None` if the value is none of
-    /// names but the parameter's own (an inline table where `spec.optional`).
+    /// The stages that the value of a parameter names, in the order of the file. `None` if the value is no name, but a
+    /// value in its place (where `spec.optional`).
     pub(super) fn resolve(
         &self,
         value: &Spanned<DeValue<'_>>,
@@ -150,11 +149,11 @@ impl<'d, 'i> Names<'d, 'i> {
         }
     }
 
-    /// What `name`, written in the family `asker`, stands for, whatever the number.
+    /// The stages that `name` names in the family `asker`, however many.
     pub(super) fn find(
         &self,
         name: &str,
-        place: Range<usize>,
+        span: Range<usize>,
         spec: &ReferenceSpec,
         asker: usize,
         faults: &mut Vec<Diagnostic>,
@@ -162,7 +161,7 @@ impl<'d, 'i> Names<'d, 'i> {
         let pattern = match Pattern::parse(name) {
             Ok(pattern) => pattern,
             Err(message) => {
-                let fault = Diagnostic::new(place, format!("{} is no pattern", quote(name)));
+                let fault = Diagnostic::new(span, format!("{} is not a valid pattern", quote(name)));
                 faults.push(fault.label(wording::escape(&message)));
                 return Found::Unknown;
             }
@@ -185,7 +184,8 @@ impl<'d, 'i> Names<'d, 'i> {
                 }
                 _ => {
                     let name = &self.families[family].name;
-                    let matching = (0..members.labels.len()).filter(|&at| pattern.matches(name, &members.labels[at]));
+                    let matching =
+                        (0..members.labels.len()).filter(|&index| pattern.matches(name, &members.labels[index]));
                     targets.extend(matching.map(target));
                 }
             }
@@ -193,11 +193,11 @@ impl<'d, 'i> Names<'d, 'i> {
         if !targets.is_empty() {
             return Found::Members(targets);
         }
-        // What is wrong with an incomplete family has been said.
+        // The errors of an incomplete family are reported already.
         if complete || faults.is_empty() {
             faults.push(match of_wrong_kind {
-                Some(family) => self.wrong_kind(name, place, spec, asker, family),
-                None => self.nothing(name, place, spec, asker, faults.len()),
+                Some(family) => self.wrong_kind(name, span, spec, asker, family),
+                None => self.nothing(name, span, spec, asker, faults.len()),
             });
         }
         Found::Unknown
@@ -206,43 +206,50 @@ impl<'d, 'i> Names<'d, 'i> {
     fn wrong_kind(
         &self,
         name: &str,
-        place: Range<usize>,
+        span: Range<usize>,
         spec: &ReferenceSpec,
         asker: usize,
         family: usize,
     ) -> Diagnostic {
         let family = &self.families[family];
         let kind = family.spec.map_or("", |kind| kind.name);
-        Diagnostic::new(place, format!("{} is of the wrong kind", quote(name)))
+        Diagnostic::new(span, format!("{} is of the wrong kind", quote(name)))
             .label(format!("{}, not `{kind}`", takes(spec)))
             .other(family.place.clone(), format!("a stage of kind `{kind}`"))
             .note(self.of_these(spec, asker))
     }
 
-    fn nothing(&self, name: &str, place: Range<usize>, spec: &ReferenceSpec, asker: usize, said: usize) -> Diagnostic {
+    fn nothing(
+        &self,
+        name: &str,
+        span: Range<usize>,
+        spec: &ReferenceSpec,
+        asker: usize,
+        reported: usize,
+    ) -> Diagnostic {
         if let Ok(Pattern::Glob { .. }) = Pattern::parse(name) {
             let (head, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
             let meant = wording::nearest(head, self.by_name.keys().copied().filter(|family| *family != head));
             let meant = meant.map(|family| format!("{family}{rest}"));
-            return Diagnostic::new(place, format!("{} matches no stage", quote(name)))
+            return Diagnostic::new(span, format!("{} matches no stage", quote(name)))
                 .label(takes(spec))
                 .meant(meant.as_deref())
                 .note(self.of_these(spec, asker));
         }
-        // The search runs over all names: not worth it for the hundredth error.
+        // The search compares all names: after a hundred errors it is not worth its time.
         let all = self.members.iter().flat_map(|members| members.labels.iter().map(String::as_str));
         let all = all.chain(self.by_name.keys().copied());
-        let meant = if said < 100 { wording::nearest(name, all) } else { None };
-        Diagnostic::new(place, format!("there is no stage {}", quote(name)))
+        let meant = if reported < 100 { wording::nearest(name, all) } else { None };
+        Diagnostic::new(span, format!("there is no stage {}", quote(name)))
             .label(takes(spec))
             .meant(meant)
             .note(self.of_these(spec, asker))
     }
 
-    /// A note that lists what would fit.
+    /// A note that lists the stages that would fit.
     pub(super) fn of_these(&self, spec: &ReferenceSpec, asker: usize) -> Option<String> {
         let fits = |kind: &str| spec.kinds.contains(&kind);
-        let others = self.families.iter().enumerate().filter(|(at, _)| *at != asker).map(|(_, family)| family);
+        let others = self.families.iter().enumerate().filter(|(index, _)| *index != asker).map(|(_, family)| family);
         let fitting = others.filter(|family| family.spec.is_some_and(|spec| fits(spec.name)));
         let fitting: Vec<&str> = fitting.map(|family| family.name.as_str()).collect();
         Some(match fitting.len() {
@@ -252,21 +259,21 @@ impl<'d, 'i> Names<'d, 'i> {
     }
 }
 
-/// What a parameter takes, as a label.
+/// Says what a parameter takes.
 fn takes(spec: &ReferenceSpec) -> String {
     format!("`{}` takes a stage of kind {}", spec.param, wording::or_list(spec.kinds))
 }
 
-/// One name may stand for several members only where the parameter takes several.
-fn single(found: Found, name: &str, place: Range<usize>, spec: &ReferenceSpec, faults: &mut Vec<Diagnostic>) -> Found {
+/// `found`, with an error if it has several members and the parameter takes one.
+fn single(found: Found, name: &str, span: Range<usize>, spec: &ReferenceSpec, faults: &mut Vec<Diagnostic>) -> Found {
     match found {
         Found::Members(targets) if targets.len() > 1 && !spec.many => {
             let labels = targets.iter().map(|target| target.label.as_str());
             let name = wording::escape(name);
             faults.push(
-                Diagnostic::new(place, format!("`{name}` stands for {} stages", targets.len()))
+                Diagnostic::new(span, format!("`{name}` names {} stages", targets.len()))
                     .label(format!("`{}` takes one", spec.param))
-                    .help(format!("`matrix.{} = [\"{name}\"]` makes one stage with each", spec.param))
+                    .help(format!("`matrix.{} = [\"{name}\"]` makes one stage for each", spec.param))
                     .note(format!("they are {}", wording::list(labels, 8))),
             );
             Found::Unknown

@@ -1,7 +1,7 @@
 //! The JSON Schema of experiment files, for editors: which keys there are, of which types, with their defaults.
 //!
-//! It refuses misspelt keys and wrong types. It does not say what is missing: a stage may have it from its `matrix`, or
-//! from the file that it extends. Relations between parameters are the program's to check.
+//! It refuses misspelt keys and wrong types. It does not require keys: a stage may have them from its `matrix`, or from
+//! the file that it extends. Relations between parameters are checked by the program only.
 
 use super::vocabulary::{ReferenceSpec, Section};
 use crate::stage::{Kind, Kinds};
@@ -41,33 +41,33 @@ pub fn schema(vocabulary: &Kinds) -> Value {
         "title": "Experiment of matssl-run",
         "type": "object",
         "properties": {
-            "name": { "description": "Names the folder of its reports.", "type": "string", "pattern": file_name },
-            "title": { "description": "Stands above its reports; the name by default.", "type": "string" },
+            "name": { "description": "The name of the folder for its reports.", "type": "string", "pattern": file_name },
+            "title": { "description": "The title of its reports; the name by default.", "type": "string" },
             "seeds": {
                 "description": "Each stage that draws at random is repeated for each of these.",
                 "type": "array", "items": { "type": "integer", "minimum": 0 }, "minItems": 1, "uniqueItems": true,
                 "default": [0],
             },
             "max_stages": {
-                "description": "An experiment with more stages is refused, so that no sweep grows by accident.",
+                "description": "Maximum number of stages: an experiment with more is refused, so that no sweep grows by accident.",
                 "type": "integer", "minimum": 1, "default": super::document::MOST_STAGES,
             },
             "extends": {
-                "description": "An experiment file, beside this one, of which this one says only what it does otherwise. \
-                    Tables are merged key by key, unless they say another `name`, `kind` or `format`; a `matrix.KEY`, a \
-                    list and everything else takes the place of what was there.",
+                "description": "Another experiment file, whose values this one overrides. A relative path starts at the folder \
+                    of this file. Tables are merged key by key, unless their `name`, `kind` or `format` differs; a \
+                    `matrix.KEY`, a list or any other value replaces the old one.",
                 "type": "string",
             },
             "remove": {
-                "description": "Parts of the extended file that are left out, as `stages.x` or `tables.y`.",
+                "description": "Parts of the extended file that are removed, as `stages.x` or `tables.y`.",
                 "type": "array", "items": { "type": "string" },
             },
-            "datasets": named(Section::Datasets, "Images as downloaded, read where they lie."),
-            "stages": named(Section::Stages, "What is done; the `kind` says what."),
-            "tables": listed(Section::Tables, "Scores side by side."),
-            "data_tables": listed(Section::DataTables, "What data sets hold, and how many patches they give."),
-            "figures": listed(Section::Figures, "Metrics over the epochs."),
-            "overlays": listed(Section::Overlays, "Pictures of predictions beside the truth."),
+            "datasets": named(Section::Datasets, "Data sets as downloaded; the images stay where they are."),
+            "stages": named(Section::Stages, "The stages; `kind` says what each does."),
+            "tables": listed(Section::Tables, "Tables of scores."),
+            "data_tables": listed(Section::DataTables, "Tables of data sets: images, classes, numbers of patches."),
+            "figures": listed(Section::Figures, "Curves of metrics over the epochs."),
+            "overlays": listed(Section::Overlays, "Images of predictions beside the ground truth."),
         },
         "required": ["name"],
         "additionalProperties": false,
@@ -75,10 +75,10 @@ pub fn schema(vocabulary: &Kinds) -> Value {
     })
 }
 
-/// The table of a stage: its kind's parameters, and what every stage may say.
+/// The table of a stage: the parameters of its kind, and the keys that every stage has.
 fn family(spec: &Kind, generator: &mut SchemaGenerator) -> Value {
     let mut schema = (spec.schema)(generator).to_value();
-    // A kind whose parameters are another type's refers to that.
+    // A kind whose parameters are of another type refers to that type.
     while let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
         schema = generator.definitions().get(name).cloned().unwrap_or_default();
     }
@@ -139,18 +139,18 @@ fn matrix(spec: &Kind, properties: &Map<String, Value>) -> Value {
         })
         .collect();
     let mut member: Map<String, Value> = properties.keys().map(|param| (param.clone(), value(param))).collect();
-    member.insert("name".into(), json!({ "description": "What this member is called.", "type": "string" }));
+    member.insert("name".into(), json!({ "description": "The name of this member.", "type": "string" }));
     axes.insert(
         "include".into(),
         json!({
-            "description": "Members beside the product.",
+            "description": "Members in addition to the combinations.",
             "type": "array", "items": { "type": "object", "properties": member, "additionalProperties": false },
         }),
     );
     axes.insert(
         "exclude".into(),
         json!({
-            "description": "Members of the product to leave out, by the labels of their values (`*` and `?` match).",
+            "description": "Combinations to leave out, by the labels of their values (`*` and `?` match).",
             "type": "array", "items": { "type": "object" },
         }),
     );
@@ -165,22 +165,23 @@ fn matrix(spec: &Kind, properties: &Map<String, Value>) -> Value {
 fn limits() -> Value {
     json!({ "type": "object", "properties": {
         "timeout": {
-            "description": "Longest time of one attempt, as \"2 h\" (s, min, h, d, w), or a number of seconds.",
+            "description": "Maximum time of one attempt, as \"2 h\" (s, min, h, d, w), or a number of seconds.",
             "anyOf": [
                 { "type": "string", "pattern": r"^\s*[0-9.]+\s*([sS]|[mM]([iI][nN])?|[hH]|[dD]|[wW])\s*$" },
                 { "type": "number", "exclusiveMinimum": 0 },
             ],
         },
         "retries": { "description": "Attempts after the first.", "type": "integer", "minimum": 0, "maximum": 100 },
-        "threads": { "description": "It gets at most so many threads.", "type": "integer", "minimum": 1 },
+        "threads": { "description": "Maximum number of threads.", "type": "integer", "minimum": 1 },
         "memory": {
-            "description": "What it is expected to need, as \"4 GiB\" (GiB = 2³⁰, GB = 10⁹).",
+            "description": "Memory that it is expected to need, as \"4 GiB\" (GiB = 2³⁰, GB = 10⁹).",
             "type": "string", "pattern": r"^\s*[0-9.]+\s*([kKmMgGtT]([iI]?[bB])?|[bB])\s*$",
         },
     } })
 }
 
-/// TOML has no null, other files may give what is required, and editors know no Rust types.
+/// Removes what does not hold for experiment files: null, which TOML lacks; required keys, which another file may give;
+/// and Rust's types of numbers.
 fn tidy(schema: &mut Value) {
     let Value::Object(schema) = schema else { return };
     schema.remove("required");

@@ -1,15 +1,16 @@
-//! Text to a TOML tree with spans, and what TOML itself refuses.
+//! A text as a TOML tree with spans, and the errors of TOML's syntax.
 
 use super::diagnostic::Diagnostic;
+use super::mismatch::found;
 use super::wording;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The tree, or `None` if the text is too broken to say more about it.
+/// The tree, or `None` if the syntax is too broken to look for other errors.
 pub(super) fn parse<'i>(text: &'i str, faults: &mut Vec<Diagnostic>) -> Option<DeTable<'i>> {
     let (root, errors) = DeTable::parse_recoverable(text);
-    // A second definition is left out of the tree; the rest can still be read.
+    // The tree lacks a second definition; the rest can still be read.
     let readable = errors.iter().all(|error| error.message() == DUPLICATE);
     let mut repeated_header = None;
     for error in errors.iter().take(MOST_ERRORS) {
@@ -25,7 +26,7 @@ pub(super) fn parse<'i>(text: &'i str, faults: &mut Vec<Diagnostic>) -> Option<D
         }
         faults.push(fault(text, error));
     }
-    // One stray character makes several errors, of which the first says it.
+    // One stray character makes several errors: the first of each line is enough.
     if !readable {
         let mut lines = std::collections::BTreeSet::new();
         faults.sort_by_key(|fault| fault.start());
@@ -34,12 +35,12 @@ pub(super) fn parse<'i>(text: &'i str, faults: &mut Vec<Diagnostic>) -> Option<D
     readable.then(|| root.into_inner())
 }
 
-/// More errors than this say no more to the reader.
+/// More errors than this are not shown.
 const MOST_ERRORS: usize = 200;
 
-/// Where the last line up to `at` starts that looks like a header.
-fn header_before(text: &str, at: usize) -> Option<usize> {
-    let mut end = text[at..].find('\n').map_or(text.len(), |length| at + length + 1);
+/// The start of the last line up to `offset` that looks like a header.
+fn header_before(text: &str, offset: usize) -> Option<usize> {
+    let mut end = text[offset..].find('\n').map_or(text.len(), |length| offset + length + 1);
     for line in text[..end].split_inclusive('\n').rev() {
         end -= line.len();
         if line.trim_start().starts_with('[') {
@@ -70,7 +71,7 @@ fn fault(text: &str, error: &toml::de::Error) -> Diagnostic {
         .label(expected.map(|expected| format!("expected {expected}")).unwrap_or_default())
 }
 
-/// Where the same header, or the same key under the same header, stands before `span`. TOML's error does not say.
+/// The span of the same header, or of the same key below the same header, before `span`: TOML's error has only `span`.
 fn first_definition(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
     let line_start = text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
     let line_end = text[span.end..].find('\n').map_or(text.len(), |length| span.end + length);
@@ -106,7 +107,7 @@ pub(super) fn in_file_order<'t, 'i>(
     entries
 }
 
-/// The `file` that an entry of a list writes.
+/// The `file` of an entry of a list.
 pub(super) fn file_of<'t>(entry: &'t Spanned<DeValue<'_>>) -> Option<&'t str> {
     entry.get_ref().as_table()?.get("file")?.get_ref().as_str()
 }
@@ -126,13 +127,13 @@ pub(super) fn shifted(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue
 pub(super) fn shifted_table(table: DeTable<'_>, by: usize) -> DeTable<'_> {
     let mut result = DeTable::new();
     for (key, item) in table {
-        let place = key.span().start + by..key.span().end + by;
-        result.insert(Spanned::new(place, key.into_inner()), shifted(item, by));
+        let span = key.span().start + by..key.span().end + by;
+        result.insert(Spanned::new(span, key.into_inner()), shifted(item, by));
     }
     result
 }
 
-/// What a value is, in a user's words.
+/// The type of a value, as a noun.
 pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
@@ -145,8 +146,8 @@ pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// `` `key` must be …, not …``, with the value underlined.
+/// The error for a value of the wrong type.
 pub(super) fn wrong_type(key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) -> Diagnostic {
     Diagnostic::new(value.span(), format!("wrong type for {}", wording::quote(key)))
-        .label(format!("expected {wanted}, found {}", type_name(value.get_ref())))
+        .label(format!("expected {wanted}, found {}", found(value.get_ref())))
 }

@@ -1,9 +1,9 @@
-//! What the front end must know of the kinds of stages, without importing them.
+//! What the front end must know about kinds of stages: it does not import them.
 
 use super::mismatch::Mismatch;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::marker::PhantomData;
@@ -47,7 +47,7 @@ pub struct ReferenceSpec {
     pub many: bool,
     /// May be left out, or hold something that is not a reference (an inline table such as `{ weights = "random" }`).
     pub optional: bool,
-    /// Takes every seed of what it names (tables and figures); otherwise the stage is repeated for each seed.
+    /// Takes all seeds of the stages that it names (tables and figures); otherwise its own stage is repeated for each seed.
     pub all_seeds: bool,
 }
 
@@ -100,8 +100,8 @@ pub enum ParamError {
     },
 }
 
-/// What the front end writes in place of a resolved reference before parameters are parsed. Names of stages are not
-/// part of a key, so they must not be part of the parameters either.
+/// Stands in parameters for the names of stages, once these are resolved: names of stages are not part of a key, so they
+/// must not be part of the parameters.
 pub const INPUT: &str = "<input>";
 
 /// A parameter that always names one or more stages.
@@ -137,7 +137,7 @@ impl JsonSchema for Input {
     }
 }
 
-/// A parameter that names a stage or holds a value of its own, e.g. `encoder = "ssl"` or
+/// A parameter that names a stage, or holds a table or word of its own, e.g. `encoder = "ssl"` or
 /// `encoder = { arch = "resnet18", weights = "random" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -148,7 +148,7 @@ pub enum MaybeInput<T> {
     Value(T),
 }
 
-/// By hand: serde's own reading of an untagged enum buffers the value, and the places of errors are lost with it.
+/// By hand: of an untagged enum serde's derive would drop the message of a check in `T`.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for MaybeInput<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(MaybeInputVisitor(PhantomData))
@@ -185,26 +185,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for MaybeInputVisitor<T> {
             INPUT => Ok(MaybeInput::Input(Input)),
             text => T::deserialize(text.into_deserializer()).map(MaybeInput::Value),
         }
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Self::Value, E> {
-        T::deserialize(value.into_deserializer()).map(MaybeInput::Value)
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Self::Value, E> {
-        T::deserialize(value.into_deserializer()).map(MaybeInput::Value)
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
-        T::deserialize(value.into_deserializer()).map(MaybeInput::Value)
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
-        T::deserialize(value.into_deserializer()).map(MaybeInput::Value)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(SeqAccessDeserializer::new(items)).map(MaybeInput::Value)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {

@@ -1,11 +1,11 @@
-//! Words for messages: quoting, lists of alternatives, the nearest right word.
+//! Parts of messages: quotes, lists of alternatives, the nearest right word.
 
-/// `text` without control characters (a file must not be able to steer the terminal), cut where it grows long.
+/// `text` without control characters, so that a file cannot control the terminal; cut after 80 characters.
 pub(super) fn escape(text: &str) -> String {
     escape_to(text, 80)
 }
 
-/// [`escape`] for a whole sentence.
+/// [`escape`] for a sentence: cut after 500 characters.
 pub(super) fn escape_long(text: &str) -> String {
     escape_to(text, 500)
 }
@@ -59,7 +59,7 @@ pub(super) fn or_list(words: &[&str]) -> String {
     }
 }
 
-/// The candidate that `word` was probably meant to be: at most a third of its letters wrong.
+/// The candidate that was probably meant by `word`: at most a third of the letters differ.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     let length = lower.chars().count();
@@ -87,12 +87,12 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Letters, digits, `_` and `-` only: what a stage may be called.
+/// Whether `text` can name a stage: letters, digits, `_` and `-` only.
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 100 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-/// Fit to name a folder or file: letters, digits, `.`, `_`, `-`, no dot in front.
+/// Whether `text` can name a folder or file: letters, digits, `.`, `_`, `-`, no dot in front.
 pub fn is_file_name(text: &str) -> bool {
     !text.starts_with('.')
         && !text.is_empty()
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_word_is_a_likely_one_or_none() {
+    fn the_nearest_word_is_likely_or_missing() {
         let words = ["epochs", "batch_size", "method", "optimizer"];
         assert_eq!(nearest("epoch", words), Some("epochs"));
         assert_eq!(nearest("batchsize", words), Some("batch_size"));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cannot_steer_the_terminal() {
+    fn a_file_cannot_control_the_terminal() {
         assert_eq!(quote("a\u{1b}[31m\n"), "`a\\u{1b}[31m\\u{a}`");
     }
 }

@@ -138,14 +138,14 @@ mod tests {
         assert_eq!(serde_json::from_str::<MethodSpec>("\"matssl\"").unwrap(), spec);
         assert_eq!(read("method = 'simclr'").unwrap().name(), "simclr");
         let unknown = serde_json::from_str::<MethodSpec>("\"dino\"").unwrap_err().to_string();
-        assert!(unknown.starts_with("there is no method \"dino\"; there are densecl, "), "{unknown}");
+        assert!(unknown.starts_with("there is no method \"dino\"; there are matssl, "), "{unknown}");
     }
 
     #[test]
     fn errors_point_at_their_token() {
         let cases = [
-            ("method = 'matsl'", "'matsl'", "unknown value `matsl` for `method`; expected one of `densecl`"),
-            ("method = { name = 'dino' }", "'dino'", "unknown value `dino` for `name`; expected one of `densecl`"),
+            ("method = 'matsl'", "'matsl'", "unknown value `matsl` for `method`; expected one of `matssl`"),
+            ("method = { name = 'dino' }", "'dino'", "unknown value `dino` for `name`; expected one of `matssl`"),
             (
                 "method = 3",
                 "3",

@@ -53,7 +53,7 @@ patches = "patches"
 encoder = "a"
 method = "matssl"
 "#, [""; 0] => r#"
-error: stages wait for one another: `a` → `b` → `a`
+error: stages take one another in a circle: `a` → `b` → `a`
   --> a.toml:11:11
    |
 11 | encoder = "b"
@@ -76,7 +76,7 @@ patches = "patches"
 encoder = "a"
 method = "matssl"
 "#, [""; 0] => r#"
-error: stages wait for one another: `a` → `a`
+error: stages take one another in a circle: `a` → `a`
   --> a.toml:11:11
    |
 11 | encoder = "a"
@@ -151,7 +151,7 @@ error: unknown key `seed`
  --> a.toml:2:1
   |
 2 | seed = [0]
-  | ^^^^ an experiment has no such part
+  | ^^^^ an experiment file has no such key
   |
   = help: did you mean `seeds`?
   = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `data_tables`, `figures`, `overlays`

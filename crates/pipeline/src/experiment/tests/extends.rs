@@ -60,7 +60,7 @@ rows = { "first" = "seg.ssl.0.1.1" }
 "#;
 
 #[test]
-fn nothing_but_a_name_is_the_base_under_another_name() {
+fn an_extending_file_with_only_a_name_equals_its_base() {
     let folder = folder(&[("base.toml", BASE), ("deep/child.toml", "extends = \"../base.toml\"\nname = \"child\"")]);
     let path = folder.path().join("deep/child.toml");
     let experiment = load(&path, &[], &TOY).unwrap();
@@ -71,7 +71,7 @@ fn nothing_but_a_name_is_the_base_under_another_name() {
 }
 
 #[test]
-fn tables_merge_and_all_else_is_replaced() {
+fn tables_are_merged_and_other_values_replaced() {
     let text = child(
         "seeds = [4, 5]\n[stages.m]\nimages = 7\nretries = 1\n[stages.ssl]\nencoder = { weights = \"imagenet\" }\n\
          optimizer.learning_rate = 0.5\n[[tables]]\nfile = \"two\"\nreference = \"paper\"\nrows.second = \"seg.ssl.0.2.1\"\n\
@@ -129,7 +129,7 @@ fn parts_of_the_base_can_be_removed() {
     assert!(names(&experiment).ends_with(&["seg@0", "tables.one"]));
     assert_eq!(params(&experiment, "ssl")["encoder"]["weights"], serde_json::Value::Null);
     let wrong = extended(BASE, &child("remove = [\"stages.sll\", \"tables.tow\", 3, \"\", \"name.x\"]")).unwrap_err();
-    let expected = r#"error: the extended file has no such part: `sll`
+    let expected = r#"error: the extended file has no `sll`
  --> child.toml:3:11
   |
 3 | remove = ["stages.sll", "tables.tow", 3, "", "name.x"]
@@ -143,7 +143,7 @@ fn parts_of_the_base_can_be_removed() {
 }
 
 #[test]
-fn faults_of_the_base_are_shown_in_the_base() {
+fn errors_of_the_base_are_shown_in_the_base() {
     let wrong = extended(&BASE.replace("images = 3", "imags = 3"), &child("[stages.p]\nsize = \"a\"")).unwrap_err();
     assert!(wrong.contains("error: unknown key `imags`\n --> base.toml:7:1"), "{wrong}");
     assert!(wrong.contains("error: wrong type for `size`\n --> child.toml:4:8"), "{wrong}");
@@ -163,22 +163,22 @@ fn each_experiment_has_its_own_name() {
 1 | extends = "base.toml"
   | ^ expected `name = "…"` before this
   |
-  = note: results are filed under this name
-  = note: it is the one thing that is not taken from the extended file"#;
+  = note: the reports go into a folder of this name
+  = note: the name of the extended file is not taken over"#;
     assert_eq!(wrong, expected);
     let wrong = extended(BASE, "extends = \"base.toml\"\nname = \"base\"\n").unwrap_err();
     assert!(wrong.contains("two experiments are called `base`") && wrong.contains("base.toml:2:8"), "{wrong}");
 }
 
 #[test]
-fn a_misspelt_stage_is_no_new_one() {
+fn a_misspelt_stage_is_not_a_new_stage() {
     let wrong = extended(BASE, &child("[stages.sll]\nepochs = 3")).unwrap_err();
     assert!(wrong.contains("the extended file has no stage `sll`") && wrong.contains("did you mean `ssl`?"), "{wrong}");
     assert!(wrong.contains("merged key by key") && wrong.matches("error:").count() == 1, "{wrong}");
 }
 
 #[test]
-fn chains_end() {
+fn a_chain_of_files_has_a_maximum_length() {
     let link = |n: usize| format!("name = \"n{n}\"\nextends = \"{}.toml\"\n", n + 1);
     let chain = |length: usize| {
         let files: Vec<(String, String)> =
@@ -193,13 +193,13 @@ fn chains_end() {
 }
 
 #[test]
-fn a_broken_chain_is_said_where_it_breaks() {
+fn a_broken_chain_is_reported_where_it_breaks() {
     let wrong = extended("name = \"base\"\nextends = \"child.toml\"\n", &child("")).unwrap_err();
     let expected = r#"error: `child.toml` extends itself
  --> base.toml:2:11
   |
 2 | extends = "child.toml"
-  |           ^^^^^^^^^^^^ this is a file that rests on this one, by way of 1 file"#;
+  |           ^^^^^^^^^^^^ this is a file that extends this one, through 1 file"#;
     assert!(wrong.starts_with(expected), "{wrong}");
     let wrong = extended(BASE, "extends = \"child.toml\"\nname = \"a\"").unwrap_err();
     assert!(wrong.contains("this is this file"), "{wrong}");
@@ -211,12 +211,12 @@ fn a_broken_chain_is_said_where_it_breaks() {
 1 | extends = "bsae.toml"
   |           ^^^^^^^^^^^ there is no such file
   |
-  = note: the path is looked up beside the file that says it"#;
+  = note: a relative path starts at the folder of the file that holds it"#;
     assert_eq!(wrong, expected);
     for (text, words) in [
         ("extends = 3", "wrong type for `extends`"),
         ("extends = \".\"", "it is a folder"),
-        ("extends = \"/dev/null\"", "it is no file"),
+        ("extends = \"/dev/null\"", "it is not a file"),
         ("remove = []", "`remove` drops parts of the file that `extends` names"),
         ("\"\\u0065xtends\" = \"base.toml\"\n[stages.m]\nimages = \"a\"", "wrong type for `images`"),
     ] {
@@ -226,10 +226,10 @@ fn a_broken_chain_is_said_where_it_breaks() {
 }
 
 #[test]
-fn flags_come_last() {
+fn flags_override_all_files() {
     let folder = folder(&[("base.toml", BASE), ("child.toml", &child("[stages.m]\nimages = 4"))]);
     let load = |flag: &str| load(&folder.path().join("child.toml"), &[flag.to_string()], &TOY);
     assert_eq!(params(&load("stages.m.images=5").unwrap(), "m")["images"], 5);
     let wrong = load("extends=\"other.toml\"").unwrap_err().to_string();
-    assert!(wrong.contains("`extends` cannot be set from outside") && wrong.contains("command line"), "{wrong}");
+    assert!(wrong.contains("`extends` cannot be set on the command line") && wrong.contains("command line"), "{wrong}");
 }

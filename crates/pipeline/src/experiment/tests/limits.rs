@@ -8,7 +8,7 @@ fn with(limits: &str) -> String {
 }
 
 #[test]
-fn a_stage_says_how_it_is_run() {
+fn limits_are_read_and_are_no_parameters() {
     let text = with("timeout = \"1.5 h\"\nretries = 2\nthreads = 4\nmemory = \"4 GiB\"\nmatrix.images = [1, 2]");
     let experiment = right(&text.replacen("images = 1\n", "", 1), &["stages.s.threads=3"]);
     let limits =
@@ -24,7 +24,7 @@ fn a_stage_says_how_it_is_run() {
 }
 
 #[test]
-fn units_may_stand_close_to_their_number() {
+fn the_space_before_a_unit_is_optional() {
     let limits = |limits: &str, flag: &str| right(&with(limits), &[flag]).instances[0].limits.clone();
     for (time, seconds) in
         [("90s", 90.0), ("30 min", 1800.0), ("2h", 7200.0), ("1.5 d", 129_600.0), ("2 m", 120.0), ("0.5", 0.5)]
@@ -41,14 +41,14 @@ fn units_may_stand_close_to_their_number() {
 }
 
 #[test]
-fn wrong_limits_are_all_said() {
+fn all_wrong_limits_are_reported() {
     let shown = wrong(&with("timeout = \"2 hours\"\nretries = 101\nthreads = 0\nmemory = 4"), &[]);
     let expected = r#"
 error: wrong value for `timeout`
  --> a.toml:5:11
   |
 5 | timeout = "2 hours"
-  |           ^^^^^^^^^ `hours` is no unit that is known here
+  |           ^^^^^^^^^ `hours` is not a known unit
   |
   = help: did you mean `h`?
   = help: for example "90 s", "30 min", "2 h"
@@ -70,7 +70,7 @@ error: wrong type for `memory`
  --> a.toml:8:10
   |
 8 | memory = 4
-  |          ^ expected a size in quotes with its unit, as `"4 GiB"`, found a whole number
+  |          ^ expected a size in quotes with its unit, as `"4 GiB"`, found the whole number `4`
   |
   = note: the units are `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB`, `TB`, `B`
 
@@ -120,7 +120,7 @@ error: a matrix cannot set `timeout`
 }
 
 #[test]
-fn limits_are_suggested() {
+fn misspelt_limits_are_suggested() {
     assert!(wrong(&with("timeuot = 3"), &[]).contains("did you mean `timeout`?"));
     let data = "name = \"x\"\n[datasets.d]\nformat = \"folder\"\npath = \"d\"\nretrys = 90";
     assert!(wrong(data, &[]).contains("did you mean `retries`?"));

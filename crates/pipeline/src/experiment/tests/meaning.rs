@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn table4_becomes_its_stages() {
+fn the_stages_of_table4() {
     let experiment = right(TABLE4, &[]);
     assert_eq!(experiment.name, "table4");
     assert_eq!(experiment.title, "mIoU (%) for different pretraining strategies");
@@ -60,14 +60,14 @@ fn table4_becomes_its_stages() {
 }
 
 #[test]
-fn every_input_comes_before_what_takes_it() {
+fn every_stage_comes_after_its_inputs() {
     for instance in right(TABLE4, &["seeds=[5,3]"]).instances.iter().enumerate() {
         assert!(instance.1.inputs.iter().all(|input| input.instance < instance.0));
     }
 }
 
 #[test]
-fn seeds_repeat_what_is_random_and_what_rests_on_it() {
+fn random_stages_and_those_that_depend_on_them_are_repeated_for_each_seed() {
     let experiment = right(TABLE4, &["seeds=[0, 7]"]);
     let repeated: Vec<&str> = names(&experiment).into_iter().filter(|name| name.contains('@')).collect();
     assert_eq!(repeated.len(), 14);
@@ -99,7 +99,7 @@ fn with_base(more: &str) -> String {
 }
 
 #[test]
-fn labels_are_the_texts_of_values() {
+fn a_values_label_is_its_text() {
     let text = with_base(
         r#"
 [stages.s]
@@ -114,7 +114,7 @@ matrix.encoder = { "random 18" = { arch = "resnet18" } }
 }
 
 #[test]
-fn include_is_called_by_name_by_axes_or_by_the_fewest_keys() {
+fn an_included_member_is_named_by_name_by_axes_or_by_the_fewest_keys() {
     let stage = |matrix: &str| {
         with_base(&format!(
             "[stages.s]\nkind = \"pretrain\"\npatches = \"patches\"\nencoder = {{ arch = \"a\" }}\n{matrix}\n"
@@ -144,7 +144,7 @@ fn include_is_called_by_name_by_axes_or_by_the_fewest_keys() {
 }
 
 #[test]
-fn a_family_is_all_its_members_where_several_are_taken() {
+fn the_name_of_a_family_names_all_its_members_where_several_are_taken() {
     let text = with_base(
         r#"
 [stages.p2]
@@ -181,7 +181,7 @@ rows = ["f", "f.t.p2", "f.*"]
 }
 
 #[test]
-fn flags_set_values_anywhere() {
+fn flags_set_any_value() {
     let experiment = right(
         TABLE4,
         &[
@@ -207,7 +207,7 @@ fn flags_set_values_anywhere() {
 }
 
 #[test]
-fn windows_files_and_byte_order_marks_are_read() {
+fn line_ends_of_windows_and_byte_order_marks_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.toml");
     std::fs::write(&path, format!("\u{feff}{}", TABLE4.replace('\n', "\r\n"))).unwrap();
@@ -230,24 +230,24 @@ fn a_long_chain_of_stages_does_not_overflow_the_stack() {
 }
 
 #[test]
-fn what_cannot_be_read_is_said() {
+fn an_unreadable_file_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let said = |path: &Path| {
+    let message = |path: &Path| {
         let rejected = load(path, &[], &TOY).unwrap_err();
         assert!(matches!(rejected, Rejected::Unreadable { .. }));
         rejected.to_string().replace(folder.path().to_str().unwrap(), "FOLDER")
     };
-    assert_eq!(said(&at("none.toml")), "error: cannot read FOLDER/none.toml: there is no such file");
-    assert_eq!(said(folder.path()), "error: cannot read FOLDER: it is a folder, not an experiment file");
+    assert_eq!(message(&at("none.toml")), "error: cannot read FOLDER/none.toml: there is no such file");
+    assert_eq!(message(folder.path()), "error: cannot read FOLDER: it is a folder, not an experiment file");
     std::fs::write(at("latin.toml"), b"name = \"x\"\ntitle = \"Gef\xfcge\"\n").unwrap();
     assert_eq!(
-        said(&at("latin.toml")),
+        message(&at("latin.toml")),
         "error: cannot read FOLDER/latin.toml: it is not UTF-8 text: byte 0xfc at line 2, column 13"
     );
     std::fs::write(at("large.toml"), vec![b'#'; (4 << 20) + 1]).unwrap();
     assert_eq!(
-        said(&at("large.toml")),
-        "error: cannot read FOLDER/large.toml: it is larger than 4 MiB, so it is no experiment file"
+        message(&at("large.toml")),
+        "error: cannot read FOLDER/large.toml: it is larger than 4 MiB, so it is not an experiment file"
     );
 }

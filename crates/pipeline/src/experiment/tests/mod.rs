@@ -7,9 +7,11 @@ mod meaning;
 mod robust;
 
 use super::*;
-use crate::stage::{Context, StageError, StageKind};
+use crate::stage::{Context, Kind, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::path::PathBuf;
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Both a verdict and its words.
+/// Reads the text and renders its errors.
 fn judge(text: &str, flags: &[&str]) {
     if let Err(wrong) = parsed(text, flags) {
         assert!(wrong.count() > 0);
@@ -78,7 +78,7 @@ proptest! {
     }
 
     #[test]
-    fn a_word_for_another_never_panics(from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+    fn a_replaced_word_never_panics(from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
         let words: Vec<&str> = TABLE4.split_whitespace().collect();
         let (from, to) = (from.get(&words), to.get(&words));
         judge(&TABLE4.replacen(from, to, 1), &[]);
@@ -108,7 +108,7 @@ fn a_huge_product_is_refused_before_it_is_built() {
 }
 
 #[test]
-fn thousands_of_errors_are_cut() {
+fn of_thousands_of_errors_the_first_are_shown() {
     let text: String = (0..5000).map(|n| format!("[stages.s{n}]\nkind = \"patchfy\"\ndataset = \"x{n}\"\n")).collect();
     let shown = wrong(&text, &[]);
     assert!(shown.ends_with("error: 5001 errors in all (4951 not shown)\n"), "{}", &shown[shown.len() - 100..]);
@@ -128,10 +128,10 @@ fn many(count: usize, pattern: &str) -> String {
 }
 
 #[test]
-fn ten_thousand_families_are_read_at_once() {
+fn ten_thousand_families_are_read_quickly() {
     let start = std::time::Instant::now();
     assert_eq!(right(&many(10_000, ""), &[]).instances.len(), 10_000);
-    // In a release build on an idle machine a fifteenth of this; what grows with the square takes far longer.
+    // A release build on an idle machine takes a fifteenth of this; quadratic time would be far longer.
     assert!(start.elapsed().as_secs_f64() < if cfg!(debug_assertions) { 20.0 } else { 1.5 });
     assert!(wrong(&many(10_001, ""), &[]).contains("too many stages"));
 }
