@@ -44,5 +44,6 @@ pub mod events;
 pub mod exec;
 pub mod experiment;
 mod key;
+pub mod parameters;
 pub mod plan;
 pub mod stage;

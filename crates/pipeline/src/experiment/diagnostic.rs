@@ -1,7 +1,7 @@
 //! The errors of an experiment file, and how they are shown.
 
 use super::source::{Source, Sources};
-use super::wording;
+use crate::parameters::wording;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use std::fmt;
 use std::ops::Range;

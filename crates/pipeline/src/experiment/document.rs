@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::families::{Entry, Family, Reader, SECTIONS, clashes, name_of};
 use super::source::Sources;
 use super::syntax::wrong_type;
-use super::wording::{self, quote};
+use crate::parameters::wording::{self, quote};
 use crate::stage::Kinds;
 use std::collections::BTreeMap;
 use std::ops::Range;

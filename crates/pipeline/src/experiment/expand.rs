@@ -6,9 +6,9 @@ use super::document::Document;
 use super::families::Family;
 use super::matrix::{self, Expansion};
 use super::member::Member;
-use super::parameters;
+use super::parameter_errors;
 use super::resolve::{Found, Members, Names, Target};
-use super::vocabulary::{INPUT, LabelledInput, SpannedTable};
+use crate::parameters::vocabulary::{INPUT, LabelledInput, SpannedTable};
 use crate::stage::{Decoded, Kind};
 use std::rc::Rc;
 use toml::Spanned;
@@ -119,8 +119,15 @@ fn make<'i>(
             Ok(decoded) => made.push(Made { label: member.label.clone(), axes: member.axes.clone(), decoded, inputs }),
             Err(errors) => {
                 let table = table_of(family, &named, member);
-                let context =
-                    parameters::Context { family, at, spec, member, table: &table, names, probing: members.is_empty() };
+                let context = parameter_errors::Context {
+                    family,
+                    at,
+                    spec,
+                    member,
+                    table: &table,
+                    names,
+                    probing: members.is_empty(),
+                };
                 faults.extend(context.faults(&errors));
                 if faults.len() - before > MOST_FAULTS {
                     break;

@@ -10,7 +10,7 @@ use super::diagnostic::Diagnostic;
 use super::merge;
 use super::source::{self, Sources};
 use super::syntax::{self, wrong_type};
-use super::wording::{self, quote};
+use crate::parameters::wording::{self, quote};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

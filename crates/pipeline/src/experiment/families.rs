@@ -2,9 +2,10 @@
 
 use super::diagnostic::Diagnostic;
 use super::limits::{self, Limits};
-use super::syntax::{in_file_order, wrong_type};
-use super::vocabulary::{Section, SpannedTable};
-use super::wording::{self, quote};
+use super::syntax::wrong_type;
+use crate::parameters::in_file_order;
+use crate::parameters::vocabulary::{Section, SpannedTable};
+use crate::parameters::wording::{self, quote};
 use crate::stage::{Kind, Kinds};
 use std::collections::BTreeMap;
 use std::ops::Range;

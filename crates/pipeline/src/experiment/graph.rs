@@ -37,7 +37,7 @@ pub struct Instance {
     pub kind: &'static Kind,
     /// The stage with its parameters decoded.
     pub stage: Arc<dyn Stage>,
-    /// The same parameters as JSON, with defaults filled in, and [`INPUT`](super::vocabulary::INPUT) in place of names of stages.
+    /// The same parameters as JSON, with defaults filled in, and [`INPUT`](crate::parameters::vocabulary::INPUT) in place of names of stages.
     pub params: serde_json::Value,
     /// Stages it takes inputs from: by parameter in the order of [`Kind::references`], then in the file's order.
     pub inputs: Vec<InputRef>,

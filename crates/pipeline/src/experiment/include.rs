@@ -3,7 +3,8 @@
 use super::choice::{Chooser, clean_word};
 use super::diagnostic::Diagnostic;
 use super::member::{Axis, Member, Setting, axes_of};
-use super::syntax::{in_file_order, wrong_type};
+use super::syntax::wrong_type;
+use crate::parameters::in_file_order;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;

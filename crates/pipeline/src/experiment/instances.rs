@@ -4,8 +4,8 @@ use super::diagnostic::Diagnostic;
 use super::document::Document;
 use super::expand::Made;
 use super::matrix::too_many;
-use super::wording;
 use super::{InputRef, Instance};
+use crate::parameters::wording;
 use std::sync::Arc;
 
 /// Edges an experiment may have: more is a pattern that matches too much, thousands of times over.

@@ -5,7 +5,7 @@
 
 use super::diagnostic::Diagnostic;
 use super::syntax::{type_name, wrong_type};
-use super::wording;
+use crate::parameters::wording;
 use matssl_base::units::{self, Units, Wrong};
 use serde::Serialize;
 use std::ops::Range;

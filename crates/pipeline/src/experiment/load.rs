@@ -1,7 +1,8 @@
 //! From a file to an experiment, or to all that is wrong with the file.
 
 use super::diagnostic::{self, Diagnostic, Diagnostics};
-use super::{Experiment, document, expand, extend, instances, order, overrides, source, wording};
+use super::{Experiment, document, expand, extend, instances, order, overrides, source};
+use crate::parameters::wording;
 use crate::stage::Kinds;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -15,8 +15,8 @@ use super::diagnostic::Diagnostic;
 use super::families::SECTIONS;
 use super::overrides::steps;
 use super::syntax::{file_of, type_name, wrong_type};
-use super::vocabulary::Section;
-use super::wording::{self, quote};
+use crate::parameters::vocabulary::Section;
+use crate::parameters::wording::{self, quote};
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 

@@ -6,11 +6,9 @@
 //! adds its errors to one list, so that all are shown at once. The kinds of stages and their parameters are not known
 //! here: they come in as [`Kinds`](crate::stage::Kinds).
 //!
-//! [`deserialize`] reads the parameters of one stage: `shape` is their JSON schema, `inspect` compares them with it,
-//! `mismatch` says what does not fit, `parameters` shows it to the user.
+//! [`parameters`](crate::parameters) reads the table of one stage; `parameter_errors` shows the user what is wrong with it.
 
 mod choice;
-mod deserialize;
 mod diagnostic;
 mod document;
 mod expand;
@@ -18,37 +16,31 @@ mod extend;
 mod families;
 mod graph;
 mod include;
-mod inspect;
 mod instances;
-mod interval;
 mod limits;
 mod load;
 mod matrix;
 mod member;
 mod merge;
-mod mismatch;
 mod order;
 mod overrides;
-mod parameters;
+mod parameter_errors;
 mod pattern;
 mod resolve;
 mod schema;
-mod shape;
 mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
-pub mod vocabulary;
-mod wording;
 
-pub use deserialize::deserialize;
+pub use crate::parameters::wording::is_file_name;
+pub use crate::parameters::{
+    Input, LabelledInput, MaybeInput, Mismatch, ParamError, ReferenceSpec, Section, SpannedTable, deserialize,
+    vocabulary,
+};
 pub use diagnostic::Diagnostics;
 pub use graph::{Experiment, InputRef, Instance};
-pub use interval::Interval;
 pub use limits::Limits;
 pub use load::{Rejected, load, parse_text};
-pub use mismatch::{Fault, Mismatch};
 pub use pattern::Named;
 pub use schema::schema;
-pub use vocabulary::{Input, LabelledInput, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable};
-pub use wording::is_file_name;

@@ -3,9 +3,9 @@
 use super::diagnostic::Diagnostic;
 use super::families::Family;
 use super::pattern::Pattern;
-use super::syntax::in_file_order;
-use super::vocabulary::ReferenceSpec;
-use super::wording::quote;
+use crate::parameters::in_file_order;
+use crate::parameters::vocabulary::ReferenceSpec;
+use crate::parameters::wording::quote;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::Spanned;

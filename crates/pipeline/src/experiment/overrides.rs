@@ -3,7 +3,7 @@
 use super::diagnostic::Diagnostic;
 use super::source::Sources;
 use super::syntax::{file_of, shifted, type_name};
-use super::wording::{self, quote};
+use crate::parameters::wording::{self, quote};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};

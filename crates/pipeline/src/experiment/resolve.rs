@@ -3,9 +3,10 @@
 use super::diagnostic::Diagnostic;
 use super::families::Family;
 use super::pattern::Pattern;
-use super::syntax::{in_file_order, wrong_type};
-use super::vocabulary::ReferenceSpec;
-use super::wording::{self, quote};
+use super::syntax::wrong_type;
+use crate::parameters::in_file_order;
+use crate::parameters::vocabulary::ReferenceSpec;
+use crate::parameters::wording::{self, quote};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::Spanned;

@@ -3,7 +3,7 @@
 //! It refuses misspelt keys and wrong types. It does not require keys: a stage may have them from its `matrix`, or from
 //! the file that it extends. Relations between parameters are checked by the program only.
 
-use super::vocabulary::{ReferenceSpec, Section};
+use crate::parameters::vocabulary::{ReferenceSpec, Section};
 use crate::stage::{Kind, Kinds};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -109,7 +109,7 @@ fn family(spec: &Kind, generator: &mut SchemaGenerator) -> Value {
 /// A parameter that names stages.
 fn refer(property: &mut Value, reference: &ReferenceSpec) {
     let about = property.get("description").and_then(Value::as_str).unwrap_or_default();
-    let about = format!("{about}\n\nNames a stage of kind {}.", super::wording::or_list(reference.kinds));
+    let about = format!("{about}\n\nNames a stage of kind {}.", crate::parameters::wording::or_list(reference.kinds));
     let name = json!({ "type": "string" });
     let names = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
     let mut any = vec![name.clone()];

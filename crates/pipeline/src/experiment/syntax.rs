@@ -1,8 +1,8 @@
 //! A text as a TOML tree with spans, and the errors of TOML's syntax.
 
 use super::diagnostic::Diagnostic;
-use super::mismatch::found;
-use super::wording;
+use crate::parameters::found;
+use crate::parameters::wording;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -96,15 +96,6 @@ fn first_definition(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
         }
     }
     None
-}
-
-/// The table's entries in the order of the file (the tree itself sorts by name).
-pub(super) fn in_file_order<'t, 'i>(
-    table: &'t DeTable<'i>,
-) -> Vec<(&'t Spanned<toml::de::DeString<'i>>, &'t Spanned<DeValue<'i>>)> {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    entries
 }
 
 /// The `file` of an entry of a list.

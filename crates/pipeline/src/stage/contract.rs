@@ -1,7 +1,7 @@
 //! What a kind of stage implements, and what the engine holds of one stage.
 
 use super::{Context, ExternalFiles, Kind, Places, StageError, Uses};
-use crate::experiment::{self, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
+use crate::parameters::{self, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
@@ -37,7 +37,7 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
     /// # Errors
     /// All that is wrong with the table, each with its place.
     fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
-        experiment::deserialize(table)
+        parameters::deserialize(table)
     }
 
     /// Checks relations between the parameters, which their types cannot express.

@@ -1,7 +1,7 @@
 //! What all stages of a kind have in common, and the table of kinds.
 
 use super::{Stage, StageKind};
-use crate::experiment::{ParamError, ReferenceSpec, Section, SpannedTable};
+use crate::parameters::{ParamError, ReferenceSpec, Section, SpannedTable};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 use std::fmt;
@@ -31,11 +31,11 @@ pub struct Kind {
     /// See [`StageKind::LEAVES`].
     pub leaves: &'static [&'static str],
     /// Decodes and checks the parameters of one stage, or says all that is wrong with them. `kind` and `matrix` have been
-    /// taken out, and references have been replaced by [`INPUT`](crate::experiment::vocabulary::INPUT).
+    /// taken out, and references have been replaced by [`INPUT`](crate::parameters::vocabulary::INPUT).
     pub parse: fn(SpannedTable<'_>) -> Result<Decoded, Vec<ParamError>>,
     /// Decodes parameters from the JSON of [`Decoded::params`].
     pub decode: fn(&Value) -> serde_json::Result<Arc<dyn Stage>>,
-    /// The JSON Schema of its parameters: an object, with what [`Input`](crate::experiment::Input) stands for as any
+    /// The JSON Schema of its parameters: an object, with what [`Input`](crate::parameters::Input) stands for as any
     /// string.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }

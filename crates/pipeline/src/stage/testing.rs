@@ -1,7 +1,7 @@
 //! Kinds of stages for tests of the engine.
 
 use super::{Context, Kind, Kinds, StageError, StageKind};
-use crate::experiment::{Input, ReferenceSpec};
+use crate::parameters::{Input, ReferenceSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ pub struct Mismatch {
     /// The keys that lead to it, joined by dots; empty for the table of parameters itself.
     pub path: String,
     /// The key that the value was given to, the nearest one for an item of a list.
-    pub(super) key: Option<String>,
+    pub(crate) key: Option<String>,
     /// What is wrong.
     pub fault: Fault,
 }
@@ -75,7 +75,7 @@ pub enum Fault {
 
 impl Mismatch {
     /// What is wrong, in a line.
-    pub(super) fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let key = self.key.as_deref().map_or("this value".into(), quote);
         match &self.fault {
             Fault::UnknownKey { .. } => format!("unknown key {key}"),
@@ -88,7 +88,7 @@ impl Mismatch {
     }
 
     /// What was expected there, and what was found.
-    pub(super) fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         match &self.fault {
             Fault::UnknownKey { .. } | Fault::UnknownWord { .. } => String::new(),
             Fault::MissingKey { key, .. } => format!("{} is needed here", quote(key)),
@@ -103,7 +103,7 @@ impl Mismatch {
     }
 
     /// The words or keys that would have been right.
-    pub(super) fn known(&self) -> &[String] {
+    pub(crate) fn known(&self) -> &[String] {
         match &self.fault {
             Fault::UnknownKey { known } | Fault::UnknownWord { known, .. } => known,
             Fault::MissingKey { words, .. } | Fault::WrongType { words, .. } => words,
@@ -112,7 +112,7 @@ impl Mismatch {
     }
 
     /// The right word that was probably meant.
-    pub(super) fn meant(&self) -> Option<&str> {
+    pub(crate) fn meant(&self) -> Option<&str> {
         let written = match &self.fault {
             Fault::UnknownKey { .. } => self.key.as_deref()?,
             Fault::UnknownWord { word, .. } => word,
@@ -146,7 +146,7 @@ fn length(least: usize, most: usize) -> String {
 }
 
 /// What a value is, as a noun with the value itself where it is short.
-pub(super) fn found(value: &DeValue<'_>) -> String {
+pub(crate) fn found(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the string \"{}\"", wording::escape(text)),
         DeValue::Integer(_) | DeValue::Float(_) => {
@@ -161,7 +161,7 @@ pub(super) fn found(value: &DeValue<'_>) -> String {
 }
 
 /// A number in decimal digits, else as it is written.
-pub(super) fn number(value: &DeValue<'_>) -> String {
+pub(crate) fn number(value: &DeValue<'_>) -> String {
     match value {
         DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
             Ok(whole) => whole.to_string(),

@@ -3,7 +3,6 @@
 use super::interval::Interval;
 use super::mismatch::{Fault, Mismatch, found, number};
 use super::shape::{Form, Shape, TableShape};
-use super::syntax::in_file_order;
 use super::vocabulary::SpannedTable;
 use super::wording;
 use std::fmt::Write;
@@ -276,4 +275,13 @@ fn parsed(float: &str) -> Option<f64> {
 
 fn is_finite(float: &str) -> bool {
     parsed(float).is_none_or(f64::is_finite)
+}
+
+/// The table's entries in the order of the file (the tree itself sorts by name).
+pub(crate) fn in_file_order<'t, 'i>(
+    table: &'t DeTable<'i>,
+) -> Vec<(&'t Spanned<toml::de::DeString<'i>>, &'t Spanned<DeValue<'i>>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
 }

@@ -1,12 +1,12 @@
 //! Parts of messages: quotes, lists of alternatives, the nearest right word.
 
 /// `text` without control characters, so that a file cannot control the terminal; cut after 80 characters.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     escape_to(text, 80)
 }
 
 /// [`escape`] for a sentence: cut after 500 characters.
-pub(super) fn escape_long(text: &str) -> String {
+pub(crate) fn escape_long(text: &str) -> String {
     escape_to(text, 500)
 }
 
@@ -28,12 +28,12 @@ fn escape_to(text: &str, most: usize) -> String {
 }
 
 /// `` `text` ``, escaped.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     format!("`{}`", escape(text))
 }
 
 /// `` `a`, `b` and 7 more ``.
-pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>, most: usize) -> String {
+pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>, most: usize) -> String {
     let words: Vec<&str> = words.into_iter().collect();
     let shown: Vec<String> = words.iter().take(most).map(|word| quote(word)).collect();
     let rest = words.len() - shown.len();
@@ -41,7 +41,7 @@ pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>, most: usize) ->
 }
 
 /// ``expected `a` `` or ``expected one of `a`, `b` ``; `None` if there is nothing to choose from.
-pub(super) fn expected_one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn expected_one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let words: Vec<&str> = words.into_iter().collect();
     match words.len() {
         0 => None,
@@ -51,7 +51,7 @@ pub(super) fn expected_one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> O
 }
 
 /// `` `a`, `b` or `c` ``.
-pub(super) fn or_list(words: &[&str]) -> String {
+pub(crate) fn or_list(words: &[&str]) -> String {
     match words {
         [] => "nothing".into(),
         [one] => quote(one),
@@ -60,7 +60,7 @@ pub(super) fn or_list(words: &[&str]) -> String {
 }
 
 /// The candidate that was probably meant by `word`: at most a third of the letters differ.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     let length = lower.chars().count();
     if length > 100 {
@@ -83,12 +83,12 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 }
 
 /// `1 stage`, `2 stages`.
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Whether `text` can name a stage: letters, digits, `_` and `-` only.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 100 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 

@@ -1,0 +1,19 @@
+//! The parameters of a stage: what a kind may say of them, and how a table of a file is read as its type.
+//!
+//! [`deserialize`] reads a table: `shape` is the type's JSON schema, `inspect` compares the table with it, `mismatch` says
+//! what does not fit.
+
+mod deserialize;
+mod inspect;
+mod interval;
+mod mismatch;
+mod shape;
+pub mod vocabulary;
+pub(crate) mod wording;
+
+pub use deserialize::deserialize;
+pub(crate) use inspect::in_file_order;
+pub use interval::Interval;
+pub(crate) use mismatch::found;
+pub use mismatch::{Fault, Mismatch};
+pub use vocabulary::{Input, LabelledInput, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable};
