@@ -46,6 +46,8 @@ mod work_folder;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod traced;
 
 pub use crate::key::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial};
 pub use amount::Amount;
