@@ -143,8 +143,8 @@ impl<'i> Reader<'_, 'i> {
         let Some(value) = body.remove("kind") else {
             let misspelt = in_file_order(body).into_iter().map(|(key, _)| key);
             let misspelt = { misspelt }.find(|key| wording::nearest(key.get_ref(), ["kind"]).is_some());
-            let place = misspelt.map_or(key.span(), |key| key.span());
-            let fault = Diagnostic::new(place, format!("stage {} has no `kind`", quote(name)));
+            let span = misspelt.map_or(key.span(), |key| key.span());
+            let fault = Diagnostic::new(span, format!("stage {} has no `kind`", quote(name)));
             let fault = match misspelt {
                 Some(_) => fault.label("did you mean `kind`?"),
                 None => fault.label("expected `kind = \"…\"` below this"),

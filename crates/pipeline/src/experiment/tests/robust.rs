@@ -1,4 +1,4 @@
-//! No text makes the front end panic, hang or change its mind.
+//! No text makes the front end panic, hang, or change its verdict.
 
 use super::*;
 use proptest::prelude::*;
@@ -69,10 +69,10 @@ proptest! {
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, r#"[a-z0-9.*"'\[\]{}=,\n #é]{0,6}"#), 1..4),
     ) {
         let mut text: Vec<char> = TABLE4.chars().collect();
-        for (place, length, piece) in edits {
-            let at = place.index(text.len());
-            let end = (at + length).min(text.len());
-            text.splice(at..end, piece.chars());
+        for (start, length, piece) in edits {
+            let start = start.index(text.len());
+            let end = (start + length).min(text.len());
+            text.splice(start..end, piece.chars());
         }
         judge(&text.into_iter().collect::<String>(), &[]);
     }
