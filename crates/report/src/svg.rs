@@ -109,7 +109,6 @@ impl Element<'_> {
 }
 
 /// `points` as SVG writes lists of points.
-
 pub(crate) fn points(points: &[(f64, f64)]) -> String {
     let pairs: Vec<String> = points.iter().map(|&(x, y)| format!("{},{}", rounded(x), rounded(y))).collect();
     pairs.join(" ")
