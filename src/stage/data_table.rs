@@ -64,7 +64,7 @@ fn unlabeled() -> Use {
 
 impl StageKind for DataTable {
     const KIND: &'static str = "data_table";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
     const SECTION: Section = Section::DataTables;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] =

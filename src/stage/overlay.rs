@@ -58,7 +58,7 @@ impl PixelSizes {
 
 impl StageKind for Overlay {
     const KIND: &'static str = "overlay";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
     const SECTION: Section = Section::Overlays;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds(), DATASET];

@@ -48,7 +48,7 @@ fn is_pooled(averaging: &Averaging) -> bool {
 
 impl StageKind for Table {
     const KIND: &'static str = "table";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
     const SECTION: Section = Section::Tables;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds()];
@@ -285,6 +285,6 @@ mod tests {
     #[test]
     fn a_file_name_stays_in_its_folder() {
         let refused = serde_json::from_str::<Table>(r#"{ "file": "../x", "rows": "<input>" }"#).unwrap_err();
-        assert!(refused.to_string().starts_with("'/' cannot be in a file name"), "{refused}");
+        assert!(refused.to_string().starts_with("'/' is not allowed in a file name"), "{refused}");
     }
 }

@@ -1,21 +1,21 @@
-//! Names of files that users choose, and that labels become.
+//! Names of files: those that users choose, and those made of labels.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The name of a report without its extension, e.g. `table4`: it names files on any system and stays in its folder.
+/// The name of a report without its extension, e.g. `table4`. It is a valid file name on every system and has no folder in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct FileName(String);
 
-/// Longer names break some file systems once an extension is added.
+/// With an extension, longer names are too long for some file systems.
 const LONGEST: usize = 100;
 
 fn is_safe(c: char) -> bool {
     c.is_ascii_alphanumeric() || "._+-=".contains(c)
 }
 
-/// Names that Windows keeps for devices, whatever their extension.
+/// Whether Windows keeps this name for a device. It does so with any extension.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
     ["con", "prn", "aux", "nul"].contains(&stem.as_str())
@@ -30,9 +30,9 @@ impl TryFrom<String> for FileName {
         } else if name.len() > LONGEST {
             Err(format!("a file name of at most {LONGEST} characters is expected"))
         } else if let Some(c) = name.chars().find(|&c| !is_safe(c)) {
-            Err(format!("{c:?} cannot be in a file name: letters, digits and . _ + - = can"))
+            Err(format!("{c:?} is not allowed in a file name; allowed are letters, digits and . _ + - ="))
         } else if name.starts_with(['.', '-']) || name.ends_with('.') {
-            Err("a file name starts with a letter, a digit, _, + or =, and does not end with a dot".into())
+            Err("a file name must start with a letter, a digit, _, + or =, and must not end with a dot".into())
         } else if is_device(&name) {
             Err(format!("Windows keeps the name {name} for a device"))
         } else {
@@ -59,8 +59,8 @@ impl FileName {
     }
 }
 
-/// A file name for each label, in their order: what cannot stand in a file name becomes `-`, and of two labels that
-/// would fall together (on a system blind to case, too) the later one gets a number.
+/// A file name for each label, in their order. Characters that are not allowed become `-`. If two labels would get the same name
+/// (also in another case), the later one gets a number.
 pub fn safe_names<'a>(labels: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for label in labels {
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_that_stay_in_their_folder() {
+    fn a_file_name_has_no_folder_in_it() {
         for good in ["table4", "fig3.MatSSL_a+b=c", "2-x"] {
             assert_eq!(FileName::try_from(good.to_owned()).map(String::from), Ok(good.to_owned()));
         }
@@ -109,7 +109,7 @@ mod tests {
         ] {
             assert!(FileName::try_from(bad.to_owned()).is_err(), "{bad:?} was taken");
         }
-        assert!(FileName::try_from("a/b".to_owned()).unwrap_err().starts_with("'/' cannot be in a file name"));
+        assert!(FileName::try_from("a/b".to_owned()).unwrap_err().starts_with("'/' is not allowed in a file name"));
     }
 
     #[test]

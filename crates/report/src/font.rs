@@ -1,13 +1,13 @@
 //! The font: DejaVu Sans, shipped with the program, so that a picture is the same on a machine without fonts.
 
-use super::palette::{self, Colour};
+use crate::palette::{self, Colour};
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use anyhow::Context;
 use image::{Rgb, RgbImage};
 use std::sync::OnceLock;
 
-/// What stands in an SVG file: any viewer has a sans-serif.
-pub(super) const FAMILY: &str = "sans-serif";
+/// The font family in SVG files: every viewer has a sans-serif.
+pub(crate) const FAMILY: &str = "sans-serif";
 
 /// DejaVu Sans 2.37; assets/DejaVuSans-LICENSE.txt.
 static DEJAVU_SANS: &[u8] = include_bytes!("../../../assets/DejaVuSans.ttf");
@@ -17,13 +17,13 @@ fn dejavu_sans() -> Option<&'static FontRef<'static>> {
     FONT.get_or_init(|| FontRef::try_from_slice(DEJAVU_SANS).ok()).as_ref()
 }
 
-/// `size` pixels an em, in ab_glyph's terms: ascent plus descent.
+/// The scale of `size` pixels an em. ab_glyph counts pixels from ascent to descent instead.
 fn scale(font: &FontRef<'_>, size: f64) -> PxScale {
     let per_em = font.units_per_em().map_or(1.0, |units| font.height_unscaled() / units);
     PxScale::from(size as f32 * per_em)
 }
 
-/// Each letter's glyph with its place along the baseline, and the width of it all.
+/// The glyphs with their positions along the baseline, and their total width.
 fn layout(font: &FontRef<'_>, text: &str, size: f64) -> (Vec<ab_glyph::Glyph>, f64) {
     let scale = scale(font, size);
     let scaled = font.as_scaled(scale);
@@ -39,8 +39,8 @@ fn layout(font: &FontRef<'_>, text: &str, size: f64) -> (Vec<ab_glyph::Glyph>, f
 }
 
 /// How wide `text` is at `size` pixels an em.
-pub(super) fn width(text: &str, size: f64) -> f64 {
-    // The widest letters are about an em: without a font a guess still keeps labels apart.
+pub(crate) fn width(text: &str, size: f64) -> f64 {
+    // Without a font, an em per letter is wide enough to keep labels apart.
     dejavu_sans().map_or(text.chars().count() as f64 * size, |font| layout(font, text, size).1)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
 ///
 /// # Errors
 /// If the font cannot be read: the program was built with a broken asset.
-pub(super) fn write(
+pub(crate) fn write(
     picture: &mut RgbImage,
     text: &str,
     size: f64,
@@ -59,7 +59,7 @@ pub(super) fn write(
     let font = dejavu_sans().context("the shipped font cannot be read")?;
     for mut glyph in layout(font, text, size).0 {
         let along = f64::from(glyph.position.x);
-        // A turned letter is drawn upright about the point (−y, x) and its pixels are turned.
+        // A turned letter is drawn upright at the point (−y, x), and its pixels are turned.
         let at = if turned { (along - y, x) } else { (x + along, y) };
         glyph.position = point(at.0 as f32, at.1 as f32);
         let Some(outline) = font.outline_glyph(glyph) else { continue };
@@ -76,23 +76,23 @@ pub(super) fn write(
     Ok(())
 }
 
-/// `text`, its end cut off with … where it would be wider than `room`.
-pub(super) fn shorten(text: &str, size: f64, room: f64) -> String {
+/// `text`, shortened with … at its end if it is wider than `room`.
+pub(crate) fn shorten(text: &str, size: f64, room: f64) -> String {
     if width(text, size) <= room {
         return text.to_owned();
     }
-    let mut kept: Vec<char> = text.chars().collect();
+    let mut letters: Vec<char> = text.chars().collect();
     loop {
-        kept.pop();
-        let short: String = kept.iter().collect::<String>().trim_end().to_owned() + "…";
-        if kept.is_empty() || width(&short, size) <= room {
+        letters.pop();
+        let short: String = letters.iter().collect::<String>().trim_end().to_owned() + "…";
+        if letters.is_empty() || width(&short, size) <= room {
             return short;
         }
     }
 }
 
-/// `text` in lines no wider than `room`, broken at spaces; a word that is too long is shortened.
-pub(super) fn wrap(text: &str, size: f64, room: f64) -> Vec<String> {
+/// `text` in lines of at most `room` pixels, broken at spaces. A word that is too long is shortened.
+pub(crate) fn wrap(text: &str, size: f64, room: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let word = shorten(word, size, room);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_cut_or_broken() {
+    fn long_text_is_shortened_or_broken() {
         let short = shorten("segment-metaldam.ssl.matssl", 12.0, 80.0);
         assert!(short.starts_with("segment") && short.ends_with('…') && width(&short, 12.0) <= 80.0, "{short}");
         let lines = wrap("validation mIoU over the epochs of training", 12.0, 100.0);

@@ -1,14 +1,17 @@
 //! The forms for people: Markdown, LaTeX, a terminal of 80 columns.
 
-use super::super::table::{latex, markdown, terminal};
-use super::{Cell, Column, DataRow, DataTable};
+use super::columns::{Cell, Column};
+use super::row::DataRow;
+use super::rows::DataTable;
 use crate::published::Quantity;
+use crate::table::number::thousands;
+use crate::table::{latex, markdown, terminal};
 use std::fmt::Write;
 
-/// Between the counts of a published table's row.
+/// Separates published counts of one row.
 const BETWEEN: &str = " / ";
 
-/// Above the labels.
+/// The heading of the labels.
 const CORNER: &str = "data set";
 
 impl DataTable {
@@ -33,7 +36,7 @@ impl DataTable {
         text
     }
 
-    /// A `table` with its caption and a `tabular` with booktabs' rules, the notes below.
+    /// A `table`: caption, `tabular` with booktabs' rules, notes.
     pub fn latex(&self) -> String {
         let columns = self.shown();
         let mut text = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n\\centering\n");
@@ -56,7 +59,7 @@ impl DataTable {
         text
     }
 
-    /// Title, one or more tables at most 80 columns wide, notes.
+    /// Title, one or more tables of at most 80 columns, notes.
     pub fn terminal(&self) -> String {
         let mut text = String::new();
         if let Some(title) = &self.title {
@@ -85,7 +88,7 @@ impl DataTable {
         text
     }
 
-    /// What people see: published counts and differences of all quantities in two columns.
+    /// The columns for people: published counts and differences of all quantities are in two columns.
     fn shown(&self) -> Vec<Column> {
         let mut columns = self.counted();
         let compared = self.compared();
@@ -113,7 +116,7 @@ impl DataTable {
     }
 }
 
-/// A cell in words, `between` its parts.
+/// A cell as text; `between` separates its parts.
 fn shown(cell: &Cell, between: &str) -> String {
     match cell {
         Cell::None => "–".into(),
@@ -126,7 +129,7 @@ fn shown(cell: &Cell, between: &str) -> String {
     }
 }
 
-/// A comma between thousands is no punctuation.
+/// A number. In mathematics, a comma in braces is not followed by a space.
 fn tex_number(text: &str) -> String {
     let escaped = latex::escape_number(text);
     if escaped.starts_with('$') { escaped.replace(',', "{,}") } else { escaped }
@@ -137,27 +140,12 @@ fn label(row: &DataRow) -> String {
     if row.is_published_only() { format!("{} (published only)", row.label) } else { row.label.clone() }
 }
 
-/// `16,836`
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_set_apart_and_differences_have_signs() {
-        let all = [0, 7, 999, 1_000, 16_836, 1_234_567].map(thousands);
-        assert_eq!(all, ["0", "7", "999", "1,000", "16,836", "1,234,567"]);
+    fn differences_have_signs() {
         let signed = [0, 14, -3_824].map(|difference| shown(&Cell::Difference(difference), ""));
         assert_eq!(signed, ["0", "+14", "-3,824"]);
         assert_eq!(["16,836", "-3,824", "645×484"].map(tex_number), ["16,836", "$-3{,}824$", "645$\\times$484"]);

@@ -1,13 +1,15 @@
-//! What a reader must know, below the table.
+//! Notes below a table of data.
 
-use super::forms::thousands;
-use super::{Class, DataRow, DataTable, edge_name};
+use super::holdings::Class;
+use super::row::{DataRow, edge_name};
+use super::rows::DataTable;
 use crate::published::{self, Quantity};
+use crate::table::number::thousands;
 use matssl_data::patches::Edge;
 use std::collections::BTreeMap;
 
 impl DataTable {
-    /// A sentence or two each.
+    /// One or two sentences each.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = self.class_notes();
         notes.extend(self.edge_note());
@@ -32,7 +34,7 @@ impl DataTable {
         notes
     }
 
-    /// The names of classes, one sentence for all rows that share them.
+    /// The names of classes: one sentence for all rows with the same classes.
     fn class_notes(&self) -> Vec<String> {
         let mut sets: Vec<(&[Class], Vec<&str>)> = Vec::new();
         for row in &self.rows {
@@ -55,19 +57,19 @@ impl DataTable {
         sets.into_iter().map(sentence).collect()
     }
 
-    /// What the rules for edges mean.
+    /// The meaning of the rules for edges.
     fn edge_note(&self) -> Option<String> {
         let meanings = [
-            (Edge::Drop, "drop leaves out what patches do not fill"),
+            (Edge::Drop, "drop leaves out the rest that patches do not fill"),
             (Edge::Shift, "shift moves the last patch back to the edge"),
-            (Edge::Pad, "pad lets the last patch reach over the edge"),
+            (Edge::Pad, "pad extends the last patch beyond the edge"),
         ];
         let used = |edge: Edge| self.rows.iter().any(|row| row.cut.is_some_and(|cut| cut.edge == Some(edge)));
         let used: Vec<&str> = meanings.iter().filter(|(edge, _)| used(*edge)).map(|(_, words)| *words).collect();
         (!used.is_empty()).then(|| format!("Edges: {}.", used.join("; ")))
     }
 
-    /// Which rules give the published number of patches. Other images than were published prove nothing.
+    /// The rules that give the published number of patches. With another number of images, nothing can be concluded.
     fn rules_note(&self) -> Option<String> {
         let mut labels: Vec<&str> = Vec::new();
         let mut giving: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -87,14 +89,15 @@ impl DataTable {
         let other_images = |label: &str| {
             let row = self.rows.iter().find(|row| row.label == label)?;
             let (here, there) = (row.count(Quantity::Images)?, row.published(Quantity::Images)?);
-            (here != there).then(|| format!("{label} has {} images, not {}", thousands(here), thousands(there)))
+            let (here, there) = (thousands(here), thousands(there));
+            (here != there).then(|| format!("{label}: not comparable ({here} images here, {there} published)"))
         };
         let each = |label: &&str| match (other_images(label), giving.get(label).map_or(&[][..], Vec::as_slice)) {
             (Some(other), _) => other,
-            (None, []) => format!("{label} by no rule"),
-            (None, rules) => format!("{label} by {}", rules.join(", ")),
+            (None, []) => format!("{label}: none"),
+            (None, rules) => format!("{label}: {}", rules.join(", ")),
         };
         let each: Vec<String> = labels.iter().map(each).collect();
-        (!each.is_empty()).then(|| format!("The published number of patches comes out: {}.", each.join("; ")))
+        (!each.is_empty()).then(|| format!("Rules that give the published number of patches: {}.", each.join("; ")))
     }
 }

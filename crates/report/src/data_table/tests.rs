@@ -1,4 +1,8 @@
 use super::*;
+use crate::published::CountsId;
+use matssl_data::Split;
+use matssl_data::patches::Edge;
+use std::collections::BTreeMap;
 
 fn holdings(
     splits: &[(Split, usize)],
@@ -39,7 +43,7 @@ fn corpora() -> DataTable {
         .with_published(&ids(&[("UHCS", "table1.uhcs"), ("Aachen", "table1.aachen")]))
 }
 
-/// Table 3, with a row that nobody counted.
+/// Table 3, with a row that is only published.
 fn splits() -> DataTable {
     let all = [(Split::Train, 15), (Split::Val, 3), (Split::Test, 6)];
     let rows = vec![
@@ -75,15 +79,15 @@ fn the_rule_that_gives_the_published_count_is_named() {
     | Aachen | 1,403 | 1,403 | 0 | 1024×768 | 256 | 0.00 | drop | 16,836 | 1,403 / 16,836 | 0 / 0 |
     | Aachen | 1,403 | 1,403 | 0 | 1024×768 | 256 | 0.00 | shift | 16,836 | 1,403 / 16,836 | 0 / 0 |
 
-    Edges: drop leaves out what patches do not fill; shift moves the last patch back to the edge.
+    Edges: drop leaves out the rest that patches do not fill; shift moves the last patch back to the edge.
 
-    The published number of patches comes out: UHCS by no rule; Aachen by drop, shift.
+    Rules that give the published number of patches: UHCS: none; Aachen: drop, shift.
 
-    Published: MatSSL, arXiv 2507.18184, Table 1. Patches of 256 x 256 pixels; the rule for what is left over at an image's edge is not given. Quoted from notes on the paper, not checked against its text.
+    Published: MatSSL, arXiv 2507.18184, Table 1. Patches of 256 x 256 pixels; the rule for the rest at an image's edge is not given. Quoted from notes on the paper, not checked against its text.
 
-    On UHCS: 16 patches an image; no rule gives that for 645 x 484 pixels at an overlap of 0.6. The database lists 961 micrographs.
+    On UHCS: 16 patches per image; no rule gives this number for 645 x 484 pixels at an overlap of 0.6. The database lists 961 micrographs.
 
-    On Aachen: 12 patches an image of 1024 x 768 pixels without overlap, whatever the rule for edges.
+    On Aachen: 12 patches per image of 1024 x 768 pixels without overlap, with every rule for edges.
     ");
     insta::assert_snapshot!(corpora().csv().unwrap(), @r"
     data_set,images,train,unlabeled,sizes,patch_size,overlap,edge,patches,published_images,difference_images,published_patches,difference_patches,published_id,published_only
@@ -95,17 +99,17 @@ fn the_rule_that_gives_the_published_count_is_named() {
 }
 
 #[test]
-fn other_images_than_were_published_prove_nothing() {
+fn with_another_number_of_images_than_published_nothing_is_concluded() {
     let mut table = corpora();
     for row in &mut table.rows[..2] {
         *row.holdings.as_mut().unwrap().splits.get_mut(&Split::Unlabeled).unwrap() = 961;
     }
     let text = table.markdown();
-    assert!(text.contains("comes out: UHCS has 961 images, not 956; Aachen by drop, shift."), "{text}");
+    assert!(text.contains("UHCS: not comparable (961 images here, 956 published); Aachen: drop, shift."), "{text}");
 }
 
 #[test]
-fn splits_stand_beside_the_published_ones() {
+fn splits_are_next_to_the_published_ones() {
     insta::assert_snapshot!(splits().markdown(), @r"
     | data set | images | train | val | test | image size | classes | published train / val / test | difference |
     | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
@@ -117,11 +121,11 @@ fn splits_stand_beside_the_published_ones() {
 
     Classes of steel: matrix, precipitate (left out of means).
 
-    Published: MatSSL, arXiv 2507.18184, Table 3. Only EBC-3's counts are quoted in the notes at hand; those of EBC-1 and EBC-2 are missing. Not checked against the paper's text.
+    Published: MatSSL, arXiv 2507.18184, Table 3. Only the counts of EBC-3 are quoted in our notes; those of EBC-1 and EBC-2 are missing. Not checked against the paper's text.
 
-    Published: MatSSL, arXiv 2507.18184, on fine-tuning MetalDAM and Aachen. That these counts stand in Table 2 is an assumption. Quoted from notes on the paper, not checked against its text; which images are in which split was not published.
+    Published: MatSSL, arXiv 2507.18184, on fine-tuning MetalDAM and Aachen. That these counts are in Table 2 is an assumption. Quoted from notes on the paper, not checked against its text; which images are in which split was not published.
 
-    On EBC-3: As published by NASA, and in the authors' repository, the folders of EBC-3 hold 15, 3 and 6 images; which 1, 3 and 3 the paper means was found nowhere.
+    On EBC-3: As published by NASA, and in the authors' repository, the folders of EBC-3 hold 15, 3 and 6 images; it is not known which 1, 3 and 3 images the paper means.
 
     Published only: not counted here.
     ");
@@ -153,9 +157,9 @@ fn latex_and_the_terminal_show_the_same() {
     {\footnotesize
     Classes of EBC-3: rest, oxide.
     Classes of steel: matrix, precipitate (left out of means).
-    Published: MatSSL, arXiv 2507.18184, Table 3. Only EBC-3's counts are quoted in the notes at hand; those of EBC-1 and EBC-2 are missing. Not checked against the paper's text.
-    Published: MatSSL, arXiv 2507.18184, on fine-tuning MetalDAM and Aachen. That these counts stand in Table 2 is an assumption. Quoted from notes on the paper, not checked against its text; which images are in which split was not published.
-    On EBC-3: As published by NASA, and in the authors' repository, the folders of EBC-3 hold 15, 3 and 6 images; which 1, 3 and 3 the paper means was found nowhere.
+    Published: MatSSL, arXiv 2507.18184, Table 3. Only the counts of EBC-3 are quoted in our notes; those of EBC-1 and EBC-2 are missing. Not checked against the paper's text.
+    Published: MatSSL, arXiv 2507.18184, on fine-tuning MetalDAM and Aachen. That these counts are in Table 2 is an assumption. Quoted from notes on the paper, not checked against its text; which images are in which split was not published.
+    On EBC-3: As published by NASA, and in the authors' repository, the folders of EBC-3 hold 15, 3 and 6 images; it is not known which 1, 3 and 3 images the paper means.
     Published only: not counted here.\par}
     \end{table}
     ");
@@ -184,17 +188,17 @@ fn latex_and_the_terminal_show_the_same() {
      Aachen    1,403 / 16,836       0 / 0
      Aachen    1,403 / 16,836       0 / 0
     ──────────────────────────────────────
-    Edges: drop leaves out what patches do not fill; shift moves the last patch back
-    to the edge.
-    The published number of patches comes out: UHCS by no rule; Aachen by drop,
+    Edges: drop leaves out the rest that patches do not fill; shift moves the last
+    patch back to the edge.
+    Rules that give the published number of patches: UHCS: none; Aachen: drop,
     shift.
     Published: MatSSL, arXiv 2507.18184, Table 1. Patches of 256 x 256 pixels; the
-    rule for what is left over at an image's edge is not given. Quoted from notes on
-    the paper, not checked against its text.
-    On UHCS: 16 patches an image; no rule gives that for 645 x 484 pixels at an
-    overlap of 0.6. The database lists 961 micrographs.
-    On Aachen: 12 patches an image of 1024 x 768 pixels without overlap, whatever
-    the rule for edges.
+    rule for the rest at an image's edge is not given. Quoted from notes on the
+    paper, not checked against its text.
+    On UHCS: 16 patches per image; no rule gives this number for 645 x 484 pixels at
+    an overlap of 0.6. The database lists 961 micrographs.
+    On Aachen: 12 patches per image of 1024 x 768 pixels without overlap, with every
+    rule for edges.
     ");
 }
 

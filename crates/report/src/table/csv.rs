@@ -1,8 +1,11 @@
-//! CSV, one row a method, means and standard deviations in columns of their own.
+//! CSV: one row per method, means and standard deviations in columns of their own.
 
-use super::{Table, number, signed};
+use super::number::{number, signed};
+use super::row::Row;
+use super::scores::Table;
 use matssl_metrics::SelectedOn;
 
+/// Columns for intervals and tests.
 const TESTS: [&str; 8] = [
     "miou_low",
     "miou_high",
@@ -13,13 +16,13 @@ const TESTS: [&str; 8] = [
     "p_wilcoxon",
     "p_wilcoxon_holm",
 ];
+/// Columns for published values.
 const PUBLISHED: [&str; 4] = ["published", "difference", "published_id", "published_only"];
 
 impl Table {
-    /// `method,seeds,selected_on,miou,miou_std,…`: percent, the numbers of the other forms; a score or deviation that
-    /// does not exist is empty. The baseline has neither seeds nor a choice of epoch. With intervals and tests come
-    /// `miou_low`, `miou_high` (95 %), `compared_with` (a label) and the p-values, raw and corrected; with published
-    /// values `published`, `difference`, `published_id` and `published_only`.
+    /// `method,seeds,selected_on,miou,miou_std,…`, in percent, with the same numbers as in the other forms. A score or deviation
+    /// that does not exist is empty. Intervals and tests add `miou_low`, `miou_high` (95 %), `compared_with` (a label) and the
+    /// p-values, raw and corrected. Published values add `published`, `difference`, `published_id` and `published_only`.
     ///
     /// # Errors
     /// None that come from the numbers: the writer is in memory.
@@ -51,33 +54,42 @@ impl Table {
                 record.push(cell.and_then(|c| c.std).map(number).unwrap_or_default());
             }
             if self.tested {
-                let bound = |at: usize| row.interval.map(|bounds| number(bounds[at]));
-                let with = row.comparison.as_ref();
-                let p = |p: Option<f64>| p.map(|p| p.to_string());
-                let cells = [
-                    bound(0),
-                    bound(1),
-                    with.map(|with| with.with.clone()),
-                    with.map(|with| signed(with.difference)),
-                    p(with.and_then(|with| with.bootstrap)),
-                    p(with.and_then(|with| with.bootstrap_holm)),
-                    p(with.and_then(|with| with.wilcoxon)),
-                    p(with.and_then(|with| with.wilcoxon_holm)),
-                ];
-                record.extend(cells.map(Option::unwrap_or_default));
+                record.extend(test_cells(row));
             }
             if self.has_published() {
-                let value = row.published;
-                let cells = [
-                    value.map(|value| number(value.score)),
-                    row.difference().map(signed),
-                    value.map(|value| value.id.clone()),
-                    Some(row.is_published_only().to_string()),
-                ];
-                record.extend(cells.map(Option::unwrap_or_default));
+                record.extend(published_cells(row));
             }
             writer.write_record(&record)?;
         }
         Ok(String::from_utf8(writer.into_inner()?)?)
     }
+}
+
+/// The cells of the columns [`TESTS`].
+fn test_cells(row: &Row) -> [String; TESTS.len()] {
+    let bound = |at: usize| row.interval.map(|bounds| number(bounds[at]));
+    let with = row.comparison.as_ref();
+    let p = |p: Option<f64>| p.map(|p| p.to_string());
+    let cells = [
+        bound(0),
+        bound(1),
+        with.map(|with| with.with.clone()),
+        with.map(|with| signed(with.difference)),
+        p(with.and_then(|with| with.bootstrap)),
+        p(with.and_then(|with| with.bootstrap_holm)),
+        p(with.and_then(|with| with.wilcoxon)),
+        p(with.and_then(|with| with.wilcoxon_holm)),
+    ];
+    cells.map(Option::unwrap_or_default)
+}
+
+/// The cells of the columns [`PUBLISHED`].
+fn published_cells(row: &Row) -> [String; PUBLISHED.len()] {
+    let cells = [
+        row.published.map(|value| number(value.score)),
+        row.difference().map(signed),
+        row.published.map(|value| value.id.clone()),
+        Some(row.is_published_only().to_string()),
+    ];
+    cells.map(Option::unwrap_or_default)
 }

@@ -1,13 +1,13 @@
 //! LaTeX, for `\input` into a paper: needs `\usepackage{booktabs}`.
 
-use super::Table;
 use super::notes::Below;
-use super::number;
+use super::number::number;
+use super::scores::Table;
 use super::sheet::Cell;
 use std::fmt::Write;
 
 impl Table {
-    /// A `table` with its caption, a `tabular` with booktabs' rules and the best values in bold, the notes below.
+    /// A `table`: caption, `tabular` with booktabs' rules and the best values in bold, notes.
     pub fn latex(&self) -> String {
         let sheets = self.sheets();
         let mut text = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n\\centering\n");
@@ -46,7 +46,7 @@ fn cell(cell: &Cell) -> String {
     }
 }
 
-/// Signs are mathematics.
+/// A number; with a sign it is set in mathematics.
 pub(crate) fn escape_number(text: &str) -> String {
     match text.as_bytes().first() {
         Some(b'-' | b'+' | b'<') => format!("${text}$"),
@@ -54,7 +54,7 @@ pub(crate) fn escape_number(text: &str) -> String {
     }
 }
 
-/// Names are shown as they are written, not as commands.
+/// Text without LaTeX commands.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -67,7 +67,7 @@ pub(crate) fn escape(text: &str) -> String {
             '|' => escaped.push_str("\\textbar{}"),
             '"' => escaped.push_str("\\textquotedbl{}"),
             '{' | '}' | '$' | '&' | '#' | '_' | '%' => escaped.extend(['\\', c]),
-            // A bracket after a line's end would be its optional argument.
+            // A bracket that follows the end of a line would be read as its optional argument.
             '[' | ']' => escaped.extend(['{', c, '}']),
             '±' => escaped.push_str("$\\pm$"),
             '†' => escaped.push_str("\\textdagger{}"),
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_not_commands() {
+    fn text_holds_no_commands() {
         assert_eq!(
             escape("a_b & 50 % {x} \\input{y} $z$ #1 ~ ^ [k] †"),
             "a\\_b \\& 50 \\% \\{x\\} \\textbackslash{}input\\{y\\} \\$z\\$ \\#1 \\textasciitilde{} \\textasciicircum{} \

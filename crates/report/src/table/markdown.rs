@@ -1,8 +1,9 @@
 //! Markdown, as GitHub and pandoc read it.
 
 use super::notes::Below;
+use super::number::number;
+use super::scores::Table;
 use super::sheet::Cell;
-use super::{Table, number};
 use matssl_metrics::Summary;
 use std::fmt::Write;
 
@@ -51,7 +52,7 @@ fn value(cell: &Summary) -> String {
     }
 }
 
-/// Names are shown as they are written, not as markup.
+/// Text without Markdown markup.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

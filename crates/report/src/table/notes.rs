@@ -1,23 +1,25 @@
-//! What a reader must know, below the table.
+//! Notes below a table.
 
-use super::{Row, TEST_MARK, Table, number};
+use super::number::{number, p_value, thousands};
+use super::row::{Comparison, Row, TEST_MARK};
+use super::scores::Table;
 use crate::published::{self, Published};
 use matssl_metrics::{Averaging, LEAST_IMAGES, LEAST_PAIRS, RESAMPLES};
 
-/// So many rows are named with their numbers in a sentence.
+/// Maximum number of rows whose numbers a sentence holds.
 const MOST: usize = 6;
 
-/// Which form the notes stand below.
+/// The form of the table that the notes are below.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Below<'a> {
-    /// A table that shows all columns; holds how its best values are marked.
+    /// A table that shows all columns, and how it marks its best values.
     Columns(&'a str),
-    /// The terminal's, which leaves intervals and tests to the notes.
+    /// The terminal's table, which leaves intervals and tests to the notes.
     Terminal,
 }
 
 impl Table {
-    /// A sentence or two each.
+    /// One or two sentences each.
     pub(super) fn notes(&self, below: Below) -> Vec<String> {
         let several_groups = self.rows.iter().any(|row| row.group > Some(0));
         let best = match below {
@@ -25,8 +27,8 @@ impl Table {
             Below::Terminal => "*",
         };
         let mut notes = vec![match several_groups {
-            true => format!("{best}: best of its column among the rows scored on the same images."),
-            false => format!("{best}: best of its column."),
+            true => format!("{best}: best in its column among the rows scored on the same images."),
+            false => format!("{best}: best in its column."),
         }];
         if self.averaging.0 != Averaging::Pooled {
             let definition = self.averaging.0.definition(self.averaging.1);
@@ -40,29 +42,31 @@ impl Table {
             notes.extend(self.test_notes(below));
         }
         if self.rows.iter().any(Row::is_baseline) {
-            notes.push("Majority class: always answers the most frequent class of the training masks.".into());
+            notes.push("Majority class: predicts the most frequent class of the training masks everywhere.".into());
         }
         if !self.left_out.is_empty() {
             notes.push(format!("Left out of the means: {}.", self.left_out.join(", ")));
         }
         notes.extend(self.other_splits());
-        let optimistic = || self.rows.iter().filter(|row| row.optimistic);
-        if optimistic().all(|row| row.scored_on.0 == "test") && optimistic().next().is_some() {
-            notes.push(format!("{TEST_MARK} Epoch chosen on the test images: these scores are optimistic."));
-        } else if optimistic().next().is_some() {
-            notes.push(format!("{TEST_MARK} Epoch chosen on the images that are scored: these scores are optimistic."));
-        }
+        notes.extend(self.optimism_note());
         notes.extend(self.published_notes(below));
         notes
+    }
+
+    fn optimism_note(&self) -> Option<String> {
+        let mut optimistic = self.rows.iter().filter(|row| row.optimistic).peekable();
+        optimistic.peek()?;
+        let images = if optimistic.all(|row| row.scored_on.0 == "test") { "test images" } else { "scored images" };
+        Some(format!("{TEST_MARK} Epoch chosen on the {images}: these scores are optimistic."))
     }
 
     fn interval_notes(&self, below: Below) -> Option<String> {
         let over = if self.several_seeds() { "images and seeds" } else { "images" };
         let with: Vec<&Row> = self.rows.iter().filter(|row| row.interval.is_some()).collect();
         if with.is_empty() {
-            return Some("No intervals and tests: they need at least two images that are scored.".into());
+            return Some("No intervals and tests: these need at least two scored images.".into());
         }
-        let how = format!("bootstrap over {over}, {} resamples", thousands(RESAMPLES));
+        let how = format!("bootstrap over {over}, {} resamples", thousands(RESAMPLES as u64));
         if below != Below::Terminal {
             return Some(format!("95 % interval of the mIoU: {how}."));
         }
@@ -77,9 +81,9 @@ impl Table {
         Some(format!("95 % intervals of the mIoU ({how}): {}.", each.join("; ")))
     }
 
-    /// A sentence on each row that others are compared with, one on Wilcoxon's test.
+    /// A sentence for each reference row, and one on Wilcoxon's test.
     fn test_notes(&self, below: Below) -> Vec<String> {
-        let compared: Vec<(&Row, &super::Comparison)> =
+        let compared: Vec<(&Row, &Comparison)> =
             self.rows.iter().filter_map(|row| Some((row, row.comparison.as_ref()?))).collect();
         let mut references: Vec<&str> = Vec::new();
         for (_, comparison) in &compared {
@@ -87,53 +91,14 @@ impl Table {
                 references.push(&comparison.with);
             }
         }
-        let mut notes = Vec::new();
-        for reference in &references {
-            let against = compared.iter().filter(|(_, comparison)| comparison.with == *reference);
-            let how = format!("mIoU against {reference}, paired bootstrap, two-sided, Holm-corrected");
-            let each = |(row, comparison): &(&Row, &super::Comparison)| {
-                format!("{} {}", row.label, p_equals(comparison.bootstrap_holm))
-            };
-            let images = against.clone().map(|(_, comparison)| comparison.images).max().unwrap_or(0);
-            if images < LEAST_IMAGES {
-                notes.push(format!(
-                    "mIoU against {reference}: no p, for {images} images are too few (it needs {LEAST_IMAGES})."
-                ));
-                continue;
-            }
-            let each: Vec<String> = against.map(each).collect();
-            notes.push(match below {
-                Below::Columns(_) => format!("p: {how}."),
-                Below::Terminal if each.len() > MOST => format!("{how}: p in the CSV."),
-                Below::Terminal => format!("{how}: {}.", each.join("; ")),
-            });
-        }
+        let mut notes: Vec<String> =
+            references.iter().map(|reference| bootstrap_note(&compared, reference, below)).collect();
         notes.extend(chosen_after(&compared));
-        let tested: Vec<&(&Row, &super::Comparison)> =
-            compared.iter().filter(|(_, comparison)| comparison.wilcoxon.is_some()).collect();
-        if compared.is_empty() {
-        } else if tested.is_empty() {
-            let most = compared.iter().map(|(_, comparison)| comparison.common_seeds).max().unwrap_or(0);
-            notes.push(format!(
-                "Wilcoxon signed-rank over seeds: too few seeds ({most} in common, it needs {LEAST_PAIRS})."
-            ));
-        } else {
-            let how = "Wilcoxon signed-rank over seeds, exact, two-sided, Holm-corrected";
-            let each = |(row, comparison): &&(&Row, &super::Comparison)| {
-                format!("{} {}", row.label, p_equals(comparison.wilcoxon_holm))
-            };
-            notes.push(match below {
-                Below::Columns(_) => format!("p (Wilcoxon): {how}."),
-                Below::Terminal if tested.len() > MOST => format!("{how}: p in the CSV."),
-                Below::Terminal => {
-                    format!("{how}: {}.", tested.iter().map(each).collect::<Vec<_>>().join("; "))
-                }
-            });
-        }
+        notes.extend(wilcoxon_note(&compared, below));
         notes
     }
 
-    /// Where published values come from, and what contradicts them.
+    /// The sources of published values, and what contradicts them.
     fn published_notes(&self, below: Below) -> Vec<String> {
         let values: Vec<&Published> = self.rows.iter().filter_map(|row| row.published).collect();
         let mut notes: Vec<String> = Vec::new();
@@ -158,7 +123,7 @@ impl Table {
         notes
     }
 
-    /// A sentence for each set of images that are not test images; where rows differ, with the names of its methods.
+    /// A sentence for each set of images that are not test images. If there are several sets, it names the methods.
     fn other_splits(&self) -> Vec<String> {
         let run = || self.rows.iter().filter(|row| !row.is_published_only());
         let mut sets: Vec<&(String, usize)> = Vec::new();
@@ -180,27 +145,65 @@ impl Table {
     }
 }
 
-/// That the best row was picked by the scores that are tested.
-fn chosen_after(compared: &[(&Row, &super::Comparison)]) -> Option<String> {
+/// How rows were tested against `reference`.
+fn bootstrap_note(compared: &[(&Row, &Comparison)], reference: &str, below: Below) -> String {
+    let against: Vec<&(&Row, &Comparison)> = compared.iter().filter(|(_, c)| c.with == reference).collect();
+    let images = against.iter().map(|(_, comparison)| comparison.images).max().unwrap_or(0);
+    if images < LEAST_IMAGES {
+        return format!(
+            "mIoU against {reference}: no p-value, because {images} images are too few (at least {LEAST_IMAGES} are needed)."
+        );
+    }
+    let test = format!("mIoU against {reference}, paired bootstrap, two-sided, Holm-corrected");
+    let values = against.iter().map(|(row, comparison)| (row.label.as_str(), comparison.bootstrap_holm));
+    with_values("p", &test, values.collect(), below)
+}
+
+/// How rows were tested over seeds.
+fn wilcoxon_note(compared: &[(&Row, &Comparison)], below: Below) -> Option<String> {
+    let tested: Vec<&(&Row, &Comparison)> = compared.iter().filter(|(_, c)| c.wilcoxon.is_some()).collect();
+    if compared.is_empty() {
+        return None;
+    }
+    if tested.is_empty() {
+        let most = compared.iter().map(|(_, comparison)| comparison.common_seeds).max().unwrap_or(0);
+        return Some(format!(
+            "Wilcoxon signed-rank test over seeds: too few common seeds ({most}; at least {LEAST_PAIRS} are needed)."
+        ));
+    }
+    let test = "Wilcoxon signed-rank test over seeds, exact, two-sided, Holm-corrected";
+    let values = tested.iter().map(|(row, comparison)| (row.label.as_str(), comparison.wilcoxon_holm));
+    Some(with_values("p (Wilcoxon)", test, values.collect(), below))
+}
+
+/// A test with its p-values by label, or with the name of the `column` that holds them.
+fn with_values(column: &str, test: &str, values: Vec<(&str, Option<f64>)>, below: Below) -> String {
+    match below {
+        Below::Columns(_) => format!("{column}: {test}."),
+        Below::Terminal if values.len() > MOST => format!("{test}: p-values are in the CSV."),
+        Below::Terminal => {
+            let values: Vec<String> = values.iter().map(|(label, p)| format!("{label} {}", p_equals(*p))).collect();
+            format!("{test}: {}.", values.join("; "))
+        }
+    }
+}
+
+/// A warning, if the reference row is the best one and was not named beforehand.
+fn chosen_after(compared: &[(&Row, &Comparison)]) -> Option<String> {
     let mut chosen: Vec<&str> = Vec::new();
-    let tested = |comparison: &super::Comparison| comparison.bootstrap.is_some() || comparison.wilcoxon.is_some();
+    let tested = |comparison: &Comparison| comparison.bootstrap.is_some() || comparison.wilcoxon.is_some();
     for (_, comparison) in compared.iter().filter(|(_, comparison)| comparison.chosen_after && tested(comparison)) {
         if !chosen.contains(&comparison.with.as_str()) {
             chosen.push(&comparison.with);
         }
     }
-    let why =
-        "by these very scores, which the tests do not allow for: p is too small (compare_with names a row beforehand)";
+    let why = "by the same scores that are tested. The tests do not correct for this choice: p is too small. Name a row in \
+               compare_with to avoid it.";
     match chosen[..] {
         [] => None,
-        [one] => Some(format!("{one} was chosen afterwards as the best, {why}.")),
-        _ => Some(format!("{} were chosen afterwards as the best of their images, {why}.", chosen.join(" and "))),
+        [one] => Some(format!("{one} was chosen as the best row {why}")),
+        _ => Some(format!("{} were chosen as the best rows of their images {why}", chosen.join(" and "))),
     }
-}
-
-/// `0.012`, or `< 0.001`.
-pub(super) fn p_value(p: f64) -> String {
-    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }
 
 fn p_equals(p: Option<f64>) -> String {
@@ -209,8 +212,4 @@ fn p_equals(p: Option<f64>) -> String {
         Some(p) if p < 0.001 => format!("p {}", p_value(p)),
         Some(p) => format!("p = {}", p_value(p)),
     }
-}
-
-fn thousands(number: usize) -> String {
-    if number < 1000 { number.to_string() } else { format!("{},{:03}", number / 1000, number % 1000) }
 }

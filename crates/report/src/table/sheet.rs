@@ -1,16 +1,17 @@
-//! The columns of the forms that show all of them.
+//! The columns of Markdown and LaTeX, which show all of them.
 
-use super::notes::p_value;
-use super::{Row, Table, number, signed};
+use super::number::{number, p_value, signed};
+use super::row::Row;
+use super::scores::Table;
 use matssl_metrics::Summary;
 
-/// One column, a cell for each row.
+/// A column, with one cell per row.
 pub(super) struct Sheet {
     pub(super) heading: String,
     pub(super) cells: Vec<Cell>,
 }
 
-/// What a cell holds.
+/// The content of a cell.
 pub(super) enum Cell {
     None,
     Score { of: Summary, best: bool },
@@ -19,7 +20,7 @@ pub(super) enum Cell {
 }
 
 impl Table {
-    /// All columns but the labels.
+    /// All columns except the labels.
     pub(super) fn sheets(&self) -> Vec<Sheet> {
         let column = |heading: &str, cell: &dyn Fn(&Row) -> Option<Cell>| Sheet {
             heading: heading.to_owned(),
@@ -30,7 +31,7 @@ impl Table {
             let score = |row: &Row| row.cells[at].map(|of| Cell::Score { of, best: self.is_best(row, at) });
             scores.push(column(&format!("{} (%)", head.heading), &score));
         }
-        // What is about the mIoU stands beside it.
+        // Columns that refer to the mIoU are next to it.
         let mut beside: Vec<Sheet> = Vec::new();
         let interval = |row: &Row| row.interval.map(|bounds| Cell::Interval(bounds.map(number)));
         if self.rows.iter().any(|row| row.interval.is_some()) {

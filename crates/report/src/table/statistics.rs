@@ -1,41 +1,19 @@
-//! Intervals of the rows, and tests between them.
+//! Intervals of rows, and tests between them.
 
-use super::Table;
+use super::row::Comparison;
+use super::scores::Table;
 use matssl_metrics::{Overlap, Sampled, holm, interval, paired_p, resample, signed_rank};
 
-/// How a row's mIoU compares with that of the row its set of images is compared with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Comparison {
-    /// Label of that row.
-    pub with: String,
-    /// Nobody named that row: it is the best of its images by the very scores that are compared.
-    pub chosen_after: bool,
-    /// Own mIoU less that row's, in points.
-    pub difference: f64,
-    /// Two-sided p of the paired bootstrap.
-    pub bootstrap: Option<f64>,
-    /// The same, corrected for all comparisons with that row.
-    pub bootstrap_holm: Option<f64>,
-    /// Two-sided p of the signed-rank test over seeds; `None` for too few of them.
-    pub wilcoxon: Option<f64>,
-    /// The same, corrected likewise.
-    pub wilcoxon_holm: Option<f64>,
-    /// Seeds that both rows were run with.
-    pub common_seeds: usize,
-    /// Images that both were scored on.
-    pub images: usize,
-}
-
-/// A method image by image.
+/// The scores of a method, image by image.
 #[derive(Clone, Debug)]
 pub struct PerImage {
-    /// Names of the images, in their order.
+    /// Names of the images.
     pub images: Vec<String>,
-    /// By seed, ascending.
+    /// Pixel counts of each image, by seed (ascending).
     pub sampled: Sampled,
 }
 
-/// The row that others were to be compared with is not there.
+/// There is no row with the label to compare with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no row {wanted:?} to compare with; there are {}", .labels.join(", "))]
 pub struct NoSuchRow {
@@ -44,8 +22,8 @@ pub struct NoSuchRow {
 }
 
 impl Table {
-    /// Adds the interval of each row whose label is in `methods`, and its tests against the row `compare_with`, or where
-    /// that was scored on other images, against the best of those scored on the same. Needs two images at least.
+    /// Adds the interval of each row whose label is in `methods`, and its tests against the row `compare_with`. Rows that were
+    /// scored on other images than that row are tested against the best of them. Needs at least two images.
     ///
     /// # Errors
     /// [`NoSuchRow`].
@@ -68,10 +46,10 @@ impl Table {
         Ok(self)
     }
 
-    /// Rows (by place) that were scored on the very same images, with what they got there.
+    /// Rows (as indices) that were scored on the same images, with their scores.
     fn sets<'a>(&self, methods: &'a [(String, PerImage)]) -> Vec<Vec<(usize, &'a PerImage)>> {
         let mut sets: Vec<Vec<(usize, &PerImage)>> = Vec::new();
-        for (place, row) in self.rows.iter().enumerate().filter(|(_, row)| row.seeds.is_some()) {
+        for (index, row) in self.rows.iter().enumerate().filter(|(_, row)| row.seeds.is_some()) {
             let Some((_, own)) = methods.iter().find(|(label, _)| *label == row.label) else { continue };
             if own.images.len() < 2 {
                 continue;
@@ -80,22 +58,23 @@ impl Table {
                 set[0].1.images == own.images && self.rows[set[0].0].group == row.group
             };
             match sets.iter_mut().find(same) {
-                Some(set) => set.push((place, own)),
-                None => sets.push(vec![(place, own)]),
+                Some(set) => set.push((index, own)),
+                None => sets.push(vec![(index, own)]),
             }
         }
         sets
     }
 
+    /// Intervals and tests of rows that were scored on the same images.
     fn test(&mut self, set: &[(usize, &PerImage)], compare_with: Option<&str>) {
         let (averaging, batch) = self.averaging;
         let sampled: Vec<&Sampled> = set.iter().map(|(_, own)| &own.sampled).collect();
         let scores = resample(&sampled, averaging, batch);
-        for ((place, _), scores) in set.iter().zip(&scores) {
-            self.rows[*place].interval = interval(scores).map(|bounds| bounds.map(|bound| 100.0 * bound));
+        for ((index, _), scores) in set.iter().zip(&scores) {
+            self.rows[*index].interval = interval(scores).map(|bounds| bounds.map(|bound| 100.0 * bound));
         }
         let mean = |member: usize| self.rows[set[member].0].cells[0].map(|cell| cell.mean);
-        // The first of equals.
+        // The first of equal rows.
         let best = (0..set.len())
             .rev()
             .filter(|&member| mean(member).is_some())
@@ -142,7 +121,7 @@ fn by_seed(sampled: &Sampled, (averaging, batch): (matssl_metrics::Averaging, us
     seeds.filter_map(|(&seed, images)| Some((seed, score(images)?))).collect()
 }
 
-/// Differences over the seeds that both have.
+/// Differences of the scores, for the seeds that both have.
 fn paired(ours: &[(Option<u64>, f64)], theirs: &[(Option<u64>, f64)]) -> Vec<f64> {
     let other = |seed: Option<u64>| theirs.iter().find(|(other, _)| seed.is_some() && *other == seed);
     ours.iter().filter_map(|&(seed, score)| Some(score - other(seed)?.1)).collect()

@@ -1,22 +1,23 @@
 //! Plain text for a terminal of 80 columns.
 //!
-//! Where the table is too wide, deviations go below their means; where that is not enough, the columns are split into
-//! several tables below each other. Numbers are never cut. Intervals and tests stand in the notes and in the CSV.
+//! In a table that is too wide, deviations go below their means. If that is not enough, the columns are split into several tables
+//! below each other. Numbers are never cut. Intervals and tests are in the notes and in the CSV.
 
 use super::notes::Below;
-use super::{Table, number, signed};
+use super::number::{number, signed};
+use super::scores::Table;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, LineStyle};
 use std::fmt::Write;
 
 const WIDTH: usize = 80;
-/// The method's name breaks here.
+/// Maximum width of a label; longer ones are broken.
 pub(crate) const LABEL: usize = 24;
-/// A word of a heading breaks here.
+/// Maximum width of a word in a heading; longer ones are broken.
 pub(crate) const HEADING: usize = 11;
 const RULE: char = '─';
 
-/// A column ready to print: heading and cells, lines separated by `\n`.
+/// The texts of a column. Lines are separated by `\n`.
 pub(crate) struct Printed {
     pub(crate) heading: String,
     pub(crate) cells: Vec<String>,
@@ -30,7 +31,7 @@ impl Printed {
 }
 
 impl Table {
-    /// Title, one or more tables at most 80 columns wide with the best values starred, notes.
+    /// Title, one or more tables of at most 80 columns with stars at the best values, notes.
     pub fn terminal(&self) -> String {
         let mut text = String::new();
         if let Some(title) = &self.title {
@@ -52,13 +53,13 @@ impl Table {
         text
     }
 
-    /// All columns but the labels, with `between` a mean and its deviation.
+    /// All columns except the labels; `between` separates a mean from its deviation.
     fn printed(&self, between: &str) -> Vec<Printed> {
         let scores = self.columns.iter().enumerate().map(|(at, column)| {
             let starred = self.rows.iter().any(|row| self.is_best(row, at));
             let cells = self.rows.iter().map(|row| {
                 let Some(cell) = &row.cells[at] else { return if starred { "– ".into() } else { "–".into() } };
-                // A blank for the star where there is none keeps the decimal points below each other.
+                // A blank in place of the star aligns the decimal points.
                 let star = if !starred {
                     ""
                 } else if self.is_best(row, at) {
@@ -96,7 +97,7 @@ impl Table {
     }
 }
 
-/// One or more tables of at most 80 columns below each other, each with the labels.
+/// One or more tables of at most 80 columns, one below the other, each with the labels.
 pub(crate) fn blocks(labels: &Printed, columns: &[Printed]) -> String {
     let mut text = String::new();
     let mut block: Vec<&Printed> = Vec::new();
@@ -128,14 +129,14 @@ fn draw(labels: &Printed, columns: &[&Printed]) -> String {
     for (row, label) in labels.cells.iter().enumerate() {
         table.add_row(std::iter::once(Cell::new(label)).chain(columns.iter().map(|column| right(&column.cells[row]))));
     }
-    // comfy-table pads each column by one blank on either side. Its own outer rules would have gaps.
+    // comfy-table puts a blank on either side of each column: its own outer rules would have gaps.
     let lines: Vec<String> = table.lines().collect();
     let rule = lines.iter().find(|line| line.starts_with(RULE)).cloned().unwrap_or_default();
     let lines = [rule.clone()].into_iter().chain(lines).chain([rule]).map(|line| line.trim_end().to_owned());
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// `text` in lines of at most `room` characters, broken after a blank or one of `. - + / _` where there is one.
+/// `text` in lines of at most `room` characters, broken after a blank or one of `. - + / _` if there is one.
 pub(crate) fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest: Vec<char> = text.chars().collect();
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn breaks_where_a_reader_would() {
+    fn lines_break_between_words_and_never_in_numbers() {
         assert_eq!(
             wrap("segment-metaldam.ssl.matssl.aachen+uhcs", 24),
             ["segment-metaldam.ssl.", "matssl.aachen+uhcs"]

@@ -1,7 +1,8 @@
 use super::notes::Below;
+use super::number::number;
 use super::*;
 use crate::published::PublishedId;
-use matssl_metrics::{Confusion, Sampled};
+use matssl_metrics::{Averaging, Confusion, Evaluation, Sampled, SelectedOn};
 use std::collections::BTreeMap;
 
 /// Three classes, the last left out of the means; `right` of the 100 + 60 pixels of the first two are right.
@@ -41,7 +42,7 @@ fn small() -> Table {
     Table::new(Some("mIoU (%) on made-up steel".into()), &methods).unwrap()
 }
 
-/// A table whose rows were scored on two sets of images with other classes.
+/// A table whose rows were scored on two sets of images with different classes.
 fn two_sets() -> Table {
     let other = |right: u8| {
         let mut confusion = Confusion::new(2);
@@ -84,11 +85,11 @@ fn markdown() {
     | weak | 17.65 | 0.00 | 35.29 | 26.09 | 35.29 | 1 |
     | majority class (matrix) | 29.41 | 58.82 | 0.00 | 37.04 | 58.82 | – |
 
-    Bold: best of its column.
+    Bold: best in its column.
 
     Mean ± sample standard deviation over seeds.
 
-    Majority class: always answers the most frequent class of the training masks.
+    Majority class: predicts the most frequent class of the training masks everywhere.
 
     Left out of the means: defect.
 
@@ -113,16 +114,17 @@ fn terminal() {
      majority class (matrix)  29.41   58.82       0.00   37.04     58.82       –
     ─────────────────────────────────────────────────────────────────────────────
     Scores in percent.
-    *: best of its column.
+    *: best in its column.
     Mean ± sample standard deviation over seeds.
-    Majority class: always answers the most frequent class of the training masks.
+    Majority class: predicts the most frequent class of the training masks
+    everywhere.
     Left out of the means: defect.
     † Epoch chosen on the test images: these scores are optimistic.
     ");
 }
 
 #[test]
-fn rows_compare_only_with_rows_on_the_same_images() {
+fn rows_are_compared_only_with_rows_on_the_same_images() {
     insta::assert_snapshot!(two_sets().markdown(), @r"
     | method | mIoU (%) | IoU matrix (%) | IoU austenite (%) | IoU background (%) | IoU crack (%) | Dice (%) | pixel accuracy (%) | seeds |
     | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
@@ -132,16 +134,16 @@ fn rows_compare_only_with_rows_on_the_same_images() {
     | ebc b | 25.00 | – | – | 50.00 | 0.00 | 33.33 | 50.00 | 1 |
     | majority class (matrix) | 29.41 | 58.82 | 0.00 | – | – | 37.04 | 58.82 | – |
 
-    Bold: best of its column among the rows scored on the same images.
+    Bold: best in its column among the rows scored on the same images.
 
-    Majority class: always answers the most frequent class of the training masks.
+    Majority class: predicts the most frequent class of the training masks everywhere.
 
     Left out of the means: defect.
     ");
 }
 
 #[test]
-fn baselines_of_one_class_say_whose_they_are() {
+fn baselines_of_several_sets_of_images_name_their_set() {
     let of = |right: u8, images: usize| {
         let mut evaluation = evaluation((right, 50), SelectedOn::Val);
         evaluation.images = images;
@@ -172,7 +174,7 @@ fn baselines_of_one_class_say_whose_they_are() {
 }
 
 #[test]
-fn images_that_are_not_for_testing_are_named_and_an_epoch_chosen_on_them_is_marked() {
+fn other_images_than_test_images_are_named_and_an_epoch_chosen_on_them_is_marked() {
     let on = |split: &str, selected_on| {
         let mut evaluation = evaluation((90, 50), selected_on);
         evaluation.split = split.into();
@@ -188,7 +190,7 @@ fn images_that_are_not_for_testing_are_named_and_an_epoch_chosen_on_them_is_mark
         [
             "Left out of the means: defect.",
             "Scored on the 3 val images.",
-            "† Epoch chosen on the images that are scored: these scores are optimistic."
+            "† Epoch chosen on the scored images: these scores are optimistic."
         ]
     );
     let mixed = Table::new(None, &[methods("train"), methods("test")].concat()).unwrap();
@@ -202,7 +204,7 @@ fn images_that_are_not_for_testing_are_named_and_an_epoch_chosen_on_them_is_mark
 }
 
 #[test]
-fn a_wide_table_stays_in_80_columns_and_loses_no_number() {
+fn a_wide_table_is_within_80_columns_and_keeps_all_numbers() {
     let names: Vec<String> = (0..12).map(|i| format!("microconstituent-{i}")).collect();
     let labels: Vec<u8> = (0..12).collect();
     let seed = |shift: usize| {
@@ -224,7 +226,7 @@ fn a_wide_table_stays_in_80_columns_and_loses_no_number() {
 }
 
 #[test]
-fn the_three_forms_hold_the_same_numbers() {
+fn csv_markdown_and_terminal_hold_the_same_numbers() {
     let table = small();
     let numbers = |text: &str| {
         let mut numbers: Vec<String> = text
@@ -298,8 +300,8 @@ fn tested(compare_with: Option<&str>) -> Table {
 
 #[test]
 fn tested_csv() {
-    assert!(tested(None).terminal().contains("ImageNet_v1 was chosen afterwards as the best"));
-    assert!(!tested(Some("MatSSL")).markdown().contains("chosen afterwards"));
+    assert!(tested(None).terminal().contains("ImageNet_v1 was chosen as the best row"));
+    assert!(!tested(Some("MatSSL")).markdown().contains("was chosen as"));
     let csv = tested(None).csv().unwrap();
     let mut reader = ::csv::Reader::from_reader(csv.as_bytes());
     let header = reader.headers().unwrap().clone();
@@ -368,18 +370,20 @@ fn tested_terminal() {
      majority class (matrix)   33.33     50.00       –
     ───────────────────────────────────────────────────
     Scores in percent.
-    *: best of its column.
+    *: best in its column.
     Mean ± sample standard deviation over seeds.
     95 % intervals of the mIoU (bootstrap over images and seeds, 2,000 resamples):
     MatSSL 71.43 to 82.93; ImageNet_v1 71.43 to 82.93; random 45.99 to 52.67.
     mIoU against MatSSL, paired bootstrap, two-sided, Holm-corrected: ImageNet_v1 p
     = 0.799; random p = 0.062.
-    Wilcoxon signed-rank over seeds: too few seeds (2 in common, it needs 8).
-    Majority class: always answers the most frequent class of the training masks.
+    Wilcoxon signed-rank test over seeds: too few common seeds (2; at least 8 are
+    needed).
+    Majority class: predicts the most frequent class of the training masks
+    everywhere.
     Published: MatSSL, arXiv 2507.18184, Table 4.
     Published: MatSSL, arXiv 2507.18184, Table 5.
     On table4.metaldam.matssl.aachen+uhcs: The abstract says 69.13 for MatSSL on
-    MetalDAM, which is neither value of Table 4 (69.95, 69.02).
+    MetalDAM, but Table 4 has 69.95 and 69.02.
     Published only: not run here.
     "###);
 }
@@ -406,33 +410,36 @@ fn tested_latex() {
 
     \smallskip
     {\footnotesize
-    Bold: best of its column.
+    Bold: best in its column.
     Mean $\pm$ sample standard deviation over seeds.
     95 \% interval of the mIoU: bootstrap over images and seeds, 2,000 resamples.
     p: mIoU against ImageNet\_v1, paired bootstrap, two-sided, Holm-corrected.
-    ImageNet\_v1 was chosen afterwards as the best, by these very scores, which the tests do not allow for: p is too small (compare\_with names a row beforehand).
-    Wilcoxon signed-rank over seeds: too few seeds (2 in common, it needs 8).
-    Majority class: always answers the most frequent class of the training masks.
+    ImageNet\_v1 was chosen as the best row by the same scores that are tested. The tests do not correct for this choice: p is too small. Name a row in compare\_with to avoid it.
+    Wilcoxon signed-rank test over seeds: too few common seeds (2; at least 8 are needed).
+    Majority class: predicts the most frequent class of the training masks everywhere.
     Published: MatSSL, arXiv 2507.18184, Table 4. U-Net++ with ResNet-50. By the authors' code: images resized to 256 x 256, mIoU as the mean over batches of 128, a class absent from a batch counting 0, MetalDAM without its class 3; the epoch was chosen on the test images, so the values are optimistic.
-    Published: MatSSL, arXiv 2507.18184, Table 5. Average mIoU of oxide against the rest. By the authors' code for U-Net++ with MatSSL: images resized to 512 x 512, mIoU as in Table 4. That code holds nothing of CS-UNet, the transformer or MicroNet: where their values come from is not said there.
-    On table4.metaldam.matssl.aachen+uhcs: The abstract says 69.13 for MatSSL on MetalDAM, which is neither value of Table 4 (69.95, 69.02).
+    Published: MatSSL, arXiv 2507.18184, Table 5. Average mIoU of oxide against the rest. By the authors' code for U-Net++ with MatSSL: images resized to 512 x 512, mIoU as in Table 4. That code does not contain CS-UNet, the transformer or MicroNet, and does not say where their values come from.
+    On table4.metaldam.matssl.aachen+uhcs: The abstract says 69.13 for MatSSL on MetalDAM, but Table 4 has 69.95 and 69.02.
     Published only: not run here.\par}
     \end{table}
     "###);
 }
 
 #[test]
-fn tested_markdown_holds_interval_p_and_published_value_beside_the_miou() {
+fn tested_markdown_has_interval_p_and_published_value_next_to_the_miou() {
     let text = tested(None).markdown();
     let header = "| method | mIoU (%) | 95 % interval | published (%) | difference | p | IoU matrix (%) |";
     assert!(text.contains(header), "{text}");
     assert!(text.contains("| Transformer (published only) | – | – | 56.72 | – | – | – |"), "{text}");
-    assert!(text.contains("Wilcoxon signed-rank over seeds: too few seeds (2 in common, it needs 8)."), "{text}");
+    assert!(
+        text.contains("Wilcoxon signed-rank test over seeds: too few common seeds (2; at least 8 are needed)."),
+        "{text}"
+    );
     assert!(text.contains("\nOn table4.metaldam.matssl.aachen+uhcs: The abstract says 69.13 for MatSSL"), "{text}");
 }
 
 #[test]
-fn from_eight_seeds_on_wilcoxon_joins_in() {
+fn from_eight_seeds_on_there_is_a_wilcoxon_test() {
     let seeds = |less: u8| (0..8u8).map(|seed| [40 + seed / 2 - less, 41, 42, 43, 44, 45]).collect::<Vec<_>>();
     let (methods, images): (Vec<_>, Vec<_>) = [runs("a", &seeds(0)), runs("b", &seeds(2))].into_iter().unzip();
     let table = Table::new(None, &methods).unwrap().with_statistics(&images, None).unwrap();
@@ -445,7 +452,7 @@ fn from_eight_seeds_on_wilcoxon_joins_in() {
 }
 
 #[test]
-fn a_row_to_compare_with_must_be_there() {
+fn a_row_to_compare_with_must_exist() {
     let (method, images) = runs("a", &[[40; 6]]);
     let table = Table::new(None, &[method]).unwrap();
     let refused = table.clone().with_statistics(&[images], Some("b")).unwrap_err();
@@ -453,11 +460,11 @@ fn a_row_to_compare_with_must_be_there() {
     // A row alone has an interval and no test, a row without images neither.
     let alone = table.with_statistics(&[], None).unwrap();
     assert_eq!((alone.rows[0].interval, &alone.rows[0].comparison), (None, &None));
-    assert!(alone.markdown().contains("No intervals and tests: they need at least two images"));
+    assert!(alone.markdown().contains("No intervals and tests: these need at least two scored images"));
 }
 
 #[test]
-fn miou_is_averaged_as_asked_for() {
+fn miou_is_averaged_as_requested() {
     let (method, _) = runs("a", &[[10, 20, 30, 40, 50, 50]]);
     let miou = |averaging| {
         let table = Table::averaged(None, std::slice::from_ref(&method), (averaging, 4)).unwrap();

@@ -1,22 +1,23 @@
-//! Published values beside one's own.
+//! Published values beside own ones.
 
-use super::{Row, Table};
+use super::row::Row;
+use super::scores::Table;
 use crate::published::{Published, PublishedId};
 use std::collections::BTreeMap;
 
 impl Table {
-    /// Sets published values beside the rows of the labels that name them. A label without a row becomes one that is
-    /// only published, above the baselines, in the order in which the values were published.
+    /// Puts published values beside the rows with these labels. A label without a row gets one that is only published. Such rows
+    /// are above the baselines, in the order of the published tables.
     pub fn with_published(mut self, published: &BTreeMap<String, PublishedId>) -> Table {
         let mut without: Vec<(usize, &String, &'static Published)> = Vec::new();
         for (label, id) in published {
-            let Some((place, value)) = id.value() else { continue };
+            let Some((order, value)) = id.value() else { continue };
             match self.rows.iter_mut().find(|row| row.seeds.is_some() && row.label == *label) {
                 Some(row) => row.published = Some(value),
-                None => without.push((place, label, value)),
+                None => without.push((order, label, value)),
             }
         }
-        without.sort_by_key(|(place, ..)| *place);
+        without.sort_by_key(|(order, ..)| *order);
         let columns = self.columns.len();
         let row = |(_, label, value): (usize, &String, &'static Published)| Row {
             label: label.clone(),
