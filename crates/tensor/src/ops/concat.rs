@@ -100,7 +100,7 @@ impl Tape<'_> {
     /// Joins values of one batch, height and width along channels.
     ///
     /// # Errors
-    /// As [`forward`].
+    /// If there are none, they differ elsewhere, or the device or type is not supported.
     pub fn concat(&self, inputs: &[&Value]) -> Result<Value> {
         let tensors: Vec<&Tensor> = inputs.iter().map(|input| input.tensor()).collect();
         let channels: Vec<usize> = tensors.iter().map(|tensor| tensor.dims().last().copied().unwrap_or(0)).collect();

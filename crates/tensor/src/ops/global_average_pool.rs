@@ -100,7 +100,7 @@ impl Tape<'_> {
     /// Channel means of each image of `x` `[batch, height, width, channels]`, as `[batch, channels]`.
     ///
     /// # Errors
-    /// As [`forward`].
+    /// If an image is empty, or the device or type is not supported.
     pub fn global_average_pool(&self, x: &Value) -> Result<Value> {
         let (batch, _, _, channels) = x.tensor().dims4()?;
         let output = self.output(&[batch, channels], || forward(x.tensor()))?;

@@ -180,7 +180,7 @@ impl Tape<'_> {
     /// `[batch, out]`, as PyTorch's `nn.Linear`.
     ///
     /// # Errors
-    /// If a parameter is missing, or as [`forward`].
+    /// If a parameter is missing, the shapes do not fit or are empty, or the device or type is not supported.
     pub fn linear(&self, x: &Value, weight: &str, bias: Option<&str>) -> Result<Value> {
         let weight = self.parameter(weight)?;
         let bias = bias.map(|name| self.parameter(name)).transpose()?;

@@ -196,7 +196,7 @@ impl Tape<'_> {
     /// Max pooling of `x` `[batch, height, width, channels]`.
     ///
     /// # Errors
-    /// As [`forward`].
+    /// If the window does not fit, or the device or type is not supported.
     pub fn max_pool(&self, x: &Value, options: MaxPool) -> Result<Value> {
         let (batch, height, width, channels) = x.tensor().dims4()?;
         let pooled = [batch, options.output_size(height)?, options.output_size(width)?, channels];

@@ -165,7 +165,7 @@ impl Tape<'_> {
     /// in PyTorch.
     ///
     /// # Errors
-    /// As [`forward`].
+    /// If `x` is empty, or the device or type is not supported.
     pub fn upsample_bilinear(&self, x: &Value, align_corners: bool) -> Result<Value> {
         let (batch, height, width, channels) = x.tensor().dims4()?;
         let doubled = [batch, 2 * height, 2 * width, channels];

@@ -74,7 +74,7 @@ impl Tape<'_> {
     /// Doubles height and width of `x` `[batch, height, width, channels]`.
     ///
     /// # Errors
-    /// As [`forward`].
+    /// If the device or type is not supported.
     pub fn upsample_nearest(&self, x: &Value) -> Result<Value> {
         let (batch, height, width, channels) = x.tensor().dims4()?;
         let output = self.output(&[batch, 2 * height, 2 * width, channels], || forward(x.tensor()))?;

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Result, Tensor, WithDType};
 use matssl_tensor::ops::gpu::{self, Argument, Gpu, column_sums, wide_type};
 use rayon::prelude::*;
 
-/// The mean over pixels of −ln softmax(`logits`)[label], for `logits` `[batch, height, width, classes]` and `target`
+/// The mean over pixels of −ln softmax(`logits`)\[label\], for `logits` `[batch, height, width, classes]` and `target`
 /// (u8, `[batch, height, width]`). Pixels labelled `ignore` do not count; where none counts the loss is 0 (PyTorch's
 /// is NaN).
 ///
