@@ -3,6 +3,8 @@
 use crate::exec::Signals;
 use anyhow::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use std::io::Read;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,6 +25,24 @@ pub(super) fn listen(signals: &Arc<Signals>) -> Result<()> {
         unsafe { signal_hook::low_level::register(signal, count) }?;
     }
     signal_hook::flag::register(SIGUSR1, Arc::clone(&signals.checkpoint))?;
+    wake_the_run(signals)
+}
+
+/// A signal handler may not wake a thread, but it may write to a pipe. Handlers run in the order of their registration: what
+/// the thread reads has been counted.
+fn wake_the_run(signals: &Arc<Signals>) -> Result<()> {
+    let (mut read, write) = UnixStream::pair()?;
+    let handled = [SIGINT, SIGTERM, SIGHUP, SIGUSR1];
+    for signal in handled.into_iter().filter(|&signal| [SIGTERM, SIGUSR1].contains(&signal) || !is_ignored(signal)) {
+        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+    }
+    let signals = Arc::clone(signals);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        let mut byte = [0];
+        while read.read_exact(&mut byte).is_ok() {
+            signals.wake();
+        }
+    })?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Programs that a stage starts, with everything that they start themselves.
 
+use super::Waker;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
@@ -9,12 +10,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug, Default)]
 pub struct Group(Arc<Mutex<GroupState>>);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct GroupState {
     /// The group's number until the program is reaped: until then no other group gets that number.
     running: Option<i32>,
     /// Whether no more programs may start.
     closed: bool,
+    /// Who waits for that.
+    waiting: Option<Waker>,
+}
+
+impl GroupState {
+    fn close(&mut self) {
+        self.closed = true;
+        if let Some(waker) = &self.waiting {
+            waker.wake();
+        }
+    }
 }
 
 /// How a program ended.
@@ -63,16 +75,25 @@ impl Group {
 
     /// Kills the program and its group. No more programs will start.
     pub fn close(&self) {
-        self.state().closed = true;
+        self.state().close();
         self.signal(libc::SIGKILL);
     }
 
     /// Asks the program and its group to stop (SIGTERM). No more programs will start.
     pub fn ask_to_stop(&self) {
-        self.state().closed = true;
+        self.state().close();
         self.signal(libc::SIGTERM);
         // A suspended process gets the first signal only when it continues.
         self.signal(libc::SIGCONT);
+    }
+
+    /// Wakes `waker` when no more programs may start, or now if that is so already.
+    pub fn wake_on_close(&self, waker: &Waker) {
+        let mut state = self.state();
+        state.waiting = Some(waker.clone());
+        if state.closed {
+            waker.wake();
+        }
     }
 
     /// Whether no more programs may start.

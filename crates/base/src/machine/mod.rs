@@ -10,6 +10,7 @@ mod process;
 mod processor;
 mod signals;
 mod vectorized;
+mod waker;
 
 pub use disk::free_space;
 pub use group::{Ended, Group, wait_unreaped};
@@ -20,3 +21,4 @@ pub use process::{ask_for_memory_in_large_steps, cores, held_memory, memory_kill
 pub use processor::{cpu_model, vector_features};
 pub use signals::Asked;
 pub use vectorized::vectorized;
+pub use waker::Waker;

@@ -7,11 +7,11 @@ use crate::cache::{Attempt, Digest, Draft, Key, KeyMaterial, Record, Scratch, St
 use crate::plan::{KeyedInput, KeyedStage, ResolvedInput, material};
 use crate::stage::{Context, InputFiles, Stage, StageError};
 use anyhow::anyhow;
-use matssl_base::machine::{self, Asked, Group};
+use matssl_base::machine::{self, Asked, Group, Waker};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What a try works with besides its job.
 pub(super) struct Ground {
@@ -130,10 +130,14 @@ fn wait_and_make(
                     (ground.tell)(Message::WaitsForOther);
                     waits = true;
                 }
+                let waker = Waker::default();
+                work.wake_when_free(waker.clone());
+                ground.group.wake_on_close(&waker);
+                ground.asked.wake_on_stop(&waker);
                 if ground.group.is_closed() || ground.asked.stop() {
                     return Err(StageError::Stopped("stopped while it waited for another run".into()));
                 }
-                std::thread::sleep(Duration::from_millis(200));
+                waker.wait();
             }
         }
     }

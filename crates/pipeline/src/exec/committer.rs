@@ -3,7 +3,7 @@
 
 use super::attempt::Fresh;
 use super::job::Message;
-use super::local::Report;
+use super::local::{Notice, Report};
 use crate::cache::Store;
 use crate::events::ErrorClass;
 use matssl_base::machine;
@@ -33,7 +33,7 @@ pub(super) struct Committer {
 
 impl Committer {
     /// Reports each record to `reports`.
-    pub(super) fn new(store: Store, reports: Sender<Report>) -> std::io::Result<Self> {
+    pub(super) fn new(store: Store, reports: Sender<Notice>) -> std::io::Result<Self> {
         let (done, waiting) = channel();
         let thread = std::thread::Builder::new().name("committer".into());
         let thread = thread.spawn(move || commit_all(&store, &waiting, &reports))?;
@@ -56,7 +56,7 @@ impl Drop for Committer {
     }
 }
 
-fn commit_all(store: &Store, waiting: &Receiver<Done>, reports: &Sender<Report>) {
+fn commit_all(store: &Store, waiting: &Receiver<Done>, reports: &Sender<Notice>) {
     while let Ok(first) = waiting.recv() {
         let began = Instant::now();
         let mut drafts = Vec::new();
@@ -85,7 +85,7 @@ fn commit_all(store: &Store, waiting: &Receiver<Done>, reports: &Sender<Report>)
                     Report::new(id, Message::Failed { class: ErrorClass::Failed, message })
                 }
             };
-            let _ = reports.send(report);
+            let _ = reports.send(report.into());
             end();
         }
         // The disk flushes many files in the time of one: a few more may come.

@@ -49,6 +49,11 @@ impl Deadlines {
         self.running.remove(&stage).filter(|deadline| deadline.asked).map(|deadline| deadline.limit)
     }
 
+    /// When there is something to be done next; `None` if no limit runs.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.running.values().filter_map(|deadline| deadline.next).min()
+    }
+
     /// What is to be done by `now`; each answer is given once.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Overdue> {
         let due = self.running.iter_mut().filter(|(_, deadline)| deadline.next.is_some_and(|next| next <= now));
@@ -75,7 +80,9 @@ mod tests {
         deadlines.start(2, Some(Duration::from_secs(5)), start);
         deadlines.pause(2);
         assert!(deadlines.overdue(after(4)).is_empty());
+        assert_eq!(deadlines.next(), Some(after(5)));
         assert_eq!(deadlines.overdue(after(5)), [Overdue::Ask(0)]);
+        assert_eq!(deadlines.next(), Some(after(15)));
         assert!(deadlines.overdue(after(6)).is_empty());
         deadlines.start(2, Some(Duration::from_secs(5)), after(10));
         assert_eq!(deadlines.overdue(after(15)), [Overdue::Kill(0), Overdue::Ask(2)]);

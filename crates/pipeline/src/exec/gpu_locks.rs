@@ -3,10 +3,11 @@
 
 use super::outcome::Gpu;
 use anyhow::{Context as _, Result};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The variable that names another folder for the locks; all runs of a machine must agree on it.
 const FOLDER: &str = "MATSSL_GPU_LOCKS";
@@ -14,30 +15,31 @@ const FOLDER: &str = "MATSSL_GPU_LOCKS";
 const DEFAULT_FOLDER: &str = "/tmp/matssl-run-gpus";
 
 /// The locks of this run on the GPUs it may use.
-#[derive(Debug)]
 pub(super) struct GpuLocks {
     folder: PathBuf,
     /// The file names of the locks, in the order in which the run counts its GPUs.
     names: Vec<String>,
     /// By stage: the number of its GPU among `names`, and the lock.
     held: BTreeMap<usize, (usize, File)>,
-    /// GPUs that others had when they were last asked for.
-    elsewhere: BTreeSet<usize>,
+    freed: Freed,
 }
 
+/// Told the number of a GPU that another run had and has no longer.
+type Freed = Arc<dyn Fn(usize) + Send + Sync>;
+
 impl GpuLocks {
-    pub(super) fn new(gpus: &[Gpu]) -> Self {
+    pub(super) fn new(gpus: &[Gpu], freed: Freed) -> Self {
         let folder = std::env::var_os(FOLDER).map_or_else(|| DEFAULT_FOLDER.into(), PathBuf::from);
-        GpuLocks::of(folder, gpus.iter().map(|gpu| gpu.identity.clone()))
+        GpuLocks::of(folder, gpus.iter().map(|gpu| gpu.identity.clone()), freed)
     }
 
     /// Locks in `folder` on the GPUs of these `identities`.
-    fn of(folder: PathBuf, identities: impl Iterator<Item = String>) -> Self {
+    fn of(folder: PathBuf, identities: impl Iterator<Item = String>, freed: Freed) -> Self {
         let names = identities.map(|identity| identity.replace(':', "-")).collect();
-        GpuLocks { folder, names, held: BTreeMap::new(), elsewhere: BTreeSet::new() }
+        GpuLocks { folder, names, held: BTreeMap::new(), freed }
     }
 
-    /// Locks `gpu` for `stage`; false if another run has it.
+    /// Locks `gpu` for `stage`. False if another run has it: [`Freed`] is told when it has not any more.
     ///
     /// # Errors
     /// If there is no place for locks.
@@ -48,7 +50,7 @@ impl GpuLocks {
                 Ok(true)
             }
             None => {
-                self.elsewhere.insert(gpu);
+                self.wait_for(gpu);
                 Ok(false)
             }
         }
@@ -59,12 +61,16 @@ impl GpuLocks {
         self.held.remove(&stage);
     }
 
-    /// GPUs that others had and have no longer.
-    pub(super) fn freed(&mut self) -> Vec<usize> {
-        let free = |gpu: &usize| !matches!(self.try_lock(*gpu), Ok(None));
-        let freed: Vec<usize> = self.elsewhere.iter().copied().filter(free).collect();
-        self.elsewhere.retain(|gpu| !freed.contains(gpu));
-        freed
+    /// Tells `freed` once, from another thread, when the run that has `gpu` has let go of it.
+    fn wait_for(&self, gpu: usize) {
+        let (path, freed) = (self.folder.join(&self.names[gpu]), Arc::clone(&self.freed));
+        std::thread::spawn(move || {
+            // Shared, so that several that wait do not wait for each other.
+            if let Ok(file) = File::open(path) {
+                let _ = file.lock_shared();
+            }
+            freed(gpu);
+        });
     }
 
     fn try_lock(&self, gpu: usize) -> Result<Option<File>> {
@@ -98,22 +104,26 @@ impl GpuLocks {
 mod tests {
     use super::*;
     use std::path::Path;
+    use std::sync::mpsc::{Sender, channel};
 
-    fn locks(folder: &Path, identities: &[&str]) -> GpuLocks {
-        GpuLocks::of(folder.join("locks"), identities.iter().map(|&identity| identity.to_owned()))
+    fn locks(folder: &Path, identities: &[&str], freed: Sender<usize>) -> GpuLocks {
+        let freed = std::sync::Mutex::new(freed);
+        let freed = Arc::new(move |gpu| freed.lock().unwrap().send(gpu).unwrap_or_default());
+        GpuLocks::of(folder.join("locks"), identities.iter().map(|&identity| identity.to_owned()), freed)
     }
 
     #[test]
     fn a_gpu_that_another_run_has_is_told_when_it_is_free() {
         let dir = tempfile::tempdir().unwrap();
         let both = ["cuda:0", "cuda:1"];
-        let (mut ours, mut theirs) = (locks(dir.path(), &both), locks(dir.path(), &both));
+        let ((told, freed), (unused, _)) = (channel(), channel());
+        let (mut ours, mut theirs) = (locks(dir.path(), &both, told), locks(dir.path(), &both, unused));
         assert!(theirs.take(7, 0).unwrap());
         assert!(!ours.take(3, 0).unwrap() && ours.take(3, 1).unwrap());
-        assert!(ours.freed().is_empty());
+        assert!(freed.try_recv().is_err());
         theirs.release(7);
-        assert_eq!(ours.freed(), [0]);
-        assert!(ours.freed().is_empty() && ours.take(4, 0).unwrap());
+        assert_eq!(freed.recv(), Ok(0));
+        assert!(ours.take(4, 0).unwrap());
     }
 
     /// `CUDA_VISIBLE_DEVICES=0,1` beside `1,0` and `1`.
@@ -121,9 +131,10 @@ mod tests {
     fn runs_that_count_the_gpus_otherwise_lock_the_same_ones() {
         let dir = tempfile::tempdir().unwrap();
         let (first, second) = ("GPU-00000000-0000-0000-0000-000000000001", "GPU-00000000-0000-0000-0000-000000000002");
-        let mut plain = locks(dir.path(), &[first, second]);
-        let mut permuted = locks(dir.path(), &[second, first]);
-        let mut one = locks(dir.path(), &[second]);
+        let (told, _) = channel();
+        let mut plain = locks(dir.path(), &[first, second], told.clone());
+        let mut permuted = locks(dir.path(), &[second, first], told.clone());
+        let mut one = locks(dir.path(), &[second], told);
         assert!(plain.take(1, 0).unwrap());
         // Its 1 is the other's 0.
         assert!(!permuted.take(2, 1).unwrap() && permuted.take(2, 0).unwrap());
@@ -135,7 +146,7 @@ mod tests {
     #[test]
     fn a_lock_bears_the_identity_of_its_gpu() {
         let gpu = |name: &str| Gpu { name: name.parse().unwrap(), identity: name.to_owned() };
-        let names = GpuLocks::new(&[gpu("pretended:0"), gpu("pretended:3")]).names;
+        let names = GpuLocks::new(&[gpu("pretended:0"), gpu("pretended:3")], Arc::new(drop)).names;
         assert_eq!(names, ["pretended-0", "pretended-3"]);
     }
 }

@@ -30,6 +30,22 @@ pub(super) struct Report {
     pub(super) record: Option<Arc<Record>>,
 }
 
+/// What a run waits for.
+pub(super) enum Notice {
+    /// A stage said something, or ended.
+    Stage(Report),
+    /// [`Signals`](super::Signals) has something new.
+    Signal,
+    /// The GPU of this number, which another run had, is free.
+    GpuFree(usize),
+}
+
+impl From<Report> for Notice {
+    fn from(report: Report) -> Self {
+        Notice::Stage(report)
+    }
+}
+
 impl Report {
     pub(super) fn new(id: usize, message: Message) -> Self {
         Report { id, message, record: None }
@@ -40,7 +56,7 @@ impl Report {
 pub(super) struct LocalExecutor {
     program: &'static Program,
     executable: PathBuf,
-    reports: Sender<Report>,
+    reports: Sender<Notice>,
     store: Store,
     /// What everything that this run starts carries in its environment.
     mark: String,
@@ -67,7 +83,7 @@ struct Lifeline {
 
 impl LocalExecutor {
     /// For the run called `run`.
-    pub(super) fn new(program: &'static Program, run: &str, store: &Store, reports: Sender<Report>) -> Result<Self> {
+    pub(super) fn new(program: &'static Program, run: &str, store: &Store, reports: Sender<Notice>) -> Result<Self> {
         let executable = std::env::current_exe().context("cannot find this program's own file")?;
         Ok(LocalExecutor {
             program,
@@ -134,7 +150,7 @@ impl LocalExecutor {
             mark: Some(machine::mark(&[&self.mark, &mark])),
             tell: Arc::new(move |message| {
                 let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                let _ = told.send(Report::new(id, message));
+                let _ = told.send(Report::new(id, message).into());
             }),
         };
         let kills = machine::memory_kills();
@@ -145,7 +161,7 @@ impl LocalExecutor {
                     Ok(differences) => Message::Checked { differences },
                     Err(error) => failed(&error, kills),
                 };
-                let _ = reports.send(Report::new(id, message));
+                let _ = reports.send(Report::new(id, message).into());
                 return;
             }
             let made = attempt(&job, stage.as_ref(), material, &ground);
@@ -158,7 +174,7 @@ impl LocalExecutor {
                 Ok(Made::Fresh(fresh)) => {
                     // In this order: whoever hears of the record has heard that the slot is free.
                     let record = Some(Arc::new(fresh.draft.record().clone()));
-                    let _ = reports.send(Report { id, message: Message::Made, record });
+                    let _ = reports.send(Report { id, message: Message::Made, record }.into());
                     let _ = done.send(Done { id, fresh, seconds, mark });
                     return;
                 }
@@ -167,7 +183,7 @@ impl LocalExecutor {
                     Report::new(id, failed(&error, kills))
                 }
             };
-            let _ = reports.send(report);
+            let _ = reports.send(report.into());
         })?;
         Ok(Running::Thread(group))
     }
@@ -210,13 +226,13 @@ impl LocalExecutor {
                     Ok(message @ (Message::Finished { .. } | Message::Checked { .. } | Message::Failed { .. })) => {
                         last = Some(message);
                     }
-                    Ok(message) => drop(reports.send(Report::new(id, message))),
+                    Ok(message) => drop(reports.send(Report::new(id, message).into())),
                     // Output of a library: not ours, not worth stopping for.
                     Err(_) => {}
                 }
             }
             let message = last.unwrap_or_else(|| lost(group, kills));
-            let _ = reports.send(Report::new(id, message));
+            let _ = reports.send(Report::new(id, message).into());
         });
         Ok(Running::Worker(Lifeline { group, child: Some(child), _stdin: stdin }))
     }

@@ -6,8 +6,8 @@ use crate::cache::{Gate, Key, Record};
 use crate::events::ErrorClass;
 use matssl_base::device_name::DeviceName;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How to run.
@@ -90,16 +90,29 @@ pub struct Failure {
     pub log: Option<PathBuf>,
 }
 
-/// What signals ask of a run; looked at ten times a second.
-#[derive(Debug, Default)]
+/// What signals ask of a run. Who changes it calls [`Signals::wake`].
+#[derive(Default)]
 pub struct Signals {
     /// How often somebody asked to stop: the first lets trainings write a last checkpoint, the second ends them at once.
     pub interrupts: AtomicUsize,
     /// Whether trainings shall write a checkpoint now.
     pub checkpoint: Arc<AtomicBool>,
+    waker: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 impl Signals {
+    /// Tells the run that there is something new.
+    pub fn wake(&self) {
+        if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
+            waker();
+        }
+    }
+
+    /// Calls `waker` at each [`Signals::wake`] from now on.
+    pub(super) fn on_wake(&self, waker: impl Fn() + Send + 'static) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(waker));
+    }
+
     /// How often somebody asked to stop.
     pub fn interrupts(&self) -> usize {
         self.interrupts.load(Ordering::Relaxed)

@@ -3,7 +3,7 @@
 use super::attempt::{Ground, produce};
 use super::gpu_locks::GpuLocks;
 use super::job::{Job, Message};
-use super::local::LocalExecutor;
+use super::local::{LocalExecutor, Notice};
 use super::outcome::Options;
 use super::run::{job_of, last_lines};
 use crate::cache::{Digest, KeyMaterial, Output, Record, Store};
@@ -12,12 +12,11 @@ use crate::plan::{CacheState, Plan, ResolvedInput};
 use crate::stage::{Places, Stage, StageError};
 use anyhow::{Context as _, Result, bail};
 use matssl_base::device_name::DeviceName;
-use matssl_base::machine;
+use matssl_base::machine::{self, Waker};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
 
 /// A file that is not what the cache has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,9 +76,11 @@ pub fn check_reproduction(
     }
     let computes = instance.stage.computes();
     let device = options.gpus.first().filter(|_| computes).map(|gpu| gpu.name).unwrap_or_default();
-    let mut lock = GpuLocks::new(&options.gpus);
+    let waker = Waker::default();
+    let freed = waker.clone();
+    let mut lock = GpuLocks::new(&options.gpus, Arc::new(move |_| freed.wake()));
     while device != DeviceName::Cpu && !lock.take(0, 0)? {
-        std::thread::sleep(Duration::from_millis(200));
+        waker.wait();
     }
     let mut job = job_of(plan, stage, inputs, store, places, options, device, machine::cores());
     job.check = true;
@@ -91,7 +92,8 @@ pub fn check_reproduction(
     let records = instance.kind.spawns.then_some(records);
     executor.start(0, &instance.stage, job, record.material.clone(), records, log.path())?;
     loop {
-        match reports.recv()?.message {
+        let Notice::Stage(report) = reports.recv()? else { continue };
+        match report.message {
             Message::Checked { differences } if differences.is_empty() => {
                 return Ok(Reproduction::Same { files: record.outputs.len() });
             }

@@ -3,7 +3,7 @@
 use super::deadlines::{Deadlines, Overdue};
 use super::gpu_locks::GpuLocks;
 use super::job::{Job, Message};
-use super::local::{LocalExecutor, Report};
+use super::local::{LocalExecutor, Notice, Report};
 use super::outcome::{Failure, Options, Outcome, Signals, StageOutcome};
 use super::run_folder::RunFolder;
 use super::scheduler::{self, Decision, Duty, Resources, Role, Scheduler};
@@ -17,17 +17,14 @@ use matssl_base::device_name::DeviceName;
 use matssl_base::machine;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// How long workers have for a last checkpoint when a run is interrupted: what Slurm gives a job, too.
 const GRACE: Duration = Duration::from_secs(30);
 /// A stage whose process was lost is tried again so often, unless it says `retries`.
 const RETRIES_IF_LOST: u32 = 1;
-/// Signals, deadlines and other runs' GPUs are looked at so often.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Carries the plan out, as far as `signals` let it. `observe` sees every event.
 ///
@@ -75,7 +72,9 @@ struct Run<'a> {
     /// It has been said that last keys cannot be written.
     warned: bool,
     executor: LocalExecutor,
-    reports: mpsc::Receiver<Report>,
+    /// For those that send notices.
+    sender: mpsc::Sender<Notice>,
+    notices: mpsc::Receiver<Notice>,
     observe: &'a mut dyn FnMut(&Event),
 }
 
@@ -99,9 +98,14 @@ impl<'a> Run<'a> {
             true => Some(RunFolder::create(store, &plan.experiment.name)?),
             false => None,
         };
-        let (sender, reports) = mpsc::channel();
+        let (sender, notices) = mpsc::channel();
         let name = folder.as_ref().map_or_else(|| "cached".to_owned(), RunFolder::name);
         let duties = duties(plan, options);
+        // A sender is for one thread at a time.
+        let told = Mutex::new(sender.clone());
+        let freed = Arc::new(move |gpu| {
+            let _ = told.lock().unwrap_or_else(PoisonError::into_inner).send(Notice::GpuFree(gpu));
+        });
         let mut run = Run {
             plan,
             store,
@@ -113,15 +117,16 @@ impl<'a> Run<'a> {
             made: vec![None; count],
             attempts: vec![0; count],
             deadlines: Deadlines::default(),
-            gpu_locks: GpuLocks::new(gpus),
+            gpu_locks: GpuLocks::new(gpus, freed),
             ran: 0,
             last_keys: LastKeys::open(store, &plan.experiment.name),
             folder,
             gate: None,
             log: None,
             warned: false,
-            executor: LocalExecutor::new(options.program, &name, store, sender)?,
-            reports,
+            executor: LocalExecutor::new(options.program, &name, store, sender.clone())?,
+            sender,
+            notices,
             observe,
         };
         if let Some(folder) = &run.folder {
@@ -160,8 +165,9 @@ impl<'a> Run<'a> {
     }
 
     fn go(&mut self, signals: &Signals) {
+        let notices = self.sender.clone();
+        signals.on_wake(move || drop(notices.send(Notice::Signal)));
         let mut changed = true;
-        let mut ticked = Instant::now();
         loop {
             if changed {
                 self.decide();
@@ -173,57 +179,62 @@ impl<'a> Run<'a> {
                     return;
                 }
             }
-            let report = self.reports.recv_timeout(TICK).ok();
-            // Looked at first: what has died of the same signal has not failed.
+            let notice = self.wait();
+            // First of all: a stage that the same signal ended has not failed.
             if signals.interrupts() > 0 {
-                return self.stop(signals, report);
+                return self.stop(signals, notice);
             }
             if signals.checkpoint.swap(false, Ordering::Relaxed) {
                 self.executor.ask_for_checkpoints();
             }
-            changed = report.is_some_and(|report| self.take(report));
-            // However much there is to report.
-            if ticked.elapsed() >= TICK {
-                ticked = Instant::now();
-                changed |= self.tick();
-            }
+            changed = match notice {
+                Some(Notice::Stage(report)) => self.take(report),
+                Some(Notice::GpuFree(gpu)) => {
+                    self.scheduler.on(scheduler::Event::GpuFree(gpu));
+                    true
+                }
+                Some(Notice::Signal) | None => false,
+            };
+            self.enforce_deadlines();
         }
     }
 
-    /// What only time brings. True if something may start because of it.
-    fn tick(&mut self) -> bool {
+    /// The next notice; `None` if a deadline comes first.
+    fn wait(&self) -> Option<Notice> {
+        match self.deadlines.next() {
+            Some(next) => self.notices.recv_timeout(next.saturating_duration_since(Instant::now())).ok(),
+            None => self.notices.recv().ok(),
+        }
+    }
+
+    fn enforce_deadlines(&mut self) {
         for overdue in self.deadlines.overdue(Instant::now()) {
             match overdue {
                 Overdue::Ask(stage) => self.executor.ask_to_stop(stage),
                 Overdue::Kill(stage) => self.executor.kill(stage),
             }
         }
-        let freed = self.gpu_locks.freed();
-        for &gpu in &freed {
-            self.scheduler.on(scheduler::Event::GpuFree(gpu));
-        }
-        !freed.is_empty()
     }
 
     /// Ends all workers, those that train after a last checkpoint. Whatever else it says, it asks them first.
-    fn stop(&mut self, signals: &Signals, mut report: Option<Report>) {
+    fn stop(&mut self, signals: &Signals, mut notice: Option<Notice>) {
         self.executor.ask_all_to_stop();
         if !self.executor.is_idle() {
             self.warn("interrupted: trainings write a last checkpoint; once more ends them at once".to_owned());
         }
-        let since = Instant::now();
+        let end = Instant::now() + GRACE;
         loop {
-            match report {
+            match notice {
                 // One that stopped, however it words that, has not failed.
-                Some(Report { id, message: Message::Failed { .. }, .. }) => self.executor.ended(id),
+                Some(Notice::Stage(Report { id, message: Message::Failed { .. }, .. })) => self.executor.ended(id),
                 // One that was about to finish has finished.
-                Some(report) => drop(self.take(report)),
-                None => {}
+                Some(Notice::Stage(report)) => drop(self.take(report)),
+                Some(Notice::Signal | Notice::GpuFree(_)) | None => {}
             }
-            if self.executor.is_idle() || since.elapsed() >= GRACE || signals.interrupts() > 1 {
+            if self.executor.is_idle() || Instant::now() >= end || signals.interrupts() > 1 {
                 break;
             }
-            report = self.reports.recv_timeout(TICK).ok();
+            notice = self.notices.recv_timeout(end.saturating_duration_since(Instant::now())).ok();
         }
         if !self.executor.is_idle() {
             self.warn("what is still in the midst of a step is ended without a last checkpoint".to_owned());
