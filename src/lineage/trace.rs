@@ -6,6 +6,7 @@ use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, Summary};
 use crate::plan::{CacheState, Plan};
 use crate::report::curve::read_history;
 use crate::report::table::Table;
+use crate::stage::HistoryFile;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,8 +86,8 @@ pub struct DataFiles {
 pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: &str) -> Result<Trace, String> {
     let report = report(plan, Section::Tables, "table", table)?;
     let rows = labels(plan, report, "rows");
-    rows.iter().try_for_each(|(_, stages)| all_whole(plan, store, stages, "metrics.json"))?;
-    let evaluate = |stage: &usize| read::<Evaluation>(plan, store, *stage, "metrics.json");
+    rows.iter().try_for_each(|(_, stages)| all_whole(plan, store, stages, Evaluation::FILE))?;
+    let evaluate = |stage: &usize| read::<Evaluation>(plan, store, *stage, Evaluation::FILE);
     let made: Vec<(String, Vec<Evaluation>)> = rows
         .iter()
         .map(|(label, stages)| (label.clone(), stages.iter().filter_map(evaluate).collect::<Vec<_>>()))
@@ -149,10 +150,10 @@ pub fn point(plan: &Plan, store: &Store, figure: Option<&str>, series: &str, epo
     let lines = labels(plan, report, "series");
     let names: Vec<Vec<&str>> = lines.iter().map(|(label, _)| vec![label.as_str()]).collect();
     let (label, stages) = &lines[pick("series", series, &names)?];
-    all_whole(plan, store, stages, "history.csv")?;
+    all_whole(plan, store, stages, HistoryFile::FILE)?;
     let metric = plan.experiment.instances[report].params["metric"].as_str().unwrap_or_default();
     let history = |stage: &usize| {
-        let text = text(plan, store, *stage, "history.csv")?;
+        let text = text(plan, store, *stage, HistoryFile::FILE)?;
         read_history(&text, metric).ok()
     };
     let histories: Vec<Option<BTreeMap<u64, f64>>> = stages.iter().map(history).collect();

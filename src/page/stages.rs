@@ -3,6 +3,7 @@
 use crate::cache::{Provenance, Record, Store};
 use crate::lineage::{StageTrace, describe};
 use crate::metrics::Evaluation;
+use crate::metrics::Evaluation;
 use crate::plan::{CacheState, Plan};
 use crate::report::page::{DataFiles, Made, StageFacts};
 use crate::stage;
@@ -11,9 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum number of stages that a page describes: it is made for reading.
 const MOST_STAGES: usize = 2_000;
-
-/// The file in which an evaluation leaves its scores.
-const METRICS: &str = "metrics.json";
 
 /// `stages` (as indices) and all that they rest on, by name.
 ///
@@ -60,6 +58,6 @@ fn made(provenance: &Provenance) -> Result<Made> {
 
 /// The scores that an evaluation left. A program may leave a file of the same name with something else in it.
 fn scores(record: &Record, store: &Store) -> Result<Option<Evaluation>> {
-    let Some(output) = record.outputs.iter().find(|output| output.path == METRICS) else { return Ok(None) };
+    let Some(output) = record.outputs.iter().find(|output| output.path == Evaluation::FILE) else { return Ok(None) };
     Ok(serde_json::from_slice(&store.read(output)?).ok())
 }

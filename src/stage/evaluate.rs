@@ -1,30 +1,20 @@
 //! `evaluate`: a trained model's predictions on one split of a data set, and what they are worth.
 
-mod files;
-
-pub(super) use files::read_per_image_confusion;
-
 use super::Uses;
+use super::artifacts::ModelFile;
 use super::device::open_device;
 use super::errors::data_error;
-use super::finetune::MODEL_FILE;
 use super::memory::admit;
 use super::{Context, DATASET, Progress, StageError, StageKind, open_dataset};
 use crate::data::{Entry, IGNORE, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
-use crate::metrics::{AUTHORS_BATCH, Confusion, Evaluation, ImageScores, SelectedOn};
+use crate::metrics::{AUTHORS_BATCH, Confusion, Evaluation, ImageConfusions, ImageScores, SelectedOn};
 use crate::nn::Precision;
 use crate::report;
-use crate::train::inference::Segmenter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::Instant;
-
-/// The scores in an evaluation's output.
-pub(super) const METRICS_FILE: &str = "metrics.json";
-/// The file of every image's own matrix.
-pub(super) const PER_IMAGE_CONFUSION: &str = "per_image_confusion.csv";
 
 /// Leaves `metrics.json`, `per_image.csv`, `confusion.csv` (pixels; truth down, prediction across), the same of each
 /// image in `per_image_confusion.csv`, and the predicted masks `predictions/IMAGE.png` (8 bits, the class's index as grey
@@ -70,7 +60,8 @@ fn default_overlap() -> f64 {
 impl StageKind for Evaluate {
     const KIND: &'static str = "evaluate";
     const CODE_VERSION: u32 = 5;
-    const LEAVES: &'static [&'static str] = &[METRICS_FILE, PER_IMAGE_CONFUSION];
+    const LEAVES: &'static [&'static str] =
+        &[Evaluation::FILE, ImageScores::FILE, Confusion::FILE, ImageConfusions::FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("model", &["finetune"]), DATASET];
 
     fn check(&self) -> Result<(), ParamError> {
@@ -97,7 +88,7 @@ impl StageKind for Evaluate {
         let dataset = open_dataset(context.input("dataset")?)?;
         // In float32 whatever the model was trained with: what is scored is the model, not its arithmetic.
         let device = open_device(context, Precision::Float32, true)?;
-        let segmenter = Segmenter::load(context.input("model")?.file(MODEL_FILE)?, &device)?;
+        let segmenter = ModelFile::load(context.input("model")?, &device)?;
         check_classes(&segmenter.config().class_names, &dataset.manifest.classes)?;
         let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
         let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));
@@ -173,14 +164,12 @@ fn evaluate(
         selected_on,
     )
     .with_images(&matrices, miou_batch.get());
-    let mut json = serde_json::to_vec_pretty(&evaluation).map_err(anyhow::Error::from)?;
-    json.push(b'\n');
-    std::fs::write(context.out.join(METRICS_FILE), json)?;
-    let file = |name: &str| context.out.join(name);
-    files::write_per_image(&file("per_image.csv"), &manifest.classes, &images)?;
-    files::write_confusion(&file("confusion.csv"), &manifest.classes, &confusion)?;
-    let names = images.iter().map(|scores| scores.image.as_str());
-    files::write_per_image_confusion(&file(PER_IMAGE_CONFUSION), &manifest.classes, names.zip(&matrices))?;
+    evaluation.write(&context.out).map_err(StageError::failed)?;
+    ImageScores::write_all(&context.out, &manifest.classes, &images).map_err(StageError::failed)?;
+    confusion.write(&context.out, &manifest.classes).map_err(StageError::failed)?;
+    let names = images.into_iter().map(|scores| scores.image);
+    let of_images = ImageConfusions(names.zip(matrices).collect());
+    of_images.write(&context.out, &manifest.classes).map_err(StageError::failed)?;
     Ok(())
 }
 

@@ -1,15 +1,13 @@
 //! `figure`: a metric of the histories over the epochs.
 
+use super::artifacts::{HistoryFile, Selection};
 use super::monitor;
 use super::table::by_label;
-use super::training::HISTORY_FILE;
-use super::training::{SELECTION_FILE, Selection};
 use super::{Context, StageError, StageKind};
 use crate::experiment::{Input, ParamError, ReferenceSpec, Section};
 use crate::report::FileName;
-use crate::report::curve::{Curve, Series, read_history};
+use crate::report::curve::{Curve, Series};
 use crate::ssl::{self, Watch};
-use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -81,17 +79,8 @@ impl StageKind for Figure {
         for (label, seeds) in by_label(context.inputs("series")) {
             let (mut histories, mut on_test) = (Vec::new(), false);
             for seed in seeds {
-                let text = std::fs::read_to_string(seed.file(HISTORY_FILE)?)
-                    .with_context(|| format!("the history of {label}"))?;
-                let history = read_history(&text, &self.metric)
-                    .map_err(|error| StageError::BadData(format!("the history of {label}: {error:#}")))?;
-                histories.push(history);
-                if let Some(selection) = seed.files.get(SELECTION_FILE) {
-                    let text = std::fs::read(selection).with_context(|| format!("the selection of {label}"))?;
-                    let selection: Selection =
-                        serde_json::from_slice(&text).with_context(|| format!("the selection of {label}"))?;
-                    on_test |= selection.on_test();
-                }
+                histories.push(HistoryFile::read(seed, &self.metric)?);
+                on_test |= Selection::read(seed)?.is_some_and(|selection| selection.on_test());
             }
             // The training's own columns do not come from the test images.
             let validated = self.metric == "val_miou" || self.metric.starts_with("iou_");
@@ -117,7 +106,7 @@ mod tests {
     fn history(folder: &Path, label: &str, seed: u64, text: &str) -> InputFiles {
         let path = folder.join(format!("{label}-{seed}.csv"));
         std::fs::write(&path, text).unwrap();
-        let files = [(HISTORY_FILE.to_owned(), path)].into();
+        let files = [(HistoryFile::FILE.to_owned(), path)].into();
         InputFiles { label: label.into(), seed: Some(seed), files, source: None }
     }
 
@@ -149,7 +138,7 @@ mod tests {
                 let path = folder.path().join(format!("{split}.json"));
                 std::fs::write(&path, format!(r#"{{"selected_on":"{split}","validated_on":"{split}","epoch":2}}"#))
                     .unwrap();
-                files.files.insert(SELECTION_FILE.into(), path);
+                files.files.insert(Selection::FILE.into(), path);
                 files
             });
             let mut context = context(folder.path(), [("series", series.into())]);

@@ -3,26 +3,24 @@
 mod aside;
 mod fewer;
 
-use super::device::open_device;
+use super::artifacts::{EncoderFile, HistoryFile, ModelFile, Selection};
 use super::encoder::{EncoderSpec, fingerprint};
-use super::errors::{data_error, weights_error};
+use super::errors::data_error;
 use super::memory::admit;
-use super::pretrain::ENCODER_FILE;
 use super::segmentation::{Loss, Segmentation, Validation};
-use super::training::{CHECKPOINT_SHARE, HISTORY_FILE, SELECTION_FILE, Selection, has, is_yes, train, yes};
+use super::training::{has, train};
+use super::training_parameters::{TrainingDefaults, TrainingParameters};
 use super::{Context, DATASET, DataUse, Places, StageError, StageKind, Uses, open_dataset};
 use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
-use crate::nn::{Architecture, Parameters, Precision, ResNetConfig, SegmentationConfig, SegmentationNetwork, weights};
+use crate::nn::{Architecture, Parameters, SegmentationConfig, SegmentationNetwork};
 use crate::random::Stream;
 use crate::ssl::ENCODER;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
-use crate::train::{OptimizerSpec, ScheduleSpec, Training};
-use anyhow::Context as _;
-use candle_core::DType;
+use crate::train::{OptimizerSpec, Training};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -49,11 +47,8 @@ pub(super) struct Finetune {
     /// Dice in the paper.
     #[serde(default)]
     loss: Loss,
-    /// Passes over the training images: 200 in the paper.
-    epochs: NonZeroU64,
-    /// Crops in a step, 8 by default; the last batch of an epoch may be smaller.
-    #[serde(default = "default_batch_size")]
-    batch_size: NonZeroUsize,
+    #[serde(flatten)]
+    training: TrainingParameters<Finetune>,
     /// Side of the crops and of validation's tiles in pixels, a multiple of 32 up to 4096: 256 in the paper.
     #[serde(default = "default_crop_size")]
     crop_size: NonZeroUsize,
@@ -63,12 +58,6 @@ pub(super) struct Finetune {
     /// How crops are changed at random.
     #[serde(default)]
     augment: FinetuneAugment,
-    /// Adam, 1e-4, weight decay 1e-5 in the paper.
-    #[serde(default = "default_optimizer")]
-    optimizer: OptimizerSpec,
-    /// Constant by default.
-    #[serde(default)]
-    schedule: ScheduleSpec,
     /// Whose mIoU chooses the epoch that is kept.
     #[serde(default)]
     select_on: SelectedOn,
@@ -95,15 +84,6 @@ pub(super) struct Finetune {
     /// Part of its side by which a tile overlaps the next in validation, from 0 to below 1.
     #[serde(default = "default_overlap")]
     validation_overlap: f64,
-    /// `"float32"`; `"tf32"` or `"bf16"` on a GPU.
-    #[serde(default, skip_serializing_if = "Precision::is_default")]
-    precision: Precision,
-    /// The same bits each time, as in the paper; false allows a GPU what is faster.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    deterministic: bool,
-    /// Computes activations again in the backward pass instead of keeping them: less memory, more time, the same bits.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    recompute: bool,
 }
 
 fn whole() -> f64 {
@@ -126,10 +106,6 @@ fn default_decoder() -> [NonZeroUsize; 5] {
     [256, 128, 64, 32, 16].map(|channels| NonZeroUsize::new(channels).unwrap_or(NonZeroUsize::MIN))
 }
 
-fn default_batch_size() -> NonZeroUsize {
-    const { NonZeroUsize::new(8).unwrap() }
-}
-
 fn default_crop_size() -> NonZeroUsize {
     const { NonZeroUsize::new(256).unwrap() }
 }
@@ -146,8 +122,14 @@ fn default_overlap() -> f64 {
     0.25
 }
 
-fn default_optimizer() -> OptimizerSpec {
-    OptimizerSpec::adam(1e-4, 1e-5)
+impl TrainingDefaults for Finetune {
+    fn batch_size() -> NonZeroUsize {
+        const { NonZeroUsize::new(8).unwrap() }
+    }
+
+    fn optimizer() -> OptimizerSpec {
+        OptimizerSpec::adam(1e-4, 1e-5)
+    }
 }
 
 impl StageKind for Finetune {
@@ -156,7 +138,7 @@ impl StageKind for Finetune {
     const TRAINS: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
-    const LEAVES: &'static [&'static str] = &[MODEL_FILE, HISTORY_FILE, SELECTION_FILE];
+    const LEAVES: &'static [&'static str] = &[ModelFile::FILE, HistoryFile::FILE, Selection::FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET, ReferenceSpec::one("encoder", &["pretrain"]).or_value()];
 
     fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
@@ -185,9 +167,7 @@ impl StageKind for Finetune {
         if let Err((name, message)) = self.augment.check() {
             return error("augment", format!("{name}: {message}"));
         }
-        if let Err(message) = self.schedule.check(self.epochs.get(), self.optimizer.learning_rate()) {
-            return error("schedule", message);
-        }
+        self.training.check()?;
         if let Some(fraction) = self.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
             return error(
                 "val_fraction",
@@ -221,7 +201,7 @@ impl StageKind for Finetune {
     }
 
     fn needs_gpu(&self) -> Option<String> {
-        self.precision.needs_gpu().then(|| format!("precision = \"{}\"", self.precision.name()))
+        self.training.needs_gpu()
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
@@ -277,23 +257,14 @@ impl StageKind for Finetune {
         self.keep_fraction(&mut samples, context.seed)?;
         let validation = self.validation(&dataset, set_aside)?;
         let network = SegmentationNetwork::new(self.network(context, classes.len())?);
-        let device = open_device(context, self.precision, self.deterministic)?;
-        let mut parameters =
-            Parameters::new(DType::F32, &device).with_precision(self.precision).with_recompute(self.recompute);
+        let mut parameters = self.training.parameters(context)?;
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
         self.load_encoder(&parameters, context)?;
         let training = Training {
-            epochs: self.epochs.get(),
-            optimizer: self.optimizer,
-            schedule: self.schedule.clone(),
             accumulate: self.accumulate,
             ema: self.ema,
-            checkpoint: context.checkpoint.clone(),
-            checkpoint_share: CHECKPOINT_SHARE,
-            checkpoint_wait: context.checkpoint_wait,
-            fingerprint: fingerprint(self, &dataset.manifest, context)?,
-            asked: context.asked.clone(),
             patience: self.patience,
+            ..self.training.training(fingerprint(self, &dataset.manifest, context)?, context)
         };
         let mut task = Segmentation {
             parameters,
@@ -301,14 +272,14 @@ impl StageKind for Finetune {
             loss: self.loss,
             samples: Arc::new(samples),
             augment: FinetuneAugment { crop_size: Some(self.crop_size.get()), ..self.augment.clone() },
-            batch_size: self.batch_size.get(),
+            batch_size: self.training.batch_size.get(),
             crops_per_image: self.crops_per_image.get(),
             seed: context.seed,
             class_names: classes,
             validation,
         };
         task.check().map_err(StageError::BadData)?;
-        let needs = task.memory(self.optimizer)?;
+        let needs = task.memory(self.training.optimizer)?;
         let (accumulates, averages) = (self.accumulate.get() > 1, self.ema.is_some());
         admit(&Needs { accumulates, averages, ..needs }, context)?;
         let outcome = train(&mut task, &training, context)?;
@@ -325,23 +296,18 @@ impl StageKind for Finetune {
         let selection = Selection {
             selected_on: self.select_on,
             validated_on: self.validated(),
-            epoch: outcome.best.map_or(self.epochs.get(), |best| best.epoch),
+            epoch: outcome.best.map_or(self.training.epochs.get(), |best| best.epoch),
         };
-        selection.write(&context.out.join(SELECTION_FILE))?;
+        selection.write(&context.out)?;
         let config = ModelConfig {
             network: task.network.config().clone(),
             crop_size: self.crop_size.get(),
             class_names: task.class_names,
             selected_on: self.select_on,
         };
-        let config = serde_json::to_string(&config).map_err(anyhow::Error::from)?;
-        weights::save(&task.parameters, None, &context.out.join(MODEL_FILE), &config).map_err(weights_error)?;
-        Ok(())
+        ModelFile::write(&task.parameters, &config, &context.out)
     }
 }
-
-/// The file of the model in the output.
-pub(super) const MODEL_FILE: &str = "model.safetensors";
 
 /// Images and their masks.
 type Samples = Vec<(Micrograph, Mask)>;
@@ -409,7 +375,7 @@ impl Finetune {
             samples,
             ignore_classes: dataset.manifest.ignore_classes.clone(),
             every: self.validate_every.get(),
-            epochs: self.epochs.get(),
+            epochs: self.training.epochs.get(),
             overlap: self.validation_overlap,
             selects: self.select_on != SelectedOn::Last,
         })
@@ -418,13 +384,7 @@ impl Finetune {
     fn network(&self, context: &Context, classes: usize) -> Result<SegmentationConfig, StageError> {
         let encoder = match &self.encoder {
             MaybeInput::Value(encoder) => encoder.config(),
-            MaybeInput::Input(_) => {
-                let file = context.input("encoder")?.file(ENCODER_FILE)?;
-                let config = weights::read_config(file)
-                    .map_err(weights_error)?
-                    .context("the encoder does not say which network it is")?;
-                serde_json::from_str::<ResNetConfig>(&config).context("the encoder's description of itself")?
-            }
+            MaybeInput::Input(_) => EncoderFile::config(context.input("encoder")?)?,
         };
         Ok(SegmentationConfig {
             architecture: self.architecture,
@@ -437,11 +397,7 @@ impl Finetune {
     fn load_encoder(&self, parameters: &Parameters, context: &mut Context) -> Result<(), StageError> {
         match &self.encoder {
             MaybeInput::Value(encoder) => encoder.load(parameters, ENCODER, context),
-            MaybeInput::Input(_) => {
-                let file = context.input("encoder")?.file(ENCODER_FILE)?;
-                weights::load(parameters, ENCODER, file, false).map_err(weights_error)?;
-                Ok(())
-            }
+            MaybeInput::Input(_) => EncoderFile::load(parameters, context.input("encoder")?),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The kinds of stages, and the table of them. One file a kind.
 
+mod artifacts;
 mod command;
 mod data_table;
 mod dataset;
@@ -21,7 +22,9 @@ mod start_weights;
 mod synthesize;
 mod table;
 mod training;
+mod training_parameters;
 
+pub(crate) use artifacts::HistoryFile;
 pub use dataset::dataset_params;
 pub use kinds::KINDS;
 pub use matssl_pipeline::stage::*;

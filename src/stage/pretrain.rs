@@ -1,29 +1,26 @@
 //! `pretrain`: an encoder from patches without masks.
 
-use super::device::open_device;
+use super::artifacts::{EncoderFile, HistoryFile};
 use super::encoder::{EncoderSpec, fingerprint};
-use super::errors::{data_error, weights_error};
+use super::errors::data_error;
 use super::memory::admit;
 use super::monitor::Monitor;
 use super::pretraining::Pretraining;
-use super::training::{CHECKPOINT_SHARE, HISTORY_FILE, has, is_yes, train, yes};
+use super::training::{has, train};
+use super::training_parameters::{TrainingDefaults, TrainingParameters};
 use super::{Context, Places, StageError, StageKind, open_dataset};
 use crate::data::augment::ViewParams;
 use crate::data::patches::{PATCHES, Patches};
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
-use crate::nn::{Parameters, Precision, ResNet, weights};
+use crate::nn::ResNet;
 use crate::random::Stream;
 use crate::ssl::{ENCODER, MethodSpec};
-use crate::train::{OptimizerSpec, ScheduleSpec, Training};
-use candle_core::DType;
+use crate::train::OptimizerSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// The encoder in a pretraining's output.
-pub(super) const ENCODER_FILE: &str = "encoder.safetensors";
 
 /// Leaves `encoder.safetensors` (torchvision's names) and `history.csv` (epoch, step, loss, learning_rate, gradient_norm,
 /// the parts of the method's loss, what [`Watch`](crate::ssl::Watch) sees of the embeddings, and what else the method tells). A collapse to a
@@ -37,29 +34,14 @@ pub(super) struct Pretrain {
     encoder: EncoderSpec,
     /// How.
     method: MethodSpec,
-    /// Passes over the patches: 50 in the paper.
-    epochs: NonZeroU64,
-    /// Pairs of views in a step: 128 in the paper. The patches that do not fill a batch wait for another epoch's order.
-    #[serde(default = "default_batch_size")]
-    batch_size: NonZeroUsize,
+    #[serde(flatten)]
+    training: TrainingParameters<Pretrain>,
     /// Side of a view in pixels, 8 to 4096; that of the patches by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     crop_size: Option<NonZeroUsize>,
     /// How two views of a patch differ.
     #[serde(default, serialize_with = "without_size")]
     views: ViewParams,
-    /// SGD, 0.1, momentum 0.9, weight decay 1e-6 in the paper.
-    #[serde(default = "default_optimizer")]
-    optimizer: OptimizerSpec,
-    /// Constant by default; cosine in the paper.
-    #[serde(default)]
-    schedule: ScheduleSpec,
-    /// `"float32"`; `"tf32"` or `"bf16"` on a GPU.
-    #[serde(default, skip_serializing_if = "Precision::is_default")]
-    precision: Precision,
-    /// The same bits each time, as in the paper; false allows a GPU what is faster.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    deterministic: bool,
     /// A labelled data set whose training and validation images watch the encoder: `knn_accuracy` in the history says how
     /// often the nearest patches of other images are of a patch's own class (mean over the classes). Nothing is trained on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,13 +49,6 @@ pub(super) struct Pretrain {
     /// Epochs from one look at it to the next.
     #[serde(default = "every_epoch", skip_serializing_if = "is_every_epoch")]
     monitor_every: NonZeroU64,
-    /// Computes activations again in the backward pass instead of keeping them: less memory, more time, the same bits.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    recompute: bool,
-}
-
-fn default_batch_size() -> NonZeroUsize {
-    const { NonZeroUsize::new(128).unwrap() }
 }
 
 fn every_epoch() -> NonZeroU64 {
@@ -84,8 +59,14 @@ fn is_every_epoch(every: &NonZeroU64) -> bool {
     *every == every_epoch()
 }
 
-fn default_optimizer() -> OptimizerSpec {
-    OptimizerSpec::sgd(0.1, 0.9, 1e-6)
+impl TrainingDefaults for Pretrain {
+    fn batch_size() -> NonZeroUsize {
+        const { NonZeroUsize::new(128).unwrap() }
+    }
+
+    fn optimizer() -> OptimizerSpec {
+        OptimizerSpec::sgd(0.1, 0.9, 1e-6)
+    }
 }
 
 /// `crop_size` says the size; another one beside it would be a lie in the key.
@@ -108,7 +89,7 @@ impl StageKind for Pretrain {
     const TRAINS: bool = true;
     // The weights themselves are in the key, by content; random ones leave no file there.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
-    const LEAVES: &'static [&'static str] = &[ENCODER_FILE, HISTORY_FILE];
+    const LEAVES: &'static [&'static str] = &[EncoderFile::FILE, HistoryFile::FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[
         ReferenceSpec::many("patches", &["patchify"]),
         ReferenceSpec::one("monitor", &["dataset", "synthesize"]).or_value(),
@@ -126,10 +107,10 @@ impl StageKind for Pretrain {
 
     fn check(&self) -> Result<(), ParamError> {
         let error = |param, message| Err(ParamError::Check { param, message });
-        if self.batch_size.get() < 2 {
+        if self.training.batch_size.get() < 2 {
             return error("batch_size", "a contrast needs at least 2 patches in a batch".into());
         }
-        if let Err(message) = self.method.check_batch(self.batch_size.get()) {
+        if let Err(message) = self.method.check_batch(self.training.batch_size.get()) {
             return error("method", message);
         }
         if let Err(message) = self.encoder.check() {
@@ -141,14 +122,11 @@ impl StageKind for Pretrain {
         if let Err((name, message)) = self.views.check() {
             return error("views", format!("{name}: {message}"));
         }
-        if let Err(message) = self.schedule.check(self.epochs.get(), self.optimizer.learning_rate()) {
-            return error("schedule", message);
-        }
-        Ok(())
+        self.training.check()
     }
 
     fn needs_gpu(&self) -> Option<String> {
-        self.precision.needs_gpu().then(|| format!("precision = \"{}\"", self.precision.name()))
+        self.training.needs_gpu()
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
@@ -174,7 +152,7 @@ impl StageKind for Pretrain {
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let files = context.inputs("patches").iter().map(|input| Ok(input.file(PATCHES)?.to_path_buf()));
         let patches = Patches::open_all(&files.collect::<anyhow::Result<Vec<_>>>()?).map_err(data_error)?;
-        let batch_size = self.batch_size.get();
+        let batch_size = self.training.batch_size.get();
         if patches.len() < batch_size {
             return Err(StageError::BadData(format!(
                 "{} patches do not fill one batch of {batch_size}: give a smaller `batch_size`, or cut more patches (a \
@@ -183,33 +161,19 @@ impl StageKind for Pretrain {
             )));
         }
         let seed = context.seed;
-        let device = open_device(context, self.precision, self.deterministic)?;
-        let mut parameters =
-            Parameters::new(DType::F32, &device).with_precision(self.precision).with_recompute(self.recompute);
+        let mut parameters = self.training.parameters(context)?;
         let encoder = ResNet::new(self.encoder.config());
         encoder.init(&mut parameters, ENCODER, &Stream::new(seed, "encoder", 0, 0)).map_err(StageError::failed)?;
         self.encoder.load(&parameters, ENCODER, context)?;
         let method = self.method.build(&encoder, &mut parameters, &Stream::new(seed, "method", 0, 0))?;
         let size = self.crop_size.map_or(patches.size(), NonZeroUsize::get);
         let views = ViewParams { size, ..self.views.clone() };
-        let training = Training {
-            epochs: self.epochs.get(),
-            optimizer: self.optimizer,
-            schedule: self.schedule.clone(),
-            accumulate: NonZeroU64::MIN,
-            ema: None,
-            checkpoint: context.checkpoint.clone(),
-            checkpoint_share: CHECKPOINT_SHARE,
-            checkpoint_wait: context.checkpoint_wait,
-            fingerprint: fingerprint(self, patches.len(), context)?,
-            asked: context.asked.clone(),
-            patience: None,
-        };
+        let training = self.training.training(fingerprint(self, patches.len(), context)?, context);
         let monitor = match &self.monitor {
             Some(_) => Some(Monitor::open(&open_dataset(context.input("monitor")?)?, size)?),
             None => None,
         };
-        let (patches, epochs) = (Arc::new(patches), self.epochs.get());
+        let (patches, epochs) = (Arc::new(patches), self.training.epochs.get());
         let mut task = Pretraining {
             parameters,
             encoder,
@@ -222,12 +186,9 @@ impl StageKind for Pretrain {
             monitor,
             monitor_every: self.monitor_every.get(),
         };
-        admit(&task.memory(self.optimizer)?, context)?;
+        admit(&task.memory(self.training.optimizer)?, context)?;
         train(&mut task, &training, context)?;
-        let config = serde_json::to_string(task.encoder.config()).map_err(anyhow::Error::from)?;
-        weights::save(&task.parameters, Some(ENCODER), &context.out.join(ENCODER_FILE), &config)
-            .map_err(weights_error)?;
-        Ok(())
+        EncoderFile::write(&task.parameters, task.encoder.config(), &context.out)
     }
 }
 

@@ -1,10 +1,8 @@
 //! `table`: scores of several methods side by side.
 
-use super::evaluate::METRICS_FILE;
-use super::evaluate::{PER_IMAGE_CONFUSION, read_per_image_confusion};
 use super::{Context, InputFiles, StageError, StageKind};
 use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
-use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, Sampled};
+use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, ImageConfusions, Sampled};
 use crate::report::published::PublishedId;
 use crate::report::table::PerImage;
 use crate::report::{self, FileName};
@@ -153,7 +151,7 @@ fn read_per_image(seeds: &[&InputFiles], evaluations: &[Evaluation]) -> anyhow::
     let mut images: Option<Vec<String>> = None;
     let mut sampled = Sampled { seeds: Vec::new(), overlaps: Vec::new() };
     for (input, evaluation) in seeds.iter().zip(evaluations) {
-        let matrices = read_per_image_confusion(input.file(PER_IMAGE_CONFUSION)?)
+        let ImageConfusions(matrices) = ImageConfusions::read(input.file(ImageConfusions::FILE)?)
             .with_context(|| format!("the images of {}", input.label))?;
         let ignored = (0..=u8::MAX).zip(&evaluation.classes).filter(|(_, class)| class.ignored);
         let ignored: Vec<u8> = ignored.map(|(label, _)| label).collect();
@@ -185,8 +183,7 @@ pub(super) fn by_label(inputs: &[InputFiles]) -> Vec<(&str, Vec<&InputFiles>)> {
 
 /// The metrics.json that an `evaluate` stage left.
 pub(super) fn read_evaluation(input: &InputFiles) -> anyhow::Result<Evaluation> {
-    let text = std::fs::read(input.file(METRICS_FILE)?).with_context(|| format!("metrics of {}", input.label))?;
-    serde_json::from_slice(&text).with_context(|| format!("metrics of {}", input.label))
+    Evaluation::read(input.file(Evaluation::FILE)?).with_context(|| format!("metrics of {}", input.label))
 }
 
 #[cfg(test)]

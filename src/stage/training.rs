@@ -1,12 +1,9 @@
 //! What pretraining and fine-tuning share: the loop's events as progress, its outcome as files and telemetry.
 
+use super::artifacts::HistoryFile;
 use super::{Context, Progress, StageError};
-use crate::data::Split;
 use crate::experiment::SpannedTable;
-use crate::metrics::SelectedOn;
-use crate::train::{Event, EventFile, History, Outcome, Stopped, Task, Training};
-use serde::{Deserialize, Serialize};
-use std::path::Path;
+use crate::train::{Event, EventFile, Outcome, Stopped, Task, Training};
 
 /// The part of a training's time that its checkpoints may take.
 pub(super) const CHECKPOINT_SHARE: f64 = 0.05;
@@ -19,39 +16,6 @@ pub(super) fn yes() -> bool {
 /// Such a parameter is left out of keys.
 pub(super) fn is_yes(value: &bool) -> bool {
     *value
-}
-
-/// The file of a [`Selection`] in a fine-tuning's output.
-/// The curves of a training in its output.
-pub(super) const HISTORY_FILE: &str = "history.csv";
-pub(super) const SELECTION_FILE: &str = "selection.json";
-
-/// How the epoch of a fine-tuned model was chosen.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Selection {
-    /// As `select_on` says.
-    pub(super) selected_on: SelectedOn,
-    /// The split that val_miou and iou_CLASS of the history were taken on.
-    pub(super) validated_on: Split,
-    /// The epoch that was kept, counted from 1.
-    pub(super) epoch: u64,
-}
-
-impl Selection {
-    /// Whether the history's scores are those of the test images.
-    pub(super) fn on_test(&self) -> bool {
-        self.validated_on == Split::Test
-    }
-
-    /// Writes it as JSON.
-    ///
-    /// # Errors
-    /// If the disk does not take it.
-    pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let mut json = serde_json::to_vec_pretty(self)?;
-        json.push(b'\n');
-        Ok(std::fs::write(path, json)?)
-    }
 }
 
 /// Trains `task`, telling the context, and TensorBoard if it is asked to; leaves history.csv and telemetry.
@@ -90,7 +54,7 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
             .downcast::<Stopped>()
             .map_or_else(StageError::Failed, |stopped| StageError::Stopped(stopped.to_string())),
     })?;
-    write_history(&outcome.history, &context.out)?;
+    HistoryFile::write(&outcome.history, &context.out)?;
     context.telemetry.insert("training_seconds".into(), outcome.seconds.into());
     context.telemetry.insert("images_per_second".into(), outcome.images_per_second.into());
     context.telemetry.insert("data_wait_share".into(), outcome.data_wait_share.into());
@@ -107,10 +71,6 @@ fn with_wait(note: Option<String>, waited: f64) -> String {
     let wait =
         format!("waited for batches {:.1} % of the time: no more of it did the GPU idle for them", 100.0 * waited);
     note.map_or_else(|| wait.clone(), |note| format!("{note}; {wait}"))
-}
-
-fn write_history(history: &History, out: &Path) -> Result<(), StageError> {
-    Ok(std::fs::write(out.join(HISTORY_FILE), history.to_csv()?)?)
 }
 
 /// Whether `table` has the key `key` in its table `inner`.

@@ -51,12 +51,12 @@ pub(in crate::stage) fn evaluation_files(
     let classes = ["matrix", "austenite"].map(String::from);
     let evaluation = Evaluation::new(&confusion, &classes, &[], &[9, 3], "test", 2, SelectedOn::Val)
         .with_images(&[confusion.clone(), confusion.clone()], 128);
-    let path = folder.join(format!("{label}-{seed:?}.json"));
-    std::fs::write(&path, serde_json::to_vec(&evaluation).unwrap()).unwrap();
-    let matrices = folder.join(format!("{label}-{seed:?}.csv"));
-    files::write_per_image_confusion(&matrices, &classes, [("a.png", &confusion), ("b.png", &confusion)].into_iter())
-        .unwrap();
-    let files = [("metrics.json".to_owned(), path), (PER_IMAGE_CONFUSION.to_owned(), matrices)].into();
+    let folder = folder.join(format!("{label}-{seed:?}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    evaluation.write(&folder).unwrap();
+    let of_images = ["a.png", "b.png"].map(|image| (image.to_owned(), confusion.clone()));
+    ImageConfusions(of_images.into()).write(&folder, &classes).unwrap();
+    let files = [Evaluation::FILE, ImageConfusions::FILE].map(|name| (name.to_owned(), folder.join(name))).into();
     InputFiles { label: label.into(), seed, files, source: None }
 }
 
@@ -127,7 +127,7 @@ pub(in crate::stage) fn evaluated(
         "metrics.json",
         "per_image.csv",
         "confusion.csv",
-        PER_IMAGE_CONFUSION,
+        ImageConfusions::FILE,
         "predictions/a.png",
         "predictions/b.png",
     ];
@@ -154,9 +154,9 @@ fn leaves_scores_matrix_and_masks() {
     let header = "image,miou,mean_dice,pixel_accuracy,iou_matrix,iou_austenite";
     assert_eq!(per_image, format!("{header}\nx/a.png,{row}\nx/b.png,{row}\n"));
     let own = |image: &str| format!("{image},matrix,0,15\n{image},austenite,0,16\n");
-    let per_image = read(PER_IMAGE_CONFUSION);
+    let per_image = read(ImageConfusions::FILE);
     assert_eq!(per_image, format!("image,truth,matrix,austenite\n{}{}", own("x/a.png"), own("x/b.png")));
-    let matrices = read_per_image_confusion(left.file(PER_IMAGE_CONFUSION).unwrap()).unwrap();
+    let matrices = ImageConfusions::read(left.file(ImageConfusions::FILE).unwrap()).unwrap().0;
     assert_eq!(matrices.iter().map(|(image, _)| image.as_str()).collect::<Vec<_>>(), ["x/a.png", "x/b.png"]);
     assert_eq!(matrices[1].1, Confusion::from_counts(2, vec![0, 15, 0, 16]).unwrap());
     let evaluation: Evaluation = serde_json::from_str(&read("metrics.json")).unwrap();

@@ -2,6 +2,7 @@ use super::super::pretrain::tests::context;
 pub(super) use super::super::pretrain::tests::parse;
 use super::*;
 use crate::data::{Entry, Manifest};
+use crate::nn::weights;
 use crate::train::History;
 use crate::train::inference::Segmenter;
 use std::collections::BTreeMap;
@@ -65,7 +66,7 @@ fn run(text: &str, splits: &[Split]) -> Result<(Vec<u8>, String, Option<u64>), S
     let history = std::fs::read_to_string(context.out.join("history.csv")).unwrap();
     let model = context.out.join("model.safetensors");
     let selection: Selection =
-        serde_json::from_slice(&std::fs::read(context.out.join(SELECTION_FILE)).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(context.out.join(Selection::FILE)).unwrap()).unwrap();
     assert_eq!(selection.on_test(), text.contains("select_on = 'test'"));
     assert!(best.is_none_or(|best| best == selection.epoch));
     assert_eq!(Segmenter::load(&model, &candle_core::Device::Cpu).unwrap().config().class_names, ["dark", "bright"]);
@@ -188,7 +189,7 @@ fn parameters_are_read_from_an_input_or_in_place_and_what_is_wrong_is_underlined
         assert_eq!(&text[mismatch.span.clone()], underlined, "{mismatch}");
     }
     let eight: Finetune = parse(&TOY.replace("batch_size = 3\n", "")).unwrap();
-    assert_eq!(eight.batch_size.get(), 8);
+    assert_eq!(eight.training.batch_size.get(), 8);
     for (more, param) in [
         ("augment = { crop_size = 3 }", "augment.crop_size"),
         ("validation_overlap = 1.0", "validation_overlap"),

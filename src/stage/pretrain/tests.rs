@@ -122,7 +122,7 @@ fn every_method_trains_on_a_gpu_as_on_the_cpu() {
         let Some(on_gpu) = pretend::on(|| run(&toy).unwrap()) else { return };
         let output = run(&toy).unwrap();
         let losses = |output: &BTreeMap<String, Vec<u8>>| -> Vec<f64> {
-            let text = String::from_utf8(output["history.csv"].clone()).unwrap();
+            let text = String::from_utf8(output[HistoryFile::FILE].clone()).unwrap();
             text.lines().skip(1).map(|row| row.split(',').nth(2).unwrap().parse().unwrap()).collect()
         };
         for (cpu, gpu) in losses(&output).into_iter().zip(losses(&on_gpu)) {
@@ -138,13 +138,13 @@ fn the_toy_learns_and_leaves_the_same_bytes_for_any_number_of_threads() {
     };
     let output = with(1);
     assert!(with(2) == output);
-    assert_eq!(output.keys().collect::<Vec<_>>(), [ENCODER_FILE, "history.csv"]);
-    let history = String::from_utf8(output["history.csv"].clone()).unwrap();
+    assert_eq!(output.keys().collect::<Vec<_>>(), [EncoderFile::FILE, HistoryFile::FILE]);
+    let history = String::from_utf8(output[HistoryFile::FILE].clone()).unwrap();
     let header = "epoch,step,loss,learning_rate,gradient_norm,embedding_std,retrieval,alignment,uniformity,\
         gate_1,gate_1_std,gate_2,gate_2_std,gate_3,gate_3_std,gate_4,gate_4_std\n";
     assert!(history.starts_with(header) && history.lines().count() == 4, "{history}");
     let other = run(&TOY.replace("resnet18', width = 4", "resnet18', width = 4, variant = 'v1'")).unwrap();
-    assert!(other[ENCODER_FILE] != output[ENCODER_FILE]);
+    assert!(other[EncoderFile::FILE] != output[EncoderFile::FILE]);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_gpu_trains_as_the_cpu_does_and_either_takes_up_what_the_other_began() {
     let output = run(toy).unwrap();
     let Some(on_gpu) = pretend::on(|| run(toy).unwrap()) else { return };
     let column = |output: &BTreeMap<String, Vec<u8>>, name: &str| -> Vec<f64> {
-        let text = String::from_utf8(output["history.csv"].clone()).unwrap();
+        let text = String::from_utf8(output[HistoryFile::FILE].clone()).unwrap();
         let at = text.lines().next().unwrap().split(',').position(|column| column == name).unwrap();
         text.lines().skip(1).map(|row| row.split(',').nth(at).unwrap().parse().unwrap()).collect()
     };
@@ -192,7 +192,7 @@ fn a_board_shows_every_epoch_once_after_a_kill_too() {
     stage.run(&mut resumed).unwrap();
     assert_eq!(resumed.telemetry["resumed_epochs"], 1);
     let undisturbed = run(TOY).unwrap();
-    for file in [ENCODER_FILE, "history.csv"] {
+    for file in [EncoderFile::FILE, HistoryFile::FILE] {
         assert!(std::fs::read(resumed.out.join(file)).unwrap() == undisturbed[file], "{file}");
     }
     let curves: Vec<PathBuf> = std::fs::read_dir(board).unwrap().map(|file| file.unwrap().path()).collect();
@@ -212,14 +212,14 @@ fn a_board_that_cannot_be_written_is_told_once_and_the_training_goes_on() {
     parse::<Pretrain>(TOY).unwrap().run(&mut context).unwrap();
     let warnings: Vec<String> = told.try_iter().flatten().filter(|note| note.contains("TensorBoard")).collect();
     assert!(warnings.len() == 1 && warnings[0].contains("cannot be written: in "), "{warnings:?}");
-    assert!(std::fs::read(context.out.join(ENCODER_FILE)).unwrap() == run(TOY).unwrap()[ENCODER_FILE]);
+    assert!(std::fs::read(context.out.join(EncoderFile::FILE)).unwrap() == run(TOY).unwrap()[EncoderFile::FILE]);
 }
 
 #[test]
 fn the_encoder_left_behind_loads_as_weights_of_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let weights = folder.path().join("mine.safetensors");
-    std::fs::write(&weights, &run(TOY).unwrap()[ENCODER_FILE]).unwrap();
+    std::fs::write(&weights, &run(TOY).unwrap()[EncoderFile::FILE]).unwrap();
     let from = |more: &str| TOY.replace("'random'", &format!("'{}'{more}", weights.display()));
     run(&from("")).unwrap();
     let error = run(&from("").replace("width = 4", "width = 8")).unwrap_err();

@@ -1,0 +1,95 @@
+//! Parameters that every training takes.
+
+use super::device::open_device;
+use super::training::{CHECKPOINT_SHARE, is_yes, yes};
+use super::{Context, StageError};
+use crate::experiment::ParamError;
+use crate::nn::{Parameters, Precision};
+use crate::train::{OptimizerSpec, ScheduleSpec, Training};
+use candle_core::DType;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::marker::PhantomData;
+use std::num::{NonZeroU64, NonZeroUsize};
+
+/// What a kind of training takes where its parameters say nothing.
+pub(super) trait TrainingDefaults {
+    /// Images, or pairs of views, in a step.
+    fn batch_size() -> NonZeroUsize;
+    /// The optimiser with its learning rate.
+    fn optimizer() -> OptimizerSpec;
+}
+
+/// How long and how a network is trained: part of the parameters of `pretrain` and `finetune`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(bound = "D: TrainingDefaults")]
+#[schemars(bound = "D: TrainingDefaults", rename = "TrainingParameters")]
+pub(super) struct TrainingParameters<D> {
+    /// Passes over the training images. In the paper: 50 of pretraining, 200 of fine-tuning.
+    pub(super) epochs: NonZeroU64,
+    /// `pretrain`: pairs of views in a step, 128 by default and in the paper; patches that do not fill a batch wait for the
+    /// order of another epoch. `finetune`: crops in a step, 8 by default; the last batch of an epoch may be smaller.
+    #[serde(default = "D::batch_size")]
+    pub(super) batch_size: NonZeroUsize,
+    /// By default as in the paper. `pretrain`: SGD, 0.1, momentum 0.9, weight decay 1e-6. `finetune`: Adam, 1e-4, weight
+    /// decay 1e-5.
+    #[serde(default = "D::optimizer")]
+    pub(super) optimizer: OptimizerSpec,
+    /// Constant by default; cosine for pretraining in the paper.
+    #[serde(default)]
+    pub(super) schedule: ScheduleSpec,
+    /// `"float32"`; `"tf32"` or `"bf16"` on a GPU.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub(super) precision: Precision,
+    /// The same bits each time, as in the paper; false allows a GPU what is faster.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub(super) deterministic: bool,
+    /// Computes activations again in the backward pass instead of keeping them: less memory, more time, the same bits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) recompute: bool,
+    #[serde(skip)]
+    defaults: PhantomData<D>,
+}
+
+impl<D> TrainingParameters<D> {
+    /// Checks the schedule against the epochs and the learning rate.
+    ///
+    /// # Errors
+    /// Names `schedule`.
+    pub(super) fn check(&self) -> Result<(), ParamError> {
+        let checked = self.schedule.check(self.epochs.get(), self.optimizer.learning_rate());
+        checked.map_err(|message| ParamError::Check { param: "schedule", message })
+    }
+
+    /// The setting that needs a GPU, as it is written in the file.
+    pub(super) fn needs_gpu(&self) -> Option<String> {
+        self.precision.needs_gpu().then(|| format!("precision = \"{}\"", self.precision.name()))
+    }
+
+    /// Opens the stage's device, and returns an empty set of parameters on it.
+    ///
+    /// # Errors
+    /// [`StageError::NotThere`] if the device is not there or cannot compute so.
+    pub(super) fn parameters(&self, context: &mut Context) -> Result<Parameters, StageError> {
+        let device = open_device(context, self.precision, self.deterministic)?;
+        Ok(Parameters::new(DType::F32, &device).with_precision(self.precision).with_recompute(self.recompute))
+    }
+
+    /// The training that `fingerprint` identifies, with checkpoints where `context` says. It averages neither gradients nor
+    /// weights, and trains all epochs.
+    pub(super) fn training(&self, fingerprint: String, context: &Context) -> Training {
+        Training {
+            epochs: self.epochs.get(),
+            optimizer: self.optimizer,
+            schedule: self.schedule.clone(),
+            accumulate: NonZeroU64::MIN,
+            ema: None,
+            patience: None,
+            checkpoint: context.checkpoint.clone(),
+            checkpoint_share: CHECKPOINT_SHARE,
+            checkpoint_wait: context.checkpoint_wait,
+            fingerprint,
+            asked: context.asked.clone(),
+        }
+    }
+}
