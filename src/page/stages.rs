@@ -3,7 +3,6 @@
 use crate::cache::{Provenance, Record, Store};
 use crate::lineage::{StageTrace, describe};
 use crate::metrics::Evaluation;
-use crate::metrics::Evaluation;
 use crate::plan::{CacheState, Plan};
 use crate::report::page::{DataFiles, Made, StageFacts};
 use crate::stage;
