@@ -1,10 +1,12 @@
 //! The pipeline engine of `matssl-run`, without tensors and without images.
 //!
-//! - [`experiment`] reads experiment files: TOML, checked and expanded to stages. It knows the kinds of stages only by a
-//!   vocabulary that the program gives it. All errors of a file are found at once, each with its place.
+//! - [`experiment`] reads experiment files: TOML, checked and expanded to stages. The program gives it the kinds of stages. All errors of a file are found at once, each with its place.
 //! - [`cache`] keeps what finished stages left. A stage is found by its key, the hash of everything that its output depends on:
 //!   kind, code version, parameters, seed, and the contents of its inputs. A process that is killed leaves a finished stage or
 //!   none, and several processes may share a cache.
+//! - [`stage`] is what a kind of stage implements; [`parameters`] reads the table of one stage as that kind's type.
+//! - [`plan`] holds an experiment against a cache: the graph, each stage's key, what would run and why.
+//! - [`exec`] runs a plan: a pure scheduler, a process for each stage, and its worker. `examples/words.rs` is a whole program.
 //! - [`events`] is the event log of a run: what happened when, one JSON object a line.
 //!
 //! A stage is computed once and found afterwards:

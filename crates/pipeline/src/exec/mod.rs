@@ -1,13 +1,17 @@
 //! From a plan to finished stages: a pure scheduler, an executor, and the worker process that does one stage.
 
 mod attempt;
+mod cached_run;
 mod committer;
 mod deadlines;
+mod duties;
 mod export;
 mod gpu_locks;
 mod guard;
 mod job;
+mod job_of_stage;
 mod local;
+mod log_tail;
 mod outcome;
 mod program;
 mod provenance;
@@ -18,13 +22,14 @@ mod scheduler;
 mod status;
 mod worker;
 
+pub use cached_run::all_cached;
 pub use export::export;
 pub use guard::guard;
 pub use job::{Job, Message};
 pub use outcome::{Expectation, Failure, Gpu, Options, Outcome, Signals, StageOutcome};
 pub use program::Program;
 pub use reproduction::{Difference, Reproduction, check_reproduction};
-pub use run::{all_cached, run};
+pub use run::run;
 pub use run_folder::RunFacts;
 pub use status::{FailedStage, RunState, RunStatus, RunningStage, runs};
 pub use worker::work;

@@ -4,6 +4,7 @@ use super::program::Program;
 use super::run_folder::RunFolder;
 use crate::cache::{Gate, Key, Record};
 use crate::events::ErrorClass;
+use crate::plan::Plan;
 use matssl_base::device_name::DeviceName;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,6 +34,25 @@ pub struct Options {
     pub tensorboard: Option<PathBuf>,
     /// The least time between a checkpoint and one inside an epoch.
     pub checkpoint_wait: Duration,
+}
+
+impl Options {
+    /// All stages of `plan`, on all cores and no GPU, until the first failure.
+    pub fn all(program: &'static Program, plan: &Plan) -> Self {
+        let count = plan.states.len();
+        Options {
+            program,
+            jobs: None,
+            keep_going: false,
+            wanted: vec![true; count],
+            forced: vec![false; count],
+            expected: vec![Expectation { cost: 1.0, memory: 0 }; count],
+            memory: None,
+            gpus: Vec::new(),
+            tensorboard: None,
+            checkpoint_wait: Duration::from_secs(120),
+        }
+    }
 }
 
 /// A GPU that a run may use.

@@ -3,9 +3,10 @@
 use super::attempt::{Ground, produce};
 use super::gpu_locks::GpuLocks;
 use super::job::{Job, Message};
+use super::job_of_stage::job_of;
 use super::local::{LocalExecutor, Notice};
+use super::log_tail::last_lines;
 use super::outcome::Options;
-use super::run::{job_of, last_lines};
 use crate::cache::{Digest, KeyMaterial, Output, Record, Store};
 use crate::events::ErrorClass;
 use crate::plan::{CacheState, Plan, ResolvedInput};

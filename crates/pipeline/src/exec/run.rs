@@ -1,16 +1,22 @@
 //! One run: the scheduler's decisions carried out, until nothing is left to do.
 
+mod lookup;
+
+use super::cached_run::remember_hits;
 use super::deadlines::{Deadlines, Overdue};
+use super::duties::duties;
 use super::gpu_locks::GpuLocks;
-use super::job::{Job, Message};
+use super::job::Message;
+use super::job_of_stage::job_of;
 use super::local::{LocalExecutor, Notice, Report};
+use super::log_tail::last_lines;
 use super::outcome::{Failure, Options, Outcome, Signals, StageOutcome};
 use super::run_folder::RunFolder;
-use super::scheduler::{self, Decision, Duty, Resources, Role, Scheduler};
-use crate::cache::{Gate, Hits, Key, KeyMaterial, LastKeys, Record, Store};
+use super::scheduler::{self, Decision, Resources, Scheduler};
+use crate::cache::{Gate, Key, KeyMaterial, LastKeys, Record, Store};
 use crate::events::{ErrorClass, Event, EventLog};
-use crate::experiment::{Instance, Section};
-use crate::plan::{CacheState, KeyedInput, Plan, ResolvedInput, material};
+use crate::experiment::Instance;
+use crate::plan::{CacheState, Plan};
 use crate::stage::{Places, StageError};
 use anyhow::Result;
 use matssl_base::device_name::DeviceName;
@@ -258,80 +264,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn inputs_of(&self, stage: usize) -> Result<Vec<ResolvedInput>> {
-        let instances = &self.plan.experiment.instances;
-        let inputs = instances[stage].inputs.iter();
-        inputs
-            .map(|input| match self.record(input.instance) {
-                Some(record) => Ok(ResolvedInput::new(input, &instances[input.instance], record, self.places)),
-                None => anyhow::bail!("{} was looked up before {}", self.name(stage), self.name(input.instance)),
-            })
-            .collect()
-    }
-
-    /// What a stage has left, written down or not yet.
-    fn record(&self, stage: usize) -> Option<&Record> {
-        match &self.outcomes[stage] {
-            StageOutcome::Done(record) => Some(record),
-            _ => self.made[stage].as_deref(),
-        }
-    }
-
-    /// Its inputs are finished: is its output there?
-    fn look(&mut self, stage: usize) {
-        if !self.options.forced[stage]
-            && let Some(record) = self.planned_hit(stage)
-        {
-            if self.gate.is_some() {
-                return self.hit(stage, record);
-            }
-            // `gc` may have been since: looked at once more while it is kept out, until the hit is in the log.
-            let _gate = Gate::shared(self.store).ok();
-            if self.store.find(record.key).is_some() {
-                return self.hit(stage, record);
-            }
-        }
-        match self.material(stage) {
-            Err(error) => self.fail(stage, ErrorClass::from(&error), error.to_string(), None),
-            Ok(material) => {
-                let key = material.key();
-                let found = !self.options.forced[stage] && self.store.find(key).is_some();
-                // Found once more while `gc` is kept out, until the hit is in the log.
-                let _gate = if found && self.gate.is_none() { Gate::shared(self.store).ok() } else { None };
-                match if found { self.store.find(key) } else { None } {
-                    Some(record) => self.hit(stage, Arc::new(record)),
-                    None => {
-                        self.materials[stage] = Some(material);
-                        self.scheduler.on(scheduler::Event::Miss(stage));
-                    }
-                }
-            }
-        }
-    }
-
-    /// The record that the plan found, if every input still is what the plan found.
-    fn planned_hit(&self, stage: usize) -> Option<Arc<Record>> {
-        let CacheState::Hit(record) = &self.plan.states[stage] else { return None };
-        let mut inputs = self.plan.dag.inputs(stage);
-        let unchanged = inputs.all(|input| match (&self.plan.states[input], &self.outcomes[input]) {
-            (CacheState::Hit(planned), StageOutcome::Done(now)) => planned.content == now.content,
-            _ => false,
-        });
-        unchanged.then(|| record.clone())
-    }
-
-    fn material(&self, stage: usize) -> Result<KeyMaterial, StageError> {
-        let inputs = self.inputs_of(stage)?;
-        material(self.instance(stage).into(), inputs.iter().map(KeyedInput::from), self.store, self.places)
-    }
-
-    fn hit(&mut self, stage: usize, record: Arc<Record>) {
-        let event = Event::StageHit { stage: self.name(stage), key: record.key };
-        self.outcomes[stage] = StageOutcome::Done(record);
-        self.scheduler.on(scheduler::Event::Hit(stage));
-        self.emit(event);
-    }
-
     fn start(&mut self, stage: usize, threads: usize, gpu: Option<usize>) {
         match gpu.map_or(Ok(true), |gpu| self.gpu_locks.take(stage, gpu)) {
             Ok(true) => {}
@@ -499,111 +431,4 @@ impl<'a> Run<'a> {
         self.emit(Event::RunFinished { ran, failed, interrupted, seconds });
         Outcome { stages: self.outcomes, interrupted, ran, seconds, _held: (self.folder, self.gate) }
     }
-}
-
-/// What there is to do at `stage`.
-#[expect(clippy::too_many_arguments, reason = "a job is what all of these say together")]
-pub(super) fn job_of(
-    plan: &Plan,
-    stage: usize,
-    inputs: Vec<ResolvedInput>,
-    store: &Store,
-    places: &Places,
-    options: &Options,
-    device: DeviceName,
-    threads: usize,
-) -> Job {
-    let (instance, experiment) = (&plan.experiment.instances[stage], &plan.experiment.name);
-    let tensorboard = options.tensorboard.as_ref();
-    Job {
-        experiment: experiment.clone(),
-        stage: instance.name.clone(),
-        kind: instance.kind.name.to_owned(),
-        params: instance.params.clone(),
-        seed: instance.seed,
-        inputs,
-        places: places.clone(),
-        cache: store.root().to_owned(),
-        force: options.forced[stage],
-        check: false,
-        device,
-        checkpoint_wait: options.checkpoint_wait,
-        tensorboard: tensorboard.map(|folder| folder.join(experiment).join(&instance.name)),
-        threads,
-    }
-}
-
-/// The outcome of a run that has nothing to do: all `wanted` stages are cached, and `gate` holds them for it. `None` if some
-/// are not; the gate then stays with the caller.
-pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: &mut Option<Gate>) -> Option<Outcome> {
-    let started = Instant::now();
-    let outcome = |(state, wanted): (&CacheState, &bool)| match (wanted, state) {
-        (false, _) => Some(StageOutcome::NotRun),
-        (true, CacheState::Hit(record)) => Some(StageOutcome::Done(record.clone())),
-        (true, _) => None,
-    };
-    let stages = plan.states.iter().zip(wanted).map(outcome).collect::<Option<Vec<_>>>()?;
-    let named = plan.experiment.instances.iter().zip(&stages).filter_map(|(instance, outcome)| match outcome {
-        StageOutcome::Done(record) => Some((instance.name.clone(), record.key)),
-        _ => None,
-    });
-    // `explain` is the only one that would miss them, and a cache that cannot be written is no reason to stop.
-    let _ = LastKeys::open(store, &plan.experiment.name).set(named);
-    // Those that are known already are not written again each time.
-    if plan.read > 0 {
-        remember_hits(plan, store, &stages);
-    }
-    let seconds = started.elapsed().as_secs_f64();
-    Some(Outcome { stages, interrupted: false, ran: 0, seconds, _held: (None, gate.take()) })
-}
-
-/// What the next plan of this experiment will find without reading it: all that is done, asked for or not.
-fn remember_hits(plan: &Plan, store: &Store, stages: &[StageOutcome]) {
-    let done = plan.states.iter().zip(stages).filter_map(|(state, outcome)| match (outcome, state) {
-        (StageOutcome::Done(record), _) | (StageOutcome::NotRun, CacheState::Hit(record)) => Some(record.as_ref()),
-        _ => None,
-    });
-    Hits::write(store, &plan.experiment.name, done);
-}
-
-/// Data sets are checked before any training starts.
-fn duties(plan: &Plan, options: &Options) -> Vec<Duty> {
-    let duty = |(stage, instance): (usize, &Instance)| {
-        let kind = instance.kind;
-        let role = match kind.section {
-            Section::Datasets => Role::Check,
-            _ if kind.trains => Role::Training,
-            _ => Role::Other,
-        };
-        let expected = options.expected[stage];
-        Duty {
-            role,
-            computes: instance.stage.computes(),
-            eager: kind.spawns,
-            threads: instance.limits.threads,
-            memory: instance.limits.memory.unwrap_or(expected.memory),
-            cost: expected.cost,
-        }
-    };
-    plan.experiment.instances.iter().enumerate().map(duty).collect()
-}
-
-/// The last lines of a log: what a reader wants to see of it first.
-pub(super) fn last_lines(log: &Path) -> Vec<String> {
-    /// Enough for an exception and where it came from.
-    const MOST: usize = 12;
-    /// Of a log's end.
-    const BYTES: u64 = 16 << 10;
-    let read = || -> std::io::Result<Vec<u8>> {
-        use std::io::{Read, Seek, SeekFrom};
-        let mut file = std::fs::File::open(log)?;
-        let size = file.metadata()?.len();
-        file.seek(SeekFrom::Start(size.saturating_sub(BYTES)))?;
-        let mut bytes = Vec::new();
-        file.take(BYTES).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let text = String::from_utf8_lossy(&read().unwrap_or_default()).into_owned();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(MOST)..].iter().map(|line| (*line).to_owned()).collect()
 }

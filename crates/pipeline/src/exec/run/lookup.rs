@@ -1,0 +1,96 @@
+//! Whether the output of a stage is in the cache.
+
+use super::super::scheduler;
+use super::{Run, StageOutcome};
+use crate::cache::{Gate, KeyMaterial, Record};
+use crate::events::{ErrorClass, Event};
+use crate::plan::{CacheState, KeyedInput, ResolvedInput, material};
+use crate::stage::StageError;
+use anyhow::Result;
+use std::sync::Arc;
+use tracing::{Level, debug};
+
+impl Run<'_> {
+    pub(super) fn inputs_of(&self, stage: usize) -> Result<Vec<ResolvedInput>> {
+        let instances = &self.plan.experiment.instances;
+        let inputs = instances[stage].inputs.iter();
+        inputs
+            .map(|input| match self.record(input.instance) {
+                Some(record) => Ok(ResolvedInput::new(input, &instances[input.instance], record, self.places)),
+                None => anyhow::bail!("{} was looked up before {}", self.name(stage), self.name(input.instance)),
+            })
+            .collect()
+    }
+
+    /// What a stage has left, written down or not yet.
+    pub(super) fn record(&self, stage: usize) -> Option<&Record> {
+        match &self.outcomes[stage] {
+            StageOutcome::Done(record) => Some(record),
+            _ => self.made[stage].as_deref(),
+        }
+    }
+
+    /// Its inputs are finished: is its output there?
+    pub(super) fn look(&mut self, stage: usize) {
+        if !self.options.forced[stage]
+            && let Some(record) = self.planned_hit(stage)
+        {
+            if self.gate.is_some() {
+                return self.hit(stage, record);
+            }
+            // `gc` may have been since: looked at once more while it is kept out, until the hit is in the log.
+            let _gate = Gate::shared(self.store).ok();
+            if self.store.find(record.key).is_some() {
+                return self.hit(stage, record);
+            }
+        }
+        match self.material(stage) {
+            Err(error) => self.fail(stage, ErrorClass::from(&error), error.to_string(), None),
+            Ok(material) => {
+                let key = material.key();
+                let found = !self.options.forced[stage] && self.store.find(key).is_some();
+                // Found once more while `gc` is kept out, until the hit is in the log.
+                let _gate = if found && self.gate.is_none() { Gate::shared(self.store).ok() } else { None };
+                match if found { self.store.find(key) } else { None } {
+                    Some(record) => self.hit(stage, Arc::new(record)),
+                    None => {
+                        self.log_reason(stage);
+                        self.materials[stage] = Some(material);
+                        self.scheduler.on(scheduler::Event::Miss(stage));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The record that the plan found, if every input still is what the plan found.
+    fn planned_hit(&self, stage: usize) -> Option<Arc<Record>> {
+        let CacheState::Hit(record) = &self.plan.states[stage] else { return None };
+        let mut inputs = self.plan.dag.inputs(stage);
+        let unchanged = inputs.all(|input| match (&self.plan.states[input], &self.outcomes[input]) {
+            (CacheState::Hit(planned), StageOutcome::Done(now)) => planned.content == now.content,
+            _ => false,
+        });
+        unchanged.then(|| record.clone())
+    }
+
+    pub(super) fn material(&self, stage: usize) -> Result<KeyMaterial, StageError> {
+        let inputs = self.inputs_of(stage)?;
+        material(self.instance(stage).into(), inputs.iter().map(KeyedInput::from), self.store, self.places)
+    }
+
+    fn hit(&mut self, stage: usize, record: Arc<Record>) {
+        let event = Event::StageHit { stage: self.name(stage), key: record.key };
+        self.outcomes[stage] = StageOutcome::Done(record);
+        self.scheduler.on(scheduler::Event::Hit(stage));
+        self.emit(event);
+    }
+
+    /// Logs why `stage` runs: what a user's bug report needs.
+    fn log_reason(&self, stage: usize) {
+        if tracing::enabled!(Level::DEBUG) {
+            let (forced, why) = (self.options.forced[stage], self.plan.explain(stage, self.store, &self.last_keys));
+            debug!(stage = %self.name(stage), forced, ?why, "not in the cache: runs");
+        }
+    }
+}

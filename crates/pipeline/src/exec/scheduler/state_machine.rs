@@ -1,0 +1,259 @@
+//! The state machine.
+
+use super::counts::{Counts, Phase};
+use super::{Decision, Duty, Event, Resources, Role};
+use crate::plan::Dag;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Maximum number of stages awaiting a durable record while others start.
+const MOST_SETTLING: usize = 128;
+
+/// Decides what runs when. Checks first, then longest remaining path, so that the run ends soonest; ties by order in
+/// the file. Every event costs what it changes, not the number of stages.
+#[derive(Clone, Debug)]
+pub(in crate::exec) struct Scheduler {
+    dag: Dag,
+    states: Vec<Phase>,
+    duties: Vec<Duty>,
+    /// By cost of the longest path that begins with it, from 0 for the longest.
+    urgency: Vec<usize>,
+    resources: Resources,
+    keep_going: bool,
+    /// Inputs of each stage that it cannot read yet.
+    missing: Vec<usize>,
+    /// Those that the eager may read.
+    made: Vec<bool>,
+    /// Waiting stages with all inputs done.
+    fed: BTreeSet<usize>,
+    /// Ready stages that may start, best first.
+    ready: BTreeSet<Rank>,
+    /// Those that wait for a GPU.
+    ready_for_gpu: BTreeSet<Rank>,
+    /// GPUs that are nobody's, as far as this run knows.
+    free_gpus: BTreeSet<usize>,
+    /// The GPU of each running stage.
+    gpu_of: BTreeMap<usize, usize>,
+    /// Ready trainings that wait for checks.
+    held: Vec<usize>,
+    counts: Counts,
+}
+
+/// No check, urgency, place in the file.
+type Rank = (bool, usize, usize);
+
+impl Scheduler {
+    /// For the stages that `wanted` marks.
+    pub(in crate::exec) fn new(
+        dag: Dag,
+        wanted: &[bool],
+        mut duties: Vec<Duty>,
+        resources: Resources,
+        keep_going: bool,
+    ) -> Self {
+        let missing: Vec<usize> = (0..dag.len()).map(|stage| dag.inputs(stage).count()).collect();
+        for (duty, &missing) in duties.iter_mut().zip(&missing) {
+            if duty.role == Role::Check && missing > 0 {
+                duty.role = Role::Other;
+            }
+        }
+        let mut scheduler = Scheduler {
+            states: vec![Phase::NotWanted; dag.len()],
+            urgency: urgency(&dag, &duties),
+            duties,
+            resources: Resources { threads: resources.threads.max(1), jobs: resources.jobs.max(1), ..resources },
+            keep_going,
+            made: vec![false; missing.len()],
+            missing,
+            fed: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            ready_for_gpu: BTreeSet::new(),
+            free_gpus: (0..resources.gpus).collect(),
+            gpu_of: BTreeMap::new(),
+            held: Vec::new(),
+            counts: Counts::default(),
+            dag,
+        };
+        for stage in (0..wanted.len()).filter(|&stage| wanted[stage]) {
+            scheduler.set(stage, Phase::Waiting);
+            if scheduler.missing[stage] == 0 {
+                scheduler.fed.insert(stage);
+            }
+        }
+        scheduler
+    }
+
+    /// How each stage stands.
+    #[cfg(test)]
+    pub(super) fn states(&self) -> &[Phase] {
+        &self.states
+    }
+
+    /// Takes note of what has happened. Returns the stages that will not be tried because of it.
+    pub(in crate::exec) fn on(&mut self, event: Event) -> Vec<usize> {
+        match event {
+            Event::Hit(stage) => self.done(stage, false),
+            Event::Finished(stage) => self.done(stage, true),
+            Event::Made(stage) => {
+                self.set(stage, Phase::Settling);
+                // Made a second time, after its record could not be written, it is nothing new to its readers.
+                if !std::mem::replace(&mut self.made[stage], true) {
+                    self.feed(stage, |reader| reader.eager);
+                }
+            }
+            Event::Again(stage) => {
+                self.set(stage, Phase::Ready);
+                self.make_ready(stage);
+            }
+            Event::GpuTaken(stage) => {
+                let gpu = self.gpu_of.remove(&stage);
+                debug_assert!(gpu.is_some(), "only who was given a GPU can find it taken");
+                self.set(stage, Phase::Ready);
+                self.make_ready(stage);
+            }
+            Event::GpuFree(gpu) => drop(self.free_gpus.insert(gpu)),
+            Event::Miss(stage) => {
+                self.set(stage, Phase::Ready);
+                if self.duties[stage].role == Role::Training && self.counts.checks > 0 {
+                    self.held.push(stage);
+                } else {
+                    self.make_ready(stage);
+                }
+            }
+            Event::Failed(stage) => {
+                self.set(stage, Phase::Failed);
+                return self.skip_readers(stage);
+            }
+        }
+        Vec::new()
+    }
+
+    fn make_ready(&mut self, stage: usize) {
+        let Duty { role, computes, .. } = self.duties[stage];
+        let rank = (role != Role::Check, self.urgency[stage], stage);
+        let waits_for_gpu = computes && self.resources.gpus > 0;
+        (if waits_for_gpu { &mut self.ready_for_gpu } else { &mut self.ready }).insert(rank);
+    }
+
+    fn done(&mut self, stage: usize, ran: bool) {
+        self.set(stage, Phase::Done(ran));
+        let made = self.made[stage];
+        self.feed(stage, |reader| !(made && reader.eager));
+    }
+
+    /// Those of its readers that `whom` names may read it from now on.
+    fn feed(&mut self, stage: usize, whom: impl Fn(&Duty) -> bool) {
+        for reader in self.dag.readers(stage).filter(|&reader| whom(&self.duties[reader])) {
+            self.missing[reader] -= 1;
+            if self.missing[reader] == 0 && self.states[reader] == Phase::Waiting {
+                self.fed.insert(reader);
+            }
+        }
+    }
+
+    /// Changes a state, and with it what is counted.
+    fn set(&mut self, stage: usize, state: Phase) {
+        let duty = self.duties[stage];
+        if let Some(gpu) = self.gpu_of.remove(&stage) {
+            self.free_gpus.insert(gpu);
+        }
+        self.counts.leave(self.states[stage], &duty);
+        self.counts.enter(state, &duty);
+        self.states[stage] = state;
+    }
+
+    fn skip_readers(&mut self, failed: usize) -> Vec<usize> {
+        let (mut stack, mut skipped) = (vec![failed], Vec::new());
+        while let Some(stage) = stack.pop() {
+            for reader in self.dag.readers(stage).collect::<Vec<_>>() {
+                if self.states[reader] == Phase::Waiting {
+                    self.set(reader, Phase::Skipped(failed));
+                    stack.push(reader);
+                    skipped.push(reader);
+                }
+            }
+        }
+        skipped.sort_unstable();
+        skipped
+    }
+
+    /// What to do now. Lookups come first, so that slots are shared out among all stages that are ready.
+    pub(in crate::exec) fn decide(&mut self) -> Vec<Decision> {
+        if self.is_stopped() {
+            return Vec::new();
+        }
+        let fed = std::mem::take(&mut self.fed);
+        for &stage in &fed {
+            self.set(stage, Phase::Looking);
+        }
+        if self.counts.looking > 0 {
+            return fed.into_iter().map(Decision::Look).collect();
+        }
+        if self.counts.checks == 0 {
+            for stage in std::mem::take(&mut self.held) {
+                self.make_ready(stage);
+            }
+        }
+        let mut free = self.resources.threads.saturating_sub(self.counts.used);
+        let may_start = self.ready.len() + self.ready_for_gpu.len().min(self.free_gpus.len());
+        let jobs = self.resources.jobs.saturating_sub(self.counts.running);
+        // Each that waits for its record holds files open.
+        let records = MOST_SETTLING.saturating_sub(self.counts.settling);
+        let mut slots = may_start.min(jobs).min(records).min(free);
+        let mut decisions = Vec::new();
+        while slots > 0 {
+            let Some((stage, gpu)) = self.next() else { break };
+            let most = self.duties[stage].threads.unwrap_or(usize::MAX).max(1);
+            let threads = free.div_ceil(slots).min(most);
+            (free, slots) = (free - threads, slots - 1);
+            self.set(stage, Phase::Running(threads));
+            self.gpu_of.extend(gpu.map(|gpu| (stage, gpu)));
+            decisions.push(Decision::Start { stage, threads, gpu });
+        }
+        decisions
+    }
+
+    /// The best of the stages that may start now, and its GPU.
+    fn next(&mut self) -> Option<(usize, Option<usize>)> {
+        let on_gpu = self.ready_for_gpu.first().filter(|_| !self.free_gpus.is_empty());
+        let takes_gpu = match (on_gpu, self.ready.first()) {
+            (Some(on_gpu), Some(other)) => on_gpu < other,
+            (on_gpu, _) => on_gpu.is_some(),
+        };
+        let from = if takes_gpu { &mut self.ready_for_gpu } else { &mut self.ready };
+        let &(_, _, stage) = from.first()?;
+        // No overtaking, so that a stage that needs much memory is not starved.
+        let fits = self.resources.memory.is_none_or(|all| self.counts.memory + self.duties[stage].memory <= all);
+        if !fits && self.counts.running > 0 {
+            return None;
+        }
+        from.pop_first();
+        Some((stage, if takes_gpu { self.free_gpus.pop_first() } else { None }))
+    }
+
+    /// A failure lets nothing more start.
+    fn is_stopped(&self) -> bool {
+        self.counts.failed > 0 && !self.keep_going
+    }
+
+    /// Nothing runs and nothing will: everything is done, failed, skipped, or held back by a failure.
+    pub(in crate::exec) fn is_over(&self) -> bool {
+        let Counts { looking, running, settling, open, .. } = self.counts;
+        if self.is_stopped() { looking + running + settling == 0 } else { open == 0 }
+    }
+}
+
+/// The rank of each stage by the cost of the longest path that begins with it.
+fn urgency(dag: &Dag, duties: &[Duty]) -> Vec<usize> {
+    let ahead = dag.remaining(|stage| duties[stage].cost);
+    let mut order: Vec<usize> = (0..dag.len()).collect();
+    order.sort_by(|&a, &b| ahead[b].total_cmp(&ahead[a]));
+    let (mut urgency, mut rank) = (vec![0; dag.len()], 0);
+    for pair in 0..order.len() {
+        // Equals share a rank: among them the order of the file decides.
+        if pair > 0 && ahead[order[pair]] < ahead[order[pair - 1]] {
+            rank += 1;
+        }
+        urgency[order[pair]] = rank;
+    }
+    urgency
+}

@@ -1,0 +1,266 @@
+//! Small graphs by hand, and random ones.
+
+use super::counts::Phase;
+use super::*;
+use crate::plan::Dag;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const PLAIN: Duty = Duty { role: Role::Other, computes: false, eager: false, threads: None, memory: 0, cost: 1.0 };
+
+fn resources(threads: usize, jobs: usize, gpus: usize) -> Resources {
+    Resources { threads, jobs, gpus, memory: None }
+}
+
+fn start(stage: usize, threads: usize) -> Decision {
+    Decision::Start { stage, threads, gpu: None }
+}
+
+fn scheduler(nodes: usize, edges: &[(usize, usize)], threads: usize, jobs: usize, keep_going: bool) -> Scheduler {
+    let dag = Dag::from_edges(nodes, edges.iter().copied());
+    Scheduler::new(dag, &vec![true; nodes], vec![PLAIN; nodes], resources(threads, jobs, 0), keep_going)
+}
+
+#[test]
+fn a_lone_stage_gets_all_threads_and_two_share_them() {
+    let mut s = scheduler(3, &[(0, 1), (0, 2)], 4, 8, false);
+    assert_eq!(s.decide(), [Decision::Look(0)]);
+    s.on(Event::Miss(0));
+    assert_eq!(s.decide(), [start(0, 4)]);
+    s.on(Event::Finished(0));
+    assert_eq!(s.decide(), [Decision::Look(1), Decision::Look(2)]);
+    s.on(Event::Miss(1));
+    assert!(s.decide().is_empty(), "not before the other lookup is answered");
+    s.on(Event::Miss(2));
+    assert_eq!(s.decide(), [start(1, 2), start(2, 2)]);
+}
+
+#[test]
+fn the_longest_path_goes_first() {
+    let mut s = scheduler(4, &[(1, 2), (2, 3)], 1, 1, false);
+    assert_eq!(s.decide(), [Decision::Look(0), Decision::Look(1)]);
+    s.on(Event::Miss(0));
+    s.on(Event::Miss(1));
+    assert_eq!(s.decide(), [start(1, 1)]);
+}
+
+#[test]
+fn a_failure_skips_what_rests_on_it_and_stops_the_rest_unless_told_to_go_on() {
+    for keep_going in [false, true] {
+        let mut s = scheduler(4, &[(0, 1), (2, 3)], 2, 1, keep_going);
+        s.decide();
+        s.on(Event::Miss(0));
+        s.on(Event::Miss(2));
+        assert_eq!(s.decide(), [start(0, 2)]);
+        s.on(Event::Failed(0));
+        assert_eq!(s.states()[1], Phase::Skipped(0));
+        let next = if keep_going { vec![start(2, 2)] } else { vec![] };
+        assert_eq!(s.decide(), next);
+        assert_eq!(s.is_over(), !keep_going);
+    }
+}
+
+#[test]
+fn no_training_starts_before_the_last_check_has_ended() {
+    // 0 (check) → 2 (training) → 3, and 1 (check) that nothing reads.
+    let roles = [Role::Check, Role::Check, Role::Training, Role::Other];
+    let dag = Dag::from_edges(4, [(0, 2), (2, 3)]);
+    let duties = roles.map(|role| Duty { role, ..PLAIN }).to_vec();
+    let mut s = Scheduler::new(dag, &[true; 4], duties, resources(2, 2, 0), true);
+    s.decide();
+    s.on(Event::Hit(0));
+    s.on(Event::Miss(1));
+    assert_eq!(s.decide(), [Decision::Look(2)]);
+    s.on(Event::Miss(2));
+    assert_eq!(s.decide(), [start(1, 2)], "the check, though the training is deeper");
+    assert!(s.decide().is_empty() && !s.is_over());
+    s.on(Event::Failed(1));
+    assert_eq!(s.decide(), [start(2, 2)], "told to keep going");
+}
+
+#[test]
+fn a_gpu_is_one_stages_own_and_others_do_not_wait_for_it() {
+    let duty = |computes| Duty { computes, ..PLAIN };
+    let duties = vec![duty(true), duty(true), duty(true), duty(false)];
+    let dag = Dag::from_edges(4, []);
+    let mut s = Scheduler::new(dag, &[true; 4], duties, resources(8, 8, 2), true);
+    s.decide();
+    (0..4).for_each(|stage| drop(s.on(Event::Miss(stage))));
+    let start = |stage, threads, gpu| Decision::Start { stage, threads, gpu };
+    assert_eq!(s.decide(), [start(0, 3, Some(0)), start(1, 3, Some(1)), start(3, 2, None)]);
+    s.on(Event::Failed(1));
+    assert_eq!(s.decide(), [start(2, 3, Some(1))]);
+}
+
+#[test]
+fn memory_and_threads_are_kept_to_and_nobody_is_let_past_who_waits_for_memory() {
+    let needs = |memory, threads| Duty { memory, threads, ..PLAIN };
+    let duties = vec![needs(6, Some(1)), needs(6, None), needs(1, None), needs(20, None)];
+    let all = Resources { memory: Some(10), ..resources(4, 4, 0) };
+    let mut s = Scheduler::new(Dag::from_edges(4, []), &[true; 4], duties, all, true);
+    s.decide();
+    (0..4).for_each(|stage| drop(s.on(Event::Miss(stage))));
+    assert_eq!(s.decide(), [start(0, 1)], "the next would need too much, and 2 does not overtake it");
+    s.on(Event::Made(0));
+    assert_eq!(s.decide(), [start(1, 2), start(2, 1)], "the slot and its memory are free before the record is");
+    s.on(Event::Finished(1));
+    assert!(s.decide().is_empty());
+    s.on(Event::Finished(2));
+    assert_eq!(s.decide(), [start(3, 4)], "a lone one may need more than there is");
+    s.on(Event::Finished(3));
+    assert!(!s.is_over(), "the first is not recorded yet");
+    s.on(Event::Finished(0));
+    assert!(s.is_over());
+}
+
+#[test]
+fn the_dearest_path_goes_first() {
+    let costs = [1.0, 5.0, 1.0].map(|cost| Duty { cost, ..PLAIN }).to_vec();
+    let mut s = Scheduler::new(Dag::from_edges(3, [(0, 2)]), &[true; 3], costs, resources(1, 1, 0), true);
+    s.decide();
+    s.on(Event::Miss(0));
+    s.on(Event::Miss(1));
+    assert_eq!(s.decide(), [start(1, 1)]);
+}
+
+#[test]
+fn a_gpu_that_another_run_has_is_waited_for_and_a_lost_stage_starts_again() {
+    let duties = vec![Duty { computes: true, ..PLAIN }; 2];
+    let mut s = Scheduler::new(Dag::from_edges(2, []), &[true; 2], duties, resources(2, 2, 1), true);
+    s.decide();
+    (0..2).for_each(|stage| drop(s.on(Event::Miss(stage))));
+    let start = |stage| Decision::Start { stage, threads: 2, gpu: Some(0) };
+    assert_eq!(s.decide(), [start(0)]);
+    s.on(Event::GpuTaken(0));
+    assert!(s.decide().is_empty() && !s.is_over());
+    s.on(Event::GpuFree(0));
+    assert_eq!(s.decide(), [start(0)]);
+    s.on(Event::Again(0));
+    assert_eq!(s.decide(), [start(0)]);
+    // Its record cannot be written: it is made once more.
+    s.on(Event::Made(0));
+    s.on(Event::Again(0));
+    assert_eq!(s.decide(), [start(0)]);
+    s.on(Event::Finished(0));
+    assert_eq!(s.decide(), [start(1)]);
+}
+
+#[test]
+fn what_is_made_twice_feeds_its_readers_once() {
+    // 2 reads 0 and 1, within this process.
+    let duties = vec![Duty { eager: true, ..PLAIN }; 3];
+    let dag = Dag::from_edges(3, [(0, 2), (1, 2)]);
+    let mut s = Scheduler::new(dag, &[true; 3], duties, resources(2, 2, 0), true);
+    s.decide();
+    (0..2).for_each(|stage| drop(s.on(Event::Miss(stage))));
+    assert_eq!(s.decide(), [start(0, 1), start(1, 1)]);
+    s.on(Event::Made(0));
+    s.on(Event::Again(0));
+    assert_eq!(s.decide(), [start(0, 1)]);
+    s.on(Event::Made(0));
+    s.on(Event::Finished(0));
+    assert!(s.decide().is_empty(), "not before the other input");
+    s.on(Event::Made(1));
+    assert_eq!(s.decide(), [Decision::Look(2)]);
+}
+
+proptest! {
+    /// Any graph, any outcome of each stage: the run ends, inputs are done before readers start, no training
+    /// starts before a check has ended, threads, jobs, memory and GPUs are never oversubscribed, and with
+    /// `keep_going` every stage is done, failed or rests on a failed one.
+    #[test]
+    fn every_run_ends_and_keeps_its_promises(
+        nodes in 1..12usize,
+        raw in prop::collection::vec((0..12usize, 0..12usize), 0..30),
+        outcomes in prop::collection::vec(0..6u8, 12),
+        kinds in prop::collection::vec(0..3u8, 12),
+        needs in prop::collection::vec((0..8u64, prop::option::of(1..3usize)), 12),
+        threads in 1..5usize,
+        jobs in 1..4usize,
+        gpus in 0..3usize,
+        memory in prop::option::of(1..12u64),
+        keep_going: bool,
+    ) {
+        let edges: Vec<_> = raw.into_iter().map(|(a, b)| (a % nodes, b % nodes)).filter(|(a, b)| a < b).collect();
+        let role = |stage: usize| match kinds[stage] {
+            0 => Role::Check,
+            1 => Role::Training,
+            _ => Role::Other,
+        };
+        let is_check = |stage: usize| kinds[stage] == 0 && edges.iter().all(|&(_, reader)| reader != stage);
+        let dag = Dag::from_edges(nodes, edges.iter().copied());
+        let computes = |stage: usize| role(stage) == Role::Training;
+        let duty = |stage: usize| {
+            let (memory, threads) = needs[stage];
+            let eager = kinds[stage] == 2;
+            Duty { role: role(stage), computes: computes(stage), eager, threads, memory, cost: memory as f64 }
+        };
+        let all = Resources { memory, ..resources(threads, jobs, gpus) };
+        let mut s = Scheduler::new(dag, &vec![true; nodes], (0..nodes).map(duty).collect(), all, keep_going);
+        let mut running: Vec<usize> = Vec::new();
+        let mut settling: Vec<usize> = Vec::new();
+        let mut troubled = vec![false; nodes];
+        let mut gpu_of = BTreeMap::new();
+        for _ in 0..20 * nodes {
+            for decision in s.decide() {
+                match decision {
+                    Decision::Look(stage) => {
+                        let event = if outcomes[stage] == 0 { Event::Hit(stage) } else { Event::Miss(stage) };
+                        s.on(event);
+                    }
+                    Decision::Start { stage, threads, gpu } => {
+                        prop_assert!(threads >= 1 && needs[stage].1.is_none_or(|most| threads <= most));
+                        prop_assert_eq!(gpu.is_some(), computes(stage) && gpus > 0);
+                        if let Some(gpu) = gpu {
+                            prop_assert!(gpu < gpus && gpu_of.values().all(|&other| other != gpu));
+                            // Another run has it, the first time that this one is asked for.
+                            if outcomes[stage] == 4 && !std::mem::replace(&mut troubled[stage], true) {
+                                s.on(Event::GpuTaken(stage));
+                                s.on(Event::GpuFree(gpu));
+                                continue;
+                            }
+                            gpu_of.insert(stage, gpu);
+                        }
+                        for check in (0..nodes).filter(|&check| role(stage) == Role::Training && is_check(check)) {
+                            prop_assert!(matches!(s.states()[check], Phase::Done(_) | Phase::Failed));
+                        }
+                        for &(input, reader) in &edges {
+                            let settling = kinds[stage] == 2 && s.states()[input] == Phase::Settling;
+                            prop_assert!(reader != stage || settling || matches!(s.states()[input], Phase::Done(_)));
+                        }
+                        running.push(stage);
+                    }
+                }
+            }
+            let used: usize =
+                s.states().iter().map(|state| if let Phase::Running(n) = state { *n } else { 0 }).sum();
+            prop_assert!(used <= threads && running.len() <= jobs);
+            let held: u64 = running.iter().map(|&stage| needs[stage].0).sum();
+            prop_assert!(memory.is_none_or(|memory| held <= memory) || running.len() == 1);
+            if s.is_over() {
+                break;
+            }
+            if !running.is_empty() {
+                let stage = running.remove(0);
+                gpu_of.remove(&stage);
+                match outcomes[stage] {
+                    3 => drop(s.on(Event::Failed(stage))),
+                    5 if !std::mem::replace(&mut troubled[stage], true) => drop(s.on(Event::Again(stage))),
+                    2 => {
+                        s.on(Event::Made(stage));
+                        settling.push(stage);
+                    }
+                    _ => drop(s.on(Event::Finished(stage))),
+                }
+            } else if let Some(stage) = settling.pop() {
+                s.on(Event::Finished(stage));
+            }
+        }
+        prop_assert!(s.is_over());
+        if keep_going {
+            for state in s.states() {
+                prop_assert!(matches!(state, Phase::Done(_) | Phase::Failed | Phase::Skipped(_)));
+            }
+        }
+    }
+}
