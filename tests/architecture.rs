@@ -29,48 +29,7 @@ const PLAIN: &[&str] = &["base", "pipeline"];
 const LAYERS: &[&[&str]] = &[&["cli"], &["page", "doctor"], &["lineage", "program"], &["stage"]];
 
 /// Uses that close a circle today: (crate, file, file that it uses). A line goes when its circle is untied; no line is added.
-const KNOWN: &[(&str, &str, &str)] = &[
-    ("src", "exec/job.rs", "exec/reproduction.rs"),
-    ("src", "exec/local.rs", "exec/committer.rs"),
-    ("src", "exec/local.rs", "exec/reproduction.rs"),
-    ("src", "exec/page.rs", "exec/page/data.rs"),
-    ("src", "plan/drawing.rs", "plan/drawing/layout.rs"),
-    ("src", "stage/mod.rs", "stage/context.rs"),
-    ("tensor", "ops/batch_norm/mod.rs", "ops/batch_norm/cpu.rs"),
-    ("tensor", "ops/batch_norm/mod.rs", "ops/batch_norm/gpu.rs"),
-    ("tensor", "ops/conv2d/geometry.rs", "ops/conv2d/mod.rs"),
-    ("tensor", "ops/conv2d/gpu.rs", "ops/conv2d/mod.rs"),
-    ("tensor", "ops/gpu/cuda.rs", "ops/gpu/cudnn.rs"),
-    ("tensor", "ops/gpu/driver.rs", "device.rs"),
-    ("tensor", "ops/gpu/libraries.rs", "ops/gpu/probe.rs"),
-    ("tensor", "ops/gpu/mod.rs", "ops/gpu/cuda.rs"),
-    ("tensor", "ops/gpu/mod.rs", "ops/gpu/feeder.rs"),
-    ("tensor", "ops/gpu/mod.rs", "ops/gpu/pretend.rs"),
-    ("tensor", "tape.rs", "footprint.rs"),
-    ("pipeline", "cache/record.rs", "cache/publish.rs"),
-    ("pipeline", "cache/store.rs", "cache/stat_index.rs"),
-    ("pipeline", "cache/work.rs", "cache/scratch.rs"),
-    ("pipeline", "experiment/instances.rs", "experiment/mod.rs"),
-    ("data", "augment/planes.rs", "augment/blur.rs"),
-    ("data", "augment/planes.rs", "augment/resample.rs"),
-    ("data", "format/mod.rs", "format/aachen.rs"),
-    ("data", "format/mod.rs", "format/ebc.rs"),
-    ("data", "format/mod.rs", "format/folder.rs"),
-    ("data", "format/mod.rs", "format/metaldam.rs"),
-    ("data", "format/mod.rs", "format/params.rs"),
-    ("data", "format/mod.rs", "format/uhcs.rs"),
-    ("data", "leaks/mod.rs", "leaks/confirm.rs"),
-    ("data", "leaks/mod.rs", "leaks/vote.rs"),
-    ("data", "open.rs", "mask_reader.rs"),
-    ("report", "page/markdown.rs", "page/mod.rs"),
-    ("report", "page/origins.rs", "page/mod.rs"),
-    ("report", "page/timeline.rs", "page/mod.rs"),
-    ("report", "published/counts.rs", "published.rs"),
-    ("report", "table.rs", "table/statistics.rs"),
-    ("report", "table/baseline.rs", "table.rs"),
-    ("train", "ssl/method.rs", "ssl/mod.rs"),
-    ("train", "train/checkpoint.rs", "train/state.rs"),
-];
+const KNOWN: &[(&str, &str, &str)] = &[];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

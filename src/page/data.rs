@@ -1,6 +1,6 @@
 //! The data sets of an experiment, and the leaks between their images.
 
-use super::write::PageProgress;
+use super::progress::PageProgress;
 use crate::cache::Store;
 use crate::data::Manifest;
 use crate::data::sources::source;

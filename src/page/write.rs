@@ -1,5 +1,6 @@
 //! Writes the page of an experiment.
 
+use super::progress::PageProgress;
 use super::{data, reports, stages, timeline};
 use crate::cache::Store;
 use crate::lineage::{Findings, drawing};
@@ -11,9 +12,6 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-
-/// Called with the number of images compared and of all images. Returns whether to go on.
-pub(crate) type PageProgress<'a> = &'a (dyn Fn(usize, usize) -> bool + Sync);
 
 /// The files that [`write_page`] wrote, and what it found on the way.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use crate::data::tiles::Tiling;
 use crate::data::{IGNORE, Mask, Micrograph, OpenDataset, Split};
 use crate::nn::{Mode, Parameters, ResNet, Tape};
 use crate::ssl::{ENCODER, normalize};
-use crate::train::inference::tiles;
+use crate::train::Batches;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
@@ -90,7 +90,7 @@ impl Monitor {
             let size = batch.first().map_or(0, |patch| patch.width);
             let whole = Tiling::new(size, size, size, 0.0);
             let patches: Vec<_> = batch.iter().map(|patch| (&whole, patch, 0)).collect();
-            let pixels = tiles(parameters, &patches)?.normalized(parameters, normalization())?;
+            let pixels = Batches::on(parameters.device())?.tiles(&patches)?.normalized(parameters, normalization())?;
             let tape = Tape::new(parameters, Mode::Eval);
             let [.., last] = encoder.features(&tape, ENCODER, &tape.input(&pixels)?)?;
             features.push(tape.global_average_pool(&last)?.tensor().to_device(&Device::Cpu)?.to_dtype(DType::F64)?);

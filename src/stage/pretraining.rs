@@ -2,14 +2,14 @@
 
 use super::monitor::{self, Monitor};
 use crate::data::augment::{ViewParams, normalization};
-use crate::data::loader::{prefetch, view_batch, view_pixels};
+use crate::data::loader::prefetch;
 use crate::data::patches::Patches;
 use crate::machine;
-use crate::nn::{Images, Parameters, ResNet, feeder};
+use crate::nn::{Images, Parameters, ResNet};
 use crate::random::Stream;
 use crate::ssl::{ENCODER, Moment, Online, SslMethod, Watch};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
-use crate::train::{EpochEnd, OptimizerSpec, Step, Task};
+use crate::train::{Batches, EpochEnd, OptimizerSpec, Step, Task};
 use candle_core::DType;
 use std::sync::Arc;
 
@@ -93,26 +93,15 @@ impl Task for Pretraining {
     fn batches(&self, epoch: u64, from: u64) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Views>>>> {
         let order = Stream::new(self.seed, "order", epoch, 0).permutation(self.patches.len());
         let (patches, views, batch, seed) = (self.patches.clone(), self.views.clone(), self.batch_size, self.seed);
-        let (feeder, steps, epochs) = (feeder(self.parameters.device())?, self.steps_per_epoch(), self.epochs);
+        let (made, steps, epochs) = (Batches::on(self.parameters.device())?, self.steps_per_epoch(), self.epochs);
         let make = move |step: usize| {
             let step = from as usize + step;
-            let indices = &order[step * batch..(step + 1) * batch];
-            let views = match &feeder {
-                None => view_batch(&patches, indices, &views, seed, epoch)?.map(Images::Ready),
-                Some(feeder) => {
-                    let (size, channels) = (views.size, patches.channels());
-                    let room = || feeder.planes([batch, size, size, channels]);
-                    let [mut first, mut second] = [room()?, room()?];
-                    let planes = [first.planes_mut()?, second.planes_mut()?];
-                    view_pixels(&patches, indices, &views, (seed, epoch), channels, planes);
-                    [Images::Sent(first.send()?), Images::Sent(second.send()?)]
-                }
-            };
+            let views = made.views(&patches, &order[step * batch..(step + 1) * batch], &views, seed, epoch)?;
             Ok(Views { views, moment: Moment { step: epoch * steps + step as u64, steps: epochs * steps, seed } })
         };
-        let made = prefetch(steps.saturating_sub(from) as usize, make)?;
+        let ahead = prefetch(steps.saturating_sub(from) as usize, make)?;
         // Here, in the step's thread: a copy that is late counts as waiting for the batch.
-        Ok(Box::new(made.map(|batch: anyhow::Result<Views>| {
+        Ok(Box::new(ahead.map(|batch: anyhow::Result<Views>| {
             let Views { views: [first, second], moment } = batch?;
             Ok(Views { views: [first.arrived()?, second.arrived()?], moment })
         })))

@@ -1,16 +1,16 @@
 //! Fine-tuning as the training loop sees it.
 
 use crate::data::augment::{FinetuneAugment, normalization};
-use crate::data::loader::{PairBatch, pair_batch, pair_pixels, prefetch};
+use crate::data::loader::prefetch;
 use crate::data::{IGNORE, Mask, Micrograph};
 use crate::machine;
 use crate::metrics::Confusion;
 use crate::nn::losses::{LossGradient, cross_entropy, dice};
-use crate::nn::{Images, Mode, Parameters, SegmentationNetwork, Tape, feeder};
+use crate::nn::{Images, Mode, Parameters, SegmentationNetwork, Tape};
 use crate::random::Stream;
 use crate::train::inference::{self, predict};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
-use crate::train::{EpochEnd, OptimizerSpec, Step, Task};
+use crate::train::{Batches, EpochEnd, OptimizerSpec, Step, Task};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
@@ -198,24 +198,11 @@ impl Task for Segmentation {
         let (samples, augment) = (self.samples.clone(), self.augment.clone());
         let batches: Vec<Range<usize>> = self.ranges().skip(from as usize).collect();
         let (steps, channels, size) = (batches.len(), self.channels(), self.crop_size());
-        let feeder = feeder(self.parameters.device())?;
+        let made = Batches::on(self.parameters.device())?;
         let make = move |step: usize| {
             let drawn = &order[batches[step].clone()];
-            let Some(feeder) = &feeder else {
-                let PairBatch { images, masks } = pair_batch(&samples, drawn, &augment, seed)?;
-                return Ok(Crops { images: Images::Ready(images), masks });
-            };
-            let shape = [drawn.len(), size, size, channels];
-            let (room, masks) = if augment.keeps_values() {
-                let mut room = feeder.bytes(shape)?;
-                let masks = pair_pixels(&samples, drawn, &augment, seed, channels, room.bytes_mut()?)?;
-                (room, masks)
-            } else {
-                let mut room = feeder.planes(shape)?;
-                let masks = pair_pixels(&samples, drawn, &augment, seed, channels, room.planes_mut()?)?;
-                (room, masks)
-            };
-            Ok(Crops { images: Images::Sent(room.send()?), masks })
+            let (images, masks) = made.pairs(&samples, drawn, &augment, seed, (size, channels))?;
+            Ok(Crops { images, masks })
         };
         // Here, in the step's thread: a copy that is late counts as waiting for the batch.
         Ok(Box::new(prefetch(steps, make)?.map(|batch: Result<Crops>| {

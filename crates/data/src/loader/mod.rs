@@ -5,6 +5,6 @@ mod pairs;
 mod prefetch;
 mod views;
 
-pub use pairs::{PairBatch, pair_batch, pair_pixels};
+pub use pairs::{DifferentSizes, Masks, PairBatch, pair_batch, pair_pixels};
 pub use prefetch::{BATCHES_HELD, Prefetch, prefetch};
 pub use views::{view_batch, view_pixels};

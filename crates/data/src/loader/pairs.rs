@@ -3,42 +3,52 @@
 use super::chunks::in_chunks;
 use crate::augment::{FinetuneAugment, Pixel, Scratch, augment_pair, filled_vec};
 use crate::{Mask, Micrograph};
-use candle_core::{Device, Tensor};
 use matssl_base::random::Stream;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
-/// Images f32 `[batch, height, width, 3]` and masks u8 `[batch, height, width]`, on the CPU.
+/// Images of different sizes in one batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("images of {}×{} and {}×{} in one batch: give `crop_size`, or `resize` them", .0[0], .0[1], .1[0], .1[1])]
+pub struct DifferentSizes([usize; 2], [usize; 2]);
+
+/// A batch of images with their masks, all of one size.
 #[derive(Clone, Debug)]
 pub struct PairBatch {
-    /// Normalised images.
-    pub images: Tensor,
+    /// Normalised images: `[batch, height, width, 3]`.
+    pub images: Vec<f32>,
     /// Class indices.
-    pub masks: Tensor,
+    pub masks: Masks,
+}
+
+/// Class indices of a batch.
+#[derive(Clone, Debug)]
+pub struct Masks {
+    /// `[batch, height, width]`.
+    pub labels: Vec<u8>,
+    /// Batch, height, width.
+    pub shape: [usize; 3],
 }
 
 /// The samples `drawn`, (epoch, index) each, changed at random. Sample `i` in an epoch is a pure function of (seed, epoch, i).
 ///
 /// # Errors
-/// candle's, also if the samples have different sizes and no `crop_size` makes them equal.
+/// If the samples have different sizes and no `crop_size` makes them equal.
 pub fn pair_batch(
     samples: &[(Micrograph, Mask)],
     drawn: &[(u64, usize)],
     params: &FinetuneAugment,
     seed: u64,
-) -> candle_core::Result<PairBatch> {
+) -> Result<PairBatch, DifferentSizes> {
     let [width, height] = pair_size(samples, drawn, params)?;
     let (batch, pixels) = (drawn.len(), width * height);
     let make = |images: &mut [MaybeUninit<f32>], masks: &mut [MaybeUninit<u8>]| {
         make_pairs(samples, drawn, params, seed, (images, masks), Scratch::normalize);
     };
     // SAFETY: `normalize` writes each image, `augment_pair` each mask, and the vectors hold nothing else.
-    let (images, (masks, ())) =
+    let (images, (labels, ())) =
         unsafe { filled_vec(batch * 3 * pixels, |images| filled_vec(batch * pixels, |masks| make(images, masks))) };
-    Ok(PairBatch {
-        images: Tensor::from_vec(images, (batch, height, width, 3), &Device::Cpu)?,
-        masks: Tensor::from_vec(masks, (batch, height, width), &Device::Cpu)?,
-    })
+    Ok(PairBatch { images, masks: Masks { labels, shape: [batch, height, width] } })
 }
 
 /// The same with images that are not normalised yet, in `channels` channels, for a GPU. Writes all of `images` and returns
@@ -56,14 +66,14 @@ pub fn pair_pixels<P: Pixel>(
     seed: u64,
     channels: usize,
     images: &mut [P],
-) -> candle_core::Result<Tensor> {
+) -> Result<Masks, DifferentSizes> {
     let [width, height] = pair_size(samples, drawn, params)?;
     let make = |masks: &mut [MaybeUninit<u8>]| {
         make_pairs(samples, drawn, params, seed, (images, masks), |image, out| P::write(image, channels, out));
     };
     // SAFETY: `augment_pair` writes each mask, and the vector holds nothing but masks.
-    let (masks, ()) = unsafe { filled_vec(drawn.len() * width * height, make) };
-    Tensor::from_vec(masks, (drawn.len(), height, width), &Device::Cpu)
+    let (labels, ()) = unsafe { filled_vec(drawn.len() * width * height, make) };
+    Ok(Masks { labels, shape: [drawn.len(), height, width] })
 }
 
 /// Width and height of every sample.
@@ -71,17 +81,13 @@ fn pair_size(
     samples: &[(Micrograph, Mask)],
     drawn: &[(u64, usize)],
     params: &FinetuneAugment,
-) -> candle_core::Result<[usize; 2]> {
+) -> Result<[usize; 2], DifferentSizes> {
     let mut sizes = drawn.iter().map(|&(_, i)| params.output_size(samples[i].0.width, samples[i].0.height));
     let (width, height) = sizes.next().unwrap_or_default();
-    if let Some(other) = sizes.find(|&size| size != (width, height)) {
-        candle_core::bail!(
-            "images of {width}×{height} and {}×{} in one batch: give `crop_size`, or `resize` them",
-            other.0,
-            other.1
-        );
+    match sizes.find(|&size| size != (width, height)) {
+        Some((other_width, other_height)) => Err(DifferentSizes([width, height], [other_width, other_height])),
+        None => Ok([width, height]),
     }
-    Ok([width, height])
 }
 
 fn make_pairs<T: Send>(
@@ -118,7 +124,7 @@ mod tests {
         assert!(error.contains(expected), "{error}");
         let params = FinetuneAugment { crop_size: Some(40), ..Default::default() };
         let batch = pair_batch(&samples, &[(0, 1), (0, 0), (0, 1)], &params, 0).unwrap();
-        assert_eq!((batch.images.dims(), batch.masks.dims()), (&[3, 40, 40, 3][..], &[3, 40, 40][..]));
-        assert_eq!(batch.masks.dtype(), candle_core::DType::U8);
+        assert_eq!((batch.images.len(), batch.masks.labels.len()), (3 * 40 * 40 * 3, 3 * 40 * 40));
+        assert_eq!(batch.masks.shape, [3, 40, 40]);
     }
 }

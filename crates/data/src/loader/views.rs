@@ -3,24 +3,14 @@
 use super::chunks::in_chunks;
 use crate::augment::{Pixel, Recipe, Scratch, ViewParams, filled_vec};
 use crate::patches::Patches;
-use candle_core::{Device, Tensor};
 use matssl_base::random::Stream;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
-/// Two views of each of the patches `indices`: f32 `[batch, size, size, 3]` each, normalised, on the CPU.
+/// Two views of each of the patches `indices`: `[batch, size, size, 3]` each, normalised.
 ///
 /// View `v` of patch `i` in `epoch` is a pure function of (seed, epoch, i, v).
-///
-/// # Errors
-/// candle's, if a tensor cannot be made.
-pub fn view_batch(
-    patches: &Patches,
-    indices: &[usize],
-    params: &ViewParams,
-    seed: u64,
-    epoch: u64,
-) -> candle_core::Result<[Tensor; 2]> {
+pub fn view_batch(patches: &Patches, indices: &[usize], params: &ViewParams, seed: u64, epoch: u64) -> [Vec<f32>; 2] {
     let (batch, each) = (indices.len(), params.size * params.size * 3);
     let make = |out: [&mut [MaybeUninit<f32>]; 2]| {
         make_views(patches, indices, params, (seed, epoch), out, Scratch::normalize);
@@ -28,8 +18,7 @@ pub fn view_batch(
     // SAFETY: `normalize` writes each view, and the vectors hold nothing but views.
     let (first, (second, ())) =
         unsafe { filled_vec(batch * each, |first| filled_vec(batch * each, |second| make([first, second]))) };
-    let tensor = |views| Tensor::from_vec(views, (batch, params.size, params.size, 3), &Device::Cpu);
-    Ok([tensor(first)?, tensor(second)?])
+    [first, second]
 }
 
 /// The same views before they are normalised, in `channels` channels ([`Patches::channels`] or 3), for a GPU. Writes all
@@ -90,11 +79,9 @@ mod tests {
         let patches = Patches::open(&out.path().join(Patches::FILE)).unwrap();
         let views = ViewParams { size: 24, ..Default::default() };
         let batch = |threads, seed, epoch| {
-            let made = in_pool(threads, || view_batch(&patches, &[7, 0, 17, 3], &views, seed, epoch).unwrap());
-            made.map(|view| {
-                assert_eq!(view.dims(), [4, 24, 24, 3]);
-                view.flatten_all().unwrap().to_vec1::<f32>().unwrap()
-            })
+            let made = in_pool(threads, || view_batch(&patches, &[7, 0, 17, 3], &views, seed, epoch));
+            assert!(made.iter().all(|view| view.len() == 4 * 24 * 24 * 3));
+            made
         };
         let first = batch(1, 0, 0);
         assert_ne!(first[0], first[1]);

@@ -3,7 +3,7 @@
 
 use super::attempt::Fresh;
 use super::job::Message;
-use super::local::{Notice, Report};
+use super::notice::{Notice, Report};
 use crate::cache::Store;
 use crate::events::ErrorClass;
 use matssl_base::machine;

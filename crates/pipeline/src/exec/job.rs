@@ -1,6 +1,6 @@
 //! What run and worker say to each other: one JSON line each.
 
-use super::reproduction::Difference;
+use super::difference::Difference;
 use crate::cache::Key;
 use crate::events::{ErrorClass, Event, Progress};
 use crate::plan::ResolvedInput;

@@ -1,11 +1,12 @@
 //! The local executor: what computes runs in a worker process; what only waits for a program of the user's, in a thread.
 
 use super::attempt::{Ground, Made, attempt};
+use super::check::check;
 use super::committer::{Committer, Done};
 use super::guard::Guard;
 use super::job::{Job, Message};
+use super::notice::{Notice, Report};
 use super::program::Program;
-use super::reproduction::check;
 use crate::cache::{KeyMaterial, Record, Store};
 use crate::events::ErrorClass;
 use crate::stage::{Stage, StageError};
@@ -20,37 +21,6 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-
-/// Something a stage said, or its end. The last message of each job is `Finished` or `Failed`.
-pub(super) struct Report {
-    /// The number under which the job was started.
-    pub(super) id: usize,
-    pub(super) message: Message,
-    /// With `Made`, what will be written; with `Finished`, what was, if it is at hand.
-    pub(super) record: Option<Arc<Record>>,
-}
-
-/// What a run waits for.
-pub(super) enum Notice {
-    /// A stage said something, or ended.
-    Stage(Report),
-    /// [`Signals`](super::Signals) has something new.
-    Signal,
-    /// The GPU of this number, which another run had, is free.
-    GpuFree(usize),
-}
-
-impl From<Report> for Notice {
-    fn from(report: Report) -> Self {
-        Notice::Stage(report)
-    }
-}
-
-impl Report {
-    pub(super) fn new(id: usize, message: Message) -> Self {
-        Report { id, message, record: None }
-    }
-}
 
 /// What this run has started on this machine.
 pub(super) struct LocalExecutor {

@@ -2,8 +2,10 @@
 
 mod attempt;
 mod cached_run;
+mod check;
 mod committer;
 mod deadlines;
+mod difference;
 mod duties;
 mod export;
 mod gpu_locks;
@@ -12,6 +14,7 @@ mod job;
 mod job_of_stage;
 mod local;
 mod log_tail;
+mod notice;
 mod outcome;
 mod program;
 mod provenance;
@@ -23,12 +26,13 @@ mod status;
 mod worker;
 
 pub use cached_run::all_cached;
+pub use difference::Difference;
 pub use export::export;
 pub use guard::guard;
 pub use job::{Job, Message};
 pub use outcome::{Expectation, Failure, Gpu, Options, Outcome, Signals, StageOutcome};
 pub use program::Program;
-pub use reproduction::{Difference, Reproduction, check_reproduction};
+pub use reproduction::{Reproduction, check_reproduction};
 pub use run::run;
 pub use run_folder::RunFacts;
 pub use status::{FailedStage, RunState, RunStatus, RunningStage, runs};

@@ -1,9 +1,9 @@
 //! The worker: one process, one stage. The same locally and, later, on a cluster node.
 
 use super::attempt::{Ground, Made, attempt, material_of};
+use super::check::check;
 use super::job::{Job, Message};
 use super::program::Program;
-use super::reproduction::check;
 use crate::cache::Store;
 use crate::events::ErrorClass;
 use crate::stage::{Kind, Stage, StageError};

@@ -1,11 +1,195 @@
-//! What all stages of a kind have in common, and the table of kinds.
+//! Kinds of stages: what one implements, what the engine holds of it and of one stage.
 
-use super::{Stage, StageKind};
-use crate::parameters::{ParamError, ReferenceSpec, Section, SpannedTable};
-use schemars::{Schema, SchemaGenerator};
+use super::{Context, ExternalFiles, Places, StageError, Uses};
+use crate::parameters::{self, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::fmt;
+use std::fmt::{self, Debug};
+use std::path::PathBuf;
 use std::sync::Arc;
+
+/// One kind of stage. The implementing type holds the parameters of one stage as the user writes them.
+///
+/// A stage is a pure function of its parameters, its seed and the contents of its inputs: it reads what its
+/// [`Context`] shows it, writes files into `context.out`, and knows nothing of caches, processes or other stages.
+pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
+    /// The word in the experiment file.
+    const KIND: &'static str;
+    /// Part of the key: goes up when the same inputs would give other bytes.
+    const CODE_VERSION: u32;
+    /// Where it is written in the file.
+    const SECTION: Section = Section::Stages;
+    /// A training: worth a checkpoint and a line of progress.
+    const TRAINS: bool = false;
+    /// Runs another program and waits for it. It needs no worker process of its own.
+    const SPAWNS: bool = false;
+    /// The labels of inputs enter the output (and so the key).
+    const LABELLED: bool = false;
+    /// Parameters (dotted for nested ones) that say where things lie, not what they are: kept out of the key.
+    const UNKEYED: &'static [&'static str] = &[];
+    /// Parameters that name other stages.
+    const REFERENCES: &'static [ReferenceSpec] = &[];
+    /// Names of the files that it leaves for other stages to read.
+    const LEAVES: &'static [&'static str] = &[];
+
+    /// Reads the parameters. A kind overrides this only where a parameter's own name decides what else it takes
+    /// (`method = { name = "matssl", … }`).
+    ///
+    /// # Errors
+    /// All that is wrong with the table, each with its place.
+    fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
+        parameters::deserialize(table)
+    }
+
+    /// Checks relations between the parameters, which their types cannot express.
+    ///
+    /// # Errors
+    /// Names the parameter to underline and says the cure.
+    fn check(&self) -> Result<(), ParamError> {
+        Ok(())
+    }
+
+    /// Checks relations between the parameters and the labels of the inputs, once these are known.
+    ///
+    /// # Errors
+    /// As [`StageKind::check`].
+    fn check_labels(&self, _labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
+        Ok(())
+    }
+
+    /// Whether it draws at random from the experiment's seed, and so is repeated for each seed.
+    fn draws(&self) -> bool {
+        false
+    }
+
+    /// Whether it computes on the device that the run was given; all else does without.
+    fn computes(&self) -> bool {
+        false
+    }
+
+    /// The setting that makes it need a GPU, as it is written in the file (`precision = "bf16"`); `None` if the CPU will do.
+    fn needs_gpu(&self) -> Option<String> {
+        None
+    }
+
+    /// Which images it trains on and which it scores. Leak detection asks this, so every kind that trains or scores says
+    /// it.
+    fn uses(&self) -> Uses {
+        Uses::default()
+    }
+
+    /// Looks, before anything starts, whether what it needs besides data is there: a program.
+    ///
+    /// # Errors
+    /// [`StageError::NotThere`] with what is missing.
+    fn ready(&self, _places: &Places) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    /// Files outside the cache that this stage reads: (name inside the data set, path). Sorted by name.
+    ///
+    /// # Errors
+    /// [`StageError::NotThere`] if the folder is missing.
+    fn external_files(&self, _places: &Places) -> Result<ExternalFiles, StageError> {
+        Ok(Vec::new())
+    }
+
+    /// The folder that [`StageKind::external_files`] are in: later stages read them where they lie.
+    fn source(&self, _places: &Places) -> Option<PathBuf> {
+        None
+    }
+
+    /// Does the work.
+    ///
+    /// # Errors
+    /// A [`StageError`] says what is wrong with data, weights or numbers; nothing of the attempt then counts.
+    fn run(&self, context: &mut Context) -> Result<(), StageError>;
+}
+
+/// One stage with its parameters decoded, whatever its kind: what plan, run and worker hold. Every [`StageKind`] is one.
+pub trait Stage: Debug + Send + Sync {
+    /// What all stages of its kind have in common.
+    fn kind(&self) -> &'static Kind;
+    /// See [`StageKind::check_labels`].
+    ///
+    /// # Errors
+    /// As there.
+    fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError>;
+    /// See [`StageKind::draws`].
+    fn draws(&self) -> bool;
+    /// See [`StageKind::computes`].
+    fn computes(&self) -> bool;
+    /// See [`StageKind::needs_gpu`].
+    fn needs_gpu(&self) -> Option<String>;
+    /// See [`StageKind::uses`].
+    fn uses(&self) -> Uses;
+    /// See [`StageKind::ready`].
+    ///
+    /// # Errors
+    /// As there.
+    fn ready(&self, places: &Places) -> Result<(), StageError>;
+    /// See [`StageKind::external_files`].
+    ///
+    /// # Errors
+    /// As there.
+    fn external_files(&self, places: &Places) -> Result<ExternalFiles, StageError>;
+    /// See [`StageKind::source`].
+    fn source(&self, places: &Places) -> Option<PathBuf>;
+    /// See [`StageKind::run`].
+    ///
+    /// # Errors
+    /// As there.
+    fn run(&self, context: &mut Context) -> Result<(), StageError>;
+    /// The stage itself, for those who know its type.
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+impl<S: StageKind> Stage for S {
+    fn kind(&self) -> &'static Kind {
+        const { &Kind::of::<S>() }
+    }
+
+    fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
+        S::check_labels(self, labels)
+    }
+
+    fn draws(&self) -> bool {
+        S::draws(self)
+    }
+
+    fn computes(&self) -> bool {
+        S::computes(self)
+    }
+
+    fn needs_gpu(&self) -> Option<String> {
+        S::needs_gpu(self)
+    }
+
+    fn uses(&self) -> Uses {
+        S::uses(self)
+    }
+
+    fn ready(&self, places: &Places) -> Result<(), StageError> {
+        S::ready(self, places)
+    }
+
+    fn external_files(&self, places: &Places) -> Result<ExternalFiles, StageError> {
+        S::external_files(self, places)
+    }
+
+    fn source(&self, places: &Places) -> Option<PathBuf> {
+        S::source(self, places)
+    }
+
+    fn run(&self, context: &mut Context) -> Result<(), StageError> {
+        S::run(self, context)
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
 
 /// All kinds of stages that a program has.
 pub type Kinds = [&'static Kind];

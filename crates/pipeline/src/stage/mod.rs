@@ -4,7 +4,6 @@
 //! stage of an experiment into that type once; from then on plan, run and worker hold it as an `Arc<dyn Stage>`.
 
 mod context;
-mod contract;
 mod device;
 mod error;
 mod kind;
@@ -15,9 +14,8 @@ mod uses;
 
 pub use crate::events::Progress;
 pub use context::{Context, InputFiles};
-pub use contract::{Stage, StageKind};
 pub use device::OpenedDevice;
 pub use error::StageError;
-pub use kind::{Decoded, Kind, Kinds};
+pub use kind::{Decoded, Kind, Kinds, Stage, StageKind};
 pub use places::{ExternalFiles, Places};
 pub use uses::{DataUse, Uses};

@@ -1,17 +1,18 @@
 //! Predictions of a trained segmentation model for an image of any size: overlapping tiles, stitched.
 
+use super::batches::Batches;
 use super::memory::{Needs, Work, parameter_bytes, prediction_activations};
 use crate::networks::{SegmentationConfig, SegmentationNetwork};
 use crate::weights::{self, WeightsError};
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use matssl_base::machine;
 use matssl_base::random::Stream;
 use matssl_data::augment::normalization;
 use matssl_data::tiles::{Stitch, Tiling};
 use matssl_data::{Mask, Micrograph};
 use matssl_metrics::SelectedOn;
-use matssl_tensor::{Images, Mode, Parameters, Tape, feeder};
+use matssl_tensor::{Mode, Parameters, Tape};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -168,8 +169,9 @@ fn stitch<'t>(
     let (tile, classes) = (tiling.tile, network.config().classes);
     let mut stitch = Stitch::new(tiling, classes);
     let all: Vec<(&Tiling, &Micrograph, usize)> = (0..tiling.corners.len()).map(|i| (tiling, image, i)).collect();
-    let mut batches =
-        all.chunks(batch(parameters)).map(|batch| Ok::<_, anyhow::Error>((batch, tiles(parameters, batch)?)));
+    let mut batches = all
+        .chunks(batch(parameters))
+        .map(|batch| Ok::<_, anyhow::Error>((batch, Batches::on(parameters.device())?.tiles(batch)?)));
     let mut next = batches.next();
     while let Some(made) = next {
         let (places, tiles) = made?;
@@ -190,23 +192,6 @@ fn stitch<'t>(
         }
     }
     Ok(stitch)
-}
-
-/// A batch of tiles, each of a tiling with its place there: of one size, and at least one.
-///
-/// # Errors
-/// If there is no memory for them.
-pub fn tiles(parameters: &Parameters, of: &[(&Tiling, &Micrograph, usize)]) -> Result<Images> {
-    let (count, tile) = (of.len(), of.first().map_or(0, |(tiling, ..)| tiling.tile));
-    let Some(feeder) = feeder(parameters.device())? else {
-        let pixels: Vec<Vec<f32>> = of.par_iter().map(|&(tiling, image, i)| tiling.cut(image, i)).collect();
-        return Ok(Images::Ready(Tensor::from_vec(pixels.concat(), (count, tile, tile, 3), &Device::Cpu)?));
-    };
-    let channels = of.iter().map(|(_, image, _)| image.channels).max().unwrap_or(1);
-    let mut room = feeder.bytes([count, tile, tile, channels])?;
-    let places = room.bytes_mut()?.par_chunks_exact_mut((tile * tile * channels).max(1));
-    places.zip(of).for_each(|(place, &(tiling, image, i))| tiling.cut_bytes(image, i, channels, place));
-    Ok(Images::Sent(room.send()?))
 }
 
 fn softmax(logits: &mut [f32]) {

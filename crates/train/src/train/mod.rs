@@ -2,6 +2,7 @@
 
 mod accumulation;
 mod averaged_weights;
+mod batches;
 mod checkpoint;
 mod epoch_sums;
 mod history;
@@ -15,6 +16,7 @@ mod tensorboard;
 mod training;
 mod training_state;
 
+pub use batches::Batches;
 pub use history::History;
 pub use optimizer::OptimizerSpec;
 pub use schedule::ScheduleSpec;

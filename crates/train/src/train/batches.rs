@@ -1,0 +1,109 @@
+//! The one way of batches to a network: normalised in the CPU's memory, or as they are on their way to a GPU.
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use matssl_data::augment::{FinetuneAugment, ViewParams};
+use matssl_data::loader::{Masks, PairBatch, pair_batch, pair_pixels, view_batch, view_pixels};
+use matssl_data::patches::Patches;
+use matssl_data::tiles::Tiling;
+use matssl_data::{Mask, Micrograph};
+use matssl_tensor::{Feeder, Images, feeder};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Makes batches for one device.
+pub struct Batches {
+    /// Of a GPU: its page-locked buffers and copying stream.
+    feeder: Option<Arc<Feeder>>,
+}
+
+impl Batches {
+    /// For networks on `device`.
+    ///
+    /// # Errors
+    /// If a GPU has no memory for buffers.
+    pub fn on(device: &Device) -> Result<Self> {
+        Ok(Batches { feeder: feeder(device)? })
+    }
+
+    /// Images `[batch, height, width, channels]` and masks u8 `[batch, height, width]` of the samples `drawn` ((epoch, index)
+    /// each). The masks are on the CPU, where the losses look at them. A GPU gets the images in `channels` channels, a CPU
+    /// in three.
+    ///
+    /// # Errors
+    /// If the samples have different sizes, or there is no memory for them.
+    pub fn pairs(
+        &self,
+        samples: &[(Micrograph, Mask)],
+        drawn: &[(u64, usize)],
+        augment: &FinetuneAugment,
+        seed: u64,
+        (size, channels): (usize, usize),
+    ) -> Result<(Images, Tensor)> {
+        let Some(feeder) = &self.feeder else {
+            let PairBatch { images, masks } = pair_batch(samples, drawn, augment, seed)?;
+            let [batch, height, width] = masks.shape;
+            let images = Tensor::from_vec(images, (batch, height, width, 3), &Device::Cpu)?;
+            return Ok((Images::Ready(images), mask_tensor(masks)?));
+        };
+        let shape = [drawn.len(), size, size, channels];
+        let (room, masks) = if augment.keeps_values() {
+            let mut room = feeder.bytes(shape)?;
+            let masks = pair_pixels(samples, drawn, augment, seed, channels, room.bytes_mut()?)?;
+            (room, masks)
+        } else {
+            let mut room = feeder.planes(shape)?;
+            let masks = pair_pixels(samples, drawn, augment, seed, channels, room.planes_mut()?)?;
+            (room, masks)
+        };
+        Ok((Images::Sent(room.send()?), mask_tensor(masks)?))
+    }
+
+    /// Two views `[batch, size, size, channels]` of each of the patches `indices`.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn views(
+        &self,
+        patches: &Patches,
+        indices: &[usize],
+        views: &ViewParams,
+        seed: u64,
+        epoch: u64,
+    ) -> Result<[Images; 2]> {
+        let (batch, size) = (indices.len(), views.size);
+        let Some(feeder) = &self.feeder else {
+            let [first, second] = view_batch(patches, indices, views, seed, epoch);
+            let ready = |values| Tensor::from_vec(values, (batch, size, size, 3), &Device::Cpu).map(Images::Ready);
+            return Ok([ready(first)?, ready(second)?]);
+        };
+        let channels = patches.channels();
+        let room = || feeder.planes([batch, size, size, channels]);
+        let [mut first, mut second] = [room()?, room()?];
+        let planes = [first.planes_mut()?, second.planes_mut()?];
+        view_pixels(patches, indices, views, (seed, epoch), channels, planes);
+        Ok([Images::Sent(first.send()?), Images::Sent(second.send()?)])
+    }
+
+    /// Tiles `[batch, tile, tile, channels]`, each of a tiling with its index there: of one size, and at least one.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn tiles(&self, of: &[(&Tiling, &Micrograph, usize)]) -> Result<Images> {
+        let (count, tile) = (of.len(), of.first().map_or(0, |(tiling, ..)| tiling.tile));
+        let Some(feeder) = &self.feeder else {
+            let pixels: Vec<Vec<f32>> = of.par_iter().map(|&(tiling, image, i)| tiling.cut(image, i)).collect();
+            return Ok(Images::Ready(Tensor::from_vec(pixels.concat(), (count, tile, tile, 3), &Device::Cpu)?));
+        };
+        let channels = of.iter().map(|(_, image, _)| image.channels).max().unwrap_or(1);
+        let mut room = feeder.bytes([count, tile, tile, channels])?;
+        let tiles = room.bytes_mut()?.par_chunks_exact_mut((tile * tile * channels).max(1));
+        tiles.zip(of).for_each(|(out, &(tiling, image, i))| tiling.cut_bytes(image, i, channels, out));
+        Ok(Images::Sent(room.send()?))
+    }
+}
+
+fn mask_tensor(masks: Masks) -> candle_core::Result<Tensor> {
+    let [batch, height, width] = masks.shape;
+    Tensor::from_vec(masks.labels, (batch, height, width), &Device::Cpu)
+}
