@@ -25,6 +25,12 @@ fn every_experiment_is_accepted_and_named_like_its_file() {
         let experiment =
             experiment::load(&path, &[], stage::KINDS).unwrap_or_else(|wrong| panic!("{}:\n{wrong}", path.display()));
         assert_eq!(Some(experiment.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));
+        for instance in &experiment.instances {
+            // A worker decodes the JSON of what the run decoded from the file.
+            let decoded = (instance.kind.decode)(&instance.params);
+            let decoded = decoded.unwrap_or_else(|error| panic!("{}: {error}", instance.name));
+            assert_eq!(format!("{decoded:?}"), format!("{:?}", instance.stage), "{}", instance.name);
+        }
     }
 }
 
