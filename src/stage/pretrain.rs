@@ -165,7 +165,8 @@ impl StageKind for Pretrain {
         let encoder = ResNet::new(self.encoder.config());
         encoder.init(&mut parameters, ENCODER, &Stream::new(seed, "encoder", 0, 0)).map_err(StageError::failed)?;
         self.encoder.load(&parameters, ENCODER, context)?;
-        let method = self.method.build(&encoder, &mut parameters, &Stream::new(seed, "method", 0, 0))?;
+        let drawn = Stream::new(seed, "method", 0, 0);
+        let method = self.method.build(&encoder, &mut parameters, &drawn).map_err(StageError::failed)?;
         let size = self.crop_size.map_or(patches.size(), NonZeroUsize::get);
         let views = ViewParams { size, ..self.views.clone() };
         let training = self.training.training(fingerprint(self, patches.len(), context)?, context);

@@ -7,9 +7,10 @@ use matssl_base::random::Stream;
 use matssl_tensor::Parameters;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
+use std::fmt::Debug;
 
 /// Parameters of a method, as the user writes them in `method = { name = "…", … }`.
-pub trait MethodParameters: Serialize + DeserializeOwned + JsonSchema {
+pub trait MethodParameters: Serialize + DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
     /// The word in the experiment file.
     const NAME: &'static str;
     /// All columns that the method may add to the history: [`SslMethod::parts`] and [`SslMethod::columns`].

@@ -1,6 +1,7 @@
 //! The choice of a method in an experiment.
 
 use super::method::SslMethod;
+use super::method_entry::DecodedMethod;
 use super::methods::{entries, find, names};
 use crate::networks::ResNet;
 use matssl_base::random::Stream;
@@ -9,13 +10,21 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// A method by name, with all its parameters, defaults filled in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct MethodSpec {
     name: &'static str,
-    /// A JSON object.
+    method: Arc<dyn DecodedMethod>,
+    /// The same parameters as a JSON object.
     parameters: Value,
+}
+
+impl PartialEq for MethodSpec {
+    fn eq(&self, other: &MethodSpec) -> bool {
+        (self.name, &self.parameters) == (other.name, &other.parameters)
+    }
 }
 
 impl MethodSpec {
@@ -29,7 +38,7 @@ impl MethodSpec {
     /// # Errors
     /// One line that says what would be right.
     pub fn check_batch(&self, pairs: usize) -> Result<(), String> {
-        find(self.name).map_or(Ok(()), |method| (method.check_batch)(&self.parameters, pairs))
+        self.method.check_batch(pairs)
     }
 
     /// Makes the method's heads; see [`MethodParameters::build`](super::MethodParameters::build).
@@ -41,9 +50,8 @@ impl MethodSpec {
         encoder: &ResNet,
         parameters: &mut Parameters,
         stream: &Stream,
-    ) -> anyhow::Result<Box<dyn SslMethod>> {
-        let method = find(self.name).ok_or_else(|| anyhow::anyhow!("there is no method {}", self.name))?;
-        (method.build)(&self.parameters, encoder, parameters, stream)
+    ) -> candle_core::Result<Box<dyn SslMethod>> {
+        self.method.build(encoder, parameters, stream)
     }
 }
 
@@ -70,7 +78,8 @@ impl<'de> Deserialize<'de> for MethodSpec {
         let method = find(name).ok_or_else(|| {
             D::Error::custom(format!("there is no method {name:?}; there are {}", names().join(", ")))
         })?;
-        Ok(MethodSpec { name: method.name, parameters: (method.from_json)(value).map_err(D::Error::custom)? })
+        let (decoded, parameters) = (method.decode)(value).map_err(D::Error::custom)?;
+        Ok(MethodSpec { name: method.name, method: decoded, parameters })
     }
 }
 
