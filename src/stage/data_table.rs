@@ -3,7 +3,7 @@
 use super::errors::data_error;
 use super::table::by_label;
 use super::{Context, InputFiles, StageError, StageKind, patchify};
-use crate::data::patches::{Edge, INDEX, PATCHES, PatchParams, Patches, Use};
+use crate::data::patches::{Edge, PatchParams, Patches, Use};
 use crate::data::survey::patches;
 use crate::data::{Manifest, Split};
 use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
@@ -165,10 +165,10 @@ struct Place {
 
 /// What a `patchify` stage has cut, and from which images. The overlap is the least that neighbours have.
 fn cut_of(input: &InputFiles) -> anyhow::Result<(Holdings, Cut)> {
-    let file = Patches::open(input.file(PATCHES)?)?;
+    let file = Patches::open(input.file(Patches::FILE)?)?;
     let mut holdings = Holdings::default();
     let (mut before, mut step): (Option<Place>, usize) = (None, 0);
-    for place in csv::Reader::from_path(input.file(INDEX)?)?.into_deserialize() {
+    for place in csv::Reader::from_path(input.file(Patches::INDEX)?)?.into_deserialize() {
         let place: Place = place?;
         match before.as_ref().filter(|before| before.image == place.image) {
             None => *holdings.splits.entry(place.split).or_default() += 1,
@@ -204,7 +204,7 @@ mod tests {
         let out = folder.join("patches");
         std::fs::create_dir_all(&out).unwrap();
         cut(&open_dataset(dataset).unwrap(), &params, &out, &mut |_, _| {}).unwrap();
-        let files = [PATCHES, INDEX].map(|name| (name.to_owned(), out.join(name)));
+        let files = [Patches::FILE, Patches::INDEX].map(|name| (name.to_owned(), out.join(name)));
         InputFiles { label: "cut".into(), seed: None, files: files.into(), source: None }
     }
 

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod command;
+mod data_set;
 mod data_table;
 mod dataset;
 mod device;
@@ -25,26 +26,10 @@ mod training;
 mod training_parameters;
 
 pub(crate) use artifacts::HistoryFile;
+pub use data_set::DATASET;
+use data_set::open_dataset;
 pub use dataset::dataset_params;
 pub use kinds::KINDS;
 pub use matssl_pipeline::stage::*;
 pub use patchify::patch_params;
 pub use start_weights::{StartWeights, start_weights};
-
-use crate::data::{Manifest, OpenDataset, Root};
-use crate::experiment::ReferenceSpec;
-
-/// The parameter of every stage that reads images: a data set as downloaded, or a synthesised one.
-pub const DATASET: ReferenceSpec = ReferenceSpec::one("dataset", &["dataset", "synthesize"]);
-
-/// Opens the data set that a `dataset` or `synthesize` stage left.
-///
-/// # Errors
-/// If its manifest cannot be read.
-pub(crate) fn open_dataset(input: &InputFiles) -> Result<OpenDataset, StageError> {
-    let root = match &input.source {
-        Some(folder) => Root::Folder(folder.clone()),
-        None => Root::Files(input.files.clone()),
-    };
-    OpenDataset::open(input.file(Manifest::FILE)?, root).map_err(errors::data_error)
-}

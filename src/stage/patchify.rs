@@ -3,7 +3,7 @@
 use super::errors::data_error;
 use super::{Context, DATASET, DataUse, Stage, StageError, StageKind, Uses, open_dataset};
 use crate::data::Split;
-use crate::data::patches::{Edge, INDEX, PATCHES, PatchParams, Use, cut};
+use crate::data::patches::{Edge, PatchParams, Patches, Use, cut};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ pub fn patch_params(stage: &dyn Stage) -> Option<PatchParams> {
 impl StageKind for Patchify {
     const KIND: &'static str = "patchify";
     const CODE_VERSION: u32 = 1;
-    const LEAVES: &'static [&'static str] = &[PATCHES, INDEX];
+    const LEAVES: &'static [&'static str] = &[Patches::FILE, Patches::INDEX];
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET];
 
     fn check(&self) -> Result<(), ParamError> {

@@ -10,7 +10,7 @@ use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
 use super::{Context, Places, StageError, StageKind, open_dataset};
 use crate::data::augment::ViewParams;
-use crate::data::patches::{PATCHES, Patches};
+use crate::data::patches::Patches;
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
 use crate::nn::ResNet;
 use crate::random::Stream;
@@ -150,7 +150,7 @@ impl StageKind for Pretrain {
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
-        let files = context.inputs("patches").iter().map(|input| Ok(input.file(PATCHES)?.to_path_buf()));
+        let files = context.inputs("patches").iter().map(|input| Ok(input.file(Patches::FILE)?.to_path_buf()));
         let patches = Patches::open_all(&files.collect::<anyhow::Result<Vec<_>>>()?).map_err(data_error)?;
         let batch_size = self.training.batch_size.get();
         if patches.len() < batch_size {

@@ -55,7 +55,7 @@ fn patches(folder: &Path) -> PathBuf {
     };
     let patches =
         Tensor::from_vec((0..9 * 1024).map(pixel).collect(), (9, 32, 32, 1), &candle_core::Device::Cpu).unwrap();
-    let path = folder.join(PATCHES);
+    let path = folder.join(Patches::FILE);
     std::fs::write(&path, safetensors::serialize([("patches", &patches)], None).unwrap()).unwrap();
     path
 }
@@ -63,7 +63,7 @@ fn patches(folder: &Path) -> PathBuf {
 /// Runs the toy; the bytes of all that it leaves.
 fn run(text: &str) -> Result<BTreeMap<String, Vec<u8>>, StageError> {
     let folder = tempfile::tempdir().unwrap();
-    let mut context = context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))]);
+    let mut context = context(folder.path(), "patches", &[(Patches::FILE, patches(folder.path()))]);
     let stage = parse::<Pretrain>(text).unwrap();
     for (name, path) in stage.external_files(&context.places)? {
         let digest = blake3::hash(&std::fs::read(&path).unwrap()).to_hex().to_string();
@@ -99,7 +99,7 @@ fn every_method_leaves_the_same_bytes_for_any_number_of_threads_and_after_a_kill
         assert!(with(3) == output, "{toy}");
         let folder = tempfile::tempdir().unwrap();
         let stage = parse::<Pretrain>(&toy).unwrap();
-        let attempt = || context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))]);
+        let attempt = || context(folder.path(), "patches", &[(Patches::FILE, patches(folder.path()))]);
         let mut killed = attempt();
         killed.on_progress = Box::new(|progress| assert!(progress.done < 2, "killed"));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.run(&mut killed))).is_err());
@@ -166,7 +166,7 @@ fn a_gpu_trains_as_the_cpu_does_and_either_takes_up_what_the_other_began() {
     }
     let folder = tempfile::tempdir().unwrap();
     let stage = parse::<Pretrain>(TOY).unwrap();
-    let attempt = || context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))]);
+    let attempt = || context(folder.path(), "patches", &[(Patches::FILE, patches(folder.path()))]);
     let mut killed = attempt();
     killed.on_progress = Box::new(|progress| assert!(progress.done < 2, "killed"));
     let run_killed = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.run(&mut killed))).is_err();
@@ -183,7 +183,7 @@ fn a_board_shows_every_epoch_once_after_a_kill_too() {
     let board = folder.path().join("board");
     let attempt = || Context {
         tensorboard: Some(board.clone()),
-        ..context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))])
+        ..context(folder.path(), "patches", &[(Patches::FILE, patches(folder.path()))])
     };
     let mut killed = attempt();
     killed.on_progress = Box::new(|progress| assert!(progress.done < 2, "killed"));
@@ -206,7 +206,7 @@ fn a_board_that_cannot_be_written_is_told_once_and_the_training_goes_on() {
     let in_the_way = folder.path().join("board");
     std::fs::write(&in_the_way, "a file").unwrap();
     let (notes, told) = std::sync::mpsc::channel();
-    let mut context = context(folder.path(), "patches", &[(PATCHES, patches(folder.path()))]);
+    let mut context = context(folder.path(), "patches", &[(Patches::FILE, patches(folder.path()))]);
     context.tensorboard = Some(in_the_way.join("stage"));
     context.on_progress = Box::new(move |progress| notes.send(progress.note.clone()).unwrap());
     parse::<Pretrain>(TOY).unwrap().run(&mut context).unwrap();
@@ -233,9 +233,9 @@ fn a_collapsed_representation_stops_the_training() {
     // No patch differs from another, and without batch norm in its head nothing spreads them.
     let folder = tempfile::tempdir().unwrap();
     let grey = Tensor::full(90u8, (9, 32, 32, 1), &candle_core::Device::Cpu).unwrap();
-    let path = folder.path().join(PATCHES);
+    let path = folder.path().join(Patches::FILE);
     std::fs::write(&path, safetensors::serialize([("patches", &grey)], None).unwrap()).unwrap();
-    let mut context = context(folder.path(), "patches", &[(PATCHES, path)]);
+    let mut context = context(folder.path(), "patches", &[(Patches::FILE, path)]);
     let method = "method = { name = 'mocov2', queue_size = 8, head = { hidden = 16, output = 8 } }";
     let text = TOY.replace("method = { name = 'matssl', head = { hidden = 16, output = 8 } }", method);
     let text =

@@ -11,8 +11,3 @@ pub use cut::cut;
 pub use file::{Patch, Patches};
 pub use params::{Edge, PatchParams, Use};
 pub use positions::positions;
-
-/// [`Patches::FILE`].
-pub const PATCHES: &str = Patches::FILE;
-/// [`Patches::INDEX`].
-pub const INDEX: &str = Patches::INDEX;
