@@ -92,7 +92,7 @@ epochs = 1
             "missing imagenet  resnet50 v1.5",
             "https://download.pytorch.org/models/resnet50-0676ba61.pth: 97.8 MiB, SHA-256 0676ba61…",
             "missing mine.pth  resnet18",
-            "leaks: none found (10 images compared)\n        not compared, for they are not there: metaldam\n",
+            "leaks: none found (10 images compared)\n        not compared, because missing: metaldam\n",
         ],
     );
     says(
@@ -182,7 +182,12 @@ fn a_run_warns_of_leaks_and_its_page_shows_them() {
     };
     says(
         &page(),
-        &["Leaks: none found (10 images compared)", "240×240", "8-bit grey png; all are grey", "75.00 % (3)"],
+        &[
+            "No leaks found: none of the scored images was trained on, in whole or in part (10 images compared)",
+            "240×240",
+            "8-bit grey png; all are grey",
+            "75.00 % (3)",
+        ],
     );
     assert_eq!((&json()["leaks"]["compared"], &json()["leaks"]["found"]), (&10.into(), &Value::Array(Vec::new())));
     assert!(!page().contains("class=\"leak\""), "no row is marked");

@@ -30,7 +30,9 @@ fn the_tables_of_data_count_what_is_there_beside_what_the_paper_counts() {
     let first = run("table1.toml", &few[2..]);
     assert_eq!(first.ran(), 4, "three data sets and a table: nothing is cut");
     assert!(
-        first.stdout.contains("Rules that give the published number of patches: UHCS: not comparable (6 images here"),
+        first.stdout.contains(
+            "Rules that give the published number of patches: UHCS: not comparable (6 images\nhere, 956 published)"
+        ),
         "{}",
         first.stdout
     );
