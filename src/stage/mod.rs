@@ -1,4 +1,4 @@
-//! The kinds of stages, and the table of them. One file a kind.
+//! The kinds of stages, one file per kind, and the table of all kinds.
 
 mod artifacts;
 mod command;
@@ -34,10 +34,10 @@ pub use start_weights::{StartWeights, start_weights};
 use crate::data::{Manifest, OpenDataset, Root};
 use crate::experiment::ReferenceSpec;
 
-/// The parameter of every stage that reads images: a data set as downloaded, or a synthesised one.
+/// The parameter `dataset` of every stage that reads images: a downloaded or a synthesised data set.
 pub const DATASET: ReferenceSpec = ReferenceSpec::one("dataset", &["dataset", "synthesize"]);
 
-/// Opens the data set that a `dataset` or `synthesize` stage left.
+/// Opens the data set of a `dataset` or `synthesize` stage.
 ///
 /// # Errors
 /// If its manifest cannot be read.
