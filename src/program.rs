@@ -1,9 +1,9 @@
-//! What this build of the program is.
+//! The description of this build of the program.
 
 use crate::exec::Program;
 use crate::stage::KINDS;
 
-/// This program, as its engine knows it and as records name it.
+/// This program: its kinds of stages, and the version and build that records name.
 pub static PROGRAM: Program = Program {
     kinds: KINDS,
     name: concat!("matssl-run ", env!("CARGO_PKG_VERSION")),

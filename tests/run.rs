@@ -134,7 +134,7 @@ fn the_doctor_continues_after_a_failure_and_reports_each_step() {
     assert_eq!(done.code, Some(0), "{}", done.stdout);
     let report = lines("cpu.tsv");
     assert_eq!(report[0][..2], ["context", "skipped"]);
-    assert_eq!([&report[1][1], &report[1][3]], ["ok", "the CPU's bits at all sizes"]);
+    assert_eq!([&report[1][1], &report[1][3]], ["ok", "bit-identical to the CPU at all sizes"]);
     // A build without CUDA, or a machine without a GPU, cannot pass the first step.
     let done = project.run(&["doctor", "--gpu", "--only", "libraries,launch", "--report", "gpu.tsv"]);
     let report = lines("gpu.tsv");

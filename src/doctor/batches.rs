@@ -1,4 +1,4 @@
-//! The way of batches to a GPU: buffers used again and again, and the kernel that normalises what they hold.
+//! Checks the transfer of batches to a GPU: reused buffers and the kernel that normalises pixels.
 
 use super::numbers::same_bits;
 use super::step::{Say, open};
@@ -8,18 +8,18 @@ use crate::random::Stream;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
-/// Shapes `[batch, height, width, channels]`, of which later ones need larger and smaller buffers.
+/// Shapes `[batch, height, width, channels]`, in an order that needs both larger and smaller buffers.
 const SHAPES: [[usize; 4]; 5] = [[1, 1, 1, 1], [2, 5, 3, 3], [8, 64, 64, 1], [3, 7, 13, 3], [8, 64, 64, 3]];
-/// Times that all are sent: from the second on, buffers are used again.
+/// Number of rounds. Buffers are reused from the second round on.
 const ROUNDS: u64 = 4;
 
 pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
     let device = open(name, Precision::Float32)?;
-    let Some(feeder) = feeder(&device)? else { return Ok("a CPU has no such buffers".into()) };
+    let Some(feeder) = feeder(&device)? else { return Ok("not applicable: a CPU has no page-locked buffers".into()) };
     let mut sent = 0;
     for round in 0..ROUNDS {
-        // Compared when all are sent: so copies and kernels overlap.
-        let mut made = Vec::new();
+        // Compared after all are sent, so that copies and kernels overlap.
+        let mut sent_batches = Vec::new();
         for shape in SHAPES {
             for (is_bytes, precision) in
                 [(true, Precision::Float32), (false, Precision::Float32), (true, Precision::Bf16)]
@@ -39,11 +39,11 @@ pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
                 };
                 let parameters = Parameters::new(DType::F32, &device).with_precision(precision);
                 let found = Images::Sent(room.send()?).normalized(&parameters, normalization())?;
-                made.push((shape, is_bytes, pixels, found));
+                sent_batches.push((shape, is_bytes, pixels, found));
                 sent += 1;
             }
         }
-        for (shape, is_bytes, pixels, found) in made {
+        for (shape, is_bytes, pixels, found) in sent_batches {
             let expected = expected(shape, is_bytes, &pixels)?.to_dtype(found.dtype())?;
             let form = if is_bytes { "bytes" } else { "planes" };
             ensure!(
@@ -52,12 +52,12 @@ pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
                 found.dtype()
             );
         }
-        say(&format!("round {round}: the CPU's bits"));
+        say(&format!("round {round}: bit-identical to the CPU"));
     }
-    Ok(format!("{sent} batches with the CPU's bits"))
+    Ok(format!("{sent} batches bit-identical to the CPU"))
 }
 
-/// As the CPU's loader has it.
+/// The normalised pixels of the CPU's loader.
 fn expected([batch, height, width, channels]: [usize; 4], is_bytes: bool, pixels: &[f32]) -> Result<Tensor> {
     let ([scale, shift], area) = (normalization(), height * width);
     let at = |index: usize| {

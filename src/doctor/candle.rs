@@ -1,4 +1,4 @@
-//! What losses of SSL methods take from candle itself: casts, sums, matrix products.
+//! Checks candle's operations that losses of SSL methods use: casts, sums, matrix products.
 
 use super::numbers::{Numbers, relative_error, wide};
 use super::step::{Say, open};
@@ -7,23 +7,23 @@ use crate::nn::{DeviceName, Precision};
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
-/// Elements that a product sums.
+/// Number of terms in each element of a matrix product.
 const INNER: usize = 333;
 
 pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
     let device = open(name, Precision::Float32)?;
     let mut faults = Vec::new();
     let mut judge = |what: &str, error: f64, limit: f64| {
-        say(&format!("{what}: off by {error:.1e}, {limit:.1e} allowed"));
+        say(&format!("{what}: relative error {error:.1e} (limit {limit:.1e})"));
         if error.is_nan() || error > limit {
-            faults.push(format!("{what} is off by {error:.1e}"));
+            faults.push(format!("{what}: relative error {error:.1e} (limit {limit:.1e})"));
         }
     };
     let tensor =
         |shape: &[usize], index| Numbers::new(&Device::Cpu, DType::F64, Precision::Float32).tensor(shape, index);
     let (a, b) = (tensor(&[65, INNER], 0)?, tensor(&[INNER, 47], 1)?);
     for dtype in [DType::F64, DType::F32, DType::BF16] {
-        // The numbers are exact in bfloat16.
+        // All numbers are exact in bfloat16.
         let there = a.to_device(&device)?.to_dtype(dtype)?;
         judge(&format!("cast to {dtype:?} and back"), relative_error(&wide(&there.to_dtype(DType::F64)?)?, &a)?, 0.0);
     }

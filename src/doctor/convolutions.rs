@@ -1,4 +1,4 @@
-//! cuDNN's convolutions, small to large, in each direction and precision, against our own kernels in float64.
+//! Checks cuDNN's convolutions, small to large, in each direction and precision, against our own kernels in float64.
 
 use super::numbers::{Faults, Numbers, Outcome, first_line, relative_error};
 use super::step::{Say, open};
@@ -8,19 +8,19 @@ use crate::nn::{DeviceName, Mode, Precision, convolutions};
 use anyhow::Result;
 use candle_core::{DType, Device};
 
-/// A convolution of inputs side by side.
+/// A convolution of concatenated inputs.
 struct Case {
     batch: usize,
-    /// Of the output at stride 1: inputs that are doubled have half of it.
+    /// Side of the output at stride 1. Upsampled inputs have half of it.
     size: usize,
-    /// Channels of each input, and whether it is doubled.
+    /// Channels of each input, and whether it is upsampled by 2.
     inputs: &'static [(usize, bool)],
     out: usize,
     kernel: usize,
     stride: usize,
 }
 
-/// From the smallest to the largest that U-Net++ on a ResNet-50 has.
+/// Convolutions of U-Net++ on a ResNet-50, from the smallest to the largest.
 const CASES: [Case; 7] = [
     Case { batch: 2, size: 16, inputs: &[(8, false)], out: 8, kernel: 3, stride: 1 },
     Case { batch: 2, size: 32, inputs: &[(3, false)], out: 64, kernel: 7, stride: 2 },
@@ -51,7 +51,7 @@ impl Case {
 
     fn weight(&self, n: &Numbers<'_>) -> candle_core::Result<crate::nn::Parameters> {
         let (mut parameters, kernel) = (n.parameters(), self.kernel);
-        // So that outputs are of the size of 1.
+        // So that outputs have a magnitude of about 1.
         let divisor = ((kernel * kernel * self.channels()) as f64).sqrt();
         n.add(&mut parameters, "weight", &[kernel, kernel, self.channels(), self.out], divisor, 50)?;
         Ok(parameters)
@@ -70,7 +70,7 @@ impl Case {
         })
     }
 
-    /// As cuDNN is asked.
+    /// The sizes of the query to cuDNN.
     fn sizes(&self, n: &Numbers<'_>) -> candle_core::Result<Sizes> {
         let (parameters, options) = (self.weight(n)?, Conv2d::new(self.stride, self.kernel / 2));
         let shape = [self.batch, self.size, self.size, self.channels()];
@@ -78,10 +78,10 @@ impl Case {
         found.first().copied().ok_or_else(|| candle_core::Error::Msg("no convolution was counted".into()))
     }
 
-    /// What a result may be off by in float32: its sums' terms are added one after another.
-    fn float32_limit(&self, of: &str) -> f64 {
+    /// The error limit of a result in float32, which grows with the number of terms in its sums.
+    fn float32_limit(&self, result: &str) -> f64 {
         let pixels = self.batch * (self.size / self.stride).pow(2);
-        let terms = match of {
+        let terms = match result {
             "output" => self.kernel * self.kernel * self.channels(),
             "gradient of weight" => pixels,
             _ => self.kernel * self.kernel * self.out,
@@ -90,7 +90,7 @@ impl Case {
     }
 }
 
-/// What to compute in, what of a result's error in it is allowed beside float32's, and its name.
+/// Precisions, and the error limit of each in addition to float32's.
 const PRECISIONS: [(Precision, f64); 3] = [(Precision::Float32, 0.0), (Precision::Tf32, 1e-3), (Precision::Bf16, 1e-2)];
 
 pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
@@ -99,7 +99,7 @@ pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
     let mut faults = Faults::new(say);
     for case in &CASES {
         faults.say(&case.title());
-        // By our own kernels on a GPU.
+        // On a GPU by our own kernels.
         let truth = match case.run(&Numbers::new(&device, DType::F64, Precision::Float32)) {
             Ok(truth) => truth,
             Err(error) => {
@@ -129,15 +129,15 @@ pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
     Ok(format!("{} convolutions, {} refusals", CASES.len(), refusals.len()))
 }
 
-/// Says which algorithms cuDNN offers.
+/// Reports the algorithms that cuDNN offers.
 fn list_algorithms(case: &Case, numbers: &Numbers<'_>, faults: &mut Faults<'_>) {
     if matches!(numbers.device, Device::Cpu) {
         return;
     }
     let dtype = if numbers.precision == Precision::Bf16 { DType::BF16 } else { DType::F32 };
     for direction in [Direction::Forward, Direction::Data, Direction::Filter] {
-        let asked = case.sizes(numbers);
-        let offered = match asked.and_then(|sizes| probe::algorithms(numbers.device, direction, sizes, dtype)) {
+        let sizes = case.sizes(numbers);
+        let offered = match sizes.and_then(|sizes| probe::algorithms(numbers.device, direction, sizes, dtype)) {
             Ok(found) => found.join(" | "),
             Err(error) => first_line(&error),
         };
@@ -153,10 +153,10 @@ fn judge(
     truth: &Outcome,
     faults: &mut Faults<'_>,
 ) -> candle_core::Result<()> {
-    for (of, truth) in truth {
-        let error = found.get(of).map_or(Ok(f64::NAN), |found| relative_error(found, truth))?;
-        let limit = allowed + case.float32_limit(of);
-        let what = format!("{of} in {}: off by {error:.1e}, {limit:.1e} allowed", precision.name());
+    for (result, truth) in truth {
+        let error = found.get(result).map_or(Ok(f64::NAN), |found| relative_error(found, truth))?;
+        let limit = allowed + case.float32_limit(result);
+        let what = format!("{result} in {}: relative error {error:.1e} (limit {limit:.1e})", precision.name());
         if error <= limit {
             faults.say(&format!("  {what}"));
         } else {

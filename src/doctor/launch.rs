@@ -1,4 +1,4 @@
-//! One kernel at three sizes.
+//! Checks one kernel at three sizes.
 
 use super::numbers::{Numbers, same_bits};
 use super::step::{Say, open};
@@ -7,7 +7,7 @@ use crate::nn::{DeviceName, Precision};
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device};
 
-/// One thread, a block and one more, and many blocks with a rest.
+/// One thread; one block and one more thread; many blocks and a remainder.
 const SIZES: [usize; 3] = [1, 257, (1 << 20) + 3];
 
 pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
@@ -18,7 +18,7 @@ pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
         let found = relu::forward(&there.tensor(&[count], 0)?)?;
         device.synchronize()?;
         ensure!(same_bits(&found, &expected)?, "relu of {count} elements differs from the CPU's");
-        say(&format!("relu of {count} elements: the CPU's bits"));
+        say(&format!("relu of {count} elements: bit-identical to the CPU"));
     }
-    Ok("the CPU's bits at all sizes".into())
+    Ok("bit-identical to the CPU at all sizes".into())
 }

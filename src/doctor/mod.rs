@@ -1,5 +1,5 @@
-//! Checks of a GPU, from its libraries to small networks, so that a first run on a machine shows what works. The command line
-//! runs each step in its own process, because a step may crash or hang.
+//! Checks of a GPU, from its libraries to small networks, for the first use of a machine. The command line runs each
+//! step in its own process, because a step may crash or hang.
 
 mod batches;
 mod candle;

@@ -1,4 +1,4 @@
-//! Numbers to check with, and how far results are apart.
+//! Random numbers for the checks, and comparisons of results.
 
 use crate::nn::ops::gpu::probe;
 use crate::nn::{Mode, Parameters, Precision, Role, Tape, Value};
@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 /// Results by name, in float64 on the CPU.
 pub(super) type Outcome = BTreeMap<String, Tensor>;
 
-/// A device and a type of numbers. The same numbers are drawn for all: they are exact in bfloat16.
+/// A device and a type of numbers. The numbers are the same for all, because they are exact in bfloat16.
 #[derive(Clone, Copy)]
 pub(super) struct Numbers<'d> {
     pub(super) device: &'d Device,
-    /// Of parameters.
+    /// The type of parameters.
     pub(super) dtype: DType,
-    /// Decides the type of activations.
+    /// Determines the type of activations.
     pub(super) precision: Precision,
 }
 
@@ -24,18 +24,18 @@ impl<'d> Numbers<'d> {
         Numbers { device, dtype, precision }
     }
 
-    /// A store without parameters.
+    /// An empty set of parameters.
     pub(super) fn parameters(&self) -> Parameters {
         Parameters::new(self.dtype, self.device).with_precision(self.precision)
     }
 
-    /// Standard normal numbers in the type of activations; another `index`, other numbers.
+    /// Standard normal numbers in the type of activations. Each `index` has its own numbers.
     pub(super) fn tensor(&self, shape: &[usize], index: u64) -> Result<Tensor> {
         let activations = if self.precision == Precision::Bf16 { DType::BF16 } else { self.dtype };
         normal(shape, index)?.to_dtype(activations)?.to_device(self.device)
     }
 
-    /// A parameter of standard normal numbers, divided by `divisor`.
+    /// Adds a parameter of standard normal numbers, divided by `divisor`.
     pub(super) fn add(
         &self,
         parameters: &mut Parameters,
@@ -46,12 +46,12 @@ impl<'d> Numbers<'d> {
     ) -> Result<()> {
         let values = (normal(shape, index)?.to_dtype(DType::F64)? / divisor)?;
         let role = if shape.len() == 4 { Role::ConvWeight } else { Role::LinearWeight };
-        // Rounded alike for all types.
+        // The same rounding for all types.
         let values = values.to_dtype(DType::BF16)?.to_dtype(self.dtype)?.to_device(self.device)?;
         parameters.insert(name, values, role)
     }
 
-    /// What `forward` gives, and the gradients of all variables and parameters for a drawn seed.
+    /// The output of `forward`, and the gradients of all variables and parameters for a random output gradient.
     pub(super) fn pass(
         &self,
         parameters: &Parameters,
@@ -64,13 +64,14 @@ impl<'d> Numbers<'d> {
         outcome(tape, y, seed)
     }
 
-    /// A variable of drawn numbers.
+    /// A variable of random numbers.
     pub(super) fn variable(&self, tape: &Tape<'_>, name: &str, shape: &[usize], index: u64) -> Result<Value> {
         Ok(tape.variable(name, self.tensor(shape, index)?))
     }
 }
 
-/// The output `y`, the gradients of all variables and parameters for `seed` (none in evaluation), and running statistics.
+/// The output `y`, the gradients of all variables and parameters for the output gradient `seed` (not in evaluation),
+/// and the running statistics.
 pub(super) fn outcome(tape: Tape<'_>, y: Value, seed: Tensor) -> Result<Outcome> {
     let parameters = tape.parameters();
     let mut outcome = Outcome::from([("output".to_owned(), wide(y.tensor())?)]);
@@ -92,7 +93,7 @@ fn normal(shape: &[usize], index: u64) -> Result<Tensor> {
     Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(DType::BF16)
 }
 
-/// In float64 on the CPU.
+/// `tensor` in float64 on the CPU.
 pub(super) fn wide(tensor: &Tensor) -> Result<Tensor> {
     tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)
 }
@@ -112,7 +113,7 @@ pub(super) fn relative_error(found: &Tensor, truth: &Tensor) -> Result<f64> {
     Ok(norm(&(found - truth)?)? / if scale > 0.0 { scale } else { 1.0 })
 }
 
-/// The largest relative error, and whose it is. A NaN is larger than any number.
+/// The largest relative error and the name of its tensor. NaN is larger than any number.
 pub(super) fn worst(found: &Outcome, truth: &Outcome) -> Result<(f64, String)> {
     let mut worst = (0.0, "nothing".to_owned());
     for (name, truth) in truth {
@@ -128,12 +129,12 @@ pub(super) fn worst(found: &Outcome, truth: &Outcome) -> Result<(f64, String)> {
     Ok(worst)
 }
 
-/// On the CPU's own side.
+/// Runs `work` on the CPU, without GPU kernels.
 pub(super) fn on_cpu(work: impl Fn(&Numbers<'_>) -> Result<Outcome>, dtype: DType) -> Result<Outcome> {
     probe::on_cpu(|| work(&Numbers::new(&Device::Cpu, dtype, Precision::Float32)))
 }
 
-/// What is wrong, said as soon as it is found: the step may not come to its end.
+/// Collects faults. Reports each immediately, because the step may crash later.
 pub(super) struct Faults<'s> {
     say: super::step::Say<'s>,
     found: Vec<String>,
@@ -157,8 +158,10 @@ impl<'s> Faults<'s> {
         self.found.len()
     }
 
+    /// Ends the check.
+    ///
     /// # Errors
-    /// All faults, if there are any, as a line.
+    /// All faults in one line, if there are any.
     pub(super) fn end(self) -> anyhow::Result<()> {
         anyhow::ensure!(self.found.is_empty(), "{} faults: {}", self.found.len(), self.found.join("; "));
         Ok(())

@@ -1,4 +1,4 @@
-//! Every operation of training and inference, and so every kernel, against the CPU's side.
+//! Checks every operation of training and inference, and thus every kernel, against the CPU.
 
 use super::numbers::{Faults, Numbers, Outcome, first_line, on_cpu, wide, worst};
 use super::step::{Say, open};
@@ -13,18 +13,19 @@ use anyhow::Result as Checked;
 use candle_core::{DType, Device, Error, Result, Tensor};
 use serde_json::json;
 
-/// Relative errors that are let pass. Float32 may also be a few times as far off as the CPU's: the order of sums differs.
+/// Limits of the relative error. In float32 the limit is at least a multiple of the CPU's error, because sums have
+/// another order.
 const FLOAT64: f64 = 1e-10;
 const FLOAT32: f64 = 4e-6;
 const BFLOAT16: f64 = 0.05;
 const TIMES_THE_CPUS: f64 = 8.0;
 
-/// Channels that kernels take several of at once, and such that they cannot.
+/// Numbers of channels that kernels can and cannot vectorise.
 const CHANNELS: [usize; 2] = [16, 5];
 
 type Case = (&'static str, fn(&Numbers<'_>, usize) -> Result<Outcome>);
 
-/// Each from a number of channels.
+/// Operations of networks, as functions of the number of channels.
 const NETWORK: &[Case] = &[
     ("relu", |n, c| {
         n.pass(&n.parameters(), Mode::Train, |tape, n| tape.relu(&n.variable(tape, "x", &[2, 5, 7, c], 0)?))
@@ -86,7 +87,7 @@ const NETWORK: &[Case] = &[
     ("cross-entropy", |n, c| loss(n, c, cross_entropy)),
 ];
 
-/// Of parameters and of embeddings, which are never bfloat16.
+/// Operations on parameters and embeddings, which are never bfloat16.
 const WIDE: &[Case] = &[
     ("linear layer", |n, c| {
         let mut parameters = n.parameters();
@@ -140,14 +141,14 @@ fn batch_norm(n: &Numbers<'_>, channels: usize, mode: Mode) -> Result<Outcome> {
 fn loss(
     n: &Numbers<'_>,
     channels: usize,
-    of: fn(&Tensor, &Tensor, Option<u8>) -> Result<LossGradient>,
+    function: fn(&Tensor, &Tensor, Option<u8>) -> Result<LossGradient>,
 ) -> Result<Outcome> {
     let labels: Vec<u8> =
         (0..2 * 9 * 7).map(|pixel| if pixel % 11 == 0 { 255 } else { (pixel % channels) as u8 }).collect();
     let labels = Tensor::from_vec(labels, (2, 9, 7), &Device::Cpu)?;
-    let made = of(&n.tensor(&[2, 9, 7, channels], 0)?, &labels, Some(255))?;
-    let loss = Tensor::new(&[made.loss], &Device::Cpu)?;
-    Ok(Outcome::from([("loss".to_owned(), loss), ("gradient".to_owned(), wide(&made.gradient)?)]))
+    let loss = function(&n.tensor(&[2, 9, 7, channels], 0)?, &labels, Some(255))?;
+    let value = Tensor::new(&[loss.loss], &Device::Cpu)?;
+    Ok(Outcome::from([("loss".to_owned(), value), ("gradient".to_owned(), wide(&loss.gradient)?)]))
 }
 
 fn some_parameters(n: &Numbers<'_>) -> Result<Parameters> {
@@ -187,7 +188,7 @@ pub(super) fn check(name: DeviceName, say: Say<'_>) -> Checked<String> {
     Ok(format!("{checked} operations"))
 }
 
-/// Runs one operation in each of `types` and adds what is wrong to `faults`.
+/// Runs one operation in each of `types`, and adds large errors to `faults`.
 fn compare(
     device: &Device,
     operation: &str,
@@ -216,7 +217,9 @@ fn compare(
         };
         match run(&numbers).and_then(|found| worst(&found, &truth)) {
             Ok((error, _)) if error <= limit => figures.push(format!("{dtype:?} {error:.1e}")),
-            Ok((error, tensor)) => faults.add(format!("{operation} in {dtype:?}: {tensor} is off by {error:.1e}")),
+            Ok((error, tensor)) => {
+                faults.add(format!("{operation} in {dtype:?}: {tensor} has a relative error of {error:.1e}"))
+            }
             Err(error) => faults.add(format!("{operation} in {dtype:?}: {}", first_line(&error))),
         }
     }

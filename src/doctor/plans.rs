@@ -1,4 +1,5 @@
-//! Whether cuDNN has algorithms for every convolution of the paper's networks, at the batches that GPUs are given; none is run.
+//! Checks that cuDNN has algorithms for every convolution of the paper's networks, for typical batch sizes, without a
+//! run.
 
 use super::numbers::{Faults, first_line};
 use super::step::{Say, open};
@@ -10,10 +11,10 @@ use candle_core::{DType, Device};
 use indexmap::IndexSet;
 use serde_json::json;
 
-/// Images in a batch.
+/// Batch sizes.
 const BATCHES: [usize; 3] = [8, 32, 128];
 
-/// Those of ResNet-50 on views of 224² and of U-Net++ on it, on crops of 256².
+/// The convolutions of ResNet-50 on views of 224² and of U-Net++ with ResNet-50 on crops of 256².
 fn sizes() -> Result<IndexSet<Sizes>> {
     let stream = Stream::new(0, "doctor's plans", 0, 0);
     let encoder = json!({ "arch": "resnet50", "width": 64 });
@@ -33,7 +34,7 @@ fn sizes() -> Result<IndexSet<Sizes>> {
     Ok(sizes)
 }
 
-/// The weights are not used: they need not go to the GPU.
+/// Parameters on the CPU, because the weights are not used.
 fn on_cpu() -> Parameters {
     Parameters::new(DType::F32, &Device::Cpu)
 }
@@ -42,28 +43,28 @@ pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
     let device = open(name, Precision::Float32)?;
     let sizes = sizes()?;
     if matches!(device, Device::Cpu) {
-        return Ok(format!("{} convolutions, which a CPU does not ask cuDNN for", sizes.len()));
+        return Ok(format!("not applicable: a CPU does not use cuDNN ({} convolutions)", sizes.len()));
     }
-    let (mut asked, mut faults) = (0, Faults::new(say));
+    let (mut queries, mut faults) = (0, Faults::new(say));
     for precision in [Precision::Bf16, Precision::Tf32, Precision::Float32] {
         open(name, precision)?;
         let dtype = if precision == Precision::Bf16 { DType::BF16 } else { DType::F32 };
         let before = faults.count();
         for &size in &sizes {
             for direction in [Direction::Forward, Direction::Data, Direction::Filter] {
-                // Nobody asks for the gradient of an image.
+                // Training does not need the gradient of an image.
                 if direction == Direction::Data && size.input[3] == 3 {
                     continue;
                 }
-                asked += 1;
+                queries += 1;
                 let what = || format!("{} {direction:?} of {size:?}", precision.name());
                 match probe::algorithms(&device, direction, size, dtype) {
                     Ok(algorithms) if algorithms.is_empty() => faults.add(format!("{}: no algorithm", what())),
                     Ok(_) => {}
                     Err(error) => faults.add(format!("{}: {}", what(), first_line(&error))),
                 }
-                if asked % 100 == 0 {
-                    faults.say(&format!("{asked} asked"));
+                if queries % 100 == 0 {
+                    faults.say(&format!("{queries} queries"));
                 }
             }
         }
@@ -71,7 +72,7 @@ pub(super) fn check(name: DeviceName, say: Say<'_>) -> Result<String> {
         faults.say(&format!("{}: {without} without an algorithm", precision.name()));
     }
     faults.end()?;
-    Ok(format!("{asked} plans for {} convolutions of batches of 8, 32 and 128", sizes.len()))
+    Ok(format!("{queries} plans for {} convolutions of batches of 8, 32 and 128", sizes.len()))
 }
 
 #[cfg(test)]
@@ -79,8 +80,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_join_of_unet_plus_plus_is_among_them() {
-        // x_1_3: 64 channels doubled beside 3 × 128 at 128², for 256² crops.
+    fn the_largest_concatenation_of_unet_plus_plus_is_included() {
+        // x_1_3: 64 upsampled channels and 3 × 128 channels at 128², for crops of 256².
         let joined = |sizes: &Sizes| sizes.input == [128, 64, 64, 896] || sizes.input == [128, 128, 128, 448];
         assert!(sizes().unwrap().iter().any(joined));
     }

@@ -1,25 +1,25 @@
-//! One step of the checks.
+//! A step of the checks.
 
 use crate::nn::{DeviceName, OpenDevice, Precision};
 use anyhow::{Error, Result};
 use candle_core::Device;
 
-/// Reports what a step sees, line by line.
+/// Reports the observations of a step, line by line.
 pub(super) type Say<'s> = &'s mut dyn FnMut(&str);
 
 /// One check.
 pub struct Step {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What is checked, in a few words.
+    /// Short description of the check.
     pub what: &'static str,
     /// Time limit in seconds.
     pub seconds: u64,
-    /// Whether it needs a GPU: a CPU has nothing to check here.
+    /// Whether it needs a GPU. On a CPU there is nothing to check.
     pub needs_gpu: bool,
-    /// Whether a failure makes all later steps pointless.
+    /// Whether a failure makes all later steps useless.
     pub is_vital: bool,
-    /// Whether it looks for faults of order, which waiting for each launch would hide.
+    /// Whether it detects errors of synchronisation, which waiting for each launch would hide.
     pub is_asynchronous: bool,
     check: fn(DeviceName, Say<'_>) -> Result<String>,
 }
@@ -46,10 +46,10 @@ impl Step {
         Step { is_vital: true, ..self }
     }
 
-    /// Does the step on `device` and reports to `say` what it sees. Returns the result in a line.
+    /// Runs the step on `device` and reports observations to `say`. Returns the result in one line.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The faults.
     pub fn check(&self, device: DeviceName, say: &mut dyn FnMut(&str)) -> Result<String> {
         (self.check)(device, say)
     }

@@ -1,4 +1,4 @@
-//! The doctor on the pretended GPU: all is well with it, and nothing escapes that is not.
+//! Checks on the pretended GPU: they pass, and they detect every missing kernel.
 
 use super::networks;
 use super::{STEPS, Step, step};
@@ -7,7 +7,7 @@ use crate::nn::ops::gpu::pretend;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// What a step comes to on the pretended GPU; none without a C++ compiler.
+/// The result of a step on the pretended GPU; `None` without a C++ compiler.
 fn check(step: &Step) -> Option<anyhow::Result<String>> {
     pretend::on(|| step.check(DeviceName::Cpu, &mut |_| ()))
 }
@@ -40,16 +40,16 @@ fn every_step_passes_on_a_pretended_gpu_and_on_a_cpu() {
 }
 
 #[test]
-fn a_resnet_50_is_the_cpus() {
+fn a_resnet_50_agrees_with_the_cpu() {
     let run = || networks::check(DeviceName::Cpu, |n, mode| networks::resnet_of("resnet50", n, mode), &mut |_| ());
     if let Some(found) = pretend::on(run) {
         found.unwrap();
     }
 }
 
-/// Outputs are poisoned, so whatever a kernel should have written is missed.
+/// Outputs are poisoned, so that a check detects values that a kernel did not write.
 #[test]
-fn a_kernel_that_does_nothing_is_found_out() {
+fn a_missing_kernel_is_detected() {
     let steps = [step("operations").unwrap(), step("batches").unwrap()];
     let fails = |step: &&Step| check(step).is_some_and(|found| found.is_err());
     assert!(!steps.iter().any(&fails), "a step fails with all kernels");
@@ -62,6 +62,6 @@ fn a_kernel_that_does_nothing_is_found_out() {
 }
 
 #[test]
-fn the_limits_leave_time_for_what_comes_after() {
+fn the_sum_of_the_time_limits_is_at_most_5_minutes() {
     assert!(STEPS.iter().map(|step| step.seconds).sum::<u64>() <= 300);
 }

@@ -1,4 +1,4 @@
-//! Data sets of a plan whose files are at hand.
+//! Available data sets of a plan.
 
 use crate::cache::{Digest, Store};
 use crate::data::survey::{self, Survey};
@@ -7,12 +7,12 @@ use crate::plan::{CacheState, Plan};
 use crate::stage::Places;
 use std::path::PathBuf;
 
-/// A data set that is at hand: its stage has run, or its files have just been looked at.
+/// An available data set: its stage has run, or its files have just been read.
 #[derive(Clone, Debug)]
 pub struct DataSet {
     /// The index of its stage.
     pub instance: usize,
-    /// Its name.
+    /// The name of its stage.
     pub name: String,
     /// The data set.
     pub open: OpenDataset,
@@ -20,25 +20,25 @@ pub struct DataSet {
 }
 
 impl DataSet {
-    /// The data set called `name` of stage `instance`, with its manifest and where its files lie.
+    /// The data set `name` of stage `instance`, with its manifest and the root of its files.
     pub fn new(instance: usize, name: &str, manifest: Manifest, root: Root) -> DataSet {
         DataSet { instance, name: name.to_owned(), open: OpenDataset::new(manifest, root.clone()), root }
     }
 
-    /// How many images, of which sizes, stored how; from the cache, or by reading the headers of all files.
+    /// Number, sizes and file formats of the images; from the cache, or by reading the headers of all files.
     pub fn survey(&self, store: &Store) -> Survey {
-        let of = ("survey", survey::CODE_VERSION, &self.open.manifest);
-        let Ok(of) = serde_json::to_vec(&of).map(|bytes| Digest::of(&bytes)) else {
-            return survey::survey(&self.open.manifest, &|name| self.place(name));
+        let key = ("survey", survey::CODE_VERSION, &self.open.manifest);
+        let Ok(key) = serde_json::to_vec(&key).map(|bytes| Digest::of(&bytes)) else {
+            return survey::survey(&self.open.manifest, &|name| self.path(name));
         };
-        store.read_finding(of).unwrap_or_else(|| {
-            let survey = survey::survey(&self.open.manifest, &|name| self.place(name));
-            store.write_finding(of, &survey);
+        store.read_finding(key).unwrap_or_else(|| {
+            let survey = survey::survey(&self.open.manifest, &|name| self.path(name));
+            store.write_finding(key, &survey);
             survey
         })
     }
 
-    fn place(&self, name: &str) -> Option<PathBuf> {
+    fn path(&self, name: &str) -> Option<PathBuf> {
         match &self.root {
             Root::Folder(folder) => Some(folder.join(name)),
             Root::Files(files) => files.get(name).cloned(),
@@ -46,17 +46,17 @@ impl DataSet {
     }
 }
 
-/// The data set of a stage whose output is in the cache; `None` for any other.
+/// The data set of a stage, if its output is in the cache.
 pub fn data_set(plan: &Plan, instance: usize, store: &Store, places: &Places) -> Option<DataSet> {
     let CacheState::Hit(record) = &plan.states[instance] else { return None };
-    let of = &plan.experiment.instances[instance];
+    let stage = &plan.experiment.instances[instance];
     let files = store.files(record);
     let manifest = Manifest::read(files.get(Manifest::FILE)?).ok()?;
-    let source = of.stage.source(places);
-    Some(DataSet::new(instance, &of.name, manifest, source.map_or(Root::Files(files), Root::Folder)))
+    let source = stage.stage.source(places);
+    Some(DataSet::new(instance, &stage.name, manifest, source.map_or(Root::Files(files), Root::Folder)))
 }
 
-/// All data sets of an experiment whose stages have run, in the file's order.
+/// All data sets whose stages have run, in the order of the experiment.
 pub fn data_sets(plan: &Plan, store: &Store, places: &Places) -> Vec<DataSet> {
     (0..plan.states.len())
         .filter(|&instance| plan.experiment.instances[instance].kind.leaves(Manifest::FILE))

@@ -3,7 +3,7 @@
 use crate::plan::{CacheState, Plan};
 use crate::report::drawing::{Drawing, Standing};
 
-/// The families of all stages, and what they read of each other. Linear in stages and edges.
+/// The graph of all families of stages and their inputs. Linear in the number of stages and edges.
 pub fn drawing(plan: &Plan) -> Drawing {
     let instances = &plan.experiment.instances;
     let stages = if instances.len() == 1 { "stage" } else { "stages" };

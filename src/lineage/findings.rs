@@ -1,5 +1,5 @@
-//! Leaks: which images an experiment both trains on and scores on. Worked out once for each state of its data, and kept
-//! in the cache.
+//! Leaks: images that an experiment both trains on and scores on. They are computed once for each state of the data,
+//! and cached.
 
 use super::data_set::DataSet;
 use super::flows::{Flow, Flows, How, Side, words};
@@ -11,19 +11,19 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// So many leaks get pictures.
+/// Maximum number of leaks with pictures.
 const PICTURED: usize = 24;
-/// Pixels along the longer side of a picture.
+/// Longer side of a picture in pixels.
 const SIDE: u32 = 160;
 
 /// The leaks of an experiment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Findings {
-    /// Images that were compared with others, each once however many data sets it is in.
+    /// Number of compared images. An image in several data sets counts once.
     pub images: usize,
-    /// Of these, those that are scored on and also trained on, in whole or in part.
+    /// Number of these that are scored on and also trained on, as a whole or in part.
     pub scored: usize,
-    /// Pairs of images, by the scored one's name.
+    /// Pairs of images, sorted by the name of the scored image.
     pub leaks: Vec<Finding>,
 }
 
@@ -32,25 +32,25 @@ pub struct Findings {
 pub struct Finding {
     /// The two images.
     pub pair: Pair,
-    /// From where to where: one folder may be read as several data sets.
+    /// The flows between the two. There may be several, because several data sets may read the same folder.
     pub flows: BTreeSet<Flow>,
 }
 
-/// How it lies in the cache. Images are known by their place among the data sets' distinct ones.
+/// The cached form. Images are indices into the distinct images of all data sets.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Cached {
     leaks: Vec<(usize, usize, Leak)>,
-    /// Of the first leaks: scored, trained.
+    /// Pictures of the first leaks: (scored, trained).
     pictures: Vec<[String; 2]>,
 }
 
-/// The images of some data sets, each that is the same in several once.
+/// The images of some data sets, and the distinct ones among them.
 struct Images<'a> {
-    /// (place of its data set, its entry), of all.
+    /// All images: (index of the data set, entry).
     all: Vec<(usize, &'a Entry)>,
-    /// Which of the distinct ones each is.
+    /// The index of each in `samples`.
     which: Vec<usize>,
-    /// The distinct ones.
+    /// The distinct images.
     samples: Vec<Sample<'a>>,
 }
 
@@ -58,13 +58,13 @@ impl<'a> Images<'a> {
     fn of(sets: &[&'a DataSet]) -> Images<'a> {
         let mut images = Images { all: Vec::new(), which: Vec::new(), samples: Vec::new() };
         let mut known: HashMap<(&str, (usize, usize)), usize> = HashMap::new();
-        for (place, set) in sets.iter().enumerate() {
+        for (index, set) in sets.iter().enumerate() {
             for entry in &set.open.manifest.images {
                 let which = *known.entry((entry.image_digest.as_str(), entry.cropped())).or_insert_with(|| {
                     images.samples.push(Sample { dataset: &set.open, entry });
                     images.samples.len() - 1
                 });
-                images.all.push((place, entry));
+                images.all.push((index, entry));
                 images.which.push(which);
             }
         }
@@ -73,8 +73,9 @@ impl<'a> Images<'a> {
 }
 
 impl Findings {
-    /// Compares all images of `sets` between which there are `flows`. What is kept of them is taken; otherwise they are
-    /// compared now if there is a `progress`, which is told of images done and of all, and says whether to go on.
+    /// Compares all images of `sets` between which there are `flows`. Uses the cached result if there is one. Otherwise
+    /// compares the images if there is a `progress`, which receives the number of compared images and of all images,
+    /// and returns whether to continue.
     ///
     /// `None` if they were not compared.
     ///
@@ -88,9 +89,10 @@ impl Findings {
     ) -> Result<Option<Findings>, DataError> {
         let key = key(sets, flows);
         let images = Images::of(sets);
-        let kept = key.and_then(|key| store.read_finding::<Kept>(key)).filter(|kept| kept.fits(images.samples.len()));
-        let kept = match (kept, progress) {
-            (Some(kept), _) => kept,
+        let cached =
+            key.and_then(|key| store.read_finding::<Cached>(key)).filter(|cached| cached.fits(images.samples.len()));
+        let cached = match (cached, progress) {
+            (Some(cached), _) => cached,
             (None, None) => return Ok(None),
             (None, Some(progress)) => {
                 let Some(found) = compare(sets, flows, &images, progress)? else { return Ok(None) };
@@ -100,34 +102,34 @@ impl Findings {
                 found
             }
         };
-        Ok(Some(Findings::spread(sets, flows, &images, kept)))
+        Ok(Some(Findings::spread(sets, flows, &images, cached)))
     }
 
-    /// From pairs of distinct images to pairs of images in data sets.
-    fn spread(sets: &[&DataSet], flows: &Flows, images: &Images<'_>, kept: Kept) -> Findings {
-        let side = |place: usize| -> Side { (sets[images.all[place].0].instance, images.all[place].1.split) };
+    /// Expands pairs of distinct images to pairs of images in data sets.
+    fn spread(sets: &[&DataSet], flows: &Flows, images: &Images<'_>, cached: Cached) -> Findings {
+        let side = |image: usize| -> Side { (sets[images.all[image].0].instance, images.all[image].1.split) };
         let mut copies: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (place, &which) in images.which.iter().enumerate() {
-            copies.entry(which).or_default().push(place);
+        for (image, &which) in images.which.iter().enumerate() {
+            copies.entry(which).or_default().push(image);
         }
-        let (mut found, mut leaked): (BTreeMap<_, Together>, _) = (BTreeMap::new(), BTreeSet::new());
-        for (number, (scored, trained, _)) in kept.leaks.iter().enumerate() {
+        let (mut found, mut leaked): (BTreeMap<_, Copies>, _) = (BTreeMap::new(), BTreeSet::new());
+        for (number, (scored, trained, _)) in cached.leaks.iter().enumerate() {
             for &a in &copies[scored] {
                 for &b in &copies[trained] {
                     let flow = (side(b), side(a));
                     if a == b || flows.how(flow).is_none() {
                         continue;
                     }
-                    let name = |place: usize| (images.all[place].1.image.as_str(), images.all[place].1.split);
+                    let name = |image: usize| (images.all[image].1.image.as_str(), images.all[image].1.split);
                     found.entry((name(a), name(b), number)).or_default().push((a, b, flow));
                     leaked.insert(scored);
                 }
             }
         }
-        let image = |places: &[usize], region: &dyn Fn((usize, usize)) -> Region, picture: Option<&String>| {
-            let entry = images.all[places[0]].1;
+        let pair_image = |copies: &[usize], region: &dyn Fn((usize, usize)) -> Region, picture: Option<&String>| {
+            let entry = images.all[copies[0]].1;
             let mut names: Vec<&String> = Vec::new();
-            for name in places.iter().map(|&place| &sets[images.all[place].0].name) {
+            for name in copies.iter().map(|&image| &sets[images.all[image].0].name) {
                 if !names.contains(&name) {
                     names.push(name);
                 }
@@ -142,47 +144,46 @@ impl Findings {
                 picture: picture.filter(|picture| !picture.is_empty()).cloned(),
             }
         };
-        let finding = |((_, _, number), together): ((_, _, usize), Together)| {
-            let leak = &kept.leaks[number].2;
-            let pictures = kept.pictures.get(number);
-            let (scored, trained): (Vec<usize>, Vec<usize>) = together.iter().map(|&(a, b, _)| (a, b)).unzip();
-            let flows_of_it: BTreeSet<Flow> = together.iter().map(|&(_, _, flow)| flow).collect();
-            let how: BTreeSet<How> =
-                flows_of_it.iter().filter_map(|&flow| flows.how(flow)).flatten().copied().collect();
+        let finding = |((_, _, number), pairs): ((_, _, usize), Copies)| {
+            let leak = &cached.leaks[number].2;
+            let pictures = cached.pictures.get(number);
+            let (scored, trained): (Vec<usize>, Vec<usize>) = pairs.iter().map(|&(a, b, _)| (a, b)).unzip();
+            let pair_flows: BTreeSet<Flow> = pairs.iter().map(|&(_, _, flow)| flow).collect();
+            let how: BTreeSet<How> = pair_flows.iter().filter_map(|&flow| flows.how(flow)).flatten().copied().collect();
             let pair = Pair {
-                scored: image(&scored, &|_| leak.in_scored(), pictures.map(|pictures| &pictures[0])),
-                trained: image(&trained, &|size| leak.in_trained(size), pictures.map(|pictures| &pictures[1])),
+                scored: pair_image(&scored, &|_| leak.in_scored(), pictures.map(|pictures| &pictures[0])),
+                trained: pair_image(&trained, &|size| leak.in_trained(size), pictures.map(|pictures| &pictures[1])),
                 how: words(&how),
                 leak: leak.clone(),
             };
-            Finding { pair, flows: flows_of_it }
+            Finding { pair, flows: pair_flows }
         };
         let sides: BTreeSet<Side> = flows.iter().flat_map(|((trained, scored), _)| [trained, scored]).collect();
-        let compared = (0..images.all.len()).filter(|&place| sides.contains(&side(place)));
-        let compared: BTreeSet<usize> = compared.map(|place| images.which[place]).collect();
+        let compared = (0..images.all.len()).filter(|&image| sides.contains(&side(image)));
+        let compared: BTreeSet<usize> = compared.map(|image| images.which[image]).collect();
         let scored = leaked.len();
         Findings { images: compared.len(), scored, leaks: found.into_iter().map(finding).collect() }
     }
 }
 
-/// Places (scored, trained) of one pair of files, in as many data sets as they are in.
-type Together = Vec<(usize, usize, Flow)>;
+/// The copies of one pair of files in all data sets: (scored image, trained image, flow).
+type Copies = Vec<(usize, usize, Flow)>;
 
-impl Kept {
-    /// Whether all images that it names are there.
+impl Cached {
+    /// Whether all its indices are less than `images`.
     fn fits(&self, images: usize) -> bool {
         self.leaks.iter().all(|(scored, trained, _)| *scored < images && *trained < images)
     }
 }
 
-/// All that the leaks follow from: code, manifests (which hold the hash of every file) and flows; not what data sets are
-/// called or where they lie.
+/// The key of everything that the leaks depend on: code, manifests (which have the hash of every file) and flows. Names
+/// and paths of data sets do not matter.
 fn key(sets: &[&DataSet], flows: &Flows) -> Option<Digest> {
     let manifest = |set: &&DataSet| serde_json::to_vec(&set.open.manifest).map(|bytes| Digest::of(&bytes));
     let manifests = sets.iter().map(manifest).collect::<Result<Vec<_>, _>>().ok()?;
-    let place = |(instance, split): Side| Some((sets.iter().position(|set| set.instance == instance)?, split));
+    let index = |(instance, split): Side| Some((sets.iter().position(|set| set.instance == instance)?, split));
     let flows: Vec<_> =
-        flows.iter().filter_map(|((trained, scored), _)| Some((place(trained)?, place(scored)?))).collect();
+        flows.iter().filter_map(|((trained, scored), _)| Some((index(trained)?, index(scored)?))).collect();
     let all = serde_json::to_vec(&("leaks", leaks::CODE_VERSION, (PICTURED, SIDE), manifests, flows)).ok()?;
     Some(Digest::of(&all))
 }
@@ -192,7 +193,7 @@ fn compare(
     flows: &Flows,
     images: &Images<'_>,
     progress: &(dyn Fn(usize, usize) -> bool + Sync),
-) -> Result<Option<Kept>, DataError> {
+) -> Result<Option<Cached>, DataError> {
     // The sides that each distinct image is on.
     let sides: Vec<Side> = flows
         .iter()
@@ -202,14 +203,14 @@ fn compare(
         .collect();
     let known: BTreeMap<Side, usize> = sides.iter().copied().zip(0..).collect();
     let mut on: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); images.samples.len()];
-    for (&which, &(place, entry)) in images.which.iter().zip(&images.all) {
-        if let Some(&side) = known.get(&(sets[place].instance, entry.split)) {
+    for (&which, &(set, entry)) in images.which.iter().zip(&images.all) {
+        if let Some(&side) = known.get(&(sets[set].instance, entry.split)) {
             on[which].insert(side);
         }
     }
     let joined: BTreeSet<(usize, usize)> =
         flows.iter().map(|((trained, scored), _)| (known[&scored], known[&trained])).collect();
-    // Pairs are asked for by the million: images that are on the same sides are one kind.
+    // For speed with millions of pairs: images on the same sides are one kind.
     let mut kinds: Vec<&BTreeSet<usize>> = Vec::new();
     let mut kind_of = Vec::with_capacity(on.len());
     for sides in &on {
@@ -225,7 +226,7 @@ fn compare(
         kinds.iter().map(|scored| kinds.iter().map(|trained| meet(scored, trained)).collect()).collect();
     let pairs = |scored: usize, trained: usize| meets[kind_of[scored]][kind_of[trained]];
     let Some(found) = leaks::find(&images.samples, &pairs, progress)? else { return Ok(None) };
-    // An image that is itself on both sides: in two data sets, or twice in one.
+    // Images that are themselves on both sides: in two data sets, or twice in one.
     let same = (0..images.samples.len())
         .filter(|&which| pairs(which, which))
         .map(|which| Leak::same(which, which, images.samples[which].entry.cropped()));
@@ -236,10 +237,10 @@ fn compare(
     for &(scored, trained, _) in leaks.iter().take(PICTURED) {
         pictures.push([picture(&images.samples[scored])?, picture(&images.samples[trained])?]);
     }
-    Ok(Some(Kept { leaks, pictures }))
+    Ok(Some(Cached { leaks, pictures }))
 }
 
-/// Empty where there is nothing to see.
+/// A thumbnail as a base64 JPEG; empty if there is none.
 fn picture(sample: &Sample<'_>) -> Result<String, DataError> {
     let small = leaks::thumbnail(&sample.read()?, SIDE);
     Ok(small.map(|jpeg| STANDARD.encode(jpeg)).unwrap_or_default())
@@ -261,7 +262,8 @@ mod tests {
         synthesize_one(&params, Split::Test, index).0
     }
 
-    /// t (scored), a part of it (trained on), a copy of it (unlabelled), and another; at full size and resized.
+    /// Two data sets, at full size and resized, each with: t (scored), a part of it (trained on), a copy of it
+    /// (unlabelled), and another image.
     fn sets(folder: &Path) -> [DataSet; 2] {
         let t = drawn(0);
         let part = t.clone().crop_top_left(150, 160);
@@ -315,16 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn files_on_both_sides_are_pairs_once_however_many_data_sets_read_them() {
+    fn files_on_both_sides_are_one_pair_for_all_data_sets() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let sets = sets(dir.path());
         let sets: Vec<&DataSet> = sets.iter().collect();
         type Progress<'a> = Option<&'a (dyn Fn(usize, usize) -> bool + Sync)>;
         let find = |progress: Progress<'_>| Findings::of(&sets, &flows(), &store, progress).unwrap();
-        assert_eq!(find(None), None, "nothing is kept yet");
+        assert_eq!(find(None), None, "nothing is cached yet");
         assert_eq!(find(Some(&|_, _| false)), None, "stopped");
-        assert_eq!(find(None), None, "what was stopped is not kept");
+        assert_eq!(find(None), None, "a stopped comparison is not cached");
         let found = find(Some(&|_, _| true)).unwrap();
         assert_eq!((found.images, found.scored), (3, 1), "a copy is the same image");
         let seen: Vec<_> = found
@@ -344,20 +346,20 @@ mod tests {
             ]
         );
         assert!(found.leaks.iter().all(|finding| finding.pair.scored.picture.is_some()));
-        // From the cache, with and without being allowed to look; and of other flows nothing is known.
+        // From the cache, with and without a progress; the cache has nothing for other flows.
         assert_eq!(find(None).as_ref(), Some(&found));
-        assert_eq!(find(Some(&|_, _| panic!("it looks again"))), Some(found));
+        assert_eq!(find(Some(&|_, _| panic!("compared again"))), Some(found));
         assert_eq!(Findings::of(&sets[..1], &flows(), &store, None).unwrap(), None);
-        let none = Kept { leaks: Vec::new(), pictures: Vec::new() };
+        let none = Cached { leaks: Vec::new(), pictures: Vec::new() };
         store.write_finding(key(&sets, &flows()).unwrap(), &none);
-        assert_eq!(find(None).unwrap().leaks, [], "what is kept answers");
-        let foreign = Kept { leaks: vec![(0, 99, Leak::same(0, 0, (1, 1)))], pictures: Vec::new() };
+        assert_eq!(find(None).unwrap().leaks, [], "the cached result is used");
+        let foreign = Cached { leaks: vec![(0, 99, Leak::same(0, 0, (1, 1)))], pictures: Vec::new() };
         store.write_finding(key(&sets, &flows()).unwrap(), &foreign);
-        assert_eq!(find(None), None, "of images that are not there");
+        assert_eq!(find(None), None, "indices out of range");
     }
 
     #[test]
-    fn an_image_that_is_gone_is_an_error_with_its_name() {
+    fn a_missing_image_is_an_error_with_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let sets = sets(dir.path());

@@ -1,4 +1,4 @@
-//! Which images an experiment trains on before it scores which others, by the edges between its stages.
+//! Flows of images from training to scores, along the edges between stages.
 
 use crate::data::{Manifest, Split};
 use crate::experiment::Experiment;
@@ -6,27 +6,27 @@ use crate::plan::Plan;
 use crate::stage::DataUse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Images of one split of one data set (the index of its stage).
+/// The images of one split of one data set: (index of its stage, split).
 pub type Side = (usize, Split);
 
 /// (trained on, scored on).
 pub type Flow = (Side, Side);
 
-/// What images are trained on for, in a word or two: `pretraining`, `training`, `choice of the epoch`.
+/// The purpose of training on images: `pretraining`, `training`, `choice of the epoch`.
 pub type How = &'static str;
 
 /// All flows of an experiment.
 #[derive(Debug, Default)]
 pub struct Flows {
-    /// What each is for.
+    /// The purposes of each flow.
     all: BTreeMap<Flow, BTreeSet<How>>,
-    /// Those that end in a stage that scores.
+    /// The flows that end in each scoring stage.
     of_stage: BTreeMap<usize, BTreeSet<Flow>>,
 }
 
 impl Flows {
-    /// A stage that scores (`evaluate`, and `finetune` where it chooses its epoch) against all that it rests on. Training
-    /// images and those that a model is scored on must not meet in any data set, whatever the stages.
+    /// The flows to every stage that scores (`evaluate`, and `finetune` if it chooses its epoch), from all stages it
+    /// depends on. Also the flows between the splits of each data set, which must be disjoint for any stages.
     pub fn of(plan: &Plan) -> Flows {
         Flows::in_experiment(&plan.experiment)
     }
@@ -39,7 +39,7 @@ impl Flows {
             flows.add(None, (set, Split::Train), (set, Split::Test), "training");
             flows.add(None, (set, Split::Val), (set, Split::Test), "choice of the epoch");
         }
-        // What each stage and all that it rests on were trained on; every stage stands after its inputs.
+        // The training images of each stage and of all stages it depends on. Every stage comes after its inputs.
         let mut trained: Vec<BTreeSet<(Side, How)>> = Vec::with_capacity(instances.len());
         for (stage, instance) in instances.iter().enumerate() {
             let sides = |input: &str, part: &str| -> Vec<Side> {
@@ -76,23 +76,23 @@ impl Flows {
         }
     }
 
-    /// All of them, in order.
+    /// All flows, sorted.
     pub fn iter(&self) -> impl Iterator<Item = (Flow, &BTreeSet<How>)> {
         self.all.iter().map(|(&flow, how)| (flow, how))
     }
 
-    /// What the trained images of this flow are used for; none if there is no such flow.
+    /// The purposes of the training images of this flow; `None` if there is no such flow.
     pub fn how(&self, flow: Flow) -> Option<&BTreeSet<How>> {
         self.all.get(&flow)
     }
 
-    /// Those that end in this stage's score.
+    /// The flows that end in the score of this stage.
     pub fn of_stage(&self, stage: usize) -> impl Iterator<Item = Flow> + '_ {
         self.of_stage.get(&stage).into_iter().flatten().copied()
     }
 }
 
-/// `pretraining, training`.
+/// The purposes as text, e.g. `pretraining, training`.
 pub(super) fn words(how: &BTreeSet<How>) -> String {
     how.iter().copied().collect::<Vec<_>>().join(", ")
 }
@@ -146,7 +146,7 @@ model = "plain"
 "#;
 
     #[test]
-    fn a_score_rests_on_all_that_its_model_saw_and_on_nothing_else() {
+    fn flows_to_a_score_are_the_training_images_of_its_model() {
         let path = Path::new("e.toml");
         let experiment = experiment::parse_text(path, EXPERIMENT.into(), &[], stage::KINDS).unwrap();
         let flows = Flows::in_experiment(&experiment);
@@ -167,7 +167,7 @@ model = "plain"
             [
                 "there train → here test: pretraining, training",
                 "there unlabeled → here test: pretraining",
-                // Pretrained on, and the epoch chosen by them.
+                // Images for pretraining that also choose the epoch.
                 "there val → here test: choice of the epoch, pretraining",
             ]
         );
@@ -176,10 +176,10 @@ model = "plain"
         assert!(of("segment").iter().all(|flow| flow.contains("→ there val") && !flow.starts_with("there val")));
         let here = named("here");
         let within = flows.how(((here, Split::Val), (here, Split::Test)));
-        assert_eq!(within.map(words).as_deref(), Some("choice of the epoch"), "whatever the stages");
+        assert_eq!(within.map(words).as_deref(), Some("choice of the epoch"), "for any stages");
     }
 
-    /// A kind that nobody but this test knows: it trains on the validation images and scores the test images.
+    /// A kind only for this test. It trains on the validation images and scores the test images.
     #[derive(Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
     struct Toy {
         images: experiment::Input,
@@ -201,7 +201,7 @@ model = "plain"
     }
 
     #[test]
-    fn a_kind_that_is_new_says_itself_what_it_trains_on() {
+    fn a_new_kind_declares_its_training_images() {
         let text = "name = 'e'\n[stages.data]\nkind = 'synthesize'\nsize = 64\n\
                     [stages.toy]\nkind = 'toy'\nimages = 'data'\n";
         let toy: &Kind = const { &Kind::of::<Toy>() };

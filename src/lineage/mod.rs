@@ -1,5 +1,5 @@
-//! What is known of a finished experiment: its data sets, where its numbers come from, which images flow from training to
-//! scores, and what that says about leaks.
+//! Analysis of a finished experiment: its data sets, the origin of its numbers, the flow of images from training to
+//! scores, and leaks.
 
 mod data_set;
 mod drawing;

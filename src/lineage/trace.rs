@@ -1,4 +1,4 @@
-//! From a cell of a table or a point of a curve back to all that it rests on.
+//! Traces a cell of a table or a point of a curve back to all stages that it depends on.
 
 use crate::cache::{Digest, Key, Output, Provenance, Record, Store};
 use crate::experiment::Section;
@@ -12,35 +12,35 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// Where a number comes from.
+/// The origin of a number.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trace {
-    /// What the number is, e.g. `table4: MatSSL, mIoU`.
+    /// Description of the number, e.g. `table4: MatSSL, mIoU`.
     pub what: String,
-    /// `"%"`, or nothing for a metric of a history.
+    /// Unit: `"%"`, or empty for a metric of a history.
     pub unit: &'static str,
-    /// Over the seeds that are made.
+    /// The value over the seeds that have run.
     pub value: Option<Summary>,
-    /// Its parts: one a seed.
+    /// The values of the single seeds.
     pub samples: Vec<Sample>,
-    /// All stages that these rest on, inputs first.
+    /// All stages that these depend on, inputs first.
     pub stages: Vec<StageTrace>,
 }
 
-/// One seed's part of a number.
+/// The value of one seed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sample {
-    /// The seed; none if the stage draws nothing.
+    /// The seed; `None` if the stage has no random numbers.
     pub seed: Option<u64>,
-    /// The stage that holds the value.
+    /// The stage that has the value.
     pub stage: String,
-    /// The value; none if the stage is not made yet, or has none there.
+    /// The value; `None` if the stage has not run yet, or has no value there.
     pub value: Option<f64>,
-    /// It and all that it rests on, inputs first.
+    /// The stage and all stages it depends on, inputs first.
     pub rests_on: Vec<String>,
 }
 
-/// A stage as a number's origin.
+/// A stage in the origin of a number.
 #[derive(Clone, Debug, Serialize)]
 pub struct StageTrace {
     /// Full name.
@@ -49,82 +49,82 @@ pub struct StageTrace {
     pub kind: &'static str,
     /// Its seed.
     pub seed: Option<u64>,
-    /// As `plan` says it.
+    /// Its state, in the words of `plan`.
     pub state: &'static str,
-    /// Its key, if all its inputs are made.
+    /// Its key, if all its inputs have run.
     pub key: Option<Key>,
-    /// Its record's file, if it is made.
+    /// The file of its record, if it has run.
     pub record: Option<PathBuf>,
-    /// Where, when and by what it was made.
+    /// Machine, time and program of its run.
     pub made: Option<Provenance>,
-    /// Facts about the making.
+    /// Measurements of its run.
     pub telemetry: BTreeMap<String, Value>,
-    /// Parameters (dotted) in which the stages of this kind differ in this experiment.
+    /// Parameters (dotted paths) that differ between the stages of this kind in the experiment.
     pub differing: BTreeMap<String, Value>,
     /// All parameters.
     pub params: Value,
     /// (parameter, stage) for each input.
     pub inputs: Vec<(&'static str, String)>,
-    /// Files outside of the cache that it read.
+    /// External files that it read.
     pub files: Option<DataFiles>,
 }
 
-/// The files of a data set as a key holds them.
+/// The external files of a stage, as in its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct DataFiles {
-    /// How many.
+    /// Number of files.
     pub count: usize,
-    /// Hash over the names and contents of all.
+    /// Hash of all names and contents.
     pub digest: Digest,
 }
 
-/// The cell of table `table` (its file's or family's name; may be left out if there is only one) in the row called
-/// `row` and the column `column` (its heading, or its name in the CSV).
+/// Traces the cell in the row `row` and the column `column` (its heading, or its name in the CSV) of table `table` (the
+/// name of its file or family; `None` if there is only one).
 ///
 /// # Errors
-/// A sentence with the names that there are, if there is no such table, row or column, or if nothing of it is made.
+/// A sentence with the known names, if there is no such table, row or column. Also if the table has no results yet.
 pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: &str) -> Result<Trace, String> {
     let report = report(plan, Section::Tables, "table", table)?;
     let rows = labels(plan, report, "rows");
-    rows.iter().try_for_each(|(_, stages)| all_whole(plan, store, stages, Evaluation::FILE))?;
+    rows.iter().try_for_each(|(_, stages)| check_undamaged(plan, store, stages, Evaluation::FILE))?;
     let evaluate = |stage: &usize| read::<Evaluation>(plan, store, *stage, Evaluation::FILE);
-    let made: Vec<(String, Vec<Evaluation>)> = rows
+    let methods: Vec<(String, Vec<Evaluation>)> = rows
         .iter()
         .map(|(label, stages)| (label.clone(), stages.iter().filter_map(evaluate).collect::<Vec<_>>()))
         .filter(|(_, evaluations)| !evaluations.is_empty())
         .collect();
-    let averaging = averaging(plan, report, &made);
-    let whole = Table::averaged(None, &made, averaging).map_err(|error| error.to_string())?;
+    let averaging = averaging(plan, report, &methods);
+    let table = Table::averaged(None, &methods, averaging).map_err(|error| error.to_string())?;
     // The baselines have no stages of their own.
-    let baselines = whole.rows.iter().filter(|row| row.seeds.is_none());
+    let baselines = table.rows.iter().filter(|row| row.seeds.is_none());
     let names: Vec<String> =
         rows.iter().map(|(label, _)| label.clone()).chain(baselines.map(|row| row.label.clone())).collect();
     let found = pick("row", row, &names.iter().map(|name| vec![name.as_str()]).collect::<Vec<_>>())?;
-    if whole.rows.is_empty() {
-        return Err(format!("nothing of table {} is made yet: run the experiment first", name_of(plan, report)));
+    if table.rows.is_empty() {
+        return Err(format!("table {} has no results yet: run the experiment first", name_of(plan, report)));
     }
     let headings: Vec<Vec<&str>> =
-        whole.columns.iter().map(|column| vec![column.heading.as_str(), column.key.as_str()]).collect();
-    let place = pick("column", column, &headings)?;
-    let what = format!("{}: {}, {}", name_of(plan, report), names[found], whole.columns[place].heading);
-    let entry = whole.rows.iter().find(|row| row.label == names[found]);
-    let value = entry.and_then(|row| row.cells[place]);
+        table.columns.iter().map(|column| vec![column.heading.as_str(), column.key.as_str()]).collect();
+    let index = pick("column", column, &headings)?;
+    let what = format!("{}: {}, {}", name_of(plan, report), names[found], table.columns[index].heading);
+    let entry = table.rows.iter().find(|row| row.label == names[found]);
+    let value = entry.and_then(|row| row.cells[index]);
     let (stages, of_all): (Vec<usize>, Option<f64>) = match rows.get(found) {
         Some((_, stages)) => (stages.clone(), None),
         None => {
             let group = entry.map(|row| row.group);
-            let same = |label: &String| whole.rows.iter().any(|row| row.label == *label && Some(row.group) == group);
+            let same = |label: &String| table.rows.iter().any(|row| row.label == *label && Some(row.group) == group);
             let stages = rows.iter().filter(|(label, _)| same(label)).flat_map(|(_, stages)| stages.clone());
             (stages.collect(), value.map(|value| value.mean))
         }
     };
     let values = stages.iter().map(|stage| {
         let alone = |evaluation| Table::averaged(None, &[(String::new(), vec![evaluation])], averaging).ok();
-        let table = evaluate(stage).and_then(alone);
-        // Its own columns: a class may be missing.
-        let own = table.and_then(|table| {
-            let place = table.columns.iter().position(|column| column.key == whole.columns[place].key)?;
-            table.rows.first()?.cells[place]
+        let own_table = evaluate(stage).and_then(alone);
+        // By key, because a class may be missing among its columns.
+        let own = own_table.and_then(|own| {
+            let column = own.columns.iter().position(|column| column.key == table.columns[index].key)?;
+            own.rows.first()?.cells[column]
         });
         of_all.or(own.map(|summary| summary.mean))
     });
@@ -132,25 +132,25 @@ pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: 
     Ok(trace(plan, store, what, "%", value, samples))
 }
 
-/// How the table takes mIoU, and in batches of how many images.
-fn averaging(plan: &Plan, table: usize, made: &[(String, Vec<Evaluation>)]) -> (Averaging, usize) {
+/// The averaging of mIoU in the table, and its batch size.
+fn averaging(plan: &Plan, table: usize, methods: &[(String, Vec<Evaluation>)]) -> (Averaging, usize) {
     let miou = plan.experiment.instances[table].params.get("miou");
     let averaging = miou.and_then(|miou| Averaging::deserialize(miou).ok()).unwrap_or_default();
-    let mut by = made.iter().flat_map(|(_, seeds)| seeds).flat_map(|evaluation| &evaluation.miou_by);
+    let mut by = methods.iter().flat_map(|(_, seeds)| seeds).flat_map(|evaluation| &evaluation.miou_by);
     let batch = by.find(|by| by.name == averaging).and_then(|by| by.batch);
     (averaging, batch.unwrap_or(AUTHORS_BATCH))
 }
 
-/// The point of figure `figure` (as [`cell`]'s table) at `epoch` of the line called `series`.
+/// Traces the point at `epoch` of the line `series` in figure `figure` (named as the table of [`cell`]).
 ///
 /// # Errors
-/// A sentence with the names that there are, if there is no such figure, series or epoch, or if nothing of it is made.
+/// A sentence with the known names, if there is no such figure, series or epoch. Also if the line has no results yet.
 pub fn point(plan: &Plan, store: &Store, figure: Option<&str>, series: &str, epoch: u64) -> Result<Trace, String> {
     let report = report(plan, Section::Figures, "figure", figure)?;
     let lines = labels(plan, report, "series");
     let names: Vec<Vec<&str>> = lines.iter().map(|(label, _)| vec![label.as_str()]).collect();
     let (label, stages) = &lines[pick("series", series, &names)?];
-    all_whole(plan, store, stages, HistoryFile::FILE)?;
+    check_undamaged(plan, store, stages, HistoryFile::FILE)?;
     let metric = plan.experiment.instances[report].params["metric"].as_str().unwrap_or_default();
     let history = |stage: &usize| {
         let text = text(plan, store, *stage, HistoryFile::FILE)?;
@@ -162,7 +162,7 @@ pub fn point(plan: &Plan, store: &Store, figure: Option<&str>, series: &str, epo
         (Some(first), Some(last)) if !epochs.contains(&epoch) => {
             return Err(format!("{label} has no {metric} at epoch {epoch}; it has epochs {first} to {last}"));
         }
-        (None, _) => return Err(format!("nothing of {label} is made yet: run the experiment first")),
+        (None, _) => return Err(format!("{label} has no results yet: run the experiment first")),
         _ => {}
     }
     let values = histories.iter().map(|history| history.as_ref().and_then(|history| history.get(&epoch).copied()));
@@ -198,7 +198,7 @@ fn trace(
     Trace { what, unit, value, samples, stages: describe(plan, store, &wanted) }
 }
 
-/// The stages by their place in the experiment, with all that is known of each.
+/// Describes the stages with these indices.
 pub fn describe(plan: &Plan, store: &Store, stages: &[usize]) -> Vec<StageTrace> {
     let instances = &plan.experiment.instances;
     let kinds: BTreeSet<&str> = stages.iter().map(|&stage| instances[stage].kind.name).collect();
@@ -252,7 +252,7 @@ pub fn describe(plan: &Plan, store: &Store, stages: &[usize]) -> Vec<StageTrace>
     stages.iter().map(describe).collect()
 }
 
-/// Every leaf with its dotted path; lists are leaves.
+/// All leaves with their dotted paths. Lists are leaves.
 fn dotted(params: &Value) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     let mut waiting = vec![(String::new(), params)];
@@ -262,7 +262,7 @@ fn dotted(params: &Value) -> Vec<(String, Value)> {
                 let below = |name: &String| if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 waiting.extend(table.iter().map(|(name, value)| (below(name), value)));
             }
-            // Inputs are named apart.
+            // Inputs are listed separately.
             Value::String(text) if text == crate::experiment::vocabulary::INPUT => {}
             leaf => found.push((path, leaf.clone())),
         }
@@ -270,7 +270,7 @@ fn dotted(params: &Value) -> Vec<(String, Value)> {
     found
 }
 
-/// The stage of the table or figure called `wanted`.
+/// The index of the stage of the table or figure `wanted`.
 fn report(plan: &Plan, section: Section, word: &str, wanted: Option<&str>) -> Result<usize, String> {
     let is_of = |&stage: &usize| plan.experiment.instances[stage].kind.section == section;
     let reports: Vec<usize> = (0..plan.states.len()).filter(is_of).collect();
@@ -280,7 +280,7 @@ fn report(plan: &Plan, section: Section, word: &str, wanted: Option<&str>) -> Re
         .collect();
     match wanted {
         None if reports.len() == 1 => Ok(reports[0]),
-        None => Err(format!("say which {word}: {}", list(names.iter().map(|names| names[0].as_str())))),
+        None => Err(format!("name a {word}; there are {}", list(names.iter().map(|names| names[0].as_str())))),
         Some(wanted) => {
             let names: Vec<Vec<&str>> = names.iter().map(|names| names.iter().map(String::as_str).collect()).collect();
             Ok(reports[pick(word, wanted, &names)?])
@@ -288,13 +288,13 @@ fn report(plan: &Plan, section: Section, word: &str, wanted: Option<&str>) -> Re
     }
 }
 
-/// The file that a report is written to, without extension.
+/// The file name of a report, without extension.
 fn name_of(plan: &Plan, report: usize) -> String {
     let instance = &plan.experiment.instances[report];
     instance.params["file"].as_str().unwrap_or(&instance.name).to_owned()
 }
 
-/// The inputs of a report by label, as the report groups them: labels in order of appearance, seeds ascending.
+/// The inputs of a report by label, as in the report: labels in order of appearance, seeds ascending.
 fn labels(plan: &Plan, report: usize, role: &str) -> Vec<(String, Vec<usize>)> {
     let mut labels: Vec<(String, Vec<usize>)> = Vec::new();
     for input in plan.experiment.instances[report].inputs.iter().filter(|input| input.role == role) {
@@ -309,8 +309,8 @@ fn labels(plan: &Plan, report: usize, role: &str) -> Vec<(String, Vec<usize>)> {
     labels
 }
 
-/// A mean over what is left of damaged numbers would be a wrong one.
-fn all_whole(plan: &Plan, store: &Store, stages: &[usize], file: &str) -> Result<(), String> {
+/// Checks that no `file` of `stages` is damaged, because a mean without the damaged ones would be wrong.
+fn check_undamaged(plan: &Plan, store: &Store, stages: &[usize], file: &str) -> Result<(), String> {
     let outputs = stages.iter().filter_map(|&stage| output(plan, stage, file));
     outputs.map(|output| store.read(output)).try_for_each(|read| read.map(drop)).map_err(|error| format!("{error:#}"))
 }
@@ -328,19 +328,19 @@ fn read<T: serde::de::DeserializeOwned>(plan: &Plan, store: &Store, stage: usize
     serde_json::from_str(&text(plan, store, stage, file)?).ok()
 }
 
-/// The place of what is called `wanted`, by any of its names, in any case if that is clear.
+/// The index of the entry with the name `wanted`. Ignores case if only one entry matches.
 fn pick(word: &str, wanted: &str, known: &[Vec<&str>]) -> Result<usize, String> {
     let wanted = wanted.trim();
     let called = |test: &dyn Fn(&str) -> bool| -> Vec<usize> {
-        (0..known.len()).filter(|&place| known[place].iter().any(|name| test(name))).collect()
+        (0..known.len()).filter(|&index| known[index].iter().any(|name| test(name))).collect()
     };
     let exactly = called(&|name| name == wanted);
     let loosely = called(&|name| name.to_lowercase() == wanted.to_lowercase());
-    if let Some(&place) = exactly.first() {
-        return Ok(place);
+    if let Some(&index) = exactly.first() {
+        return Ok(index);
     }
-    if let [place] = loosely[..] {
-        return Ok(place);
+    if let [index] = loosely[..] {
+        return Ok(index);
     }
     let likeness = |name: &&str| strsim::jaro_winkler(&name.to_lowercase(), &wanted.to_lowercase());
     let nearest = known.iter().flatten().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
@@ -349,7 +349,7 @@ fn pick(word: &str, wanted: &str, known: &[Vec<&str>]) -> Result<usize, String> 
     Err(format!("no {word} is called `{wanted}`; there are {}{help}", list(names)))
 }
 
-/// Few enough to read.
+/// At most 30 names, separated by commas.
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     match names.len() {
@@ -365,7 +365,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn names_are_found_in_any_case_and_unknown_ones_get_the_nearest() {
+    fn names_ignore_case_and_unknown_names_get_a_suggestion() {
         let known = [vec!["mIoU", "miou"], vec!["IoU austenite", "iou_austenite"], vec!["Dice", "dice"]];
         assert_eq!(pick("column", "iou_austenite", &known), Ok(1));
         assert_eq!(pick("column", "MIOU", &known), Ok(0));
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_have_dotted_paths_and_inputs_are_none() {
+    fn leaves_have_dotted_paths_and_exclude_inputs() {
         let mut leaves = dotted(&json!({"a": {"b": 1, "c": [2]}, "model": crate::experiment::vocabulary::INPUT}));
         leaves.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(leaves, [("a.b".to_owned(), json!(1)), ("a.c".to_owned(), json!([2]))]);

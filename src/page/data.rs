@@ -11,8 +11,8 @@ use crate::report::page::{Availability, DataView, LeaksView, Page, PublishedView
 use crate::stage::{self, Places};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Fills in the data sets, the leaks between them, and which rows of tables are scored on leaked images. Returns the leaks, and
-/// why images could not be compared.
+/// Adds to the page the data sets, the leaks between them, and the rows of tables that are scored on leaked images.
+/// Returns the leaks, and the reason if images could not be compared.
 pub(super) fn fill(
     page: &mut Page,
     plan: &Plan,
@@ -51,7 +51,7 @@ pub(super) fn fill(
 
 fn view(instance: &Instance, set: Option<&DataSet>, state: &CacheState, store: &Store) -> DataView {
     let manifest = set.map(|set| &set.open.manifest);
-    // The format of a data set that is read from files. A synthesised one has none: its kind stands for it.
+    // A synthesised data set has no format; the page shows its kind instead.
     let format = stage::dataset_params(instance.stage.as_ref()).map(|params| params.format.name());
     DataView {
         name: instance.name.clone(),

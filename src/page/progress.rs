@@ -1,4 +1,4 @@
-//! Who is told how far the comparison of images is.
+//! The progress of the comparison of images.
 
-/// Called with the number of images compared and of all images. Returns whether to go on.
+/// Receives the number of compared images and of all images. Returns whether to continue.
 pub(crate) type PageProgress<'a> = &'a (dyn Fn(usize, usize) -> bool + Sync);

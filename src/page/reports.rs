@@ -1,4 +1,4 @@
-//! Tables, figures and overlays as their stages left them.
+//! Reads tables, figures and overlays from the outputs of their stages.
 
 use crate::cache::{Output, Record, Store};
 use crate::experiment::Instance;
@@ -9,7 +9,7 @@ use crate::stage;
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All reports that are made.
+/// All finished reports.
 #[derive(Default)]
 pub(super) struct Reports {
     pub(super) tables: Vec<TableView>,
@@ -41,8 +41,8 @@ pub(super) fn read(plan: &Plan, store: &Store) -> Result<Reports> {
     Ok(reports)
 }
 
-/// A stage whose output is for readers. The forms of its files say what it is: a table has Markdown, a figure SVG; both have
-/// their numbers as CSV. PNG files without SVG are pictures of an overlay.
+/// The stage of a report. The formats of its files determine its type: a table has Markdown, a figure has SVG, and both
+/// have CSV. PNG files without SVG are pictures of an overlay.
 struct Report<'a> {
     plan: &'a Plan,
     store: &'a Store,
@@ -86,7 +86,7 @@ impl Report<'_> {
         Ok(String::from_utf8_lossy(&self.store.read(output)?).into_owned())
     }
 
-    /// The rows of the CSV file called `stem`, by column; none without such a file.
+    /// The rows of the CSV file `stem`, by column; empty without such a file.
     fn rows(&self, stem: &str) -> Result<Vec<BTreeMap<String, String>>> {
         let Some(output) = self.output(&FileForm::Csv.file(stem)) else { return Ok(Vec::new()) };
         let csv = self.text(output)?;
@@ -94,10 +94,10 @@ impl Report<'_> {
         reader.deserialize().collect::<Result<_, _>>().with_context(|| format!("the rows of {}", output.path))
     }
 
-    /// The stages behind each label, labels in order of appearance, seeds ascending.
+    /// The stages of each label: labels in order of appearance, seeds ascending.
     fn labels(&self) -> Vec<(String, Vec<String>)> {
         let mut labels: Vec<(&str, Vec<usize>)> = Vec::new();
-        // The data set of an overlay is no row of it; data sets of a table of data are.
+        // The data set of an overlay is not a row, but the data sets of a `data_table` are.
         let is_row = |role: &str| role != stage::DATASET.param;
         let only_data = !self.instance.inputs.iter().any(|input| is_row(input.role));
         for input in self.instance.inputs.iter().filter(|input| only_data || is_row(input.role)) {
@@ -114,7 +114,7 @@ impl Report<'_> {
         labels.into_iter().map(named).collect()
     }
 
-    /// Pictures are called `FILE/LABEL/IMAGE.png`, or `FILE/IMAGE.png` where one picture shows all labels.
+    /// An overlay from its pictures `FILE/LABEL/IMAGE.png`, or `FILE/IMAGE.png` if a picture shows all labels.
     fn overlay(&self, pictures: &[&Output]) -> Result<OverlayView> {
         let labels = self.labels();
         let folders = safe_names(labels.iter().map(|(label, _)| label.as_str()));

@@ -1,4 +1,4 @@
-//! What is known of the stages behind the reports.
+//! Describes the stages that the reports depend on.
 
 use crate::cache::{Provenance, Record, Store};
 use crate::lineage::{StageTrace, describe};
@@ -9,10 +9,10 @@ use crate::stage;
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Maximum number of stages that a page describes: it is made for reading.
+/// Maximum number of stages that a page describes, so that it stays readable.
 const MOST_STAGES: usize = 2_000;
 
-/// `stages` (as indices) and all that they rest on, by name.
+/// Describes `stages` (indices) and all stages they depend on, by name.
 ///
 /// # Errors
 /// If the scores of an evaluation are damaged in the cache.
@@ -37,9 +37,9 @@ fn facts(trace: StageTrace, record: Option<&Record>) -> Result<StageFacts> {
         seed: trace.seed,
         state: trace.state.to_owned(),
         key: trace.key.map(|key| key.to_string()),
-        // Relative to the cache: where this machine keeps it is of no use to other readers.
+        // Relative to the cache, because its path on this machine is of no use to other readers.
         record: record.map(|record| format!("records/{}.json", record.key)),
-        made: trace.made.as_ref().map(made).transpose()?,
+        made: trace.made.as_ref().map(to_made).transpose()?,
         telemetry: trace.telemetry,
         differing: trace.differing,
         params: trace.params,
@@ -50,12 +50,13 @@ fn facts(trace: StageTrace, record: Option<&Record>) -> Result<StageFacts> {
     })
 }
 
-fn made(provenance: &Provenance) -> Result<Made> {
-    let json = serde_json::to_value(provenance).context("where a stage was made")?;
-    serde_json::from_value(json).context("where a stage was made")
+fn to_made(provenance: &Provenance) -> Result<Made> {
+    let json = serde_json::to_value(provenance).context("the provenance of a stage")?;
+    serde_json::from_value(json).context("the provenance of a stage")
 }
 
-/// The scores that an evaluation left. A program may leave a file of the same name with something else in it.
+/// The scores of an evaluation. `None` if there are none, or if the file has another format: a `command` may write a
+/// file of the same name.
 fn scores(record: &Record, store: &Store) -> Result<Option<Evaluation>> {
     let Some(output) = record.outputs.iter().find(|output| output.path == Evaluation::FILE) else { return Ok(None) };
     Ok(serde_json::from_slice(&store.read(output)?).ok())

@@ -1,4 +1,4 @@
-//! When each stage of the last run ran.
+//! Start and end of each stage in the last run.
 
 use crate::cache::Store;
 use crate::events::{Event, read_events};
@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::report::page::Span;
 use std::collections::BTreeMap;
 
-/// The stages of this experiment's last run that ran a stage, by its event log.
+/// The spans of the last run of this experiment that ran a stage, from its event log.
 pub(super) fn of(plan: &Plan, store: &Store) -> Vec<Span> {
     let kinds: BTreeMap<&str, &str> =
         plan.experiment.instances.iter().map(|instance| (instance.name.as_str(), instance.kind.name)).collect();
@@ -23,7 +23,7 @@ pub(super) fn of(plan: &Plan, store: &Store) -> Vec<Span> {
     .unwrap_or_default()
 }
 
-/// From each stage's start to its end; `events` come with their time in seconds.
+/// The spans from start to end of each stage. `events` have their times in seconds.
 fn spans(events: impl IntoIterator<Item = (f64, Event)>) -> Vec<Span> {
     let (mut start, mut last) = (None, 0.0);
     let mut begun: BTreeMap<String, f64> = BTreeMap::new();
@@ -55,7 +55,7 @@ mod tests {
     use crate::cache::{Digest, Key};
 
     #[test]
-    fn spans_go_from_start_to_end_and_failed_or_stopped_stages_are_not_done() {
+    fn spans_have_start_and_end_and_failed_or_stopped_stages_are_not_done() {
         let key = Key(Digest::of(b""));
         let started = |stage: &str| Event::StageStarted { stage: stage.into(), key, threads: 1, device: None };
         let events = [

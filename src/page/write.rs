@@ -13,22 +13,22 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The files that [`write_page`] wrote, and what it found on the way.
+/// The result of [`write_page`].
 #[derive(Debug, Default)]
 pub(crate) struct PageOutcome {
-    /// The page; none if nothing is reported yet.
+    /// The page; `None` if there are no reports yet.
     pub(crate) page: Option<PathBuf>,
     /// Leaks between images, if they were compared.
     pub(crate) leaks: Option<Findings>,
-    /// Why images could not be compared.
+    /// The reason if images could not be compared.
     pub(crate) problem: Option<String>,
 }
 
-/// Writes `index.html` and `run.json` into `folder`, where the reports of `plan` are; nothing if nothing is reported yet.
-/// Images are compared for leaks if there is a `progress`; otherwise only leaks that the cache knows are shown.
+/// Writes `index.html` and `run.json` into `folder` with the reports of `plan`; nothing if there are no reports yet.
+/// Compares images for leaks if there is a `progress`; otherwise the page shows only cached leaks.
 ///
 /// # Errors
-/// If an output is damaged in the cache, or on a full or read-only disk.
+/// If an output is damaged in the cache, or the disk is full or read-only.
 pub(crate) fn write_page(
     plan: &Plan,
     store: &Store,
@@ -62,12 +62,12 @@ pub(crate) fn write_page(
     Ok(PageOutcome { page: Some(index), leaks, problem })
 }
 
-/// Puts a whole file in the place of another. A file that holds the same is left alone.
+/// Replaces a file atomically. Does not touch a file with the same content.
 fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());
     }
-    let folder = path.parent().context("a file without a folder")?;
+    let folder = path.parent().context("the file has no folder")?;
     let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
     temporary.write_all(bytes)?;
     temporary.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;

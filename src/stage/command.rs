@@ -1,13 +1,13 @@
-//! `command`: any program, with declared inputs and outputs: a Python baseline, a converter.
+//! `command`: runs any program with declared inputs and outputs, e.g. a Python baseline or a converter.
 //!
-//! The program starts in an empty folder of its own:
+//! The program starts in its own empty folder:
 //!
 //! ```text
-//! inputs/<label>/…   what the stages in `inputs` left: not to be written to
-//! <name>             the files in `files`, under the names that they have there: copies, but links to large ones
-//! <output>           what it shall leave: the paths in `outputs`
+//! inputs/<label>/…   outputs of the stages in `inputs`: read-only
+//! <name>             the files in `files`, under the same names: copies, or links if they are large
+//! <output>           files that the program must write: the paths in `outputs`
 //! ```
-//! Everything that it says goes to the stage's log.
+//! Its standard output and standard error go to the stage's log.
 
 mod visible;
 
@@ -29,36 +29,37 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::time::SystemTime;
 
-/// Stands for the seed in an argument, and makes the stage one that is repeated for each seed.
+/// Placeholder for the seed in an argument. A stage that contains it is repeated for each seed.
 const SEED: &str = "{seed}";
-/// Stands for the number of threads the stage may use.
+/// Placeholder for the number of threads that the stage may use.
 const THREADS: &str = "{threads}";
 
-/// Runs a program. Leaves the files that `outputs` declares.
+/// Runs a program. Writes the files that `outputs` declares.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Command {
-    /// The program and its arguments, one each: no shell reads them. `{seed}` in an argument stands for the seed,
-    /// `{threads}` for the number of threads.
+    /// The program and its arguments, one string each. No shell interprets them. `{seed}` in an argument is replaced by
+    /// the seed, `{threads}` by the number of threads.
     command: Vec<String>,
-    /// More arguments, put after those of `command`: what a `matrix` varies.
+    /// Further arguments after those of `command`, for variation by a `matrix`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     arguments: Vec<String>,
-    /// Stages whose output it reads, below `inputs/`.
+    /// Stages whose outputs the program reads, below `inputs/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     inputs: Option<Input>,
-    /// Files and folders that it reads, relative to the experiment file: scripts, settings.
+    /// Files and folders that the program reads, relative to the experiment file, e.g. scripts and settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     files: Vec<PathBuf>,
-    /// What it leaves, relative to its folder: files, folders, or patterns such as `"masks/*.png"`. Nothing else is kept.
+    /// Outputs of the program, relative to its folder: files, folders or patterns such as `"masks/*.png"`. Other files
+    /// are not kept.
     outputs: Vec<String>,
-    /// Variables put into its environment, besides those that are there.
+    /// Environment variables of the program, in addition to the inherited ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     environment: BTreeMap<String, String>,
-    /// To be changed when the program changes in a way that `files` do not show.
+    /// Version of the program. Change it when the program changes but `files` do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<String>,
-    /// Whether it is given a GPU of its own, where there are any (`CUDA_VISIBLE_DEVICES`).
+    /// Whether the program gets its own GPU, if the machine has one (`CUDA_VISIBLE_DEVICES`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     gpu: bool,
 }
@@ -68,7 +69,7 @@ impl StageKind for Command {
     const CODE_VERSION: u32 = 1;
     const SPAWNS: bool = true;
     const LABELLED: bool = true;
-    // The files' names and contents are in the key; a GPU changes no more than it does for other kinds.
+    // The key contains the names and contents of the files. A GPU matters no more than for other kinds.
     const UNKEYED: &'static [&'static str] = &["files", "gpu"];
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many(
         "inputs",
@@ -79,16 +80,15 @@ impl StageKind for Command {
     fn check(&self) -> Result<(), ParamError> {
         let wrong = |param, message: String| Err(ParamError::Check { param, message });
         if self.command.first().is_none_or(String::is_empty) {
-            return wrong("command", "expected a program and its arguments, as `[\"python\", \"train.py\"]`".into());
+            return wrong("command", "expected a program and its arguments, e.g. `[\"python\", \"train.py\"]`".into());
         }
         if self.words().any(|word| word.contains('\0')) {
-            return wrong("command", "an argument holds a NUL character, which no program can be given".into());
+            return wrong("command", "an argument contains a NUL character, which programs cannot receive".into());
         }
         for file in &self.files {
             if !is_inside(file) {
                 let message = format!(
-                    "{}: expected a path below the experiment file's folder; `..` and absolute paths cannot be shown to \
-                     the program under the same name",
+                    "{}: expected a relative path below the folder of the experiment file, without `..`",
                     file.display()
                 );
                 return wrong("files", message);
@@ -97,7 +97,7 @@ impl StageKind for Command {
         if self.outputs.is_empty() {
             return wrong(
                 "outputs",
-                "expected at least one file that the program leaves, as `[\"scores.csv\"]`".into(),
+                "expected at least one file that the program writes, e.g. `[\"scores.csv\"]`".into(),
             );
         }
         for output in &self.outputs {
@@ -108,17 +108,17 @@ impl StageKind for Command {
             }
             if let Some(file) = self.files.iter().find(|file| path.starts_with(file)) {
                 let message =
-                    format!("`{output}` is, or lies below, {} of `files`: write to another name", file.display());
+                    format!("`{output}` is {} of `files`, or inside it: write to another name", file.display());
                 return wrong("outputs", message);
             }
-            // Most are plain paths; compiling a thousand of them takes a while.
+            // Most outputs are plain paths, and compiling a thousand patterns is slow.
             if let Some(Err(error)) = output.contains(['*', '?', '[', '{', '\\']).then(|| pattern(output)) {
-                return wrong("outputs", format!("`{output}` is no pattern: {error}"));
+                return wrong("outputs", format!("`{output}` is not a valid pattern: {error}"));
             }
         }
         for (name, value) in &self.environment {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-                return wrong("environment", format!("`{}` cannot name a variable", name.escape_debug()));
+                return wrong("environment", format!("`{}` is not a valid variable name", name.escape_debug()));
             }
         }
         Ok(())
@@ -140,9 +140,9 @@ impl StageKind for Command {
                 std::env::split_paths(&path.unwrap_or_default()).any(|folder| folder.join(program).is_file())
             }
             _ if program.is_absolute() => program.is_file(),
-            // `./run.sh` is `run.sh` here, and not on the PATH.
+            // `./run.sh` is the file `run.sh` in this folder, not a program on the PATH.
             _ if !self.files.iter().any(|file| program.strip_prefix(".").unwrap_or(program).starts_with(file)) => {
-                let message = format!("`{}` is not among its `files`: add it there", program.display());
+                let message = format!("`{}` is not listed in `files`: add it", program.display());
                 return Err(StageError::NotThere(message));
             }
             _ => places.experiment.join(program).is_file(),
@@ -150,7 +150,7 @@ impl StageKind for Command {
         if found {
             return Ok(());
         }
-        let message = format!("no program `{}` is there; install it, or correct `command`", program.display());
+        let message = format!("program `{}` not found; install it, or correct `command`", program.display());
         Err(StageError::NotThere(message))
     }
 
@@ -167,7 +167,7 @@ impl StageKind for Command {
                 StageError::NotThere(format!("{}: {error}; {cure}", path.display()))
             })?;
             if files.len() == before {
-                let message = format!("{}: holds no files; correct `files`", path.display());
+                let message = format!("{}: contains no files; correct `files`", path.display());
                 return Err(StageError::NotThere(message));
             }
         }
@@ -181,15 +181,15 @@ impl StageKind for Command {
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
-        let scratch = context.scratch.clone().context("a command without a folder to run in")?;
+        let scratch = context.scratch.clone().context("the command has no folder to run in")?;
         let folder = scratch.folder();
         for input in context.inputs("inputs") {
-            show_input(input, &scratch)?;
+            link_input(input, &scratch)?;
         }
         for (name, (path, _)) in &context.external {
             copy(path, &folder.join(name), &scratch)?;
         }
-        // Of the objects themselves: who owns the cache can write to them through any name.
+        // Objects of the cache, because the owner of the cache can write to them through any link.
         let objects = context.inputs("inputs").iter().flat_map(|input| input.files.values().cloned());
         let inputs: Vec<_> = objects.map(|object| (stamp(&object), object)).collect();
         let ended = self.start(context, &folder)?;
@@ -197,8 +197,8 @@ impl StageKind for Command {
         context.telemetry.insert("peak_memory_mib".into(), ended.peak_memory_mib.into());
         self.judge(&ended, &folder)?;
         if let Some((_, object)) = inputs.iter().find(|(before, object)| stamp(object) != *before) {
-            let message = "wrote to one of its inputs, or somebody else did while it ran; no program may, and \
-                           `matssl-run cache verify` sets aside what is damaged";
+            let message = "wrote to one of its inputs, or another program did while it ran; inputs are read-only. \
+                           `matssl-run cache verify` finds damaged files";
             return Err(anyhow!("`{}` {message} ({})", self.command[0], object.display()).into());
         }
         self.collect(&folder, &context.out)
@@ -210,14 +210,14 @@ impl Command {
         self.command.iter().chain(&self.arguments)
     }
 
-    /// Runs the program in `folder` to its end.
+    /// Runs the program in `folder` and waits for its end.
     fn start(&self, context: &Context, folder: &Path) -> Result<Ended, StageError> {
         let (seed, threads) = (context.seed.to_string(), context.threads.to_string());
         let filled = |word: &String| word.replace(SEED, &seed).replace(THREADS, &threads);
         let mut words = self.words().map(filled);
         let name = words.next().unwrap_or_default();
         let is_path = Path::new(&name).components().count() > 1;
-        // Whether a relative program is looked for before or after the change of folder differs between systems.
+        // Systems differ in whether they resolve a relative program before or after the change of folder.
         let program = if is_path { folder.join(&name) } else { PathBuf::from(&name) };
         let mut command = std::process::Command::new(program);
         command.args(words).current_dir(folder).stdin(Stdio::null());
@@ -242,23 +242,23 @@ impl Command {
         context.group.run(&mut command).map_err(|error| match error.kind() {
             ErrorKind::Interrupted => StageError::Stopped("stopped".into()),
             ErrorKind::NotFound => {
-                StageError::NotThere(format!("no program `{name}` is there; install it, or correct `command`"))
+                StageError::NotThere(format!("program `{name}` not found; install it, or correct `command`"))
             }
             _ => anyhow!("cannot start `{name}`: {error}").into(),
         })
     }
 
-    /// An error unless it ended well.
+    /// Returns an error unless the program succeeded.
     fn judge(&self, ended: &Ended, folder: &Path) -> Result<(), StageError> {
         let name = &self.command[0];
-        // Its log, on the same disk, cannot say so.
+        // The log is on the same disk and may lack the message.
         let full = match machine::free_space(folder) {
             Some(free) if free < 1 << 20 => format!("; the disk of its folder has {} KiB of space left", free >> 10),
             _ => String::new(),
         };
         match (ended.status.code(), ended.status.signal()) {
-            // Whatever it says: what it left may be half of it.
-            _ if ended.asked_to_stop => Err(StageError::Stopped(format!("`{name}` was asked to end"))),
+            // With any exit code, because the outputs may be incomplete.
+            _ if ended.asked_to_stop => Err(StageError::Stopped(format!("`{name}` was asked to stop"))),
             (Some(0), _) => Ok(()),
             (Some(code), _) => Err(anyhow!("`{name}` ended with exit code {code}{full}").into()),
             (None, Some(libc::SIGTERM)) => Err(StageError::Stopped(format!("`{name}` was ended by signal 15"))),
@@ -269,7 +269,7 @@ impl Command {
         }
     }
 
-    /// Moves what is declared from the program's `folder` to `out`.
+    /// Moves the declared outputs from the program's `folder` to `out`.
     fn collect(&self, folder: &Path, out: &Path) -> Result<(), StageError> {
         let mut all = BTreeSet::new();
         for output in &self.outputs {
@@ -278,13 +278,13 @@ impl Command {
             match fs::symlink_metadata(&path) {
                 Ok(found) if found.is_file() => drop(wanted.insert(PathBuf::from(output))),
                 Ok(found) if found.is_symlink() => {
-                    return Err(anyhow!("its output {output} is a link; it must write a file of its own").into());
+                    return Err(anyhow!("output {output} is a link; the program must write a regular file").into());
                 }
                 Ok(_) => files_in(folder, Path::new(output), None, &mut wanted)?,
                 Err(_) => {
                     let matcher = pattern(output).map_err(|error| anyhow!("`{output}`: {error}"))?;
                     files_in(folder, Path::new(""), Some(&matcher), &mut wanted)?;
-                    // What it was shown is not what it left.
+                    // Inputs are not outputs.
                     let shown = |path: &PathBuf| {
                         path.starts_with("inputs") || self.files.iter().any(|file| path.starts_with(file))
                     };
@@ -292,8 +292,8 @@ impl Command {
                 }
             }
             if wanted.is_empty() {
-                let cure = "let it write that, or correct `outputs`";
-                return Err(anyhow!("`{}` ended well but left no {output}; {cure}", self.command[0]).into());
+                let cure = "correct the program or `outputs`";
+                return Err(anyhow!("`{}` succeeded but did not write {output}; {cure}", self.command[0]).into());
             }
             all.extend(wanted);
         }
@@ -308,10 +308,10 @@ impl Command {
     }
 }
 
-/// What to call the GPU `device` in the program's `CUDA_VISIBLE_DEVICES`; none if it is the CPU.
+/// The value of the program's `CUDA_VISIBLE_DEVICES` for the GPU `device`; `None` for the CPU.
 ///
 /// # Errors
-/// If this process's own list has no such GPU.
+/// If the list of this process has no such GPU.
 fn visible_gpu(device: DeviceName) -> Result<Option<String>, StageError> {
     let inherited = std::env::var_os(visible::VARIABLE);
     let inherited = inherited.as_ref().map(|list| list.to_string_lossy());
@@ -319,12 +319,12 @@ fn visible_gpu(device: DeviceName) -> Result<Option<String>, StageError> {
     match device {
         DeviceName::Cpu => Ok(None),
         DeviceName::Cuda(ordinal) => entry(ordinal).map(Some).map_err(StageError::NotThere),
-        // There may be more of these than the list has entries.
+        // There may be more pretended GPUs than entries in the list.
         DeviceName::Pretended(ordinal) => Ok(Some(entry(ordinal).unwrap_or_else(|_| ordinal.to_string()))),
     }
 }
 
-/// Size, and when its content last changed.
+/// The size and the modification time of a file.
 fn stamp(path: &Path) -> Option<(u64, SystemTime)> {
     let file = fs::metadata(path).ok()?;
     Some((file.len(), file.modified().ok()?))
@@ -334,20 +334,20 @@ fn pattern(output: &str) -> Result<GlobMatcher, globset::Error> {
     Ok(GlobBuilder::new(output).literal_separator(true).build()?.compile_matcher())
 }
 
-/// Relative, and not out of the folder again.
+/// Whether `path` is relative and stays inside its folder.
 fn is_inside(path: &Path) -> bool {
     path.components().count() > 0 && path.components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// The files at or below `path`, called `name`.
+/// Adds the files at or below `path` to `files`, under `name`.
 ///
 /// # Errors
-/// What could not be read, or is no file (reading a pipe would wait for ever), and why.
+/// The path that is unreadable or neither a file nor a folder (reading a pipe would block for ever), and the reason.
 fn below(path: &Path, name: &Path, files: &mut ExternalFiles) -> Result<(), (PathBuf, std::io::Error)> {
     let at = |error| (path.to_owned(), error);
     let text = |path: &Path, name: &Path| match name.to_str() {
         Some(name) => Ok(name.to_owned()),
-        None => Err((path.to_owned(), std::io::Error::other("its name is no UTF-8"))),
+        None => Err((path.to_owned(), std::io::Error::other("its name is not UTF-8"))),
     };
     let kind = fs::metadata(path).map_err(at)?;
     if !kind.is_dir() {
@@ -360,11 +360,11 @@ fn below(path: &Path, name: &Path, files: &mut ExternalFiles) -> Result<(), (Pat
     for entry in fs::read_dir(path).map_err(at)? {
         let entry = entry.map_err(at)?;
         let (path, name) = (entry.path(), name.join(entry.file_name()));
-        // What Python leaves where it ran is no part of a program.
+        // Python's caches are not part of a program.
         if entry.file_name() == "__pycache__" {
             continue;
         }
-        // Ten thousand files are not asked one by one for what the folder says of them.
+        // The folder knows the type: this saves a system call for each of ten thousand files.
         if entry.file_type().map_err(at)?.is_file() {
             files.push((text(&path, &name)?, path));
         } else {
@@ -374,7 +374,7 @@ fn below(path: &Path, name: &Path, files: &mut ExternalFiles) -> Result<(), (Pat
     Ok(())
 }
 
-/// The regular files at or below `folder`/`at`, links left out; those that the pattern matches, if there is one.
+/// Adds the regular files (no links) at or below `folder`/`at` that match the pattern, or all without a pattern.
 fn files_in(
     folder: &Path,
     at: &Path,
@@ -393,16 +393,16 @@ fn files_in(
     Ok(())
 }
 
-/// Shows what a stage left below `inputs/<label>`; of a data set also its images, as `source`.
-fn show_input(input: &InputFiles, scratch: &Scratch) -> anyhow::Result<()> {
+/// Puts the outputs of a stage below `inputs/<label>`; for a data set also its images, as `source`.
+fn link_input(input: &InputFiles, scratch: &Scratch) -> anyhow::Result<()> {
     if !is_inside(Path::new(&input.label)) {
-        anyhow::bail!("`{}` cannot name a folder; give this input another label", input.label);
+        anyhow::bail!("`{}` is not a valid folder name; give this input another label", input.label);
     }
     let folder = scratch.folder().join("inputs").join(&input.label);
     for (name, object) in &input.files {
         let shown = folder.join(name);
         scratch.make_folder(shown.parent().unwrap_or(&folder))?;
-        // A second name of the object, where the system allows that: a symbolic link to so long a path takes up a block.
+        // A hard link if possible: a symbolic link to such a long path occupies a disk block.
         if fs::hard_link(object, &shown).is_err() {
             link(object, &shown, scratch)?;
         }
@@ -415,22 +415,22 @@ fn show_input(input: &InputFiles, scratch: &Scratch) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Larger files are not copied but linked to: those of data, not of programs.
+/// Size in bytes above which files are linked instead of copied: they are data, not programs.
 const LARGE: u64 = 64 << 20;
 
-/// Shows a file of the user's: a program may write to what it sees, and one in Python looks for others beside it, so it sees
-/// a copy (which shares its blocks with the file where the file system can).
+/// Copies a file of the user to `name`. Not a link, because the program may write to it, and Python looks for modules
+/// beside the target of a link. The copy shares disk blocks with the file if the file system supports that.
 fn copy(file: &Path, name: &Path, scratch: &Scratch) -> anyhow::Result<()> {
     if fs::metadata(file).is_ok_and(|file| file.len() > LARGE) {
         return link(file, name, scratch);
     }
     scratch.make_folder(name.parent().unwrap_or(name))?;
-    fs::copy(file, name).with_context(|| format!("cannot show {} to the program", file.display()))?;
+    fs::copy(file, name).with_context(|| format!("cannot copy {} for the program", file.display()))?;
     Ok(())
 }
 
 fn link(target: &Path, name: &Path, scratch: &Scratch) -> anyhow::Result<()> {
     scratch.make_folder(name.parent().unwrap_or(name))?;
-    let made = std::os::unix::fs::symlink(target, name);
-    made.with_context(|| format!("cannot show {} to the program", target.display()))
+    let linked = std::os::unix::fs::symlink(target, name);
+    linked.with_context(|| format!("cannot link {} for the program", target.display()))
 }

@@ -5,10 +5,10 @@ use super::{InputFiles, StageError};
 use crate::data::{Manifest, OpenDataset, Root};
 use crate::experiment::ReferenceSpec;
 
-/// The parameter of every stage that reads images: a data set as downloaded, or a synthesised one.
+/// The parameter `dataset` of every stage that reads images: a downloaded or a synthesised data set.
 pub const DATASET: ReferenceSpec = ReferenceSpec::one("dataset", &["dataset", "synthesize"]);
 
-/// Opens the data set that a `dataset` or `synthesize` stage left.
+/// Opens the data set of a `dataset` or `synthesize` stage.
 ///
 /// # Errors
 /// If its manifest cannot be read.

@@ -1,4 +1,4 @@
-//! `data_table`: what data sets hold, and how many patches they give.
+//! `data_table`: lists the contents of data sets and the number of patches cut from them.
 
 use super::errors::data_error;
 use super::table::by_label;
@@ -15,41 +15,41 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// `[[data_tables]]`. Leaves `FILE.csv`, `FILE.md`, `FILE.tex` (booktabs) and `FILE.txt` (for a terminal of 80 columns): for
-/// each label of `rows` its images by split, their sizes, classes, patches, and what was published of them.
+/// `[[data_tables]]`. Writes `FILE.csv`, `FILE.md`, `FILE.tex` (booktabs) and `FILE.txt` (for a terminal of 80
+/// columns). For each label of `rows`: images by split, their sizes, classes, patches, and published counts.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DataTable {
-    /// Name of the files.
+    /// Name of the files, without extension.
     file: FileName,
-    /// Stands above the table.
+    /// Title above the table.
     #[serde(default)]
     title: Option<String>,
-    /// Data sets, or stages that cut patches. What one label names is added up.
+    /// Data sets, or stages that cut patches. Counts of the same label are added.
     rows: Input,
-    /// How many patches the data sets of a row would give, worked out without cutting one: a row's label = a rule. Such a
-    /// row counts only the images that are cut, and stands once for each of the rule's `edges`.
+    /// Number of patches that the data sets of a row would have, computed without cutting: label of a row = rule. Such
+    /// a row counts only the images that would be cut, and is repeated for each of the rule's `edges`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     patches: BTreeMap<String, Rule>,
-    /// Published counts to set beside the rows: a row's label = the counts' id, e.g. `{ "UHCS" = "table1.uhcs" }`. A
-    /// label that is no row becomes one, marked `published only`.
+    /// Published counts next to the rows: label of a row = id of the counts, e.g. `{ "UHCS" = "table1.uhcs" }`. A label
+    /// without a row gets a new row, marked `published only`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     published: BTreeMap<String, CountsId>,
 }
 
-/// How patches would be cut.
+/// Rule for cutting patches.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Rule {
     /// Side of a patch in pixels.
     size: usize,
-    /// The part of its side by which a patch overlaps the next, from 0 to below 1.
+    /// Overlap of neighbouring patches as a fraction of their side, from 0 to below 1.
     #[serde(default)]
     overlap: f64,
-    /// Rules for what happens where patches do not fill an image: a row for each.
+    /// Rules for image edges that patches do not fill; one row for each.
     #[serde(default = "drop_only")]
     edges: Vec<Edge>,
-    /// Which images; none of the choices names the test images.
+    /// Which images are cut. Test images cannot be chosen.
     #[serde(rename = "use", default = "unlabeled")]
     from: Use,
 }
@@ -73,7 +73,7 @@ impl StageKind for DataTable {
     fn check(&self) -> Result<(), ParamError> {
         for (label, rule) in &self.patches {
             let none =
-                || rule.edges.is_empty().then(|| ("edges", "no rule; expected one at least, e.g. \"drop\"".into()));
+                || rule.edges.is_empty().then(|| ("edges", "no rule; expected at least one, e.g. \"drop\"".into()));
             if let Some((key, message)) = patchify::problem(rule.size, rule.overlap).or_else(none) {
                 let message = format!("{key} of {label:?}: {message}");
                 return Err(ParamError::Check { param: "patches", message });
@@ -107,7 +107,7 @@ impl StageKind for DataTable {
 }
 
 impl DataTable {
-    /// One row, or one for each rule for edges.
+    /// The row of a label, or one row for each of its rule's `edges`.
     fn rows_of(&self, label: &str, inputs: &[&InputFiles]) -> Result<Vec<DataRow>, StageError> {
         let rule = self.patches.get(label);
         let splits = rule.map_or(&ALL[..], |rule| rule.from.splits());
@@ -121,68 +121,70 @@ impl DataTable {
         }
         for input in stages {
             let (images, these) = cut_of(input).with_context(|| format!("the patches of {label}"))?;
-            // Images of a data set that the row names are counted there.
+            // If the row names data sets, their images are counted already.
             if sets.is_empty() {
                 holdings.add(images);
             }
             cut = Some(match cut {
                 None => these,
-                Some(before) => both(before, these).map_err(|(one, other)| {
+                Some(before) => sum(before, these).map_err(|(one, other)| {
                     StageError::BadData(format!("the row {label:?} has patches of {one} and of {other} pixels"))
                 })?,
             });
         }
         if rule.is_some() {
-            // What is cut is cut without masks.
+            // Patches are cut without masks.
             holdings.classes.clear();
         }
         let row = |cut| DataRow { label: label.into(), holdings: Some(holdings.clone()), cut, published: None };
         let Some(rule) = rule else { return Ok(vec![row(cut)]) };
         if cut.is_some() {
-            let message =
-                format!("the row {label:?} names patches that are cut already: its rule in `patches` says nothing");
+            let message = format!("the row {label:?} already contains cut patches: remove its rule in `patches`");
             return Err(StageError::BadData(message));
         }
-        let worked_out = |&edge: &Edge| {
+        let computed = |&edge: &Edge| {
             let params = PatchParams { size: rule.size, overlap: rule.overlap, edge, from: rule.from };
             let count = manifests.iter().map(|manifest| patches(manifest, &params)).sum();
             row(Some(Cut { size: rule.size, overlap: Some(rule.overlap), edge: Some(edge), patches: count }))
         };
-        Ok(rule.edges.iter().map(worked_out).collect())
+        Ok(rule.edges.iter().map(computed).collect())
     }
 }
 
 const ALL: [Split; 4] = [Split::Train, Split::Val, Split::Test, Split::Unlabeled];
 
-/// A line of a `patchify` stage's index.
+/// A row of the index of a `patchify` stage: the position of a patch.
 #[derive(Deserialize)]
-struct Place {
+struct Position {
     image: String,
     x: usize,
     y: usize,
     split: Split,
 }
 
-/// What a `patchify` stage has cut, and from which images. The overlap is the least that neighbours have.
+/// The images and the patches of a `patchify` stage. The overlap is the smallest between neighbours.
 fn cut_of(input: &InputFiles) -> anyhow::Result<(Holdings, Cut)> {
     let file = Patches::open(input.file(Patches::FILE)?)?;
     let mut holdings = Holdings::default();
-    let (mut before, mut step): (Option<Place>, usize) = (None, 0);
-    for place in csv::Reader::from_path(input.file(Patches::INDEX)?)?.into_deserialize() {
-        let place: Place = place?;
-        match before.as_ref().filter(|before| before.image == place.image) {
-            None => *holdings.splits.entry(place.split).or_default() += 1,
-            Some(before) if before.y == place.y => step = step.max(place.x.saturating_sub(before.x)),
-            Some(before) => step = step.max(place.y.saturating_sub(before.y)),
+    let (mut before, mut step): (Option<Position>, usize) = (None, 0);
+    for position in csv::Reader::from_path(input.file(Patches::INDEX)?)?.into_deserialize() {
+        let position: Position = position?;
+        match before.as_ref().filter(|before| before.image == position.image) {
+            None => *holdings.splits.entry(position.split).or_default() += 1,
+            Some(before) if before.y == position.y => step = step.max(position.x.saturating_sub(before.x)),
+            Some(before) => step = step.max(position.y.saturating_sub(before.y)),
         }
-        before = Some(place);
+        before = Some(position);
     }
     let overlap = (step > 0).then(|| (1.0 - step as f64 / file.size() as f64).max(0.0));
     Ok((holdings, Cut { size: file.size(), overlap, edge: None, patches: file.len() }))
 }
 
-/// The patches of two stages together; or their sizes, if these differ.
-fn both(one: Cut, other: Cut) -> Result<Cut, (usize, usize)> {
+/// Adds the patches of two stages.
+///
+/// # Errors
+/// Their sizes, if these differ.
+fn sum(one: Cut, other: Cut) -> Result<Cut, (usize, usize)> {
     if one.size != other.size {
         return Err((one.size, other.size));
     }
@@ -198,7 +200,7 @@ mod tests {
     use crate::data::patches::cut;
     use std::path::Path;
 
-    /// The training image of the tests' data set (8 × 4) in patches of four pixels, two pixels apart.
+    /// Cuts the training image (8 × 4) of the tests' data set into patches of 4 pixels at steps of 2 pixels.
     fn patches_of(folder: &Path, dataset: &InputFiles) -> InputFiles {
         let params = PatchParams { size: 4, overlap: 0.5, edge: Edge::Drop, from: Use::Train };
         let out = folder.join("patches");
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn data_sets_and_patches_are_counted_and_what_one_label_names_is_added_up() {
+    fn counts_of_the_same_label_are_added() {
         let folder = tempfile::tempdir().unwrap();
         let set = dataset(folder.path());
         let cut = patches_of(folder.path(), &set);
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn patches_are_worked_out_by_each_rule_as_they_would_be_cut() {
+    fn each_rule_computes_the_number_of_patches() {
         let folder = tempfile::tempdir().unwrap();
         let more = r#", "patches": { "steel": { "size": 5, "overlap": 0.4, "edges": ["drop", "shift", "pad"], "use": "train" } },
             "published": { "steel": "table3.ebc-3", "EBC-3": "table3.ebc-3" }"#;
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_cannot_be_are_refused() {
+    fn invalid_rules_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let set = dataset(folder.path());
         let rule = |label: &str| format!(r#", "patches": {{ "{label}": {{ "size": 8 }} }}"#);
@@ -262,7 +264,7 @@ mod tests {
         assert_eq!(message, r#"there is no row "steal"; there are steel"#);
         let cut = patches_of(folder.path(), &set);
         let refused = table(folder.path(), vec![cut], &rule("cut")).unwrap_err().to_string();
-        assert!(refused.contains("names patches that are cut already"), "{refused}");
+        assert!(refused.contains("already contains cut patches"), "{refused}");
         for (rule, part) in [
             (r#"{ "size": 3 }"#, "size of \"a\": a patch of 3 pixels"),
             (r#"{ "size": 64, "overlap": 1.0 }"#, "overlap of \"a\": an overlap of 1"),

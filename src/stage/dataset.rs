@@ -1,4 +1,4 @@
-//! `dataset`: a data set as downloaded, every file decoded and checked once.
+//! `dataset`: decodes and checks every file of a downloaded data set once.
 
 use super::Stage;
 use super::errors::data_error;
@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// `[datasets.NAME]`. Leaves `manifest.json`; the images stay where they lie.
+/// `[datasets.NAME]`. Writes `manifest.json`; the images stay in their folder.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct Dataset(DatasetParams);
 
-/// What `stage` says of its data set, if it is a `dataset`.
+/// The parameters of `stage`, if it is a `dataset` stage.
 pub fn dataset_params(stage: &dyn Stage) -> Option<&DatasetParams> {
     stage.as_any().downcast_ref::<Dataset>().map(|dataset| &dataset.0)
 }
@@ -28,7 +28,7 @@ impl StageKind for Dataset {
     const UNKEYED: &'static [&'static str] = &["path"];
 
     fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
-        // A format's own defaults are printed by `plan --json` and enter the key, as all defaults do.
+        // `plan --json` prints the defaults of a format, and the key contains them, as for all defaults.
         Ok(Dataset(experiment::deserialize::<DatasetParams>(table)?.with_defaults()))
     }
 

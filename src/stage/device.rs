@@ -1,4 +1,4 @@
-//! Opening the device that the run gave to a stage.
+//! Opens the device that a run assigned to a stage.
 
 use super::{Context, StageError};
 use crate::nn::{OpenDevice, Precision};
@@ -31,10 +31,10 @@ impl OpenedDevice for Opened {
     }
 }
 
-/// Opens the device of `context`, to compute with `precision` and, if `deterministic`, to the same bits each time.
+/// Opens the device of `context` with `precision`. With `deterministic`, results are bit-identical each time.
 ///
 /// # Errors
-/// [`StageError::NotThere`] if it is not there or cannot compute so.
+/// [`StageError::NotThere`] if it is missing or does not support `precision`.
 pub(super) fn open_device(
     context: &mut Context,
     precision: Precision,

@@ -1,4 +1,4 @@
-//! The encoder that a training stage starts from, as an experiment names it.
+//! The parameter `encoder` of a training stage: architecture and initial weights.
 
 use super::errors::weights_error;
 use super::{Context, Places, Progress, StageError, StageKind};
@@ -9,28 +9,29 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The weight file's name among the files that a stage reads from outside the cache.
+/// Name of the weight file among the external files of a stage.
 const WEIGHTS: &str = "weights";
-/// Where published weights lie in the data folder.
+/// Folder of published weights in the data folder.
 const FOLDER: &str = "weights";
-/// So many of the missing tensors are named while the stage runs.
+/// Maximum number of missing tensors that the progress names.
 const NAMED: usize = 3;
 
-/// Which ResNet, and with which weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
+/// A ResNet and its initial weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EncoderSpec {
-    /// `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`.
+    /// Architecture: `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
     pub(super) arch: Arch,
-    /// Channels of the stem: 64 in every published network.
+    /// Number of channels of the stem: 64 in every published network.
     #[serde(default = "published_width")]
     pub(super) width: usize,
-    /// Where the strides sit: `"v1.5"` as torchvision, or `"v1"`.
+    /// Position of the strides in bottleneck blocks: `"v1.5"` as in torchvision, or `"v1"`.
     #[serde(default)]
     pub(super) variant: Variant,
-    /// `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, or a file with torchvision's names.
+    /// Initial weights: `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, or a file with torchvision's names.
     pub(super) weights: Weights,
-    /// Tensors that the file lacks start at random, and are named; otherwise they are an error.
+    /// Whether tensors that are missing in the file start with random values and are listed. Otherwise they are an
+    /// error.
     #[serde(default)]
     pub(super) allow_missing: bool,
 }
@@ -39,13 +40,13 @@ fn published_width() -> usize {
     64
 }
 
-/// Where weights come from.
+/// Source of the initial weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 pub(super) enum Weights {
-    /// Drawn from the seed.
+    /// Random values from the seed.
     Random,
-    /// Published ones, in `weights/` of the data folder.
+    /// Published weights, in `weights/` of the data folder.
     Published(Published),
     /// A `.safetensors` or `.pth` file, below the data folder if the path is relative.
     File(PathBuf),
@@ -72,26 +73,26 @@ impl From<Weights> for String {
 }
 
 impl EncoderSpec {
-    /// The network without its weights.
+    /// The configuration of the network.
     pub(super) fn config(&self) -> ResNetConfig {
         ResNetConfig { arch: self.arch, width: self.width, variant: self.variant }
     }
 
-    /// What serde cannot say.
+    /// Checks what serde cannot check.
     ///
     /// # Errors
-    /// One line with the cure.
+    /// One line with the remedy.
     pub(super) fn check(&self) -> Result<(), String> {
         if !(1..=1024).contains(&self.width) {
             return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", self.width));
         }
         if self.allow_missing && self.weights == Weights::Random {
-            return Err("`allow_missing` belongs to weights from a file".into());
+            return Err("`allow_missing` needs weights from a file".into());
         }
         Ok(())
     }
 
-    /// The weight file, if there is one: what a stage reads from outside the cache.
+    /// The weight file, if there is one: an external file of the stage.
     ///
     /// # Errors
     /// [`StageError::NotThere`] if the file is missing.
@@ -109,7 +110,7 @@ impl EncoderSpec {
         Ok(vec![(WEIGHTS.into(), path)])
     }
 
-    /// The first of the files of that name that is there.
+    /// The first existing file of the published weights.
     fn published(&self, published: Published, places: &Places) -> Result<(PathBuf, PublishedFile), StageError> {
         let folder = places.resolve(Path::new(FOLDER));
         let files = published.files(self.arch);
@@ -119,15 +120,15 @@ impl EncoderSpec {
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         let from = files.iter().find_map(|file| file.url.as_deref()).unwrap_or_default();
         Err(StageError::NotThere(format!(
-            "`weights = \"{}\"`: {} holds none of {}; fetch {from} into that folder, or give a file's path in \
-             `encoder.weights`",
+            "`weights = \"{}\"`: {} holds none of {}; download {from} into that folder, or set `encoder.weights` to \
+             the path of a file",
             published.word(),
             folder.display(),
             names.join(", "),
         )))
     }
 
-    /// Looks, before anything starts, whether published weights are what they are called, and for this network.
+    /// Checks, before the run starts, that published weights have the right hash and match the network.
     ///
     /// # Errors
     /// [`StageError::BadData`] if not, [`StageError::NotThere`] if they are missing.
@@ -137,8 +138,8 @@ impl EncoderSpec {
         file.check(&path).map_err(weights_error)?;
         match file.variant.filter(|variant| *variant != self.variant) {
             Some(variant) => Err(StageError::BadData(format!(
-                "{} is of a ResNet {}, the experiment has `variant = \"{}\"`: the same names, another network; \
-                 correct `encoder.variant`",
+                "{} is for a ResNet {}, but the experiment has `variant = \"{}\"`: the tensors have the same names, \
+                 but the networks differ; correct `encoder.variant`",
                 path.display(),
                 variant.name(),
                 self.variant.name()
@@ -156,8 +157,8 @@ impl EncoderSpec {
         }
     }
 
-    /// Sets the encoder's parameters below `prefix` from the file, if there is one. Tells which the file lacks: the
-    /// first of them as progress, all as telemetry `missing_weights`.
+    /// Loads the encoder's parameters below `prefix` from the file, if there is one. Reports tensors that are missing
+    /// in the file: the first ones as progress, all as telemetry `missing_weights`.
     ///
     /// # Errors
     /// If the file is damaged, of another network, or lacks tensors without `allow_missing`.
@@ -173,7 +174,10 @@ impl EncoderSpec {
         if !missing.is_empty() {
             let first = missing[..missing.len().min(NAMED)].join(", ");
             let more = if missing.len() > NAMED { ", …" } else { "" };
-            let note = format!("{} tensors start at random, for the file lacks them: {first}{more}", missing.len());
+            let note = format!(
+                "{} tensors are missing in the file and start with random values: {first}{more}",
+                missing.len()
+            );
             context.progress(Progress { unit: "epoch".into(), note: Some(note), ..Progress::default() });
             context.telemetry.insert("missing_weights".into(), missing.into());
         }
@@ -181,8 +185,8 @@ impl EncoderSpec {
     }
 }
 
-/// What a training's result depends on, as text: the parameters of its stage, with the weight file's content instead of
-/// its place; the seed; `data`.
+/// Everything that the result of a training depends on, as text: the parameters of its stage, with the hash of the
+/// weight file instead of its path; the seed; `data`.
 ///
 /// # Errors
 /// Never in practice: writing JSON to memory.
@@ -193,7 +197,7 @@ pub(super) fn fingerprint<S: StageKind>(stage: &S, data: impl Serialize, context
     {
         *weights = digest.clone().into();
     }
-    // Changes no bit: a training that did not fit may go on with it.
+    // `recompute` does not change results: a training that ran out of memory may continue with it.
     parameters.as_object_mut().map(|parameters| parameters.remove("recompute"));
     Ok(serde_json::to_string(&(parameters, context.seed, data, S::CODE_VERSION))?)
 }
@@ -207,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn published_weights_are_found_by_name_and_their_places_named_where_they_are_not() {
+    fn published_weights_are_found_by_name_or_an_error_names_their_source() {
         let data = tempfile::tempdir().unwrap();
         let places = Places { data: data.path().into(), ..Places::default() };
         for (name, file) in [
@@ -224,7 +228,7 @@ mod tests {
             let path = data.path().join("weights").join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, "").unwrap();
-            // What the user made of it comes before what is published.
+            // A user's file takes precedence over a published one.
             assert_eq!(spec(name).external_files(&places).unwrap(), [(WEIGHTS.to_owned(), path)]);
         }
         assert_eq!(spec("random").external_files(&places).unwrap(), []);
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn published_weights_must_be_what_they_are_called_and_for_this_network() {
+    fn published_weights_must_have_their_hash_and_match_the_network() {
         let data = tempfile::tempdir().unwrap();
         let places = Places { data: data.path().into(), ..Places::default() };
         let put = |file: &str| {
@@ -243,21 +247,21 @@ mod tests {
         put("resnet50-0676ba61.pth");
         let Err(StageError::BadData(message)) = spec("imagenet").ready(&places) else { panic!("a wrong hash") };
         assert!(message.contains("not with 0676ba61; fetch it again from https://download"), "{message}");
-        // No hash of NASA's is published.
+        // NASA has published no hash of this file.
         put("resnet50_pretrained_imagenet-microscopynet_v1.0.pth.tar");
         let mut image_micronet = spec("image-micronet");
         image_micronet.ready(&places).unwrap();
         image_micronet.variant = Variant::V1;
         let Err(StageError::BadData(message)) = image_micronet.ready(&places) else { panic!("a wrong variant") };
-        assert!(message.contains("is of a ResNet v1.5, the experiment has `variant = \"v1\"`"), "{message}");
-        // What the user made is the user's.
+        assert!(message.contains("is for a ResNet v1.5, but the experiment has `variant = \"v1\"`"), "{message}");
+        // A user's file is not checked.
         put("resnet50-imagenet.safetensors");
         EncoderSpec { variant: Variant::V1, ..spec("imagenet") }.ready(&places).unwrap();
         spec("random").ready(&places).unwrap();
     }
 
     #[test]
-    fn weights_keep_their_word() {
+    fn weights_are_serialised_as_written() {
         for word in ["random", "imagenet", "micronet", "image-micronet", "a/file.pth"] {
             let json = serde_json::to_value(spec(word)).unwrap();
             assert_eq!(json["weights"], word);

@@ -1,11 +1,11 @@
-//! Which class of failure the errors of data sets and of weight files are.
+//! Converts errors of data sets and weight files into stage errors.
 
 use super::StageError;
 use crate::data::DataError;
 use crate::exit_code;
 use crate::nn::weights::WeightsError;
 
-/// Why a stage cannot use a data set.
+/// The stage error for a data set that cannot be used.
 pub(super) fn data_error(error: DataError) -> StageError {
     match error.exit_code() {
         exit_code::NOT_THERE => StageError::NotThere(error.to_string()),
@@ -14,7 +14,7 @@ pub(super) fn data_error(error: DataError) -> StageError {
     }
 }
 
-/// Why a stage cannot use a weight file.
+/// The stage error for a weight file that cannot be used.
 pub(super) fn weights_error(error: WeightsError) -> StageError {
     match error {
         WeightsError::Io { .. } => StageError::NotThere(error.to_string()),
@@ -24,8 +24,12 @@ pub(super) fn weights_error(error: WeightsError) -> StageError {
         | WeightsError::Changed { .. } => StageError::BadData(error.to_string()),
         WeightsError::Mismatch { ref missing, ref unused, ref misshapen, .. } => {
             let lacks_only = !missing.is_empty() && unused.is_empty() && misshapen.is_empty();
-            let cure = if lacks_only { "\nWith `allow_missing = true` what is missing starts at random." } else { "" };
-            StageError::BadData(format!("{error}{cure}"))
+            let help = if lacks_only {
+                "\nWith `allow_missing = true` the missing tensors start with random values."
+            } else {
+                ""
+            };
+            StageError::BadData(format!("{error}{help}"))
         }
         WeightsError::Tensor(error) => StageError::failed(error),
     }

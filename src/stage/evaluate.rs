@@ -1,4 +1,4 @@
-//! `evaluate`: a trained model's predictions on one split of a data set, and what they are worth.
+//! `evaluate`: predicts one split of a data set with a trained model and scores the predictions.
 
 use super::Uses;
 use super::artifacts::ModelFile;
@@ -16,24 +16,24 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-/// Leaves `metrics.json`, `per_image.csv`, `confusion.csv` (pixels; truth down, prediction across), the same of each
-/// image in `per_image_confusion.csv`, and the predicted masks `predictions/IMAGE.png` (8 bits, the class's index as grey
-/// value).
+/// Evaluates a model. Writes `metrics.json`, `per_image.csv`, `confusion.csv` (pixels; rows are the truth, columns the
+/// prediction), `per_image_confusion.csv` (the same per image), and the predicted masks `predictions/IMAGE.png` (8
+/// bits, the grey value is the index of the class).
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Evaluate {
     /// A fine-tuned model.
     model: Input,
-    /// What it is tried on.
+    /// The data set to evaluate on.
     dataset: Input,
-    /// Which of its images.
+    /// The split to evaluate on.
     #[serde(default = "default_split")]
     split: Split,
-    /// The part of its side by which a tile of a large image overlaps the next, from 0 to below 1.
+    /// Overlap of neighbouring tiles of a large image as a fraction of their side, from 0 to below 1.
     #[serde(default = "default_overlap")]
     overlap: f64,
-    /// Images in a batch of the mIoU that is a mean over batches (`miou = "batches"` of a table); 128 as in the authors'
-    /// code.
+    /// Batch size, in images, of the mIoU that is a mean over batches (`miou = "batches"` of a table). 128 as in the
+    /// authors' code.
     #[serde(default = "default_miou_batch", skip_serializing_if = "is_default_miou_batch")]
     miou_batch: NonZeroUsize,
 }
@@ -44,7 +44,7 @@ fn default_miou_batch() -> NonZeroUsize {
     DEFAULT_MIOU_BATCH
 }
 
-/// Left out of the JSON, so that keys are what they were before there was a choice.
+/// Whether the default applies. It is left out of the JSON, so that keys do not change.
 fn is_default_miou_batch(batch: &NonZeroUsize) -> bool {
     *batch == DEFAULT_MIOU_BATCH
 }
@@ -86,7 +86,7 @@ impl StageKind for Evaluate {
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
-        // In float32 whatever the model was trained with: what is scored is the model, not its arithmetic.
+        // Always float32, so that scores do not depend on the precision of the training.
         let device = open_device(context, Precision::Float32, true)?;
         let segmenter = ModelFile::load(context.input("model")?, &device)?;
         check_classes(&segmenter.config().class_names, &dataset.manifest.classes)?;
@@ -98,7 +98,7 @@ impl StageKind for Evaluate {
     }
 }
 
-/// A model's outputs mean nothing on a data set with other classes.
+/// Checks that the model and the data set have the same classes, because outputs are indices of classes.
 fn check_classes(model: &[String], dataset: &[String]) -> Result<(), StageError> {
     if model == dataset {
         return Ok(());
@@ -111,7 +111,7 @@ fn check_classes(model: &[String], dataset: &[String]) -> Result<(), StageError>
     )))
 }
 
-/// Predicts, scores and writes, image by image.
+/// Predicts and scores each image, and writes the results.
 fn evaluate(
     context: &mut Context,
     dataset: &OpenDataset,
@@ -173,11 +173,11 @@ fn evaluate(
     Ok(())
 }
 
-/// The file name of each image's prediction inside `predictions/`: its stem, or where two images share one (`a/1.png`
-/// and `b/1.png`) its whole path with `__` for `/`, extension included.
+/// The file name of each prediction in `predictions/`: the stem of the image or, if two images share a stem (`a/1.png`
+/// and `b/1.png`), its path with `__` for `/`, including the extension.
 pub(super) fn prediction_files(entries: &[&Entry]) -> Vec<String> {
     let name = |entry: &Entry| {
-        // Blind to case, as some file systems are.
+        // Ignores case, as some file systems do.
         let twins = entries.iter().filter(|other| other.stem().eq_ignore_ascii_case(entry.stem())).count();
         if twins > 1 { format!("{}.png", entry.image.replace('/', "__")) } else { format!("{}.png", entry.stem()) }
     };

@@ -1,4 +1,4 @@
-//! `figure`: a metric of the histories over the epochs.
+//! `figure`: draws a metric of training histories over the epochs.
 
 use super::artifacts::{HistoryFile, Selection};
 use super::monitor;
@@ -11,37 +11,37 @@ use crate::ssl::{self, Watch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is drawn.
+/// Kind of the figure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum FigureKind {
-    /// A line over the epochs for each label, with a band over its seeds.
+    /// One line over the epochs per label, with a band for its seeds.
     #[default]
     Curve,
 }
 
-/// `[[figures]]`. Leaves `FILE.svg`, `FILE.png` and `FILE.csv`, the numbers behind them.
+/// `[[figures]]`. Writes `FILE.svg`, `FILE.png`, and `FILE.csv` with the plotted numbers.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Figure {
-    /// Name of the files.
+    /// Name of the files, without extension.
     file: FileName,
-    /// Stands above the figure.
+    /// Title above the figure.
     #[serde(default)]
     title: Option<String>,
-    /// What is drawn.
+    /// Kind of the figure.
     #[serde(default)]
     kind: FigureKind,
-    /// A column of the histories: `val_miou` (default), `val_loss`, `iou_CLASS` or `train_loss` of a fine-tuning; `loss`,
-    /// `knn_accuracy`, what watches the embeddings, or what the method adds, such as `gate_1`, of a pretraining;
-    /// `learning_rate` or `gradient_norm` of both.
+    /// A column of the histories. Fine-tuning: `val_miou` (default), `val_loss`, `iou_CLASS`, `train_loss`.
+    /// Pretraining: `loss`, `knn_accuracy`, statistics of the embeddings, columns of the method such as `gate_1`. Both:
+    /// `learning_rate`, `gradient_norm`.
     #[serde(default = "default_metric")]
     metric: String,
-    /// Trainings, a line for each label over all its seeds.
+    /// Trainings; one line per label, over all its seeds.
     series: Input,
 }
 
-/// The columns that a history may have beside those that methods add; `iou_` goes on with the name of a class.
+/// The columns that a history may have, including those of the methods, but without `iou_CLASS`.
 fn metrics() -> Vec<&'static str> {
     let shared = ["val_miou", "val_loss", "train_loss", "loss", "learning_rate", "gradient_norm", monitor::COLUMN];
     let mut metrics: Vec<&str> = shared.into_iter().chain(Watch::COLUMNS).collect();
@@ -68,7 +68,7 @@ impl StageKind for Figure {
     fn check(&self) -> Result<(), ParamError> {
         let of_a_class = self.metric.strip_prefix("iou_").is_some_and(|class| !class.is_empty());
         if !of_a_class && !metrics().contains(&self.metric.as_str()) {
-            let message = format!("{:?} is no metric; expected {} or iou_CLASS", self.metric, metrics().join(", "));
+            let message = format!("{:?} is not a metric; expected {} or iou_CLASS", self.metric, metrics().join(", "));
             return Err(ParamError::Check { param: "metric", message });
         }
         Ok(())
@@ -82,7 +82,7 @@ impl StageKind for Figure {
                 histories.push(HistoryFile::read(seed, &self.metric)?);
                 on_test |= Selection::read(seed)?.is_some_and(|selection| selection.on_test());
             }
-            // The training's own columns do not come from the test images.
+            // Columns of the training itself do not depend on the test images.
             let validated = self.metric == "val_miou" || self.metric.starts_with("iou_");
             series.push(Series { on_test: on_test && validated, ..Series::new(label, &histories) });
         }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_the_figure_and_the_numbers_behind_it() {
+    fn writes_the_figure_and_its_numbers() {
         let folder = tempfile::tempdir().unwrap();
         let series = vec![
             history(folder.path(), "MatSSL", 0, "epoch,loss,val_miou\n1,0.9,0.25\n2,0.5,0.5\n"),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn curves_of_the_test_images_are_marked() {
+    fn curves_from_test_images_are_marked() {
         let folder = tempfile::tempdir().unwrap();
         let svg = |splits: [&str; 2], metric: &str| {
             let series = splits.map(|split| {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_that_no_training_leaves_is_refused_before_anything_runs() {
+    fn an_unknown_metric_is_refused_before_the_run() {
         let check = |metric: &str| {
             params::<Figure>(&format!(r#"{{"file":"f","metric":"{metric}","series":"<input>"}}"#)).check()
         };
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_that_no_history_has_is_named_with_those_there_are() {
+    fn an_error_names_the_missing_metric_and_the_columns() {
         let folder = tempfile::tempdir().unwrap();
         let series = vec![history(folder.path(), "MatSSL", 0, "epoch,loss,val_miou\n")];
         let mut context = context(folder.path(), [("series", series)]);

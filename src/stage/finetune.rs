@@ -1,7 +1,7 @@
-//! `finetune`: a segmentation model from an encoder and images with masks.
+//! `finetune`: trains a segmentation model from an encoder and images with masks.
 
-mod aside;
-mod fewer;
+mod train_fraction;
+mod val_fraction;
 
 use super::artifacts::{EncoderFile, HistoryFile, ModelFile, Selection};
 use super::encoder::{EncoderSpec, fingerprint};
@@ -27,16 +27,16 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Leaves `model.safetensors` (segmentation_models_pytorch's names) of the epoch that `select_on` chooses,
-/// `history.csv` (epoch, step, train_loss, learning_rate, gradient_norm, val_loss, val_miou, iou_CLASS; empty where an epoch
-/// was not validated) and `selection.json`, which says on which images val_miou and iou_CLASS were taken and how the epoch was
-/// chosen.
+/// Trains a segmentation model. Writes `model.safetensors` (segmentation_models_pytorch's names) of the epoch that
+/// `select_on` chooses, `history.csv` (epoch, step, train_loss, learning_rate, gradient_norm, val_loss, val_miou,
+/// iou_CLASS; empty where an epoch was not validated) and `selection.json`: the images of val_miou and iou_CLASS, and
+/// the chosen epoch.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Finetune {
     /// Images and masks.
     dataset: Input,
-    /// A pretraining, or an encoder in place.
+    /// A `pretrain` stage, or a table that describes the encoder.
     encoder: MaybeInput<EncoderSpec>,
     /// `"unet++"` (the paper's) or `"unet"`.
     #[serde(default)]
@@ -44,54 +44,56 @@ pub(super) struct Finetune {
     /// Channels of the decoder, deepest first: 256, 128, 64, 32, 16 in segmentation_models_pytorch and the paper.
     #[serde(default = "default_decoder")]
     decoder_channels: [NonZeroUsize; 5],
-    /// Dice in the paper.
+    /// The loss: Dice in the paper.
     #[serde(default)]
     loss: Loss,
     #[serde(flatten)]
     training: TrainingParameters<Finetune>,
-    /// Side of the crops and of validation's tiles in pixels, a multiple of 32 up to 4096: 256 in the paper.
+    /// Side of the crops and of the validation tiles in pixels, a multiple of 32 up to 4096: 256 in the paper.
     #[serde(default = "default_crop_size")]
     crop_size: NonZeroUsize,
-    /// Random crops of each image in an epoch.
+    /// Number of random crops of each image per epoch.
     #[serde(default = "one")]
     crops_per_image: NonZeroUsize,
-    /// How crops are changed at random.
+    /// Random augmentation of the crops.
     #[serde(default)]
     augment: FinetuneAugment,
-    /// Whose mIoU chooses the epoch that is kept.
+    /// The images whose mIoU chooses the epoch that is kept.
     #[serde(default)]
     select_on: SelectedOn,
-    /// Part of the training images that is set aside to validate on, for a data set without validation images; the same
-    /// images for every seed and every encoder, and whole specimens where its `group` tells them apart.
+    /// Fraction of the training images that is used for validation instead, for a data set without validation images.
+    /// The same images for all seeds and encoders. Specimens are not divided if the data set has a `group`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     val_fraction: Option<f64>,
-    /// Part of the training images that is trained on, what is set aside already taken off; drawn from the experiment's
-    /// seed, a smaller part being within a larger one, the same for every encoder.
-    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    /// Fraction of the training images that is used, after removal of `val_fraction`. Drawn from the experiment's seed,
+    /// the same for all encoders. A smaller fraction is a subset of a larger one.
+    #[serde(default = "all_images", skip_serializing_if = "is_all_images")]
     train_fraction: f64,
-    /// Ends the training after so many epochs without a better one.
+    /// Number of epochs without improvement after which the training stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     patience: Option<NonZeroU64>,
-    /// Validates and leaves a moving average of the weights, which keeps this part of itself at each step, e.g. 0.999.
+    /// Decay per step of an exponential moving average of the weights, e.g. 0.999. Validation and the saved model use
+    /// the average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ema: Option<f64>,
-    /// Batches whose gradients are averaged for one step of the optimiser; each has batch statistics and a loss of its own.
+    /// Number of batches whose gradients are averaged for one optimiser step. Each has its own batch statistics and
+    /// loss.
     #[serde(default = "single", skip_serializing_if = "is_single")]
     accumulate: NonZeroU64,
-    /// Epochs between validations; the last epoch has one always.
+    /// Number of epochs from one validation to the next. The last epoch is always validated.
     #[serde(default = "every_epoch")]
     validate_every: NonZeroU64,
-    /// Part of its side by which a tile overlaps the next in validation, from 0 to below 1.
+    /// Overlap of neighbouring validation tiles as a fraction of their side, from 0 to below 1.
     #[serde(default = "default_overlap")]
     validation_overlap: f64,
 }
 
-fn whole() -> f64 {
+fn all_images() -> f64 {
     1.0
 }
 
-fn is_whole(fraction: &f64) -> bool {
-    *fraction == whole()
+fn is_all_images(fraction: &f64) -> bool {
+    *fraction == all_images()
 }
 
 fn single() -> NonZeroU64 {
@@ -136,7 +138,7 @@ impl StageKind for Finetune {
     const KIND: &'static str = "finetune";
     const CODE_VERSION: u32 = 5;
     const TRAINS: bool = true;
-    // The weights themselves are in the key, by content; random ones leave no file there.
+    // The key contains the content of the weight file. Random weights have no file.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
     const LEAVES: &'static [&'static str] = &[ModelFile::FILE, HistoryFile::FILE, Selection::FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET, ReferenceSpec::one("encoder", &["pretrain"]).or_value()];
@@ -144,7 +146,7 @@ impl StageKind for Finetune {
     fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         let mut errors = Vec::new();
         if has(&table, "augment", "crop_size") {
-            let message = "the size of a crop is the stage's own `crop_size`".into();
+            let message = "set the size of a crop with the stage's `crop_size`".into();
             errors.push(ParamError::Check { param: "augment.crop_size", message });
         }
         let stage = experiment::deserialize::<Self>(table).map_err(|more| errors.extend(more)).ok();
@@ -159,7 +161,10 @@ impl StageKind for Finetune {
             return error("encoder", message);
         }
         if !self.crop_size.get().is_multiple_of(32) {
-            return error("crop_size", format!("{} is no multiple of 32, which the network needs", self.crop_size));
+            return error(
+                "crop_size",
+                format!("{} is not a multiple of 32, which the network requires", self.crop_size),
+            );
         }
         if self.crop_size.get() > 4096 {
             return error("crop_size", format!("{} is more than 4096 pixels", self.crop_size));
@@ -169,28 +174,27 @@ impl StageKind for Finetune {
         }
         self.training.check()?;
         if let Some(fraction) = self.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
-            return error(
-                "val_fraction",
-                format!("{fraction} is no part of the images: above 0 and below 1, e.g. 0.2"),
-            );
+            return error("val_fraction", format!("{fraction} is out of range: above 0 and below 1, e.g. 0.2"));
         }
         if self.val_fraction.is_some() && self.select_on == SelectedOn::Test {
-            return error("val_fraction", "nothing is validated on it with `select_on = \"test\"`".into());
+            return error(
+                "val_fraction",
+                "has no effect with `select_on = \"test\"`, which validates on the test images".into(),
+            );
         }
         if !(self.train_fraction > 0.0 && self.train_fraction <= 1.0) {
-            let message = format!("{} is no part of the images: above 0, up to 1, e.g. 0.25", self.train_fraction);
+            let message = format!("{} is out of range: above 0, up to 1, e.g. 0.25", self.train_fraction);
             return error("train_fraction", message);
         }
         if let Some(keep) = self.ema.filter(|keep| !(0.0..1.0).contains(keep)) {
             return error("ema", format!("{keep} is out of range: 0 to below 1, e.g. 0.999"));
         }
         if self.patience.is_some() && self.select_on == SelectedOn::Last {
-            let message = "nothing says which epoch is better with `select_on = \"last\"`".into();
+            let message = "epochs cannot be compared with `select_on = \"last\"`".into();
             return error("patience", message);
         }
         if let Some(patience) = self.patience.filter(|patience| *patience < self.validate_every) {
-            let message =
-                format!("{patience} epochs pass before the next is validated: give {} or more", self.validate_every);
+            let message = format!("{patience} is less than `validate_every`: expected {} or more", self.validate_every);
             return error("patience", message);
         }
         if !(0.0..1.0).contains(&self.validation_overlap) {
@@ -235,8 +239,8 @@ impl StageKind for Finetune {
 
     fn uses(&self) -> Uses {
         let of = |split: Split, purpose| DataUse { input: "dataset", part: split.name(), purpose };
-        let validated = self.validated();
-        // Scored images that choose the epoch, too, are no training for this stage's own score, but for later ones.
+        let validated = self.validation_split();
+        // Images that choose the epoch count as training images for the scores of later stages, not for this one's.
         let chosen_by = match validated {
             Split::Test => Vec::new(),
             split => vec![of(split, "choice of the epoch")],
@@ -249,13 +253,13 @@ impl StageKind for Finetune {
         let classes = dataset.manifest.classes.clone();
         let mut samples = self.samples(&dataset, Split::Train)?;
         if samples.is_empty() {
-            let message = "the data set has no training images with masks; look at its `split`, `test_images` and \
+            let message = "the data set has no training images with masks; check its `split`, `test_images` and \
                 `val_images`";
             return Err(StageError::BadData(message.into()));
         }
-        let set_aside = self.set_aside(&mut samples, &dataset)?;
+        let validation = self.take_validation(&mut samples, &dataset)?;
         self.keep_fraction(&mut samples, context.seed)?;
-        let validation = self.validation(&dataset, set_aside)?;
+        let validation = self.validation(&dataset, validation)?;
         let network = SegmentationNetwork::new(self.network(context, classes.len())?);
         let mut parameters = self.training.parameters(context)?;
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
@@ -287,15 +291,15 @@ impl StageKind for Finetune {
             best.restore(&task.parameters)?;
             context.telemetry.insert("best_epoch".into(), best.epoch.into());
         } else if self.select_on != SelectedOn::Last {
-            let split = self.validated().name();
+            let split = self.validation_split().name();
             return Err(StageError::BadData(format!(
-                "no epoch has a mIoU on the {split} images, so that none can be chosen: their masks hold no class that \
-                 counts; choose other images, or say `select_on = \"last\"`"
+                "no epoch can be chosen: mIoU is undefined on the {split} images, because their masks contain no class \
+                 that counts; choose other images, or set `select_on = \"last\"`"
             )));
         }
         let selection = Selection {
             selected_on: self.select_on,
-            validated_on: self.validated(),
+            validated_on: self.validation_split(),
             epoch: outcome.best.map_or(self.training.epochs.get(), |best| best.epoch),
         };
         selection.write(&context.out)?;
@@ -313,7 +317,7 @@ impl StageKind for Finetune {
 type Samples = Vec<(Micrograph, Mask)>;
 
 impl Finetune {
-    /// The encoder that it starts with, if that is not another stage's.
+    /// The encoder that it starts with; `None` if it comes from another stage.
     pub(super) fn encoder(&self) -> Option<&EncoderSpec> {
         match &self.encoder {
             MaybeInput::Input(_) => None,
@@ -331,43 +335,43 @@ impl Finetune {
         Ok(samples)
     }
 
-    /// The images that val_miou and iou_CLASS are taken on.
-    fn validated(&self) -> Split {
+    /// The split of the images of val_miou and iou_CLASS.
+    fn validation_split(&self) -> Split {
         if self.select_on == SelectedOn::Test { Split::Test } else { Split::Val }
     }
 
-    /// Takes the `val_fraction` of the training images out of `samples`.
-    fn set_aside(&self, samples: &mut Samples, dataset: &OpenDataset) -> Result<Option<Samples>, StageError> {
+    /// Moves the `val_fraction` of the training images from `samples` to the result.
+    fn take_validation(&self, samples: &mut Samples, dataset: &OpenDataset) -> Result<Option<Samples>, StageError> {
         let Some(fraction) = self.val_fraction else { return Ok(None) };
         if !dataset.entries(Split::Val).is_empty() {
-            let message = "the data set has validation images of its own: leave out `val_fraction`";
+            let message = "the data set already has validation images: remove `val_fraction`";
             return Err(StageError::BadData(message.into()));
         }
         let entries = dataset.entries(Split::Train);
         let specimens: Vec<_> =
             entries.iter().filter(|entry| entry.mask.is_some()).map(|entry| entry.specimen.as_deref()).collect();
-        let chosen = aside::choose(fraction, &specimens).map_err(StageError::BadData)?;
-        let (aside, rest) =
+        let chosen = val_fraction::choose(fraction, &specimens).map_err(StageError::BadData)?;
+        let (taken, rest) =
             std::mem::take(samples).into_iter().enumerate().partition::<Vec<_>, _>(|(i, _)| chosen.contains(i));
         *samples = rest.into_iter().map(|(_, sample)| sample).collect();
-        Ok(Some(aside.into_iter().map(|(_, sample)| sample).collect()))
+        Ok(Some(taken.into_iter().map(|(_, sample)| sample).collect()))
     }
 
-    fn validation(&self, dataset: &OpenDataset, set_aside: Option<Samples>) -> Result<Validation, StageError> {
-        let split = self.validated();
-        let samples = set_aside.map_or_else(|| self.samples(dataset, split), Ok)?;
+    fn validation(&self, dataset: &OpenDataset, taken: Option<Samples>) -> Result<Validation, StageError> {
+        let split = self.validation_split();
+        let samples = taken.map_or_else(|| self.samples(dataset, split), Ok)?;
         if samples.is_empty() && self.select_on != SelectedOn::Last {
             let (word, cure, other) = match self.select_on {
                 SelectedOn::Test => ("test", "`split = { test = … }` or `test_images`", "\"val\""),
                 _ => ("validation", "`split = { val = … }` or `val_images`", "\"test\" (as the authors did)"),
             };
             let fraction = match self.select_on {
-                SelectedOn::Val => "give `val_fraction = 0.2` here, ",
+                SelectedOn::Val => "set `val_fraction = 0.2` here, ",
                 _ => "",
             };
             return Err(StageError::BadData(format!(
-                "`select_on = \"{}\"` needs {word} images, and the data set has none: give it some ({cure} in the \
-                 data set's own table), {fraction}or say `select_on = \"last\"` or {other}",
+                "`select_on = \"{}\"` needs {word} images, but the data set has none: add some ({cure} in the \
+                 data set's table), {fraction}or set `select_on = \"last\"` or {other}",
                 split.name()
             )));
         }

@@ -1,4 +1,4 @@
-//! The table of kinds. A new kind of stage is one new file and one word here.
+//! The table of kinds. A new kind of stage is a new file and an entry here.
 
 use super::command::Command;
 use super::data_table::DataTable;

@@ -1,4 +1,4 @@
-//! The kinds of stages, and the table of them. One file a kind.
+//! The kinds of stages, one file per kind, and the table of all kinds.
 
 mod artifacts;
 mod command;

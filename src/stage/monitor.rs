@@ -1,4 +1,4 @@
-//! An encoder in training, watched by what it makes of labelled patches: is a patch's class that of its nearest neighbours?
+//! Monitors an encoder during training by the k-NN accuracy on labelled patches.
 
 use super::StageError;
 use super::errors::data_error;
@@ -12,30 +12,30 @@ use crate::train::Batches;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
-/// The history's column.
+/// The column of the history.
 pub(super) const COLUMN: &str = "knn_accuracy";
 
-/// Neighbours that vote, and the temperature by which their cosines weigh: Caron et al. 2021 (*DINO*), section 4.1, and Wu et
-/// al. 2018 (*Instance Discrimination*), section 3.4.
+/// Number of neighbours that vote, and the temperature of the weights of their cosines: Caron et al. 2021 (*DINO*),
+/// section 4.1, and Wu et al. 2018 (*Instance Discrimination*), section 3.4.
 const NEIGHBOURS: usize = 20;
 const TEMPERATURE: f64 = 0.07;
 
-/// Patches that go through the encoder together.
+/// Number of patches in a forward pass.
 const BATCH: usize = 16;
-/// Patches that are compared with all others at a time.
+/// Number of patches that are compared with all others at a time.
 const ROWS: usize = 64;
 
-/// Patches of labelled images, cut edge to edge.
+/// Patches of labelled images, without overlap.
 pub(super) struct Monitor {
     patches: Vec<Micrograph>,
     /// The most frequent class of each patch.
     classes: Vec<u8>,
-    /// Which image each patch is from.
+    /// The index of the image of each patch.
     images: Vec<usize>,
 }
 
 impl Monitor {
-    /// Patches of `size` pixels of the training and validation images that have masks; never of test images.
+    /// Cuts patches of `size` pixels from the training and validation images with masks; never from test images.
     ///
     /// # Errors
     /// If an image cannot be read, or fewer than two images or classes have patches.
@@ -51,8 +51,8 @@ impl Monitor {
         let classes = several(&mut monitor.classes.iter().map(|&class| class.into()));
         if !classes || !several(&mut monitor.images.iter().copied()) {
             return Err(StageError::BadData(format!(
-                "`monitor`: fewer than two labelled training or validation images with patches of {size} pixels, or only one \
-                 class in them: there is nothing to tell apart; choose another data set or leave it out"
+                "`monitor`: expected at least two labelled training or validation images with patches of {size} \
+                 pixels, and two classes in them; choose another data set, or remove `monitor`"
             )));
         }
         Ok(monitor)
@@ -60,8 +60,9 @@ impl Monitor {
 
     fn add(&mut self, index: usize, image: &Micrograph, mask: &Mask, size: usize) {
         let (width, channels) = (image.width, image.channels);
-        let places = |length| positions(length, size, 0.0, Edge::Drop);
-        for (top, left) in places(image.height).into_iter().flat_map(|y| places(width).into_iter().map(move |x| (y, x)))
+        let offsets = |length| positions(length, size, 0.0, Edge::Drop);
+        for (top, left) in
+            offsets(image.height).into_iter().flat_map(|y| offsets(width).into_iter().map(move |x| (y, x)))
         {
             let rows = (top..top + size).map(|y| y * width + left);
             let mut counts = [0usize; 256];
@@ -69,7 +70,7 @@ impl Monitor {
                 counts[usize::from(*label)] += 1;
             }
             counts[usize::from(IGNORE)] = 0;
-            // Of equally frequent classes the first.
+            // The first of equally frequent classes.
             let class = (0..=u8::MAX).rev().max_by_key(|&class| counts[usize::from(class)]);
             let Some(class) = class.filter(|&class| counts[usize::from(class)] > 0) else { continue };
             let pixels = rows.flat_map(|start| &image.pixels[start * channels..(start + size) * channels]);
@@ -79,8 +80,8 @@ impl Monitor {
         }
     }
 
-    /// The mean over the classes of the share of patches whose class is what their nearest neighbours in *other* images say:
-    /// chance is one over the number of classes. Features are those of the last stage, with running statistics.
+    /// The balanced accuracy (mean over the classes) of a k-NN vote among patches of *other* images. Chance is one over
+    /// the number of classes. Features are from the last stage, with running statistics.
     ///
     /// # Errors
     /// If the patches do not fit the encoder.
@@ -88,8 +89,8 @@ impl Monitor {
         let mut features = Vec::new();
         for batch in self.patches.chunks(BATCH) {
             let size = batch.first().map_or(0, |patch| patch.width);
-            let whole = Tiling::new(size, size, size, 0.0);
-            let patches: Vec<_> = batch.iter().map(|patch| (&whole, patch, 0)).collect();
+            let tiling = Tiling::new(size, size, size, 0.0);
+            let patches: Vec<_> = batch.iter().map(|patch| (&tiling, patch, 0)).collect();
             let pixels = Batches::on(parameters.device())?.tiles(&patches)?.normalized(parameters, normalization())?;
             let tape = Tape::new(parameters, Mode::Eval);
             let [.., last] = encoder.features(&tape, ENCODER, &tape.input(&pixels)?)?;
@@ -97,17 +98,17 @@ impl Monitor {
         }
         let directions = normalize(&Tensor::cat(&features, 0)?)?;
         let transposed = directions.t()?;
-        let mut said = Vec::with_capacity(self.patches.len());
-        // A few rows of the table at a time: whole, it would grow with the square of the patches.
+        let mut predicted = Vec::with_capacity(self.patches.len());
+        // A few rows at a time, because the full matrix grows with the square of the number of patches.
         for first in (0..self.patches.len()).step_by(ROWS) {
             let rows = directions.narrow(0, first, ROWS.min(self.patches.len() - first))?;
             let cosines: Vec<Vec<f64>> = rows.matmul(&transposed)?.to_vec2()?;
-            said.extend(cosines.iter().zip(first..).map(|(cosines, patch)| self.vote(patch, cosines)));
+            predicted.extend(cosines.iter().zip(first..).map(|(cosines, patch)| self.vote(patch, cosines)));
         }
-        Ok(self.balanced(&said))
+        Ok(self.balanced(&predicted))
     }
 
-    /// The class that the nearest patches of other images give to `patch`.
+    /// The class of `patch` by a vote of the nearest patches of other images.
     fn vote(&self, patch: usize, cosines: &[f64]) -> u8 {
         let mut others: Vec<usize> =
             (0..cosines.len()).filter(|&other| self.images[other] != self.images[patch]).collect();
@@ -116,7 +117,7 @@ impl Monitor {
             others.select_nth_unstable_by(NEIGHBOURS, nearest_first);
             others.truncate(NEIGHBOURS);
         }
-        // In a fixed order, so that sums are the same bits.
+        // A fixed order, so that sums are bit-identical.
         others.sort_unstable_by(nearest_first);
         let mut votes = [0.0; 256];
         for &other in &others {
@@ -125,13 +126,13 @@ impl Monitor {
         (0..=u8::MAX).rev().max_by(|&a, &b| votes[usize::from(a)].total_cmp(&votes[usize::from(b)])).unwrap_or(0)
     }
 
-    /// The mean over the classes of the share of their patches that `said` is right about.
-    fn balanced(&self, said: &[u8]) -> f64 {
+    /// The balanced accuracy of the predicted classes: the mean over the classes of the fraction that is right.
+    fn balanced(&self, predicted: &[u8]) -> f64 {
         let mut right = [0usize; 256];
         let mut all = [0usize; 256];
-        for (&class, &said) in self.classes.iter().zip(said) {
+        for (&class, &vote) in self.classes.iter().zip(predicted) {
             all[usize::from(class)] += 1;
-            right[usize::from(class)] += usize::from(said == class);
+            right[usize::from(class)] += usize::from(vote == class);
         }
         let present = || (0..256).filter(|&class| all[class] > 0);
         present().map(|class| right[class] as f64 / all[class] as f64).sum::<f64>() / present().count().max(1) as f64
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patches_are_of_their_most_frequent_class_and_ignored_ones_are_left_out() {
+    fn a_patch_has_its_most_frequent_class_and_ignored_patches_are_left_out() {
         let image = Micrograph { width: 7, height: 4, channels: 1, pixels: (0..28).collect() };
         #[rustfmt::skip]
         let labels = vec![
@@ -161,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_of_the_same_image_have_no_vote_and_classes_count_alike() {
-        // Two images with two classes each; every patch lies nearest to the other class of its own image, but among the
-        // other image's patches to its own class, except the last.
+    fn neighbours_of_the_same_image_do_not_vote_and_classes_have_equal_weight() {
+        // Two images with two classes each. The nearest patch is always of the same image and the other class. Among
+        // the patches of the other image, the nearest has the same class, except for the last patch.
         let blank = Micrograph { width: 1, height: 1, channels: 1, pixels: vec![0] };
         let monitor = Monitor { patches: vec![blank; 4], classes: vec![0, 1, 0, 1], images: vec![0, 0, 1, 1] };
         let cosines = [[1.0, 0.9, 0.8, 0.1], [0.9, 1.0, 0.1, 0.8], [0.8, 0.1, 1.0, 0.9], [0.5, 0.4, 0.9, 1.0]];
-        let said: Vec<u8> = cosines.iter().enumerate().map(|(patch, row)| monitor.vote(patch, row)).collect();
-        assert_eq!(said, [0, 1, 0, 0]);
-        assert_eq!(monitor.balanced(&said), (1.0 + 0.5) / 2.0);
+        let votes: Vec<u8> = cosines.iter().enumerate().map(|(patch, row)| monitor.vote(patch, row)).collect();
+        assert_eq!(votes, [0, 1, 0, 0]);
+        assert_eq!(monitor.balanced(&votes), (1.0 + 0.5) / 2.0);
     }
 }

@@ -1,4 +1,4 @@
-//! `overlay`: pictures of predictions beside the truth.
+//! `overlay`: draws predictions next to the truth.
 
 use super::errors::data_error;
 use super::evaluate::prediction_files;
@@ -12,8 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// `[[overlays]]`. Leaves `FILE/LABEL/IMAGE.png` for each label of `rows` (of its lowest seed) and each image it was
-/// evaluated on.
+/// `[[overlays]]`. Writes `FILE/LABEL/IMAGE.png` for each label of `rows` (its lowest seed) and each evaluated image.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Overlay {
@@ -21,15 +20,15 @@ pub(super) struct Overlay {
     file: FileName,
     /// Evaluations.
     rows: Input,
-    /// The data set they were evaluated on.
+    /// The data set of these evaluations.
     dataset: Input,
-    /// How large a pixel of the images as downloaded is: `"0.05 µm"`, or a scale bar with its length in them,
-    /// `"5 µm / 504 px"`; for all images, or by the stem of each (`"*"`: all others). The scale bar is in pixels without it.
+    /// Size of a pixel of the downloaded images: `"0.05 µm"`, or the length of a scale bar and its pixels, `"5 µm / 504
+    /// px"`. For all images, or a table by file stem (`"*"`: all others). Without it, scale bars are in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pixel_size: Option<PixelSizes>,
 }
 
-/// `pixel_size`: one for all, or one for each image.
+/// `pixel_size`: one size for all images, or one per image.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
@@ -37,14 +36,14 @@ pub(super) struct Overlay {
 )]
 #[schemars(title = "the size of a pixel, e.g. \"0.05 µm\" or \"5 µm / 504 px\", or a table of these by image")]
 enum PixelSizes {
-    /// Of every image.
+    /// Size for all images.
     All(PixelSize),
-    /// By stem.
+    /// Sizes by file stem.
     Each(BTreeMap<String, PixelSize>),
 }
 
 impl PixelSizes {
-    /// Of one image as it is read: larger where it is resized to less.
+    /// The scale of an image as it is read. A pixel is larger if the image is resized to fewer pixels.
     fn scale(&self, entry: &Entry) -> Option<Scale> {
         let size = match self {
             PixelSizes::All(size) => size,
@@ -76,20 +75,20 @@ impl StageKind for Overlay {
             let entries = split.map(|split| dataset.entries(split)).unwrap_or_default();
             let names = prediction_files(&entries);
             let predictions = evaluated.files.keys().filter(|name| name.starts_with("predictions/")).count();
-            let elsewhere =
+            let other_data =
                 || StageError::BadData(format!("{label} was not evaluated on the data set of this overlay"));
             if predictions != entries.len() {
-                return Err(elsewhere());
+                return Err(other_data());
             }
             let folder = context.out.join(self.file.as_str()).join(folder);
             std::fs::create_dir_all(&folder)?;
             for (entry, name) in entries.iter().zip(&names) {
-                let path = evaluated.files.get(&format!("predictions/{name}")).ok_or_else(elsewhere)?;
+                let path = evaluated.files.get(&format!("predictions/{name}")).ok_or_else(other_data)?;
                 let prediction = decode::decode_mask(path, &std::fs::read(path)?).map_err(data_error)?;
                 let (image, truth) = dataset.read(entry).map_err(data_error)?;
                 let (Some(truth), true) = (truth, (prediction.width, prediction.height) == (image.width, image.height))
                 else {
-                    return Err(elsewhere());
+                    return Err(other_data());
                 };
                 let picture = Panels {
                     width: image.width,
@@ -104,7 +103,7 @@ impl StageKind for Overlay {
                 };
                 std::fs::write(folder.join(name), report::png_rgb(&picture.render()?)?)?;
                 done += 1;
-                // Labels usually share their images: a good guess of how many pictures there will be.
+                // An estimate of the total: labels usually share their images.
                 let total = (done + ((labels.len() - number - 1) * entries.len()) as u64).max(done);
                 context.progress(Progress { done, total, unit: "image".into(), ..Progress::default() });
             }
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_of_each_image_from_the_lowest_seed() {
+    fn draws_each_image_for_the_lowest_seed() {
         let folder = tempfile::tempdir().unwrap();
         let dataset = dataset(folder.path());
         let rows = vec![
@@ -133,14 +132,14 @@ mod tests {
         let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["a.png", "b.png"]);
-        // The lowest seed says class 0 everywhere: the third panel is dark in its middle.
+        // The lowest seed predicts class 0 everywhere: the centre of the third panel is dark.
         let picture = image::open(folder.join("a.png")).unwrap().to_rgb8();
         let middle = picture.get_pixel(3 * 8 + 2 * 256 + 128, 26 + 64);
         assert_eq!(middle.0, [0x2b, 0x2f, 0x36]);
     }
 
     #[test]
-    fn the_scale_is_that_of_the_image_as_it_is_read() {
+    fn the_scale_takes_resizing_into_account() {
         let mut entry: Entry = serde_json::from_str(
             r#"{ "image": "a/b.jpg", "image_digest": "", "mask": null, "mask_digest": null, "width": 256, "height": 256,
                 "channels": 1, "split": "test", "class_pixels": [] }"#,
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn predictions_of_other_images_are_refused() {
+    fn predictions_for_other_images_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let dataset = dataset(folder.path());
         let mut row = evaluated(folder.path(), &dataset, "x", None, 0);

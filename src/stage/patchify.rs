@@ -1,4 +1,4 @@
-//! `patchify`: images cut into the patches that pretraining reads.
+//! `patchify`: cuts images into patches for pretraining.
 
 use super::errors::data_error;
 use super::{Context, DATASET, DataUse, Stage, StageError, StageKind, Uses, open_dataset};
@@ -8,26 +8,27 @@ use crate::experiment::{Input, ParamError, ReferenceSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Leaves `patches.safetensors` (`patches`, u8 `[n, height, width, channels]`) and `index.csv` (image, x, y, split).
+/// Cuts patches. Writes `patches.safetensors` (`patches`, u8 `[n, height, width, channels]`) and `index.csv` (image, x,
+/// y, split).
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Patchify {
-    /// Where the images come from.
+    /// The data set with the images.
     dataset: Input,
     /// Side of a patch in pixels.
     size: usize,
-    /// The part of its side by which a patch overlaps the next, from 0 to below 1.
+    /// Overlap of neighbouring patches as a fraction of their side, from 0 to below 1.
     #[serde(default)]
     overlap: f64,
-    /// What happens where patches do not fill an image.
+    /// Rule for image edges that patches do not fill.
     #[serde(default)]
     edge: Edge,
-    /// Which images; none of the choices names the test images.
+    /// Which images are cut. Test images cannot be chosen.
     #[serde(rename = "use", default = "unlabeled")]
     from: Use,
 }
 
-/// What is wrong with patches of this size and overlap: the parameter, and what would be right.
+/// Checks the size and the overlap of patches. Returns the invalid parameter and the message.
 pub(super) fn problem(size: usize, overlap: f64) -> Option<(&'static str, String)> {
     if !(8..=4096).contains(&size) {
         return Some(("size", format!("a patch of {size} pixels; expected 8 to 4096")));
@@ -46,7 +47,7 @@ impl Patchify {
     }
 }
 
-/// How `stage` cuts patches, if it is a `patchify`.
+/// The parameters of `stage`, if it is a `patchify` stage.
 pub fn patch_params(stage: &dyn Stage) -> Option<PatchParams> {
     stage.as_any().downcast_ref::<Patchify>().map(Patchify::params)
 }

@@ -1,4 +1,4 @@
-//! `pretrain`: an encoder from patches without masks.
+//! `pretrain`: trains an encoder on patches without masks.
 
 use super::artifacts::{EncoderFile, HistoryFile};
 use super::encoder::{EncoderSpec, fingerprint};
@@ -22,31 +22,32 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Leaves `encoder.safetensors` (torchvision's names) and `history.csv` (epoch, step, loss, learning_rate, gradient_norm,
-/// the parts of the method's loss, what [`Watch`](crate::ssl::Watch) sees of the embeddings, and what else the method tells). A collapse to a
-/// point stops the stage.
+/// Trains an encoder. Writes `encoder.safetensors` (torchvision's names) and `history.csv` (epoch, step, loss,
+/// learning_rate, gradient_norm, parts of the method's loss, statistics of the embeddings by
+/// [`Watch`](crate::ssl::Watch), other columns of the method). If all embeddings collapse to one point, the stage
+/// fails.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Pretrain {
-    /// Where the patches come from; several sets are joined.
+    /// Stages that cut the patches; several sets are concatenated.
     patches: Input,
-    /// What is trained, and from where.
+    /// The encoder and its initial weights.
     encoder: EncoderSpec,
-    /// How.
+    /// The SSL method.
     method: MethodSpec,
     #[serde(flatten)]
     training: TrainingParameters<Pretrain>,
-    /// Side of a view in pixels, 8 to 4096; that of the patches by default.
+    /// Side of a view in pixels, 8 to 4096. By default the side of the patches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     crop_size: Option<NonZeroUsize>,
-    /// How two views of a patch differ.
+    /// Random augmentation of the two views of a patch.
     #[serde(default, serialize_with = "without_size")]
     views: ViewParams,
-    /// A labelled data set whose training and validation images watch the encoder: `knn_accuracy` in the history says how
-    /// often the nearest patches of other images are of a patch's own class (mean over the classes). Nothing is trained on it.
+    /// A labelled data set that monitors the encoder: `knn_accuracy` in the history is the balanced accuracy of a k-NN
+    /// vote between patches of different training and validation images. The encoder is not trained on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     monitor: Option<Input>,
-    /// Epochs from one look at it to the next.
+    /// Number of epochs from one evaluation of `monitor` to the next.
     #[serde(default = "every_epoch", skip_serializing_if = "is_every_epoch")]
     monitor_every: NonZeroU64,
 }
@@ -69,7 +70,7 @@ impl TrainingDefaults for Pretrain {
     }
 }
 
-/// `crop_size` says the size; another one beside it would be a lie in the key.
+/// Leaves `size` out of the key, because `crop_size` is the size.
 fn without_size<S: Serializer>(views: &ViewParams, serializer: S) -> Result<S::Ok, S::Error> {
     let mut value = serde_json::to_value(views).map_err(serde::ser::Error::custom)?;
     value.as_object_mut().map(|views| views.remove("size"));
@@ -87,7 +88,7 @@ impl StageKind for Pretrain {
     const KIND: &'static str = "pretrain";
     const CODE_VERSION: u32 = 5;
     const TRAINS: bool = true;
-    // The weights themselves are in the key, by content; random ones leave no file there.
+    // The key contains the content of the weight file. Random weights have no file.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
     const LEAVES: &'static [&'static str] = &[EncoderFile::FILE, HistoryFile::FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[
@@ -98,7 +99,7 @@ impl StageKind for Pretrain {
     fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         let mut errors = Vec::new();
         if has(&table, "views", "size") {
-            let message = "the size of a view is the stage's own `crop_size`".into();
+            let message = "set the size of a view with the stage's `crop_size`".into();
             errors.push(ParamError::Check { param: "views.size", message });
         }
         let stage = experiment::deserialize::<Self>(table).map_err(|more| errors.extend(more)).ok();
@@ -108,7 +109,7 @@ impl StageKind for Pretrain {
     fn check(&self) -> Result<(), ParamError> {
         let error = |param, message| Err(ParamError::Check { param, message });
         if self.training.batch_size.get() < 2 {
-            return error("batch_size", "a contrast needs at least 2 patches in a batch".into());
+            return error("batch_size", "a batch needs at least 2 patches".into());
         }
         if let Err(message) = self.method.check_batch(self.training.batch_size.get()) {
             return error("method", message);
@@ -155,8 +156,8 @@ impl StageKind for Pretrain {
         let batch_size = self.training.batch_size.get();
         if patches.len() < batch_size {
             return Err(StageError::BadData(format!(
-                "{} patches do not fill one batch of {batch_size}: give a smaller `batch_size`, or cut more patches (a \
-                 higher `overlap`, a smaller `size`, more images)",
+                "{} patches do not fill one batch of {batch_size}: choose a smaller `batch_size`, or cut more patches \
+                 (a higher `overlap`, a smaller `size`, more images)",
                 patches.len(),
             )));
         }

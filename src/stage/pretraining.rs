@@ -1,4 +1,4 @@
-//! Pretraining as the training loop sees it.
+//! The pretraining task of the training loop.
 
 use super::monitor::{self, Monitor};
 use crate::data::augment::{ViewParams, normalization};
@@ -13,32 +13,32 @@ use crate::train::{Batches, EpochEnd, OptimizerSpec, Step, Task};
 use candle_core::DType;
 use std::sync::Arc;
 
-/// An encoder and a method's heads in training.
+/// An encoder and the heads of an SSL method in training.
 pub(super) struct Pretraining {
     pub(super) parameters: Parameters,
     pub(super) encoder: ResNet,
     pub(super) method: Box<dyn SslMethod>,
     pub(super) patches: Arc<Patches>,
-    /// With the size of a view.
+    /// Includes the size of a view.
     pub(super) views: ViewParams,
     pub(super) batch_size: usize,
-    /// Epochs in all.
+    /// Number of epochs of the training.
     pub(super) epochs: u64,
     pub(super) seed: u64,
     pub(super) monitor: Option<Monitor>,
-    /// Epochs from one look of it to the next.
+    /// Epochs from one evaluation of the monitor to the next.
     pub(super) monitor_every: u64,
 }
 
-/// Two views of a batch of patches, and when they are looked at.
+/// Two views of a batch of patches, and their step in the training.
 pub(super) struct Views {
     views: [Images; 2],
     moment: Moment,
 }
 
 impl Pretraining {
-    /// What the training will hold in memory at most. Heads work on a vector a view, or on the last map: little beside the
-    /// encoder.
+    /// Estimates the peak memory of the training. Heads need little compared with the encoder: they process one vector
+    /// per view, or the last map.
     ///
     /// # Errors
     /// If the views do not fit the encoder.
@@ -51,7 +51,7 @@ impl Pretraining {
         })?;
         let (parameters, trainable) = parameter_bytes(&self.parameters);
         let (gpu, pixels) = (!self.parameters.device().is_cpu(), 2 * batch_size * size * size);
-        // Two views in float32: as the network takes them or, on a GPU, before, so that a step has the normalised ones besides.
+        // Two views in float32: normalised on a CPU; on a GPU before normalisation, which needs a second buffer.
         let (channels, normalised) = match gpu {
             false => (3, 0),
             true => (self.patches.channels(), 3 * pixels * self.parameters.activations().size_in_bytes()),
@@ -93,14 +93,14 @@ impl Task for Pretraining {
     fn batches(&self, epoch: u64, from: u64) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Views>>>> {
         let order = Stream::new(self.seed, "order", epoch, 0).permutation(self.patches.len());
         let (patches, views, batch, seed) = (self.patches.clone(), self.views.clone(), self.batch_size, self.seed);
-        let (made, steps, epochs) = (Batches::on(self.parameters.device())?, self.steps_per_epoch(), self.epochs);
+        let (maker, steps, epochs) = (Batches::on(self.parameters.device())?, self.steps_per_epoch(), self.epochs);
         let make = move |step: usize| {
             let step = from as usize + step;
-            let views = made.views(&patches, &order[step * batch..(step + 1) * batch], &views, seed, epoch)?;
+            let views = maker.views(&patches, &order[step * batch..(step + 1) * batch], &views, seed, epoch)?;
             Ok(Views { views, moment: Moment { step: epoch * steps + step as u64, steps: epochs * steps, seed } })
         };
         let ahead = prefetch(steps.saturating_sub(from) as usize, make)?;
-        // Here, in the step's thread: a copy that is late counts as waiting for the batch.
+        // In the step's thread, so that a late copy counts as waiting for data.
         Ok(Box::new(ahead.map(|batch: anyhow::Result<Views>| {
             let Views { views: [first, second], moment } = batch?;
             Ok(Views { views: [first.arrived()?, second.arrived()?], moment })
@@ -111,11 +111,11 @@ impl Task for Pretraining {
         let [first, second] = views.map(|view| view.normalized(&self.parameters, normalization()));
         let views = [first?, second?];
         let mut online = Online::new(&self.encoder, &self.parameters);
-        let made = self.method.loss(&mut online, &views, moment)?;
-        let loss = made.loss.to_dtype(DType::F64)?.to_scalar()?;
-        let gradients = online.backward(&made.loss)?;
-        let watch = Watch::new(&made.embeddings)?;
-        let measures = made.parts.into_iter().chain(watch.values()).collect();
+        let result = self.method.loss(&mut online, &views, moment)?;
+        let loss = result.loss.to_dtype(DType::F64)?.to_scalar()?;
+        let gradients = online.backward(&result.loss)?;
+        let watch = Watch::new(&result.embeddings)?;
+        let measures = result.parts.into_iter().chain(watch.values()).collect();
         Ok(Step { loss, gradients, measures, images: self.batch_size as u64, fault: watch.collapsed() })
     }
 

@@ -1,4 +1,4 @@
-//! Fine-tuning as the training loop sees it.
+//! The fine-tuning task of the training loop.
 
 use crate::data::augment::{FinetuneAugment, normalization};
 use crate::data::loader::prefetch;
@@ -18,19 +18,19 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What is minimised.
+/// The loss that is minimised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Loss {
-    /// Multiclass Dice, segmentation_models_pytorch's.
+    /// Multiclass Dice loss, as in segmentation_models_pytorch.
     #[default]
     Dice,
-    /// Mean over the pixels.
+    /// Cross-entropy, mean over the pixels.
     CrossEntropy,
 }
 
 impl Loss {
-    /// Of `logits` `[batch, height, width, classes]` against `masks` `[batch, height, width]`.
+    /// The loss of `logits` `[batch, height, width, classes]` for `masks` `[batch, height, width]`.
     fn of(self, logits: &Tensor, masks: &Tensor) -> candle_core::Result<LossGradient> {
         match self {
             Loss::Dice => dice(logits, masks, Some(IGNORE)),
@@ -45,7 +45,7 @@ pub(super) struct Segmentation {
     pub(super) network: SegmentationNetwork,
     pub(super) loss: Loss,
     pub(super) samples: Arc<Vec<(Micrograph, Mask)>>,
-    /// With `crop_size`.
+    /// Includes `crop_size`.
     pub(super) augment: FinetuneAugment,
     pub(super) batch_size: usize,
     pub(super) crops_per_image: usize,
@@ -57,54 +57,54 @@ pub(super) struct Segmentation {
 /// Crops and their masks.
 pub(super) struct Crops {
     images: Images,
-    /// On the CPU, where the losses look at them.
+    /// On the CPU, where the losses read them.
     masks: Tensor,
 }
 
-/// Whole images, predicted by overlapping tiles.
+/// The validation: whole images, predicted in overlapping tiles.
 pub(super) struct Validation {
-    /// May be empty: then nothing is validated.
+    /// If empty, there is no validation.
     pub(super) samples: Vec<(Micrograph, Mask)>,
-    /// Left out of the mean.
+    /// Classes that the mean IoU leaves out.
     pub(super) ignore_classes: Vec<u8>,
-    /// Epochs from one to the next; the last has one in any case.
+    /// Epochs from one validation to the next. The last epoch is always validated.
     pub(super) every: u64,
-    /// Epochs in all.
+    /// Number of epochs of the training.
     pub(super) epochs: u64,
-    /// Part of a tile's side.
+    /// Overlap of neighbouring tiles, as a fraction of their side.
     pub(super) overlap: f64,
-    /// Whether it chooses the epoch that is kept.
+    /// Whether the validation chooses the epoch that is kept.
     pub(super) selects: bool,
 }
 
-/// The side of a crop that is a single pixel at the encoder's last stage.
+/// The side of a crop, in pixels, whose map at the encoder's last stage is a single pixel.
 const ONE_PIXEL: usize = 32;
 
 impl Segmentation {
-    /// What makes an epoch impossible.
+    /// Checks that batch norm has a variance in every batch.
     ///
     /// # Errors
-    /// One line with the cure.
+    /// One line with the remedy.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.augment.crop_size == Some(ONE_PIXEL) && self.ranges().any(|batch| batch.len() == 1) {
             return Err(format!(
-                "a batch of one crop of {ONE_PIXEL} pixels has no variance for batch norm: give a larger `crop_size`, or a \
-                 `batch_size` (and `crops_per_image`) of at least 2"
+                "a batch of one crop of {ONE_PIXEL} pixels has no variance for batch norm: choose a larger \
+                 `crop_size`, or a `batch_size` (and `crops_per_image`) of at least 2"
             ));
         }
         Ok(())
     }
 
-    /// Which crops of an epoch each batch holds. The short last batch is kept; but a lone crop that is one pixel at the
-    /// encoder's last stage has no variance for batch norm, and joins the batch before it.
+    /// The crops of each batch, as indices in an epoch. A short last batch is kept. But a single crop that is one pixel
+    /// at the encoder's last stage has no variance for batch norm, and joins the previous batch.
     fn ranges(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let (crops, size) = (self.samples.len() * self.crops_per_image, self.batch_size);
-        let lone = self.augment.crop_size == Some(ONE_PIXEL) && crops > size && crops % size == 1 && size > 1;
-        let batches = if lone { crops / size } else { crops.div_ceil(size) };
+        let single = self.augment.crop_size == Some(ONE_PIXEL) && crops > size && crops % size == 1 && size > 1;
+        let batches = if single { crops / size } else { crops.div_ceil(size) };
         (0..batches).map(move |batch| batch * size..if batch + 1 == batches { crops } else { (batch + 1) * size })
     }
 
-    /// What the training, validation included, will hold in memory at most.
+    /// Estimates the peak memory of the training, including validation.
     ///
     /// # Errors
     /// If the crops do not fit the network.
@@ -115,7 +115,7 @@ impl Segmentation {
         let pass = crate::nn::footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;
         let (parameters, trainable) = parameter_bytes(&self.parameters);
         let gpu = !self.parameters.device().is_cpu();
-        // Crops in float32 as the network takes them or, on a GPU, as they travel; and their classes.
+        // Bytes of a pixel and its class: float32 as the network reads it or, on a GPU, as it is transferred.
         let pixel = match (gpu, self.augment.keeps_values()) {
             (false, _) => 3 * 4 + 1,
             (true, false) => self.channels() * 4 + 1,
@@ -151,13 +151,13 @@ impl Segmentation {
         self.augment.crop_size.unwrap_or_default()
     }
 
-    /// The channels of a batch: 3 if any image is coloured.
+    /// Number of channels of a batch: 3 if any image has colours.
     fn channels(&self) -> usize {
         self.samples.iter().map(|(image, _)| image.channels).max().unwrap_or(1)
     }
 
-    /// The loss, as the mean over the validation images of the stitched probabilities' own, and the confusion matrix over
-    /// all of them together.
+    /// The validation loss and the confusion matrix. The loss is the mean over the images, each from its stitched
+    /// probabilities; the matrix is the sum over all images.
     fn validate(&self) -> Result<(f64, Confusion)> {
         let (tile, classes) = (self.crop_size(), self.class_names.len());
         let (mut losses, mut confusion) = (0.0, Confusion::new(classes));
@@ -186,7 +186,7 @@ impl Task for Segmentation {
         self.ranges().count() as u64
     }
 
-    /// An epoch is `crops_per_image` rounds, each with an order and crops of its own.
+    /// An epoch has `crops_per_image` rounds, each with its own order and crops.
     fn batches(&self, epoch: u64, from: u64) -> Result<Box<dyn Iterator<Item = Result<Crops>>>> {
         let (images, rounds, seed) = (self.samples.len(), self.crops_per_image as u64, self.seed);
         let order: Vec<(u64, usize)> = (epoch * rounds..(epoch + 1) * rounds)
@@ -198,13 +198,13 @@ impl Task for Segmentation {
         let (samples, augment) = (self.samples.clone(), self.augment.clone());
         let batches: Vec<Range<usize>> = self.ranges().skip(from as usize).collect();
         let (steps, channels, size) = (batches.len(), self.channels(), self.crop_size());
-        let made = Batches::on(self.parameters.device())?;
+        let maker = Batches::on(self.parameters.device())?;
         let make = move |step: usize| {
             let drawn = &order[batches[step].clone()];
-            let (images, masks) = made.pairs(&samples, drawn, &augment, seed, (size, channels))?;
+            let (images, masks) = maker.pairs(&samples, drawn, &augment, seed, (size, channels))?;
             Ok(Crops { images, masks })
         };
-        // Here, in the step's thread: a copy that is late counts as waiting for the batch.
+        // In the step's thread, so that a late copy counts as waiting for data.
         Ok(Box::new(prefetch(steps, make)?.map(|batch: Result<Crops>| {
             let Crops { images, masks } = batch?;
             Ok(Crops { images: images.arrived()?, masks })
@@ -216,9 +216,9 @@ impl Task for Segmentation {
         let pixels = batch.images.normalized(&self.parameters, normalization())?;
         let tape = Tape::new(&self.parameters, Mode::Train);
         let logits = self.network.forward(&tape, &tape.input(&pixels)?)?;
-        let made = self.loss.of(logits.tensor(), &batch.masks)?;
-        let gradients = tape.backward(vec![(logits, made.gradient)])?;
-        Ok(Step { loss: made.loss, gradients, measures: Vec::new(), images, fault: None })
+        let loss = self.loss.of(logits.tensor(), &batch.masks)?;
+        let gradients = tape.backward(vec![(logits, loss.gradient)])?;
+        Ok(Step { loss: loss.loss, gradients, measures: Vec::new(), images, fault: None })
     }
 
     fn measures(&self) -> Vec<String> {

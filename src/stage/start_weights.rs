@@ -1,4 +1,4 @@
-//! The weights that trainings start from, as `data` lists them.
+//! The initial weights of trainings, for the command `data`.
 
 use super::encoder::Weights;
 use super::finetune::Finetune;
@@ -7,30 +7,30 @@ use super::{Places, Stage, StageError};
 use crate::nn::weights::PublishedFile;
 use std::path::{Path, PathBuf};
 
-/// The weights that a stage begins with, for who looks whether all is there.
+/// The initial weights of a stage, and whether their file is valid.
 #[derive(Clone, Debug)]
 pub struct StartWeights {
-    /// As the experiment calls them.
+    /// `encoder.weights` of the experiment.
     pub weights: String,
-    /// The network they are for.
+    /// The network.
     pub arch: &'static str,
-    /// Its variant.
+    /// The variant of the network.
     pub variant: &'static str,
-    /// Where they are looked for.
+    /// The folder of the file.
     pub folder: PathBuf,
     /// The file that was found.
     pub file: Option<PathBuf>,
-    /// What that file is published as.
+    /// The published file of the same name.
     pub known: Option<PublishedFile>,
-    /// All files that would do.
+    /// All published files of these weights.
     pub published: Vec<PublishedFile>,
-    /// What is wrong with them.
+    /// The error, if they cannot be used.
     pub problem: Option<String>,
-    /// Whether that is more than that they are missing.
+    /// Whether the file exists but cannot be used.
     pub bad: bool,
 }
 
-/// The weights that `stage` begins with; none if they come from another stage or at random.
+/// The initial weights of `stage`; `None` if they are random or come from another stage.
 pub fn start_weights(stage: &dyn Stage, places: &Places) -> Option<StartWeights> {
     let of_pretrain = stage.as_any().downcast_ref::<Pretrain>().map(Pretrain::encoder);
     let of_finetune = || stage.as_any().downcast_ref::<Finetune>().and_then(Finetune::encoder);

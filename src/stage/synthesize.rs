@@ -1,4 +1,4 @@
-//! `synthesize`: micrographs with exact masks from nothing, to try the program and to test it.
+//! `synthesize`: generates micrographs with exact masks, to try out and test the program.
 
 use super::errors::data_error;
 use super::{Context, StageError, StageKind};
@@ -8,8 +8,8 @@ use crate::experiment::ParamError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Leaves `manifest.json`, images and masks. Draws from its own `seed`, not from the experiment's: the data stays the
-/// same while seeds vary.
+/// Generates micrographs. Writes `manifest.json`, images and masks. Uses its own `seed`, not the experiment's, so that
+/// the data do not change with the experiment's seeds.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct Synthesize(SynthesizeParams);

@@ -1,4 +1,4 @@
-//! `table`: scores of several methods side by side.
+//! `table`: compares the scores of several methods.
 
 use super::{Context, InputFiles, StageError, StageKind};
 use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
@@ -11,35 +11,35 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// `[[tables]]`. Leaves `FILE.csv`, `FILE.md`, `FILE.tex` (booktabs) and `FILE.txt` (for a terminal of 80 columns), one
-/// row a label of `rows`, in their order, over all its seeds, with 95 % intervals and tests between the rows.
+/// `[[tables]]`. Writes `FILE.csv`, `FILE.md`, `FILE.tex` (booktabs) and `FILE.txt` (for a terminal of 80 columns). One
+/// row per label of `rows`, in their order, over all its seeds, with 95 % intervals and tests between the rows.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
-    /// Name of the files.
+    /// Name of the files, without extension.
     file: FileName,
-    /// Stands above the table.
+    /// Title above the table.
     #[serde(default)]
     title: Option<String>,
     /// Evaluations.
     rows: Input,
-    /// Published values to set beside the rows: a row's label = the value's id, e.g.
-    /// `{ "MatSSL" = "table4.metaldam.matssl.aachen+uhcs" }`. A label that is no row becomes one, marked `published only`,
-    /// unless it looks like a misspelt row.
+    /// Published values next to the rows: label of a row = id of the value, e.g.
+    /// `{ "MatSSL" = "table4.metaldam.matssl.aachen+uhcs" }`. A label without a row gets a new row, marked
+    /// `published only`, unless it looks like a misspelt label.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     published: BTreeMap<String, PublishedId>,
-    /// Published values that stand in rows of their own, whatever their labels look like.
+    /// Published values in their own rows, even if their labels look like misspelt labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     published_only: BTreeMap<String, PublishedId>,
-    /// Label of the row that the others are tested against; left out, the best of those scored on the same images.
+    /// Label of the row that the others are tested against. By default the best row that is scored on the same images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compare_with: Option<String>,
-    /// How mIoU is taken over images; all other scores are pooled.
+    /// How mIoU is averaged over images. All other scores are pooled.
     #[serde(default, skip_serializing_if = "is_pooled")]
     miou: Averaging,
 }
 
-/// Left out of the JSON, so that keys are what they were before there was a choice.
+/// Whether the default applies. It is left out of the JSON, so that keys do not change.
 fn is_pooled(averaging: &Averaging) -> bool {
     *averaging == Averaging::Pooled
 }
@@ -84,7 +84,10 @@ impl Table {
         self.published.iter().chain(&self.published_only).map(|(label, id)| (label.clone(), id.clone())).collect()
     }
 
-    /// That labels mean what they seem to mean.
+    /// Checks that the labels refer to rows.
+    ///
+    /// # Errors
+    /// The parameter and the message.
     fn check_rows(&self, rows: &[&str]) -> Result<(), (&'static str, String)> {
         let is_row = |label: &str| rows.contains(&label);
         if let Some(wanted) = self.compare_with.as_deref().filter(|wanted| !is_row(wanted)) {
@@ -92,20 +95,20 @@ impl Table {
             return Err(("compare_with", format!("there is no row {wanted:?}{}", help.unwrap_or_default())));
         }
         if let Some(label) = self.published_only.keys().find(|label| is_row(label)) {
-            return Err(("published_only", format!("{label:?} is a row: its published value goes into `published`")));
+            return Err(("published_only", format!("{label:?} is a row: put its published value into `published`")));
         }
         if let Some(label) = self.published_only.keys().find(|label| self.published.contains_key(*label)) {
-            return Err(("published_only", format!("{label:?} is in `published`, too")));
+            return Err(("published_only", format!("{label:?} is also in `published`")));
         }
-        // A row that has its value was not misspelt elsewhere.
+        // A row that already has a published value is not the intended row of a misspelt label.
         let without = || rows.iter().copied().filter(|row| !self.published.contains_key(*row));
         let mut misspelt = self.published.keys().filter(|label| !is_row(label));
         match misspelt.find_map(|label| Some((label, alike(label, without())?))) {
             Some((label, row)) => Err((
                 "published",
                 format!(
-                    "there is no row {label:?}; did you mean {row:?}? A value that shall stand in a row of its own goes \
-                     into `published_only`"
+                    "there is no row {label:?}; did you mean {row:?}? For a row with only a published value, use \
+                     `published_only`"
                 ),
             )),
             None => Ok(()),
@@ -113,9 +116,9 @@ impl Table {
     }
 }
 
-/// The label that `label` was probably meant to be: of their letters and digits at most a sixth differ.
+/// The label that is most similar to `label`, if at most a sixth of the letters and digits differ.
 fn alike<'a>(label: &str, labels: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    /// Longer ones are compared by their beginnings: the cost grows with the square.
+    /// Maximum number of characters that are compared, because the cost grows with the square.
     const LONGEST: usize = 200;
     let plain = |text: &str| -> String {
         text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(LONGEST).collect()
@@ -130,7 +133,7 @@ fn alike<'a>(label: &str, labels: impl Iterator<Item = &'a str>) -> Option<&'a s
     labels.filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, other)| other)
 }
 
-/// The size of batch that all rows were evaluated with: others do not compare where mIoU is a mean over batches.
+/// The batch size of the mIoU of all rows. It must be the same if mIoU is a mean over batches.
 fn batch(averaging: Averaging, methods: &[(String, Vec<Evaluation>)]) -> Result<usize, StageError> {
     let by = methods.iter().flat_map(|(_, seeds)| seeds).flat_map(|evaluation| &evaluation.miou_by);
     let mut sizes: Vec<usize> = by.filter(|by| by.name == averaging).filter_map(|by| by.batch).collect();
@@ -140,13 +143,13 @@ fn batch(averaging: Averaging, methods: &[(String, Vec<Evaluation>)]) -> Result<
         [] => Ok(AUTHORS_BATCH),
         [size] => Ok(size),
         [one, other, ..] => Err(StageError::BadData(format!(
-            "rows were evaluated with batches of {one} and of {other} images; mIoU over batches compares only with one \
-             `miou_batch` for all"
+            "rows were evaluated with batches of {one} and of {other} images; mIoU over batches needs the same \
+             `miou_batch` in all rows"
         ))),
     }
 }
 
-/// What the seeds of one label got image by image; `None` if they were not scored on the same images.
+/// The scores of each image for the seeds of one label; `None` if they were not scored on the same images.
 fn read_per_image(seeds: &[&InputFiles], evaluations: &[Evaluation]) -> anyhow::Result<Option<PerImage>> {
     let mut images: Option<Vec<String>> = None;
     let mut sampled = Sampled { seeds: Vec::new(), overlaps: Vec::new() };
@@ -166,7 +169,7 @@ fn read_per_image(seeds: &[&InputFiles], evaluations: &[Evaluation]) -> anyhow::
     Ok(images.map(|images| PerImage { images, sampled }))
 }
 
-/// Inputs that share a label, which differ by their seed only: labels in order of appearance, seeds ascending.
+/// Groups inputs by label: labels in order of appearance, seeds ascending.
 pub(super) fn by_label(inputs: &[InputFiles]) -> Vec<(&str, Vec<&InputFiles>)> {
     let mut labels: Vec<(&str, Vec<&InputFiles>)> = Vec::new();
     for input in inputs {
@@ -181,7 +184,7 @@ pub(super) fn by_label(inputs: &[InputFiles]) -> Vec<(&str, Vec<&InputFiles>)> {
     labels
 }
 
-/// The metrics.json that an `evaluate` stage left.
+/// Reads the metrics.json of an `evaluate` stage.
 pub(super) fn read_evaluation(input: &InputFiles) -> anyhow::Result<Evaluation> {
     Evaluation::read(input.file(Evaluation::FILE)?).with_context(|| format!("metrics of {}", input.label))
 }
@@ -192,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_row_a_label_over_its_seeds() {
+    fn each_label_is_one_row_over_its_seeds() {
         let folder = tempfile::tempdir().unwrap();
         let rows = vec![
             evaluation_files(folder.path(), "b", Some(1), &[0, 1, 1, 1]),
@@ -217,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_asked_for_is_not_in_the_key() {
+    fn defaults_are_not_in_the_key() {
         let table: Table = params(r#"{ "file": "t", "rows": "<input>", "miou": "pooled" }"#);
         let json = serde_json::to_string(&table).unwrap();
         assert_eq!(json, r#"{"file":"t","title":null,"rows":"<input>"}"#);
     }
 
     #[test]
-    fn published_values_and_the_row_to_compare_with_are_looked_up() {
+    fn published_values_and_compare_with_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let rows = || {
             vec![
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_looks_like_a_misspelt_row_is_refused_before_anything_runs() {
+    fn a_misspelt_label_is_refused_before_the_run() {
         let check = |text: &str| {
             let table: Table = params(&format!(r#"{{ "file": "t", "rows": "<input>", {text} }}"#));
             let rows = ["EBC-1: U-Net++, MicroNet", "EBC-1: U-Net++, MatSSL", "EBC-2: U-Net++, MicroNet"];
@@ -264,10 +267,10 @@ mod tests {
         let misspelt = check(&format!(r#""published": {{ "EBC1: U-Net++, MicroNett": "{id}" }}"#)).unwrap_err();
         assert_eq!(
             misspelt,
-            "published: there is no row \"EBC1: U-Net++, MicroNett\"; did you mean \"EBC-1: U-Net++, MicroNet\"? A value \
-             that shall stand in a row of its own goes into `published_only`"
+            "published: there is no row \"EBC1: U-Net++, MicroNett\"; did you mean \"EBC-1: U-Net++, MicroNet\"? For a \
+             row with only a published value, use `published_only`"
         );
-        // On purpose; and where the rows that look alike have theirs.
+        // Accepted: `published_only`, and similar labels whose rows have their own published values.
         check(&format!(r#""published_only": {{ "EBC-3: U-Net++, MicroNet": "{id}" }}"#)).unwrap();
         check(&format!(r#""published": {{ "EBC-1: CS-UNet, MicroNet and MicroLite": "{id}" }}"#)).unwrap();
         let all = ["EBC-1: U-Net++, MicroNet", "EBC-2: U-Net++, MicroNet", "EBC-3: U-Net++, MicroNet"];

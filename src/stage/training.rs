@@ -1,24 +1,26 @@
-//! What pretraining and fine-tuning share: the loop's events as progress, its outcome as files and telemetry.
+//! Runs the training loop for pretraining and fine-tuning: reports its progress, writes its outcome as files and
+//! telemetry.
 
 use super::artifacts::HistoryFile;
 use super::{Context, Progress, StageError};
 use crate::experiment::SpannedTable;
 use crate::train::{Event, EventFile, Outcome, Stopped, Task, Training};
 
-/// The part of a training's time that its checkpoints may take.
+/// Maximum fraction of the training time that checkpoints may take.
 pub(super) const CHECKPOINT_SHARE: f64 = 0.05;
 
-/// The default of a parameter that is on.
+/// The default of a parameter that is on by default.
 pub(super) fn yes() -> bool {
     true
 }
 
-/// Such a parameter is left out of keys.
+/// Whether such a parameter has its default and is therefore left out of keys.
 pub(super) fn is_yes(value: &bool) -> bool {
     *value
 }
 
-/// Trains `task`, telling the context, and TensorBoard if it is asked to; leaves history.csv and telemetry.
+/// Trains `task` and writes history.csv and telemetry. Reports progress to the context and, if configured, to
+/// TensorBoard.
 ///
 /// # Errors
 /// As [`Training::run`]; a [`StageError`] that a task wrapped comes back as itself.
@@ -27,7 +29,7 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
     let mut done_before = 0;
     let on_gpu = !task.parameters().device().is_cpu();
     let mut curves = context.tensorboard.clone().map(EventFile::new);
-    let mut watch = |event: Event<'_>| {
+    let mut observe = |event: Event<'_>| {
         let progress = |done, loss, note| Progress { done, total, unit: "epoch".into(), loss, note };
         let history = match event {
             Event::Message(note) => return context.progress(progress(done_before, None, Some(note))),
@@ -44,11 +46,11 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
         };
         if let Some(Err(error)) = curves.as_mut().map(|curves| curves.follow(history)) {
             curves = None;
-            let note = format!("TensorBoard will not see the rest, its event file cannot be written: {error:#}");
+            let note = format!("TensorBoard shows no further epochs: its event file cannot be written: {error:#}");
             context.progress(progress(done_before, None, Some(note)));
         }
     };
-    let outcome = training.run(task, &mut watch).map_err(|error| match error.downcast::<StageError>() {
+    let outcome = training.run(task, &mut observe).map_err(|error| match error.downcast::<StageError>() {
         Ok(error) => error,
         Err(error) => error
             .downcast::<Stopped>()
@@ -66,10 +68,9 @@ pub(super) fn train<T: Task>(task: &mut T, training: &Training, context: &mut Co
     Ok(outcome)
 }
 
-/// What an epoch's line says on a GPU.
+/// The progress line of an epoch on a GPU: `note` and the fraction of time spent waiting for data.
 fn with_wait(note: Option<String>, waited: f64) -> String {
-    let wait =
-        format!("waited for batches {:.1} % of the time: no more of it did the GPU idle for them", 100.0 * waited);
+    let wait = format!("waiting for data {:.1} % of the time (upper bound on GPU idle)", 100.0 * waited);
     note.map_or_else(|| wait.clone(), |note| format!("{note}; {wait}"))
 }
 
@@ -84,8 +85,8 @@ mod tests {
     use super::with_wait;
 
     #[test]
-    fn an_epochs_line_keeps_what_the_task_says() {
-        let wait = "waited for batches 12.5 % of the time: no more of it did the GPU idle for them";
+    fn the_line_of_an_epoch_keeps_the_note_of_the_task() {
+        let wait = "waiting for data 12.5 % of the time (upper bound on GPU idle)";
         assert_eq!(with_wait(None, 0.125), wait);
         assert_eq!(with_wait(Some("mIoU 0.5".into()), 0.125), format!("mIoU 0.5; {wait}"));
     }

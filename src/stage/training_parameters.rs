@@ -1,4 +1,4 @@
-//! Parameters that every training takes.
+//! Parameters of every training.
 
 use super::device::open_device;
 use super::training::{CHECKPOINT_SHARE, is_yes, yes};
@@ -12,39 +12,40 @@ use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 use std::num::{NonZeroU64, NonZeroUsize};
 
-/// What a kind of training takes where its parameters say nothing.
+/// Default parameters of a kind of training.
 pub(super) trait TrainingDefaults {
-    /// Images, or pairs of views, in a step.
+    /// Number of images, or of pairs of views, in a step.
     fn batch_size() -> NonZeroUsize;
     /// The optimiser with its learning rate.
     fn optimizer() -> OptimizerSpec;
 }
 
-/// How long and how a network is trained: part of the parameters of `pretrain` and `finetune`.
+/// Length and settings of a training: part of the parameters of `pretrain` and `finetune`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(bound = "D: TrainingDefaults")]
 #[schemars(bound = "D: TrainingDefaults", rename = "TrainingParameters")]
 pub(super) struct TrainingParameters<D> {
-    /// Passes over the training images. In the paper: 50 of pretraining, 200 of fine-tuning.
+    /// Number of passes over the training images. In the paper: 50 for pretraining, 200 for fine-tuning.
     pub(super) epochs: NonZeroU64,
-    /// `pretrain`: pairs of views in a step, 128 by default and in the paper; patches that do not fill a batch wait for the
-    /// order of another epoch. `finetune`: crops in a step, 8 by default; the last batch of an epoch may be smaller.
+    /// `pretrain`: pairs of views per step, 128 by default and in the paper; each epoch drops the patches that do not
+    /// fill a batch. `finetune`: crops per step, 8 by default; the last batch of an epoch may be smaller.
     #[serde(default = "D::batch_size")]
     pub(super) batch_size: NonZeroUsize,
-    /// By default as in the paper. `pretrain`: SGD, 0.1, momentum 0.9, weight decay 1e-6. `finetune`: Adam, 1e-4, weight
-    /// decay 1e-5.
+    /// Optimiser, by default as in the paper. `pretrain`: SGD, 0.1, momentum 0.9, weight decay 1e-6. `finetune`: Adam,
+    /// 1e-4, weight decay 1e-5.
     #[serde(default = "D::optimizer")]
     pub(super) optimizer: OptimizerSpec,
-    /// Constant by default; cosine for pretraining in the paper.
+    /// Schedule of the learning rate, constant by default. In the paper: cosine for pretraining.
     #[serde(default)]
     pub(super) schedule: ScheduleSpec,
-    /// `"float32"`; `"tf32"` or `"bf16"` on a GPU.
+    /// Precision of computations: `"float32"`, or on a GPU also `"tf32"` or `"bf16"`.
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub(super) precision: Precision,
-    /// The same bits each time, as in the paper; false allows a GPU what is faster.
+    /// Whether results are bit-identical each time, as in the paper. `false` allows faster algorithms on a GPU.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub(super) deterministic: bool,
-    /// Computes activations again in the backward pass instead of keeping them: less memory, more time, the same bits.
+    /// Whether the backward pass recomputes activations instead of storing them: less memory, more time, identical
+    /// results.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) recompute: bool,
     #[serde(skip)]
@@ -55,28 +56,28 @@ impl<D> TrainingParameters<D> {
     /// Checks the schedule against the epochs and the learning rate.
     ///
     /// # Errors
-    /// Names `schedule`.
+    /// If `schedule` does not fit them.
     pub(super) fn check(&self) -> Result<(), ParamError> {
         let checked = self.schedule.check(self.epochs.get(), self.optimizer.learning_rate());
         checked.map_err(|message| ParamError::Check { param: "schedule", message })
     }
 
-    /// The setting that needs a GPU, as it is written in the file.
+    /// The setting that needs a GPU, as written in the experiment file.
     pub(super) fn needs_gpu(&self) -> Option<String> {
         self.precision.needs_gpu().then(|| format!("precision = \"{}\"", self.precision.name()))
     }
 
-    /// Opens the stage's device, and returns an empty set of parameters on it.
+    /// Opens the stage's device and returns an empty set of parameters on it.
     ///
     /// # Errors
-    /// [`StageError::NotThere`] if the device is not there or cannot compute so.
+    /// [`StageError::NotThere`] if the device is missing or does not support the precision.
     pub(super) fn parameters(&self, context: &mut Context) -> Result<Parameters, StageError> {
         let device = open_device(context, self.precision, self.deterministic)?;
         Ok(Parameters::new(DType::F32, &device).with_precision(self.precision).with_recompute(self.recompute))
     }
 
-    /// The training that `fingerprint` identifies, with checkpoints where `context` says. It averages neither gradients nor
-    /// weights, and trains all epochs.
+    /// The training with `fingerprint` and the checkpoint path of `context`. Without averaging of gradients or weights,
+    /// and without early stopping.
     pub(super) fn training(&self, fingerprint: String, context: &Context) -> Training {
         Training {
             epochs: self.epochs.get(),

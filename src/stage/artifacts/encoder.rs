@@ -1,4 +1,4 @@
-//! The encoder that a pretraining leaves.
+//! The encoder file of a pretraining.
 
 use super::super::errors::weights_error;
 use super::super::{InputFiles, StageError};
@@ -7,17 +7,17 @@ use crate::ssl::ENCODER;
 use anyhow::Context as _;
 use std::path::Path;
 
-/// A ResNet's weights by torchvision's names, and its configuration.
+/// The weights of a ResNet with torchvision's names, and its configuration.
 pub(in crate::stage) struct EncoderFile;
 
 impl EncoderFile {
-    /// The file that a stage leaves.
+    /// File name in the output of a stage.
     pub(in crate::stage) const FILE: &'static str = "encoder.safetensors";
 
     /// Writes the encoder among `parameters` into `folder`.
     ///
     /// # Errors
-    /// If the disk does not take it.
+    /// If the file cannot be written.
     pub(in crate::stage) fn write(
         parameters: &Parameters,
         config: &ResNetConfig,
@@ -27,20 +27,20 @@ impl EncoderFile {
         weights::save(parameters, Some(ENCODER), &folder.join(Self::FILE), &config).map_err(weights_error)
     }
 
-    /// Which network `input` left.
+    /// Reads the configuration of the network from `input`.
     ///
     /// # Errors
-    /// If the file is damaged or does not say.
+    /// If the file is damaged or has no configuration.
     pub(in crate::stage) fn config(input: &InputFiles) -> Result<ResNetConfig, StageError> {
         let config = weights::read_config(input.file(Self::FILE)?).map_err(weights_error)?;
-        let config = config.context("the encoder does not say which network it is")?;
-        Ok(serde_json::from_str(&config).context("the encoder's description of itself")?)
+        let config = config.context("the encoder file does not describe its network")?;
+        Ok(serde_json::from_str(&config).context("the configuration in the encoder file")?)
     }
 
-    /// Sets the encoder among `parameters` to what `input` left.
+    /// Loads the encoder among `parameters` from `input`.
     ///
     /// # Errors
-    /// If the file is damaged or of another network.
+    /// If the file is damaged or has another network.
     pub(in crate::stage) fn load(parameters: &Parameters, input: &InputFiles) -> Result<(), StageError> {
         let loaded = weights::load(parameters, ENCODER, input.file(Self::FILE)?, false);
         loaded.map(drop).map_err(weights_error)

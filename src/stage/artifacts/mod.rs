@@ -1,5 +1,5 @@
-//! What trainings leave and other stages read: each artifact with its file name, writer and reader in one place. Data sets,
-//! patches and scores have theirs in `crates/data` and `crates/metrics`.
+//! Outputs of trainings that other stages read. Each type has the file name, a writer and a reader. Those of data sets,
+//! patches and scores are in `crates/data` and `crates/metrics`.
 
 mod encoder;
 mod history;

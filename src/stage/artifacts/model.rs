@@ -1,4 +1,4 @@
-//! The model that a fine-tuning leaves.
+//! The model file of a fine-tuning.
 
 use super::super::errors::weights_error;
 use super::super::{InputFiles, StageError};
@@ -7,17 +7,17 @@ use crate::train::inference::{ModelConfig, Segmenter};
 use candle_core::Device;
 use std::path::Path;
 
-/// A segmentation network's weights by segmentation_models_pytorch's names, and its [`ModelConfig`].
+/// The weights of a segmentation network with segmentation_models_pytorch's names, and its [`ModelConfig`].
 pub(in crate::stage) struct ModelFile;
 
 impl ModelFile {
-    /// The file that a stage leaves.
+    /// File name in the output of a stage.
     pub(in crate::stage) const FILE: &'static str = "model.safetensors";
 
     /// Writes `parameters` into `folder`.
     ///
     /// # Errors
-    /// If the disk does not take it.
+    /// If the file cannot be written.
     pub(in crate::stage) fn write(
         parameters: &Parameters,
         config: &ModelConfig,
@@ -27,10 +27,10 @@ impl ModelFile {
         weights::save(parameters, None, &folder.join(Self::FILE), &config).map_err(weights_error)
     }
 
-    /// Reads what `input` left, to predict on `device`.
+    /// Loads the model of `input` for predictions on `device`.
     ///
     /// # Errors
-    /// If the file is damaged or does not say which network it is.
+    /// If the file is damaged or has no configuration.
     pub(in crate::stage) fn load(input: &InputFiles, device: &Device) -> anyhow::Result<Segmenter> {
         Segmenter::load(input.file(Self::FILE)?, device)
     }

@@ -1,4 +1,4 @@
-//! How the epoch of a fine-tuned model was chosen.
+//! The selection file of a fine-tuning: how its epoch was chosen.
 
 use super::super::InputFiles;
 use crate::data::Split;
@@ -10,19 +10,19 @@ use std::path::Path;
 /// How the epoch of a fine-tuned model was chosen.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::stage) struct Selection {
-    /// As `select_on` says.
+    /// The parameter `select_on`.
     pub(in crate::stage) selected_on: SelectedOn,
-    /// The split that val_miou and iou_CLASS of the history were taken on.
+    /// The split of val_miou and iou_CLASS in the history.
     pub(in crate::stage) validated_on: Split,
     /// The epoch that was kept, counted from 1.
     pub(in crate::stage) epoch: u64,
 }
 
 impl Selection {
-    /// The file that a stage leaves.
+    /// File name in the output of a stage.
     pub(in crate::stage) const FILE: &'static str = "selection.json";
 
-    /// Whether the history's scores are those of the test images.
+    /// Whether the scores in the history are those of the test images.
     pub(in crate::stage) fn on_test(&self) -> bool {
         self.validated_on == Split::Test
     }
@@ -30,14 +30,14 @@ impl Selection {
     /// Writes it into `folder` as JSON.
     ///
     /// # Errors
-    /// If the disk does not take it.
+    /// If the file cannot be written.
     pub(in crate::stage) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let mut json = serde_json::to_vec_pretty(self)?;
         json.push(b'\n');
         Ok(std::fs::write(folder.join(Self::FILE), json)?)
     }
 
-    /// What `input` left; `None` if it chose no epoch (a pretraining).
+    /// Reads the selection of `input`; `None` if it has none (a pretraining).
     ///
     /// # Errors
     /// If the file cannot be read.

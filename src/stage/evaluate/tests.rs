@@ -1,4 +1,4 @@
-//! Tests, and the small worlds that the tests of `table`, `figure` and `overlay` stand in too.
+//! Tests, and fixtures that the tests of `table`, `figure` and `overlay` also use.
 
 use super::super::{InputFiles, Places};
 use super::*;
@@ -34,12 +34,12 @@ pub(in crate::stage) fn context<const N: usize>(folder: &Path, inputs: [(&str, V
     }
 }
 
-/// A stage's parameters as the front end hands them on.
+/// Parses the parameters of a stage.
 pub(in crate::stage) fn params<S: DeserializeOwned>(json: &str) -> S {
     serde_json::from_str(json).unwrap()
 }
 
-/// What evaluating on two images of four pixels of truth 0, 0, 1, 1 each would have left.
+/// The outputs of an evaluation on two images of four pixels each with truth 0, 0, 1, 1.
 pub(in crate::stage) fn evaluation_files(
     folder: &Path,
     label: &str,
@@ -60,8 +60,8 @@ pub(in crate::stage) fn evaluation_files(
     InputFiles { label: label.into(), seed, files, source: None }
 }
 
-/// Two test images `x/a.png` and `x/b.png` and a training image, 8 × 4, the left half class 0, the right half class 1,
-/// one unknown pixel each.
+/// Two test images `x/a.png` and `x/b.png` and a training image, 8 × 4 pixels. The left half is class 0, the right half
+/// class 1, and one pixel is ignored.
 pub(in crate::stage) fn dataset(folder: &Path) -> InputFiles {
     let mut images = Vec::new();
     for (name, split) in [("x/a.png", Split::Test), ("x/b.png", Split::Test), ("x/c.png", Split::Train)] {
@@ -104,7 +104,7 @@ pub(in crate::stage) fn dataset(folder: &Path) -> InputFiles {
     InputFiles { label: "steel".into(), seed: None, files, source: Some(folder.to_owned()) }
 }
 
-/// Evaluates an answer that is `class` everywhere, for the stages that read evaluations.
+/// The outputs of an evaluation whose predictions are `class` everywhere.
 pub(in crate::stage) fn evaluated(
     folder: &Path,
     dataset: &InputFiles,
@@ -143,11 +143,11 @@ fn constant(class: u8) -> impl FnMut(&Micrograph) -> Result<Mask, StageError> {
 }
 
 #[test]
-fn leaves_scores_matrix_and_masks() {
+fn writes_scores_matrices_and_masks() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = dataset(folder.path());
-    let left = evaluated(folder.path(), &dataset, "x", None, 1);
-    let read = |name: &str| std::fs::read_to_string(left.file(name).unwrap()).unwrap();
+    let output = evaluated(folder.path(), &dataset, "x", None, 1);
+    let read = |name: &str| std::fs::read_to_string(output.file(name).unwrap()).unwrap();
     assert_eq!(read("confusion.csv"), "truth,matrix,austenite\nmatrix,0,30\naustenite,0,32\n");
     let per_image = read("per_image.csv");
     let row = "0.25806451612903225,0.3404255319148936,0.5161290322580645,0,0.5161290322580645";
@@ -156,23 +156,23 @@ fn leaves_scores_matrix_and_masks() {
     let own = |image: &str| format!("{image},matrix,0,15\n{image},austenite,0,16\n");
     let per_image = read(ImageConfusions::FILE);
     assert_eq!(per_image, format!("image,truth,matrix,austenite\n{}{}", own("x/a.png"), own("x/b.png")));
-    let matrices = ImageConfusions::read(left.file(ImageConfusions::FILE).unwrap()).unwrap().0;
+    let matrices = ImageConfusions::read(output.file(ImageConfusions::FILE).unwrap()).unwrap().0;
     assert_eq!(matrices.iter().map(|(image, _)| image.as_str()).collect::<Vec<_>>(), ["x/a.png", "x/b.png"]);
     assert_eq!(matrices[1].1, Confusion::from_counts(2, vec![0, 15, 0, 16]).unwrap());
     let evaluation: Evaluation = serde_json::from_str(&read("metrics.json")).unwrap();
     assert_eq!(evaluation.miou_by(Averaging::Pooled).0, evaluation.miou);
-    assert_eq!(evaluation.miou_by(Averaging::Batches).1, evaluation.miou, "the answer is the majority's");
+    assert_eq!(evaluation.miou_by(Averaging::Batches).1, evaluation.miou, "the prediction is the majority class");
     assert_eq!((evaluation.images, evaluation.selected_on), (2, SelectedOn::Last));
     assert_eq!(evaluation.pixel_accuracy, Some(32.0 / 62.0));
     let majority = evaluation.majority.unwrap();
     assert_eq!((majority.class.as_str(), majority.miou), ("austenite", evaluation.miou));
-    let mask = image::open(left.file("predictions/b.png").unwrap()).unwrap();
+    let mask = image::open(output.file("predictions/b.png").unwrap()).unwrap();
     assert_eq!(mask.color(), image::ColorType::L8);
     assert!(mask.to_luma8().pixels().all(|pixel| pixel.0 == [1]));
 }
 
 #[test]
-fn a_split_without_images_says_which_there_are() {
+fn a_split_without_images_is_an_error_with_the_counts() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = open_dataset(&dataset(folder.path())).unwrap();
     let mut context = context(folder.path(), []);
@@ -184,7 +184,7 @@ fn a_split_without_images_says_which_there_are() {
 }
 
 #[test]
-fn classes_of_model_and_data_set_must_agree() {
+fn the_model_and_the_data_set_must_have_the_same_classes() {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     assert!(check_classes(&names(&["a", "b"]), &names(&["a", "b"])).is_ok());
     let error = check_classes(&names(&["a", "b"]), &names(&["b", "a"])).unwrap_err();
@@ -204,7 +204,7 @@ fn a_prediction_of_another_size_is_refused() {
 }
 
 #[test]
-fn images_of_one_stem_get_names_of_their_own() {
+fn images_with_the_same_stem_get_unique_names() {
     let entry = |image: &str| Entry {
         image: image.into(),
         image_digest: String::new(),

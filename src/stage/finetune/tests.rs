@@ -12,7 +12,7 @@ pub(super) const TOY: &str = "dataset = '<input>'\nencoder = { arch = 'resnet18'
     decoder_channels = [8, 8, 8, 4, 4]\nepochs = 6\nbatch_size = 3\ncrop_size = 32\ncrops_per_image = 2\n\
     optimizer = { name = 'adam', learning_rate = 0.01 }\n";
 
-/// Images of 48×40 with a bright band where the mask says 1: two to train on, one each to validate and test.
+/// Images of 48×40 pixels with a bright band where the mask is 1; one image for each of `splits`.
 fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
     const NAMES: [[&str; 2]; 4] = [["0.png", "0m.png"], ["1.png", "1m.png"], ["2.png", "2m.png"], ["3.png", "3m.png"]];
     let (mut images, mut files) = (Vec::new(), Vec::new());
@@ -57,7 +57,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
 
 const ALL: [Split; 4] = [Split::Train, Split::Train, Split::Val, Split::Test];
 
-/// Model, history, and the epoch that was kept.
+/// Runs the stage. Returns the model, the history and the epoch that was kept.
 fn run(text: &str, splits: &[Split]) -> Result<(Vec<u8>, String, Option<u64>), StageError> {
     let folder = tempfile::tempdir().unwrap();
     let mut context = context(folder.path(), "dataset", &dataset(folder.path(), splits));
@@ -74,7 +74,7 @@ fn run(text: &str, splits: &[Split]) -> Result<(Vec<u8>, String, Option<u64>), S
 }
 
 #[test]
-fn the_toy_learns_its_classes_the_same_for_any_number_of_threads() {
+fn training_learns_and_does_not_depend_on_the_number_of_threads() {
     let with = |threads: usize| {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(TOY, &ALL)).unwrap()
     };
@@ -92,7 +92,7 @@ fn the_toy_learns_its_classes_the_same_for_any_number_of_threads() {
 }
 
 #[test]
-fn the_architecture_decides_what_the_model_holds() {
+fn the_architecture_is_saved_in_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let mut context = context(folder.path(), "dataset", &dataset(folder.path(), &ALL));
     let text = TOY.replace("epochs = 6", "epochs = 1\narchitecture = 'unet'");
@@ -105,7 +105,7 @@ fn the_architecture_decides_what_the_model_holds() {
 }
 
 #[test]
-fn a_lone_crop_joins_the_batch_before_it_and_is_refused_where_there_is_none() {
+fn a_single_crop_joins_the_previous_batch_or_is_refused_without_one() {
     let few = TOY.replace("epochs = 6", "epochs = 1");
     let three = [Split::Train, Split::Train, Split::Train, Split::Val];
     for (batch_size, crops_per_image) in [(2, 1), (3, 1), (2, 3), (4, 1)] {
@@ -118,12 +118,12 @@ fn a_lone_crop_joins_the_batch_before_it_and_is_refused_where_there_is_none() {
 }
 
 #[test]
-fn what_selects_the_epoch_must_be_there() {
+fn images_that_select_the_epoch_are_required() {
     let without = |split: Split| ALL.map(|s| if s == split { Split::Train } else { s });
     let few = TOY.replace("epochs = 6", "epochs = 3\nvalidate_every = 2");
     let error = run(&few, &without(Split::Val)).unwrap_err().to_string();
     assert!(error.starts_with("`select_on = \"val\"` needs validation images"), "{error}");
-    assert!(error.contains("give it some (`split = { val = … }` or `val_images`"), "{error}");
+    assert!(error.contains("add some (`split = { val = … }` or `val_images`"), "{error}");
     let on_test = format!("{few}select_on = 'test'\n");
     assert!(run(&on_test, &without(Split::Test)).unwrap_err().to_string().contains("needs test images"));
     let (_, history, best) = run(&on_test, &without(Split::Val)).unwrap();
@@ -137,19 +137,19 @@ fn what_selects_the_epoch_must_be_there() {
 }
 
 #[test]
-fn a_part_of_the_training_images_may_choose_the_epoch() {
+fn val_fraction_chooses_the_epoch() {
     let unsplit = [Split::Train, Split::Train, Split::Train, Split::Test];
     let few = TOY.replace("epochs = 6", "epochs = 2\nval_fraction = 0.34");
     let (_, history, best) = run(&few, &unsplit).unwrap();
     assert!(best.is_some() && !history.contains(",,"), "{history}");
     let error = run(&few, &ALL).unwrap_err().to_string();
-    assert!(error.contains("has validation images of its own: leave out `val_fraction`"), "{error}");
+    assert!(error.contains("already has validation images: remove `val_fraction`"), "{error}");
     let error = run(&few.replace("0.34", "0.1"), &unsplit).unwrap_err().to_string();
-    assert!(error.contains("sets 0 of 3 training images aside"), "{error}");
+    assert!(error.contains("selects 0 of 3 training images"), "{error}");
 }
 
 #[test]
-fn a_part_of_the_training_images_makes_another_model() {
+fn train_fraction_changes_the_model() {
     let few = TOY.replace("epochs = 6", "epochs = 1");
     let (all, ..) = run(&few, &ALL).unwrap();
     assert!(run(&format!("{few}train_fraction = 1.0\n"), &ALL).unwrap().0 == all);
@@ -159,18 +159,18 @@ fn a_part_of_the_training_images_makes_another_model() {
 }
 
 #[test]
-fn averages_and_accumulation_change_what_is_left() {
+fn averaging_and_accumulation_change_the_model() {
     let few = TOY.replace("epochs = 6", "epochs = 3").replace("batch_size = 3", "batch_size = 2");
     let (plain, ..) = run(&few, &ALL).unwrap();
     for more in ["ema = 0.9\n", "accumulate = 2\n"] {
         assert!(run(&format!("{few}{more}"), &ALL).unwrap().0 != plain, "{more}");
     }
-    // Recomputation is no part of the result, nor of its name.
+    // Recomputation does not change the result or its key.
     assert!(run(&format!("{few}recompute = true\n"), &ALL).unwrap().0 == plain);
 }
 
 #[test]
-fn parameters_are_read_from_an_input_or_in_place_and_what_is_wrong_is_underlined() {
+fn the_encoder_is_an_input_or_a_table_and_errors_have_spans() {
     let stage = parse::<Finetune>(&TOY.replace("encoder = {", "encoder = '<input>' #")).unwrap();
     assert_eq!(stage.encoder, MaybeInput::Input(Input));
     let json = serde_json::to_value(parse::<Finetune>(TOY).unwrap()).unwrap();

@@ -47,7 +47,7 @@ const TOY: &str = "patches = '<input>'\nencoder = { arch = 'resnet18', width = 4
     views = { jitter = 0.0, blur = 0.0 }\noptimizer = { name = 'sgd', learning_rate = 0.1 }\n\
     schedule = { name = 'cosine', min_learning_rate = 1e-3 }\n";
 
-/// 9 patches of 32 pixels, each of one frequency.
+/// 9 patches of 32 pixels, each with its own frequency.
 fn patches(folder: &Path) -> PathBuf {
     let pixel = |i: usize| {
         let (patch, y, x) = (i / 1024, i / 32 % 32, i % 32);
@@ -60,7 +60,7 @@ fn patches(folder: &Path) -> PathBuf {
     path
 }
 
-/// Runs the toy; the bytes of all that it leaves.
+/// Runs a stage. Returns the bytes of all its outputs.
 fn run(text: &str) -> Result<BTreeMap<String, Vec<u8>>, StageError> {
     let folder = tempfile::tempdir().unwrap();
     let mut context = context(folder.path(), "patches", &[(Patches::FILE, patches(folder.path()))]);
@@ -74,7 +74,7 @@ fn run(text: &str) -> Result<BTreeMap<String, Vec<u8>>, StageError> {
     Ok(files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect())
 }
 
-/// The toy with every method.
+/// The test stage with every method.
 fn each_method() -> impl Iterator<Item = String> {
     let sizes = "head = { hidden = 16, output = 8 }";
     let more = |name| match name {
@@ -90,7 +90,7 @@ fn each_method() -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn every_method_leaves_the_same_bytes_for_any_number_of_threads_and_after_a_kill() {
+fn every_method_is_bit_identical_for_any_number_of_threads_and_after_a_kill() {
     for toy in each_method() {
         let with = |threads: usize| {
             rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(&toy)).unwrap()
@@ -112,7 +112,7 @@ fn every_method_leaves_the_same_bytes_for_any_number_of_threads_and_after_a_kill
     }
 }
 
-/// In steps so small that nothing is blown up, one number after another.
+/// With tiny steps, because training amplifies differences.
 #[test]
 fn every_method_trains_on_a_gpu_as_on_the_cpu() {
     for toy in each_method() {
@@ -132,7 +132,7 @@ fn every_method_trains_on_a_gpu_as_on_the_cpu() {
 }
 
 #[test]
-fn the_toy_learns_and_leaves_the_same_bytes_for_any_number_of_threads() {
+fn training_learns_and_does_not_depend_on_the_number_of_threads() {
     let with = |threads: usize| {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(TOY)).unwrap()
     };
@@ -148,8 +148,8 @@ fn the_toy_learns_and_leaves_the_same_bytes_for_any_number_of_threads() {
 }
 
 #[test]
-fn a_gpu_trains_as_the_cpu_does_and_either_takes_up_what_the_other_began() {
-    // In tiny steps: larger ones blow up the difference in the last digits, so near to nothing are the toy's variances.
+fn a_gpu_trains_as_the_cpu_and_each_resumes_checkpoints_of_the_other() {
+    // Tiny steps, because larger ones amplify rounding differences: the variances are almost zero.
     let toy = &TOY.replace("learning_rate = 0.1", "learning_rate = 1e-5");
     let toy = &toy.replace("min_learning_rate = 1e-3", "min_learning_rate = 1e-6");
     let output = run(toy).unwrap();
@@ -177,7 +177,7 @@ fn a_gpu_trains_as_the_cpu_does_and_either_takes_up_what_the_other_began() {
 }
 
 #[test]
-fn a_board_shows_every_epoch_once_after_a_kill_too() {
+fn tensorboard_has_every_epoch_once_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let stage = parse::<Pretrain>(TOY).unwrap();
     let board = folder.path().join("board");
@@ -201,22 +201,22 @@ fn a_board_shows_every_epoch_once_after_a_kill_too() {
 }
 
 #[test]
-fn a_board_that_cannot_be_written_is_told_once_and_the_training_goes_on() {
+fn a_tensorboard_write_error_is_reported_once_and_training_continues() {
     let folder = tempfile::tempdir().unwrap();
     let in_the_way = folder.path().join("board");
     std::fs::write(&in_the_way, "a file").unwrap();
-    let (notes, told) = std::sync::mpsc::channel();
+    let (notes, received) = std::sync::mpsc::channel();
     let mut context = context(folder.path(), "patches", &[(Patches::FILE, patches(folder.path()))]);
     context.tensorboard = Some(in_the_way.join("stage"));
     context.on_progress = Box::new(move |progress| notes.send(progress.note.clone()).unwrap());
     parse::<Pretrain>(TOY).unwrap().run(&mut context).unwrap();
-    let warnings: Vec<String> = told.try_iter().flatten().filter(|note| note.contains("TensorBoard")).collect();
+    let warnings: Vec<String> = received.try_iter().flatten().filter(|note| note.contains("TensorBoard")).collect();
     assert!(warnings.len() == 1 && warnings[0].contains("cannot be written: in "), "{warnings:?}");
     assert!(std::fs::read(context.out.join(EncoderFile::FILE)).unwrap() == run(TOY).unwrap()[EncoderFile::FILE]);
 }
 
 #[test]
-fn the_encoder_left_behind_loads_as_weights_of_the_next() {
+fn a_trained_encoder_is_a_weight_file_for_the_next_stage() {
     let folder = tempfile::tempdir().unwrap();
     let weights = folder.path().join("mine.safetensors");
     std::fs::write(&weights, &run(TOY).unwrap()[EncoderFile::FILE]).unwrap();
@@ -230,7 +230,7 @@ fn the_encoder_left_behind_loads_as_weights_of_the_next() {
 
 #[test]
 fn a_collapsed_representation_stops_the_training() {
-    // No patch differs from another, and without batch norm in its head nothing spreads them.
+    // All patches are the same, and a head without batch norm cannot separate them.
     let folder = tempfile::tempdir().unwrap();
     let grey = Tensor::full(90u8, (9, 32, 32, 1), &candle_core::Device::Cpu).unwrap();
     let path = folder.path().join(Patches::FILE);
@@ -245,19 +245,19 @@ fn a_collapsed_representation_stops_the_training() {
 }
 
 #[test]
-fn too_few_patches_are_refused_with_the_cure() {
+fn too_few_patches_are_refused() {
     let error = run(&TOY.replace("batch_size = 4", "batch_size = 10")).unwrap_err().to_string();
-    assert!(error.starts_with("9 patches do not fill one batch of 10: give a smaller `batch_size`"), "{error}");
+    assert!(error.starts_with("9 patches do not fill one batch of 10: choose a smaller `batch_size`"), "{error}");
 }
 
 #[test]
-fn a_learning_rate_that_diverges_is_told() {
+fn divergence_is_an_error() {
     let error = run(&TOY.replace("learning_rate = 0.1", "learning_rate = 1e30")).unwrap_err().to_string();
     assert!(error.contains("of 3, step ") && error.contains("diverged"), "{error}");
 }
 
 #[test]
-fn all_that_is_wrong_with_the_table_is_told_at_once() {
+fn all_errors_of_a_table_are_reported_together() {
     let text = "patches = '<input>'\nencoder = { arch = 'resnet18', weights = 'random' }\nmethod = 'dino'\n\
         epochs = 3\nbatch = 4\nviews = { size = 3 }";
     let errors = parse::<Pretrain>(text).unwrap_err();
@@ -285,7 +285,7 @@ fn all_that_is_wrong_with_the_table_is_told_at_once() {
 }
 
 #[test]
-fn parameters_survive_json_with_all_defaults_and_no_size_of_a_view() {
+fn parameters_round_trip_through_json_without_the_size_of_a_view() {
     let stage = parse::<Pretrain>(TOY).unwrap();
     let json = serde_json::to_value(&stage).unwrap();
     assert_eq!(json["views"].get("size"), None);

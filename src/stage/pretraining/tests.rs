@@ -5,12 +5,12 @@ use crate::ssl::MethodSpec;
 use candle_core::{Device, Tensor};
 use std::path::{Path, PathBuf};
 
-/// All elements.
+/// All elements as float64.
 pub(in crate::stage) fn doubles(tensor: &Tensor) -> Vec<f64> {
     tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
 }
 
-/// Whether they differ by no more than `limit` of the largest; for 0 they must be the same.
+/// Whether all differences are at most `limit` times the largest value (or 1).
 pub(in crate::stage) fn close(a: &[f64], b: &[f64], limit: f64) -> bool {
     let largest = a.iter().fold(1.0f64, |largest, value| largest.max(value.abs()));
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= limit * largest)
@@ -25,7 +25,7 @@ fn patches(folder: &Path, channels: usize) -> PathBuf {
     path
 }
 
-/// What the steps of two epochs get and give, by a method.
+/// The views, losses and gradients of all steps of two epochs.
 fn epochs(method: &str, channels: &[usize], dtype: DType, precision: Precision) -> Vec<(String, Vec<f64>)> {
     let folder = tempfile::tempdir().unwrap();
     let files: Vec<PathBuf> = channels.iter().map(|&channels| patches(folder.path(), channels)).collect();
@@ -63,9 +63,9 @@ fn epochs(method: &str, channels: &[usize], dtype: DType, precision: Precision) 
 }
 
 #[test]
-fn a_gpu_is_fed_and_trains_as_the_cpu() {
+fn batches_and_steps_on_a_gpu_equal_those_on_the_cpu() {
     let sizes = r#""head":{"hidden":6,"output":4}"#;
-    // In float64, so that all differences but those of a fault are small. The second takes batches apart and shuffles them.
+    // In float64, so that only faults make large differences. The second method splits and shuffles batches.
     let float64 = |method: &str, channels: &[usize]| epochs(method, channels, DType::F64, Precision::Float32);
     let methods = [r#""name":"matssl","temperature":0.5"#, r#""name":"mocov2","queue_size":8,"batch_norm_groups":2"#];
     for method in methods.map(|method| format!("{{{method},{sizes}}}")) {
@@ -80,10 +80,10 @@ fn a_gpu_is_fed_and_trains_as_the_cpu() {
             assert_eq!(on_cpu.len(), on_gpu.len());
         }
         let half = pretend::on(|| epochs(&method, &[1], DType::F32, Precision::Bf16)).expect("it was on");
-        let whole = float64(&method, &[1]);
-        let views = || half.iter().zip(&whole).filter(|((name, _), _)| name == "view");
-        // Eight bits of a value.
-        assert!(views().all(|((_, half), (_, whole))| close(whole, half, 1.0 / 256.0)) && views().count() == 4);
+        let full = float64(&method, &[1]);
+        let views = || half.iter().zip(&full).filter(|((name, _), _)| name == "view");
+        // bfloat16 has 8 significant bits.
+        assert!(views().all(|((_, half), (_, full))| close(full, half, 1.0 / 256.0)) && views().count() == 4);
         assert!(half.iter().flat_map(|(_, values)| values).all(|value| value.is_finite()), "{method}");
     }
 }

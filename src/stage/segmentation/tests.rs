@@ -4,7 +4,7 @@ use crate::nn::ops::gpu::pretend;
 use crate::stage::pretraining::tests::{close, doubles};
 use candle_core::DType;
 
-/// An image of noise, and a mask of three classes and some pixels that do not count.
+/// An image of noise and a mask with three classes and ignored pixels.
 fn sample(index: u64, width: usize, height: usize, channels: usize) -> (Micrograph, Mask) {
     let mut stream = Stream::new(index, "segmentation test", 0, 0);
     let pixels = (0..width * height * channels).map(|_| stream.next_u32() as u8).collect();
@@ -12,7 +12,7 @@ fn sample(index: u64, width: usize, height: usize, channels: usize) -> (Microgra
     (Micrograph { width, height, channels, pixels }, Mask { width, height, labels })
 }
 
-/// In float64, so that all differences but those of a fault are small; `channels` of three images.
+/// A task in float64, so that only faults make large differences. `channels` are those of three images.
 fn task(augment: &FinetuneAugment, channels: [usize; 3]) -> Segmentation {
     let text = r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":3}"#;
     let network = SegmentationNetwork::new(serde_json::from_str::<SegmentationConfig>(text).unwrap());
@@ -26,7 +26,7 @@ fn task(augment: &FinetuneAugment, channels: [usize; 3]) -> Segmentation {
         samples: Arc::new(samples),
         augment: FinetuneAugment { crop_size: Some(32), ..augment.clone() },
         batch_size: 4,
-        // Batches of 4 and of 5, because a lone crop joins them, of several rounds.
+        // Batches of 4 and 5 crops, because a single crop joins the previous batch.
         crops_per_image: 3,
         seed: 5,
         class_names: ["a", "b", "c"].map(str::to_owned).into(),
@@ -41,7 +41,7 @@ fn task(augment: &FinetuneAugment, channels: [usize; 3]) -> Segmentation {
     }
 }
 
-/// What an epoch's steps get and give, and what its end says.
+/// The images, masks, losses and gradients of all steps of two epochs, and the validation.
 fn epoch(augment: &FinetuneAugment, channels: [usize; 3]) -> Vec<(String, Vec<f64>)> {
     let mut task = task(augment, channels);
     let mut found = Vec::new();
@@ -62,8 +62,8 @@ fn epoch(augment: &FinetuneAugment, channels: [usize; 3]) -> Vec<(String, Vec<f6
 }
 
 #[test]
-fn a_gpu_is_fed_and_trains_as_the_cpu() {
-    // Where values stay, the CPU's have lost last digits to the contrast that is multiplied by 1.
+fn batches_and_steps_on_a_gpu_equal_those_on_the_cpu() {
+    // If augmentation keeps values, the CPU still multiplies by a contrast of 1, which rounds the last digits.
     for (augment, digits) in [(FinetuneAugment::default(), 0.0), (FinetuneAugment::none(), 1e-6)] {
         for channels in [[1; 3], [3; 3], [1, 3, 1]] {
             let Some(on_gpu) = pretend::on(|| epoch(&augment, channels)) else { return };
