@@ -1,12 +1,12 @@
-//! How long a graph of stages takes on so many slots.
+//! Time of a graph of stages on a given number of slots.
 
 use super::Dag;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// How long stages that take `seconds` need on `slots` slots, each started when its inputs are done, those with the
-/// longest way to the end first (list scheduling: at most twice the optimum, R. L. Graham 1966). Stages without seconds take
-/// none. `None` if no stage has any. `O(n log n)` beside the edges.
+/// Total time of stages that take `seconds` each on `slots` slots. Each starts when its inputs are done, the longest
+/// remaining path first (list scheduling: at most twice the optimum, R. L. Graham 1966). Stages without a time count as
+/// 0. `None` if no stage has a time. Takes `O(n log n)`, and linear time in the edges.
 pub fn makespan(dag: &Dag, seconds: &[Option<f64>], slots: usize) -> Option<f64> {
     if seconds.iter().all(Option::is_none) {
         return None;
@@ -23,7 +23,7 @@ pub fn makespan(dag: &Dag, seconds: &[Option<f64>], slots: usize) -> Option<f64>
     let (mut ready, mut running) = (BinaryHeap::new(), BinaryHeap::new());
     let (mut now, mut free) = (0.0, slots.max(1));
     loop {
-        // What takes no time is done at once.
+        // Stages that take no time finish at once.
         while let Some(stage) = fed.pop() {
             if time(stage) > 0.0 {
                 ready.push(Ranked { rank: remaining[stage], stage });
@@ -52,7 +52,7 @@ fn feed(dag: &Dag, stage: usize, missing: &mut [usize], fed: &mut Vec<usize>) {
     }
 }
 
-/// A stage in a heap, highest rank first, then the first in the file.
+/// A stage in a heap: highest rank first, ties by order in the file.
 struct Ranked {
     rank: f64,
     stage: usize,
@@ -84,7 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_longest_way_starts_first_and_what_takes_no_time_holds_nobody_up() {
+    fn the_longest_path_starts_first_and_stages_without_time_cause_no_wait() {
         // 0 → 1 → 2; 3 and 4 alone; 2 is a table that takes no time.
         let dag = Dag::from_edges(5, [(0, 1), (1, 2)]);
         let seconds = [Some(2.0), Some(3.0), None, Some(2.0), Some(3.0)];
@@ -95,7 +95,7 @@ mod tests {
     }
 
     proptest! {
-        /// No shorter than the longest way or the work shared out, no longer than Graham's bound.
+        /// At least the longest path and the total work per slot; at most Graham's bound.
         #[test]
         fn the_makespan_is_within_its_bounds(
             edges in proptest::collection::vec((0usize..12, 0usize..12), 0..30),

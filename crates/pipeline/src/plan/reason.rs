@@ -1,4 +1,4 @@
-//! Why a key is another than before: one typed reason for each part that differs.
+//! Reasons for a changed key: one for each part that differs.
 
 use crate::cache::{Digest, KeyInput, KeyMaterial};
 use serde::Serialize;
@@ -6,27 +6,27 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// One part of a key that differs, old → new.
+/// A part of a key that differs, old → new.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "part", rename_all = "snake_case")]
 pub enum Reason {
-    /// Another key schema or kind: nothing else can be compared.
+    /// The key schema or the kind differs: nothing else can be compared.
     Incomparable {
-        /// What differs.
+        /// `key schema` or `kind`.
         what: &'static str,
         /// Before.
         old: String,
         /// Now.
         new: String,
     },
-    /// The program computes this kind differently now.
+    /// The program computes this kind differently.
     CodeVersion {
         /// Before.
         old: u32,
         /// Now.
         new: u32,
     },
-    /// A parameter, dotted for nested ones; `None` where it is not written.
+    /// A parameter; `None` where it is not set.
     Parameter {
         /// Dotted path.
         path: String,
@@ -35,7 +35,7 @@ pub enum Reason {
         /// Now.
         new: Option<Value>,
     },
-    /// Another seed.
+    /// The seed.
     Seed {
         /// Before.
         old: Option<u64>,
@@ -46,15 +46,15 @@ pub enum Reason {
     Input {
         /// The parameter that names it.
         role: String,
-        /// Its place among those of that parameter, where there are several.
+        /// Its position among the inputs of that parameter, if there are several.
         place: Option<usize>,
-        /// Before: its label, if the output shows it, and its content.
+        /// Before: its label, if the output contains it, and its content.
         old: Option<String>,
         /// Now.
         new: Option<String>,
         /// The content before.
         old_content: Option<Digest>,
-        /// The content now, if it is made.
+        /// The content now, if it is computed.
         new_content: Option<Digest>,
     },
     /// A file of the data set.
@@ -68,13 +68,13 @@ pub enum Reason {
     },
 }
 
-/// Every part in which `new` differs from `old`, in the order of the key's table.
+/// All parts in which `new` differs from `old`, in the order of the key material.
 pub fn reasons(old: &KeyMaterial, new: &KeyMaterial) -> Vec<Reason> {
     reasons_so_far(old, new, |_, _| true)
 }
 
-/// [`reasons`] where only those inputs of `new` have their content that `is_made` (role, place) marks: of the others
-/// only number and labels count.
+/// [`reasons`] if only the inputs marked by `is_made` (role, position) are computed: of the others only number and
+/// labels are compared.
 pub(super) fn reasons_so_far(
     old: &KeyMaterial,
     new: &KeyMaterial,
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn of_inputs_that_are_not_made_only_number_and_labels_count() {
+    fn of_inputs_not_computed_only_number_and_labels_are_compared() {
         let old = material(json!({}), b"a");
         let mut new = material(json!({}), b"b");
         let shown = |new: &KeyMaterial| {
