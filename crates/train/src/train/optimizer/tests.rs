@@ -54,7 +54,7 @@ fn check(text: &str, starts: [f64; 6], reference: [f64; 6]) {
 }
 
 #[test]
-fn sgd_is_pytorchs() {
+fn sgd_equals_pytorch() {
     check(
         "name = 'sgd'\nweight_decay = 0.03",
         STARTS,
@@ -118,7 +118,7 @@ fn sgd_is_pytorchs() {
 }
 
 #[test]
-fn adam_and_adamw_are_pytorchs() {
+fn adam_and_adamw_equal_pytorch() {
     check(
         "name = 'adam'\nweight_decay = 0.03",
         STARTS,
@@ -182,7 +182,7 @@ fn adam_and_adamw_are_pytorchs() {
 }
 
 #[test]
-fn lars_is_lightlys() {
+fn lars_equals_lightly() {
     check(
         "name = 'lars'\nweight_decay = 0.03\ndecay_norms_and_biases = true",
         STARTS,
@@ -248,7 +248,7 @@ fn lars_is_lightlys() {
 
 /// As lightly's: without a gradient LARS does not decay either, and its velocity runs out.
 #[test]
-fn lars_leaves_what_has_no_slope() {
+fn lars_does_not_change_parameters_without_gradient() {
     let run = || {
         let start = Tensor::new(&[1.0f64, 2.0], &Device::Cpu).unwrap();
         let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
@@ -302,7 +302,7 @@ fn bits_are_the_same_for_any_number_of_threads() {
 }
 
 #[test]
-fn a_gpu_moves_large_tensors_as_the_cpu_does() {
+fn a_gpu_updates_large_tensors_as_the_cpu_does() {
     for text in EACH {
         for (dtype, tolerance) in [(DType::F64, 1e-13), (DType::F32, 1e-5)] {
             let expected = large(spec(text), dtype, 0.5);
@@ -314,7 +314,7 @@ fn a_gpu_moves_large_tensors_as_the_cpu_does() {
 }
 
 #[test]
-fn a_scale_is_that_of_the_gradients() {
+fn the_scale_multiplies_the_gradients() {
     let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
     parameters.insert("w", Tensor::new(&[1.0f64, 2.0], &Device::Cpu).unwrap(), Role::LinearWeight).unwrap();
     let mut gradients = Gradients::new();

@@ -118,7 +118,7 @@ fn checksums_are_those_of_the_standard() {
 }
 
 #[test]
-fn numbers_of_any_size_come_back() {
+fn numbers_of_any_size_are_read_back() {
     for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
         let Message(data) = Message::default().integer(2, value);
         assert_eq!(fields(&data), [(2, Value::Integer(value))]);
@@ -146,7 +146,7 @@ fn each_epoch_is_in_the_file_as_soon_as_it_is_over() {
 }
 
 #[test]
-fn a_later_attempt_has_all_epochs_and_takes_the_place_of_the_earlier_ones() {
+fn a_later_attempt_has_all_epochs_and_replaces_the_earlier_ones() {
     let dir = tempfile::tempdir().unwrap();
     let mut killed = EventFile::new(dir.path().to_owned());
     killed.follow(&history(4)).unwrap();

@@ -162,12 +162,12 @@ fn check_stopped_and_taken_up(
 }
 
 #[test]
-fn a_training_stopped_and_taken_up_is_the_same_bits() {
+fn a_training_stopped_and_resumed_is_the_same_bits() {
     check_stopped_and_taken_up(Duration::MAX, [(1, 0), (3, 2), (4, 1)], |_, (epoch, _)| (epoch, 0));
 }
 
 #[test]
-fn a_training_stopped_inside_an_epoch_and_taken_up_there_is_the_same_bits() {
+fn a_training_stopped_inside_an_epoch_and_resumed_there_is_the_same_bits() {
     // With gradients pending there is no checkpoint.
     let resumed = |training: &Training, (epoch, step)| (epoch, step - step % training.accumulate);
     check_stopped_and_taken_up(Duration::ZERO, [(0, 1), (3, 2), (4, 1)], resumed);
@@ -206,7 +206,7 @@ fn accumulated_gradients_are_those_of_one_large_batch() {
 }
 
 #[test]
-fn averaged_weights_are_validated_and_left_and_change_nothing_else() {
+fn averaged_weights_are_validated_and_kept_and_change_nothing_else() {
     let run = |ema| {
         let folder = tempfile::tempdir().unwrap();
         let mut task = Lines::new(None);
@@ -243,7 +243,7 @@ fn an_average_that_keeps_all_of_itself_is_refused() {
     for ema in [1.0, -0.1, f64::NAN] {
         let training = Training { ema: Some(ema), ..training(folder.path(), SGD) };
         let error = training.run(&mut Lines::new(None), &mut |_| ()).unwrap_err().to_string();
-        assert!(error.contains("keeps 0 to below 1 of itself"), "{error}");
+        assert!(error.contains("expected 0 ≤ ema < 1"), "{error}");
     }
 }
 
@@ -260,7 +260,7 @@ fn the_history_has_the_norm_before_clipping() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_written_is_told_and_the_training_goes_on() {
+fn a_checkpoint_that_cannot_be_written_is_reported_and_the_training_continues() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("epoch-2.safetensors/in the way")).unwrap();
     let (mut task, mut messages) = (Lines::new(None), Vec::new());
@@ -330,7 +330,7 @@ fn a_signal_leaves_a_checkpoint_from_which_the_rest_is_the_same() {
             .unwrap_err()
             .to_string();
         let place = if epochs == 0 { "0 epochs and 1 steps" } else { "2 epochs and 0 steps" };
-        assert_eq!(error, format!("stopped by a signal after {place}; the next run goes on from there"));
+        assert_eq!(error, format!("stopped by a signal after {place}; the next run resumes from there"));
         let mut task = Lines::new(None);
         let outcome = rare().run(&mut task, &mut |_| ()).unwrap();
         assert_eq!((outcome.resumed_epochs, outcome.resumed_steps), if epochs == 0 { (0, 1) } else { (2, 0) });
@@ -344,7 +344,7 @@ fn a_signal_leaves_a_checkpoint_from_which_the_rest_is_the_same() {
 }
 
 #[test]
-fn a_training_without_progress_ends_early_and_again_so_when_taken_up() {
+fn a_training_without_progress_stops_early_also_when_resumed() {
     let folder = tempfile::tempdir().unwrap();
     // The third epoch of five scores best.
     let patient = |epochs| Training { patience: NonZeroU64::new(epochs), ..training(folder.path(), SGD) };
@@ -367,7 +367,7 @@ fn the_loss_goes_down() {
 }
 
 #[test]
-fn a_finished_checkpoint_of_another_training_is_told_and_passed_over() {
+fn a_finished_checkpoint_of_another_training_is_reported_and_skipped() {
     let folder = tempfile::tempdir().unwrap();
     training(folder.path(), SGD).run(&mut Lines::new(None), &mut |_| ()).unwrap();
     let mut messages = 0;
