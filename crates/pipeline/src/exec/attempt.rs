@@ -82,7 +82,7 @@ pub(super) fn attempt(
     let work = services.store.work(key);
     match wait_and_run(job, stage, &work, material, services) {
         // Another process may have finished the stage and removed the work folder: our error does not matter then.
-        Err(error) => match found(job, key, &services.store) {
+        Err(error) => match finished_record(job, key, &services.store) {
             Some(record) => Ok(AttemptOutcome::Found(record)),
             None => Err(error),
         },
@@ -90,7 +90,7 @@ pub(super) fn attempt(
     }
 }
 
-fn found(job: &Job, key: Key, store: &Store) -> Option<Arc<Record>> {
+fn finished_record(job: &Job, key: Key, store: &Store) -> Option<Arc<Record>> {
     if job.force { None } else { store.find(key).map(Arc::new) }
 }
 
@@ -104,13 +104,13 @@ fn wait_and_run(
 ) -> Result<AttemptOutcome, StageError> {
     let mut waits = false;
     loop {
-        if waits && let Some(record) = found(job, material.key(), &services.store) {
+        if waits && let Some(record) = finished_record(job, material.key(), &services.store) {
             return Ok(AttemptOutcome::Found(record));
         }
         match work.begin()? {
             Some(attempt) => {
                 // The previous holder of the lock may have finished the stage.
-                if let Some(record) = found(job, material.key(), &services.store) {
+                if let Some(record) = finished_record(job, material.key(), &services.store) {
                     work.remove(attempt);
                     return Ok(AttemptOutcome::Found(record));
                 }
@@ -181,7 +181,7 @@ pub(super) fn produce(
         .into_iter()
         .filter_map(|(name, path)| material.files.get(&name).map(|digest| (name, (path, digest.to_string()))))
         .collect();
-    let told = Arc::clone(tell);
+    let report = Arc::clone(tell);
     let mut context = Context {
         name: job.stage.clone(),
         seed: material.seed.unwrap_or(0),
@@ -201,7 +201,7 @@ pub(super) fn produce(
         tensorboard: job.tensorboard.clone(),
         asked: services.asked.clone(),
         telemetry: BTreeMap::new(),
-        on_progress: Box::new(move |progress| told(Message::Progress(progress.clone()))),
+        on_progress: Box::new(move |progress| report(Message::Progress(progress.clone()))),
     };
     stage.run(&mut context)?;
     if spawns && has_files && material_of(job, stage, store)?.files != material.files {
@@ -227,7 +227,7 @@ pub(super) fn produce(
 fn open_inputs(job: &Job, services: &Services) -> Result<BTreeMap<String, Vec<InputFiles>>, StageError> {
     let store = &services.store;
     let mut roles: BTreeMap<String, Vec<InputFiles>> = BTreeMap::new();
-    let mut whole: BTreeSet<Digest> = BTreeSet::new();
+    let mut verified: BTreeSet<Digest> = BTreeSet::new();
     for input in &job.inputs {
         let name = &input.stage;
         let at_hand = services.records.iter().find(|record| record.key == input.key).cloned();
@@ -236,7 +236,7 @@ fn open_inputs(job: &Job, services: &Services) -> Result<BTreeMap<String, Vec<In
         if record.content != input.content {
             return Err(anyhow!("the output of {name} was recomputed in the meantime and differs; run again").into());
         }
-        if let Some(output) = store.damaged(&record, &mut whole) {
+        if let Some(output) = store.damaged(&record, &mut verified) {
             let object = store.object(output.digest);
             let (path, object) = (&output.path, object.display());
             let message = "is damaged in the cache; recompute it with";

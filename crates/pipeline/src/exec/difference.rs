@@ -27,7 +27,7 @@ pub(super) fn differences(record: &Record, folder: &Path, store: &Store) -> Resu
     let anew = Output::of_folder(folder)?;
     let paths: BTreeSet<&String> = record.outputs.iter().chain(&anew).map(|output| &output.path).collect();
     let find = |outputs: &[Output], path: &str| outputs.iter().find(|output| output.path == path).cloned();
-    let mut found = Vec::new();
+    let mut differences = Vec::new();
     for path in paths {
         let (cached, made) = (find(&record.outputs, path), find(&anew, path));
         if cached.as_ref().map(|output| output.digest) == made.as_ref().map(|output| output.digest) {
@@ -38,9 +38,9 @@ pub(super) fn differences(record: &Record, folder: &Path, store: &Store) -> Resu
             largest_difference(&before, &std::fs::read_to_string(folder.join(path)).ok()?)
         });
         let digest = |output: Option<Output>| output.map(|output| output.digest);
-        found.push(Difference { path: path.clone(), cached: digest(cached), anew: digest(made), largest });
+        differences.push(Difference { path: path.clone(), cached: digest(cached), anew: digest(made), largest });
     }
-    Ok(found)
+    Ok(differences)
 }
 
 /// Largest absolute difference of corresponding numbers; `None` if the texts differ in anything else.

@@ -116,8 +116,8 @@ mod tests {
     fn the_release_of_a_gpu_by_another_run_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let both = ["cuda:0", "cuda:1"];
-        let ((told, freed), (unused, _)) = (channel(), channel());
-        let (mut ours, mut theirs) = (locks(dir.path(), &both, told), locks(dir.path(), &both, unused));
+        let ((sender, freed), (unused, _)) = (channel(), channel());
+        let (mut ours, mut theirs) = (locks(dir.path(), &both, sender), locks(dir.path(), &both, unused));
         assert!(theirs.take(7, 0).unwrap());
         assert!(!ours.take(3, 0).unwrap() && ours.take(3, 1).unwrap());
         assert!(freed.try_recv().is_err());
@@ -131,10 +131,10 @@ mod tests {
     fn runs_that_number_the_gpus_differently_lock_the_same_ones() {
         let dir = tempfile::tempdir().unwrap();
         let (first, second) = ("GPU-00000000-0000-0000-0000-000000000001", "GPU-00000000-0000-0000-0000-000000000002");
-        let (told, _) = channel();
-        let mut plain = locks(dir.path(), &[first, second], told.clone());
-        let mut permuted = locks(dir.path(), &[second, first], told.clone());
-        let mut one = locks(dir.path(), &[second], told);
+        let (sender, _) = channel();
+        let mut plain = locks(dir.path(), &[first, second], sender.clone());
+        let mut permuted = locks(dir.path(), &[second, first], sender.clone());
+        let mut one = locks(dir.path(), &[second], sender);
         assert!(plain.take(1, 0).unwrap());
         // Its 1 is the other's 0.
         assert!(!permuted.take(2, 1).unwrap() && permuted.take(2, 0).unwrap());

@@ -110,7 +110,7 @@ impl LocalExecutor {
         let group = Group::default();
         let mark = format!("{}/{id}", self.mark);
         // A sender is made for one thread, so threads share it under a lock.
-        let told = Mutex::new(reports.clone());
+        let sender = Mutex::new(reports.clone());
         let services = Services {
             program: self.program,
             store: self.store.clone(),
@@ -120,8 +120,8 @@ impl LocalExecutor {
             log: Some(log.to_owned()),
             mark: Some(machine::mark(&[&self.mark, &mark])),
             tell: Arc::new(move |message| {
-                let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                let _ = told.send(Report::new(id, message).into());
+                let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = sender.send(Report::new(id, message).into());
             }),
         };
         let kills = machine::memory_kills();

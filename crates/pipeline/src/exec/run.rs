@@ -64,7 +64,7 @@ struct Run<'a> {
     materials: Vec<Option<KeyMaterial>>,
     /// Record of each computed stage that is not written yet, or could not be: stages that already read it may
     /// continue.
-    made: Vec<Option<Arc<Record>>>,
+    computed: Vec<Option<Arc<Record>>>,
     /// Number of starts of each stage.
     attempts: Vec<u32>,
     deadlines: Deadlines,
@@ -110,9 +110,9 @@ impl<'a> Run<'a> {
         let name = folder.as_ref().map_or_else(|| "cached".to_owned(), RunFolder::name);
         let requirements = requirements(plan, options);
         // A sender is for one thread at a time.
-        let told = Mutex::new(sender.clone());
+        let sender_lock = Mutex::new(sender.clone());
         let freed = Arc::new(move |gpu| {
-            let _ = told.lock().unwrap_or_else(PoisonError::into_inner).send(Notice::GpuFree(gpu));
+            let _ = sender_lock.lock().unwrap_or_else(PoisonError::into_inner).send(Notice::GpuFree(gpu));
         });
         let mut run = Run {
             plan,
@@ -122,7 +122,7 @@ impl<'a> Run<'a> {
             scheduler: Scheduler::new(plan.dag.clone(), wanted, requirements, resources, options.keep_going),
             outcomes: (0..count).map(|_| StageOutcome::NotRun).collect(),
             materials: vec![None; count],
-            made: vec![None; count],
+            computed: vec![None; count],
             attempts: vec![0; count],
             deadlines: Deadlines::default(),
             gpu_locks: GpuLocks::new(gpus, freed),
@@ -314,10 +314,10 @@ impl<'a> Run<'a> {
     fn take(&mut self, Report { id: stage, message, record }: Report) -> bool {
         match message {
             Message::Made => {
-                self.made[stage] = record;
+                self.computed[stage] = record;
                 self.deadlines.end(stage);
                 self.gpu_locks.release(stage);
-                self.scheduler.on(scheduler::Event::Made(stage));
+                self.scheduler.on(scheduler::Event::Computed(stage));
                 true
             }
             Message::Finished { key, ran, seconds } => {
@@ -325,7 +325,7 @@ impl<'a> Run<'a> {
                 match record.or_else(|| self.store.find(key).map(Arc::new)) {
                     Some(record) => {
                         self.ran += usize::from(ran);
-                        (self.materials[stage], self.made[stage]) = (None, None);
+                        (self.materials[stage], self.computed[stage]) = (None, None);
                         self.outcomes[stage] = StageOutcome::Done(record);
                         self.scheduler.on(scheduler::Event::Finished(stage));
                         self.remember([(stage, key)]);
@@ -346,7 +346,7 @@ impl<'a> Run<'a> {
                     }
                     None => (class, message),
                 };
-                if self.is_tried_again(stage, class) {
+                if self.is_retried(stage, class) {
                     let attempt = self.attempts[stage] + 1;
                     self.emit(Event::StageRetried { stage: self.name(stage), attempt, class, message });
                     self.scheduler.on(scheduler::Event::Again(stage));
@@ -379,7 +379,7 @@ impl<'a> Run<'a> {
     }
 
     /// Whether to retry, by cause: bad data, a wrong experiment or lack of memory would fail again.
-    fn is_tried_again(&self, stage: usize, class: ErrorClass) -> bool {
+    fn is_retried(&self, stage: usize, class: ErrorClass) -> bool {
         let said = self.instance(stage).limits.retries;
         let retries = match class {
             ErrorClass::Lost => said.unwrap_or(RETRIES_IF_LOST),

@@ -37,8 +37,8 @@ impl Plan {
         store.remember_digests();
         let states: Vec<CacheState> =
             states.into_iter().map(|state| state.expect("the topological order holds every stage")).collect();
-        let found = states.iter().filter(|state| matches!(state, CacheState::Hit(_))).count();
-        let read = found - hits.taken();
+        let cached = states.iter().filter(|state| matches!(state, CacheState::Hit(_))).count();
+        let read = cached - hits.taken();
         Ok(Plan { experiment, dag, states, read })
     }
 

@@ -38,20 +38,20 @@ impl Plan {
     fn known_reasons(&self, index: usize, last: &KeyMaterial) -> Vec<Reason> {
         let instance = &self.experiment.instances[index];
         let mut now = resolve::without_inputs(instance.into(), last.files.clone());
-        let mut unmade = BTreeSet::new();
+        let mut not_computed = BTreeSet::new();
         for input in &instance.inputs {
             let source = &self.experiment.instances[input.instance];
             let role = now.inputs.entry(input.role.to_owned()).or_default();
             let content = match &self.states[input.instance] {
                 CacheState::Hit(record) => record.content,
                 _ => {
-                    unmade.insert((input.role, role.len()));
+                    not_computed.insert((input.role, role.len()));
                     Digest::of(b"")
                 }
             };
             role.push(KeyInput { content, label: instance.kind.labelled.then(|| (input.label.clone(), source.seed)) });
         }
-        reason::reasons_so_far(last, &now, |role, place| !unmade.contains(&(role, place)))
+        reason::reasons_so_far(last, &now, |role, place| !not_computed.contains(&(role, place)))
     }
 }
 

@@ -95,8 +95,8 @@ impl Forecast {
         let used: Vec<(Option<Expected>, Vec<Key>)> = (0..plan.states.len())
             .into_par_iter()
             .map(|stage| {
-                let found = if must_run[stage] { expect(plan, stage, &kinds, &overheads, on_gpu) } else { None };
-                found.map_or((None, Vec::new()), |(expected, keys)| (Some(expected), keys))
+                let expectation = if must_run[stage] { expect(plan, stage, &kinds, &overheads, on_gpu) } else { None };
+                expectation.map_or((None, Vec::new()), |(expected, keys)| (Some(expected), keys))
             })
             .collect();
         let records = used.iter().flat_map(|(_, keys)| keys).collect::<BTreeSet<_>>().len();
@@ -423,9 +423,9 @@ mod tests {
         assert_eq!((expected.seconds, expected.bytes, expected.from, expected.same_device), (100.0, 8, 1, true));
         publish(&store, &params, 60.0, "cpu", json!({}));
         publish(&store, &params, 70.0, "cpu", json!({}));
-        let found = forecast(false);
-        assert_eq!((of(&found).seconds, of(&found).from), (65.0, 2));
-        let total = found.total(&plan.dag, 2);
+        let nearest = forecast(false);
+        assert_eq!((of(&nearest).seconds, of(&nearest).from), (65.0, 2));
+        let total = nearest.total(&plan.dag, 2);
         assert_eq!((total.seconds, total.records, total.unknown, total.gpu_seconds), (Some(65.0), 2, 2, 0.0));
     }
 }

@@ -19,17 +19,17 @@ pub fn makespan(dag: &Dag, seconds: &[Option<f64>], slots: usize) -> Option<f64>
         remaining[stage] = time(stage) + after;
     }
     let mut missing: Vec<usize> = (0..dag.len()).map(|stage| dag.inputs(stage).count()).collect();
-    let mut fed: Vec<usize> = order.into_iter().filter(|&stage| missing[stage] == 0).collect();
+    let mut unblocked: Vec<usize> = order.into_iter().filter(|&stage| missing[stage] == 0).collect();
     let (mut ready, mut running) = (BinaryHeap::new(), BinaryHeap::new());
     let (mut now, mut free) = (0.0, slots.max(1));
     loop {
         // Stages that take no time finish at once.
-        while let Some(stage) = fed.pop() {
+        while let Some(stage) = unblocked.pop() {
             if time(stage) > 0.0 {
                 ready.push(Ranked { rank: remaining[stage], stage });
                 continue;
             }
-            feed(dag, stage, &mut missing, &mut fed);
+            unblock(dag, stage, &mut missing, &mut unblocked);
         }
         while free > 0 {
             let Some(Ranked { stage, .. }) = ready.pop() else { break };
@@ -39,15 +39,15 @@ pub fn makespan(dag: &Dag, seconds: &[Option<f64>], slots: usize) -> Option<f64>
         let Some(Ranked { rank, stage }) = running.pop() else { return Some(now) };
         now = -rank;
         free += 1;
-        feed(dag, stage, &mut missing, &mut fed);
+        unblock(dag, stage, &mut missing, &mut unblocked);
     }
 }
 
-fn feed(dag: &Dag, stage: usize, missing: &mut [usize], fed: &mut Vec<usize>) {
+fn unblock(dag: &Dag, stage: usize, missing: &mut [usize], unblocked: &mut Vec<usize>) {
     for reader in dag.readers(stage) {
         missing[reader] -= 1;
         if missing[reader] == 0 {
-            fed.push(reader);
+            unblocked.push(reader);
         }
     }
 }
@@ -103,12 +103,12 @@ mod tests {
             slots in 1usize..5,
         ) {
             let dag = Dag::from_edges(12, edges.into_iter().filter(|(a, b)| a < b));
-            let Some(found) = makespan(&dag, &seconds, slots) else { return Ok(()) };
+            let Some(time) = makespan(&dag, &seconds, slots) else { return Ok(()) };
             let work: f64 = seconds.iter().flatten().sum();
             let longest = makespan(&dag, &seconds, 12).unwrap();
             let least = longest.max(work / slots as f64);
             let most = work / slots as f64 + longest * (1.0 - 1.0 / slots as f64);
-            prop_assert!(found >= least - 1e-9 && found <= most + 1e-9, "{least} <= {found} <= {most}");
+            prop_assert!(time >= least - 1e-9 && time <= most + 1e-9, "{least} <= {time} <= {most}");
         }
     }
 }

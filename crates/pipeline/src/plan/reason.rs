@@ -87,13 +87,13 @@ pub(super) fn reasons_so_far(
     if old.kind != new.kind {
         return vec![Reason::Incomparable { what: "kind", old: old.kind.clone(), new: new.kind.clone() }];
     }
-    let mut found = Vec::new();
+    let mut reasons = Vec::new();
     if old.code_version != new.code_version {
-        found.push(Reason::CodeVersion { old: old.code_version, new: new.code_version });
+        reasons.push(Reason::CodeVersion { old: old.code_version, new: new.code_version });
     }
-    compare("", Some(&old.params), Some(&new.params), &mut found);
+    compare("", Some(&old.params), Some(&new.params), &mut reasons);
     if old.seed != new.seed {
-        found.push(Reason::Seed { old: old.seed, new: new.seed });
+        reasons.push(Reason::Seed { old: old.seed, new: new.seed });
     }
     for role in union(&old.inputs, &new.inputs) {
         let (before, now) = (old.inputs.get(role), new.inputs.get(role));
@@ -104,7 +104,7 @@ pub(super) fn reasons_so_far(
             let label = |input: Option<&KeyInput>| input.map(|input| input.label.clone());
             if if made { old != new } else { label(old) != label(new) } {
                 let content = |input: &KeyInput| if made { input.content.short() } else { "(not made yet)".to_owned() };
-                found.push(Reason::Input {
+                reasons.push(Reason::Input {
                     role: role.clone(),
                     place: (count > 1).then_some(place),
                     old: old.map(|input| show(input, &input.content.short())),
@@ -118,10 +118,10 @@ pub(super) fn reasons_so_far(
     for name in union(&old.files, &new.files) {
         let (old, new) = (old.files.get(name).copied(), new.files.get(name).copied());
         if old != new {
-            found.push(Reason::File { name: name.clone(), old, new });
+            reasons.push(Reason::File { name: name.clone(), old, new });
         }
     }
-    found
+    reasons
 }
 
 fn show(input: &KeyInput, content: &str) -> String {
@@ -136,18 +136,18 @@ fn union<'a, T>(a: &'a BTreeMap<String, T>, b: &'a BTreeMap<String, T>) -> BTree
     a.keys().chain(b.keys()).collect()
 }
 
-fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<Reason>) {
+fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, reasons: &mut Vec<Reason>) {
     if old == new {
         return;
     }
     if let (Some(Value::Object(old)), Some(Value::Object(new))) = (old, new) {
         for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            compare(&path, old.get(name), new.get(name), found);
+            compare(&path, old.get(name), new.get(name), reasons);
         }
         return;
     }
-    found.push(Reason::Parameter { path: path.to_owned(), old: old.cloned(), new: new.cloned() });
+    reasons.push(Reason::Parameter { path: path.to_owned(), old: old.cloned(), new: new.cloned() });
 }
 
 impl fmt::Display for Reason {

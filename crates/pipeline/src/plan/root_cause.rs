@@ -99,7 +99,7 @@ impl<'a> RootCauses<'a> {
     fn changed_inputs(&self, stage: usize, changed: &[Reason]) -> Vec<(usize, Digest, &'a Record)> {
         let plan = self.plan;
         let instance = &plan.experiment.instances[stage];
-        let found = changed.iter().filter_map(|reason| {
+        let changed_inputs = changed.iter().filter_map(|reason| {
             let Reason::Input { role, place, old_content: Some(old), new_content: Some(new), .. } = reason else {
                 return None;
             };
@@ -108,7 +108,7 @@ impl<'a> RootCauses<'a> {
             let CacheState::Hit(record) = &plan.states[input] else { return None };
             (old != new).then_some((input, *old, record.as_ref()))
         });
-        found.collect()
+        changed_inputs.collect()
     }
 
     /// The record with `content` that is most similar to `stage` now.

@@ -62,7 +62,7 @@ impl Batches {
     /// Two views `[batch, size, size, channels]` of each of the patches `indices`.
     ///
     /// # Errors
-    /// If there is no memory for them.
+    /// If there is not enough memory for them.
     pub fn views(
         &self,
         patches: &Patches,
@@ -89,7 +89,7 @@ impl Batches {
     /// size.
     ///
     /// # Errors
-    /// If there is no memory for them.
+    /// If there is not enough memory for them.
     pub fn tiles(&self, of: &[(&Tiling, &Micrograph, usize)]) -> Result<Images> {
         let (count, tile) = (of.len(), of.first().map_or(0, |(tiling, ..)| tiling.tile));
         let Some(feeder) = &self.feeder else {

@@ -28,7 +28,7 @@ impl Run<'_> {
     pub(super) fn record(&self, stage: usize) -> Option<&Record> {
         match &self.outcomes[stage] {
             StageOutcome::Done(record) => Some(record),
-            _ => self.made[stage].as_deref(),
+            _ => self.computed[stage].as_deref(),
         }
     }
 

@@ -8,7 +8,7 @@ pub(in crate::exec) enum Event {
     /// Its inputs are finished, but its output is not cached.
     Miss(usize),
     /// It is computed and its slot is free, but its record is not durable yet: only eager stages may read it.
-    Made(usize),
+    Computed(usize),
     /// Its record is written.
     Finished(usize),
     /// It failed.

@@ -22,9 +22,9 @@ pub(in crate::exec) struct Scheduler {
     /// Number of inputs of each stage that it cannot read yet.
     missing: Vec<usize>,
     /// Whether eager stages may read each stage.
-    made: Vec<bool>,
+    computed: Vec<bool>,
     /// Waiting stages with all inputs done.
-    fed: BTreeSet<usize>,
+    unblocked: BTreeSet<usize>,
     /// Ready stages that may start, best first.
     ready: BTreeSet<Rank>,
     /// Ready stages that need a GPU, best first.
@@ -62,9 +62,9 @@ impl Scheduler {
             requirements,
             resources: Resources { threads: resources.threads.max(1), jobs: resources.jobs.max(1), ..resources },
             keep_going,
-            made: vec![false; missing.len()],
+            computed: vec![false; missing.len()],
             missing,
-            fed: BTreeSet::new(),
+            unblocked: BTreeSet::new(),
             ready: BTreeSet::new(),
             ready_for_gpu: BTreeSet::new(),
             free_gpus: (0..resources.gpus).collect(),
@@ -76,7 +76,7 @@ impl Scheduler {
         for stage in (0..wanted.len()).filter(|&stage| wanted[stage]) {
             scheduler.set(stage, Phase::Waiting);
             if scheduler.missing[stage] == 0 {
-                scheduler.fed.insert(stage);
+                scheduler.unblocked.insert(stage);
             }
         }
         scheduler
@@ -93,11 +93,11 @@ impl Scheduler {
         match event {
             Event::Hit(stage) => self.done(stage, false),
             Event::Finished(stage) => self.done(stage, true),
-            Event::Made(stage) => {
+            Event::Computed(stage) => {
                 self.set(stage, Phase::Settling);
                 // Computed again after its record could not be written: its readers already know of it.
-                if !std::mem::replace(&mut self.made[stage], true) {
-                    self.feed(stage, |reader| reader.eager);
+                if !std::mem::replace(&mut self.computed[stage], true) {
+                    self.unblock(stage, |reader| reader.eager);
                 }
             }
             Event::Again(stage) => {
@@ -136,16 +136,16 @@ impl Scheduler {
 
     fn done(&mut self, stage: usize, ran: bool) {
         self.set(stage, Phase::Done(ran));
-        let made = self.made[stage];
-        self.feed(stage, |reader| !(made && reader.eager));
+        let computed = self.computed[stage];
+        self.unblock(stage, |reader| !(computed && reader.eager));
     }
 
-    /// From now on the readers that `whom` selects may read `stage`.
-    fn feed(&mut self, stage: usize, whom: impl Fn(&Requirements) -> bool) {
-        for reader in self.dag.readers(stage).filter(|&reader| whom(&self.requirements[reader])) {
+    /// From now on the readers that `selects` accepts may read `stage`.
+    fn unblock(&mut self, stage: usize, selects: impl Fn(&Requirements) -> bool) {
+        for reader in self.dag.readers(stage).filter(|&reader| selects(&self.requirements[reader])) {
             self.missing[reader] -= 1;
             if self.missing[reader] == 0 && self.states[reader] == Phase::Waiting {
-                self.fed.insert(reader);
+                self.unblocked.insert(reader);
             }
         }
     }
@@ -181,12 +181,12 @@ impl Scheduler {
         if self.is_stopped() {
             return Vec::new();
         }
-        let fed = std::mem::take(&mut self.fed);
-        for &stage in &fed {
+        let unblocked = std::mem::take(&mut self.unblocked);
+        for &stage in &unblocked {
             self.set(stage, Phase::Looking);
         }
         if self.counts.looking > 0 {
-            return fed.into_iter().map(Decision::Look).collect();
+            return unblocked.into_iter().map(Decision::Look).collect();
         }
         if self.counts.checks == 0 {
             for stage in std::mem::take(&mut self.held) {

@@ -102,7 +102,7 @@ fn memory_and_thread_limits_hold_and_no_stage_overtakes_one_that_waits_for_memor
     s.decide();
     (0..4).for_each(|stage| drop(s.on(Event::Miss(stage))));
     assert_eq!(s.decide(), [start(0, 1)], "the next would need too much, and 2 does not overtake it");
-    s.on(Event::Made(0));
+    s.on(Event::Computed(0));
     assert_eq!(s.decide(), [start(1, 2), start(2, 1)], "the slot and its memory are free before the record is");
     s.on(Event::Finished(1));
     assert!(s.decide().is_empty());
@@ -138,8 +138,8 @@ fn a_stage_waits_for_a_gpu_of_another_run_and_starts_again_when_lost() {
     assert_eq!(s.decide(), [start(0)]);
     s.on(Event::Again(0));
     assert_eq!(s.decide(), [start(0)]);
-    // Its record cannot be written: it is made once more.
-    s.on(Event::Made(0));
+    // Its record cannot be written: it is computed again.
+    s.on(Event::Computed(0));
     s.on(Event::Again(0));
     assert_eq!(s.decide(), [start(0)]);
     s.on(Event::Finished(0));
@@ -155,20 +155,20 @@ fn a_stage_computed_twice_releases_its_readers_once() {
     s.decide();
     (0..2).for_each(|stage| drop(s.on(Event::Miss(stage))));
     assert_eq!(s.decide(), [start(0, 1), start(1, 1)]);
-    s.on(Event::Made(0));
+    s.on(Event::Computed(0));
     s.on(Event::Again(0));
     assert_eq!(s.decide(), [start(0, 1)]);
-    s.on(Event::Made(0));
+    s.on(Event::Computed(0));
     s.on(Event::Finished(0));
     assert!(s.decide().is_empty(), "not before the other input");
-    s.on(Event::Made(1));
+    s.on(Event::Computed(1));
     assert_eq!(s.decide(), [Decision::Look(2)]);
 }
 
 proptest! {
     /// Any graph, any outcome of each stage: the run ends, inputs are done before readers start, no training
     /// starts before a check has ended, threads, jobs, memory and GPUs are never oversubscribed, and with
-    /// `keep_going` every stage is done, failed or rests on a failed one.
+    /// `keep_going` every stage is done, failed or depends on a failed one.
     #[test]
     fn every_run_ends_and_respects_its_limits(
         nodes in 1..12usize,
@@ -248,7 +248,7 @@ proptest! {
                     3 => drop(s.on(Event::Failed(stage))),
                     5 if !std::mem::replace(&mut troubled[stage], true) => drop(s.on(Event::Again(stage))),
                     2 => {
-                        s.on(Event::Made(stage));
+                        s.on(Event::Computed(stage));
                         settling.push(stage);
                     }
                     _ => drop(s.on(Event::Finished(stage))),

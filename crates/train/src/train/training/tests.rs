@@ -115,7 +115,7 @@ fn bits(task: &Lines, outcome: &Outcome) -> Bits {
 }
 
 /// Ways to train that leave more in a checkpoint.
-fn ways(folder: &Path) -> [Training; 4] {
+fn configurations(folder: &Path) -> [Training; 4] {
     let clipped_lars = "name = 'lars'\nlearning_rate = 1.0\nweight_decay = 1e-4\nclip_norm = 0.5";
     [
         training(folder, SGD),
@@ -128,7 +128,7 @@ fn ways(folder: &Path) -> [Training; 4] {
 const TWO: NonZeroU64 = NonZeroU64::new(2).unwrap();
 
 /// What is left in the end, and the best epoch's.
-fn whole(training: &Training) -> (Bits, Bits) {
+fn uninterrupted(training: &Training) -> (Bits, Bits) {
     let folder = tempfile::tempdir().unwrap();
     let training = Training { checkpoint: folder.path().into(), ..training.clone() };
     let mut task = Lines::new(None);
@@ -138,18 +138,18 @@ fn whole(training: &Training) -> (Bits, Bits) {
     (last, bits(&task, &outcome))
 }
 
-/// Stops each way of training at `breaks_at` and takes it up; `resumed` says where it should go on.
-fn check_stopped_and_taken_up(
+/// Stops each kind of training at `breaks_at` and resumes it; `resumed` is where it must resume.
+fn check_stopped_and_resumed(
     wait: Duration,
     breaks_at: [(u64, u64); 3],
     resumed: impl Fn(&Training, (u64, u64)) -> (u64, u64),
 ) {
     for way in 0..4 {
-        let (last, best) = whole(&ways(Path::new(""))[way]);
+        let (last, best) = uninterrupted(&configurations(Path::new(""))[way]);
         assert_eq!((last.1, best.1), (15.0, 9.0), "the first of two best epochs is kept");
         for breaks_at in breaks_at {
             let folder = tempfile::tempdir().unwrap();
-            let again = || Training { checkpoint_wait: wait, ..ways(folder.path())[way].clone() };
+            let again = || Training { checkpoint_wait: wait, ..configurations(folder.path())[way].clone() };
             assert!(again().run(&mut Lines::new(Some(breaks_at)), &mut |_| ()).is_err());
             let mut task = Lines::new(None);
             let outcome = again().run(&mut task, &mut |_| ()).unwrap();
@@ -163,14 +163,14 @@ fn check_stopped_and_taken_up(
 
 #[test]
 fn a_training_stopped_and_resumed_is_the_same_bits() {
-    check_stopped_and_taken_up(Duration::MAX, [(1, 0), (3, 2), (4, 1)], |_, (epoch, _)| (epoch, 0));
+    check_stopped_and_resumed(Duration::MAX, [(1, 0), (3, 2), (4, 1)], |_, (epoch, _)| (epoch, 0));
 }
 
 #[test]
 fn a_training_stopped_inside_an_epoch_and_resumed_there_is_the_same_bits() {
-    // With gradients pending there is no checkpoint.
+    // There is no checkpoint while gradients are pending.
     let resumed = |training: &Training, (epoch, step)| (epoch, step - step % training.accumulate);
-    check_stopped_and_taken_up(Duration::ZERO, [(0, 1), (3, 2), (4, 1)], resumed);
+    check_stopped_and_resumed(Duration::ZERO, [(0, 1), (3, 2), (4, 1)], resumed);
 }
 
 fn relative(a: &Tensor, b: &Tensor) -> f64 {
@@ -273,7 +273,7 @@ fn a_checkpoint_that_cannot_be_written_is_reported_and_the_training_continues() 
         .unwrap();
     assert_eq!((outcome.failed_checkpoints, outcome.history.epochs()), (1, 5));
     assert!(messages.len() == 1 && messages[0].starts_with("a checkpoint could not be written: "), "{messages:?}");
-    assert!(bits(&task, &outcome) == whole(&training(folder.path(), SGD)).0);
+    assert!(bits(&task, &outcome) == uninterrupted(&training(folder.path(), SGD)).0);
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn threads_do_not_change_the_bits() {
             .num_threads(threads)
             .build()
             .unwrap()
-            .install(|| ways(Path::new("")).map(|way| whole(&way)))
+            .install(|| configurations(Path::new("")).map(|way| uninterrupted(&way)))
     };
     assert!(with(1) == with(3));
 }
