@@ -136,7 +136,7 @@ mod tests {
         let mut permuted = locks(dir.path(), &[second, first], sender.clone());
         let mut one = locks(dir.path(), &[second], sender);
         assert!(plain.take(1, 0).unwrap());
-        // Its 1 is the other's 0.
+        // Its GPU 1 is GPU 0 of the other.
         assert!(!permuted.take(2, 1).unwrap() && permuted.take(2, 0).unwrap());
         assert!(!one.take(3, 0).unwrap() && !plain.take(4, 1).unwrap());
         permuted.release(2);

@@ -314,7 +314,7 @@ mod tests {
         let json = serde_json::to_string(&milestones).unwrap();
         assert_eq!(json, r#"{"name":"step","milestones":[1,4],"factor":0.1,"warmup_epochs":0}"#);
         assert_eq!(serde_json::from_str::<ScheduleSpec>(&json).unwrap(), milestones);
-        // Warm-up comes first; the epochs of the falls count from the start.
+        // The epochs of the reductions count from the start, warm-up included.
         let warm = read("name = 'step'\nevery = 2\nfactor = 0.5\nwarmup_epochs = 3").unwrap();
         assert_eq!(ends(&warm, 6)[2..], [[0.8 * 21.0 / 30.0, 0.8], [0.4, 0.4], [0.2, 0.2], [0.2, 0.2]]);
     }

@@ -214,7 +214,7 @@ proptest! {
                         prop_assert_eq!(gpu.is_some(), computes(stage) && gpus > 0);
                         if let Some(gpu) = gpu {
                             prop_assert!(gpu < gpus && gpu_of.values().all(|&other| other != gpu));
-                            // Another run has it, the first time that this one is asked for.
+                            // Another run holds the GPU when this run first wants it.
                             if outcomes[stage] == 4 && !std::mem::replace(&mut troubled[stage], true) {
                                 s.on(Event::GpuTaken(stage));
                                 s.on(Event::GpuFree(gpu));

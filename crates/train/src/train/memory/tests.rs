@@ -40,8 +40,8 @@ fn a_training_that_cannot_fit_is_rejected_with_the_numbers_and_the_remedy() {
         "the training needs about 9.3 GiB of memory (activations 8.0 GiB for a batch of 128 pairs of views at 256 × 256, \
          weights 128.0 MiB, gradients 128.0 MiB, optimiser 128.0 MiB, prefetched batches 512.0 MiB, copies for \
          checkpoints 256.0 MiB, already loaded 128.0 MiB, workspace 48.0 MiB), and 5.2 GiB are free: a batch of 63 \
-         would need about 5.0 GiB; use `batch_size = 63` (it counts pairs), `recompute = true`, a smaller \
-         `crop_size` or an encoder of smaller `width`, or more memory (MATSSL_MEMORY_LIMIT overrides the detected limit)"
+         would need about 5.0 GiB; use `batch_size = 63` (it counts pairs), `recompute = true`, a smaller `crop_size` \
+         or an encoder of smaller `width`, or more memory (MATSSL_MEMORY_LIMIT overrides the detected limit)"
     );
     let text = refused(&needs(), GIB / 2, Bound::User);
     assert!(
@@ -88,7 +88,7 @@ fn every_part_is_counted_once() {
     assert_eq!(estimate.total(), WORKSPACE + GIB / 8 + 110 + 100 + 200 + 8 * GIB + BATCHES_HELD * (GIB / 10) + 530);
 }
 
-/// Neither the parameters' bytes nor the optimiser's are a formula apart: they are what the objects hold.
+/// The estimated bytes of parameters and optimiser equal those of the objects.
 #[test]
 fn parameters_and_optimiser_state_are_as_large_as_the_real_ones() {
     let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
@@ -113,7 +113,7 @@ fn parameters_and_optimiser_state_are_as_large_as_the_real_ones() {
 }
 
 proptest! {
-    /// The batch that is named fits, the next larger one does not, and what fits is never refused.
+    /// The recommended batch fits, the next larger one does not, and a batch that fits is never rejected.
     #[test]
     fn the_recommended_batch_is_the_largest_that_fits(
         batch_size in 1u64..300,

@@ -8,11 +8,11 @@ use std::path::Path;
 /// Fits y = ⟨w, x⟩ to noisy lines; a buffer counts its steps.
 struct Lines {
     parameters: Parameters,
-    /// One step an epoch, of the three batches that are otherwise a step each.
+    /// Whether an epoch is one step of three batches instead of three steps.
     joined: bool,
     /// w before each step, and at the end of each epoch.
     seen: [Vec<Tensor>; 2],
-    /// The (epoch, step) that yields a NaN, as a machine that is killed there would stop.
+    /// The (epoch, step) that yields a NaN: the training stops there, as on a killed machine.
     breaks_at: Option<(u64, u64)>,
     taken: (u64, u64),
 }
@@ -114,7 +114,7 @@ fn bits(task: &Lines, outcome: &Outcome) -> Bits {
     (w.into_iter().map(f32::to_bits).collect(), steps, outcome.history.to_csv().unwrap())
 }
 
-/// Ways to train that leave more in a checkpoint.
+/// Trainings with more state in a checkpoint.
 fn configurations(folder: &Path) -> [Training; 4] {
     let clipped_lars = "name = 'lars'\nlearning_rate = 1.0\nweight_decay = 1e-4\nclip_norm = 0.5";
     [
@@ -127,7 +127,7 @@ fn configurations(folder: &Path) -> [Training; 4] {
 
 const TWO: NonZeroU64 = NonZeroU64::new(2).unwrap();
 
-/// What is left in the end, and the best epoch's.
+/// The final parameters, and those of the best epoch.
 fn uninterrupted(training: &Training) -> (Bits, Bits) {
     let folder = tempfile::tempdir().unwrap();
     let training = Training { checkpoint: folder.path().into(), ..training.clone() };
@@ -215,7 +215,7 @@ fn averaged_weights_are_validated_and_kept_and_change_nothing_else() {
     };
     let ((task, outcome), (plain, of_plain)) = (run(Some(0.4)), run(None));
     assert_eq!(outcome.history, of_plain.history);
-    // After an update the weights are those before the next; after the last those that are left without averages.
+    // The weights after an update are those before the next; after the last, those of a training without averages.
     let last = plain.parameters.tensor("w").unwrap();
     let weights: Vec<&Tensor> = task.seen[0].iter().skip(1).chain([last]).collect();
     let mut average = task.seen[0][0].clone();
@@ -315,7 +315,7 @@ fn a_signal_leaves_a_checkpoint_from_which_the_rest_is_the_same() {
     // Before the first step, and between two epochs.
     for epochs in [0, 2] {
         let folder = tempfile::tempdir().unwrap();
-        // No checkpoint but those that are asked for.
+        // Only requested checkpoints.
         let rare = || Training { checkpoint_share: -1.0, ..training(folder.path(), SGD) };
         let stopped = rare();
         if epochs == 0 {
