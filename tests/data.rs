@@ -204,11 +204,11 @@ fn a_run_warns_of_leaks_and_its_page_shows_them() {
         &page(),
         &[
             "Leaks: 2 pairs of images",
-            "steel test images/t-0.png is scored on, steel unlabeled unlabeled/u-8.bmp is trained on (pretraining)",
+            "scored on steel test images/t-0.png; trained on steel unlabeled unlabeled/u-8.bmp (pretraining)",
             "160×150 at (30, 50), turned by 270°, 42 % of the scored image",
             "<td>SimCLR <a class=\"leak\"",
             "<td>plain</td>",
-            "up to 2 of the images",
+            "up to 2 images",
         ],
     );
     assert_eq!(page().matches("data:image/jpeg;base64,").count(), 4, "two pairs of pictures");

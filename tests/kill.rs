@@ -204,7 +204,7 @@ fn a_worker_that_is_asked_to_stop_reports_where_it_stopped() {
     let output = run.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("stopped by a signal after") && stderr.contains("goes on from there"), "{stderr}");
+    assert!(stderr.contains("stopped by a signal after") && stderr.contains("resumes from there"), "{stderr}");
 }
 
 #[test]

@@ -66,9 +66,9 @@ fn the_tables_of_data_count_what_is_there_beside_what_the_paper_counts() {
 
     Classes of EBC-1, EBC-2, EBC-3: background, oxide, crack.
 
-    Published: MatSSL, arXiv 2507.18184, Table 3. Only EBC-3's counts are quoted in the notes at hand; those of EBC-1 and EBC-2 are missing. Not checked against the paper's text.
+    Published: MatSSL, arXiv 2507.18184, Table 3. Only the counts of EBC-3 are quoted in our notes; those of EBC-1 and EBC-2 are missing. Not checked against the paper's text.
 
-    On EBC-3: As published by NASA, and in the authors' repository, the folders of EBC-3 hold 15, 3 and 6 images; which 1, 3 and 3 the paper means was found nowhere.
+    On EBC-3: As published by NASA, and in the authors' repository, the folders of EBC-3 hold 15, 3 and 6 images; it is not known which 1, 3 and 3 images the paper means.
     ");
     for form in ["csv", "md", "tex", "txt"] {
         assert!(project.path(&format!("reports/table3/table3.{form}")).exists(), "{form}");

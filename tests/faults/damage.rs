@@ -37,7 +37,7 @@ pub(crate) fn damage(world: &mut World, folder: &str, blow: Blow) {
         let run = world.project.start(&["experiment.toml"]);
         if let Some(ended) = world.end(run, &[Some(0), Some(3)]) {
             noticed = ended.code == Some(3) || !is_damaged(world, &file, &keys);
-            if ended.code == Some(3) && !ended.stderr.contains("is damaged in the cache; make it anew with `--force ") {
+            if ended.code == Some(3) && !ended.stderr.contains("is damaged in the cache; recompute it with `--force ") {
                 world.harm(Harm::Ended, ended.stderr);
             }
         }

@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A device by the name that users give it.
+/// The name of a device, as users write it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum DeviceName {
     /// `cpu`.
     #[default]
     Cpu,
-    /// `cuda:N`: an NVIDIA GPU, counted as the driver does.
+    /// `cuda:N`: an NVIDIA GPU, with the driver's number.
     Cuda(usize),
-    /// `pretended:N`: takes the place of a GPU wherever GPUs are shared among stages, and computes on the CPU. For tests.
+    /// `pretended:N`: a GPU for the scheduling of stages that computes on the CPU. For tests.
     Pretended(usize),
 }
 

@@ -1,4 +1,4 @@
-//! One try at one stage: wait until nobody else is at it, do it, and have its files in the cache.
+//! One attempt at one stage: waits until no other run works on it, runs it, and stores its files in the cache.
 
 use super::job::{Job, Message};
 use super::program::Program;
@@ -13,112 +13,114 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What a try works with besides its job.
-pub(super) struct Ground {
+/// Everything that an attempt uses besides its job.
+pub(super) struct Services {
     pub(super) program: &'static Program,
     pub(super) store: Store,
-    /// Records of inputs that are at hand, and may not be in the cache yet.
+    /// Records of inputs in memory; they may not be in the cache yet.
     pub(super) records: Vec<Record>,
-    /// What signals ask of a training; others hear nothing.
+    /// Requests from signals; only a training receives them.
     pub(super) asked: Asked,
-    /// What the programs that it starts belong to.
+    /// Process group of the programs that the stage starts.
     pub(super) group: Group,
-    /// Where those say what they have to say, if not to this process's standard error.
+    /// Log file of these programs; `None`: standard error of this process.
     pub(super) log: Option<PathBuf>,
-    /// What they carry in their environment.
+    /// Mark in their environment variables.
     pub(super) mark: Option<String>,
-    /// Who is told of all that happens.
+    /// Receives every message of the attempt.
     pub(super) tell: Arc<dyn Fn(Message) + Send + Sync>,
 }
 
-/// How a try ended.
-pub(super) enum Made {
-    /// Somebody else has finished it meanwhile.
+/// Outcome of an attempt.
+pub(super) enum AttemptOutcome {
+    /// Another run has finished the stage in the meantime.
     Found(Arc<Record>),
-    /// Its files are in the cache; its record is to be written.
-    Fresh(Box<Fresh>),
+    /// The files are in the cache; the record is not written yet.
+    Computed(Box<Computed>),
 }
 
-/// A finished try whose record is not written yet. It holds the lock of its key until it is [ended](Fresh::end).
-pub(super) struct Fresh {
+/// A finished attempt whose record is not written yet. It holds the lock of its key until [`Computed::end`].
+pub(super) struct Computed {
     pub(super) draft: Draft,
     attempt: Attempt,
     work: WorkFolder,
 }
 
-impl Fresh {
-    /// Clears its folder away; to be called when the record is written, or cannot be.
+impl Computed {
+    /// Removes its folder. Call this once the record is written or has failed to be written.
     pub(super) fn end(attempt: Attempt, work: &WorkFolder) {
         work.remove(attempt);
     }
 
-    /// The draft, and what is to be ended after its record is written.
+    /// The draft, and a function to call after its record is written.
     pub(super) fn split(self) -> (Draft, impl FnOnce()) {
-        let Fresh { draft, attempt, work } = self;
-        (draft, move || Fresh::end(attempt, &work))
+        let Computed { draft, attempt, work } = self;
+        (draft, move || Computed::end(attempt, &work))
     }
 }
 
-/// The key material of a job: the same function here as in the plan.
+/// Key material of a job, from the same function as in the plan.
 ///
 /// # Errors
-/// If its data set is not there or its files cannot be read.
+/// If the data set is missing or its files cannot be read.
 pub(super) fn material_of(job: &Job, stage: &dyn Stage, store: &Store) -> Result<KeyMaterial, StageError> {
     let of = KeyedStage { stage, params: &job.params, seed: job.seed };
     material(of, job.inputs.iter().map(KeyedInput::from), store, &job.places)
 }
 
-/// Does the stage that `job` describes, whose key is that of `material`.
+/// Runs the stage that `job` describes; `material` yields its key.
 ///
 /// # Errors
-/// As the stage itself; nothing of the try then counts.
+/// The errors of the stage; the attempt then has no effect.
 pub(super) fn attempt(
     job: &Job,
     stage: &dyn Stage,
     material: KeyMaterial,
-    ground: &Ground,
-) -> Result<Made, StageError> {
+    services: &Services,
+) -> Result<AttemptOutcome, StageError> {
     let key = material.key();
-    let work = ground.store.work(key);
-    match wait_and_make(job, stage, &work, material, ground) {
-        // Another process has finished the same meanwhile and taken the work folder away: no matter how we fared.
-        Err(error) => match found(job, key, &ground.store) {
-            Some(record) => Ok(Made::Found(record)),
+    let work = services.store.work(key);
+    match wait_and_run(job, stage, &work, material, services) {
+        // Another process may have finished the stage and removed the work folder: our error does not matter then.
+        Err(error) => match finished_record(job, key, &services.store) {
+            Some(record) => Ok(AttemptOutcome::Found(record)),
             None => Err(error),
         },
-        made => made,
+        outcome => outcome,
     }
 }
 
-fn found(job: &Job, key: Key, store: &Store) -> Option<Arc<Record>> {
+fn finished_record(job: &Job, key: Key, store: &Store) -> Option<Arc<Record>> {
     if job.force { None } else { store.find(key).map(Arc::new) }
 }
 
-/// Waits until nobody else is at it, and does it.
-fn wait_and_make(
+/// Waits until no other run works on the stage, then runs it.
+fn wait_and_run(
     job: &Job,
     stage: &dyn Stage,
     work: &WorkFolder,
     material: KeyMaterial,
-    ground: &Ground,
-) -> Result<Made, StageError> {
+    services: &Services,
+) -> Result<AttemptOutcome, StageError> {
     let mut waits = false;
     loop {
-        if waits && let Some(record) = found(job, material.key(), &ground.store) {
-            return Ok(Made::Found(record));
+        if waits && let Some(record) = finished_record(job, material.key(), &services.store) {
+            return Ok(AttemptOutcome::Found(record));
         }
         match work.begin()? {
             Some(attempt) => {
-                // Whoever held the lock until now may have finished in between.
-                if let Some(record) = found(job, material.key(), &ground.store) {
+                // The previous holder of the lock may have finished the stage.
+                if let Some(record) = finished_record(job, material.key(), &services.store) {
                     work.remove(attempt);
-                    return Ok(Made::Found(record));
+                    return Ok(AttemptOutcome::Found(record));
                 }
                 if waits {
-                    (ground.tell)(Message::Begins);
+                    (services.tell)(Message::Begins);
                 }
-                return match make(job, stage, work, &attempt, material, ground) {
-                    Ok(draft) => Ok(Made::Fresh(Box::new(Fresh { draft, attempt, work: work.clone() }))),
+                return match run(job, stage, work, &attempt, material, services) {
+                    Ok(draft) => {
+                        Ok(AttemptOutcome::Computed(Box::new(Computed { draft, attempt, work: work.clone() })))
+                    }
                     Err(error) => {
                         work.give_up(attempt);
                         Err(error)
@@ -127,15 +129,15 @@ fn wait_and_make(
             }
             None => {
                 if !waits {
-                    (ground.tell)(Message::WaitsForOther);
+                    (services.tell)(Message::WaitsForOther);
                     waits = true;
                 }
                 let waker = Waker::default();
                 work.wake_when_free(waker.clone());
-                ground.group.wake_on_close(&waker);
-                ground.asked.wake_on_stop(&waker);
-                if ground.group.is_closed() || ground.asked.stop() {
-                    return Err(StageError::Stopped("stopped while it waited for another run".into()));
+                services.group.wake_on_close(&waker);
+                services.asked.wake_on_stop(&waker);
+                if services.group.is_closed() || services.asked.stop() {
+                    return Err(StageError::Stopped("stopped while waiting for another run of this stage".into()));
                 }
                 waker.wait();
             }
@@ -143,35 +145,35 @@ fn wait_and_make(
     }
 }
 
-/// Does the stage and takes its files into the cache.
-fn make(
+/// Runs the stage and moves its files into the cache.
+fn run(
     job: &Job,
     stage: &dyn Stage,
     work: &WorkFolder,
     attempt: &Attempt,
     material: KeyMaterial,
-    ground: &Ground,
+    services: &Services,
 ) -> Result<Draft, StageError> {
     let started = Instant::now();
-    let (telemetry, device) = produce(job, stage, work.checkpoint(), attempt.scratch(), &material, ground)?;
-    let store = &ground.store;
-    let made = provenance(ground.program, job, started, store, device);
+    let (telemetry, device) = produce(job, stage, work.checkpoint(), attempt.scratch(), &material, services)?;
+    let store = &services.store;
+    let made = provenance(services.program, job, started, store, device);
     Ok(store.draft(material, &attempt.out(), made, telemetry, job.force)?)
 }
 
-/// Does the stage in a private folder; returns its telemetry and the device that it computed on.
+/// Runs the stage in a private folder. Returns its telemetry and the device it used.
 ///
 /// # Errors
-/// As the stage itself.
+/// The errors of the stage.
 pub(super) fn produce(
     job: &Job,
     stage: &dyn Stage,
     checkpoint: PathBuf,
     scratch: &Arc<Scratch>,
     material: &KeyMaterial,
-    ground: &Ground,
+    services: &Services,
 ) -> Result<(BTreeMap<String, serde_json::Value>, String), StageError> {
-    let Ground { store, tell, .. } = ground;
+    let Services { store, tell, .. } = services;
     let spawns = stage.kind().spawns;
     let external = stage.external_files(&job.places)?;
     let has_files = !external.is_empty();
@@ -179,31 +181,31 @@ pub(super) fn produce(
         .into_iter()
         .filter_map(|(name, path)| material.files.get(&name).map(|digest| (name, (path, digest.to_string()))))
         .collect();
-    let told = Arc::clone(tell);
+    let report = Arc::clone(tell);
     let mut context = Context {
         name: job.stage.clone(),
         seed: material.seed.unwrap_or(0),
-        inputs: open_inputs(job, ground)?,
+        inputs: open_inputs(job, services)?,
         external,
         out: scratch.out(),
         scratch: Some(Arc::clone(scratch)),
         checkpoint,
         threads: job.threads,
-        log: ground.log.clone(),
-        group: ground.group.clone(),
-        mark: ground.mark.clone(),
+        log: services.log.clone(),
+        group: services.group.clone(),
+        mark: services.mark.clone(),
         device: job.device,
         opened: None,
         places: job.places.clone(),
         checkpoint_wait: job.checkpoint_wait,
         tensorboard: job.tensorboard.clone(),
-        asked: ground.asked.clone(),
+        asked: services.asked.clone(),
         telemetry: BTreeMap::new(),
-        on_progress: Box::new(move |progress| told(Message::Progress(progress.clone()))),
+        on_progress: Box::new(move |progress| report(Message::Progress(progress.clone()))),
     };
     stage.run(&mut context)?;
     if spawns && has_files && material_of(job, stage, store)?.files != material.files {
-        let message = "files that it reads were changed while it ran; run again";
+        let message = "its input files changed while it ran; run again";
         return Err(StageError::BadData(message.into()));
     }
     let mut telemetry = context.telemetry;
@@ -221,24 +223,24 @@ pub(super) fn produce(
     Ok((telemetry, device))
 }
 
-/// Finds the files of each input, reads each once to see that it is whole, and groups them by role.
-fn open_inputs(job: &Job, ground: &Ground) -> Result<BTreeMap<String, Vec<InputFiles>>, StageError> {
-    let store = &ground.store;
+/// Finds the files of each input, verifies each file once against its hash, and groups them by role.
+fn open_inputs(job: &Job, services: &Services) -> Result<BTreeMap<String, Vec<InputFiles>>, StageError> {
+    let store = &services.store;
     let mut roles: BTreeMap<String, Vec<InputFiles>> = BTreeMap::new();
-    let mut whole: BTreeSet<Digest> = BTreeSet::new();
+    let mut verified: BTreeSet<Digest> = BTreeSet::new();
     for input in &job.inputs {
         let name = &input.stage;
-        let at_hand = ground.records.iter().find(|record| record.key == input.key).cloned();
+        let at_hand = services.records.iter().find(|record| record.key == input.key).cloned();
         let record = at_hand.or_else(|| store.find(input.key));
-        let record = record.ok_or_else(|| anyhow!("the output of {name} is gone from the cache"))?;
+        let record = record.ok_or_else(|| anyhow!("the output of {name} is no longer in the cache"))?;
         if record.content != input.content {
-            return Err(anyhow!("the output of {name} was made anew meanwhile and differs; run again").into());
+            return Err(anyhow!("the output of {name} was recomputed in the meantime and differs; run again").into());
         }
-        if let Some(output) = store.damaged(&record, &mut whole) {
+        if let Some(output) = store.damaged(&record, &mut verified) {
             let object = store.object(output.digest);
             let (path, object) = (&output.path, object.display());
-            let message = "is damaged in the cache; make it anew with";
-            return Err(anyhow!("{path} of {name} {message} `--force {name}` (its file is {object})").into());
+            let message = "is damaged in the cache; recompute it with";
+            return Err(anyhow!("{path} of {name} {message} `--force {name}` (the file is {object})").into());
         }
         let ResolvedInput { label, seed, role, source, .. } = input;
         let (label, source) = (label.clone(), source.clone());

@@ -1,12 +1,12 @@
-//! Runs that find everything cached, and what the next run will find without reading it.
+//! Runs that find all stages cached, and the list of hits for the next run.
 
 use super::outcome::{Outcome, StageOutcome};
 use crate::cache::{Gate, Hits, LastKeys, Store};
 use crate::plan::{CacheState, Plan};
 use std::time::Instant;
 
-/// The outcome of a run that has nothing to do: all `wanted` stages are cached, and `gate` holds them for it. `None` if some
-/// are not; the gate then stays with the caller.
+/// The outcome of a run without work: all `wanted` stages are cached, and `gate` protects them from `gc`. `None` if
+/// some are not cached; the gate then stays with the caller.
 pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: &mut Option<Gate>) -> Option<Outcome> {
     let started = Instant::now();
     let outcome = |(state, wanted): (&CacheState, &bool)| match (wanted, state) {
@@ -19,9 +19,9 @@ pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: &mut Option
         StageOutcome::Done(record) => Some((instance.name.clone(), record.key)),
         _ => None,
     });
-    // `explain` is the only one that would miss them, and a cache that cannot be written is no reason to stop.
+    // Only `explain` needs the last keys, so a cache that cannot be written is no reason to stop.
     let _ = LastKeys::open(store, &plan.experiment.name).set(named);
-    // Those that are known already are not written again each time.
+    // Known hits need not be written again.
     if plan.read > 0 {
         remember_hits(plan, store, &stages);
     }
@@ -29,7 +29,7 @@ pub fn all_cached(plan: &Plan, store: &Store, wanted: &[bool], gate: &mut Option
     Some(Outcome { stages, interrupted: false, ran: 0, seconds, _held: (None, gate.take()) })
 }
 
-/// What the next plan of this experiment will find without reading it: all that is done, asked for or not.
+/// Stores the hits for the next plan of this experiment: all finished stages, whether requested or not.
 pub(super) fn remember_hits(plan: &Plan, store: &Store, stages: &[StageOutcome]) {
     let done = plan.states.iter().zip(stages).filter_map(|(state, outcome)| match (outcome, state) {
         (StageOutcome::Done(record), _) | (StageOutcome::NotRun, CacheState::Hit(record)) => Some(record.as_ref()),

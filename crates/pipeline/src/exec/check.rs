@@ -1,27 +1,27 @@
-//! A cached stage done once more beside the cache.
+//! Runs a cached stage again, outside the cache, and compares the outputs.
 
-use super::attempt::{Ground, produce};
+use super::attempt::{Services, produce};
 use super::difference::{Difference, differences};
 use super::job::Job;
 use crate::cache::KeyMaterial;
 use crate::stage::{Stage, StageError};
 use anyhow::Context as _;
 
-/// Does `job` in a private folder and holds what comes out against the record of `material`.
+/// Runs `job` in a private folder and compares its output with the record of `material`.
 ///
 /// # Errors
-/// As the stage itself.
+/// The errors of the stage.
 pub(super) fn check(
     job: &Job,
     stage: &dyn Stage,
     material: &KeyMaterial,
-    ground: &Ground,
+    services: &Services,
 ) -> Result<Vec<Difference>, StageError> {
-    let store = &ground.store;
-    let record = store.find(material.key()).context("its record is gone from the cache")?;
+    let store = &services.store;
+    let record = store.find(material.key()).context("its record is no longer in the cache")?;
     let scratch = store.private_folder()?;
-    // Not the key's own: a checkpoint would make it another thing than doing it once more.
+    // Not the key's own folder: the check must not resume from a checkpoint.
     let checkpoint = scratch.folder().join("checkpoint");
-    produce(job, stage, checkpoint, &scratch, material, ground)?;
+    produce(job, stage, checkpoint, &scratch, material, services)?;
     Ok(differences(&record, &scratch.out(), store)?)
 }

@@ -1,7 +1,7 @@
-//! Writes the records of stages that are done within this process: those that end while one flush of the disk is under
-//! way share the next.
+//! Writes the records of stages that run within this process. Stages that end during one flush of the disk share the
+//! next.
 
-use super::attempt::Fresh;
+use super::attempt::Computed;
 use super::job::Message;
 use super::notice::{Notice, Report};
 use crate::cache::Store;
@@ -12,16 +12,17 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Flushes of the disk begin at least so far apart; nobody but worker processes and the end of the run waits for them.
+/// Minimum time between the starts of two flushes of the disk. Only worker processes and the end of the run wait for
+/// them.
 const APART: Duration = Duration::from_millis(50);
 
-/// A finished try.
+/// A finished attempt.
 pub(super) struct Done {
     /// The number under which it was started.
     pub(super) id: usize,
-    pub(super) fresh: Box<Fresh>,
+    pub(super) computed: Box<Computed>,
     pub(super) seconds: f64,
-    /// What the programs that it started carry in their environment.
+    /// Mark in the environment variables of the programs that it started.
     pub(super) mark: String,
 }
 
@@ -40,7 +41,7 @@ impl Committer {
         Ok(Committer { done: Some(done), thread: Some(thread) })
     }
 
-    /// Where finished tries are sent.
+    /// Sender for finished attempts.
     pub(super) fn sender(&self) -> Option<Sender<Done>> {
         self.done.clone()
     }
@@ -62,16 +63,16 @@ fn commit_all(store: &Store, waiting: &Receiver<Done>, reports: &Sender<Notice>)
         let mut drafts = Vec::new();
         let mut ends = Vec::new();
         let mut marks = Vec::new();
-        for Done { id, fresh, seconds, mark } in std::iter::once(first).chain(waiting.try_iter()) {
-            let (draft, end) = fresh.split();
+        for Done { id, computed, seconds, mark } in std::iter::once(first).chain(waiting.try_iter()) {
+            let (draft, end) = computed.split();
             let key = draft.record().key;
             drafts.push(draft);
             ends.push((id, key, seconds, end));
             marks.push(mark);
         }
-        // One look for all of them at what has left its process group.
+        // One search, for all of them, for programs that left their process group.
         if machine::kill_marked(&marks) > 0 {
-            // What was alive until now may have written to what was hashed.
+            // A program that was still alive may have written to files after they were hashed.
             drafts.iter_mut().for_each(|draft| draft.distrust(store));
         }
         for (record, (id, key, seconds, end)) in store.commit(drafts).into_iter().zip(ends) {
@@ -88,7 +89,7 @@ fn commit_all(store: &Store, waiting: &Receiver<Done>, reports: &Sender<Notice>)
             let _ = reports.send(report.into());
             end();
         }
-        // The disk flushes many files in the time of one: a few more may come.
+        // One flush of many files takes as long as of one: wait for more.
         std::thread::sleep(APART.saturating_sub(began.elapsed()));
     }
 }

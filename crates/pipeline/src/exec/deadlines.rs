@@ -1,21 +1,21 @@
-//! Which running stages have taken longer than their `timeout`.
+//! Running stages that have exceeded their `timeout`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long a stage that was asked to end may take for a last checkpoint.
+/// Time for a last checkpoint after a stage was asked to end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What is to be done about a stage.
+/// Action on a stage that has exceeded its timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
     /// Ask it to end.
     Ask(usize),
-    /// It was asked and has not ended.
+    /// Kill it: it was asked and has not ended.
     Kill(usize),
 }
 
-/// The limits of the stages that run.
+/// Time limits of the running stages.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     running: BTreeMap<usize, Deadline>,
@@ -30,31 +30,31 @@ struct Deadline {
 }
 
 impl Deadlines {
-    /// `stage` starts to work at `now`; without a limit it may take as long as it likes.
+    /// Starts the time of `stage` at `now`; no `limit`: unlimited.
     pub(super) fn start(&mut self, stage: usize, limit: Option<Duration>, now: Instant) {
         if let Some(limit) = limit {
             self.running.insert(stage, Deadline { limit, next: now.checked_add(limit), asked: false });
         }
     }
 
-    /// It waits for somebody else: that time is not its own.
+    /// Stops the time while `stage` waits for another run.
     pub(super) fn pause(&mut self, stage: usize) {
         if let Some(deadline) = self.running.get_mut(&stage) {
             deadline.next = None;
         }
     }
 
-    /// It ended. Its limit, if it had been asked to end because of it.
+    /// Removes `stage`, which has ended. Returns its limit if it was asked to end because of it.
     pub(super) fn end(&mut self, stage: usize) -> Option<Duration> {
         self.running.remove(&stage).filter(|deadline| deadline.asked).map(|deadline| deadline.limit)
     }
 
-    /// When there is something to be done next; `None` if no limit runs.
+    /// Time of the next action; `None` if no limit is active.
     pub(super) fn next(&self) -> Option<Instant> {
         self.running.values().filter_map(|deadline| deadline.next).min()
     }
 
-    /// What is to be done by `now`; each answer is given once.
+    /// The actions due at `now`; each is returned once.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Overdue> {
         let due = self.running.iter_mut().filter(|(_, deadline)| deadline.next.is_some_and(|next| next <= now));
         due.map(|(&stage, deadline)| {
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stage_is_asked_first_and_killed_later_and_waiting_does_not_count() {
+    fn an_overdue_stage_is_asked_to_end_then_killed_and_waiting_does_not_count() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut deadlines = Deadlines::default();

@@ -1,4 +1,4 @@
-//! What differs between two outputs of a stage.
+//! Differences between two outputs of a stage.
 
 use crate::cache::{Digest, Output, Record, Store};
 use anyhow::Result;
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A file that is not what the cache has.
+/// A file that differs from the cached one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Path inside the stage's output.
     pub path: String,
-    /// In the cache; `None` if it is not there.
+    /// Hash of the cached file; `None` if there is none.
     pub cached: Option<Digest>,
-    /// Made anew; `None` if it was not.
+    /// Hash of the recomputed file; `None` if there is none.
     pub anew: Option<Digest>,
-    /// If both are texts that differ in nothing but numbers: the largest difference between two of them.
+    /// Largest absolute difference of two numbers, if both files are text and differ only in numbers.
     pub largest: Option<f64>,
 }
 
-/// The files in which `folder` differs from what `record` has in `store`.
+/// The files in `folder` that differ from the output of `record` in `store`.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -27,7 +27,7 @@ pub(super) fn differences(record: &Record, folder: &Path, store: &Store) -> Resu
     let anew = Output::of_folder(folder)?;
     let paths: BTreeSet<&String> = record.outputs.iter().chain(&anew).map(|output| &output.path).collect();
     let find = |outputs: &[Output], path: &str| outputs.iter().find(|output| output.path == path).cloned();
-    let mut found = Vec::new();
+    let mut differences = Vec::new();
     for path in paths {
         let (cached, made) = (find(&record.outputs, path), find(&anew, path));
         if cached.as_ref().map(|output| output.digest) == made.as_ref().map(|output| output.digest) {
@@ -38,12 +38,12 @@ pub(super) fn differences(record: &Record, folder: &Path, store: &Store) -> Resu
             largest_difference(&before, &std::fs::read_to_string(folder.join(path)).ok()?)
         });
         let digest = |output: Option<Output>| output.map(|output| output.digest);
-        found.push(Difference { path: path.clone(), cached: digest(cached), anew: digest(made), largest });
+        differences.push(Difference { path: path.clone(), cached: digest(cached), anew: digest(made), largest });
     }
-    Ok(found)
+    Ok(differences)
 }
 
-/// The largest difference between numbers at the same place of two texts that are equal but for their numbers.
+/// Largest absolute difference of corresponding numbers; `None` if the texts differ in anything else.
 fn largest_difference(a: &str, b: &str) -> Option<f64> {
     let words = |text: &str| -> Vec<String> {
         let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_that_differ_in_numbers_only_are_told_by_how_much() {
+    fn texts_that_differ_only_in_numbers_have_a_largest_difference() {
         let text = |miou: &str| format!("{{\"miou\": {miou}, \"seed\": 3}}");
         assert_eq!(largest_difference(&text("0.5"), &text("0.75")), Some(0.25));
         assert_eq!(largest_difference(&text("1e-3"), &text("1e-3")), Some(0.0));

@@ -1,12 +1,12 @@
-//! Tables, figures and overlays out of the cache into `reports/<experiment>/`.
+//! Copies tables, figures and overlays from the cache to `reports/<experiment>/`.
 
 use crate::cache::{Digest, Record, Store};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::Path;
 
-/// Copies every output of `records` into `folder`, leaving files that are already right. Copies, not links: who edits
-/// a report cannot edit the cache.
+/// Copies every output of `records` into `folder`, except files that are already identical. Copies instead of links, so
+/// that an edited report does not change the cache.
 ///
 /// # Errors
 /// A full or read-only disk.
@@ -19,8 +19,8 @@ pub fn export<'a>(store: &Store, records: impl IntoIterator<Item = &'a Record>, 
             continue;
         }
         let parent = target.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).with_context(|| format!("cannot make the report folder {}", parent.display()))?;
-        // Through a temporary name, so that a reader or a kill never meets half a report.
+        fs::create_dir_all(parent).with_context(|| format!("cannot create the report folder {}", parent.display()))?;
+        // Under a temporary name, so that a report is never incomplete.
         let mut temporary = tempfile::NamedTempFile::new_in(parent)?;
         let mut object = fs::File::open(store.object(output.digest))?;
         // Shares the blocks where the file system can (reflinks).
@@ -28,8 +28,8 @@ pub fn export<'a>(store: &Store, records: impl IntoIterator<Item = &'a Record>, 
         if !Digest::of_file(temporary.path()).is_ok_and(|(digest, _)| digest == output.digest) {
             let (path, object) = (&output.path, store.object(output.digest));
             anyhow::bail!(
-                "{path} is damaged in the cache ({}); `matssl-run cache verify` sets aside what is, and the next run makes it \
-                 anew",
+                "{path} is damaged in the cache ({}); `matssl-run cache verify` sets damaged files aside, and the \
+                 next run recomputes them",
                 object.display()
             );
         }

@@ -1,5 +1,5 @@
-//! GPUs are locked host-wide: two runs, of whomever, do not compute on one. A lock is a file with the GPU's identity as its
-//! name, which is the same in every run, whatever `CUDA_VISIBLE_DEVICES` each of them has.
+//! Host-wide locks on GPUs: two runs, of any users, never share a GPU. A lock is a file named after the GPU's identity,
+//! which does not depend on `CUDA_VISIBLE_DEVICES`.
 
 use super::outcome::Gpu;
 use anyhow::{Context as _, Result};
@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The variable that names another folder for the locks; all runs of a machine must agree on it.
+/// Environment variable with another folder for the locks; all runs on a machine must use the same folder.
 const FOLDER: &str = "MATSSL_GPU_LOCKS";
 /// Not `TMPDIR`, which differs between users.
 const DEFAULT_FOLDER: &str = "/tmp/matssl-run-gpus";
@@ -24,7 +24,7 @@ pub(super) struct GpuLocks {
     freed: Freed,
 }
 
-/// Told the number of a GPU that another run had and has no longer.
+/// Called with the number of a GPU when another run has released it.
 type Freed = Arc<dyn Fn(usize) + Send + Sync>;
 
 impl GpuLocks {
@@ -39,10 +39,10 @@ impl GpuLocks {
         GpuLocks { folder, names, held: BTreeMap::new(), freed }
     }
 
-    /// Locks `gpu` for `stage`. False if another run has it: [`Freed`] is told when it has not any more.
+    /// Locks `gpu` for `stage`. False if another run holds it; [`Freed`] is called when that run releases it.
     ///
     /// # Errors
-    /// If there is no place for locks.
+    /// If the lock file cannot be created.
     pub(super) fn take(&mut self, stage: usize, gpu: usize) -> Result<bool> {
         match self.try_lock(gpu)? {
             Some(lock) => {
@@ -56,16 +56,16 @@ impl GpuLocks {
         }
     }
 
-    /// `stage` needs its GPU no longer.
+    /// Releases the GPU of `stage`.
     pub(super) fn release(&mut self, stage: usize) {
         self.held.remove(&stage);
     }
 
-    /// Tells `freed` once, from another thread, when the run that has `gpu` has let go of it.
+    /// Calls `freed` once, from another thread, when the run that holds `gpu` has released it.
     fn wait_for(&self, gpu: usize) {
         let (path, freed) = (self.folder.join(&self.names[gpu]), Arc::clone(&self.freed));
         std::thread::spawn(move || {
-            // Shared, so that several that wait do not wait for each other.
+            // A shared lock, so that waiting runs do not block each other.
             if let Ok(file) = File::open(path) {
                 let _ = file.lock_shared();
             }
@@ -84,14 +84,14 @@ impl GpuLocks {
                 Ok(file) => Ok(file),
                 Err(_) => {
                     let file = File::options().create(true).append(true).open(&path)?;
-                    // Other users lock it too; whoever made it may say so.
+                    // Other users lock it too; only its owner can set its permissions.
                     file.set_permissions(fs::Permissions::from_mode(0o666))?;
                     Ok(file)
                 }
             }
         };
         let file = open()
-            .with_context(|| format!("cannot lock a GPU with {}; name another folder in {FOLDER}", path.display()))?;
+            .with_context(|| format!("cannot lock a GPU with {}; set {FOLDER} to another folder", path.display()))?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Ok(None),
             // Where locks do not work, GPUs are not locked.
@@ -113,11 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_that_another_run_has_is_told_when_it_is_free() {
+    fn the_release_of_a_gpu_by_another_run_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let both = ["cuda:0", "cuda:1"];
-        let ((told, freed), (unused, _)) = (channel(), channel());
-        let (mut ours, mut theirs) = (locks(dir.path(), &both, told), locks(dir.path(), &both, unused));
+        let ((sender, freed), (unused, _)) = (channel(), channel());
+        let (mut ours, mut theirs) = (locks(dir.path(), &both, sender), locks(dir.path(), &both, unused));
         assert!(theirs.take(7, 0).unwrap());
         assert!(!ours.take(3, 0).unwrap() && ours.take(3, 1).unwrap());
         assert!(freed.try_recv().is_err());
@@ -128,15 +128,15 @@ mod tests {
 
     /// `CUDA_VISIBLE_DEVICES=0,1` beside `1,0` and `1`.
     #[test]
-    fn runs_that_count_the_gpus_otherwise_lock_the_same_ones() {
+    fn runs_that_number_the_gpus_differently_lock_the_same_ones() {
         let dir = tempfile::tempdir().unwrap();
         let (first, second) = ("GPU-00000000-0000-0000-0000-000000000001", "GPU-00000000-0000-0000-0000-000000000002");
-        let (told, _) = channel();
-        let mut plain = locks(dir.path(), &[first, second], told.clone());
-        let mut permuted = locks(dir.path(), &[second, first], told.clone());
-        let mut one = locks(dir.path(), &[second], told);
+        let (sender, _) = channel();
+        let mut plain = locks(dir.path(), &[first, second], sender.clone());
+        let mut permuted = locks(dir.path(), &[second, first], sender.clone());
+        let mut one = locks(dir.path(), &[second], sender);
         assert!(plain.take(1, 0).unwrap());
-        // Its 1 is the other's 0.
+        // Its GPU 1 is GPU 0 of the other.
         assert!(!permuted.take(2, 1).unwrap() && permuted.take(2, 0).unwrap());
         assert!(!one.take(3, 0).unwrap() && !plain.take(4, 1).unwrap());
         permuted.release(2);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_bears_the_identity_of_its_gpu() {
+    fn a_lock_file_is_named_after_the_identity_of_its_gpu() {
         let gpu = |name: &str| Gpu { name: name.parse().unwrap(), identity: name.to_owned() };
         let names = GpuLocks::new(&[gpu("pretended:0"), gpu("pretended:3")], Arc::new(drop)).names;
         assert_eq!(names, ["pretended-0", "pretended-3"]);

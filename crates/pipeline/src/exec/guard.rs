@@ -1,4 +1,4 @@
-//! The guard: a process that does nothing but outlive a run that was killed, and end what that run had started.
+//! The guard: a process that outlives a killed run and ends the processes which that run had started.
 
 use crate::cache;
 use anyhow::{Context as _, Result};
@@ -26,7 +26,7 @@ impl Guard {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        // Whoever unmounts or removes the folder of the run shall not find it in use.
+        // The guard must not keep the run's folder in use: a user may want to unmount or remove it.
         command.env_remove(machine::MARK).current_dir("/").process_group(0);
         Ok(Guard { process: command.spawn().context("cannot start the guard process")? })
     }
@@ -36,12 +36,12 @@ impl Guard {
     }
 }
 
-/// How long a run may still take for its last words after it has let go of its guard.
+/// Maximum time that a run may take to end after it has released its guard.
 const LAST_WORDS: Duration = Duration::from_secs(60);
 
-/// What the guard does: ends what runs left whose own guard was killed, too; waits until its run, the process `parent`, is
-/// gone; then kills what carries the run's mark, and removes private folders below `work` whose processes are dead, the
-/// run's among them, for which nobody shall have to wait.
+/// Runs the guard. First it kills processes left by runs whose guard was killed too. Then it waits until its run, the
+/// process `parent`, has ended, kills processes with the run's mark, and removes private folders of dead processes
+/// below `work`, so that no other run waits for them.
 pub fn guard(run: &str, parent: u32, work: &Path) {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1] {
         // SAFETY: plain system call; ignoring a signal runs no code of ours.
@@ -51,8 +51,8 @@ pub fn guard(run: &str, parent: u32, work: &Path) {
     let mut rest = [0; 64];
     while !matches!(std::io::stdin().lock().read(&mut rest), Ok(0) | Err(_)) {}
     machine::kill_marked(&[run.to_owned()]);
-    // The system closes a process's files one after the other: its folders may be locked for a moment longer than this one's
-    // standard input is open. It has let go of all when its children have another parent.
+    // The system closes a process's files one after the other, so its folders may stay locked for a moment after our
+    // standard input has closed. All locks are released when its children have another parent.
     let since = Instant::now();
     while std::os::unix::process::parent_id() == parent && since.elapsed() < LAST_WORDS {
         std::thread::sleep(Duration::from_millis(2));
@@ -60,7 +60,7 @@ pub fn guard(run: &str, parent: u32, work: &Path) {
     cache::remove_dead(work);
 }
 
-/// The marks of processes whose run has ended. It was one on the cache of `work`: of others nothing is known.
+/// Marks of processes whose run has ended. Only runs on the cache of `work` are known.
 fn orphaned(work: &Path) -> Vec<String> {
     let runs = work.with_file_name("runs");
     let is_over = |mark: &String| !mark.contains('/') && cache::life(&runs.join(mark)) == cache::Life::Ended;

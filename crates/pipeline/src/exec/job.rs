@@ -1,4 +1,4 @@
-//! What run and worker say to each other: one JSON line each.
+//! Messages between run and worker: one JSON line each.
 
 use super::difference::Difference;
 use crate::cache::Key;
@@ -11,8 +11,8 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Everything a worker needs to do one stage. Written to its standard input, which then stays open: when it closes,
-/// the run is gone and the worker ends itself.
+/// Everything a worker needs to run one stage. The run writes it to the worker's standard input and keeps that open:
+/// when it closes, the run has ended and the worker ends itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
     /// Name of the experiment, for provenance.
@@ -25,67 +25,66 @@ pub struct Job {
     pub params: Value,
     /// The stage's seed, if it or its inputs have one.
     pub seed: Option<u64>,
-    /// Inputs, all finished.
+    /// The inputs, all finished.
     pub inputs: Vec<ResolvedInput>,
-    /// Where data sets lie.
+    /// Locations of data sets.
     pub places: Places,
     /// The cache's folder.
     pub cache: PathBuf,
-    /// Do it although it is done, and replace its record.
+    /// Run it even if it is cached, and replace its record.
     pub force: bool,
-    /// Do it although it is done, beside the cache, and compare.
+    /// Run it again outside the cache and compare.
     #[serde(default)]
     pub check: bool,
-    /// What to compute on; never part of a key.
+    /// Device to compute on; never part of a key.
     #[serde(default)]
     pub device: DeviceName,
-    /// Where a training leaves its event file for TensorBoard, if it shall: a folder for this stage alone. Never part of a
-    /// key.
+    /// Folder of this stage for a training's TensorBoard event file; `None`: no file. Never part of a key.
     #[serde(default)]
     pub tensorboard: Option<PathBuf>,
-    /// The least time between a checkpoint and one inside an epoch.
+    /// Minimum time from a checkpoint to one inside an epoch.
     pub checkpoint_wait: Duration,
     /// Threads to compute with; never changes a bit of the output.
     pub threads: usize,
 }
 
-/// What a worker says, one line each on its standard output; the last one is `Finished`, `Checked` or `Failed`.
+/// A message of a worker: one line on its standard output. The last one is `Finished`, `Checked` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// Another process is at the same stage; waiting for its output.
+    /// Waiting for another run of this stage.
     WaitsForOther,
-    /// That process is gone without an output: now it is this one's turn.
+    /// The other run ended without an output: this one starts.
     Begins,
-    /// The work is done and its slot free; the record comes next.
+    /// The stage is computed and its slot is free; the record is not written yet.
     Made,
-    /// How far it is.
+    /// Progress of the stage.
     Progress(Progress),
-    /// Done beside the cache: what is not as the cache has it.
+    /// Computed outside the cache and compared.
     Checked {
-        /// Empty if all is the same.
+        /// Empty if all files are identical.
         differences: Vec<Difference>,
     },
-    /// Done: the record is written.
+    /// Finished: the record is written.
     Finished {
-        /// Of the record.
+        /// Key of the record.
         key: Key,
         /// False if another process finished it meanwhile.
         ran: bool,
         /// Wall time of the attempt.
         seconds: f64,
     },
-    /// Not done; nothing of the attempt counts, checkpoints stay.
+    /// Failed: the attempt has no effect, except that checkpoints stay.
     Failed {
         /// Decides the exit code.
         class: ErrorClass,
-        /// What went wrong and what helps.
+        /// The error and its remedy.
         message: String,
     },
 }
 
 impl Message {
-    /// The event that this message of `stage` is for the run; `None` for messages that start or end a stage.
+    /// Converts this message of `stage` into an event; `None` for messages that start or end a stage.
     pub(super) fn into_event(self, stage: &str) -> Option<Event> {
         let stage = stage.to_owned();
         match self {

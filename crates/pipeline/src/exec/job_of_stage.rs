@@ -1,4 +1,4 @@
-//! From a stage of a plan to the job of a worker.
+//! Builds a worker's job from a stage of a plan.
 
 use super::job::Job;
 use super::outcome::Options;
@@ -7,8 +7,8 @@ use crate::plan::{Plan, ResolvedInput};
 use crate::stage::Places;
 use matssl_base::device_name::DeviceName;
 
-/// What there is to do at `stage`.
-#[expect(clippy::too_many_arguments, reason = "a job is what all of these say together")]
+/// The job of `stage`.
+#[expect(clippy::too_many_arguments, reason = "a job combines all of these")]
 pub(super) fn job_of(
     plan: &Plan,
     stage: usize,

@@ -1,6 +1,7 @@
-//! The local executor: what computes runs in a worker process; what only waits for a program of the user's, in a thread.
+//! The local executor. A stage that computes runs in a worker process; one that only waits for a user's program, in a
+//! thread.
 
-use super::attempt::{Ground, Made, attempt};
+use super::attempt::{AttemptOutcome, Services, attempt};
 use super::check::check;
 use super::committer::{Committer, Done};
 use super::guard::Guard;
@@ -22,31 +23,31 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// What this run has started on this machine.
+/// The workers and threads that this run has started on this machine.
 pub(super) struct LocalExecutor {
     program: &'static Program,
     executable: PathBuf,
     reports: Sender<Notice>,
     store: Store,
-    /// What everything that this run starts carries in its environment.
+    /// Mark in the environment variables of every process that this run starts.
     mark: String,
     committer: Option<Committer>,
-    /// Ends what is left if this process does not come to it. Let go after the committer, which still clears folders.
+    /// Ends the remaining processes if this one is killed. Dropped after the committer, which still removes folders.
     guard: Option<Guard>,
     running: HashMap<usize, Running>,
 }
 
 enum Running {
     Worker(Lifeline),
-    /// In a thread: the programs that it starts belong to this group.
+    /// A thread; the programs that it starts belong to this group.
     Thread(Group),
 }
 
-/// Held open while a worker lives: closing it, by will or by death, ends the worker. Only it reaps the worker, after it has
-/// killed its group: until then the group's number is nobody else's.
+/// A worker's standard input, open while the run lives: when it closes, the worker ends. Only this type reaps the
+/// worker, after it has killed the worker's group; until then the system cannot reuse the group's number.
 struct Lifeline {
     group: i32,
-    /// There until it is dropped.
+    /// `Some` until this is dropped.
     child: Option<Child>,
     _stdin: ChildStdin,
 }
@@ -54,7 +55,7 @@ struct Lifeline {
 impl LocalExecutor {
     /// For the run called `run`.
     pub(super) fn new(program: &'static Program, run: &str, store: &Store, reports: Sender<Notice>) -> Result<Self> {
-        let executable = std::env::current_exe().context("cannot find this program's own file")?;
+        let executable = std::env::current_exe().context("cannot find the executable of this program")?;
         Ok(LocalExecutor {
             program,
             executable,
@@ -67,8 +68,8 @@ impl LocalExecutor {
         })
     }
 
-    /// Starts `job`: in a worker process, or, if it comes with the `records` of its inputs, which may not be in the cache
-    /// yet, in a thread. What it says goes to `log`.
+    /// Starts `job` in a worker process, or in a thread if `records` of its inputs are given, which may not be in the
+    /// cache yet. Its output goes to `log`.
     pub(super) fn start(
         &mut self,
         id: usize,
@@ -78,7 +79,7 @@ impl LocalExecutor {
         records: Option<Vec<Record>>,
         log: &Path,
     ) -> Result<()> {
-        // One that has died is replaced.
+        // A guard that has died is replaced.
         if !self.guard.as_mut().is_some_and(Guard::is_alive) {
             self.guard = Some(Guard::start(&self.executable, &self.mark, &self.store.root().join("work"))?);
             self.store.leave_private_folders();
@@ -108,9 +109,9 @@ impl LocalExecutor {
         let reports = self.reports.clone();
         let group = Group::default();
         let mark = format!("{}/{id}", self.mark);
-        // The sender is shared by whoever tells, not cloned: it is made for one thread.
-        let told = Mutex::new(reports.clone());
-        let ground = Ground {
+        // A sender is made for one thread, so threads share it under a lock.
+        let sender = Mutex::new(reports.clone());
+        let services = Services {
             program: self.program,
             store: self.store.clone(),
             records,
@@ -119,33 +120,33 @@ impl LocalExecutor {
             log: Some(log.to_owned()),
             mark: Some(machine::mark(&[&self.mark, &mark])),
             tell: Arc::new(move |message| {
-                let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                let _ = told.send(Report::new(id, message).into());
+                let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = sender.send(Report::new(id, message).into());
             }),
         };
         let kills = machine::memory_kills();
         std::thread::Builder::new().spawn(move || {
             let started = Instant::now();
             if job.check {
-                let message = match check(&job, stage.as_ref(), &material, &ground) {
+                let message = match check(&job, stage.as_ref(), &material, &services) {
                     Ok(differences) => Message::Checked { differences },
                     Err(error) => failed(&error, kills),
                 };
                 let _ = reports.send(Report::new(id, message).into());
                 return;
             }
-            let made = attempt(&job, stage.as_ref(), material, &ground);
+            let outcome = attempt(&job, stage.as_ref(), material, &services);
             let seconds = started.elapsed().as_secs_f64();
-            let report = match made {
-                Ok(Made::Found(record)) => {
+            let report = match outcome {
+                Ok(AttemptOutcome::Found(record)) => {
                     let message = Message::Finished { key: record.key, ran: false, seconds };
                     Report { id, message, record: Some(record) }
                 }
-                Ok(Made::Fresh(fresh)) => {
-                    // In this order: whoever hears of the record has heard that the slot is free.
-                    let record = Some(Arc::new(fresh.draft.record().clone()));
+                Ok(AttemptOutcome::Computed(computed)) => {
+                    // In this order: the run frees the slot before it receives the record.
+                    let record = Some(Arc::new(computed.draft.record().clone()));
                     let _ = reports.send(Report { id, message: Message::Made, record }.into());
-                    let _ = done.send(Done { id, fresh, seconds, mark });
+                    let _ = done.send(Done { id, computed, seconds, mark });
                     return;
                 }
                 Err(error) => {
@@ -168,14 +169,14 @@ impl LocalExecutor {
         machine::tune_allocator(&mut command);
         let mut child = command
             .arg("worker")
-            // candle and gemm ask these; the worker's own pool is built from the job.
+            // candle and gemm read this; the worker builds its own pool from the job.
             .env("RAYON_NUM_THREADS", job.threads.to_string())
             .env(machine::MARK, machine::mark(&[&self.mark]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
-            // A group of its own: Ctrl-C in the terminal reaches the run alone, and one signal reaches the worker
-            // and all that it started.
+            // A group of its own: Ctrl-C in the terminal reaches only the run, and one signal to the group reaches the
+            // worker and all processes that it started.
             .process_group(0)
             .spawn()
             .context("cannot start a worker process")?;
@@ -197,7 +198,7 @@ impl LocalExecutor {
                         last = Some(message);
                     }
                     Ok(message) => drop(reports.send(Report::new(id, message).into())),
-                    // Output of a library: not ours, not worth stopping for.
+                    // Output of a library: ignored.
                     Err(_) => {}
                 }
             }
@@ -207,7 +208,7 @@ impl LocalExecutor {
         Ok(Running::Worker(Lifeline { group, child: Some(child), _stdin: stdin }))
     }
 
-    /// Forgets a stage that has ended, and ends whatever it left running.
+    /// Removes a stage that has ended, and kills processes that it left running.
     pub(super) fn ended(&mut self, id: usize) {
         self.running.remove(&id);
     }
@@ -226,26 +227,26 @@ impl LocalExecutor {
         }
     }
 
-    /// Asks those that train for a checkpoint; others hear nothing.
+    /// Asks trainings to write a checkpoint; other stages receive no signal.
     pub(super) fn ask_for_checkpoints(&self) {
         for running in self.running.values().filter(|running| matches!(running, Running::Worker(_))) {
             running.send(libc::SIGUSR1);
         }
     }
 
-    /// Ends a stage now; what it says afterwards is its end.
+    /// Kills a stage now; its next message reports its end.
     pub(super) fn kill(&self, id: usize) {
         if let Some(running) = self.running.get(&id) {
             running.kill();
         }
     }
 
-    /// Whether nothing is left.
+    /// Whether no stage is running.
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_empty()
     }
 
-    /// Ends all stages now; checkpoints stay.
+    /// Kills all stages now; checkpoints stay.
     pub(super) fn stop_all(&mut self) {
         self.running.values().for_each(Running::kill);
         self.running.clear();
@@ -256,7 +257,7 @@ impl Running {
     fn send(&self, signal: i32) {
         match self {
             Running::Worker(worker) => {
-                // One that was stopped hears the signal only when it goes on.
+                // A suspended process receives the signal only when it continues.
                 for signal in [signal, libc::SIGCONT] {
                     // SAFETY: plain system call. The worker may be gone already, which is no error here.
                     unsafe { libc::kill(worker.group, signal) };
@@ -285,15 +286,15 @@ impl Lifeline {
 impl Drop for Lifeline {
     fn drop(&mut self) {
         self.kill();
-        // Elsewhere, for a large process takes its time to go.
+        // In another thread, because a large process takes time to end.
         if let Some(mut child) = self.child.take() {
             std::thread::spawn(move || child.wait());
         }
     }
 }
 
-/// What a worker that died without a word must have died of; `kills` is what the system had killed for want of memory
-/// when it started.
+/// The probable cause of death of a worker that ended without a result. `kills`: the system's count of out-of-memory
+/// kills when the worker started.
 fn lost(process: i32, kills: u64) -> Message {
     let status = match machine::wait_unreaped(process) {
         Ok(status) => status,
@@ -304,7 +305,7 @@ fn lost(process: i32, kills: u64) -> Message {
     if status.signal() == Some(libc::SIGTERM) {
         return Message::Failed { class: ErrorClass::Stopped, message: "the worker was ended by signal 15".into() };
     }
-    by_signal(status.signal(), kills, format!("the worker died without a word ({})", describe(status)))
+    by_signal(status.signal(), kills, format!("the worker process ended without a result ({})", describe(status)))
 }
 
 fn failed(error: &StageError, kills: u64) -> Message {
@@ -316,8 +317,8 @@ fn failed(error: &StageError, kills: u64) -> Message {
 
 fn by_signal(signal: Option<i32>, kills: u64, message: String) -> Message {
     if signal == Some(libc::SIGKILL) && machine::memory_kills() > kills {
-        let cure = "the system killed it for want of memory; give it `memory = \"…\"` so that less runs beside it, make it \
-                    smaller (batch_size, crop_size), or run fewer stages at a time with --jobs";
+        let cure = "the system killed it because memory ran out; set its `memory = \"…\"` so that fewer stages run \
+                    beside it, reduce batch_size or crop_size, or run fewer stages at a time with --jobs";
         return Message::Failed { class: ErrorClass::OutOfMemory, message: format!("{message}: {cure}") };
     }
     Message::Failed { class: ErrorClass::Lost, message }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-/// The last lines of a log: what a reader wants to see of it first.
+/// The last lines of a log that are not blank.
 pub(super) fn last_lines(log: &Path) -> Vec<String> {
-    /// Enough for an exception and where it came from.
+    /// Enough for an exception and its origin.
     const MOST: usize = 12;
-    /// Of a log's end.
+    /// Bytes read at the end of the log.
     const BYTES: u64 = 16 << 10;
     let read = || -> std::io::Result<Vec<u8>> {
         use std::io::{Read, Seek, SeekFrom};

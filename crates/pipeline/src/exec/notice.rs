@@ -1,25 +1,25 @@
-//! What a run waits for.
+//! The notices that a run waits for.
 
 use super::job::Message;
 use crate::cache::Record;
 use std::sync::Arc;
 
-/// Something a stage said, or its end. The last message of each job is `Finished` or `Failed`.
+/// A message of a stage. The last message of each job is `Finished` or `Failed`.
 pub(super) struct Report {
     /// The number under which the job was started.
     pub(super) id: usize,
     pub(super) message: Message,
-    /// With `Made`, what will be written; with `Finished`, what was, if it is at hand.
+    /// With `Made` the record to be written; with `Finished` the written record, if it is in memory.
     pub(super) record: Option<Arc<Record>>,
 }
 
-/// What a run waits for.
+/// A notice that a run waits for.
 pub(super) enum Notice {
-    /// A stage said something, or ended.
+    /// A message of a stage.
     Stage(Report),
-    /// [`Signals`](super::Signals) has something new.
+    /// [`Signals`](super::Signals) has changed.
     Signal,
-    /// The GPU of this number, which another run had, is free.
+    /// The GPU with this number, used by another run before, is free.
     GpuFree(usize),
 }
 

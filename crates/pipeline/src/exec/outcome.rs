@@ -1,4 +1,4 @@
-//! How to run, and how a run ended.
+//! Options and outcome of a run.
 
 use super::program::Program;
 use super::run_folder::RunFolder;
@@ -11,28 +11,28 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How to run.
+/// Options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The program that the stages belong to.
     pub program: &'static Program,
-    /// At most so many stages at a time; all cores otherwise.
+    /// Maximum number of stages at a time; `None`: the number of cores.
     pub jobs: Option<usize>,
-    /// Go on with what does not rest on a failed stage.
+    /// Continue with stages that do not depend on a failed one.
     pub keep_going: bool,
-    /// For each stage whether it is asked for; with a stage, all that it rests on must be.
+    /// For each stage whether it is requested; all stages it depends on must be requested too.
     pub wanted: Vec<bool>,
     /// For each stage whether to run it again although it is cached.
     pub forced: Vec<bool>,
-    /// What is known beforehand of each stage.
+    /// The expected cost and memory of each stage.
     pub expected: Vec<Expectation>,
-    /// Bytes of memory that stages may be expected to need together.
+    /// Limit on the expected memory of all running stages together, in bytes.
     pub memory: Option<u64>,
-    /// What stages that train or predict compute on, one at a time each; none: on the CPU.
+    /// GPUs for stages that train or predict, one stage per GPU at a time; empty: the CPU.
     pub gpus: Vec<Gpu>,
     /// Trainings that are not cached write event files for TensorBoard to `EXPERIMENT/STAGE/` below this folder (absolute).
     pub tensorboard: Option<PathBuf>,
-    /// The least time between a checkpoint and one inside an epoch.
+    /// Minimum time from a checkpoint to one inside an epoch.
     pub checkpoint_wait: Duration,
 }
 
@@ -58,42 +58,42 @@ impl Options {
 /// A GPU that a run may use.
 #[derive(Clone, Debug)]
 pub struct Gpu {
-    /// What its stages are told to compute on.
+    /// Device name for its stages.
     pub name: DeviceName,
-    /// What names it for all processes of this machine, whatever `CUDA_VISIBLE_DEVICES` each of them has: its UUID.
+    /// Its UUID, which identifies it on this machine independently of `CUDA_VISIBLE_DEVICES`.
     pub identity: String,
 }
 
-/// What is known of a stage before it runs.
+/// The expected cost and memory of a stage before it runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expectation {
-    /// How long it will take, in seconds or any other measure that all stages of the run share.
+    /// Expected time, in seconds or any other unit common to all stages of the run.
     pub cost: f64,
-    /// Bytes of memory it will need; 0 if nobody knows.
+    /// Expected memory in bytes; 0 if unknown.
     pub memory: u64,
 }
 
-/// How a run ended.
+/// Outcome of a run.
 pub struct Outcome {
-    /// How each stage ended, by its index in the experiment.
+    /// Outcome of each stage, by its index in the experiment.
     pub stages: Vec<StageOutcome>,
     /// Ended by Ctrl-C or SIGTERM.
     pub interrupted: bool,
-    /// Stages that were done here.
+    /// Number of stages that this run computed.
     pub ran: usize,
     /// Wall time.
     pub seconds: f64,
-    /// Until this is dropped, `gc` leaves what the run found and made.
+    /// While this is held, `gc` keeps the records that the run found and wrote.
     pub(super) _held: (Option<RunFolder>, Option<Gate>),
 }
 
-/// How one stage ended.
+/// Outcome of one stage.
 pub enum StageOutcome {
     /// Its output is in the cache.
     Done(Arc<Record>),
     /// It failed.
     Failed(Failure),
-    /// It rests on a failed stage, was not asked for, or the run ended first.
+    /// It depends on a failed stage, was not requested, or the run ended first.
     NotRun,
 }
 
@@ -102,26 +102,26 @@ pub enum StageOutcome {
 pub struct Failure {
     /// Decides the exit code.
     pub class: ErrorClass,
-    /// What went wrong and what helps.
+    /// The error and its remedy.
     pub message: String,
-    /// Its key, if its inputs were there.
+    /// Its key, if its inputs were available.
     pub key: Option<Key>,
-    /// What it said itself, if it came to that.
+    /// Its log, if it wrote one.
     pub log: Option<PathBuf>,
 }
 
-/// What signals ask of a run. Who changes it calls [`Signals::wake`].
+/// Requests from signals to a run. Call [`Signals::wake`] after a change.
 #[derive(Default)]
 pub struct Signals {
-    /// How often somebody asked to stop: the first lets trainings write a last checkpoint, the second ends them at once.
+    /// Number of requests to stop: after the first, trainings write a last checkpoint; the second ends them at once.
     pub interrupts: AtomicUsize,
-    /// Whether trainings shall write a checkpoint now.
+    /// Whether trainings must write a checkpoint now.
     pub checkpoint: Arc<AtomicBool>,
     waker: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 impl Signals {
-    /// Tells the run that there is something new.
+    /// Notifies the run of a change.
     pub fn wake(&self) {
         if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
             waker();
@@ -133,7 +133,7 @@ impl Signals {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(waker));
     }
 
-    /// How often somebody asked to stop.
+    /// Number of requests to stop.
     pub fn interrupts(&self) -> usize {
         self.interrupts.load(Ordering::Relaxed)
     }

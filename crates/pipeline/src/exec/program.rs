@@ -1,4 +1,4 @@
-//! The program that an engine is part of.
+//! The program that uses the engine.
 
 use crate::cache::{Build, Digest, Store};
 use crate::stage::Kinds;
@@ -7,29 +7,29 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// What the engine must know of the program that it is part of: its kinds of stages, and for records which build it is. Bits
-/// are promised for one build.
+/// The program that uses the engine: its kinds of stages, and its build, which records name because results are
+/// reproducible bit for bit only with one build.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
     /// All kinds of stages.
     pub kinds: &'static Kinds,
     /// Name and version, e.g. `matssl-run 0.1.0`.
     pub name: &'static str,
-    /// Commit it was built from, with `-dirty` if files differed from it; `None` if it was not built in a clone.
+    /// Commit of the source, with `-dirty` if files differed from it; `None` if not built in a git clone.
     pub commit: Option<&'static str>,
     /// Compiler, e.g. `rustc 1.95.0 (59807616e 2026-04-14)`.
     pub compiler: &'static str,
-    /// What it was built for, e.g. `x86_64-unknown-linux-gnu`.
+    /// Target triple, e.g. `x86_64-unknown-linux-gnu`.
     pub target: &'static str,
-    /// Instructions that the compiler took for granted, e.g. `fxsr,sse,sse2`; kernels chosen at run time use more.
+    /// Instruction sets enabled at compile time, e.g. `fxsr,sse,sse2`; kernels chosen at run time use more.
     pub target_features: &'static str,
-    /// Profile and level of optimisation, e.g. `release, opt-level 3`.
+    /// Profile and optimisation level, e.g. `release, opt-level 3`.
     pub profile: &'static str,
 }
 
 impl Program {
-    /// The build as records hold it. The version alone does not name a build, nor does the commit: compiler, flags and
-    /// dependencies differ. What the linker wrote into the program does, or else its own bytes.
+    /// The build for records. Version and commit do not identify a build, because compiler, flags and dependencies
+    /// differ. The linker's build ID does, or else the hash of the executable.
     pub(super) fn build(&self, store: &Store) -> Build {
         static BUILD_ID: OnceLock<Option<String>> = OnceLock::new();
         let build_id = BUILD_ID.get_or_init(build_id).clone();
@@ -45,14 +45,13 @@ impl Program {
     }
 }
 
-/// The file of this very program. On Linux the one that runs, even if another was built in its place meanwhile.
+/// The executable of this process; on Linux the running one, even if the file was replaced by a newer build.
 fn executable() -> std::io::Result<PathBuf> {
     let own = Path::new("/proc/self/exe");
     if own.exists() { Ok(own.to_path_buf()) } else { std::env::current_exe() }
 }
 
-/// What the linker wrote into this program to tell builds apart (ELF's build ID, Mach-O's UUID), in hexadecimal digits;
-/// it stays when the program is stripped.
+/// The linker's identifier of this build (ELF build ID, Mach-O UUID) in hexadecimal digits; stripping keeps it.
 fn build_id() -> Option<String> {
     let file = object::ReadCache::new(File::open(executable().ok()?).ok()?);
     let program = object::File::parse(&file).ok()?;
@@ -61,7 +60,7 @@ fn build_id() -> Option<String> {
     Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Hash of this program's file, read once a cache and build: later processes find it in the index of files.
+/// Hash of the executable. It is read once per cache and build: later processes find the hash in the stat index.
 fn executable_digest(store: &Store) -> Option<Digest> {
     static OWN: OnceLock<Option<Digest>> = OnceLock::new();
     *OWN.get_or_init(|| hash_executable(store))

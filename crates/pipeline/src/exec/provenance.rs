@@ -1,4 +1,4 @@
-//! Where and by what a record is made.
+//! The provenance of a record.
 
 use super::job::Job;
 use super::program::Program;
@@ -6,7 +6,7 @@ use crate::cache::{Provenance, Store, host_name};
 use matssl_base::machine;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Of the stage that `job` names, begun at `started` and finished now on `device`, by `program` on this machine.
+/// Provenance of the stage of `job`, started at `started` and finished now on `device`, by `program` on this machine.
 pub(super) fn provenance(program: &Program, job: &Job, started: Instant, store: &Store, device: String) -> Provenance {
     let seconds = started.elapsed().as_secs_f64();
     Provenance {

@@ -1,4 +1,4 @@
-//! A cached stage done once more beside the cache: does the same come out?
+//! Reproduction check: runs a cached stage again, outside the cache, and compares the outputs.
 
 use super::difference::Difference;
 use super::gpu_locks::GpuLocks;
@@ -17,31 +17,31 @@ use matssl_base::device_name::DeviceName;
 use matssl_base::machine::{self, Waker};
 use std::sync::{Arc, mpsc};
 
-/// How a check ended.
+/// Outcome of a reproduction check.
 #[derive(Debug)]
 pub enum Reproduction {
-    /// All files are the same, byte for byte.
+    /// All files are identical, byte for byte.
     Same {
-        /// How many.
+        /// Number of files.
         files: usize,
     },
-    /// Some are not.
+    /// Some files differ.
     Differs(Vec<Difference>),
-    /// It could not be done.
+    /// The stage failed.
     Failed {
         /// Decides the exit code.
         class: ErrorClass,
         /// What went wrong.
         message: String,
-        /// What the stage said last.
+        /// The last lines of its log.
         last_lines: Vec<String>,
     },
 }
 
-/// Does `stage`, which is cached, once more, with all threads of this machine, and compares; the cache stays as it is.
+/// Runs the cached `stage` again with all threads of this machine and compares the outputs. The cache does not change.
 ///
 /// # Errors
-/// If it is not cached, or no process can be started.
+/// If the stage is not cached, or no process can be started.
 pub fn check_reproduction(
     plan: &Plan,
     stage: usize,
@@ -55,7 +55,7 @@ pub fn check_reproduction(
     let mut records = Vec::new();
     for input in &instance.inputs {
         let CacheState::Hit(of) = &plan.states[input.instance] else {
-            bail!("{} is not cached any more: run it first", plan.experiment.instances[input.instance].name);
+            bail!("{} is no longer cached: run it first", plan.experiment.instances[input.instance].name);
         };
         inputs.push(ResolvedInput::new(input, &plan.experiment.instances[input.instance], of, places));
         records.push(of.as_ref().clone());
@@ -74,7 +74,7 @@ pub fn check_reproduction(
     let (sender, reports) = mpsc::channel();
     let name = format!("check-{}", std::process::id());
     let mut executor = LocalExecutor::new(options.program, &name, store, sender)?;
-    let log = tempfile::NamedTempFile::new().context("no place for the stage's log")?;
+    let log = tempfile::NamedTempFile::new().context("cannot create a temporary log file")?;
     let records = instance.kind.spawns.then_some(records);
     executor.start(0, &instance.stage, job, record.material.clone(), records, log.path())?;
     loop {

@@ -1,10 +1,9 @@
-//! One run: the scheduler's decisions carried out, until nothing is left to do.
+//! One run: carries out the scheduler's decisions until no work is left.
 
 mod lookup;
 
 use super::cached_run::remember_hits;
 use super::deadlines::{Deadlines, Overdue};
-use super::duties::duties;
 use super::gpu_locks::GpuLocks;
 use super::job::Message;
 use super::job_of_stage::job_of;
@@ -12,6 +11,7 @@ use super::local::LocalExecutor;
 use super::log_tail::last_lines;
 use super::notice::{Notice, Report};
 use super::outcome::{Failure, Options, Outcome, Signals, StageOutcome};
+use super::requirements::requirements;
 use super::run_folder::RunFolder;
 use super::scheduler::{self, Decision, Resources, Scheduler};
 use crate::cache::{Gate, Key, KeyMaterial, LastKeys, Record, Store};
@@ -28,15 +28,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-/// How long workers have for a last checkpoint when a run is interrupted: what Slurm gives a job, too.
+/// Time for last checkpoints when a run is interrupted; Slurm gives a job the same.
 const GRACE: Duration = Duration::from_secs(30);
-/// A stage whose process was lost is tried again so often, unless it says `retries`.
+/// Number of further attempts after a stage's process was lost, unless it sets `retries`.
 const RETRIES_IF_LOST: u32 = 1;
 
-/// Carries the plan out, as far as `signals` let it. `observe` sees every event.
+/// Runs the plan until it is finished or `signals` stop it. `observe` receives every event.
 ///
 /// # Errors
-/// If no folder can be made for this run. Failed stages are no error here: see [`Outcome`].
+/// If the run's folder cannot be created. Failed stages are no error here: see [`Outcome`].
 pub fn run(
     plan: &Plan,
     store: &Store,
@@ -60,26 +60,27 @@ struct Run<'a> {
     options: &'a Options,
     scheduler: Scheduler,
     outcomes: Vec<StageOutcome>,
-    /// What each stage that was looked up and not found depends on.
+    /// Key material of each stage that was looked up and not found.
     materials: Vec<Option<KeyMaterial>>,
-    /// What each stage has made whose record is still being written, or could not be: what has begun to read it may go on.
-    made: Vec<Option<Arc<Record>>>,
-    /// How often each stage was started.
+    /// Record of each computed stage that is not written yet, or could not be: stages that already read it may
+    /// continue.
+    computed: Vec<Option<Arc<Record>>>,
+    /// Number of starts of each stage.
     attempts: Vec<u32>,
     deadlines: Deadlines,
     gpu_locks: GpuLocks,
     ran: usize,
     last_keys: LastKeys,
-    /// Where logs go; none for a run that finds everything cached: it leaves no trace.
+    /// Folder for logs; `None` if everything is cached: such a run writes no files.
     folder: Option<RunFolder>,
-    /// Held while what is found is not in the log yet.
+    /// Held while hits are not in the log yet.
     gate: Option<Gate>,
-    /// Given up when it cannot be written.
+    /// Dropped when it cannot be written.
     log: Option<EventLog>,
-    /// It has been said that last keys cannot be written.
+    /// Whether the warning about last keys was shown.
     warned: bool,
     executor: LocalExecutor,
-    /// For those that send notices.
+    /// Cloned for each sender of notices.
     sender: mpsc::Sender<Notice>,
     notices: mpsc::Receiver<Notice>,
     observe: &'a mut dyn FnMut(&Event),
@@ -107,21 +108,21 @@ impl<'a> Run<'a> {
         };
         let (sender, notices) = mpsc::channel();
         let name = folder.as_ref().map_or_else(|| "cached".to_owned(), RunFolder::name);
-        let duties = duties(plan, options);
+        let requirements = requirements(plan, options);
         // A sender is for one thread at a time.
-        let told = Mutex::new(sender.clone());
+        let sender_lock = Mutex::new(sender.clone());
         let freed = Arc::new(move |gpu| {
-            let _ = told.lock().unwrap_or_else(PoisonError::into_inner).send(Notice::GpuFree(gpu));
+            let _ = sender_lock.lock().unwrap_or_else(PoisonError::into_inner).send(Notice::GpuFree(gpu));
         });
         let mut run = Run {
             plan,
             store,
             places,
             options,
-            scheduler: Scheduler::new(plan.dag.clone(), wanted, duties, resources, options.keep_going),
+            scheduler: Scheduler::new(plan.dag.clone(), wanted, requirements, resources, options.keep_going),
             outcomes: (0..count).map(|_| StageOutcome::NotRun).collect(),
             materials: vec![None; count],
-            made: vec![None; count],
+            computed: vec![None; count],
             attempts: vec![0; count],
             deadlines: Deadlines::default(),
             gpu_locks: GpuLocks::new(gpus, freed),
@@ -140,7 +141,7 @@ impl<'a> Run<'a> {
             match EventLog::create(folder.path()) {
                 Ok(log) => run.log = Some(log),
                 Err(error) => {
-                    let message = format!("no event log in {}: {error}", folder.path().display());
+                    let message = format!("cannot create an event log in {}: {error}", folder.path().display());
                     run.warn(message);
                 }
             }
@@ -166,7 +167,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// For what the run can do without.
+    /// Warns of a problem that does not stop the run.
     fn warn(&mut self, message: String) {
         (self.observe)(&Event::Warning { message });
     }
@@ -178,7 +179,7 @@ impl<'a> Run<'a> {
         loop {
             if changed {
                 self.decide();
-                // With no log nothing else holds what was found.
+                // Without a log, only the gate protects the hits from `gc`.
                 if self.log.is_some() {
                     self.gate = None;
                 }
@@ -187,7 +188,7 @@ impl<'a> Run<'a> {
                 }
             }
             let notice = self.wait();
-            // First of all: a stage that the same signal ended has not failed.
+            // Before anything else: a stage ended by the same signal has not failed.
             if signals.interrupts() > 0 {
                 return self.stop(signals, notice);
             }
@@ -223,18 +224,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Ends all workers, those that train after a last checkpoint. Whatever else it says, it asks them first.
+    /// Ends all workers; trainings write a last checkpoint first.
     fn stop(&mut self, signals: &Signals, mut notice: Option<Notice>) {
         self.executor.ask_all_to_stop();
         if !self.executor.is_idle() {
-            self.warn("interrupted: trainings write a last checkpoint; once more ends them at once".to_owned());
+            self.warn("interrupted: trainings write a last checkpoint; interrupt again to end them at once".to_owned());
         }
         let end = Instant::now() + GRACE;
         loop {
             match notice {
-                // One that stopped, however it words that, has not failed.
+                // A stage that was stopped has not failed, whatever its message says.
                 Some(Notice::Stage(Report { id, message: Message::Failed { .. }, .. })) => self.executor.ended(id),
-                // One that was about to finish has finished.
+                // The stage finished before the signal reached it.
                 Some(Notice::Stage(report)) => drop(self.take(report)),
                 Some(Notice::Signal | Notice::GpuFree(_)) | None => {}
             }
@@ -244,12 +245,12 @@ impl<'a> Run<'a> {
             notice = self.notices.recv_timeout(end.saturating_duration_since(Instant::now())).ok();
         }
         if !self.executor.is_idle() {
-            self.warn("what is still in the midst of a step is ended without a last checkpoint".to_owned());
+            self.warn("stages that are still running are ended without a last checkpoint".to_owned());
         }
         self.executor.stop_all();
     }
 
-    /// Answers to lookups lead to further decisions without any waiting.
+    /// Carries out decisions until there are none: lookups can lead to further decisions at once.
     fn decide(&mut self) {
         loop {
             let decisions = self.scheduler.decide();
@@ -309,14 +310,14 @@ impl<'a> Run<'a> {
         folder.join(format!("{}.log", self.name(stage)))
     }
 
-    /// A stage said something. True if that may let another one start.
+    /// Handles a message of a stage. True if another stage may be able to start.
     fn take(&mut self, Report { id: stage, message, record }: Report) -> bool {
         match message {
             Message::Made => {
-                self.made[stage] = record;
+                self.computed[stage] = record;
                 self.deadlines.end(stage);
                 self.gpu_locks.release(stage);
-                self.scheduler.on(scheduler::Event::Made(stage));
+                self.scheduler.on(scheduler::Event::Computed(stage));
                 true
             }
             Message::Finished { key, ran, seconds } => {
@@ -324,7 +325,7 @@ impl<'a> Run<'a> {
                 match record.or_else(|| self.store.find(key).map(Arc::new)) {
                     Some(record) => {
                         self.ran += usize::from(ran);
-                        (self.materials[stage], self.made[stage]) = (None, None);
+                        (self.materials[stage], self.computed[stage]) = (None, None);
                         self.outcomes[stage] = StageOutcome::Done(record);
                         self.scheduler.on(scheduler::Event::Finished(stage));
                         self.remember([(stage, key)]);
@@ -345,7 +346,7 @@ impl<'a> Run<'a> {
                     }
                     None => (class, message),
                 };
-                if self.is_tried_again(stage, class) {
+                if self.is_retried(stage, class) {
                     let attempt = self.attempts[stage] + 1;
                     self.emit(Event::StageRetried { stage: self.name(stage), attempt, class, message });
                     self.scheduler.on(scheduler::Event::Again(stage));
@@ -370,15 +371,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A stage runs no longer. Its timeout, if that has ended it.
+    /// Cleans up after a stage that has ended. Returns its timeout if that ended it.
     fn ended(&mut self, stage: usize) -> Option<Duration> {
         self.executor.ended(stage);
         self.gpu_locks.release(stage);
         self.deadlines.end(stage)
     }
 
-    /// By cause: what is the data's or the experiment's fault, or lacked memory, ends the same however often it is tried.
-    fn is_tried_again(&self, stage: usize, class: ErrorClass) -> bool {
+    /// Whether to retry, by cause: bad data, a wrong experiment or lack of memory would fail again.
+    fn is_retried(&self, stage: usize, class: ErrorClass) -> bool {
         let said = self.instance(stage).limits.retries;
         let retries = match class {
             ErrorClass::Lost => said.unwrap_or(RETRIES_IF_LOST),
@@ -414,7 +415,7 @@ impl<'a> Run<'a> {
         if let Err(error) = self.last_keys.set(named)
             && !std::mem::replace(&mut self.warned, true)
         {
-            self.warn(format!("`explain` will not know of this run: {error:#}"));
+            self.warn(format!("cannot save this run's keys for `explain`: {error:#}"));
         }
     }
 

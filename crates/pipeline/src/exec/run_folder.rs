@@ -1,4 +1,4 @@
-//! `runs/<run>/` in the cache: where a run's event log and its stages' logs are.
+//! `runs/<run>/` in the cache: the folder of a run's event log and its stages' logs.
 
 use crate::cache::{Alive, Store, host_name};
 use anyhow::{Context as _, Result};
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The folder of a run that lives.
+/// The folder of a live run.
 #[derive(Debug)]
 pub(super) struct RunFolder {
     path: PathBuf,
-    /// Others see by it that this process lives.
+    /// Shows other processes that this one is alive.
     _alive: Alive,
 }
 
-/// `run.json`: what a run is, written when it starts.
+/// `run.json`: facts about a run, written when it starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunFacts {
     /// Name of the experiment.
     pub experiment: String,
-    /// Where it runs.
+    /// Host name.
     pub host: String,
-    /// Its process.
+    /// Process number.
     pub process: u32,
-    /// Seconds since 1970.
+    /// Start in seconds since 1970.
     pub started_at: u64,
 }
 
-/// What a run is.
+/// File name of [`RunFacts`].
 pub(super) const FACTS: &str = "run.json";
 
 impl RunFolder {
@@ -63,7 +63,7 @@ impl RunFolder {
         &self.path
     }
 
-    /// The folder's name: no other run of any cache on this host has it.
+    /// The folder's name, unique among all runs on this host.
     pub(super) fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }

@@ -1,4 +1,4 @@
-//! How a run stands, from its folder alone: for whoever looks from another terminal, or afterwards.
+//! Status of a run, read from its folder: from another terminal, or after the run.
 
 use super::run_folder::{FACTS, RunFacts};
 use crate::cache::{Life, Store, life};
@@ -8,56 +8,56 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// One run, as its event log tells it.
+/// Status of one run, from its event log.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunStatus {
-    /// What it is.
+    /// Facts about the run.
     #[serde(flatten)]
     pub facts: RunFacts,
-    /// Whether it goes on.
+    /// State of the run.
     pub state: RunState,
-    /// Seconds since 1970 of the last event.
+    /// Time of the last event in seconds since 1970.
     pub last_event_at: f64,
-    /// Stages asked for.
+    /// Number of requested stages.
     pub stages: usize,
-    /// Of those, found in the cache.
+    /// Of these, found in the cache.
     pub cached: usize,
-    /// Of those, done by this run.
+    /// Of these, computed by this run.
     pub finished: usize,
-    /// Those at work, by name.
+    /// Running stages, by name.
     pub running: BTreeMap<String, RunningStage>,
-    /// Those that failed, by name.
+    /// Failed stages, by name.
     pub failed: BTreeMap<String, FailedStage>,
-    /// Those not tried because another failed.
+    /// Number of stages skipped because another failed.
     pub skipped: usize,
-    /// Its folder: logs and events.
+    /// The run's folder, with logs and events.
     pub folder: PathBuf,
 }
 
-/// Whether a run goes on.
+/// State of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// Its process lives.
+    /// Its process is alive.
     Running,
-    /// It ended in order.
+    /// It finished.
     Finished,
-    /// Somebody stopped it.
+    /// A user or a signal stopped it.
     Interrupted,
-    /// It was killed, or its machine went down.
+    /// It was killed, or its machine failed.
     Died,
-    /// Its log has no end, and this file system has no locks to ask.
+    /// Unknown: its log has no end, and this file system has no locks to test.
     Unknown,
 }
 
-/// A stage at work.
+/// A running stage.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunningStage {
-    /// Seconds since 1970.
+    /// Start in seconds since 1970.
     pub started_at: f64,
-    /// How far it is, once it has said.
+    /// Its last reported progress.
     pub progress: Option<Progress>,
-    /// It waits for another run that is at it.
+    /// Waiting for another run of this stage.
     pub waits: bool,
 }
 
@@ -66,12 +66,12 @@ pub struct RunningStage {
 pub struct FailedStage {
     /// What went wrong.
     pub message: String,
-    /// What it said itself.
+    /// Path of its log.
     pub log: Option<String>,
 }
 
-/// Every run that this cache knows of, or every one of `experiment`, the latest first. The event log of each, which may be
-/// long, is read when it is asked for.
+/// All runs in this cache, or those of `experiment`, latest first. The event log of a run is read when the iterator
+/// reaches it.
 pub fn runs(store: &Store, experiment: Option<&str>) -> impl Iterator<Item = RunStatus> {
     let folders = fs::read_dir(store.root().join("runs")).into_iter().flatten().flatten();
     let facts =

@@ -1,6 +1,6 @@
-//! The worker: one process, one stage. The same locally and, later, on a cluster node.
+//! The worker process, which runs one stage.
 
-use super::attempt::{Ground, Made, attempt, material_of};
+use super::attempt::{AttemptOutcome, Services, attempt, material_of};
 use super::check::check;
 use super::job::{Job, Message};
 use super::program::Program;
@@ -13,7 +13,7 @@ use std::io::{BufRead, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Reads a [`Job`] from standard input, does it, and says how it went on standard output. True if it was done.
+/// Reads a [`Job`] from standard input, runs it, and reports the outcome on standard output. True if it succeeded.
 ///
 /// # Errors
 /// If the job cannot be read at all.
@@ -21,9 +21,9 @@ pub fn work(program: &'static Program) -> anyhow::Result<bool> {
     ignore_checkpoint_signals();
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("no job on standard input")?;
-    let job: Job = serde_json::from_str(&line).context("the job on standard input is not one of this program's")?;
+    let job: Job = serde_json::from_str(&line).context("cannot read the job on standard input")?;
     die_with_the_run();
-    // This thread belongs to the pool: handing each of a step's many small jobs over to another would cost two wake-ups.
+    // This thread joins the pool: handing each of a step's many small jobs to another thread would cost two wake-ups.
     rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread().build_global()?;
     let started = Instant::now();
     let message = match do_stage(program, &job, started) {
@@ -34,8 +34,8 @@ pub fn work(program: &'static Program) -> anyhow::Result<bool> {
     Ok(!matches!(message, Message::Failed { .. }))
 }
 
-/// Standard input stays open as long as the run lives, however it ends. When it closes, this process and all that it
-/// started (they share its process group) are killed.
+/// Kills this process and all processes it started (its process group) when standard input closes, which happens as
+/// soon as the run ends for any reason.
 fn die_with_the_run() {
     std::thread::spawn(|| {
         let mut rest = [0; 64];
@@ -45,8 +45,8 @@ fn die_with_the_run() {
     });
 }
 
-/// Until a training listens: whoever sends SIGUSR1 to all processes of a job does not mean to end those that have nothing to
-/// save.
+/// Ignores SIGUSR1 until a training listens: sent to all processes of a job, it must not kill stages without
+/// checkpoints.
 fn ignore_checkpoint_signals() {
     // SAFETY: plain system call; ignoring a signal runs no code of ours.
     unsafe { libc::signal(libc::SIGUSR1, libc::SIG_IGN) };
@@ -56,43 +56,42 @@ fn say(message: &Message) {
     let Ok(mut line) = serde_json::to_string(message) else { return };
     line.push('\n');
     let mut out = std::io::stdout().lock();
-    // If nobody listens any more the run is gone, and `die_with_the_run` sees to the rest.
+    // If this fails the run has ended, and `die_with_the_run` ends this process.
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
 
 /// The stage that `job` describes.
 fn stage_of(program: &Program, job: &Job) -> anyhow::Result<Arc<dyn Stage>> {
-    let kind =
-        Kind::named(program.kinds, &job.kind).ok_or_else(|| anyhow!("no kind of stage is called {}", job.kind))?;
+    let kind = Kind::named(program.kinds, &job.kind).ok_or_else(|| anyhow!("unknown kind of stage {}", job.kind))?;
     (kind.decode)(&job.params).with_context(|| format!("parameters of a {} stage", kind.name))
 }
 
-/// The last message, of a stage begun at `started` that did not fail.
+/// Runs the stage. Returns the last message, with the time since `started`.
 fn do_stage(program: &'static Program, job: &Job, started: Instant) -> Result<Message, StageError> {
     let stage = stage_of(program, job)?;
     let stage = stage.as_ref();
-    let ground = Ground {
+    let services = Services {
         program,
         store: Store::open(&job.cache)?,
         records: Vec::new(),
-        // What does not train has nothing to save: SIGTERM ends it at once.
+        // A stage without training has nothing to save: SIGTERM ends it at once.
         asked: if stage.kind().trains { Asked::listen()? } else { Asked::default() },
         group: Group::default(),
         log: None,
         mark: None,
         tell: Arc::new(|message| say(&message)),
     };
-    let material = material_of(job, stage, &ground.store)?;
+    let material = material_of(job, stage, &services.store)?;
     let key = material.key();
     if job.check {
-        return Ok(Message::Checked { differences: check(job, stage, &material, &ground)? });
+        return Ok(Message::Checked { differences: check(job, stage, &material, &services)? });
     }
     let finished = |ran| Message::Finished { key, ran, seconds: started.elapsed().as_secs_f64() };
-    match attempt(job, stage, material, &ground)? {
-        Made::Found(_) => Ok(finished(false)),
-        Made::Fresh(fresh) => {
-            let (draft, end) = fresh.split();
-            let written = ground.store.commit(vec![draft]);
+    match attempt(job, stage, material, &services)? {
+        AttemptOutcome::Found(_) => Ok(finished(false)),
+        AttemptOutcome::Computed(computed) => {
+            let (draft, end) = computed.split();
+            let written = services.store.commit(vec![draft]);
             end();
             written.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
             Ok(finished(true))

@@ -1,4 +1,4 @@
-//! Each family's members, with parameters read and inputs resolved.
+//! Expands families into members with decoded parameters and resolved inputs.
 
 use super::choice::Chooser;
 use super::diagnostic::Diagnostic;
@@ -14,8 +14,8 @@ use std::rc::Rc;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// A member of a family.
-pub(super) struct Made {
+/// A member of a family with its decoded parameters.
+pub(super) struct DecodedMember {
     /// Name without seed.
     pub(super) label: String,
     pub(super) axes: Vec<(String, String)>,
@@ -32,11 +32,11 @@ pub(super) struct Role {
     pub(super) targets: Rc<Vec<Target>>,
 }
 
-/// The members of every family, by the family's index; `order` puts each family after those it names.
-pub(super) fn all(document: &Document<'_>, order: &[usize], faults: &mut Vec<Diagnostic>) -> Vec<Vec<Made>> {
+/// The members of every family, by the family's index; in `order` each family comes after those it names.
+pub(super) fn all(document: &Document<'_>, order: &[usize], faults: &mut Vec<Diagnostic>) -> Vec<Vec<DecodedMember>> {
     let families = &document.families;
     let mut names = Names::new(families);
-    let mut made: Vec<Vec<Made>> = families.iter().map(|_| Vec::new()).collect();
+    let mut decoded: Vec<Vec<DecodedMember>> = families.iter().map(|_| Vec::new()).collect();
     let mut left = document.max_stages;
     for &at in order {
         let family = &families[at];
@@ -52,11 +52,11 @@ pub(super) fn all(document: &Document<'_>, order: &[usize], faults: &mut Vec<Dia
         left = left.saturating_sub(expansion.members.len());
         let labels = expansion.members.iter().map(|member| member.label.clone()).collect();
         if let Some(spec) = family.spec {
-            made[at] = make(family, at, spec, &expansion.members, &names, faults);
+            decoded[at] = decode(family, at, spec, &expansion.members, &names, faults);
         }
         names.set_members(at, Members::new(labels, expansion.complete && family.spec.is_some()));
     }
-    made
+    decoded
 }
 
 fn expand<'i>(chooser: &Chooser<'_, '_, 'i>, left: usize, faults: &mut Vec<Diagnostic>) -> Expansion<'i> {
@@ -69,16 +69,16 @@ fn expand<'i>(chooser: &Chooser<'_, '_, 'i>, left: usize, faults: &mut Vec<Diagn
     }
 }
 
-/// The parameters and the inputs of each member.
-fn make<'i>(
+/// Decodes the parameters and resolves the inputs of each member.
+fn decode<'i>(
     family: &Family<'i>,
     at: usize,
     spec: &'static Kind,
     members: &[Member<'i>],
     names: &Names<'_, 'i>,
     faults: &mut Vec<Diagnostic>,
-) -> Vec<Made> {
-    /// A family that is wrong in more ways than this need not be read to its last member.
+) -> Vec<DecodedMember> {
+    /// Maximum number of faults in a family before the rest of its members is skipped.
     const MOST_FAULTS: usize = 100;
     let mut named: Vec<&str> = Vec::new();
     let mut roles: Vec<Role> = Vec::new();
@@ -95,11 +95,11 @@ fn make<'i>(
             Found::Unknown => all_known = false,
         }
     }
-    // With an empty or broken matrix the stage's own parameters are still worth reading.
+    // With an empty or broken matrix the stage's own parameters are still checked.
     let nameless = Member { label: family.name.clone(), axes: Vec::new(), settings: Vec::new() };
     let probes: &[Member<'i>] = if members.is_empty() { std::slice::from_ref(&nameless) } else { members };
     let before = faults.len();
-    let mut made = Vec::with_capacity(members.len());
+    let mut decoded_members = Vec::with_capacity(members.len());
     for member in probes {
         let mut inputs = roles.clone();
         for (key, choice) in &member.settings {
@@ -111,12 +111,17 @@ fn make<'i>(
         }
         inputs.sort_by_key(|role| spec.references.iter().position(|reference| reference.param == role.param));
         let parsed = (spec.parse)(table_of(family, &named, member)).and_then(|decoded| {
-            // Without all labels nothing can be said of any.
+            // Labels can only be checked if all are known.
             let checked = if all_known { decoded.stage.check_labels(&labels_of(&inputs)) } else { Ok(()) };
             checked.map(|()| decoded).map_err(|error| vec![error])
         });
         match parsed {
-            Ok(decoded) => made.push(Made { label: member.label.clone(), axes: member.axes.clone(), decoded, inputs }),
+            Ok(decoded) => decoded_members.push(DecodedMember {
+                label: member.label.clone(),
+                axes: member.axes.clone(),
+                decoded,
+                inputs,
+            }),
             Err(errors) => {
                 let table = table_of(family, &named, member);
                 let context = parameter_errors::Context {
@@ -135,7 +140,7 @@ fn make<'i>(
             }
         }
     }
-    made
+    decoded_members
 }
 
 /// The parameter and the label of each input.
@@ -144,7 +149,7 @@ fn labels_of(inputs: &[Role]) -> Vec<LabelledInput<'_>> {
     labels.flatten().collect()
 }
 
-/// The table that a member's parameters are read from, with [`INPUT`] for the parameters that are `named`.
+/// The table of a member's parameters, with [`INPUT`] as the value of the parameters in `named`.
 fn table_of<'i>(family: &Family<'i>, named: &[&str], member: &Member<'i>) -> SpannedTable<'i> {
     let mut table = family.body.clone();
     for param in named {

@@ -5,33 +5,33 @@ use crate::stage::{Kind, Stage};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What an experiment file says, expanded and resolved.
+/// The content of an experiment file, expanded and resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
-    /// `name`: fit to name a folder.
+    /// `name`, which is a valid folder name.
     pub name: String,
     /// `title`, or the name.
     pub title: String,
     /// `seeds`, as given.
     pub seeds: Vec<u64>,
-    /// Every stage, after those it takes inputs from.
+    /// All stages, each after its inputs.
     pub instances: Vec<Instance>,
     /// The file as the caller named it.
     pub path: PathBuf,
-    /// Every file that was read: `path`, the file that it extends, the file that that one extends, …
+    /// All files that were read: `path`, the file that it extends, the file that this one extends, …
     pub files: Vec<PathBuf>,
 }
 
-/// One node of the graph: one member of a family, for one seed if it is repeated for seeds.
+/// One node of the graph: one member of a family, for one seed if it is repeated.
 #[derive(Clone, Debug)]
 pub struct Instance {
-    /// Unique: family, labels of its axes, and `@seed` if it is repeated for seeds: `"ssl.matssl.all@0"`.
+    /// Unique name: family, labels of its axes, and `@seed` if it is repeated for seeds: `"ssl.matssl.all@0"`.
     pub name: String,
     /// The name in the file: `"ssl"`, `"tables.table4"`.
     pub family: String,
     /// The matrix's keys with the label of this member's value, in the file's order.
     pub axes: Vec<(String, String)>,
-    /// `None` for a stage that draws nothing at random and rests on nothing that does.
+    /// Its seed; `None` if neither it nor a stage that it depends on draws at random.
     pub seed: Option<u64>,
     /// Its kind.
     pub kind: &'static Kind,
@@ -39,13 +39,13 @@ pub struct Instance {
     pub stage: Arc<dyn Stage>,
     /// The same parameters as JSON, with defaults filled in, and [`INPUT`](crate::parameters::vocabulary::INPUT) in place of names of stages.
     pub params: serde_json::Value,
-    /// Stages it takes inputs from: by parameter in the order of [`Kind::references`], then in the file's order.
+    /// Its inputs: by parameter in the order of [`Kind::references`], then in the file's order.
     pub inputs: Vec<InputRef>,
-    /// How it is run; the same for all members of a family, and never part of a key.
+    /// Limits of its run; the same for all members of a family, and never part of a key.
     pub limits: Limits,
 }
 
-/// Parameters stand for the stage that was decoded from them.
+/// Compares parameters instead of the stage that was decoded from them.
 impl PartialEq for Instance {
     fn eq(&self, other: &Instance) -> bool {
         let Instance { name, family, axes, seed, kind, stage: _, params, inputs, limits } = self;
@@ -69,8 +69,8 @@ impl Instance {
 pub struct InputRef {
     /// The parameter that names it ([`ReferenceSpec::param`](super::ReferenceSpec::param)).
     pub role: &'static str,
-    /// Index into [`Experiment::instances`]; always smaller than that of the stage that takes it.
+    /// Index into [`Experiment::instances`]; always smaller than that of the stage that reads it.
     pub instance: usize,
-    /// Its name without seed, or the key that a label → name table gives it.
+    /// Its name without seed, or its key in a label → name table.
     pub label: String,
 }

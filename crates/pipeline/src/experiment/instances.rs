@@ -1,17 +1,17 @@
-//! From members of families to nodes and edges: seeds.
+//! Repeats members of families for seeds: nodes and edges of the graph.
 
 use super::diagnostic::Diagnostic;
 use super::document::Document;
-use super::expand::Made;
+use super::expand::DecodedMember;
 use super::matrix::too_many;
 use super::{InputRef, Instance};
 use crate::parameters::wording;
 use std::sync::Arc;
 
-/// Edges an experiment may have: more is a pattern that matches too much, thousands of times over.
+/// Maximum number of edges in an experiment: more come from patterns that match too many stages.
 const MOST_EDGES: usize = 2_000_000;
 
-/// Where the instances of one member stand: one, or one for each seed.
+/// The instances of one member: one, or one for each seed.
 #[derive(Clone, Copy)]
 struct Slot {
     first: usize,
@@ -22,18 +22,18 @@ struct Slot {
 pub(super) fn all(
     document: &Document<'_>,
     order: &[usize],
-    made: Vec<Vec<Made>>,
+    members: Vec<Vec<DecodedMember>>,
     faults: &mut Vec<Diagnostic>,
 ) -> Option<Vec<Instance>> {
     if !faults.is_empty() {
         return None;
     }
     let seeds = &document.seeds;
-    let mut slots: Vec<Vec<Slot>> = made.iter().map(|members| Vec::with_capacity(members.len())).collect();
+    let mut slots: Vec<Vec<Slot>> = members.iter().map(|members| Vec::with_capacity(members.len())).collect();
     let (mut count, mut edges) = (0usize, 0usize);
     for &at in order {
         let family = &document.families[at];
-        for member in &made[at] {
+        for member in &members[at] {
             let rests_on_seeds = member
                 .inputs
                 .iter()
@@ -52,17 +52,17 @@ pub(super) fn all(
             return None;
         }
         if edges > MOST_EDGES {
-            let message = format!("the stages up to this one take more than {MOST_EDGES} inputs in all");
-            faults.push(Diagnostic::new(family.place.clone(), message).label("a pattern names too many stages"));
+            let message = format!("the stages up to this one have more than {MOST_EDGES} inputs in total");
+            faults.push(Diagnostic::new(family.place.clone(), message).label("a pattern matches too many stages"));
             return None;
         }
     }
     let mut instances = Vec::with_capacity(count);
-    let mut made = made;
+    let mut members = members;
     for &at in order {
         let family = &document.families[at];
         let Some(spec) = family.spec else { continue };
-        for (mut member, slot) in std::mem::take(&mut made[at]).into_iter().zip(&slots[at]) {
+        for (mut member, slot) in std::mem::take(&mut members[at]).into_iter().zip(&slots[at]) {
             let times = if slot.repeated { seeds.len() } else { 1 };
             for index in 0..times {
                 let seed = if slot.repeated { seeds.get(index).copied() } else { None };
@@ -71,7 +71,7 @@ pub(super) fn all(
                     None => member.label.clone(),
                 };
                 let inputs = edges_of(&member, index, seeds.len(), &slots);
-                // Most members have one instance: it need not copy what it can have.
+                // Most members have one instance: the last one takes the values instead of copies.
                 let (axes, params) = match index + 1 == times {
                     true => (std::mem::take(&mut member.axes), std::mem::take(&mut member.decoded.params)),
                     false => (member.axes.clone(), member.decoded.params.clone()),
@@ -85,8 +85,8 @@ pub(super) fn all(
     Some(instances)
 }
 
-/// The edges of a member's instance for the seed at `index`: same seed to same seed, or all of them.
-fn edges_of(member: &Made, index: usize, seeds: usize, slots: &[Vec<Slot>]) -> Vec<InputRef> {
+/// The edges of a member's instance for the seed at `index`: to the same seed, or to all seeds.
+fn edges_of(member: &DecodedMember, index: usize, seeds: usize, slots: &[Vec<Slot>]) -> Vec<InputRef> {
     let mut edges = Vec::new();
     for role in &member.inputs {
         for target in role.targets.iter() {

@@ -1,4 +1,4 @@
-//! A table of parameters into their type.
+//! Reads a table of parameters as their type.
 
 use super::inspect::{inspect, table_shape};
 use super::shape::Shape;
@@ -9,11 +9,11 @@ use toml::de::{Deserializer, Error};
 
 /// Reads a table as `T`, defaults filled in.
 ///
-/// The table is compared with `T`'s JSON schema first. serde reads only what the schema accepts, and has the last word:
-/// what it refuses then is a type's own check (`#[serde(try_from)]`), in that type's own words.
+/// The table is first compared with `T`'s JSON schema. serde reads only tables that fit the schema. What it rejects
+/// then is a type's own check (`#[serde(try_from)]`), with that type's own message.
 ///
 /// # Errors
-/// All that does not fit the schema, or else the first check that fails.
+/// All differences from the schema, or else the first check that fails.
 pub fn deserialize<T: DeserializeOwned + JsonSchema + 'static>(table: SpannedTable<'_>) -> Result<T, Vec<ParamError>> {
     let shape = Shape::of::<T>();
     let mismatches = inspect(&shape, &table);
@@ -27,8 +27,8 @@ fn read<T: DeserializeOwned>(table: &SpannedTable<'_>) -> Result<T, Error> {
     T::deserialize(Deserializer::from(table.clone()))
 }
 
-/// The error with its place. Inside of `#[serde(flatten)]` serde forgets it: then it is that of the one optional key
-/// without which serde no longer says the same.
+/// The error with its location. Inside `#[serde(flatten)]` serde loses the location: then it is that of the only
+/// optional key without which the error disappears.
 fn located<T: DeserializeOwned>(error: Error, shape: &Shape, table: &SpannedTable<'_>) -> ParamError {
     let message = error.message().to_string();
     if error.span().is_some_and(|span| span != table.span()) {
@@ -137,7 +137,7 @@ mod tests {
     const RIGHT: &str = "name = 'beta'\nepochs = 0x10\n";
 
     #[test]
-    fn what_the_schema_accepts_is_read_with_its_defaults() {
+    fn a_table_that_fits_the_schema_is_read_with_defaults() {
         let more =
             "rate = 1\nsizes = [1, 255]\nat = { a = 'here', b = [1, 2.5] }\nhead = { kind = 'plain', width = 3 }";
         let stage = read_stage(&format!("{RIGHT}{more}")).unwrap();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_said_at_once_each_at_its_own_place() {
+    fn all_errors_are_reported_at_once_each_with_its_location() {
         refused(
             "name = 'bet'\nepochs = 0\nrate = 'fast'\ndecay = nan\nsizes = [1, 256, 3]\nat = { a = 3, b = [1, 'x'] }\n\
              own = [true]\nepoch = 3",
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_is_told_with_its_words_and_a_misspelt_one_is_not_missing() {
+    fn a_missing_key_is_reported_with_its_words_and_a_misspelt_one_is_not_missing() {
         refused(
             "",
             &[
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_decides_what_else_a_table_takes() {
+    fn a_tag_decides_which_other_keys_a_table_takes() {
         let wrong = |head: &str, span: &str, message: &str| {
             refused(&format!("{RIGHT}head = {head}"), &[(span, message)]);
         };
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flattened_struct_keeps_the_places_of_its_keys() {
+    fn a_flattened_struct_keeps_the_locations_of_its_keys() {
         refused(
             "name = 'beta'\nepochs = -1",
             &[("-1", "epochs: `epochs` is out of range; expected a whole number above 0, found `-1`")],
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_json_cannot_hold_are_refused_wherever_they_stand() {
+    fn numbers_that_json_cannot_hold_are_rejected_at_any_depth() {
         refused(
             &format!("{RIGHT}at = {{ a = [1.0, -inf] }}"),
             &[("-inf", "at.a[1]: wrong value for `a`; expected a finite number, found `-inf`")],

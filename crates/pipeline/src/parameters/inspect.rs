@@ -1,4 +1,4 @@
-//! Compares a TOML value with its shape: all that does not fit, each with its place, at once.
+//! Compares a TOML value with its shape and returns all differences, each with its location.
 
 use super::interval::Interval;
 use super::mismatch::{Fault, Mismatch, found, number};
@@ -11,14 +11,14 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-/// More errors in one table than this say no more to the reader.
+/// Maximum number of errors reported for one table.
 const MOST_ERRORS: usize = 30;
 
-/// All that is wrong with `table`.
+/// All errors in `table`.
 pub(super) fn inspect(shape: &Shape, table: &SpannedTable<'_>) -> Vec<Mismatch> {
     let mut inspection = Inspection { mismatches: Vec::new() };
     inspection.numbers_of_table(table.get_ref(), &Trail::Start);
-    // Parameters whose schema is not that of one table are left to serde.
+    // If the schema is not that of one table, serde checks it.
     if let Some(shape) = table_shape(shape) {
         inspection.table(shape, table.get_ref(), table.span(), &Trail::Start);
     }
@@ -26,7 +26,7 @@ pub(super) fn inspect(shape: &Shape, table: &SpannedTable<'_>) -> Vec<Mismatch> 
     inspection.mismatches
 }
 
-/// The keys that `shape` takes, if it is one table.
+/// The keys of `shape`, if it is one table.
 pub(super) fn table_shape(shape: &Shape) -> Option<&TableShape> {
     match &shape.form {
         Form::Table(table) => Some(table),
@@ -46,7 +46,7 @@ enum Trail<'t> {
 }
 
 impl Trail<'_> {
-    /// As `optimizer.betas[1]`.
+    /// The path as text, e.g. `optimizer.betas[1]`.
     fn path(&self) -> String {
         match self {
             Trail::Start => String::new(),
@@ -81,7 +81,7 @@ impl Inspection {
     fn value(&mut self, shape: &Shape, value: &Spanned<DeValue<'_>>, trail: &Trail<'_>) {
         match (&shape.form, value.get_ref()) {
             (Form::Anything, _) | (Form::Boolean, DeValue::Boolean(_)) | (Form::Text, DeValue::String(_)) => {}
-            // Said already, whatever is expected there.
+            // Already reported, whatever is expected there.
             (_, DeValue::Float(float)) if !is_finite(float.as_str()) => {}
             (Form::Words(known), DeValue::String(text)) => self.word(known, text, value.span(), trail),
             (Form::Number(interval), number) if takes_number(interval, number) => {
@@ -155,7 +155,7 @@ impl Inspection {
             }
         }
         for key in &shape.required {
-            // A key that is misspelt is not missing too.
+            // A misspelt key is not also reported as missing.
             let misspelt = || unknown.iter().any(|word| wording::nearest(word, [key.as_str()]).is_some());
             if !table.contains_key(key.as_str()) && !misspelt() {
                 let words = shape.known.get(key).map(|shape| shape.words().to_vec()).unwrap_or_default();
@@ -164,7 +164,8 @@ impl Inspection {
         }
     }
 
-    /// One of several: of those that take such a value, the table whose tag is there, or the one that fits best.
+    /// Compares with one of several shapes: of those that take such a value, the table with the given tag, or the best
+    /// fit.
     fn either(&mut self, shape: &Shape, shapes: &[Arc<Shape>], value: &Spanned<DeValue<'_>>, trail: &Trail<'_>) {
         let fitting: Vec<&Shape> = shapes.iter().map(Arc::as_ref).filter(|shape| takes(shape, value)).collect();
         if let [only] = &fitting[..] {
@@ -188,7 +189,7 @@ impl Inspection {
         self.mismatches.extend(attempts.min_by_key(Vec::len).unwrap_or_default());
     }
 
-    /// Numbers that are none, wherever they stand: JSON, and so the key, has no word for them.
+    /// Reports NaN and infinity at any depth: JSON, and so the key, cannot hold them.
     fn numbers_of_table(&mut self, table: &DeTable<'_>, trail: &Trail<'_>) {
         table.iter().for_each(|(key, value)| self.numbers(value, &Trail::Key(trail, key.get_ref())));
     }
@@ -207,10 +208,10 @@ impl Inspection {
     }
 }
 
-/// The key by whose word several tables are told apart.
+/// The key whose word selects one of several tables (the tag).
 struct Tag<'s> {
     key: &'s str,
-    /// Each table with its word.
+    /// Each table with its word of the tag.
     tables: Vec<(&'s str, &'s TableShape)>,
 }
 
@@ -229,7 +230,7 @@ impl<'s> Tag<'s> {
         Some(Tag { key, tables })
     }
 
-    /// The table that `table` is by its word; else what is wrong with the word, or that there is none.
+    /// The table that the word in `table` selects; else the error: an unknown or missing word.
     fn choose<'t, 'i>(
         &self,
         table: &'t DeTable<'i>,
@@ -261,7 +262,7 @@ fn takes(shape: &Shape, value: &Spanned<DeValue<'_>>) -> bool {
     }
 }
 
-/// Whether such a number is expected: `3` is a number with a fraction too, `3.0` no whole number.
+/// Whether such a number is expected: `3` also fits a real number, but `3.0` is no whole number.
 fn takes_number(interval: &Interval, value: &DeValue<'_>) -> bool {
     match interval {
         Interval::Whole { .. } => value.is_integer(),

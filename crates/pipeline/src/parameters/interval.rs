@@ -1,10 +1,10 @@
-//! The numbers that a parameter takes.
+//! The range of numbers of a parameter.
 
 use serde_json::{Map, Value};
 use std::fmt::{self, Display};
 use std::ops::Bound;
 
-/// A range of numbers, as the keywords `minimum`, `maximum`, … and the `format` of a JSON schema give it.
+/// A range of numbers, from the keywords `minimum`, `maximum`, … and the `format` of a JSON schema.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Interval {
     /// Whole numbers, both ends included.
@@ -16,14 +16,14 @@ pub enum Interval {
     },
     /// Numbers with or without a fraction.
     Real {
-        /// Where they start.
+        /// Lower end.
         least: Bound<f64>,
-        /// Where they end.
+        /// Upper end.
         most: Bound<f64>,
     },
 }
 
-/// Ranges up to here and beyond are told without their upper end, where a number is too small.
+/// For a number that is too small, messages omit upper ends from here on.
 const PRACTICALLY_UNBOUNDED: i128 = u32::MAX as i128;
 
 impl Interval {
@@ -58,7 +58,7 @@ impl Interval {
         Interval::Real { least: end("minimum", "exclusiveMinimum"), most: end("maximum", "exclusiveMaximum") }
     }
 
-    /// What the numbers are, whatever their range.
+    /// Noun for the numbers, without their range.
     pub(super) fn noun(&self) -> &'static str {
         match self {
             Interval::Whole { .. } => "a whole number",
@@ -66,7 +66,7 @@ impl Interval {
         }
     }
 
-    /// Whether the whole number `number` lies in it.
+    /// Whether the range contains the whole number `number`.
     pub(super) fn has_whole(&self, number: i128) -> bool {
         match self {
             Interval::Whole { least, most } => (*least..=*most).contains(&number),
@@ -74,7 +74,7 @@ impl Interval {
         }
     }
 
-    /// Whether the number `number` lies in it; one with a fraction part is no whole number.
+    /// Whether the range contains the number `number`; one with a fractional part is no whole number.
     pub(super) fn has_real(&self, number: f64) -> bool {
         match self {
             Interval::Whole { .. } => false,
@@ -82,8 +82,8 @@ impl Interval {
         }
     }
 
-    /// The range as it is told for `number`, which is not in it: for a number too small without an upper end that nobody
-    /// reaches.
+    /// The range for a message about `number`, which is outside: a very large upper end is omitted if `number` is too
+    /// small.
     pub(super) fn violated_by(&self, number: i128) -> Self {
         match *self {
             Interval::Whole { least, most } if number < least && most >= PRACTICALLY_UNBOUNDED => {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_said_in_words() {
+    fn a_range_is_described_in_words() {
         let whole = |schema: Value| Interval::whole(schema.as_object().unwrap());
         let bytes = whole(json!({ "format": "uint8", "minimum": 0, "maximum": 255 }));
         assert_eq!(bytes.to_string(), "a whole number from 0 to 255");

@@ -1,4 +1,4 @@
-//! What is wrong with a value that does not fit its schema.
+//! Differences between a value and its schema.
 
 use super::interval::Interval;
 use super::wording::{self, quote};
@@ -6,67 +6,67 @@ use std::fmt::{self, Display};
 use std::ops::Range;
 use toml::de::DeValue;
 
-/// One way in which a value does not fit its schema.
+/// One difference between a value and its schema.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mismatch {
-    /// The bytes of the file that hold it: a value, the key of an unknown parameter, or the table that lacks one.
+    /// Its byte range in the file: a value, the key of an unknown parameter, or the table that lacks one.
     pub span: Range<usize>,
-    /// The keys that lead to it, joined by dots; empty for the table of parameters itself.
+    /// Its path: keys joined by dots; empty for the table of parameters itself.
     pub path: String,
-    /// The key that the value was given to, the nearest one for an item of a list.
+    /// The key of the value; for an item of a list, the key of the list.
     pub(crate) key: Option<String>,
-    /// What is wrong.
+    /// The fault.
     pub fault: Fault,
 }
 
-/// See [`Mismatch`].
+/// The fault of a [`Mismatch`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
-    /// The table has a key that it does not take.
+    /// The table has an unknown key.
     UnknownKey {
-        /// The keys that it takes.
+        /// The known keys.
         known: Vec<String>,
     },
     /// The table lacks a key that it needs.
     MissingKey {
-        /// That key.
+        /// The key.
         key: String,
-        /// The words that it takes, if it takes only some.
+        /// The allowed words, if only some are allowed.
         words: Vec<String>,
     },
     /// The value is of another type.
     WrongType {
-        /// What it should be, as a noun.
+        /// Expected type, as a noun.
         wanted: String,
-        /// The words that it could be, if it may be only some.
+        /// The allowed words, if only some are allowed.
         words: Vec<String>,
-        /// What it is, as a noun.
+        /// Type of the value, as a noun.
         found: String,
     },
-    /// The text is none of the words that are known.
+    /// The text is not one of the allowed words.
     UnknownWord {
         /// The text.
         word: String,
-        /// The words.
+        /// The allowed words.
         known: Vec<String>,
     },
-    /// The number lies outside of the range.
+    /// The number is out of range.
     OutOfRange {
         /// The range.
         wanted: Interval,
-        /// The number as it is written.
+        /// The number as written.
         found: String,
     },
     /// The list has too few or too many items.
     WrongLength {
-        /// The fewest items that it may have.
+        /// Minimum number of items.
         least: usize,
-        /// The most.
+        /// Maximum number of items.
         most: usize,
-        /// How many it has.
+        /// Number of items.
         found: usize,
     },
-    /// The number is infinite or none at all: JSON, and so the key, cannot hold it.
+    /// The number is infinite or NaN: JSON, and so the key, cannot hold it.
     NotFinite {
         /// The number as it is written.
         found: String,
@@ -74,7 +74,7 @@ pub enum Fault {
 }
 
 impl Mismatch {
-    /// What is wrong, in a line.
+    /// The fault in one line.
     pub(crate) fn title(&self) -> String {
         let key = self.key.as_deref().map_or("this value".into(), quote);
         match &self.fault {
@@ -87,7 +87,7 @@ impl Mismatch {
         }
     }
 
-    /// What was expected there, and what was found.
+    /// The expected and the found value.
     pub(crate) fn label(&self) -> String {
         match &self.fault {
             Fault::UnknownKey { .. } | Fault::UnknownWord { .. } => String::new(),
@@ -102,7 +102,7 @@ impl Mismatch {
         }
     }
 
-    /// The words or keys that would have been right.
+    /// The allowed words or keys.
     pub(crate) fn known(&self) -> &[String] {
         match &self.fault {
             Fault::UnknownKey { known } | Fault::UnknownWord { known, .. } => known,
@@ -111,7 +111,7 @@ impl Mismatch {
         }
     }
 
-    /// The right word that was probably meant.
+    /// The allowed word that was probably meant.
     pub(crate) fn meant(&self) -> Option<&str> {
         let written = match &self.fault {
             Fault::UnknownKey { .. } => self.key.as_deref()?,
@@ -122,7 +122,7 @@ impl Mismatch {
     }
 }
 
-/// In one line, without the file: `temperature: wrong type for …; expected …`.
+/// One line without the file: `temperature: wrong type for …; expected …`.
 impl Display for Mismatch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.is_empty() {
@@ -145,7 +145,7 @@ fn length(least: usize, most: usize) -> String {
     }
 }
 
-/// What a value is, as a noun with the value itself where it is short.
+/// Type of a value as a noun, with the value itself if it is short.
 pub(crate) fn found(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the string \"{}\"", wording::escape(text)),
@@ -160,7 +160,7 @@ pub(crate) fn found(value: &DeValue<'_>) -> String {
     }
 }
 
-/// A number in decimal digits, else as it is written.
+/// A number in decimal digits, or else as written.
 pub(crate) fn number(value: &DeValue<'_>) -> String {
     match value {
         DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {

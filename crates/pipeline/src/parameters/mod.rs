@@ -1,7 +1,7 @@
-//! The parameters of a stage: what a kind may say of them, and how a table of a file is read as its type.
+//! The parameters of a stage: how a kind declares them, and how a table of a file is read as their type.
 //!
-//! [`deserialize`] reads a table: `shape` is the type's JSON schema, `inspect` compares the table with it, `mismatch` says
-//! what does not fit.
+//! [`deserialize`] reads a table: `shape` is the type's JSON schema, `inspect` compares the table with it, `mismatch`
+//! describes the differences.
 
 mod deserialize;
 mod inspect;

@@ -1,7 +1,7 @@
-//! What a JSON schema says of a value, in the form that a value is compared with.
+//! The shape of a value: its JSON schema in a form that is easy to compare.
 //!
-//! The schema of a type is what editors get too: words, ranges and keys of parameters are written once, with the type.
-//! A keyword that is not read here constrains nothing; what it would refuse, serde refuses afterwards.
+//! Editors use the same schema: words, ranges and keys of parameters are written once, with the type. Keywords that
+//! this module does not read are ignored; serde checks them afterwards.
 
 use super::interval::Interval;
 use schemars::JsonSchema;
@@ -11,10 +11,11 @@ use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-/// What a value may be.
+/// The allowed values.
 #[derive(Debug)]
 pub(super) struct Shape {
-    /// The schema's `title`: a noun for messages, where the form says too little (`a colour: "#ff0000" or [255, 0, 0]`).
+    /// The schema's `title`: a noun for messages if the form is not clear enough (`a colour: "#ff0000" or [255, 0,
+    /// 0]`).
     title: Option<String>,
     pub(super) form: Form,
 }
@@ -22,7 +23,7 @@ pub(super) struct Shape {
 /// The kinds of values.
 #[derive(Debug)]
 pub(super) enum Form {
-    /// Whatever serde takes.
+    /// Anything; serde checks it.
     Anything,
     Boolean,
     Text,
@@ -35,7 +36,7 @@ pub(super) enum Form {
         most: usize,
     },
     Table(TableShape),
-    /// One of several, of which none is itself an [`Form::Either`].
+    /// One of several; none of them is itself a [`Form::Either`].
     Either(Vec<Arc<Shape>>),
 }
 
@@ -44,12 +45,12 @@ pub(super) enum Form {
 pub(super) struct TableShape {
     pub(super) known: BTreeMap<String, Arc<Shape>>,
     pub(super) required: Vec<String>,
-    /// What a key that is not `known` may hold; `None` if there may be none.
+    /// Shape of the value of an unknown key; `None` if unknown keys are not allowed.
     pub(super) others: Option<Arc<Shape>>,
 }
 
 impl Shape {
-    /// The shape of `T`, which is worked out once.
+    /// The shape of `T`, computed once.
     pub(super) fn of<T: JsonSchema + 'static>() -> Arc<Shape> {
         static SHAPES: LazyLock<Mutex<HashMap<TypeId, Arc<Shape>>>> = LazyLock::new(Mutex::default);
         let mut shapes = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +62,7 @@ impl Shape {
         shapes.entry(TypeId::of::<T>()).or_insert_with(compiled).clone()
     }
 
-    /// What it takes, as a noun: `a whole number`, `a string or a table`.
+    /// The allowed values as a noun: `a whole number`, `a string or a table`.
     pub(super) fn noun(&self) -> String {
         if let Some(title) = &self.title {
             return title.clone();
@@ -87,7 +88,7 @@ impl Shape {
         }
     }
 
-    /// The words that it takes, if it takes only some.
+    /// The allowed words, if only some are allowed.
     pub(super) fn words(&self) -> &[String] {
         match &self.form {
             Form::Words(words) => words,
@@ -119,7 +120,7 @@ impl Compiler<'_> {
     fn definition(&mut self, name: &str) -> Arc<Shape> {
         match self.done.get(name) {
             Some(Some(shape)) => return shape.clone(),
-            // A type that holds itself: no parameter does, and serde would still read it.
+            // A recursive type: no parameter has one, and serde would still read it.
             Some(None) => return anything(),
             None => {}
         }
@@ -176,7 +177,7 @@ impl Compiler<'_> {
         let known = properties.into_iter().flatten().map(|(key, schema)| (key.clone(), self.shape(schema))).collect();
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         let required = required.filter_map(Value::as_str).map(str::to_string).collect();
-        // A flattened enum adds keys that only its alternatives name.
+        // The keys of a flattened enum are only in its alternatives.
         let open = ["anyOf", "oneOf", "allOf"].iter().any(|keyword| schema.contains_key(*keyword));
         let others = schema.get("additionalProperties").or_else(|| schema.get("unevaluatedProperties"));
         let others = match others {
@@ -205,7 +206,7 @@ fn anything() -> Arc<Shape> {
     Arc::new(Shape { title: None, form: Form::Anything })
 }
 
-/// `enum` and `const` of strings.
+/// The words in `enum` and `const`.
 fn words_of(schema: &Map<String, Value>) -> Option<Vec<String>> {
     let word = |value: &Value| value.as_str().map(str::to_string);
     match (schema.get("const"), schema.get("enum")) {

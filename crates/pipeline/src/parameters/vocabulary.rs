@@ -1,4 +1,4 @@
-//! What the front end must know about kinds of stages: it does not import them.
+//! Facts about kinds of stages for the front end, which does not import them.
 
 use super::mismatch::Mismatch;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// In which part of the file a kind is written.
+/// The section of the experiment file for a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     /// `[stages.NAME]` with `kind = "…"`.
@@ -27,7 +27,7 @@ pub enum Section {
 }
 
 impl Section {
-    /// Whether what its stages leave is for people: copied out of the cache, and shown on the page.
+    /// Whether the outputs of its stages are results: copied out of the cache, and shown on the page.
     pub fn is_report(self) -> bool {
         match self {
             Section::Stages | Section::Datasets => false,
@@ -41,67 +41,69 @@ impl Section {
 pub struct ReferenceSpec {
     /// The parameter, e.g. `"patches"`; also the role of the inputs it yields.
     pub param: &'static str,
-    /// Kinds of stage it may name.
+    /// Kinds of stages that it may name.
     pub kinds: &'static [&'static str],
-    /// May name several (a list, a glob, or a table of label → name); otherwise exactly one.
+    /// Whether it may name several stages (a list, a glob, or a table of label → name); otherwise exactly one.
     pub many: bool,
-    /// May be left out, or hold something that is not a reference (an inline table such as `{ weights = "random" }`).
+    /// Whether it may be left out, or hold a value that is no reference (an inline table such as `{ weights = "random"
+    /// }`).
     pub optional: bool,
-    /// Takes all seeds of the stages that it names (tables and figures); otherwise its own stage is repeated for each seed.
+    /// Whether it takes all seeds of the stages that it names (tables, figures); otherwise its stage is repeated for
+    /// each seed.
     pub all_seeds: bool,
 }
 
 impl ReferenceSpec {
-    /// Names exactly one stage, of one of `kinds`.
+    /// A parameter that names exactly one stage, of one of `kinds`.
     pub const fn one(param: &'static str, kinds: &'static [&'static str]) -> Self {
         ReferenceSpec { param, kinds, many: false, optional: false, all_seeds: false }
     }
 
-    /// Names one or more.
+    /// A parameter that names one or more stages.
     pub const fn many(param: &'static str, kinds: &'static [&'static str]) -> Self {
         ReferenceSpec { many: true, ..Self::one(param, kinds) }
     }
 
-    /// May be left out, or hold something else.
+    /// The parameter may be left out, or hold another value.
     pub const fn or_value(self) -> Self {
         ReferenceSpec { optional: true, ..self }
     }
 
-    /// Takes every seed of what it names.
+    /// The parameter takes all seeds of the stages that it names.
     pub const fn of_all_seeds(self) -> Self {
         ReferenceSpec { all_seeds: true, ..self }
     }
 }
 
-/// The parameter that names an input, and what it is called there: its own name or the label that it was given.
+/// The parameter that names an input, and the input's label: its own name, or the one given in the file.
 pub type LabelledInput<'a> = (&'static str, &'a str);
 
-/// A TOML table that still knows where each of its keys and values stood in the file.
+/// A TOML table with the location of each key and value in the file.
 pub type SpannedTable<'i> = toml::Spanned<toml::de::DeTable<'i>>;
 
-/// A parameter that is wrong.
+/// An error in a parameter.
 #[derive(Debug)]
 pub enum ParamError {
     /// It does not fit its JSON schema: an unknown key, a wrong type, a number out of range.
     Mismatch(Box<Mismatch>),
-    /// It fits its schema, but its type refuses it.
+    /// It fits its schema, but its type rejects it.
     Refused {
-        /// The bytes of the file that hold it; `None` for the parameters as a whole.
+        /// Its byte range in the file; `None` for all parameters together.
         span: Option<Range<usize>>,
-        /// What is wrong and what would be right, in the type's own words.
+        /// The error and its remedy, in the type's own words.
         message: String,
     },
-    /// A check over several parameters failed; `param` says which of them to underline.
+    /// A check over several parameters failed.
     Check {
         /// The parameter to underline (dotted for nested ones).
         param: &'static str,
-        /// What is wrong and what would be right.
+        /// The error and its remedy.
         message: String,
     },
 }
 
-/// Stands in parameters for the names of stages, once these are resolved: names of stages are not part of a key, so they
-/// must not be part of the parameters.
+/// Placeholder in parameters for the names of stages, once these are resolved: names of stages are not part of a key,
+/// so they must not be part of the parameters.
 pub const INPUT: &str = "<input>";
 
 /// A parameter that always names one or more stages.
@@ -122,7 +124,7 @@ impl From<Input> for String {
     }
 }
 
-/// [`Kind::references`](crate::stage::Kind::references) say how many names it takes.
+/// [`Kind::references`](crate::stage::Kind::references) define how many names it takes.
 impl JsonSchema for Input {
     fn inline_schema() -> bool {
         true
@@ -144,18 +146,18 @@ impl JsonSchema for Input {
 pub enum MaybeInput<T> {
     /// The output of another stage.
     Input(Input),
-    /// A value written in place.
+    /// A value in the parameter itself.
     Value(T),
 }
 
-/// By hand: of an untagged enum serde's derive would drop the message of a check in `T`.
+/// Written by hand: serde's derive for an untagged enum would lose the message of a check in `T`.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for MaybeInput<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(MaybeInputVisitor(PhantomData))
     }
 }
 
-/// Which stages it may name, [`Kind::references`](crate::stage::Kind::references) say.
+/// [`Kind::references`](crate::stage::Kind::references) define which stages it may name.
 impl<T: JsonSchema> JsonSchema for MaybeInput<T> {
     fn inline_schema() -> bool {
         true

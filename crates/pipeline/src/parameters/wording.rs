@@ -1,4 +1,4 @@
-//! Parts of messages: quotes, lists of alternatives, the nearest right word.
+//! Parts of messages: quotes, lists of alternatives, the most similar word.
 
 /// `text` without control characters, so that a file cannot control the terminal; cut after 80 characters.
 pub(crate) fn escape(text: &str) -> String {
@@ -17,7 +17,7 @@ fn escape_to(text: &str, most: usize) -> String {
             out.push('…');
             break;
         }
-        // The bidirectional overrides reorder what follows them, and are no control characters by class.
+        // Bidirectional overrides reorder the following text, but are not in the class of control characters.
         if character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
             out.extend(character.escape_unicode());
         } else {
@@ -59,7 +59,7 @@ pub(crate) fn or_list(words: &[&str]) -> String {
     }
 }
 
-/// The candidate that was probably meant by `word`: at most a third of the letters differ.
+/// The candidate that `word` probably means: at most a third of the letters differ.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     let length = lower.chars().count();
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_word_is_likely_or_missing() {
+    fn the_nearest_word_is_similar_or_missing() {
         let words = ["epochs", "batch_size", "method", "optimizer"];
         assert_eq!(nearest("epoch", words), Some("epochs"));
         assert_eq!(nearest("batchsize", words), Some("batch_size"));

@@ -1,4 +1,4 @@
-//! What the cache has of one stage.
+//! State of a stage in the cache.
 
 use super::resolve::{self, KeyedInput, material};
 use crate::cache::{Hits, Key, KeyMaterial, Record, Store};
@@ -7,26 +7,26 @@ use crate::stage::{Places, StageError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What the cache has of one stage.
+/// State of a stage in the cache.
 #[derive(Debug)]
 pub enum CacheState {
     /// Its output is in the cache.
     Hit(Arc<Record>),
-    /// All inputs are there; this is what it would make.
+    /// All inputs are cached, but the output is not.
     Miss {
-        /// Where the output will be found.
+        /// Key of the output.
         key: Key,
-        /// What it depends on.
+        /// Key material: everything the output depends on.
         material: Box<KeyMaterial>,
     },
-    /// These inputs (indices) are not made yet, so there is no key yet: their content may turn out unchanged.
+    /// These inputs (indices) are not computed yet, so there is no key yet: their content may turn out unchanged.
     WaitsOn(Vec<usize>),
-    /// A data set, or another file that it reads, is not there or not as the experiment says.
+    /// A data set or another file that it reads is missing, or differs from what the experiment says.
     Unavailable(StageError),
 }
 
 impl CacheState {
-    /// `"cached"`, `"run"`, `"waits"`, `"missing"`: what `plan` calls it.
+    /// The word for it in `plan`: `"cached"`, `"run"`, `"waits"` or `"missing"`.
     pub fn word(&self) -> &'static str {
         match self {
             CacheState::Hit(_) => "cached",
@@ -36,7 +36,7 @@ impl CacheState {
         }
     }
 
-    /// Looks `stage` up; `states` has those of all its inputs.
+    /// Looks up `stage`; `states` holds the states of its inputs.
     pub(super) fn of(
         stage: usize,
         experiment: &Experiment,
@@ -58,7 +58,7 @@ impl CacheState {
             }
         }
         if !missing.is_empty() {
-            // Its files are read now, not between two stages of a run; and that one is missing is known at once.
+            // Read its files now: not later between two stages of a run, and a missing file is reported at once.
             return match resolve::files(instance.stage.as_ref(), store, places) {
                 Err(error) => CacheState::Unavailable(error),
                 Ok(_) => CacheState::WaitsOn(missing),

@@ -5,7 +5,7 @@ use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-/// Who waits for whom. Nodes are stages by their index in the experiment; edges run from input to reader.
+/// The graph of stages. Nodes are stages by their index in the experiment; edges go from input to reader.
 #[derive(Clone, Debug)]
 pub struct Dag {
     graph: DiGraph<(), ()>,
@@ -26,7 +26,7 @@ impl Dag {
     /// A graph of `nodes` stages with edges (input, reader).
     ///
     /// # Panics
-    /// On a cycle: the front end refuses those.
+    /// On a cycle; the front end rejects cycles.
     pub fn from_edges(nodes: usize, edges: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let mut graph = DiGraph::with_capacity(nodes, nodes);
         for _ in 0..nodes {
@@ -35,7 +35,7 @@ impl Dag {
         for (input, reader) in edges {
             graph.update_edge(NodeIndex::new(input), NodeIndex::new(reader), ());
         }
-        let order = toposort(&graph, None).expect("the front end lets no cycle through");
+        let order = toposort(&graph, None).expect("the front end rejects cycles");
         Dag { graph, order: order.into_iter().map(NodeIndex::index).collect() }
     }
 
@@ -44,12 +44,12 @@ impl Dag {
         self.graph.node_count()
     }
 
-    /// No stages at all.
+    /// Whether there are no stages.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Every stage after all that it reads.
+    /// All stages, each after its inputs.
     pub fn topological(&self) -> Vec<usize> {
         self.order.clone()
     }
@@ -64,7 +64,7 @@ impl Dag {
         self.graph.edges_directed(NodeIndex::new(stage), petgraph::Outgoing).map(|edge| edge.target().index())
     }
 
-    /// For each stage the cost of the dearest way from it to the end, itself included: what to start first.
+    /// For each stage the cost of the most expensive path from it to the end, itself included.
     pub fn remaining(&self, cost: impl Fn(usize) -> f64) -> Vec<f64> {
         let mut ahead = vec![0.0; self.len()];
         for &stage in self.order.iter().rev() {
@@ -73,7 +73,7 @@ impl Dag {
         ahead
     }
 
-    /// `stages` and all that they rest on.
+    /// Marks `stages` and all stages they depend on.
     pub fn with_ancestors(&self, stages: &[usize]) -> Vec<bool> {
         let mut wanted = vec![false; self.len()];
         for &stage in stages {

@@ -1,4 +1,4 @@
-//! An experiment held against a cache.
+//! A plan: an experiment compared with a cache.
 
 use super::{CacheState, Dag};
 use crate::cache::{Hits, Store};
@@ -6,21 +6,21 @@ use crate::experiment::Experiment;
 use crate::stage::Places;
 use tracing::debug;
 
-/// An experiment held against a cache.
+/// An experiment compared with a cache.
 pub struct Plan {
     /// The stages.
     pub experiment: Experiment,
-    /// Who waits for whom.
+    /// The graph of stages.
     pub dag: Dag,
-    /// How each stage stands, by its index in the experiment.
+    /// State of each stage, by its index in the experiment.
     pub states: Vec<CacheState>,
-    /// Records that had to be read: that they would be found was not known from last time.
+    /// Number of records read: hits not known from the last plan.
     pub read: usize,
 }
 
 impl Plan {
-    /// Looks every stage up, inputs before those who read them. Reads files of data sets where the stat index does
-    /// not know them; computes nothing else.
+    /// Looks up every stage, inputs first. Reads only those files of data sets that the stat index does not know, and
+    /// computes nothing else.
     ///
     /// # Errors
     /// If the cache cannot be read.
@@ -37,12 +37,12 @@ impl Plan {
         store.remember_digests();
         let states: Vec<CacheState> =
             states.into_iter().map(|state| state.expect("the topological order holds every stage")).collect();
-        let found = states.iter().filter(|state| matches!(state, CacheState::Hit(_))).count();
-        let read = found - hits.taken();
+        let cached = states.iter().filter(|state| matches!(state, CacheState::Hit(_))).count();
+        let read = cached - hits.taken();
         Ok(Plan { experiment, dag, states, read })
     }
 
-    /// The stages that need the worker, by index.
+    /// Indices of the stages that are not cached.
     pub fn to_run(&self) -> Vec<usize> {
         (0..self.states.len()).filter(|&index| !matches!(self.states[index], CacheState::Hit(_))).collect()
     }

@@ -1,4 +1,4 @@
-//! Why a stage would run, or would not.
+//! Explains why a stage would run or is cached.
 
 use super::reason::{self, Reason, reasons};
 use super::{CacheState, Plan, resolve};
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Plan {
-    /// Why `index` would run or would not, against what the experiment had last.
+    /// Explains why stage `index` would run or is cached, compared with its last record in this experiment.
     pub fn explain(&self, index: usize, store: &Store, last_keys: &LastKeys) -> Explanation {
         let instance = &self.experiment.instances[index];
         let last_key = last_keys.get(&instance.name);
@@ -33,55 +33,55 @@ impl Plan {
         }
     }
 
-    /// What of a stage has changed for certain, though inputs of it are not made yet: parameters, seed, code, the
-    /// number and labels of inputs, and the content of those that are made.
+    /// Known changes of a stage with inputs that are not computed yet: parameters, seed, code, number and labels of
+    /// inputs, and the content of the computed ones.
     fn known_reasons(&self, index: usize, last: &KeyMaterial) -> Vec<Reason> {
         let instance = &self.experiment.instances[index];
         let mut now = resolve::without_inputs(instance.into(), last.files.clone());
-        let mut unmade = BTreeSet::new();
+        let mut not_computed = BTreeSet::new();
         for input in &instance.inputs {
             let source = &self.experiment.instances[input.instance];
             let role = now.inputs.entry(input.role.to_owned()).or_default();
             let content = match &self.states[input.instance] {
                 CacheState::Hit(record) => record.content,
                 _ => {
-                    unmade.insert((input.role, role.len()));
+                    not_computed.insert((input.role, role.len()));
                     Digest::of(b"")
                 }
             };
             role.push(KeyInput { content, label: instance.kind.labelled.then(|| (input.label.clone(), source.seed)) });
         }
-        reason::reasons_so_far(last, &now, |role, place| !unmade.contains(&(role, place)))
+        reason::reasons_so_far(last, &now, |role, place| !not_computed.contains(&(role, place)))
     }
 }
 
-/// The answer of `explain`.
+/// Why a stage would run or is cached.
 #[derive(Debug)]
 pub enum Explanation {
-    /// Cached; with what changed since this experiment last used it, if it did.
+    /// Cached.
     Hit {
-        /// Where it comes from.
+        /// Its record.
         record: Arc<Record>,
-        /// Old → new, empty where nothing changed.
+        /// Changes since the last record in this experiment; empty if there are none.
         reasons: Vec<Reason>,
     },
-    /// Nothing of this name has finished in this cache.
+    /// No stage of this name has finished in this cache.
     NeverRan,
-    /// The same key has finished before, but its record or files are gone.
+    /// A stage with the same key has finished before, but its record or files are no longer in the cache.
     OutputGone,
-    /// Another key of this name has finished before, but its record is gone: there is nothing to compare with.
+    /// The last record of this name had another key and is no longer in the cache: nothing can be compared.
     RecordGone,
-    /// It would run because of these.
+    /// It would run because of these changes.
     Changed(Vec<Reason>),
-    /// Inputs come first; their content decides.
+    /// It waits for inputs; their content decides whether it runs.
     Waits {
-        /// Inputs that are not made yet.
+        /// Inputs that are not computed yet.
         on: Vec<usize>,
-        /// There is nothing to compare with.
+        /// There is no earlier record to compare with.
         never_ran: bool,
-        /// What has changed for certain.
+        /// Known changes.
         known: Vec<Reason>,
     },
-    /// A data set is not there.
+    /// A data set is missing.
     Unavailable(String),
 }

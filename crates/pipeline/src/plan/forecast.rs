@@ -1,4 +1,4 @@
-//! What a plan will cost, from the records of earlier stages of the same kinds.
+//! Forecast of a plan's cost, from the records of earlier stages of the same kinds.
 
 use super::makespan::makespan;
 use super::resolve::keyed_params;
@@ -10,45 +10,45 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Of the different parameter sets that a kind has run with, at most so many are compared, the latest: a cache of ten
-/// thousand unlike stages must not make a plan slow.
+/// Maximum number of parameter sets of a kind that are compared, latest first: a cache of ten thousand different stages
+/// must not make a plan slow.
 const MOST_GROUPS: usize = 128;
 
-/// What one stage will probably cost.
+/// Expected cost of one stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expected {
     /// Wall time of its worker.
     pub seconds: f64,
-    /// Of these on a GPU: all or none.
+    /// Of this time, seconds on a GPU: all or 0.
     pub gpu_seconds: f64,
-    /// Threads that it had then.
+    /// Number of threads in those records.
     pub threads: usize,
-    /// What its output will take in the cache.
+    /// Size of its output in the cache.
     pub bytes: u64,
-    /// Peak memory of its process, if records say so.
+    /// Peak memory of its process, if the records contain it.
     pub memory_mib: Option<u64>,
-    /// How many records say so.
+    /// Number of records used.
     pub from: usize,
-    /// Those records were made on the kind of device that it will run on.
+    /// Whether these records come from the kind of device that it will run on.
     pub same_device: bool,
 }
 
-/// What all stages that must run will probably cost.
+/// Expected cost of all stages that must run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Total {
-    /// Wall time on so many slots.
+    /// Wall time on the given number of slots.
     pub seconds: Option<f64>,
-    /// Sum over stages, on GPUs.
+    /// Time on GPUs, summed over stages.
     pub gpu_seconds: f64,
-    /// What all outputs will take.
+    /// Size of all outputs.
     pub bytes: u64,
-    /// The sum of the largest processes that may run at a time.
+    /// Sum over the largest processes that may run at the same time.
     pub memory_mib: Option<u64>,
-    /// How many records this rests on.
+    /// Number of records used.
     pub records: usize,
-    /// Stages that are to run, or may have to.
+    /// Number of stages that run or may run.
     pub stages: usize,
-    /// Of these, stages of kinds that never ran: not counted.
+    /// Of these, stages of kinds without records: not included in the cost.
     pub unknown: usize,
     /// Of these, stages whose records come from another kind of device.
     pub other_device: usize,
@@ -56,13 +56,13 @@ pub struct Total {
 
 /// The expectations for a plan.
 pub struct Forecast {
-    /// For each stage by its index in the experiment; `None` for those that need not run, and where no record helps.
+    /// Expectation of each stage, by its index in the experiment; `None` if it need not run, or no record is useful.
     pub stages: Vec<Option<Expected>>,
     must_run: usize,
     records: usize,
 }
 
-/// One record as a forecast sees it.
+/// The parts of a record that a forecast uses.
 struct Past {
     key: Key,
     name: String,
@@ -82,12 +82,12 @@ struct Group {
     records: Vec<Past>,
 }
 
-/// Dotted path and value of each parameter, as hashes, sorted; `epochs`, by which time is scaled, is left out.
+/// Sorted hashes of dotted path and value of each parameter, without `epochs`, by which time is scaled.
 type Fields = Vec<(u64, u64)>;
 
 impl Forecast {
-    /// Reads all records and compares: for the stages that `must_run` marks, which will run on a GPU where they can if
-    /// `on_gpu`. A cache that cannot be read gives no forecast, not an error.
+    /// Compares the stages marked by `must_run` with all records. With `on_gpu` stages that can use a GPU will run on
+    /// one. A cache that cannot be read yields no forecast, not an error.
     pub fn new(plan: &Plan, store: &Store, must_run: &[bool], on_gpu: bool) -> Forecast {
         let records = store.records().unwrap_or_default();
         let kinds = group(&records);
@@ -95,8 +95,8 @@ impl Forecast {
         let used: Vec<(Option<Expected>, Vec<Key>)> = (0..plan.states.len())
             .into_par_iter()
             .map(|stage| {
-                let found = if must_run[stage] { expect(plan, stage, &kinds, &overheads, on_gpu) } else { None };
-                found.map_or((None, Vec::new()), |(expected, keys)| (Some(expected), keys))
+                let expectation = if must_run[stage] { expect(plan, stage, &kinds, &overheads, on_gpu) } else { None };
+                expectation.map_or((None, Vec::new()), |(expected, keys)| (Some(expected), keys))
             })
             .collect();
         let records = used.iter().flat_map(|(_, keys)| keys).collect::<BTreeSet<_>>().len();
@@ -104,15 +104,15 @@ impl Forecast {
         Forecast { stages: used.into_iter().map(|(expected, _)| expected).collect(), must_run, records }
     }
 
-    /// For each stage the seconds it will take, for [`makespan`].
+    /// Expected seconds of each stage, for [`makespan`].
     pub fn seconds(&self) -> Vec<Option<f64>> {
         self.stages.iter().map(|stage| stage.as_ref().map(|expected| expected.seconds)).collect()
     }
 
-    /// Everything together, with `slots` stages at a time on as many cores.
+    /// Expected cost of all stages, with `slots` stages at a time on as many cores.
     pub fn total(&self, dag: &Dag, slots: usize) -> Total {
         let known = || self.stages.iter().flatten();
-        // Alone, a stage has more than one core: side by side they cannot be faster than their core seconds.
+        // A stage that runs alone uses several cores: together, stages cannot be faster than their core seconds.
         let cores = slots.max(1) as f64;
         let work: f64 = known().map(|stage| stage.seconds * (stage.threads as f64).clamp(1.0, cores)).sum();
         let mut memory: Vec<u64> = known().filter_map(|stage| stage.memory_mib).collect();
@@ -136,7 +136,7 @@ fn group(records: &[Record]) -> HashMap<&str, HashMap<Fields, Group>> {
         let material = &record.material;
         let epochs = epochs(&material.params);
         let fields = fields(&material.params);
-        // Groups differ by their epochs, too: these are kept apart by a field of their own.
+        // Groups also differ by their epochs, which this extra field separates.
         let mut name = fields.clone();
         name.push((u64::MAX, epochs.map_or(0, f64::to_bits)));
         let groups = kinds.entry(&material.kind).or_default();
@@ -157,7 +157,7 @@ fn group(records: &[Record]) -> HashMap<&str, HashMap<Fields, Group>> {
     kinds
 }
 
-/// By kind, what a stage takes beside its own work: a process, a lock, flushes. It is all that counts for small ones.
+/// Overhead of a stage by kind in seconds: process, lock, flushes. It dominates for small stages.
 fn overheads<'a>(records: &'a [Record], durations: &BTreeMap<Key, f64>) -> BTreeMap<&'a str, f64> {
     let mut of_kinds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for record in records {
@@ -172,7 +172,7 @@ impl Past {
     fn of(record: &Record) -> Past {
         let number = |name: &str| record.telemetry.get(name).and_then(Value::as_f64);
         let mut seconds = record.made.seconds.max(0.0);
-        // A training that went on from a checkpoint did only the rest of its epochs in this time.
+        // A training that resumed from a checkpoint trained only the remaining epochs in this time.
         if let (Some(all), Some(resumed)) = (epochs(&record.material.params), number("resumed_epochs"))
             && resumed > 0.0
             && resumed < all
@@ -217,8 +217,8 @@ fn expect(
     let name = format!("{}/{}", plan.experiment.name, instance.label());
     let computes = instance.stage.computes();
     let wants_gpu = on_gpu && computes;
-    // Nearest first: the right kind of device, fewest other parameters, the same number of epochs, the same inputs,
-    // the same name. Those that are equally near are asked together.
+    // Nearest first: same kind of device, fewest different parameters, same number of epochs, same inputs, same name.
+    // Equally near records are used together.
     let mut nearest: Option<(Distance, Vec<(&Past, f64)>)> = None;
     for group in kinds.get(instance.kind.name)?.values() {
         let differing = differing(&own, &group.fields);
@@ -258,7 +258,7 @@ fn expect(
     Some((expected, nearest.iter().map(|(past, _)| past.key).collect()))
 }
 
-/// How far a record is from a stage; the first that differs decides.
+/// Distance of a record from a stage; the first field that differs decides.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Distance {
     other_device: bool,
@@ -274,7 +274,7 @@ fn epochs(params: &Value) -> Option<f64> {
 
 fn fields(params: &Value) -> Fields {
     fn hash(what: impl Hash) -> u64 {
-        // With its fixed keys: the order of groups must not wander.
+        // This hasher has fixed keys, so the order of groups is stable.
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);
         hasher.finish()
@@ -297,7 +297,7 @@ fn fields(params: &Value) -> Fields {
     fields
 }
 
-/// The number of paths that only one has, or that have another value.
+/// Number of paths that only one has, or whose values differ.
 fn differing(a: &Fields, b: &Fields) -> usize {
     let (mut i, mut j, mut count) = (0, 0, 0);
     while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
@@ -308,7 +308,7 @@ fn differing(a: &Fields, b: &Fields) -> usize {
     count + (a.len() - i) + (b.len() - j)
 }
 
-/// Of an even number, the mean of the two in the middle.
+/// Median; for an even number of values the mean of the middle two.
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_unstable_by(f64::total_cmp);
@@ -320,7 +320,7 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// The kinds among `stages` for which there is no expectation, with how many stages they have.
+/// Kinds with stages that must run and have no expectation, with the number of such stages.
 pub fn unknown_kinds(plan: &Plan, forecast: &Forecast, must_run: &[bool]) -> BTreeMap<&'static str, usize> {
     let mut kinds = BTreeMap::new();
     let stages = plan.experiment.instances.iter().zip(&forecast.stages).zip(must_run);
@@ -336,7 +336,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn parameters_are_counted_where_they_differ_and_epochs_are_not() {
+    fn differing_parameters_are_counted_except_epochs() {
         let base = fields(&json!({"epochs": 3, "method": {"name": "matssl", "temperature": 0.07}, "width": 8}));
         let count = |other: Value| differing(&base, &fields(&other));
         assert_eq!(count(json!({"epochs": 9, "method": {"name": "matssl", "temperature": 0.07}, "width": 8})), 0);
@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(median([4.0, 1.0].into_iter()), Some(2.5));
     }
 
-    /// A plan with one pretraining that waits, in an empty cache, and what may be published there.
+    /// A plan with one pretraining that waits for its inputs, in an empty cache.
     fn pretraining(store: &Store, folder: &std::path::Path) -> Plan {
         let path = folder.join("e.toml");
         let text = r#"
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_records_of_the_right_device_say_what_a_stage_will_take() {
+    fn the_forecast_uses_the_nearest_records_of_the_right_device() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let plan = pretraining(&store, dir.path());
@@ -423,9 +423,9 @@ mod tests {
         assert_eq!((expected.seconds, expected.bytes, expected.from, expected.same_device), (100.0, 8, 1, true));
         publish(&store, &params, 60.0, "cpu", json!({}));
         publish(&store, &params, 70.0, "cpu", json!({}));
-        let found = forecast(false);
-        assert_eq!((of(&found).seconds, of(&found).from), (65.0, 2));
-        let total = found.total(&plan.dag, 2);
+        let nearest = forecast(false);
+        assert_eq!((of(&nearest).seconds, of(&nearest).from), (65.0, 2));
+        let total = nearest.total(&plan.dag, 2);
         assert_eq!((total.seconds, total.records, total.unknown, total.gpu_seconds), (Some(65.0), 2, 2, 0.0));
     }
 }

@@ -1,12 +1,12 @@
-//! How long a graph of stages takes on so many slots.
+//! Time of a graph of stages on a given number of slots.
 
 use super::Dag;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// How long stages that take `seconds` need on `slots` slots, each started when its inputs are done, those with the
-/// longest way to the end first (list scheduling: at most twice the optimum, R. L. Graham 1966). Stages without seconds take
-/// none. `None` if no stage has any. `O(n log n)` beside the edges.
+/// Total time of stages that take `seconds` each on `slots` slots. Each starts when its inputs are done, the longest
+/// remaining path first (list scheduling: at most twice the optimum, R. L. Graham 1966). Stages without a time count as
+/// 0. `None` if no stage has a time. Takes `O(n log n)`, and linear time in the edges.
 pub fn makespan(dag: &Dag, seconds: &[Option<f64>], slots: usize) -> Option<f64> {
     if seconds.iter().all(Option::is_none) {
         return None;
@@ -19,17 +19,17 @@ pub fn makespan(dag: &Dag, seconds: &[Option<f64>], slots: usize) -> Option<f64>
         remaining[stage] = time(stage) + after;
     }
     let mut missing: Vec<usize> = (0..dag.len()).map(|stage| dag.inputs(stage).count()).collect();
-    let mut fed: Vec<usize> = order.into_iter().filter(|&stage| missing[stage] == 0).collect();
+    let mut unblocked: Vec<usize> = order.into_iter().filter(|&stage| missing[stage] == 0).collect();
     let (mut ready, mut running) = (BinaryHeap::new(), BinaryHeap::new());
     let (mut now, mut free) = (0.0, slots.max(1));
     loop {
-        // What takes no time is done at once.
-        while let Some(stage) = fed.pop() {
+        // Stages that take no time finish at once.
+        while let Some(stage) = unblocked.pop() {
             if time(stage) > 0.0 {
                 ready.push(Ranked { rank: remaining[stage], stage });
                 continue;
             }
-            feed(dag, stage, &mut missing, &mut fed);
+            unblock(dag, stage, &mut missing, &mut unblocked);
         }
         while free > 0 {
             let Some(Ranked { stage, .. }) = ready.pop() else { break };
@@ -39,20 +39,20 @@ pub fn makespan(dag: &Dag, seconds: &[Option<f64>], slots: usize) -> Option<f64>
         let Some(Ranked { rank, stage }) = running.pop() else { return Some(now) };
         now = -rank;
         free += 1;
-        feed(dag, stage, &mut missing, &mut fed);
+        unblock(dag, stage, &mut missing, &mut unblocked);
     }
 }
 
-fn feed(dag: &Dag, stage: usize, missing: &mut [usize], fed: &mut Vec<usize>) {
+fn unblock(dag: &Dag, stage: usize, missing: &mut [usize], unblocked: &mut Vec<usize>) {
     for reader in dag.readers(stage) {
         missing[reader] -= 1;
         if missing[reader] == 0 {
-            fed.push(reader);
+            unblocked.push(reader);
         }
     }
 }
 
-/// A stage in a heap, highest rank first, then the first in the file.
+/// A stage in a heap: highest rank first, ties by order in the file.
 struct Ranked {
     rank: f64,
     stage: usize,
@@ -84,7 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_longest_way_starts_first_and_what_takes_no_time_holds_nobody_up() {
+    fn the_longest_path_starts_first_and_stages_without_time_cause_no_wait() {
         // 0 → 1 → 2; 3 and 4 alone; 2 is a table that takes no time.
         let dag = Dag::from_edges(5, [(0, 1), (1, 2)]);
         let seconds = [Some(2.0), Some(3.0), None, Some(2.0), Some(3.0)];
@@ -95,7 +95,7 @@ mod tests {
     }
 
     proptest! {
-        /// No shorter than the longest way or the work shared out, no longer than Graham's bound.
+        /// At least the longest path and the total work per slot; at most Graham's bound.
         #[test]
         fn the_makespan_is_within_its_bounds(
             edges in proptest::collection::vec((0usize..12, 0usize..12), 0..30),
@@ -103,12 +103,12 @@ mod tests {
             slots in 1usize..5,
         ) {
             let dag = Dag::from_edges(12, edges.into_iter().filter(|(a, b)| a < b));
-            let Some(found) = makespan(&dag, &seconds, slots) else { return Ok(()) };
+            let Some(time) = makespan(&dag, &seconds, slots) else { return Ok(()) };
             let work: f64 = seconds.iter().flatten().sum();
             let longest = makespan(&dag, &seconds, 12).unwrap();
             let least = longest.max(work / slots as f64);
             let most = work / slots as f64 + longest * (1.0 - 1.0 / slots as f64);
-            prop_assert!(found >= least - 1e-9 && found <= most + 1e-9, "{least} <= {found} <= {most}");
+            prop_assert!(time >= least - 1e-9 && time <= most + 1e-9, "{least} <= {time} <= {most}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Why a key is another than before: one typed reason for each part that differs.
+//! Reasons for a changed key: one for each part that differs.
 
 use crate::cache::{Digest, KeyInput, KeyMaterial};
 use serde::Serialize;
@@ -6,27 +6,27 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// One part of a key that differs, old → new.
+/// A part of a key that differs, old → new.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "part", rename_all = "snake_case")]
 pub enum Reason {
-    /// Another key schema or kind: nothing else can be compared.
+    /// The key schema or the kind differs: nothing else can be compared.
     Incomparable {
-        /// What differs.
+        /// `key schema` or `kind`.
         what: &'static str,
         /// Before.
         old: String,
         /// Now.
         new: String,
     },
-    /// The program computes this kind differently now.
+    /// The program computes this kind differently.
     CodeVersion {
         /// Before.
         old: u32,
         /// Now.
         new: u32,
     },
-    /// A parameter, dotted for nested ones; `None` where it is not written.
+    /// A parameter; `None` where it is not set.
     Parameter {
         /// Dotted path.
         path: String,
@@ -35,7 +35,7 @@ pub enum Reason {
         /// Now.
         new: Option<Value>,
     },
-    /// Another seed.
+    /// The seed.
     Seed {
         /// Before.
         old: Option<u64>,
@@ -46,15 +46,15 @@ pub enum Reason {
     Input {
         /// The parameter that names it.
         role: String,
-        /// Its place among those of that parameter, where there are several.
+        /// Its position among the inputs of that parameter, if there are several.
         place: Option<usize>,
-        /// Before: its label, if the output shows it, and its content.
+        /// Before: its label, if the output contains it, and its content.
         old: Option<String>,
         /// Now.
         new: Option<String>,
         /// The content before.
         old_content: Option<Digest>,
-        /// The content now, if it is made.
+        /// The content now, if it is computed.
         new_content: Option<Digest>,
     },
     /// A file of the data set.
@@ -68,13 +68,13 @@ pub enum Reason {
     },
 }
 
-/// Every part in which `new` differs from `old`, in the order of the key's table.
+/// All parts in which `new` differs from `old`, in the order of the key material.
 pub fn reasons(old: &KeyMaterial, new: &KeyMaterial) -> Vec<Reason> {
     reasons_so_far(old, new, |_, _| true)
 }
 
-/// [`reasons`] where only those inputs of `new` have their content that `is_made` (role, place) marks: of the others
-/// only number and labels count.
+/// [`reasons`] if only the inputs marked by `is_made` (role, position) are computed: of the others only number and
+/// labels are compared.
 pub(super) fn reasons_so_far(
     old: &KeyMaterial,
     new: &KeyMaterial,
@@ -87,13 +87,13 @@ pub(super) fn reasons_so_far(
     if old.kind != new.kind {
         return vec![Reason::Incomparable { what: "kind", old: old.kind.clone(), new: new.kind.clone() }];
     }
-    let mut found = Vec::new();
+    let mut reasons = Vec::new();
     if old.code_version != new.code_version {
-        found.push(Reason::CodeVersion { old: old.code_version, new: new.code_version });
+        reasons.push(Reason::CodeVersion { old: old.code_version, new: new.code_version });
     }
-    compare("", Some(&old.params), Some(&new.params), &mut found);
+    compare("", Some(&old.params), Some(&new.params), &mut reasons);
     if old.seed != new.seed {
-        found.push(Reason::Seed { old: old.seed, new: new.seed });
+        reasons.push(Reason::Seed { old: old.seed, new: new.seed });
     }
     for role in union(&old.inputs, &new.inputs) {
         let (before, now) = (old.inputs.get(role), new.inputs.get(role));
@@ -104,7 +104,7 @@ pub(super) fn reasons_so_far(
             let label = |input: Option<&KeyInput>| input.map(|input| input.label.clone());
             if if made { old != new } else { label(old) != label(new) } {
                 let content = |input: &KeyInput| if made { input.content.short() } else { "(not made yet)".to_owned() };
-                found.push(Reason::Input {
+                reasons.push(Reason::Input {
                     role: role.clone(),
                     place: (count > 1).then_some(place),
                     old: old.map(|input| show(input, &input.content.short())),
@@ -118,10 +118,10 @@ pub(super) fn reasons_so_far(
     for name in union(&old.files, &new.files) {
         let (old, new) = (old.files.get(name).copied(), new.files.get(name).copied());
         if old != new {
-            found.push(Reason::File { name: name.clone(), old, new });
+            reasons.push(Reason::File { name: name.clone(), old, new });
         }
     }
-    found
+    reasons
 }
 
 fn show(input: &KeyInput, content: &str) -> String {
@@ -136,18 +136,18 @@ fn union<'a, T>(a: &'a BTreeMap<String, T>, b: &'a BTreeMap<String, T>) -> BTree
     a.keys().chain(b.keys()).collect()
 }
 
-fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<Reason>) {
+fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, reasons: &mut Vec<Reason>) {
     if old == new {
         return;
     }
     if let (Some(Value::Object(old)), Some(Value::Object(new))) = (old, new) {
         for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            compare(&path, old.get(name), new.get(name), found);
+            compare(&path, old.get(name), new.get(name), reasons);
         }
         return;
     }
-    found.push(Reason::Parameter { path: path.to_owned(), old: old.cloned(), new: new.cloned() });
+    reasons.push(Reason::Parameter { path: path.to_owned(), old: old.cloned(), new: new.cloned() });
 }
 
 impl fmt::Display for Reason {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn of_inputs_that_are_not_made_only_number_and_labels_count() {
+    fn of_inputs_not_computed_only_number_and_labels_are_compared() {
         let old = material(json!({}), b"a");
         let mut new = material(json!({}), b"b");
         let shown = |new: &KeyMaterial| {

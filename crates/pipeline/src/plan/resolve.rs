@@ -1,4 +1,4 @@
-//! From a stage and its inputs' records to its key material: the same function for plan, run and worker.
+//! Key material of a stage from its inputs' records: one function for plan, run and worker.
 
 use crate::cache::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial, Record, Store};
 use crate::experiment::{InputRef, Instance};
@@ -19,16 +19,16 @@ pub struct ResolvedInput {
     pub label: String,
     /// Its seed.
     pub seed: Option<u64>,
-    /// Its record.
+    /// Key of its record.
     pub key: Key,
-    /// The content of its output.
+    /// Hash of its output.
     pub content: Digest,
-    /// The folder of the files outside the cache that it describes, if it is a data set as downloaded.
+    /// For a downloaded data set: the folder of its files outside the cache.
     pub source: Option<PathBuf>,
 }
 
 impl ResolvedInput {
-    /// `input`, which refers to `instance`, which finished as `record`.
+    /// Resolves `input`, which refers to `instance`, which finished with `record`.
     pub fn new(input: &InputRef, instance: &Instance, record: &Record, places: &Places) -> Self {
         ResolvedInput {
             stage: instance.name.clone(),
@@ -42,7 +42,7 @@ impl ResolvedInput {
     }
 }
 
-/// What of a finished input enters the key of its reader.
+/// The parts of a finished input that enter the key of its reader.
 #[derive(Clone, Debug)]
 pub struct KeyedInput<'a> {
     role: &'a str,
@@ -52,7 +52,7 @@ pub struct KeyedInput<'a> {
 }
 
 impl<'a> KeyedInput<'a> {
-    /// `input`, which refers to `instance`, which finished as `record`.
+    /// The key parts of `input`, which refers to `instance`, which finished with `record`.
     pub fn new(input: &'a InputRef, instance: &Instance, record: &Record) -> Self {
         KeyedInput { role: input.role, label: &input.label, seed: instance.seed, content: record.content }
     }
@@ -65,7 +65,7 @@ impl<'a> From<&'a ResolvedInput> for KeyedInput<'a> {
     }
 }
 
-/// A stage as its key sees it.
+/// The parts of a stage that enter its key.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyedStage<'a> {
     /// The stage.
@@ -82,7 +82,7 @@ impl<'a> From<&'a Instance> for KeyedStage<'a> {
     }
 }
 
-/// All that the output of a stage depends on.
+/// Key material: everything the output of a stage depends on.
 ///
 /// # Errors
 /// [`StageError::NotThere`] if a data set's folder is missing, [`StageError::Failed`] if its files cannot be read.
@@ -103,7 +103,7 @@ pub fn material<'a>(
     Ok(material)
 }
 
-/// The material of a stage that reads `files`, before its inputs are put in.
+/// Key material of a stage that reads `files`, without its inputs.
 pub(super) fn without_inputs(of: KeyedStage<'_>, files: BTreeMap<String, Digest>) -> KeyMaterial {
     let kind = of.stage.kind();
     KeyMaterial {
@@ -111,14 +111,14 @@ pub(super) fn without_inputs(of: KeyedStage<'_>, files: BTreeMap<String, Digest>
         kind: kind.name.to_owned(),
         code_version: kind.code_version,
         params: keyed_params(kind, of.params),
-        // What only rests on random stages depends on them by content.
+        // A stage that draws nothing depends on random stages only by their content.
         seed: of.seed.filter(|_| of.stage.draws()),
         inputs: BTreeMap::new(),
         files,
     }
 }
 
-/// Names and hashes of the files that a stage reads from outside the cache; those that have not changed are not read.
+/// Names and hashes of the files outside the cache that a stage reads; unchanged files are not read again.
 ///
 /// # Errors
 /// As [`material`].
@@ -130,7 +130,7 @@ pub(super) fn files(stage: &dyn Stage, store: &Store, places: &Places) -> Result
     }
 }
 
-/// Parameters less those that only say where things lie.
+/// Parameters without those that only name locations.
 pub(super) fn keyed_params(kind: &Kind, params: &Value) -> Value {
     let mut params = params.clone();
     for path in kind.unkeyed {

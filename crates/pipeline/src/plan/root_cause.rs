@@ -1,4 +1,4 @@
-//! Why an input's content is another than before: which of its files, and what was changed upstream.
+//! Root causes of a changed input: which of its files differ, and which changes upstream caused it.
 
 use super::{CacheState, Explanation, Plan, Reason, reasons};
 use crate::cache::{Digest, KeyMaterial, LastKeys, Record, Store};
@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// An input whose content changed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InputChange {
-    /// The stage that made it.
+    /// The stage that computed it.
     pub stage: String,
-    /// Its files that are not what they were; empty if the old record is gone.
+    /// Its changed files; empty if the old record is no longer in the cache.
     pub files: Vec<FileChange>,
-    /// The old record is gone: neither files nor causes are known.
+    /// The old record is no longer in the cache: neither files nor causes are known.
     pub unknown: bool,
 }
 
@@ -28,18 +28,18 @@ pub struct FileChange {
     pub new: Option<Digest>,
 }
 
-/// A stage upstream that changed by itself.
+/// An upstream stage with changes of its own.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Because {
     /// Its name.
     pub stage: String,
-    /// What of it changed, other than its inputs.
+    /// Its changes, except those of its inputs.
     pub reasons: Vec<Reason>,
-    /// What there is to say where nothing can be compared.
+    /// An explanation where nothing can be compared.
     pub note: Option<&'static str>,
 }
 
-/// The causes of a plan's changes. Reads all records when it is first asked for one.
+/// Root causes of a plan's changes. Reads all records when the first one is needed.
 pub struct RootCauses<'a> {
     plan: &'a Plan,
     store: &'a Store,
@@ -47,11 +47,11 @@ pub struct RootCauses<'a> {
     records: OnceCell<HashMap<Digest, Vec<Record>>>,
 }
 
-/// More causes than these nobody reads.
+/// Maximum number of causes: nobody reads more.
 const MOST: usize = 1000;
 
 impl<'a> RootCauses<'a> {
-    /// Of what `plan` has to run.
+    /// Root causes for the stages that `plan` has to run.
     pub fn new(plan: &'a Plan, store: &'a Store, last_keys: &'a LastKeys) -> Self {
         RootCauses { plan, store, last_keys, records: OnceCell::new() }
     }
@@ -60,8 +60,8 @@ impl<'a> RootCauses<'a> {
         self.plan.experiment.instances[stage].name.clone()
     }
 
-    /// Of `stage`, whose key changed for `changed`: which files of its inputs changed, and what is behind that, inputs
-    /// before those who read them.
+    /// For `stage`, whose key changed because of `changed`: the changed files of its inputs, and their root causes,
+    /// upstream stages first.
     pub fn of_inputs(&self, stage: usize, changed: &[Reason]) -> (Vec<InputChange>, Vec<Because>) {
         let (mut inputs, mut causes) = (Vec::new(), BTreeMap::new());
         for (input, old, new) in self.changed_inputs(stage, changed) {
@@ -75,7 +75,7 @@ impl<'a> RootCauses<'a> {
         (inputs, causes.into_values().collect())
     }
 
-    /// Why `stage`, which was `old`, is another now: into `causes`, by place in the experiment.
+    /// Adds to `causes`, by index in the experiment, why `stage` differs from `old`.
     fn descend(&self, stage: usize, old: &KeyMaterial, causes: &mut BTreeMap<usize, Because>) {
         let CacheState::Hit(new) = &self.plan.states[stage] else { return };
         if causes.contains_key(&stage) || causes.len() >= MOST {
@@ -84,7 +84,7 @@ impl<'a> RootCauses<'a> {
         let changed = reasons(old, &new.material);
         let own: Vec<Reason> =
             changed.iter().filter(|reason| !matches!(reason, Reason::Input { .. })).cloned().collect();
-        let note = changed.is_empty().then_some("was made anew and came out different");
+        let note = changed.is_empty().then_some("was recomputed, and its output differs");
         if !own.is_empty() || note.is_some() {
             causes.insert(stage, Because { stage: self.name(stage), reasons: own, note });
         }
@@ -95,11 +95,11 @@ impl<'a> RootCauses<'a> {
         }
     }
 
-    /// The inputs among `changed` that are made: (stage, old content, new record).
+    /// The computed inputs among `changed`: (stage, old content, new record).
     fn changed_inputs(&self, stage: usize, changed: &[Reason]) -> Vec<(usize, Digest, &'a Record)> {
         let plan = self.plan;
         let instance = &plan.experiment.instances[stage];
-        let found = changed.iter().filter_map(|reason| {
+        let changed_inputs = changed.iter().filter_map(|reason| {
             let Reason::Input { role, place, old_content: Some(old), new_content: Some(new), .. } = reason else {
                 return None;
             };
@@ -108,10 +108,10 @@ impl<'a> RootCauses<'a> {
             let CacheState::Hit(record) = &plan.states[input] else { return None };
             (old != new).then_some((input, *old, record.as_ref()))
         });
-        found.collect()
+        changed_inputs.collect()
     }
 
-    /// The record that left `content`, nearest to what `stage` is now.
+    /// The record with `content` that is most similar to `stage` now.
     fn record_of(&self, content: Digest, stage: usize) -> Option<&Record> {
         let records = self.records.get_or_init(|| {
             let mut records: HashMap<Digest, Vec<Record>> = HashMap::new();
@@ -125,7 +125,7 @@ impl<'a> RootCauses<'a> {
         same_kind.min_by_key(|record| (reasons(&record.material, &now.material).len(), record.key))
     }
 
-    /// Of `stage`, which waits: the stages before it that have changed, inputs before those who read them.
+    /// For `stage`, which waits for inputs: the changed stages upstream, inputs first.
     pub fn of_waiting(&self, stage: usize) -> Vec<Because> {
         let (mut seen, mut waiting) = (BTreeSet::new(), vec![stage]);
         while let Some(stage) = waiting.pop() {
@@ -137,9 +137,9 @@ impl<'a> RootCauses<'a> {
             let (reasons, note) = match self.plan.explain(stage, self.store, self.last_keys) {
                 Explanation::Hit { .. } => return None,
                 Explanation::NeverRan => (Vec::new(), Some("has never run")),
-                Explanation::OutputGone => (Vec::new(), Some("its files are gone from the cache")),
-                Explanation::RecordGone => (Vec::new(), Some("its last record is gone from the cache")),
-                Explanation::Unavailable(_) => (Vec::new(), Some("its data is not there")),
+                Explanation::OutputGone => (Vec::new(), Some("its files are no longer in the cache")),
+                Explanation::RecordGone => (Vec::new(), Some("its last record is no longer in the cache")),
+                Explanation::Unavailable(_) => (Vec::new(), Some("its data set is missing")),
                 Explanation::Changed(reasons) => (reasons, None),
                 Explanation::Waits { known, .. } if known.is_empty() => return None,
                 Explanation::Waits { known, .. } => (known, None),

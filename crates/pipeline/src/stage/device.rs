@@ -1,4 +1,4 @@
-//! The device that a stage has opened, as far as records tell of it.
+//! The device that a stage has opened, as records describe it.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -8,9 +8,9 @@ pub trait OpenedDevice: Send {
     /// Its name and model, e.g. `cuda:0 (NVIDIA H100 80GB HBM3)`.
     fn describe(&self) -> String;
 
-    /// Free bytes of a GPU's memory; none for a CPU.
+    /// Free GPU memory in bytes; `None` for a CPU.
     fn free_memory(&self) -> Option<u64>;
 
-    /// Facts about the computation for the record, outside of the key: peak memory.
+    /// Facts about the computation for the record, outside the key: peak memory.
     fn telemetry(&self) -> BTreeMap<String, Value>;
 }

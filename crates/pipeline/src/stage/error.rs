@@ -5,24 +5,24 @@ use crate::events::ErrorClass;
 /// Why a stage failed; decides the exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// A data set, weight file or device is not there (exit code 4).
+    /// A data set, weight file or device is missing (exit code 4).
     #[error("{0}")]
     NotThere(String),
-    /// The data is not what the experiment says (exit code 5).
+    /// The data differs from what the experiment says (exit code 5).
     #[error("{0}")]
     BadData(String),
-    /// The work itself failed: NaN losses, a full disk, a fault (exit code 3).
+    /// The work itself failed: NaN loss, full disk, program error (exit code 3).
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
-    /// A signal asked it to end; a training wrote a checkpoint before (exit code 3).
+    /// Stopped by a signal; a training has written a checkpoint (exit code 3).
     #[error("{0}")]
     Stopped(String),
     /// The process that did the work was killed by a signal that did not come from this program (exit code 3).
     #[error("{message}")]
     Lost {
-        /// Which signal.
+        /// The signal.
         signal: Option<i32>,
-        /// Which process was killed.
+        /// Names the killed process.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Kinds of stages: what one implements, what the engine holds of it and of one stage.
+//! Kinds of stages: the trait that a kind implements, and the engine's view of a kind and of a stage.
 
 use super::{Context, ExternalFiles, Places, StageError, Uses};
 use crate::parameters::{self, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
@@ -11,33 +11,33 @@ use std::sync::Arc;
 
 /// One kind of stage. The implementing type holds the parameters of one stage as the user writes them.
 ///
-/// A stage is a pure function of its parameters, its seed and the contents of its inputs: it reads what its
-/// [`Context`] shows it, writes files into `context.out`, and knows nothing of caches, processes or other stages.
+/// A stage is a pure function of its parameters, its seed and the contents of its inputs. It reads the inputs in its
+/// [`Context`], writes files into `context.out`, and knows nothing of caches, processes or other stages.
 pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
     /// The word in the experiment file.
     const KIND: &'static str;
-    /// Part of the key: goes up when the same inputs would give other bytes.
+    /// Part of the key. Increase it when the same inputs produce different bytes.
     const CODE_VERSION: u32;
-    /// Where it is written in the file.
+    /// Its section in the experiment file.
     const SECTION: Section = Section::Stages;
-    /// A training: worth a checkpoint and a line of progress.
+    /// Whether it is a training, with checkpoints and a line of progress.
     const TRAINS: bool = false;
-    /// Runs another program and waits for it. It needs no worker process of its own.
+    /// Whether it only runs another program and waits for it, and so needs no worker process.
     const SPAWNS: bool = false;
-    /// The labels of inputs enter the output (and so the key).
+    /// Whether the labels of inputs enter the output (and so the key).
     const LABELLED: bool = false;
-    /// Parameters (dotted for nested ones) that say where things lie, not what they are: kept out of the key.
+    /// Parameters (dotted for nested ones) that only name locations: not part of the key.
     const UNKEYED: &'static [&'static str] = &[];
     /// Parameters that name other stages.
     const REFERENCES: &'static [ReferenceSpec] = &[];
-    /// Names of the files that it leaves for other stages to read.
+    /// Names of its output files that other stages read.
     const LEAVES: &'static [&'static str] = &[];
 
-    /// Reads the parameters. A kind overrides this only where a parameter's own name decides what else it takes
+    /// Reads the parameters. Override this only where the name in a parameter decides which other keys it takes
     /// (`method = { name = "matssl", … }`).
     ///
     /// # Errors
-    /// All that is wrong with the table, each with its place.
+    /// All errors in the table, each with its location.
     fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         parameters::deserialize(table)
     }
@@ -45,7 +45,7 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
     /// Checks relations between the parameters, which their types cannot express.
     ///
     /// # Errors
-    /// Names the parameter to underline and says the cure.
+    /// The parameter to underline, and the remedy.
     fn check(&self) -> Result<(), ParamError> {
         Ok(())
     }
@@ -58,31 +58,30 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
         Ok(())
     }
 
-    /// Whether it draws at random from the experiment's seed, and so is repeated for each seed.
+    /// Whether it draws random numbers from the experiment's seed, and so is repeated for each seed.
     fn draws(&self) -> bool {
         false
     }
 
-    /// Whether it computes on the device that the run was given; all else does without.
+    /// Whether it computes on the device of the run, e.g. a GPU.
     fn computes(&self) -> bool {
         false
     }
 
-    /// The setting that makes it need a GPU, as it is written in the file (`precision = "bf16"`); `None` if the CPU will do.
+    /// The setting that requires a GPU, as written in the file (`precision = "bf16"`); `None` if a CPU suffices.
     fn needs_gpu(&self) -> Option<String> {
         None
     }
 
-    /// Which images it trains on and which it scores. Leak detection asks this, so every kind that trains or scores says
-    /// it.
+    /// The images that it trains on and scores. Leak detection needs this from every kind that trains or scores.
     fn uses(&self) -> Uses {
         Uses::default()
     }
 
-    /// Looks, before anything starts, whether what it needs besides data is there: a program.
+    /// Checks, before any stage starts, that its requirements besides data exist, e.g. a program.
     ///
     /// # Errors
-    /// [`StageError::NotThere`] with what is missing.
+    /// [`StageError::NotThere`] names what is missing.
     fn ready(&self, _places: &Places) -> Result<(), StageError> {
         Ok(())
     }
@@ -95,7 +94,7 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
         Ok(Vec::new())
     }
 
-    /// The folder that [`StageKind::external_files`] are in: later stages read them where they lie.
+    /// The folder of [`StageKind::external_files`]; later stages read the files there.
     fn source(&self, _places: &Places) -> Option<PathBuf> {
         None
     }
@@ -103,13 +102,13 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
     /// Does the work.
     ///
     /// # Errors
-    /// A [`StageError`] says what is wrong with data, weights or numbers; nothing of the attempt then counts.
+    /// A [`StageError`] about data, weights or numbers; the attempt then has no effect.
     fn run(&self, context: &mut Context) -> Result<(), StageError>;
 }
 
-/// One stage with its parameters decoded, whatever its kind: what plan, run and worker hold. Every [`StageKind`] is one.
+/// One stage of any kind with decoded parameters, as plan, run and worker hold it. Every [`StageKind`] implements it.
 pub trait Stage: Debug + Send + Sync {
-    /// What all stages of its kind have in common.
+    /// Its kind.
     fn kind(&self) -> &'static Kind;
     /// See [`StageKind::check_labels`].
     ///
@@ -141,7 +140,7 @@ pub trait Stage: Debug + Send + Sync {
     /// # Errors
     /// As there.
     fn run(&self, context: &mut Context) -> Result<(), StageError>;
-    /// The stage itself, for those who know its type.
+    /// The stage itself, for callers that know its type.
     fn as_any(&self) -> &dyn std::any::Any;
 }
 
@@ -214,13 +213,12 @@ pub struct Kind {
     pub references: &'static [ReferenceSpec],
     /// See [`StageKind::LEAVES`].
     pub leaves: &'static [&'static str],
-    /// Decodes and checks the parameters of one stage, or says all that is wrong with them. `kind` and `matrix` have been
-    /// taken out, and references have been replaced by [`INPUT`](crate::parameters::vocabulary::INPUT).
+    /// Decodes and checks the parameters of one stage, or returns all their errors. `kind` and `matrix` have been
+    /// removed, and references replaced by [`INPUT`](crate::parameters::vocabulary::INPUT).
     pub parse: fn(SpannedTable<'_>) -> Result<Decoded, Vec<ParamError>>,
     /// Decodes parameters from the JSON of [`Decoded::params`].
     pub decode: fn(&Value) -> serde_json::Result<Arc<dyn Stage>>,
-    /// The JSON Schema of its parameters: an object, with what [`Input`](crate::parameters::Input) stands for as any
-    /// string.
+    /// The JSON Schema of its parameters: an object, with any string in place of [`Input`](crate::parameters::Input).
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
@@ -229,7 +227,7 @@ pub struct Kind {
 pub struct Decoded {
     /// The stage.
     pub stage: Arc<dyn Stage>,
-    /// Its parameters with every default filled in: what keys and `plan --json` show, and what a worker is sent.
+    /// Its parameters with every default filled in, as in keys, `plan --json` and the job of a worker.
     pub params: Value,
 }
 
@@ -257,13 +255,13 @@ impl Kind {
         kinds.iter().copied().find(|kind| kind.name == name)
     }
 
-    /// Whether its stages leave a file called `file`.
+    /// Whether its stages write a file called `file`.
     pub fn leaves(&self, file: &str) -> bool {
         self.leaves.contains(&file)
     }
 }
 
-/// A name stands for a kind: it is unique among [`Kinds`].
+/// Kinds are compared by name, which is unique among [`Kinds`].
 impl PartialEq for Kind {
     fn eq(&self, other: &Kind) -> bool {
         self.name == other.name

@@ -1,4 +1,4 @@
-//! What the engine knows of a stage: the traits [`Stage`] and [`StageKind`], and what a stage sees while it runs.
+//! Stages for the engine: the traits [`Stage`] and [`StageKind`], and the [`Context`] of a running stage.
 //!
 //! A kind of stage is a type that holds a stage's parameters and implements [`StageKind`]. The front end decodes each
 //! stage of an experiment into that type once; from then on plan, run and worker hold it as an `Arc<dyn Stage>`.

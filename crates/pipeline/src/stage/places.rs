@@ -1,4 +1,4 @@
-//! Where things outside the cache lie.
+//! Locations of files outside the cache.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Files outside the cache: (name inside the data set, path).
 pub type ExternalFiles = Vec<(String, PathBuf)>;
 
-/// Where things outside the cache lie on this machine; never part of a key.
+/// Locations of files outside the cache on this machine; never part of a key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Places {
     /// Relative data-set paths are looked up here (`--data`, `MATSSL_DATA`, or the experiment file's folder).

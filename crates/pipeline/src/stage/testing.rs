@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// All of them.
+/// All test kinds.
 pub(crate) static KINDS: &Kinds = &[&Kind::of::<Source>(), &Kind::of::<Training>()];
 
-/// Stands for a data set.
+/// A mock data set.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Source {
@@ -26,7 +26,7 @@ impl StageKind for Source {
     }
 }
 
-/// Stands for a training.
+/// A mock training.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Training {

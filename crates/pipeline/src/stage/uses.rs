@@ -1,4 +1,4 @@
-//! What a stage says of the images it uses.
+//! The images that a stage uses.
 
 /// Images of one part of a data set, and what a stage uses them for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,14 +11,14 @@ pub struct DataUse {
     pub purpose: &'static str,
 }
 
-/// Which images a stage trains on and which it scores. A score rests on what the stage and all stages before it have
-/// trained on.
+/// The images that a stage trains on, and those that it scores. A score depends on the training images of the stage and
+/// of all stages before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uses {
     /// Images that its output depends on.
     pub trained: Vec<DataUse>,
     /// Images that it scores: (the parameter that names the data set, the part of it).
     pub scored: Vec<(&'static str, &'static str)>,
-    /// Images that its output depends on, but not its own score: its epoch is chosen by them after the training.
+    /// Images that choose its epoch after the training: its output depends on them, but not its own score.
     pub chosen_by: Vec<DataUse>,
 }

@@ -26,7 +26,7 @@ impl Accumulation {
         Ok(())
     }
 
-    /// Steps added.
+    /// Number of steps added.
     pub(super) fn steps(&self) -> u64 {
         self.steps
     }

@@ -1,4 +1,4 @@
-//! A moving average of the weights, which is validated and saved in place of the weights.
+//! A moving average of the weights, validated and saved in place of the weights.
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use matssl_tensor::Parameters;
 use matssl_tensor::moving_average::follow;
 
-/// Averages of all trainable parameters. Buffers, such as running statistics, are the training's own.
+/// Averages of all trainable parameters. Buffers, such as running statistics, are not averaged.
 ///
 /// After update t (from 1) average ← k·average + (1 − k)·weight with k = min(`keep`, (1 + t) / (10 + t)), as TensorFlow's
 /// `ExponentialMovingAverage(keep, num_updates=t)`: the weights that the training began with are soon forgotten, in
@@ -20,9 +20,9 @@ impl AveragedWeights {
     /// Averages that start as copies of `parameters`.
     ///
     /// # Errors
-    /// If `keep` does not lie in 0 ≤ keep < 1, or there is no memory for them on the device.
+    /// If not 0 ≤ `keep` < 1, or the device has not enough memory.
     pub(super) fn new(keep: f64, parameters: &Parameters) -> Result<Self> {
-        ensure!((0.0..1.0).contains(&keep), "ema = {keep}: an average keeps 0 to below 1 of itself, e.g. 0.999");
+        ensure!((0.0..1.0).contains(&keep), "ema = {keep}: expected 0 ≤ ema < 1, e.g. 0.999");
         let mut tensors = IndexMap::new();
         for (name, parameter) in parameters.trainable() {
             tensors.insert(name.to_owned(), parameter.var.as_detached_tensor().copy()?);
@@ -30,10 +30,10 @@ impl AveragedWeights {
         Ok(AveragedWeights { keep, tensors })
     }
 
-    /// Follows `parameters` after update `update`, counted from 1.
+    /// Adds `parameters` to the averages after update `update`, counted from 1.
     ///
     /// # Errors
-    /// If these are other parameters.
+    /// If the parameters are not those of the averages.
     pub(super) fn follow(&self, parameters: &Parameters, update: u64) -> Result<()> {
         let keep = self.keep.min((1.0 + update as f64) / (10.0 + update as f64));
         let mut pairs = Vec::with_capacity(self.tensors.len());
@@ -43,10 +43,10 @@ impl AveragedWeights {
         Ok(follow(&pairs, keep)?)
     }
 
-    /// Exchanges averages and parameters, bit for bit: a second time undoes it.
+    /// Exchanges averages and parameters, bit for bit; a second call undoes it.
     ///
     /// # Errors
-    /// If these are other parameters, or there is no memory for a copy of one of them.
+    /// If the parameters are not those of the averages, or there is not enough memory for a copy of one of them.
     pub(super) fn swap(&mut self, parameters: &Parameters) -> Result<()> {
         for (name, average) in &mut self.tensors {
             let variable = &parameters.get(name)?.var;
@@ -62,7 +62,7 @@ impl AveragedWeights {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
-    /// Restores what [`AveragedWeights::tensors`] gave.
+    /// Restores the averages from [`AveragedWeights::tensors`].
     ///
     /// # Errors
     /// If a tensor is missing or of another shape or type.

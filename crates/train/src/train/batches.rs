@@ -1,4 +1,4 @@
-//! The one way of batches to a network: normalised in the CPU's memory, or as they are on their way to a GPU.
+//! Makes batches for a network: normalised in CPU memory, or normalised on a GPU after the copy.
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
@@ -13,25 +13,25 @@ use std::sync::Arc;
 
 /// Makes batches for one device.
 pub struct Batches {
-    /// Of a GPU: its page-locked buffers and copying stream.
+    /// For a GPU: its page-locked buffers and copy stream.
     feeder: Option<Arc<Feeder>>,
 }
 
 impl Batches {
-    /// For networks on `device`.
+    /// Makes batches for networks on `device`.
     ///
     /// # Errors
-    /// If a GPU has no memory for buffers.
+    /// If a GPU has not enough memory for the buffers.
     pub fn on(device: &Device) -> Result<Self> {
         Ok(Batches { feeder: feeder(device)? })
     }
 
-    /// Images `[batch, height, width, channels]` and masks u8 `[batch, height, width]` of the samples `drawn` ((epoch, index)
-    /// each). The masks are on the CPU, where the losses look at them. A GPU gets the images in `channels` channels, a CPU
-    /// in three.
+    /// Images `[batch, height, width, channels]` and masks u8 `[batch, height, width]` of the samples `drawn` ((epoch,
+    /// index) each). The masks are on the CPU, where the losses read them. Images have `channels` channels on a GPU, 3
+    /// on a CPU.
     ///
     /// # Errors
-    /// If the samples have different sizes, or there is no memory for them.
+    /// If the samples have different sizes, or there is not enough memory for them.
     pub fn pairs(
         &self,
         samples: &[(Micrograph, Mask)],
@@ -62,7 +62,7 @@ impl Batches {
     /// Two views `[batch, size, size, channels]` of each of the patches `indices`.
     ///
     /// # Errors
-    /// If there is no memory for them.
+    /// If there is not enough memory for them.
     pub fn views(
         &self,
         patches: &Patches,
@@ -85,10 +85,11 @@ impl Batches {
         Ok([Images::Sent(first.send()?), Images::Sent(second.send()?)])
     }
 
-    /// Tiles `[batch, tile, tile, channels]`, each of a tiling with its index there: of one size, and at least one.
+    /// Tiles `[batch, tile, tile, channels]`, each given by a tiling and its index there: at least one, all of one
+    /// size.
     ///
     /// # Errors
-    /// If there is no memory for them.
+    /// If there is not enough memory for them.
     pub fn tiles(&self, of: &[(&Tiling, &Micrograph, usize)]) -> Result<Images> {
         let (count, tile) = (of.len(), of.first().map_or(0, |(tiling, ..)| tiling.tile));
         let Some(feeder) = &self.feeder else {

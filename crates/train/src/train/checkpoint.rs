@@ -1,7 +1,7 @@
-//! Checkpoints of a training: everything that the next step depends on.
+//! Checkpoints of a training: the complete state before the next step.
 //!
 //! Each is two files, `epoch-N.safetensors` and `epoch-N.json` (inside an epoch `epoch-N-step-M`). The second names the first by
-//! its hash and is written last: it alone decides whether there is a checkpoint. Both are written under a temporary name, synced
+//! its hash and is written last: the checkpoint exists once it exists. Both are written under a temporary name, synced
 //! and renamed. The last two checkpoints are kept. Those that are incomplete, damaged or of another training are skipped with a
 //! message.
 
@@ -16,17 +16,17 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// How many checkpoints stay on disk.
+/// Number of checkpoints kept on disk.
 const KEPT: usize = 2;
 
 /// The state of a training between two steps.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
-    /// One row for each epoch done.
+    /// One row for each finished epoch.
     pub(super) history: History,
-    /// Of the epoch after those.
+    /// Sums of the current epoch.
     pub(super) running: EpochSums,
-    /// Steps that the optimiser has taken.
+    /// Number of optimiser steps.
     pub(super) optimizer_steps: u64,
     /// The best epoch so far, counted from 1, and its score.
     pub(super) best: Option<(u64, f64)>,
@@ -39,7 +39,7 @@ struct Header {
     fingerprint: String,
     tensors_blake3: String,
     optimizer_steps: u64,
-    /// Epoch and score; the score as text, which keeps every bit (JSON readers need not).
+    /// Epoch and score; the score as text, which keeps every bit (JSON numbers may not).
     best: Option<(u64, String)>,
     /// As CSV, for the same reason.
     history: String,
@@ -50,21 +50,21 @@ struct Header {
 /// The folder of a training's checkpoints.
 pub(super) struct Checkpoints {
     folder: PathBuf,
-    /// Names the training: parameters, seed, inputs.
+    /// Identifies the training: parameters, seed, inputs.
     fingerprint: String,
 }
 
 impl Checkpoints {
-    /// In `folder`, for the training that `fingerprint` names.
+    /// Checkpoints in `folder` of the training that `fingerprint` identifies.
     pub(super) fn new(folder: &Path, fingerprint: &str) -> Self {
         let fingerprint = blake3::hash(fingerprint.as_bytes()).to_hex().to_string();
         Checkpoints { folder: folder.into(), fingerprint }
     }
 
-    /// Saves a checkpoint, durably, then drops all but the last two.
+    /// Saves a checkpoint durably, then removes all but the last two.
     ///
     /// # Errors
-    /// If the disk does not take it; the ones before stay as they are.
+    /// If it cannot be written; earlier checkpoints stay.
     pub(super) fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
         let tensors = safetensors::serialize(&checkpoint.tensors, None)?;
         let running = &checkpoint.running;
@@ -93,7 +93,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The latest checkpoint that is complete and of this training. `warn` is told of each that is skipped.
+    /// The latest complete checkpoint of this training. `warn` receives a message for each skipped one.
     ///
     /// # Errors
     /// Only if the folder cannot be listed.
@@ -101,7 +101,7 @@ impl Checkpoints {
         for at in self.saved()? {
             match self.read(at, device) {
                 Ok(checkpoint) => return Ok(Some(checkpoint)),
-                Err(error) => warn(format!("checkpoint {} is passed over: {error:#}", header_name(at))),
+                Err(error) => warn(format!("checkpoint {} is skipped: {error:#}", header_name(at))),
             }
         }
         Ok(None)
@@ -110,13 +110,13 @@ impl Checkpoints {
     fn read(&self, at: Progress, device: &Device) -> Result<Checkpoint> {
         let file = |name: String| fs::read(self.folder.join(name));
         let header: Header = serde_json::from_slice(&file(header_name(at))?).context("its JSON is damaged")?;
-        ensure!(header.fingerprint == self.fingerprint, "it is of another training");
-        let tensors = file(tensors_name(at)).context("its tensors are gone")?;
+        ensure!(header.fingerprint == self.fingerprint, "it belongs to another training");
+        let tensors = file(tensors_name(at)).context("its tensors are missing")?;
         ensure!(blake3::hash(&tensors).to_hex().as_str() == header.tensors_blake3, "its tensors are damaged");
         let history = History::from_csv(&header.history)?;
         ensure!(history.epochs() == at.0, "its history has {} epochs", history.epochs());
         let sums = header.sums.iter().map(|sum| sum.parse::<f64>()).collect::<Result<Vec<_>, _>>()?;
-        let [losses, norms, measures @ ..] = sums.as_slice() else { bail!("its sums are gone") };
+        let [losses, norms, measures @ ..] = sums.as_slice() else { bail!("its sums are missing") };
         let running = EpochSums { steps: at.1, losses: *losses, norms: *norms, measures: measures.to_vec() };
         let mut tensors: Vec<_> = candle_safetensors::load_buffer(&tensors, device)?.into_iter().collect();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
@@ -129,7 +129,7 @@ impl Checkpoints {
         })
     }
 
-    /// The checkpoints that have a header, latest first.
+    /// Checkpoints with a header, latest first.
     fn saved(&self) -> Result<Vec<Progress>> {
         let mut saved = Vec::new();
         let entries = match fs::read_dir(&self.folder) {
@@ -147,7 +147,7 @@ impl Checkpoints {
     /// Writes under a temporary name, syncs, renames, syncs the folder.
     fn write_durably(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let write = || {
-            // As a file made in the usual way; the default is for secrets.
+            // The usual permissions; the default of temporary files is private.
             let permissions = fs::Permissions::from_mode(0o666);
             let mut file =
                 tempfile::Builder::new().suffix(".tmp").permissions(permissions).tempfile_in(&self.folder)?;
@@ -160,7 +160,7 @@ impl Checkpoints {
     }
 }
 
-/// Epochs done, and steps taken in the one that follows.
+/// Finished epochs, and steps taken in the next one.
 type Progress = (usize, u64);
 
 fn header_name((epochs, steps): Progress) -> String {
@@ -171,7 +171,7 @@ fn tensors_name(at: Progress) -> String {
     header_name(at).replace(".json", ".safetensors")
 }
 
-/// The progress that a header's name says.
+/// The progress in the name of a header.
 fn progress(name: &str) -> Option<Progress> {
     let text = name.strip_prefix("epoch-")?.strip_suffix(".json")?;
     let (epochs, steps) = text.split_once("-step-").unwrap_or((text, "0"));
@@ -269,7 +269,7 @@ mod tests {
         let (folder, _) = saved(1..=2);
         let (epochs, warnings) = load(&Checkpoints::new(folder.path(), "another"));
         assert_eq!(epochs, None);
-        assert!(warnings.len() == 2 && warnings[0].contains("of another training"), "{warnings:?}");
+        assert!(warnings.len() == 2 && warnings[0].contains("belongs to another training"), "{warnings:?}");
     }
 
     #[test]

@@ -3,12 +3,12 @@
 /// Sums over the steps of the current epoch so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct EpochSums {
-    /// Steps taken.
+    /// Number of steps.
     pub(super) steps: u64,
-    /// Of the losses.
+    /// Sum of the losses.
     pub(super) losses: f64,
-    /// Of the norms of the gradients, before clipping, update by update.
+    /// Sum of the gradient norms before clipping, one per update.
     pub(super) norms: f64,
-    /// Of each of the task's measures.
+    /// Sum of each of the task's measures.
     pub(super) measures: Vec<f64>,
 }

@@ -10,15 +10,15 @@ pub struct History {
 }
 
 impl History {
-    /// No epoch yet; `columns` come after `epoch`.
+    /// A history without epochs; `columns` come after `epoch`.
     pub fn new(columns: Vec<String>) -> Self {
         History { columns, rows: Vec::new() }
     }
 
-    /// Adds an epoch. What was not measured is `None` and stays empty; so does what is not finite.
+    /// Adds an epoch. Values that were not measured (`None`) or are not finite stay empty.
     ///
     /// # Errors
-    /// If there are more or fewer values than columns: a fault of the program.
+    /// If the numbers of values and columns differ: an error of the program.
     pub fn push(&mut self, row: Vec<Option<f64>>) -> Result<()> {
         ensure!(row.len() == self.columns.len(), "{} values for {} columns", row.len(), self.columns.len());
         self.rows.push(row.into_iter().map(|value| value.filter(|value| value.is_finite())).collect());
@@ -40,7 +40,7 @@ impl History {
         self.rows.iter().map(Vec::as_slice)
     }
 
-    /// The values of one column, an epoch each; none if there is no such column.
+    /// The values of one column, one per epoch; `None` if there is no such column.
     pub fn column(&self, name: &str) -> Option<Vec<Option<f64>>> {
         let index = self.columns.iter().position(|column| column == name)?;
         Some(self.rows.iter().map(|row| row[index]).collect())
@@ -60,10 +60,10 @@ impl History {
         Ok(String::from_utf8(writer.into_inner()?)?)
     }
 
-    /// Reads what [`History::to_csv`] wrote, bit for bit.
+    /// Reads the text of [`History::to_csv`], bit for bit.
     ///
     /// # Errors
-    /// If it is no history.
+    /// If the text is no history.
     pub fn from_csv(text: &str) -> Result<Self> {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let columns = reader.headers()?.iter().skip(1).map(str::to_owned).collect();

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Tiles that go through the network together: few enough for a CPU's caches, enough to fill a GPU.
+/// Number of tiles per batch: few enough for a CPU's caches, enough to use a GPU well.
 fn batch(parameters: &Parameters) -> usize {
     if parameters.device().is_cpu() { 4 } else { 32 }
 }
@@ -27,11 +27,11 @@ fn batch(parameters: &Parameters) -> usize {
 pub struct ModelConfig {
     /// The network.
     pub network: SegmentationConfig,
-    /// Side of the crops it was trained on, in pixels: what tiles it should be given.
+    /// Side of the crops it was trained on, in pixels: the recommended size of tiles.
     pub crop_size: usize,
     /// Names of the classes, in the order of the network's outputs.
     pub class_names: Vec<String>,
-    /// How the epoch was chosen whose weights these are.
+    /// How the epoch of these weights was chosen.
     pub selected_on: SelectedOn,
 }
 
@@ -43,14 +43,15 @@ pub struct Segmenter {
 }
 
 impl Segmenter {
-    /// Reads a model that fine-tuning left, to predict on `device`.
+    /// Reads a fine-tuned model for predictions on `device`.
     ///
     /// # Errors
-    /// [`WeightsError`] (in the chain) if the file is missing, damaged or of another network; else if it has no
-    /// configuration in its metadata.
+    /// [`WeightsError`] (in the chain) if the file is missing, damaged or of another network; also if its metadata hold
+    /// no configuration.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let config = weights::read_config(path)?;
-        let config = config.with_context(|| format!("{} does not say which network it is", path.display()))?;
+        let config =
+            config.with_context(|| format!("{} has no network configuration in its metadata", path.display()))?;
         let config: ModelConfig = serde_json::from_str(&config)
             .map_err(|error| WeightsError::Format { path: path.into(), reason: error.to_string() })?;
         let network = SegmentationNetwork::new(config.network.clone());
@@ -65,7 +66,7 @@ impl Segmenter {
         &self.config
     }
 
-    /// What [`Segmenter::predict`] will hold in memory at most on images of the sizes `images` (width, height).
+    /// Estimate of the peak memory of [`Segmenter::predict`] on images of the sizes `images` (width, height).
     ///
     /// # Errors
     /// If `tile` is no multiple of 32.
@@ -73,8 +74,8 @@ impl Segmenter {
         memory(&self.network, &self.parameters, tile, overlap, images)
     }
 
-    /// The most probable class of each pixel of `image`, by tiles of `tile` pixels (a multiple of 32, the model's
-    /// `crop_size` for a start) that overlap by the part `overlap` of their side.
+    /// The most probable class of each pixel of `image`, from tiles with a side of `tile` pixels (a multiple of 32;
+    /// start with the model's `crop_size`) that overlap by the fraction `overlap` of their side.
     ///
     /// # Errors
     /// If `tile` is no multiple of 32, or the network's output is not finite.
@@ -83,7 +84,7 @@ impl Segmenter {
         Ok(stitch(&self.network, &self.parameters, image, &tiling)?.labels())
     }
 
-    /// The same, and how probable each class is.
+    /// As [`Segmenter::predict`], with the probability of each class.
     ///
     /// # Errors
     /// As [`Segmenter::predict`].
@@ -92,8 +93,8 @@ impl Segmenter {
     }
 }
 
-/// What predicting images of the sizes `images` (width, height) will hold in memory at most, by tiles as
-/// [`Segmenter::predict`] takes them, one image after the other.
+/// Estimate of the peak memory for predicting images of the sizes `images` (width, height), one after the other, with
+/// tiles as in [`Segmenter::predict`].
 ///
 /// # Errors
 /// If `tile` is no multiple of 32.
@@ -178,7 +179,7 @@ fn stitch<'t>(
         let pixels = tiles.normalized(parameters, normalization())?;
         let tape = Tape::new(parameters, Mode::Eval);
         let logits = network.forward(&tape, &tape.input(&pixels)?)?;
-        // The GPU still computes on these; the next batch is made meanwhile.
+        // While the GPU computes on these, the next batch is made.
         drop(pixels);
         next = batches.next();
         let mut probabilities: Vec<f32> = logits.tensor().to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;

@@ -1,4 +1,5 @@
-//! An estimate of the memory of a training or prediction, before it starts; what cannot fit is refused, with the numbers.
+//! Estimates the memory of a training or prediction before it starts, and rejects one that cannot fit, with the
+//! numbers.
 
 use super::optimizer::OptimizerSpec;
 use matssl_base::machine::{Bound, Bytes, LIMIT, Room};
@@ -11,15 +12,15 @@ use std::fmt;
 /// output and of its input, one that waits for another consumer's, and one that is recomputed.
 const WORKING: u64 = 4;
 
-/// Scratch memory of the kernels' threads, what the allocator holds in reserve, the program's own pages: seen as 48 MiB over
-/// what is counted, on two threads.
+/// Scratch memory of the kernels' threads, reserve of the allocator, pages of the program: measured as 48 MiB above the
+/// counted memory, on two threads.
 const WORKSPACE: u64 = 48 << 20;
 
-/// The same on a GPU: cuDNN's workspaces, which may take so much, and the kernels' partial sums.
+/// The same on a GPU: the maximum of cuDNN's workspaces, and the kernels' partial sums.
 const GPU_WORKSPACE: u64 = (1 << 30) + (64 << 20);
 
-/// A batch is named as fitting only if this part of the memory stays free, and at least [`LEAST_HEADROOM`]: what is free,
-/// and what a process holds before its work, changes from one attempt to the next.
+/// Fraction of the memory that must stay free, but at least [`LEAST_HEADROOM`], for a recommended batch size: the free
+/// memory and the memory of a process before its work vary between attempts.
 const HEADROOM: u64 = 32;
 
 /// In bytes.
@@ -32,7 +33,7 @@ pub enum Work {
     Pretraining,
     /// Batches of crops.
     Finetuning,
-    /// Tiles, always so many together.
+    /// A fixed number of tiles.
     Prediction,
 }
 
@@ -49,7 +50,7 @@ impl Work {
         }
     }
 
-    /// The smallest batch that the user may choose; none where there is no choice.
+    /// The smallest batch that the user may choose; `None` if there is no choice.
     fn least_batch(self) -> Option<u64> {
         match self {
             Work::Pretraining => Some(2),
@@ -64,74 +65,74 @@ impl Work {
 pub struct Needs {
     /// The kind of work.
     pub work: Work,
-    /// Whether on a GPU: then it is the GPU's memory that counts.
+    /// Whether it runs on a GPU: then GPU memory is compared.
     pub gpu: bool,
-    /// Whether activations are computed again already; if not, that is a cure.
+    /// Whether activations are already recomputed; if not, recomputation is a remedy.
     pub recomputes: bool,
     /// Samples (pairs of views, crops, tiles) in a batch.
     pub batch_size: u64,
     /// Side of a sample in pixels.
     pub size: usize,
-    /// Bytes that the process holds already, without the parameters: images, the program itself.
+    /// Bytes that the process already holds without the parameters: images, the program itself.
     pub loaded: u64,
     /// Bytes of all parameters and buffers.
     pub parameters: u64,
-    /// Bytes of those that are trained.
+    /// Bytes of the trained parameters.
     pub trainable: u64,
     /// None in a prediction.
     pub optimizer: Option<OptimizerSpec>,
-    /// The gradients of several steps are gathered for one update.
+    /// Whether the gradients of several steps are summed for one update.
     pub accumulates: bool,
-    /// A moving average of the trained parameters is kept.
+    /// Whether a moving average of the trained parameters is kept.
     pub averages: bool,
     /// Whether the best epoch's parameters are kept.
     pub keeps_best: bool,
     /// Bytes of the tensors of one batch as the loader makes it.
     pub batch: u64,
-    /// Bytes that passes over one batch of `batch_size` hold at most, as [`training_activations`] says.
+    /// Peak bytes of the passes over one batch of `batch_size`, from [`training_activations`].
     pub activations: u64,
-    /// Most bytes of work between the steps, such as validation, when there are no activations.
+    /// Peak bytes of work between the steps, such as validation, when there are no activations.
     pub between_steps: u64,
 }
 
-/// Where the memory goes, in bytes. What mapped files take is not in it: the system drops their pages when it must.
+/// Memory by purpose, in bytes. Mapped files are not counted: the system drops their pages when memory runs low.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
     /// Memory held before the work starts: images, the program itself.
     pub loaded: u64,
     /// Memory that any work needs, independent of its size.
     pub workspace: u64,
-    /// Parameters and buffers, and a moving average of what is trained.
+    /// Parameters and buffers, and a moving average of the trained parameters.
     pub parameters: u64,
-    /// One for each trained parameter; two where they are gathered over steps.
+    /// One tensor for each trained parameter; two if gradients are summed over steps.
     pub gradients: u64,
     /// The optimiser's state: momentum, moments.
     pub optimizer_state: u64,
     /// Tensors of the forward and backward pass.
     pub activations: u64,
-    /// Batches in use, waiting, and being made.
+    /// Batches in use, ready, and being made.
     pub batches: u64,
-    /// The best epoch's parameters, and a checkpoint that is being written.
+    /// The best epoch's parameters, and a checkpoint being written.
     pub copies: u64,
 }
 
-/// Copies of a convolution's joined inputs that a GPU holds in a backward pass: the gradient of all of them and its parts, then
-/// the parts and the inputs.
+/// Copies of a convolution's concatenated inputs that a GPU holds in a backward pass: their gradient and its parts,
+/// then the parts and the inputs.
 const JOINED: u64 = 2;
 
-/// A training pass's activations: `passes` passes whose tensors are kept until one common backward pass.
+/// Activations of a training step: `passes` forward passes, whose tensors are kept until one common backward pass.
 pub fn training_activations(footprint: Footprint, passes: u64) -> u64 {
     let Footprint { saved_bytes, largest_bytes, recomputed_bytes, joined_bytes } = footprint;
     passes * saved_bytes + WORKING * largest_bytes + recomputed_bytes + JOINED * joined_bytes
 }
 
-/// A prediction's activations: without a backward pass only what later layers still read is kept (a fifth in U-Net++ with a
-/// ResNet-18, as measured), and an operation's input and output.
+/// Activations of a prediction. Without a backward pass only tensors that later layers still read are kept (measured: a
+/// fifth in U-Net++ with a ResNet-18), and an operation's input and output.
 pub fn prediction_activations(footprint: Footprint) -> u64 {
     footprint.saved_bytes / 4 + 2 * footprint.largest_bytes + footprint.joined_bytes
 }
 
-/// Bytes of all parameters and buffers, and of those that are trained.
+/// Bytes of all parameters and buffers, and bytes of the trained ones.
 pub fn parameter_bytes(parameters: &Parameters) -> (u64, u64) {
     let mut sums = (0, 0);
     for (_, parameter) in parameters.iter() {
@@ -143,33 +144,33 @@ pub fn parameter_bytes(parameters: &Parameters) -> (u64, u64) {
     sums
 }
 
-/// What is to stay free of `bytes`.
+/// The part of `bytes` that must stay free.
 fn headroom(bytes: u64) -> u64 {
     (bytes / HEADROOM).max(LEAST_HEADROOM)
 }
 
 impl Estimate {
-    /// All together.
+    /// The sum.
     pub fn total(&self) -> u64 {
         self.parts().iter().map(|(_, bytes)| bytes).sum::<u64>() + self.activations
     }
 
-    /// All but the activations, as a message names them.
+    /// All parts except the activations, with their names in messages.
     fn parts(&self) -> [(&'static str, u64); 7] {
         [
             ("weights", self.parameters),
             ("gradients", self.gradients),
             ("optimiser", self.optimizer_state),
-            ("batches made ahead", self.batches),
+            ("prefetched batches", self.batches),
             ("copies for checkpoints", self.copies),
-            ("loaded already", self.loaded),
+            ("already loaded", self.loaded),
             ("workspace", self.workspace),
         ]
     }
 }
 
 impl Needs {
-    /// The estimate with batches of `batch` instead: activations and batches grow with it, the rest stays.
+    /// The estimate for batches of `batch`: activations and batches grow with it, the rest stays.
     pub fn at(&self, batch: u64) -> Estimate {
         let scaled = |bytes: u64| {
             let bytes = (u128::from(bytes) * u128::from(batch)).div_ceil(u128::from(self.batch_size.max(1)));
@@ -194,7 +195,7 @@ impl Needs {
         if !self.gpu {
             return estimate;
         }
-        // Images, and a checkpoint that is being written, are in the machine's memory.
+        // Images and a checkpoint being written are in the machine's memory.
         Estimate { loaded: 0, workspace: GPU_WORKSPACE, copies: best, ..estimate }
     }
 
@@ -206,7 +207,7 @@ impl Needs {
     /// Whether it fits into `room`.
     ///
     /// # Errors
-    /// If not: the numbers, and the largest batch that would fit.
+    /// If it does not fit: the numbers, and the largest batch that would fit.
     pub fn fits(&self, room: Room) -> Result<(), Box<TooLarge>> {
         let estimate = self.estimate();
         if estimate.total() <= room.bytes {
@@ -240,43 +241,43 @@ impl Needs {
     }
 }
 
-/// More memory is needed than there is.
+/// The error that a training or prediction needs more memory than there is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct TooLarge {
-    /// What was going to be done.
+    /// The kind of work.
     pub work: Work,
-    /// With activations computed again.
+    /// Whether activations are recomputed.
     pub recomputes: bool,
-    /// With so many samples in a batch.
+    /// Number of samples in a batch.
     pub batch_size: u64,
-    /// Of so many pixels a side.
+    /// Side of a sample in pixels.
     pub size: usize,
-    /// What it would take.
+    /// The estimate.
     pub estimate: Estimate,
-    /// What there is.
+    /// The available memory.
     pub room: Room,
-    /// What would help.
+    /// The remedy.
     pub cure: Cure,
 }
 
-/// What would help against [`TooLarge`].
+/// Remedy for [`TooLarge`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cure {
     /// A smaller batch.
     Batch {
-        /// The largest that fits.
+        /// The largest batch that fits.
         fits: u64,
-        /// What it would take, in bytes.
+        /// Its estimate in bytes.
         total: u64,
     },
     /// No batch is small enough.
     NoBatch {
-        /// The smallest one.
+        /// The smallest batch.
         least: u64,
-        /// What it would take, in bytes.
+        /// Its estimate in bytes.
         total: u64,
     },
-    /// The batch is as small as can be, or not the user's choice.
+    /// The batch is already the smallest possible, or not the user's choice.
     OtherThanBatch,
 }
 
@@ -294,7 +295,7 @@ impl fmt::Display for TooLarge {
             Bound::User => write!(f, "), and {LIMIT} allows {free}: ")?,
             Bound::ControlGroup => write!(f, "), and the memory limit of this job or container leaves {free}: ")?,
             Bound::Machine => write!(f, "), and {free} are free: ")?,
-            Bound::Gpu => write!(f, "), and {free} of the GPU's are free: ")?,
+            Bound::Gpu => write!(f, "), and {free} of GPU memory are free: ")?,
         }
         let others = match (work, recomputes) {
             (Work::Pretraining, false) => "`recompute = true`, a smaller `crop_size` or an encoder of smaller `width`",
@@ -311,19 +312,19 @@ impl fmt::Display for TooLarge {
             Cure::Batch { fits, total } => {
                 let pairs = if *work == Work::Pretraining { " (it counts pairs)" } else { "" };
                 let total = Bytes(*total);
-                write!(f, "a batch of {fits} would need about {total}; give `batch_size = {fits}`{pairs}, {others}")?;
+                write!(f, "a batch of {fits} would need about {total}; use `batch_size = {fits}`{pairs}, {others}")?;
             }
             Cure::NoBatch { least, total } => {
-                write!(f, "even a batch of {least} would need about {}; give {others}", Bytes(*total))?;
+                write!(f, "even a batch of {least} would need about {}; use {others}", Bytes(*total))?;
             }
-            Cure::OtherThanBatch => write!(f, "give {others}")?,
+            Cure::OtherThanBatch => write!(f, "use {others}")?,
         }
         match room.bound {
             Bound::User => return Ok(()),
-            Bound::Gpu => return write!(f, ", `precision = \"bf16\"` if it is another, or `--device cpu`"),
+            Bound::Gpu => return write!(f, ", `precision = \"bf16\"` if not set yet, or `--device cpu`"),
             Bound::ControlGroup | Bound::Machine => {}
         }
-        write!(f, ", or more memory ({LIMIT} overrules what is found)")
+        write!(f, ", or more memory ({LIMIT} overrides the detected limit)")
     }
 }
 

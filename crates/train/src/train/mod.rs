@@ -1,4 +1,4 @@
-//! One training loop for all tasks: optimisers, schedules, checkpoints, history; and what a trained model predicts.
+//! One training loop for all tasks: optimisers, schedules, checkpoints, history; and predictions of a trained model.
 
 mod accumulation;
 mod averaged_weights;

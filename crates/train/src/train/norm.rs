@@ -21,7 +21,7 @@ pub fn gradient_norm(gradients: &Gradients) -> Result<f64> {
 
 /// Σ x² over a tensor on the CPU; the same bits for any number of threads.
 pub(super) fn square_sum(tensor: &Tensor) -> Result<f64> {
-    /// Elements of one partial sum.
+    /// Number of elements in one partial sum.
     const CHUNK: usize = 1 << 14;
     fn over<T: ToPrimitive + Sync>(values: &[T]) -> f64 {
         let square = |value: &T| value.to_f64().unwrap_or(f64::NAN).powi(2);
@@ -34,6 +34,6 @@ pub(super) fn square_sum(tensor: &Tensor) -> Result<f64> {
     match &*storage {
         Storage::Cpu(CpuStorage::F32(values)) => Ok(over(&values[start..end])),
         Storage::Cpu(CpuStorage::F64(values)) => Ok(over(&values[start..end])),
-        _ => bail!("norms are of float32 and float64 tensors on the CPU"),
+        _ => bail!("norms need float32 or float64 tensors on the CPU"),
     }
 }

@@ -6,19 +6,19 @@ use std::f64::consts::PI;
 
 /// A schedule and its parameters, as in `schedule = { name = "cosine", min_learning_rate = 1e-4 }`.
 ///
-/// | name | parameters of its own | the learning rate |
+/// | name | own parameters | the learning rate |
 /// | --- | --- | --- |
-/// | `constant` | | stays |
-/// | `cosine` | `min_learning_rate = 0` | falls along a cosine, by the step |
-/// | `polynomial` | `power = 1`, `min_learning_rate = 0` | falls as (1 − t)^power, by the step |
-/// | `step` | `every` or `milestones`, `factor = 0.1` | is multiplied by `factor` every so many epochs, or after each of the milestones; `every = 1` is an exponential |
+/// | `constant` | | stays the same |
+/// | `cosine` | `min_learning_rate = 0` | falls along a cosine, step by step |
+/// | `polynomial` | `power = 1`, `min_learning_rate = 0` | falls as (1 − t)^power, step by step |
+/// | `step` | `every` or `milestones`, `factor = 0.1` | is multiplied by `factor` after `every` epochs, or after each of the `milestones`; `every = 1` is exponential |
 ///
 /// All have `warmup_epochs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "ScheduleTable", into = "ScheduleTable")]
 pub struct ScheduleSpec {
     shape: Shape,
-    /// Epochs of warm-up, in which the rate rises linearly from near 0; 0 by default.
+    /// Number of warm-up epochs, in which the rate rises linearly from near 0; default 0.
     warmup_epochs: u64,
 }
 
@@ -45,7 +45,7 @@ impl Default for ScheduleSpec {
     }
 }
 
-/// PyTorch's.
+/// Default of PyTorch.
 const FACTOR: f64 = 0.1;
 const POWER: f64 = 1.0;
 
@@ -69,28 +69,28 @@ impl ScheduleName {
     }
 }
 
-/// The table of an experiment file.
+/// A schedule of the learning rate and its parameters.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ScheduleTable {
     #[schemars(description = "Which schedule: constant, cosine, polynomial or step.")]
     name: ScheduleName,
-    #[schemars(description = "cosine and polynomial: the rate at the end, 0 by default.")]
+    #[schemars(description = "cosine and polynomial: final learning rate; default 0.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min_learning_rate: Option<f64>,
-    #[schemars(description = "polynomial: 1 by default.")]
+    #[schemars(description = "polynomial: exponent; default 1.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     power: Option<f64>,
-    #[schemars(description = "step: epochs from one fall to the next.")]
+    #[schemars(description = "step: number of epochs between two reductions.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     every: Option<u64>,
-    #[schemars(description = "step: epochs before which the rate falls.")]
+    #[schemars(description = "step: epochs, counted from 0, at whose start the rate is reduced.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     milestones: Option<Vec<u64>>,
-    #[schemars(description = "step: what the rate is multiplied by, 0.1 by default.")]
+    #[schemars(description = "step: factor of a reduction; default 0.1.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     factor: Option<f64>,
-    #[schemars(description = "Epochs over which the rate first rises from near 0 in a line.")]
+    #[schemars(description = "Number of warm-up epochs, in which the rate rises linearly from near 0; default 0.")]
     #[serde(default)]
     warmup_epochs: u64,
 }
@@ -110,19 +110,21 @@ impl ScheduleTable {
     fn min_learning_rate(&self) -> Result<f64, String> {
         match self.min_learning_rate.unwrap_or(0.0) {
             least if least >= 0.0 => Ok(least),
-            least => Err(format!("min_learning_rate = {least}: a learning rate is 0 or above")),
+            least => Err(format!("min_learning_rate = {least}: expected 0 or above")),
         }
     }
 }
 
 fn falls(every: Option<u64>, milestones: Option<Vec<u64>>) -> Result<Falls, String> {
     match (every, milestones) {
-        (Some(0), None) => Err("every = 0: expected a number of epochs from 1 on".into()),
+        (Some(0), None) => Err("every = 0: expected a number of epochs above 0".into()),
         (Some(every), None) => Ok(Falls::Every(every)),
         (None, Some(milestones)) => {
             let ascending = milestones.windows(2).all(|pair| pair[0] < pair[1]);
             if milestones.first().is_none_or(|&first| first == 0) || !ascending {
-                return Err(format!("milestones = {milestones:?}: expected numbers of epochs, each above the last"));
+                return Err(format!(
+                    "milestones = {milestones:?}: expected numbers of epochs above 0, in ascending order"
+                ));
             }
             Ok(Falls::Milestones(milestones))
         }
@@ -155,7 +157,7 @@ impl TryFrom<ScheduleTable> for ScheduleSpec {
                 factor if factor > 0.0 && factor < 1.0 => {
                     Shape::Step { at: falls(written.every, written.milestones)?, factor }
                 }
-                factor => return Err(format!("factor = {factor}: a rate falls by a factor between 0 and 1")),
+                factor => return Err(format!("factor = {factor}: expected a number between 0 and 1")),
             },
         };
         Ok(ScheduleSpec { shape, warmup_epochs })
@@ -194,13 +196,13 @@ impl From<ScheduleSpec> for ScheduleTable {
 }
 
 impl ScheduleSpec {
-    /// What does not fit a training of `epochs` that starts at `learning_rate`.
+    /// Checks the schedule for a training of `epochs` that starts at `learning_rate`.
     ///
     /// # Errors
-    /// One line with the cure.
+    /// One line with the remedy.
     pub fn check(&self, epochs: u64, learning_rate: f64) -> Result<(), String> {
         if self.warmup_epochs >= epochs && self.warmup_epochs > 0 {
-            return Err(format!("warmup_epochs = {} leaves none of {epochs} epochs", self.warmup_epochs));
+            return Err(format!("warmup_epochs = {} must be below the {epochs} epochs", self.warmup_epochs));
         }
         match &self.shape {
             &(Shape::Cosine { min_learning_rate } | Shape::Polynomial { min_learning_rate, .. })
@@ -211,12 +213,13 @@ impl ScheduleSpec {
                 ))
             }
             Shape::Step { at: Falls::Every(every), .. } if *every >= epochs => Err(format!(
-                "every = {every}: the rate would never fall in {epochs} epochs; give fewer, or `name = \"constant\"`"
+                "every = {every}: the rate would never fall in {epochs} epochs; use a smaller one, or \
+                 `name = \"constant\"`"
             )),
             Shape::Step { at: Falls::Milestones(milestones), .. } => {
                 match milestones.iter().find(|&&milestone| milestone >= epochs) {
                     Some(late) => Err(format!(
-                        "milestones = {milestones:?}: the rate would fall after epoch {late}, and there are {epochs}"
+                        "milestones = {milestones:?}: the rate would fall after epoch {late}, but there are {epochs}"
                     )),
                     None => Ok(()),
                 }
@@ -227,9 +230,9 @@ impl ScheduleSpec {
 
     /// The learning rate of step `step` of `epochs` epochs of `steps_per_epoch` each, counted from 0 over all epochs.
     ///
-    /// Warm-up: (step + 1) / warm-up steps of `learning_rate`. Cosine, from there on: from `learning_rate` at its first
-    /// step towards `min_learning_rate` after the last, by the step (Loshchilov & Hutter 2017, Eq. 5, without restarts);
-    /// polynomial likewise. Step: what is left of `learning_rate` in the step's epoch.
+    /// Warm-up: `learning_rate` · (step + 1) / warm-up steps. Cosine and polynomial, after the warm-up: from
+    /// `learning_rate` at the first step towards `min_learning_rate` after the last (cosine: Loshchilov & Hutter 2017,
+    /// Eq. 5, without restarts). Step: `learning_rate` after all reductions up to the step's epoch.
     pub fn learning_rate(&self, learning_rate: f64, step: u64, steps_per_epoch: u64, epochs: u64) -> f64 {
         let warmup = self.warmup_epochs * steps_per_epoch;
         if step < warmup {
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn cosine_goes_from_the_rate_to_the_least_and_warms_up_in_a_line() {
+    fn cosine_falls_from_the_rate_to_the_minimum_after_a_linear_warm_up() {
         let cosine = read("name = 'cosine'\nmin_learning_rate = 1e-3\nwarmup_epochs = 2").unwrap();
         let rates: Vec<f64> = (0..60).map(|step| cosine.learning_rate(0.1, step, 10, 6)).collect();
         assert!((rates[0] - 0.005).abs() < 1e-15 && (rates[19] - 0.1).abs() < 1e-15);
@@ -311,13 +314,13 @@ mod tests {
         let json = serde_json::to_string(&milestones).unwrap();
         assert_eq!(json, r#"{"name":"step","milestones":[1,4],"factor":0.1,"warmup_epochs":0}"#);
         assert_eq!(serde_json::from_str::<ScheduleSpec>(&json).unwrap(), milestones);
-        // Warm-up comes first; the epochs of the falls count from the start.
+        // The epochs of the reductions count from the start, warm-up included.
         let warm = read("name = 'step'\nevery = 2\nfactor = 0.5\nwarmup_epochs = 3").unwrap();
         assert_eq!(ends(&warm, 6)[2..], [[0.8 * 21.0 / 30.0, 0.8], [0.4, 0.4], [0.2, 0.2], [0.2, 0.2]]);
     }
 
     #[test]
-    fn polynomial_goes_from_the_rate_to_the_least() {
+    fn polynomial_falls_from_the_rate_to_the_minimum() {
         let poly = read("name = 'polynomial'\npower = 0.9\nmin_learning_rate = 0.1").unwrap();
         let rates: Vec<f64> = (0..60).map(|step| poly.learning_rate(0.8, step, 10, 6)).collect();
         assert_eq!(rates[0], 0.8);
@@ -334,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_parameters_are_refused() {
+    fn invalid_parameters_are_rejected() {
         for (text, expected) in [
             ("name = 'constant'\nmin_learning_rate = 0.1", "belongs to cosine and polynomial; constant has none"),
             ("name = 'step'\nevery = 2\nmin_learning_rate = 0.1", "belongs to cosine and polynomial; step has none"),
@@ -342,16 +345,16 @@ mod tests {
             ("name = 'cosine'\nevery = 1", "`every` belongs to step"),
             ("name = 'cosine'\nmilestones = [1]", "`milestones` belongs to step"),
             ("name = 'cosine'\npower = 1", "`power` belongs to polynomial"),
-            ("name = 'cosine'\nmin_learning_rate = -0.1", "min_learning_rate = -0.1: a learning rate is 0 or above"),
+            ("name = 'cosine'\nmin_learning_rate = -0.1", "min_learning_rate = -0.1: expected 0 or above"),
             ("name = 'polynomial'\npower = 0", "power = 0: expected a number above 0"),
             ("name = 'step'", "step needs `every` (a number of epochs) or `milestones`"),
             ("name = 'step'\nevery = 1\nmilestones = [1]", "`every` or `milestones`, not both"),
             ("name = 'step'\nevery = 0", "every = 0: expected"),
-            ("name = 'step'\nevery = 2\nfactor = 1", "factor = 1: a rate falls by a factor between 0 and 1"),
+            ("name = 'step'\nevery = 2\nfactor = 1", "factor = 1: expected a number between 0 and 1"),
             ("name = 'step'\nmilestones = []", "milestones = []: expected"),
             (
                 "name = 'step'\nmilestones = [3, 3]",
-                "milestones = [3, 3]: expected numbers of epochs, each above the last",
+                "milestones = [3, 3]: expected numbers of epochs above 0, in ascending order",
             ),
             ("name = 'steps'", "unknown variant `steps`"),
         ] {
@@ -360,7 +363,7 @@ mod tests {
         }
         for (text, expected) in [
             ("name = 'step'\nevery = 6", "every = 6: the rate would never fall in 6 epochs"),
-            ("name = 'step'\nmilestones = [2, 6]", "the rate would fall after epoch 6, and there are 6"),
+            ("name = 'step'\nmilestones = [2, 6]", "the rate would fall after epoch 6, but there are 6"),
             ("name = 'polynomial'\nmin_learning_rate = 2", "above the optimizer's learning_rate"),
         ] {
             let error = read(text).unwrap().check(6, 1.0).unwrap_err();
@@ -368,7 +371,7 @@ mod tests {
         }
         assert_eq!(read("name = 'step'\nmilestones = [2, 5]").unwrap().check(6, 1.0), Ok(()));
         let cosine = read("name = 'cosine'\nmin_learning_rate = 0.1\nwarmup_epochs = 5").unwrap();
-        assert!(cosine.check(5, 1.0).unwrap_err().contains("leaves none of 5 epochs"));
+        assert!(cosine.check(5, 1.0).unwrap_err().contains("must be below the 5 epochs"));
         assert!(cosine.check(6, 0.01).unwrap_err().contains("above the optimizer's learning_rate"));
         assert_eq!(cosine.check(6, 1.0), Ok(()));
     }

@@ -3,13 +3,13 @@
 use anyhow::Result;
 use matssl_tensor::{Gradients, Parameters};
 
-/// Something to train: pretraining and fine-tuning are two of them.
+/// A training task, such as pretraining or fine-tuning.
 ///
-/// All randomness of a task comes from `random::Stream` with the epoch and an index in its name, and all state that
-/// one step leaves to the next lies in [`Task::parameters`], as buffers where it is not trained. That makes a resumed
-/// training the same bits as one that was never stopped.
+/// All randomness of a task comes from `random::Stream` with the epoch and an index in its name. All state between
+/// steps is in [`Task::parameters`]; untrained state is in buffers. So a resumed training has the same bits as one that
+/// was never stopped.
 pub trait Task {
-    /// A batch, on the device when the iterator returns it. It is made ahead, on another thread.
+    /// A batch, already on the device when the iterator returns it. Another thread makes it ahead of time.
     type Batch;
 
     /// The name of the loss in the history.
@@ -24,7 +24,7 @@ pub trait Task {
     /// The batches of `epoch` (counted from 0) from step `from` on (0: all), in order.
     ///
     /// # Errors
-    /// If they cannot be made.
+    /// If the batches cannot be made.
     fn batches(&self, epoch: u64, from: u64) -> Result<Box<dyn Iterator<Item = Result<Self::Batch>>>>;
 
     /// Forward and backward over one batch.
@@ -33,13 +33,13 @@ pub trait Task {
     /// If shapes do not fit.
     fn step(&mut self, batch: Self::Batch) -> Result<Step>;
 
-    /// Columns of the history for [`Step::measures`], which are averaged over an epoch's steps.
+    /// Columns of the history for [`Step::measures`], averaged over an epoch's steps.
     fn measures(&self) -> Vec<String>;
 
     /// Columns of the history for [`EpochEnd::values`].
     fn columns(&self) -> Vec<String>;
 
-    /// Called after the last step of `epoch` (counted from 0) with the parameters as they are then.
+    /// Called after the last step of `epoch` (counted from 0).
     ///
     /// # Errors
     /// If validation fails.
@@ -52,20 +52,20 @@ pub struct Step {
     pub loss: f64,
     /// Its gradients.
     pub gradients: Gradients,
-    /// One for each of [`Task::measures`].
+    /// One value for each of [`Task::measures`].
     pub measures: Vec<f64>,
-    /// Images in the batch, for the images a second.
+    /// Number of images in the batch, for images per second.
     pub images: u64,
-    /// Why the training cannot go on, if so: the loop stops with this text, the epoch and the step.
+    /// Why the training cannot continue; the loop then stops with this text, the epoch and the step.
     pub fault: Option<String>,
 }
 
 /// The results at the end of an epoch.
 #[derive(Default)]
 pub struct EpochEnd {
-    /// One for each of [`Task::columns`]; `None` for what was not measured.
+    /// One value for each of [`Task::columns`]; `None` if not measured.
     pub values: Vec<Option<f64>>,
-    /// If there is one, the parameters of the epoch with the highest score are kept; of equal scores the first.
+    /// Score of the epoch. If tasks return scores, the parameters of the best epoch are kept; the first among equals.
     pub score: Option<f64>,
     /// A note for the observer.
     pub note: Option<String>,

@@ -1,8 +1,9 @@
 //! TensorBoard event files: a training's history, epoch by epoch, where `tensorboard --logdir` shows it.
 //!
-//! The format is written here, for no crate that writes it is both kept and small. A file is a row of records (TFRecord):
-//! `u64` length of the data, `u32` checksum of these eight bytes, the data, `u32` checksum of the data, all little-endian.
-//! The data is a protobuf message `Event`, of which these fields are used (TensorBoard's event.proto, summary.proto):
+//! This module writes the format itself, because no crate for it is both maintained and small. A file is a sequence of
+//! records (TFRecord): `u64` length of the data, `u32` checksum of these eight bytes, the data, `u32` checksum of the
+//! data, all little-endian. The data is a protobuf message `Event`, of which these fields are used (TensorBoard's
+//! event.proto, summary.proto):
 //!
 //! | message | field | type |
 //! | --- | --- | --- |
@@ -23,9 +24,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// TensorBoard reads files with `tfevents` in their names, one after the other as these sort.
+/// TensorBoard reads files with `tfevents` in their names, in the order of the names.
 const PREFIX: &str = "events.out.tfevents.";
-/// Tells this program's files from others'.
+/// Distinguishes this program's files from others.
 const SUFFIX: &str = ".matssl-run";
 
 /// The event file of one attempt at a training: a scalar for each epoch and column. Values are rounded to float32;
@@ -38,17 +39,18 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// A file in `folder`, which is not touched before [`EventFile::follow`].
+    /// An event file in `folder`, which does not change before [`EventFile::follow`].
     pub fn new(folder: PathBuf) -> Self {
         EventFile { folder, file: None, epochs: 0 }
     }
 
-    /// Writes the epochs that `history` has and the file has not; what was not measured is left out. The first call
-    /// makes the folder, empties the event files of earlier attempts in it, and begins the file: so no curve is there
-    /// twice, and an attempt that goes on from a checkpoint has the epochs before it, too (at the time of that call).
+    /// Writes the epochs of `history` that are not in the file yet, without values that were not measured. The first
+    /// call creates the folder, empties the event files of earlier attempts in it, and starts the file: so no curve
+    /// appears twice, and an attempt that resumes from a checkpoint also has the earlier epochs (with the time of that
+    /// call).
     ///
     /// # Errors
-    /// If the disk does not take it. The file then ends at that place; do not go on with it.
+    /// If the file cannot be written. It then ends there; do not write to it again.
     pub fn follow(&mut self, history: &History) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -68,14 +70,14 @@ impl EventFile {
     }
 }
 
-/// A new file in `folder`, the only one of this program there with anything in it.
+/// A new file in `folder`; all other files of this program there are emptied.
 fn begin(folder: &Path) -> io::Result<File> {
     fs::create_dir_all(folder)?;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
-            // A TensorBoard without its fast reader never gets past a file that is gone while it watches it: the last
-            // attempt's stays, empty, until the next.
+            // A TensorBoard without its fast reader stops at a file that was removed while it watched: the last
+            // attempt's file stays, empty, until the next attempt.
             match entry.metadata()?.len() {
                 0 => fs::remove_file(entry.path())?,
                 _ => File::options().write(true).open(entry.path())?.set_len(0)?,
@@ -84,10 +86,10 @@ fn begin(folder: &Path) -> io::Result<File> {
     }
     let now = since_1970();
     let name = format!("{PREFIX}{:010}.{:09}{SUFFIX}", now.as_secs(), now.subsec_nanos());
-    // To append: should another attempt empty it after all, no hole is left.
+    // Append, so that no hole is left if another attempt empties the file.
     let mut file = File::options().append(true).create_new(true).open(folder.join(name))?;
     write_record(&mut file, &event(now).bytes(3, b"brain.Event:2"))?;
-    // A TensorBoard that has watched an earlier attempt forgets it at this.
+    // This makes a TensorBoard that watches discard the earlier attempt.
     write_record(&mut file, &event(now).message(7, Message::default().integer(1, 1)))?;
     Ok(file)
 }
@@ -96,19 +98,19 @@ fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// An `Event` to be filled.
+/// An empty `Event`.
 fn event(at: Duration) -> Message {
     Message::default().double(1, at.as_secs_f64())
 }
 
-/// In one piece, so that who reads along sees whole records.
+/// Writes a record in one call, so that a concurrent reader sees complete records.
 fn write_record(file: &mut File, Message(data): &Message) -> io::Result<()> {
     let length = (data.len() as u64).to_le_bytes();
     let record = [&length[..], &masked_crc32c(&length).to_le_bytes(), data, &masked_crc32c(data).to_le_bytes()];
     file.write_all(&record.concat())
 }
 
-/// As TFRecord stores checksums: of data that hold checksums themselves a plain one would be a weak one.
+/// The masked checksum of TFRecord: a plain checksum is weak for data that contain checksums.
 fn masked_crc32c(data: &[u8]) -> u32 {
     crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -151,7 +153,7 @@ impl Message {
         self.varint(u64::from(field << 3 | wire_type))
     }
 
-    /// Seven bits a byte, the lowest first; the eighth says that more follow.
+    /// A varint: seven bits per byte, lowest first; the eighth bit says that more follow.
     fn varint(mut self, mut value: u64) -> Self {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);

@@ -1,4 +1,4 @@
-//! The one training loop.
+//! The training loop.
 
 use super::accumulation::Accumulation;
 use super::averaged_weights::AveragedWeights;
@@ -16,54 +16,54 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Least time between two progress events inside an epoch.
+/// Minimum time between two progress events inside an epoch.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// After so many times the wait a checkpoint inside an epoch is written, however long writing takes.
+/// After this many times the minimum wait, a checkpoint inside an epoch is written even if writing takes long.
 const PATIENCE: u32 = 5;
 
-/// How a task is trained.
+/// The settings of a training.
 #[derive(Clone, Debug)]
 pub struct Training {
-    /// Passes over the data.
+    /// Number of passes over the data.
     pub epochs: u64,
-    /// Which optimiser.
+    /// The optimiser.
     pub optimizer: OptimizerSpec,
     /// The learning rate over the steps.
     pub schedule: ScheduleSpec,
-    /// Steps of the task whose gradients are averaged for one update of the weights, by the learning rate of that
-    /// update's place among all; the last update of an epoch takes what there is. 1 or more. Whatever else a step of a
-    /// task does, such as batch statistics, contrasts within the batch, and momentum encoders, it does each time.
+    /// Number of steps, at least 1, whose gradients are averaged for one update of the weights. The schedule counts
+    /// updates. The last update of an epoch averages the remaining steps. Everything else, such as batch statistics,
+    /// contrasts within the batch and momentum encoders, is done in each step.
     pub accumulate: NonZeroU64,
-    /// What a moving average of the weights keeps of itself at each update, 0 ≤ ema < 1, e.g. 0.999: the averaged weights are what
-    /// is validated and what is left in the end. None: the weights themselves.
+    /// Decay of a moving average of the weights, 0 ≤ ema < 1, e.g. 0.999. The averaged weights are validated and
+    /// returned. `None`: no average.
     pub ema: Option<f64>,
-    /// Ends a training after so many epochs without a better score; none: all epochs are trained.
+    /// Stops the training after this number of epochs without a better score; `None`: all epochs are trained.
     pub patience: Option<NonZeroU64>,
-    /// Folder for checkpoints; a training that finds one of its own goes on from there.
+    /// Folder for checkpoints; the training resumes from its own latest one.
     pub checkpoint: PathBuf,
-    /// The part of the time that checkpoints may take, e.g. 0.05: one is written at the end of the first epoch, then of
-    /// each by which the last one's time has become no more than that.
+    /// Maximum share of the time for checkpoints, e.g. 0.05. One is written at the end of the first epoch, then at the
+    /// end of an epoch as soon as the time of the last one is at most this share.
     pub checkpoint_share: f64,
-    /// The least time between a checkpoint and one inside an epoch, which keeps to the same share; after five times as
-    /// long it is written in any case.
+    /// Minimum time from a checkpoint to one inside an epoch, which keeps to the same share. After five times this wait
+    /// it is written in any case.
     pub checkpoint_wait: Duration,
-    /// Identifies the training: everything that changes its result must change this. A checkpoint with another fingerprint is
-    /// not used.
+    /// Identifies the training: everything that changes its result must change this. Checkpoints with another
+    /// fingerprint are not used.
     pub fingerprint: String,
-    /// What signals ask: a checkpoint, or one and an end.
+    /// Requests from signals: write a checkpoint, or write one and stop.
     pub asked: Asked,
 }
 
-/// A training that was asked to stop, and did.
+/// The error that a training was stopped by a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "stopped by a signal after {epochs} epochs and {steps} steps; {}",
-    if *.saved { "the next run goes on from there" } else { "a checkpoint could not be written: the next run goes on from the last one that was" }
+    if *.saved { "the next run resumes from there" } else { "a checkpoint could not be written: the next run resumes from an earlier one" }
 )]
 pub struct Stopped {
-    /// Epochs done.
+    /// Number of finished epochs.
     pub epochs: u64,
-    /// Steps done in the running epoch.
+    /// Number of steps done in the current epoch.
     pub steps: u64,
     /// Whether all checkpoints could be written.
     pub saved: bool,
@@ -72,72 +72,72 @@ pub struct Stopped {
 /// An event of the training loop, for its observer.
 #[derive(Debug)]
 pub enum Event<'h> {
-    /// Something worth a line.
+    /// A message to show.
     Message(String),
     /// The first step comes next.
     Started {
-        /// The epochs that a checkpoint spared this attempt; at a fresh start none.
+        /// Number of epochs in the checkpoint that it resumes from; 0 at a fresh start.
         history: &'h History,
     },
-    /// So many steps of the epoch after `done` are taken.
+    /// Progress inside the epoch after `done`.
     Step {
-        /// Epochs done.
+        /// Number of finished epochs.
         done: u64,
-        /// Steps done in the running epoch.
+        /// Number of steps done in the current epoch.
         step: u64,
         /// Steps in an epoch.
         steps: u64,
         /// Loss of the last step.
         loss: f64,
     },
-    /// An epoch is over.
+    /// An epoch has ended.
     Epoch {
-        /// Epochs done.
+        /// Number of finished epochs.
         done: u64,
         /// Its mean loss.
         loss: f64,
-        /// The task's note on it.
+        /// The task's note on this epoch.
         note: Option<String>,
-        /// The part of its steps' time that went into waiting for batches, as [`Outcome::data_wait_share`].
+        /// Share of its steps' time spent waiting for batches, as [`Outcome::data_wait_share`].
         waited: f64,
-        /// All epochs, this one last.
+        /// All epochs, with this one last.
         history: &'h History,
     },
 }
 
-/// A finished training. The task's parameters are those of the last epoch, with [`Training::ema`] their averages.
+/// A finished training. The task's parameters are those of the last epoch; with [`Training::ema`], their averages.
 #[derive(Debug)]
 pub struct Outcome {
-    /// A row an epoch.
+    /// One row per epoch.
     pub history: History,
-    /// The epoch with the highest score, if the task gives scores.
+    /// The epoch with the highest score, if the task returns scores.
     pub best: Option<Best>,
-    /// Epochs that a checkpoint spared this attempt.
+    /// Number of epochs in the checkpoint that this attempt resumed from.
     pub resumed_epochs: u64,
-    /// Steps of the next epoch that it spared.
+    /// Number of steps of the next epoch in that checkpoint.
     pub resumed_steps: u64,
-    /// Checkpoints that could not be written.
+    /// Number of checkpoints that could not be written.
     pub failed_checkpoints: u64,
     /// Wall time of this attempt.
     pub seconds: f64,
-    /// Training images a second over this attempt's steps, validation not counted.
+    /// Training images per second over this attempt's steps, without validation.
     pub images_per_second: f64,
-    /// The share of those steps' time spent waiting for batches, until they were on the GPU: an upper bound on the GPU's idle
-    /// time, because it may have been computing meanwhile.
+    /// Share of these steps' time spent waiting for batches to arrive on the GPU: an upper bound on the GPU's idle
+    /// time, because the GPU may compute during the wait.
     pub data_wait_share: f64,
 }
 
 impl Training {
-    /// Trains `task`, from its checkpoint if there is one. On a CPU the result is the same bits for any number of
-    /// threads and for any point at which the training was stopped and resumed, inside an epoch too. If a checkpoint cannot be
-    /// written, an event says so and the training goes on.
+    /// Trains `task`, from its checkpoint if there is one. On a CPU the result has the same bits for any number of
+    /// threads and for any step at which the training was stopped and resumed. If a checkpoint cannot be written, an
+    /// event reports this and the training continues.
     ///
     /// # Errors
-    /// A loss that is not finite, with epoch and step; a task's own failures. The last checkpoint stays.
+    /// A loss that is not finite, with epoch and step; errors of the task. The last checkpoint stays.
     pub fn run<T: Task>(&self, task: &mut T, watch: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
         let start = Instant::now();
         let steps = task.steps_per_epoch();
-        ensure!(steps > 0, "an epoch has no step: there is less data than one batch; give a smaller `batch_size`");
+        ensure!(steps > 0, "an epoch has no step: the data do not fill one batch; use a smaller `batch_size`");
         let mut saver = Saver {
             training: self,
             checkpoints: Checkpoints::new(&self.checkpoint, &self.fingerprint),
@@ -173,7 +173,7 @@ impl Training {
             let (note, waited) = (end.note, waited.as_secs_f64() / stepped.as_secs_f64().max(f64::MIN_POSITIVE));
             watch(Event::Epoch { done: epoch + 1, loss, note, waited, history: &state.history });
             if let Some(best) = state.best.as_ref().filter(|best| self.gives_up(epoch + 1 - best.epoch)) {
-                let note = format!("ends early: no epoch since epoch {} was better", best.epoch);
+                let note = format!("stopped early: no improvement since epoch {}", best.epoch);
                 watch(Event::Message(note));
                 break;
             }
@@ -196,7 +196,7 @@ impl Training {
         })
     }
 
-    /// Whether `epochs` epochs without a better score end the training.
+    /// Whether the last `epochs` epochs without a better score end the training.
     fn gives_up(&self, epochs: u64) -> bool {
         self.patience.is_some_and(|patience| epochs >= patience.get())
     }
@@ -213,8 +213,8 @@ impl Training {
         }
     }
 
-    /// One epoch, or what is left of it: the history's first columns, the number of images, and the time spent waiting
-    /// for batches.
+    /// Trains one epoch, or the rest of it. Returns the history's first columns, the number of images, and the time
+    /// spent waiting for batches.
     fn epoch<T: Task>(
         &self,
         epoch: u64,
@@ -292,22 +292,22 @@ impl Training {
 struct Saver<'t> {
     training: &'t Training,
     checkpoints: Checkpoints,
-    /// When the last one ended; at first the start.
+    /// Time when the last one ended; at first the start.
     last: Instant,
-    /// How long it took.
+    /// Duration of the last one.
     took: Duration,
-    /// How long all took together.
+    /// Total duration.
     in_all: Duration,
     failed: u64,
 }
 
 impl Saver<'_> {
-    /// Whether the last one's time is no more than its share of the time since.
+    /// Whether the last one's duration is at most its share of the time since.
     fn is_cheap(&self) -> bool {
         self.took.as_secs_f64() <= self.training.checkpoint_share * self.last.elapsed().as_secs_f64()
     }
 
-    /// Inside an epoch: after the wait, if it is cheap; after [`PATIENCE`] waits in any case.
+    /// Whether one is due inside an epoch: after the wait if it is cheap, after [`PATIENCE`] waits in any case.
     fn is_due_inside(&self) -> bool {
         let (since, wait) = (self.last.elapsed(), self.training.checkpoint_wait);
         since >= wait && (self.is_cheap() || since >= wait * PATIENCE)

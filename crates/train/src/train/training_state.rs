@@ -1,4 +1,4 @@
-//! The state of a training beside the parameters, and its checkpoint.
+//! The state of a training besides the parameters, and its checkpoint.
 
 use super::averaged_weights::AveragedWeights;
 use super::checkpoint::Checkpoint;
@@ -30,13 +30,13 @@ impl Best {
     /// Puts the best epoch's values into `parameters`.
     ///
     /// # Errors
-    /// If they are not the parameters that were trained.
+    /// If the parameters are not those of the training.
     pub fn restore(&self, parameters: &Parameters) -> Result<()> {
         set(parameters, &self.tensors)
     }
 }
 
-/// The state of a training beside the parameters.
+/// The state of a training besides the parameters.
 pub(super) struct TrainingState {
     pub(super) history: History,
     pub(super) running: EpochSums,
@@ -52,7 +52,7 @@ impl TrainingState {
         TrainingState { history, running, optimizer: Optimizer::new(optimizer), averages, best: None }
     }
 
-    /// One update of `parameters`, by `scale` times the gradients; the averages follow.
+    /// Updates `parameters` with `scale` times the gradients, then the averages.
     pub(super) fn update(
         &mut self,
         parameters: &Parameters,
@@ -69,13 +69,13 @@ impl TrainingState {
         self.averages.as_mut().map_or(Ok(()), |averages| averages.swap(parameters))
     }
 
-    /// Keeps a copy of `parameters` if `score` is above all before; a NaN never is.
+    /// Copies `parameters` if `score` is higher than all earlier ones; NaN never is.
     pub(super) fn keep_if_best(&mut self, epoch: u64, score: Option<f64>, parameters: &Parameters) -> Result<()> {
         let Some(score) = score.filter(|score| !score.is_nan()) else { return Ok(()) };
         if self.best.as_ref().is_none_or(|best| score > best.score) {
             let mut tensors = IndexMap::new();
             for (name, parameter) in parameters.iter() {
-                // A true copy: the optimiser writes into the parameters where they lie.
+                // A deep copy: the optimiser updates the parameters in place.
                 tensors.insert(name.to_owned(), parameter.var.as_detached_tensor().copy()?);
             }
             self.best = Some(Best { epoch, score, tensors });
@@ -83,7 +83,7 @@ impl TrainingState {
         Ok(())
     }
 
-    /// Everything that the next step depends on. Shares storage with `parameters`: save it before the next step.
+    /// The complete state before the next step. It shares storage with `parameters`: save it before the next step.
     pub(super) fn checkpoint(&self, parameters: &Parameters) -> Checkpoint {
         let mut tensors = IndexMap::new();
         for (name, parameter) in parameters.iter() {
@@ -107,7 +107,7 @@ impl TrainingState {
         }
     }
 
-    /// Takes up a checkpoint: sets `parameters` too.
+    /// Restores a checkpoint, including `parameters`.
     pub(super) fn restore(&mut self, checkpoint: Checkpoint, parameters: &Parameters) -> Result<()> {
         let prefixes = [PARAMETER, OPTIMIZER, AVERAGE, BEST];
         let mut parts = prefixes.map(|_| IndexMap::new());

@@ -17,20 +17,22 @@ impl Run<'_> {
         inputs
             .map(|input| match self.record(input.instance) {
                 Some(record) => Ok(ResolvedInput::new(input, &instances[input.instance], record, self.places)),
-                None => anyhow::bail!("{} was looked up before {}", self.name(stage), self.name(input.instance)),
+                None => {
+                    anyhow::bail!("{} was looked up before its input {}", self.name(stage), self.name(input.instance))
+                }
             })
             .collect()
     }
 
-    /// What a stage has left, written down or not yet.
+    /// The record of a stage, whether it is written yet or not.
     pub(super) fn record(&self, stage: usize) -> Option<&Record> {
         match &self.outcomes[stage] {
             StageOutcome::Done(record) => Some(record),
-            _ => self.made[stage].as_deref(),
+            _ => self.computed[stage].as_deref(),
         }
     }
 
-    /// Its inputs are finished: is its output there?
+    /// Looks up the output of `stage`, whose inputs are finished.
     pub(super) fn look(&mut self, stage: usize) {
         if !self.options.forced[stage]
             && let Some(record) = self.planned_hit(stage)
@@ -38,7 +40,7 @@ impl Run<'_> {
             if self.gate.is_some() {
                 return self.hit(stage, record);
             }
-            // `gc` may have been since: looked at once more while it is kept out, until the hit is in the log.
+            // `gc` may have run since: look again while the gate blocks it, until the hit is in the log.
             let _gate = Gate::shared(self.store).ok();
             if self.store.find(record.key).is_some() {
                 return self.hit(stage, record);
@@ -49,7 +51,7 @@ impl Run<'_> {
             Ok(material) => {
                 let key = material.key();
                 let found = !self.options.forced[stage] && self.store.find(key).is_some();
-                // Found once more while `gc` is kept out, until the hit is in the log.
+                // Look again while the gate blocks `gc`, until the hit is in the log.
                 let _gate = if found && self.gate.is_none() { Gate::shared(self.store).ok() } else { None };
                 match if found { self.store.find(key) } else { None } {
                     Some(record) => self.hit(stage, Arc::new(record)),
@@ -63,7 +65,7 @@ impl Run<'_> {
         }
     }
 
-    /// The record that the plan found, if every input still is what the plan found.
+    /// The record that the plan found, if no input has changed since.
     fn planned_hit(&self, stage: usize) -> Option<Arc<Record>> {
         let CacheState::Hit(record) = &self.plan.states[stage] else { return None };
         let mut inputs = self.plan.dag.inputs(stage);
@@ -86,7 +88,7 @@ impl Run<'_> {
         self.emit(event);
     }
 
-    /// Logs why `stage` runs: what a user's bug report needs.
+    /// Logs why `stage` runs, for bug reports.
     fn log_reason(&self, stage: usize) {
         if tracing::enabled!(Level::DEBUG) {
             let (forced, why) = (self.options.forced[stage], self.plan.explain(stage, self.store, &self.last_keys));

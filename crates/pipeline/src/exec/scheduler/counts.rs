@@ -1,67 +1,67 @@
-//! How far stages are, and how many are how far.
+//! Phases of stages, and the number of stages in each phase.
 
-use super::duty::{Duty, Role};
+use super::requirements::{Requirements, Role};
 
-/// How far one stage is.
+/// Phase of one stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Inputs are missing.
     Waiting,
     /// It is being looked up in the cache.
     Looking,
-    /// Waits for a slot.
+    /// It waits for a slot.
     Ready,
     /// A worker runs it, with this many threads.
     Running(usize),
-    /// Its work is done, its record is being written.
+    /// It is computed; its record is being written.
     Settling,
-    /// Done; `true` if a worker ran.
+    /// Done; `true` if this run computed it.
     Done(bool),
     /// Failed.
     Failed,
-    /// Not tried, because this stage failed.
+    /// Skipped, because this stage failed.
     Skipped(usize),
-    /// It was not asked for.
+    /// It was not requested.
     NotWanted,
 }
 
-/// How many wanted stages are in which state.
+/// Numbers of wanted stages by phase.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
     pub(super) looking: usize,
     pub(super) running: usize,
-    /// Being recorded.
+    /// Stages whose record is being written.
     pub(super) settling: usize,
-    /// Threads that running stages hold.
+    /// Threads of running stages.
     pub(super) used: usize,
-    /// Memory that running stages are expected to need.
+    /// Expected memory of running stages in bytes.
     pub(super) memory: u64,
-    /// Neither done nor given up.
+    /// Stages neither done, failed nor skipped.
     pub(super) open: usize,
-    /// Of the open ones, checks.
+    /// Number of open checks.
     pub(super) checks: usize,
     pub(super) failed: usize,
 }
 
 impl Counts {
-    /// One more stage is in `state`.
-    pub(super) fn enter(&mut self, state: Phase, duty: &Duty) {
-        self.change(state, duty, |count| *count += 1);
+    /// Counts a stage that enters `state`.
+    pub(super) fn enter(&mut self, state: Phase, requirements: &Requirements) {
+        self.change(state, requirements, |count| *count += 1);
         if let Phase::Running(threads) = state {
-            (self.used, self.memory) = (self.used + threads, self.memory + duty.memory);
+            (self.used, self.memory) = (self.used + threads, self.memory + requirements.memory);
         }
     }
 
-    /// One stage less is in `state`.
-    pub(super) fn leave(&mut self, state: Phase, duty: &Duty) {
-        self.change(state, duty, |count| *count -= 1);
+    /// Uncounts a stage that leaves `state`.
+    pub(super) fn leave(&mut self, state: Phase, requirements: &Requirements) {
+        self.change(state, requirements, |count| *count -= 1);
         if let Phase::Running(threads) = state {
-            (self.used, self.memory) = (self.used - threads, self.memory - duty.memory);
+            (self.used, self.memory) = (self.used - threads, self.memory - requirements.memory);
         }
     }
 
     /// Applies `change` to every number of stages that one in `state` is part of.
-    fn change(&mut self, state: Phase, duty: &Duty, change: impl Fn(&mut usize)) {
+    fn change(&mut self, state: Phase, requirements: &Requirements, change: impl Fn(&mut usize)) {
         match state {
             Phase::Looking => change(&mut self.looking),
             Phase::Running(_) => change(&mut self.running),
@@ -71,7 +71,7 @@ impl Counts {
         }
         if matches!(state, Phase::Waiting | Phase::Looking | Phase::Ready | Phase::Running(_) | Phase::Settling) {
             change(&mut self.open);
-            if duty.role == Role::Check {
+            if requirements.role == Role::Check {
                 change(&mut self.checks);
             }
         }

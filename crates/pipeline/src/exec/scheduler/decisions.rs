@@ -1,38 +1,38 @@
-//! What the scheduler is told, and what it answers.
+//! Input and output of the scheduler: events and decisions.
 
-/// What has happened.
+/// Something that happened to a stage or a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::exec) enum Event {
-    /// Its inputs are there and so is its output.
+    /// Its inputs are finished, and its output is cached.
     Hit(usize),
-    /// Its inputs are there, its output is not.
+    /// Its inputs are finished, but its output is not cached.
     Miss(usize),
-    /// Its work is done and its slot free, but its record is not durable yet: only the eager may read it.
-    Made(usize),
+    /// It is computed and its slot is free, but its record is not durable yet: only eager stages may read it.
+    Computed(usize),
     /// Its record is written.
     Finished(usize),
-    /// It cannot be done.
+    /// It failed.
     Failed(usize),
-    /// It was lost on the way, through no fault of its own: it shall start once more.
+    /// Its process was lost: it must start again.
     Again(usize),
-    /// The GPU that it was to have is in use by another run: it shall start when one is free.
+    /// Another run uses the GPU that was chosen for it: it must start when a GPU is free.
     GpuTaken(usize),
-    /// A GPU that another run had, counted from 0, is free again.
+    /// Another run has released this GPU (counted from 0).
     GpuFree(usize),
 }
 
-/// What to do.
+/// A decision of the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::exec) enum Decision {
-    /// All inputs are there: look whether the output is in the cache, and answer `Hit`, `Miss` or `Failed`.
+    /// All inputs are finished: look the output up in the cache, and answer `Hit`, `Miss` or `Failed`.
     Look(usize),
-    /// Start a worker with so many threads.
+    /// Start a worker.
     Start {
-        /// Which stage.
+        /// The stage.
         stage: usize,
-        /// Threads it may use, at least one.
+        /// Number of threads, at least 1.
         threads: usize,
-        /// The GPU that is its own, counted from 0, if it computes on one.
+        /// Its GPU, counted from 0, if it computes on one.
         gpu: Option<usize>,
     },
 }

@@ -1,12 +1,12 @@
-//! What to do next, as a pure state machine: events in, decisions out; no threads, no clock, no I/O.
+//! The scheduler, a pure state machine: events in, decisions out; no threads, no clock, no I/O.
 
 mod counts;
 mod decisions;
-mod duty;
+mod requirements;
 mod state_machine;
 #[cfg(test)]
 mod tests;
 
 pub(super) use decisions::{Decision, Event};
-pub(super) use duty::{Duty, Resources, Role};
+pub(super) use requirements::{Requirements, Resources, Role};
 pub(super) use state_machine::Scheduler;

@@ -1,35 +1,35 @@
 //! The state machine.
 
 use super::counts::{Counts, Phase};
-use super::{Decision, Duty, Event, Resources, Role};
+use super::{Decision, Event, Requirements, Resources, Role};
 use crate::plan::Dag;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum number of stages awaiting a durable record while others start.
 const MOST_SETTLING: usize = 128;
 
-/// Decides what runs when. Checks first, then longest remaining path, so that the run ends soonest; ties by order in
-/// the file. Every event costs what it changes, not the number of stages.
+/// Decides when each stage runs. Checks come first, then the longest remaining path, so that the run ends soonest; ties
+/// by order in the file. The cost of an event depends on what it changes, not on the number of stages.
 #[derive(Clone, Debug)]
 pub(in crate::exec) struct Scheduler {
     dag: Dag,
     states: Vec<Phase>,
-    duties: Vec<Duty>,
-    /// By cost of the longest path that begins with it, from 0 for the longest.
+    requirements: Vec<Requirements>,
+    /// Rank of each stage by the cost of the longest path that begins with it; 0: the longest.
     urgency: Vec<usize>,
     resources: Resources,
     keep_going: bool,
-    /// Inputs of each stage that it cannot read yet.
+    /// Number of inputs of each stage that it cannot read yet.
     missing: Vec<usize>,
-    /// Those that the eager may read.
-    made: Vec<bool>,
+    /// Whether eager stages may read each stage.
+    computed: Vec<bool>,
     /// Waiting stages with all inputs done.
-    fed: BTreeSet<usize>,
+    unblocked: BTreeSet<usize>,
     /// Ready stages that may start, best first.
     ready: BTreeSet<Rank>,
-    /// Those that wait for a GPU.
+    /// Ready stages that need a GPU, best first.
     ready_for_gpu: BTreeSet<Rank>,
-    /// GPUs that are nobody's, as far as this run knows.
+    /// GPUs that are free as far as this run knows.
     free_gpus: BTreeSet<usize>,
     /// The GPU of each running stage.
     gpu_of: BTreeMap<usize, usize>,
@@ -38,7 +38,7 @@ pub(in crate::exec) struct Scheduler {
     counts: Counts,
 }
 
-/// No check, urgency, place in the file.
+/// Sort key: whether it is no check, urgency, position in the file.
 type Rank = (bool, usize, usize);
 
 impl Scheduler {
@@ -46,25 +46,25 @@ impl Scheduler {
     pub(in crate::exec) fn new(
         dag: Dag,
         wanted: &[bool],
-        mut duties: Vec<Duty>,
+        mut requirements: Vec<Requirements>,
         resources: Resources,
         keep_going: bool,
     ) -> Self {
         let missing: Vec<usize> = (0..dag.len()).map(|stage| dag.inputs(stage).count()).collect();
-        for (duty, &missing) in duties.iter_mut().zip(&missing) {
-            if duty.role == Role::Check && missing > 0 {
-                duty.role = Role::Other;
+        for (of_stage, &missing) in requirements.iter_mut().zip(&missing) {
+            if of_stage.role == Role::Check && missing > 0 {
+                of_stage.role = Role::Other;
             }
         }
         let mut scheduler = Scheduler {
             states: vec![Phase::NotWanted; dag.len()],
-            urgency: urgency(&dag, &duties),
-            duties,
+            urgency: urgency(&dag, &requirements),
+            requirements,
             resources: Resources { threads: resources.threads.max(1), jobs: resources.jobs.max(1), ..resources },
             keep_going,
-            made: vec![false; missing.len()],
+            computed: vec![false; missing.len()],
             missing,
-            fed: BTreeSet::new(),
+            unblocked: BTreeSet::new(),
             ready: BTreeSet::new(),
             ready_for_gpu: BTreeSet::new(),
             free_gpus: (0..resources.gpus).collect(),
@@ -76,28 +76,28 @@ impl Scheduler {
         for stage in (0..wanted.len()).filter(|&stage| wanted[stage]) {
             scheduler.set(stage, Phase::Waiting);
             if scheduler.missing[stage] == 0 {
-                scheduler.fed.insert(stage);
+                scheduler.unblocked.insert(stage);
             }
         }
         scheduler
     }
 
-    /// How each stage stands.
+    /// Phase of each stage.
     #[cfg(test)]
     pub(super) fn states(&self) -> &[Phase] {
         &self.states
     }
 
-    /// Takes note of what has happened. Returns the stages that will not be tried because of it.
+    /// Handles an event. Returns the stages that are skipped because of it.
     pub(in crate::exec) fn on(&mut self, event: Event) -> Vec<usize> {
         match event {
             Event::Hit(stage) => self.done(stage, false),
             Event::Finished(stage) => self.done(stage, true),
-            Event::Made(stage) => {
+            Event::Computed(stage) => {
                 self.set(stage, Phase::Settling);
-                // Made a second time, after its record could not be written, it is nothing new to its readers.
-                if !std::mem::replace(&mut self.made[stage], true) {
-                    self.feed(stage, |reader| reader.eager);
+                // Computed again after its record could not be written: its readers already know of it.
+                if !std::mem::replace(&mut self.computed[stage], true) {
+                    self.unblock(stage, |reader| reader.eager);
                 }
             }
             Event::Again(stage) => {
@@ -106,14 +106,14 @@ impl Scheduler {
             }
             Event::GpuTaken(stage) => {
                 let gpu = self.gpu_of.remove(&stage);
-                debug_assert!(gpu.is_some(), "only who was given a GPU can find it taken");
+                debug_assert!(gpu.is_some(), "only a stage with a GPU can find it taken");
                 self.set(stage, Phase::Ready);
                 self.make_ready(stage);
             }
             Event::GpuFree(gpu) => drop(self.free_gpus.insert(gpu)),
             Event::Miss(stage) => {
                 self.set(stage, Phase::Ready);
-                if self.duties[stage].role == Role::Training && self.counts.checks > 0 {
+                if self.requirements[stage].role == Role::Training && self.counts.checks > 0 {
                     self.held.push(stage);
                 } else {
                     self.make_ready(stage);
@@ -128,7 +128,7 @@ impl Scheduler {
     }
 
     fn make_ready(&mut self, stage: usize) {
-        let Duty { role, computes, .. } = self.duties[stage];
+        let Requirements { role, computes, .. } = self.requirements[stage];
         let rank = (role != Role::Check, self.urgency[stage], stage);
         let waits_for_gpu = computes && self.resources.gpus > 0;
         (if waits_for_gpu { &mut self.ready_for_gpu } else { &mut self.ready }).insert(rank);
@@ -136,28 +136,28 @@ impl Scheduler {
 
     fn done(&mut self, stage: usize, ran: bool) {
         self.set(stage, Phase::Done(ran));
-        let made = self.made[stage];
-        self.feed(stage, |reader| !(made && reader.eager));
+        let computed = self.computed[stage];
+        self.unblock(stage, |reader| !(computed && reader.eager));
     }
 
-    /// Those of its readers that `whom` names may read it from now on.
-    fn feed(&mut self, stage: usize, whom: impl Fn(&Duty) -> bool) {
-        for reader in self.dag.readers(stage).filter(|&reader| whom(&self.duties[reader])) {
+    /// From now on the readers that `selects` accepts may read `stage`.
+    fn unblock(&mut self, stage: usize, selects: impl Fn(&Requirements) -> bool) {
+        for reader in self.dag.readers(stage).filter(|&reader| selects(&self.requirements[reader])) {
             self.missing[reader] -= 1;
             if self.missing[reader] == 0 && self.states[reader] == Phase::Waiting {
-                self.fed.insert(reader);
+                self.unblocked.insert(reader);
             }
         }
     }
 
-    /// Changes a state, and with it what is counted.
+    /// Changes the phase of a stage, and the counts.
     fn set(&mut self, stage: usize, state: Phase) {
-        let duty = self.duties[stage];
+        let requirements = self.requirements[stage];
         if let Some(gpu) = self.gpu_of.remove(&stage) {
             self.free_gpus.insert(gpu);
         }
-        self.counts.leave(self.states[stage], &duty);
-        self.counts.enter(state, &duty);
+        self.counts.leave(self.states[stage], &requirements);
+        self.counts.enter(state, &requirements);
         self.states[stage] = state;
     }
 
@@ -176,17 +176,17 @@ impl Scheduler {
         skipped
     }
 
-    /// What to do now. Lookups come first, so that slots are shared out among all stages that are ready.
+    /// The next decisions. Lookups come first, so that slots are shared among all ready stages.
     pub(in crate::exec) fn decide(&mut self) -> Vec<Decision> {
         if self.is_stopped() {
             return Vec::new();
         }
-        let fed = std::mem::take(&mut self.fed);
-        for &stage in &fed {
+        let unblocked = std::mem::take(&mut self.unblocked);
+        for &stage in &unblocked {
             self.set(stage, Phase::Looking);
         }
         if self.counts.looking > 0 {
-            return fed.into_iter().map(Decision::Look).collect();
+            return unblocked.into_iter().map(Decision::Look).collect();
         }
         if self.counts.checks == 0 {
             for stage in std::mem::take(&mut self.held) {
@@ -196,13 +196,13 @@ impl Scheduler {
         let mut free = self.resources.threads.saturating_sub(self.counts.used);
         let may_start = self.ready.len() + self.ready_for_gpu.len().min(self.free_gpus.len());
         let jobs = self.resources.jobs.saturating_sub(self.counts.running);
-        // Each that waits for its record holds files open.
+        // Each stage that waits for its record holds files open.
         let records = MOST_SETTLING.saturating_sub(self.counts.settling);
         let mut slots = may_start.min(jobs).min(records).min(free);
         let mut decisions = Vec::new();
         while slots > 0 {
             let Some((stage, gpu)) = self.next() else { break };
-            let most = self.duties[stage].threads.unwrap_or(usize::MAX).max(1);
+            let most = self.requirements[stage].threads.unwrap_or(usize::MAX).max(1);
             let threads = free.div_ceil(slots).min(most);
             (free, slots) = (free - threads, slots - 1);
             self.set(stage, Phase::Running(threads));
@@ -212,7 +212,7 @@ impl Scheduler {
         decisions
     }
 
-    /// The best of the stages that may start now, and its GPU.
+    /// The best stage that may start now, and its GPU.
     fn next(&mut self) -> Option<(usize, Option<usize>)> {
         let on_gpu = self.ready_for_gpu.first().filter(|_| !self.free_gpus.is_empty());
         let takes_gpu = match (on_gpu, self.ready.first()) {
@@ -222,7 +222,7 @@ impl Scheduler {
         let from = if takes_gpu { &mut self.ready_for_gpu } else { &mut self.ready };
         let &(_, _, stage) = from.first()?;
         // No overtaking, so that a stage that needs much memory is not starved.
-        let fits = self.resources.memory.is_none_or(|all| self.counts.memory + self.duties[stage].memory <= all);
+        let fits = self.resources.memory.is_none_or(|all| self.counts.memory + self.requirements[stage].memory <= all);
         if !fits && self.counts.running > 0 {
             return None;
         }
@@ -230,12 +230,12 @@ impl Scheduler {
         Some((stage, if takes_gpu { self.free_gpus.pop_first() } else { None }))
     }
 
-    /// A failure lets nothing more start.
+    /// Whether a failure prevents further starts.
     fn is_stopped(&self) -> bool {
         self.counts.failed > 0 && !self.keep_going
     }
 
-    /// Nothing runs and nothing will: everything is done, failed, skipped, or held back by a failure.
+    /// Whether no stage runs or will run: each is done, failed, skipped, or held back by a failure.
     pub(in crate::exec) fn is_over(&self) -> bool {
         let Counts { looking, running, settling, open, .. } = self.counts;
         if self.is_stopped() { looking + running + settling == 0 } else { open == 0 }
@@ -243,8 +243,8 @@ impl Scheduler {
 }
 
 /// The rank of each stage by the cost of the longest path that begins with it.
-fn urgency(dag: &Dag, duties: &[Duty]) -> Vec<usize> {
-    let ahead = dag.remaining(|stage| duties[stage].cost);
+fn urgency(dag: &Dag, requirements: &[Requirements]) -> Vec<usize> {
+    let ahead = dag.remaining(|stage| requirements[stage].cost);
     let mut order: Vec<usize> = (0..dag.len()).collect();
     order.sort_by(|&a, &b| ahead[b].total_cmp(&ahead[a]));
     let (mut urgency, mut rank) = (vec![0; dag.len()], 0);

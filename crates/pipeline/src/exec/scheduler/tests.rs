@@ -6,7 +6,8 @@ use crate::plan::Dag;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const PLAIN: Duty = Duty { role: Role::Other, computes: false, eager: false, threads: None, memory: 0, cost: 1.0 };
+const PLAIN: Requirements =
+    Requirements { role: Role::Other, computes: false, eager: false, threads: None, memory: 0, cost: 1.0 };
 
 fn resources(threads: usize, jobs: usize, gpus: usize) -> Resources {
     Resources { threads, jobs, gpus, memory: None }
@@ -45,7 +46,7 @@ fn the_longest_path_goes_first() {
 }
 
 #[test]
-fn a_failure_skips_what_rests_on_it_and_stops_the_rest_unless_told_to_go_on() {
+fn a_failure_skips_dependents_and_stops_the_rest_unless_keep_going() {
     for keep_going in [false, true] {
         let mut s = scheduler(4, &[(0, 1), (2, 3)], 2, 1, keep_going);
         s.decide();
@@ -65,8 +66,8 @@ fn no_training_starts_before_the_last_check_has_ended() {
     // 0 (check) → 2 (training) → 3, and 1 (check) that nothing reads.
     let roles = [Role::Check, Role::Check, Role::Training, Role::Other];
     let dag = Dag::from_edges(4, [(0, 2), (2, 3)]);
-    let duties = roles.map(|role| Duty { role, ..PLAIN }).to_vec();
-    let mut s = Scheduler::new(dag, &[true; 4], duties, resources(2, 2, 0), true);
+    let requirements = roles.map(|role| Requirements { role, ..PLAIN }).to_vec();
+    let mut s = Scheduler::new(dag, &[true; 4], requirements, resources(2, 2, 0), true);
     s.decide();
     s.on(Event::Hit(0));
     s.on(Event::Miss(1));
@@ -79,11 +80,11 @@ fn no_training_starts_before_the_last_check_has_ended() {
 }
 
 #[test]
-fn a_gpu_is_one_stages_own_and_others_do_not_wait_for_it() {
-    let duty = |computes| Duty { computes, ..PLAIN };
-    let duties = vec![duty(true), duty(true), duty(true), duty(false)];
+fn a_gpu_serves_one_stage_at_a_time_and_cpu_stages_do_not_wait_for_it() {
+    let requirements = |computes| Requirements { computes, ..PLAIN };
+    let requirements = vec![requirements(true), requirements(true), requirements(true), requirements(false)];
     let dag = Dag::from_edges(4, []);
-    let mut s = Scheduler::new(dag, &[true; 4], duties, resources(8, 8, 2), true);
+    let mut s = Scheduler::new(dag, &[true; 4], requirements, resources(8, 8, 2), true);
     s.decide();
     (0..4).for_each(|stage| drop(s.on(Event::Miss(stage))));
     let start = |stage, threads, gpu| Decision::Start { stage, threads, gpu };
@@ -93,15 +94,15 @@ fn a_gpu_is_one_stages_own_and_others_do_not_wait_for_it() {
 }
 
 #[test]
-fn memory_and_threads_are_kept_to_and_nobody_is_let_past_who_waits_for_memory() {
-    let needs = |memory, threads| Duty { memory, threads, ..PLAIN };
-    let duties = vec![needs(6, Some(1)), needs(6, None), needs(1, None), needs(20, None)];
+fn memory_and_thread_limits_hold_and_no_stage_overtakes_one_that_waits_for_memory() {
+    let needs = |memory, threads| Requirements { memory, threads, ..PLAIN };
+    let requirements = vec![needs(6, Some(1)), needs(6, None), needs(1, None), needs(20, None)];
     let all = Resources { memory: Some(10), ..resources(4, 4, 0) };
-    let mut s = Scheduler::new(Dag::from_edges(4, []), &[true; 4], duties, all, true);
+    let mut s = Scheduler::new(Dag::from_edges(4, []), &[true; 4], requirements, all, true);
     s.decide();
     (0..4).for_each(|stage| drop(s.on(Event::Miss(stage))));
     assert_eq!(s.decide(), [start(0, 1)], "the next would need too much, and 2 does not overtake it");
-    s.on(Event::Made(0));
+    s.on(Event::Computed(0));
     assert_eq!(s.decide(), [start(1, 2), start(2, 1)], "the slot and its memory are free before the record is");
     s.on(Event::Finished(1));
     assert!(s.decide().is_empty());
@@ -114,8 +115,8 @@ fn memory_and_threads_are_kept_to_and_nobody_is_let_past_who_waits_for_memory() 
 }
 
 #[test]
-fn the_dearest_path_goes_first() {
-    let costs = [1.0, 5.0, 1.0].map(|cost| Duty { cost, ..PLAIN }).to_vec();
+fn the_most_expensive_path_goes_first() {
+    let costs = [1.0, 5.0, 1.0].map(|cost| Requirements { cost, ..PLAIN }).to_vec();
     let mut s = Scheduler::new(Dag::from_edges(3, [(0, 2)]), &[true; 3], costs, resources(1, 1, 0), true);
     s.decide();
     s.on(Event::Miss(0));
@@ -124,9 +125,9 @@ fn the_dearest_path_goes_first() {
 }
 
 #[test]
-fn a_gpu_that_another_run_has_is_waited_for_and_a_lost_stage_starts_again() {
-    let duties = vec![Duty { computes: true, ..PLAIN }; 2];
-    let mut s = Scheduler::new(Dag::from_edges(2, []), &[true; 2], duties, resources(2, 2, 1), true);
+fn a_stage_waits_for_a_gpu_of_another_run_and_starts_again_when_lost() {
+    let requirements = vec![Requirements { computes: true, ..PLAIN }; 2];
+    let mut s = Scheduler::new(Dag::from_edges(2, []), &[true; 2], requirements, resources(2, 2, 1), true);
     s.decide();
     (0..2).for_each(|stage| drop(s.on(Event::Miss(stage))));
     let start = |stage| Decision::Start { stage, threads: 2, gpu: Some(0) };
@@ -137,8 +138,8 @@ fn a_gpu_that_another_run_has_is_waited_for_and_a_lost_stage_starts_again() {
     assert_eq!(s.decide(), [start(0)]);
     s.on(Event::Again(0));
     assert_eq!(s.decide(), [start(0)]);
-    // Its record cannot be written: it is made once more.
-    s.on(Event::Made(0));
+    // Its record cannot be written: it is computed again.
+    s.on(Event::Computed(0));
     s.on(Event::Again(0));
     assert_eq!(s.decide(), [start(0)]);
     s.on(Event::Finished(0));
@@ -146,30 +147,30 @@ fn a_gpu_that_another_run_has_is_waited_for_and_a_lost_stage_starts_again() {
 }
 
 #[test]
-fn what_is_made_twice_feeds_its_readers_once() {
+fn a_stage_computed_twice_releases_its_readers_once() {
     // 2 reads 0 and 1, within this process.
-    let duties = vec![Duty { eager: true, ..PLAIN }; 3];
+    let requirements = vec![Requirements { eager: true, ..PLAIN }; 3];
     let dag = Dag::from_edges(3, [(0, 2), (1, 2)]);
-    let mut s = Scheduler::new(dag, &[true; 3], duties, resources(2, 2, 0), true);
+    let mut s = Scheduler::new(dag, &[true; 3], requirements, resources(2, 2, 0), true);
     s.decide();
     (0..2).for_each(|stage| drop(s.on(Event::Miss(stage))));
     assert_eq!(s.decide(), [start(0, 1), start(1, 1)]);
-    s.on(Event::Made(0));
+    s.on(Event::Computed(0));
     s.on(Event::Again(0));
     assert_eq!(s.decide(), [start(0, 1)]);
-    s.on(Event::Made(0));
+    s.on(Event::Computed(0));
     s.on(Event::Finished(0));
     assert!(s.decide().is_empty(), "not before the other input");
-    s.on(Event::Made(1));
+    s.on(Event::Computed(1));
     assert_eq!(s.decide(), [Decision::Look(2)]);
 }
 
 proptest! {
     /// Any graph, any outcome of each stage: the run ends, inputs are done before readers start, no training
     /// starts before a check has ended, threads, jobs, memory and GPUs are never oversubscribed, and with
-    /// `keep_going` every stage is done, failed or rests on a failed one.
+    /// `keep_going` every stage is done, failed or depends on a failed one.
     #[test]
-    fn every_run_ends_and_keeps_its_promises(
+    fn every_run_ends_and_respects_its_limits(
         nodes in 1..12usize,
         raw in prop::collection::vec((0..12usize, 0..12usize), 0..30),
         outcomes in prop::collection::vec(0..6u8, 12),
@@ -190,13 +191,13 @@ proptest! {
         let is_check = |stage: usize| kinds[stage] == 0 && edges.iter().all(|&(_, reader)| reader != stage);
         let dag = Dag::from_edges(nodes, edges.iter().copied());
         let computes = |stage: usize| role(stage) == Role::Training;
-        let duty = |stage: usize| {
+        let requirements = |stage: usize| {
             let (memory, threads) = needs[stage];
             let eager = kinds[stage] == 2;
-            Duty { role: role(stage), computes: computes(stage), eager, threads, memory, cost: memory as f64 }
+            Requirements { role: role(stage), computes: computes(stage), eager, threads, memory, cost: memory as f64 }
         };
         let all = Resources { memory, ..resources(threads, jobs, gpus) };
-        let mut s = Scheduler::new(dag, &vec![true; nodes], (0..nodes).map(duty).collect(), all, keep_going);
+        let mut s = Scheduler::new(dag, &vec![true; nodes], (0..nodes).map(requirements).collect(), all, keep_going);
         let mut running: Vec<usize> = Vec::new();
         let mut settling: Vec<usize> = Vec::new();
         let mut troubled = vec![false; nodes];
@@ -213,7 +214,7 @@ proptest! {
                         prop_assert_eq!(gpu.is_some(), computes(stage) && gpus > 0);
                         if let Some(gpu) = gpu {
                             prop_assert!(gpu < gpus && gpu_of.values().all(|&other| other != gpu));
-                            // Another run has it, the first time that this one is asked for.
+                            // Another run holds the GPU when this run first wants it.
                             if outcomes[stage] == 4 && !std::mem::replace(&mut troubled[stage], true) {
                                 s.on(Event::GpuTaken(stage));
                                 s.on(Event::GpuFree(gpu));
@@ -247,7 +248,7 @@ proptest! {
                     3 => drop(s.on(Event::Failed(stage))),
                     5 if !std::mem::replace(&mut troubled[stage], true) => drop(s.on(Event::Again(stage))),
                     2 => {
-                        s.on(Event::Made(stage));
+                        s.on(Event::Computed(stage));
                         settling.push(stage);
                     }
                     _ => drop(s.on(Event::Finished(stage))),

@@ -33,20 +33,20 @@ fn room(bytes: u64, bound: Bound) -> Room {
 }
 
 #[test]
-fn a_training_that_cannot_fit_is_refused_with_the_numbers_and_the_cure() {
+fn a_training_that_cannot_fit_is_rejected_with_the_numbers_and_the_remedy() {
     let refused = |needs: &Needs, bytes, bound| needs.fits(room(bytes, bound)).unwrap_err().to_string();
     assert_eq!(
         refused(&needs(), 5 * GIB + GIB / 5, Bound::Machine),
         "the training needs about 9.3 GiB of memory (activations 8.0 GiB for a batch of 128 pairs of views at 256 × 256, \
-         weights 128.0 MiB, gradients 128.0 MiB, optimiser 128.0 MiB, batches made ahead 512.0 MiB, copies for checkpoints \
-         256.0 MiB, loaded already 128.0 MiB, workspace 48.0 MiB), and 5.2 GiB are free: a batch of 63 would need about 5.0 GiB; give \
-         `batch_size = 63` (it counts pairs), `recompute = true`, a smaller `crop_size` or an encoder of smaller `width`, or more memory \
-         (MATSSL_MEMORY_LIMIT overrules what is found)"
+         weights 128.0 MiB, gradients 128.0 MiB, optimiser 128.0 MiB, prefetched batches 512.0 MiB, copies for \
+         checkpoints 256.0 MiB, already loaded 128.0 MiB, workspace 48.0 MiB), and 5.2 GiB are free: a batch of 63 \
+         would need about 5.0 GiB; use `batch_size = 63` (it counts pairs), `recompute = true`, a smaller `crop_size` \
+         or an encoder of smaller `width`, or more memory (MATSSL_MEMORY_LIMIT overrides the detected limit)"
     );
     let text = refused(&needs(), GIB / 2, Bound::User);
     assert!(
         text.ends_with(
-            "and MATSSL_MEMORY_LIMIT allows 512.0 MiB: even a batch of 2 would need about 952.0 MiB; give \
+            "and MATSSL_MEMORY_LIMIT allows 512.0 MiB: even a batch of 2 would need about 952.0 MiB; use \
          `recompute = true`, a smaller `crop_size` or an encoder of smaller `width`"
         ),
         "{text}"
@@ -55,14 +55,14 @@ fn a_training_that_cannot_fit_is_refused_with_the_numbers_and_the_cure() {
     let text = refused(&finetuning, GIB, Bound::ControlGroup);
     assert!(text.contains("a batch of 1 crops at 256 × 256"), "{text}");
     assert!(
-        text.contains("the memory limit of this job or container leaves 1.0 GiB: give `recompute = true`, a smaller"),
+        text.contains("the memory limit of this job or container leaves 1.0 GiB: use `recompute = true`, a smaller"),
         "{text}"
     );
     let prediction = Needs { work: Work::Prediction, optimizer: None, ..needs() };
     let text = refused(&prediction, GIB, Bound::Machine);
     assert!(text.starts_with("the prediction needs about 8.4 GiB"), "{text}");
     assert!(!text.contains("gradients") && !text.contains("optimiser") && !text.contains("checkpoints"), "{text}");
-    assert!(text.contains("are free: give a model that was trained with"), "{text}");
+    assert!(text.contains("are free: use a model that was trained with"), "{text}");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn every_part_is_counted_once() {
     assert_eq!(estimate.total(), WORKSPACE + GIB / 8 + 110 + 100 + 200 + 8 * GIB + BATCHES_HELD * (GIB / 10) + 530);
 }
 
-/// Neither the parameters' bytes nor the optimiser's are a formula apart: they are what the objects hold.
+/// The estimated bytes of parameters and optimiser equal those of the objects.
 #[test]
 fn parameters_and_optimiser_state_are_as_large_as_the_real_ones() {
     let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
@@ -113,9 +113,9 @@ fn parameters_and_optimiser_state_are_as_large_as_the_real_ones() {
 }
 
 proptest! {
-    /// The batch that is named fits, the next larger one does not, and what fits is never refused.
+    /// The recommended batch fits, the next larger one does not, and a batch that fits is never rejected.
     #[test]
-    fn the_batch_that_is_named_is_the_largest_that_fits(
+    fn the_recommended_batch_is_the_largest_that_fits(
         batch_size in 1u64..300,
         activations in 1u64..1 << 40,
         batch in 0u64..1 << 34,

@@ -6,10 +6,10 @@ use num_traits::Float;
 /// A gradient as an optimiser uses it: rate·(scale·gradient + weight_decay·value).
 #[derive(Clone, Copy)]
 pub(super) struct Penalized {
-    /// Of clipping, and of the mean over accumulated gradients.
+    /// Factor of clipping and of the mean over accumulated gradients.
     pub(super) scale: f64,
     pub(super) weight_decay: f64,
-    /// LARS's, else 1.
+    /// Adapted rate of LARS, else 1.
     pub(super) rate: f64,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct SecondMoment {
 
 /// value ← shrink·value − step_size·m / (√v / root_of_correction + ε).
 pub(super) struct AdamUpdate {
-    /// What decoupled weight decay leaves, else 1.
+    /// Factor of decoupled weight decay, else 1.
     pub(super) shrink: f64,
     pub(super) step_size: f64,
     pub(super) root_of_correction: f64,
@@ -110,8 +110,8 @@ impl Ternary for AdamUpdate {
     }
 }
 
-/// LARS's rate and weight decay for one tensor, from the norms of its value and its gradient. Where one of them is 0,
-/// lightly neither adapts nor decays.
+/// LARS's rate and weight decay for one tensor, from the norms of its value and its gradient. If one of them is 0,
+/// lightly neither adapts the rate nor decays.
 pub(super) fn lars_rate(
     [value, gradient]: [f64; 2],
     weight_decay: f64,

@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 
 /// An optimiser and its parameters, as in `optimizer = { name = "sgd", learning_rate = 0.1, … }`.
 ///
-/// | name | parameters of its own, with defaults | weight decay |
+/// | name | own parameters, with defaults | weight decay |
 /// | --- | --- | --- |
 /// | `sgd` | `momentum = 0.9`, `nesterov = false` | 0 by default; added to the gradient (L2) |
 /// | `adam` | `betas = [0.9, 0.999]`, `epsilon = 1e-8` | as `sgd` |
 /// | `adamw` | the same | 0.01 by default, as PyTorch's; decoupled |
 /// | `lars` | `momentum = 0.9`, `nesterov = false`, `trust_coefficient = 0.001`, `epsilon = 1e-8` | must be given |
 ///
-/// All have `decay_norms_and_biases` and, off by default, `clip_norm`.
+/// All have `decay_norms_and_biases` and `clip_norm` (off by default).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "OptimizerTable", into = "OptimizerTable")]
 pub struct OptimizerSpec {
     pub(super) algorithm: Algorithm,
-    /// At the start; the schedule changes it.
+    /// Initial learning rate; the schedule changes it.
     learning_rate: f64,
     pub(super) weight_decay: f64,
-    /// Whether weight decay applies to the scales and shifts of normalisations (a method's gates are stored as such
-    /// scales) and to biases too, as with PyTorch's `model.parameters()`. True by default, but false for LARS, where
-    /// what is not decayed is not adapted either: so do SimCLR's authors, BYOL's, and lightly's examples.
+    /// Whether weight decay also applies to scales and shifts of normalisations (a method's gates are stored as such
+    /// scales) and to biases, as with PyTorch's `model.parameters()`. True by default, except for LARS, which adapts
+    /// only parameters with weight decay. The authors of SimCLR and BYOL and lightly's examples do the same.
     decay_norms_and_biases: bool,
-    /// Gradients whose norm, over all parameters, is above this are scaled down to it.
+    /// Maximum norm of the gradients of all parameters together; larger gradients are scaled down to it.
     clip_norm: Option<f64>,
 }
 
@@ -36,12 +36,12 @@ pub(super) enum Algorithm {
     Sgd { momentum: f64, nesterov: bool },
     /// `torch.optim.Adam`, or with `decoupled` weight decay `torch.optim.AdamW` (Loshchilov & Hutter 2019).
     Adam { betas: [f64; 2], epsilon: f64, decoupled: bool },
-    /// `lightly.utils.lars.LARS` 1.5.20 (You, Gitman & Ginsburg 2017): SGD whose step is, for each tensor, in proportion
-    /// to the norm of what it moves.
+    /// `lightly.utils.lars.LARS` 1.5.20 (You, Gitman & Ginsburg 2017): SGD whose step for each tensor is proportional
+    /// to the norm of that tensor.
     Lars { momentum: f64, nesterov: bool, trust_coefficient: f64, epsilon: f64 },
 }
 
-/// Defaults: of PyTorch and lightly, but for the momentum, which is 0 there and 0.9 in what is published.
+/// Defaults of PyTorch and lightly, except the momentum: 0 there, 0.9 in publications.
 const MOMENTUM: f64 = 0.9;
 const BETAS: [f64; 2] = [0.9, 0.999];
 const EPSILON: f64 = 1e-8;
@@ -68,40 +68,40 @@ impl OptimizerName {
     }
 }
 
-/// The table of an experiment file. Parameters that were added later are left out where they have their default, so that cache
-/// keys stay as they were.
+// Parameters that were added later are not written if they have their default, so that cache keys stay the same.
+/// An optimiser and its parameters.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct OptimizerTable {
     #[schemars(description = "Which optimiser: sgd, adam, adamw or lars.")]
     name: OptimizerName,
-    #[schemars(description = "At the start; the schedule changes it.")]
+    #[schemars(description = "Initial learning rate; the schedule changes it.")]
     learning_rate: f64,
-    #[schemars(description = "sgd and lars: 0.9 by default.")]
+    #[schemars(description = "sgd and lars: momentum; default 0.9.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     momentum: Option<f64>,
-    #[schemars(description = "sgd and lars: false by default.")]
+    #[schemars(description = "sgd and lars: whether to use Nesterov momentum; default false.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nesterov: Option<bool>,
-    #[schemars(description = "adam and adamw: [0.9, 0.999] by default.")]
+    #[schemars(description = "adam and adamw: decay rates of the moments; default [0.9, 0.999].")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     betas: Option<[f64; 2]>,
-    #[schemars(description = "lars: 0.001 by default.")]
+    #[schemars(description = "lars: factor of the adapted step; default 0.001.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trust_coefficient: Option<f64>,
-    #[schemars(description = "adam, adamw and lars: 1e-8 by default.")]
+    #[schemars(description = "adam, adamw and lars: added to a denominator; default 1e-8.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     epsilon: Option<f64>,
-    #[schemars(description = "0 by default (adamw: 0.01, decoupled); lars needs one above 0.")]
+    #[schemars(description = "Weight decay; default 0 (adamw: 0.01, decoupled); lars needs a value above 0.")]
     #[serde(default)]
     weight_decay: Option<f64>,
     #[schemars(
-        description = "Whether weight decay applies to scales and shifts of normalisations and to biases: true by default, false for lars."
+        description = "Whether weight decay also applies to normalisations and biases; default true (lars: false)."
     )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     decay_norms_and_biases: Option<bool>,
     #[schemars(
-        description = "Gradients whose norm, over all parameters, is above this are scaled down to it; none by default."
+        description = "Maximum norm of all gradients together; larger gradients are scaled down. Default: no limit."
     )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clip_norm: Option<f64>,
@@ -123,10 +123,10 @@ impl OptimizerTable {
     fn momentum(&self) -> Result<(f64, bool), String> {
         let (momentum, nesterov) = (self.momentum.unwrap_or(MOMENTUM), self.nesterov.unwrap_or(false));
         if !(0.0..1.0).contains(&momentum) {
-            return Err(format!("momentum = {momentum}: a momentum lies in 0 ≤ momentum < 1"));
+            return Err(format!("momentum = {momentum}: expected 0 ≤ momentum < 1"));
         }
         if nesterov && momentum == 0.0 {
-            return Err("nesterov = true: Nesterov's step needs a momentum above 0".into());
+            return Err("nesterov = true needs a momentum above 0".into());
         }
         Ok((momentum, nesterov))
     }
@@ -146,7 +146,7 @@ impl OptimizerTable {
             OptimizerName::Adam | OptimizerName::AdamW => {
                 let betas = self.betas.unwrap_or(BETAS);
                 if !betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
-                    return Err(format!("betas = {betas:?}: each lies in 0 ≤ beta < 1"));
+                    return Err(format!("betas = {betas:?}: expected 0 ≤ beta < 1 for each"));
                 }
                 Ok(Algorithm::Adam { betas, epsilon, decoupled: self.name == OptimizerName::AdamW })
             }
@@ -172,26 +172,24 @@ impl TryFrom<OptimizerTable> for OptimizerSpec {
             }
         }
         if !(learning_rate > 0.0 && learning_rate.is_finite()) {
-            return Err(format!("learning_rate = {learning_rate}: a learning rate is above 0"));
+            return Err(format!("learning_rate = {learning_rate}: expected a number above 0"));
         }
         let weight_decay = written.weight_decay.unwrap_or(match name {
             OptimizerName::AdamW => DECOUPLED_WEIGHT_DECAY,
             OptimizerName::Sgd | OptimizerName::Adam | OptimizerName::Lars => 0.0,
         });
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
-            return Err(format!("weight_decay = {weight_decay}: a weight decay is 0 or above"));
+            return Err(format!("weight_decay = {weight_decay}: expected 0 or above"));
         }
         if name == OptimizerName::Lars && weight_decay == 0.0 {
-            return Err(
-                "lars needs a `weight_decay` above 0, e.g. 1e-6: what is not decayed, it does not adapt either \
-                 (so lightly's), and without any it would be sgd"
-                    .into(),
-            );
+            return Err("lars needs a `weight_decay` above 0, e.g. 1e-6: as in lightly, it adapts only parameters \
+                 with weight decay, and without any it would be sgd"
+                .into());
         }
         if let Some(norm) = clip_norm
             && !(norm > 0.0 && norm.is_finite())
         {
-            return Err(format!("clip_norm = {norm}: gradients are clipped to a norm above 0; leave it out for none"));
+            return Err(format!("clip_norm = {norm}: expected a norm above 0; leave it out to disable clipping"));
         }
         let decay_norms_and_biases = written.decay_norms_and_biases.unwrap_or(name != OptimizerName::Lars);
         let algorithm = written.algorithm()?;
@@ -258,7 +256,7 @@ impl OptimizerSpec {
         OptimizerSpec { algorithm, learning_rate, weight_decay, decay_norms_and_biases: true, clip_norm: None }
     }
 
-    /// The learning rate that the schedule starts from.
+    /// The initial learning rate, which the schedule changes.
     pub fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
@@ -272,12 +270,12 @@ impl OptimizerSpec {
         }
     }
 
-    /// The factor of gradients of norm `norm`, as `torch.nn.utils.clip_grad_norm_` does: 1 without `clip_norm`.
+    /// The clipping factor for gradients of norm `norm`, as in `torch.nn.utils.clip_grad_norm_`; 1 without `clip_norm`.
     pub(in super::super) fn clipping(&self, norm: f64) -> f64 {
         self.clip_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0))
     }
 
-    /// Tensors of a trained parameter's size in its state. SGD keeps its velocity even with a momentum of 0.
+    /// Number of tensors in its state for each trained parameter. SGD keeps its velocity even with a momentum of 0.
     pub(in super::super) fn state_copies(&self) -> u64 {
         match self.algorithm {
             Algorithm::Sgd { .. } | Algorithm::Lars { .. } => 1,
@@ -336,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_parameters_are_refused() {
+    fn invalid_parameters_are_rejected() {
         let refused = [
             ("name = 'adam'\nlearning_rate = 0.1\nmomentum = 0.9", "`momentum` belongs to sgd and lars; adam has none"),
             ("name = 'adamw'\nlearning_rate = 0.1\nnesterov = true", "`nesterov` belongs to sgd and lars; adamw has"),
@@ -351,11 +349,11 @@ mod tests {
             ("name = 'sgd'\nlearning_rate = 0.1\nmomentum = 1.0", "0 ≤ momentum < 1"),
             ("name = 'sgd'\nlearning_rate = 0.1\nmomentum = 0\nnesterov = true", "needs a momentum above 0"),
             ("name = 'sgd'\nlearning_rate = 0.1\nweight_decay = -1.0", "0 or above"),
+            ("name = 'sgd'\nlearning_rate = 0.1\nclip_norm = 0", "clip_norm = 0: expected a norm above 0"),
             (
-                "name = 'sgd'\nlearning_rate = 0.1\nclip_norm = 0",
-                "clip_norm = 0: gradients are clipped to a norm above 0",
+                "name = 'adam'\nlearning_rate = 0.1\nbetas = [0.9, 1.0]",
+                "betas = [0.9, 1.0]: expected 0 ≤ beta < 1 for each",
             ),
-            ("name = 'adam'\nlearning_rate = 0.1\nbetas = [0.9, 1.0]", "betas = [0.9, 1.0]: each lies in 0 ≤ beta < 1"),
             ("name = 'adam'\nlearning_rate = 0.1\nbetas = [0.9]", "length 2"),
             ("name = 'adamw'\nlearning_rate = 0.1\nepsilon = 0.0", "epsilon = 0: expected a number above 0"),
             ("name = 'lars'\nlearning_rate = 0.1", "lars needs a `weight_decay` above 0"),

@@ -16,11 +16,11 @@ use matssl_tensor::{Gradients, Parameters};
 pub struct Optimizer {
     spec: OptimizerSpec,
     steps: u64,
-    /// By slot and parameter, e.g. `momentum/encoder.conv1.weight`; made at a parameter's first gradient.
+    /// State by slot and parameter, e.g. `momentum/encoder.conv1.weight`; created at a parameter's first gradient.
     state: IndexMap<String, Tensor>,
 }
 
-/// One parameter that a step moves.
+/// One parameter that a step updates.
 struct Part<'p> {
     name: &'p str,
     value: &'p Tensor,
@@ -59,12 +59,12 @@ impl Optimizer {
         Optimizer { spec, steps: 0, state: IndexMap::new() }
     }
 
-    /// Moves every trainable parameter that has a gradient. Gradients are multiplied by `scale` as they are read: 1, or
-    /// what clipping and the mean over several batches ask for. The same bits for any number of threads; on a GPU one
-    /// kernel moves all (LARS takes their norms first, by three more).
+    /// Updates every trainable parameter that has a gradient. Gradients are multiplied by `scale`: 1, or the factor of
+    /// clipping and of the mean over several batches. The same bits for any number of threads. On a GPU one kernel
+    /// updates all parameters (LARS first computes their norms, with three more).
     ///
     /// # Errors
-    /// If a gradient's shape is not its parameter's, or the device is not supported.
+    /// If a gradient and its parameter have different shapes, or the device is not supported.
     pub fn step(
         &mut self,
         parameters: &Parameters,
@@ -172,7 +172,7 @@ impl Optimizer {
         if decoupled { (0.0, 1.0 - rates.learning_rate * weight_decay) } else { (weight_decay, 1.0) }
     }
 
-    /// Adam's step size, and the root of the second moment's correction.
+    /// Adam's step size, and the square root of the second moment's bias correction.
     fn bias_corrected(&self, [beta_1, beta_2]: [f64; 2], rates: Rates) -> [f64; 2] {
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
         [rates.learning_rate / (1.0 - beta_1.powi(steps)), (1.0 - beta_2.powi(steps)).sqrt()]
@@ -187,7 +187,7 @@ impl Optimizer {
         self.state.get(&key).cloned().context("a slot that was just made")
     }
 
-    /// Steps taken.
+    /// Number of steps taken.
     pub(in super::super) fn steps(&self) -> u64 {
         self.steps
     }
@@ -197,7 +197,7 @@ impl Optimizer {
         self.state.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
-    /// Restores what [`Optimizer::state`] and [`Optimizer::steps`] gave.
+    /// Restores the state from [`Optimizer::state`] and [`Optimizer::steps`].
     pub(in super::super) fn restore(&mut self, steps: u64, state: IndexMap<String, Tensor>) {
         self.steps = steps;
         self.state = state;

@@ -15,7 +15,7 @@ fn f64s(tensor: &Tensor) -> Vec<f64> {
     tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
 }
 
-/// Five steps, as reference.py takes them; a parameter without a gradient stays.
+/// Five steps as in reference.py; a parameter without a gradient does not change.
 fn five_steps(spec: OptimizerSpec, starts: [f64; 6], dtype: DType) -> Vec<f64> {
     let parts = [("weight", Role::LinearWeight, 0..3), ("norm", Role::NormWeight, 3..5), ("bias", Role::Bias, 5..6)];
     let mut parameters = Parameters::new(dtype, &Device::Cpu);
@@ -38,12 +38,12 @@ fn five_steps(spec: OptimizerSpec, starts: [f64; 6], dtype: DType) -> Vec<f64> {
     parts.iter().flat_map(|(name, ..)| f64s(parameters.tensor(name).unwrap())).collect()
 }
 
-/// On the CPU's side and the GPU's, against what reference.py printed.
+/// Compares the CPU and the GPU with the output of reference.py.
 fn check(text: &str, starts: [f64; 6], reference: [f64; 6]) {
     for (dtype, tolerance) in [(DType::F64, 1e-15), (DType::F32, 1e-6)] {
         let close = |side: &str, ours: Vec<f64>| {
             for ((ours, reference), start) in ours.iter().zip(reference).zip(starts) {
-                // Of the larger of the value's ends: one that comes near 0 carries the rounding of where it was.
+                // Relative to the larger of start and end: a value near 0 has the rounding error of where it started.
                 let error = (ours - reference).abs() / reference.abs().max(start.abs());
                 assert!(error <= tolerance, "{text} on the {side} in {dtype:?}: {ours} {reference}: off by {error:e}");
             }
@@ -54,7 +54,7 @@ fn check(text: &str, starts: [f64; 6], reference: [f64; 6]) {
 }
 
 #[test]
-fn sgd_is_pytorchs() {
+fn sgd_equals_pytorch() {
     check(
         "name = 'sgd'\nweight_decay = 0.03",
         STARTS,
@@ -118,7 +118,7 @@ fn sgd_is_pytorchs() {
 }
 
 #[test]
-fn adam_and_adamw_are_pytorchs() {
+fn adam_and_adamw_equal_pytorch() {
     check(
         "name = 'adam'\nweight_decay = 0.03",
         STARTS,
@@ -182,7 +182,7 @@ fn adam_and_adamw_are_pytorchs() {
 }
 
 #[test]
-fn lars_is_lightlys() {
+fn lars_equals_lightly() {
     check(
         "name = 'lars'\nweight_decay = 0.03\ndecay_norms_and_biases = true",
         STARTS,
@@ -231,7 +231,7 @@ fn lars_is_lightlys() {
             -0.6564608591884674,
         ],
     );
-    // What is 0 is not adapted.
+    // A parameter that is 0 is not adapted.
     check(
         "name = 'lars'\nweight_decay = 0.03\ndecay_norms_and_biases = true",
         [0.0, 0.0, 0.0, 1.0, 0.75, 0.0],
@@ -246,9 +246,9 @@ fn lars_is_lightlys() {
     );
 }
 
-/// As lightly's: without a gradient LARS does not decay either, and its velocity runs out.
+/// As in lightly: without a gradient LARS does not apply weight decay, and its velocity decays to 0.
 #[test]
-fn lars_leaves_what_has_no_slope() {
+fn lars_does_not_change_parameters_without_gradient() {
     let run = || {
         let start = Tensor::new(&[1.0f64, 2.0], &Device::Cpu).unwrap();
         let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
@@ -262,7 +262,7 @@ fn lars_leaves_what_has_no_slope() {
     gpu::pretend::on(run);
 }
 
-/// Tensors of many tasks, one beside of a few elements.
+/// Large tensors that are split into many tasks, and one of a few elements.
 fn large(spec: OptimizerSpec, dtype: DType, scale: f64) -> Vec<f64> {
     let mut stream = Stream::new(1, "optimiser test", 0, 0);
     let mut normal = |count: usize| {
@@ -302,7 +302,7 @@ fn bits_are_the_same_for_any_number_of_threads() {
 }
 
 #[test]
-fn a_gpu_moves_large_tensors_as_the_cpu_does() {
+fn a_gpu_updates_large_tensors_as_the_cpu_does() {
     for text in EACH {
         for (dtype, tolerance) in [(DType::F64, 1e-13), (DType::F32, 1e-5)] {
             let expected = large(spec(text), dtype, 0.5);
@@ -314,7 +314,7 @@ fn a_gpu_moves_large_tensors_as_the_cpu_does() {
 }
 
 #[test]
-fn a_scale_is_that_of_the_gradients() {
+fn the_scale_multiplies_the_gradients() {
     let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
     parameters.insert("w", Tensor::new(&[1.0f64, 2.0], &Device::Cpu).unwrap(), Role::LinearWeight).unwrap();
     let mut gradients = Gradients::new();

@@ -10,7 +10,7 @@ enum Value {
     Float(f32),
 }
 
-/// Takes `count` bytes off the front.
+/// Removes and returns the first `count` bytes.
 fn take<'d>(data: &mut &'d [u8], count: usize) -> &'d [u8] {
     let (taken, rest) = data.split_at(count);
     *data = rest;
@@ -101,7 +101,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// `epochs` of a loss that falls, and of a score that is measured every other time.
+/// A falling loss over `epochs` epochs, and a score in every other epoch.
 fn history(epochs: u32) -> History {
     let mut history = History::new(vec!["loss".into(), "iou_α-Eisen".into()]);
     for epoch in 1..=epochs {
@@ -118,7 +118,7 @@ fn checksums_are_those_of_the_standard() {
 }
 
 #[test]
-fn numbers_of_any_size_come_back() {
+fn numbers_of_any_size_are_read_back() {
     for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
         let Message(data) = Message::default().integer(2, value);
         assert_eq!(fields(&data), [(2, Value::Integer(value))]);
@@ -139,14 +139,14 @@ fn each_epoch_is_in_the_file_as_soon_as_it_is_over() {
     assert_eq!(scalars(path), [loss(1)]);
     file.follow(&history(2)).unwrap();
     assert_eq!(scalars(path), [loss(1), loss(2), (2, "iou_α-Eisen".to_owned(), 0.7)]);
-    // Longer than one byte of a length can say, and than one of an epoch.
+    // Lengths and epochs that need more than one byte.
     file.follow(&history(300)).unwrap();
     let all = scalars(path);
     assert_eq!((all.len(), &all[all.len() - 2]), (450, &loss(300)));
 }
 
 #[test]
-fn a_later_attempt_has_all_epochs_and_takes_the_place_of_the_earlier_ones() {
+fn a_later_attempt_has_all_epochs_and_replaces_the_earlier_ones() {
     let dir = tempfile::tempdir().unwrap();
     let mut killed = EventFile::new(dir.path().to_owned());
     killed.follow(&history(4)).unwrap();

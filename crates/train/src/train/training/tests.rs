@@ -8,11 +8,11 @@ use std::path::Path;
 /// Fits y = ⟨w, x⟩ to noisy lines; a buffer counts its steps.
 struct Lines {
     parameters: Parameters,
-    /// One step an epoch, of the three batches that are otherwise a step each.
+    /// Whether an epoch is one step of three batches instead of three steps.
     joined: bool,
     /// w before each step, and at the end of each epoch.
     seen: [Vec<Tensor>; 2],
-    /// The (epoch, step) that yields a NaN, as a machine that is killed there would stop.
+    /// The (epoch, step) that yields a NaN: the training stops there, as on a killed machine.
     breaks_at: Option<(u64, u64)>,
     taken: (u64, u64),
 }
@@ -114,8 +114,8 @@ fn bits(task: &Lines, outcome: &Outcome) -> Bits {
     (w.into_iter().map(f32::to_bits).collect(), steps, outcome.history.to_csv().unwrap())
 }
 
-/// Ways to train that leave more in a checkpoint.
-fn ways(folder: &Path) -> [Training; 4] {
+/// Trainings with more state in a checkpoint.
+fn configurations(folder: &Path) -> [Training; 4] {
     let clipped_lars = "name = 'lars'\nlearning_rate = 1.0\nweight_decay = 1e-4\nclip_norm = 0.5";
     [
         training(folder, SGD),
@@ -127,8 +127,8 @@ fn ways(folder: &Path) -> [Training; 4] {
 
 const TWO: NonZeroU64 = NonZeroU64::new(2).unwrap();
 
-/// What is left in the end, and the best epoch's.
-fn whole(training: &Training) -> (Bits, Bits) {
+/// The final parameters, and those of the best epoch.
+fn uninterrupted(training: &Training) -> (Bits, Bits) {
     let folder = tempfile::tempdir().unwrap();
     let training = Training { checkpoint: folder.path().into(), ..training.clone() };
     let mut task = Lines::new(None);
@@ -138,18 +138,18 @@ fn whole(training: &Training) -> (Bits, Bits) {
     (last, bits(&task, &outcome))
 }
 
-/// Stops each way of training at `breaks_at` and takes it up; `resumed` says where it should go on.
-fn check_stopped_and_taken_up(
+/// Stops each kind of training at `breaks_at` and resumes it; `resumed` is where it must resume.
+fn check_stopped_and_resumed(
     wait: Duration,
     breaks_at: [(u64, u64); 3],
     resumed: impl Fn(&Training, (u64, u64)) -> (u64, u64),
 ) {
     for way in 0..4 {
-        let (last, best) = whole(&ways(Path::new(""))[way]);
+        let (last, best) = uninterrupted(&configurations(Path::new(""))[way]);
         assert_eq!((last.1, best.1), (15.0, 9.0), "the first of two best epochs is kept");
         for breaks_at in breaks_at {
             let folder = tempfile::tempdir().unwrap();
-            let again = || Training { checkpoint_wait: wait, ..ways(folder.path())[way].clone() };
+            let again = || Training { checkpoint_wait: wait, ..configurations(folder.path())[way].clone() };
             assert!(again().run(&mut Lines::new(Some(breaks_at)), &mut |_| ()).is_err());
             let mut task = Lines::new(None);
             let outcome = again().run(&mut task, &mut |_| ()).unwrap();
@@ -162,15 +162,15 @@ fn check_stopped_and_taken_up(
 }
 
 #[test]
-fn a_training_stopped_and_taken_up_is_the_same_bits() {
-    check_stopped_and_taken_up(Duration::MAX, [(1, 0), (3, 2), (4, 1)], |_, (epoch, _)| (epoch, 0));
+fn a_training_stopped_and_resumed_is_the_same_bits() {
+    check_stopped_and_resumed(Duration::MAX, [(1, 0), (3, 2), (4, 1)], |_, (epoch, _)| (epoch, 0));
 }
 
 #[test]
-fn a_training_stopped_inside_an_epoch_and_taken_up_there_is_the_same_bits() {
-    // With gradients pending there is no checkpoint.
+fn a_training_stopped_inside_an_epoch_and_resumed_there_is_the_same_bits() {
+    // There is no checkpoint while gradients are pending.
     let resumed = |training: &Training, (epoch, step)| (epoch, step - step % training.accumulate);
-    check_stopped_and_taken_up(Duration::ZERO, [(0, 1), (3, 2), (4, 1)], resumed);
+    check_stopped_and_resumed(Duration::ZERO, [(0, 1), (3, 2), (4, 1)], resumed);
 }
 
 fn relative(a: &Tensor, b: &Tensor) -> f64 {
@@ -206,7 +206,7 @@ fn accumulated_gradients_are_those_of_one_large_batch() {
 }
 
 #[test]
-fn averaged_weights_are_validated_and_left_and_change_nothing_else() {
+fn averaged_weights_are_validated_and_kept_and_change_nothing_else() {
     let run = |ema| {
         let folder = tempfile::tempdir().unwrap();
         let mut task = Lines::new(None);
@@ -215,7 +215,7 @@ fn averaged_weights_are_validated_and_left_and_change_nothing_else() {
     };
     let ((task, outcome), (plain, of_plain)) = (run(Some(0.4)), run(None));
     assert_eq!(outcome.history, of_plain.history);
-    // After an update the weights are those before the next; after the last those that are left without averages.
+    // The weights after an update are those before the next; after the last, those of a training without averages.
     let last = plain.parameters.tensor("w").unwrap();
     let weights: Vec<&Tensor> = task.seen[0].iter().skip(1).chain([last]).collect();
     let mut average = task.seen[0][0].clone();
@@ -243,7 +243,7 @@ fn an_average_that_keeps_all_of_itself_is_refused() {
     for ema in [1.0, -0.1, f64::NAN] {
         let training = Training { ema: Some(ema), ..training(folder.path(), SGD) };
         let error = training.run(&mut Lines::new(None), &mut |_| ()).unwrap_err().to_string();
-        assert!(error.contains("keeps 0 to below 1 of itself"), "{error}");
+        assert!(error.contains("expected 0 ≤ ema < 1"), "{error}");
     }
 }
 
@@ -260,7 +260,7 @@ fn the_history_has_the_norm_before_clipping() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_written_is_told_and_the_training_goes_on() {
+fn a_checkpoint_that_cannot_be_written_is_reported_and_the_training_continues() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("epoch-2.safetensors/in the way")).unwrap();
     let (mut task, mut messages) = (Lines::new(None), Vec::new());
@@ -273,7 +273,7 @@ fn a_checkpoint_that_cannot_be_written_is_told_and_the_training_goes_on() {
         .unwrap();
     assert_eq!((outcome.failed_checkpoints, outcome.history.epochs()), (1, 5));
     assert!(messages.len() == 1 && messages[0].starts_with("a checkpoint could not be written: "), "{messages:?}");
-    assert!(bits(&task, &outcome) == whole(&training(folder.path(), SGD)).0);
+    assert!(bits(&task, &outcome) == uninterrupted(&training(folder.path(), SGD)).0);
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn threads_do_not_change_the_bits() {
             .num_threads(threads)
             .build()
             .unwrap()
-            .install(|| ways(Path::new("")).map(|way| whole(&way)))
+            .install(|| configurations(Path::new("")).map(|way| uninterrupted(&way)))
     };
     assert!(with(1) == with(3));
 }
@@ -315,7 +315,7 @@ fn a_signal_leaves_a_checkpoint_from_which_the_rest_is_the_same() {
     // Before the first step, and between two epochs.
     for epochs in [0, 2] {
         let folder = tempfile::tempdir().unwrap();
-        // No checkpoint but those that are asked for.
+        // Only requested checkpoints.
         let rare = || Training { checkpoint_share: -1.0, ..training(folder.path(), SGD) };
         let stopped = rare();
         if epochs == 0 {
@@ -330,7 +330,7 @@ fn a_signal_leaves_a_checkpoint_from_which_the_rest_is_the_same() {
             .unwrap_err()
             .to_string();
         let place = if epochs == 0 { "0 epochs and 1 steps" } else { "2 epochs and 0 steps" };
-        assert_eq!(error, format!("stopped by a signal after {place}; the next run goes on from there"));
+        assert_eq!(error, format!("stopped by a signal after {place}; the next run resumes from there"));
         let mut task = Lines::new(None);
         let outcome = rare().run(&mut task, &mut |_| ()).unwrap();
         assert_eq!((outcome.resumed_epochs, outcome.resumed_steps), if epochs == 0 { (0, 1) } else { (2, 0) });
@@ -344,7 +344,7 @@ fn a_signal_leaves_a_checkpoint_from_which_the_rest_is_the_same() {
 }
 
 #[test]
-fn a_training_without_progress_ends_early_and_again_so_when_taken_up() {
+fn a_training_without_progress_stops_early_also_when_resumed() {
     let folder = tempfile::tempdir().unwrap();
     // The third epoch of five scores best.
     let patient = |epochs| Training { patience: NonZeroU64::new(epochs), ..training(folder.path(), SGD) };
@@ -367,7 +367,7 @@ fn the_loss_goes_down() {
 }
 
 #[test]
-fn a_finished_checkpoint_of_another_training_is_told_and_passed_over() {
+fn a_finished_checkpoint_of_another_training_is_reported_and_skipped() {
     let folder = tempfile::tempdir().unwrap();
     training(folder.path(), SGD).run(&mut Lines::new(None), &mut |_| ()).unwrap();
     let mut messages = 0;

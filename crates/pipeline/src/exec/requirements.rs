@@ -1,13 +1,13 @@
-//! What the scheduler is told of the stages of a plan.
+//! The requirements of the stages of a plan, for the scheduler.
 
 use super::outcome::Options;
-use super::scheduler::{Duty, Role};
+use super::scheduler::{Requirements, Role};
 use crate::experiment::{Instance, Section};
 use crate::plan::Plan;
 
-/// Data sets are checked before any training starts.
-pub(super) fn duties(plan: &Plan, options: &Options) -> Vec<Duty> {
-    let duty = |(stage, instance): (usize, &Instance)| {
+/// Requirements of each stage. Data sets are checks: they end before any training starts.
+pub(super) fn requirements(plan: &Plan, options: &Options) -> Vec<Requirements> {
+    let of_stage = |(stage, instance): (usize, &Instance)| {
         let kind = instance.kind;
         let role = match kind.section {
             Section::Datasets => Role::Check,
@@ -15,7 +15,7 @@ pub(super) fn duties(plan: &Plan, options: &Options) -> Vec<Duty> {
             _ => Role::Other,
         };
         let expected = options.expected[stage];
-        Duty {
+        Requirements {
             role,
             computes: instance.stage.computes(),
             eager: kind.spawns,
@@ -24,5 +24,5 @@ pub(super) fn duties(plan: &Plan, options: &Options) -> Vec<Duty> {
             cost: expected.cost,
         }
     };
-    plan.experiment.instances.iter().enumerate().map(duty).collect()
+    plan.experiment.instances.iter().enumerate().map(of_stage).collect()
 }
