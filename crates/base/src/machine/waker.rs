@@ -1,6 +1,7 @@
 //! Waiting for the first of several events.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Wakes a thread that waits for any of several events. Clones wake the same thread.
 #[derive(Clone, Debug, Default)]
@@ -17,11 +18,17 @@ impl Waker {
     /// Waits until [`Waker::wake`] is called. Returns at once if it was called since the last wait.
     pub fn wait(&self) {
         let (woken, condition) = &*self.0;
-        let mut woken = woken.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*woken {
-            woken = condition.wait(woken).unwrap_or_else(PoisonError::into_inner);
-        }
+        let woken = woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut woken = condition.wait_while(woken, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
         *woken = false;
+    }
+
+    /// [`Waker::wait`], but no longer than `limit`.
+    pub fn wait_for(&self, limit: Duration) {
+        let (woken, condition) = &*self.0;
+        let woken = woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = condition.wait_timeout_while(woken, limit, |woken| !*woken);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 

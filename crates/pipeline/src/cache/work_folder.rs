@@ -3,13 +3,11 @@
 use super::scratch::{Pool, Scratch};
 use super::{Digest, Key};
 use anyhow::{Context as _, Result};
-use matssl_base::machine::Waker;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::debug;
 
 /// What exists of one key before its stage is finished: `work/<key>.lock`, and `work/<key>/checkpoint/` if it trains.
@@ -71,20 +69,6 @@ impl WorkFolder {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Wakes `waker` when the process that holds the lock has let go of it, however it ended.
-    pub fn wake_when_free(&self, waker: Waker) {
-        let path = self.lock_file();
-        std::thread::spawn(move || {
-            // Shared, so that whoever looks in this moment whether the file is locked finds it free.
-            let waited = File::open(path).and_then(|lock| lock.lock_shared());
-            if waited.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
-                // Where locks do not work nobody can say when to look again.
-                std::thread::sleep(Duration::from_millis(200));
-            }
-            waker.wake();
-        });
     }
 
     /// Starts an attempt with a lock file that exists, if no other process holds its lock.

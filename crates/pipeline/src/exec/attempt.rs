@@ -11,7 +11,11 @@ use matssl_base::machine::{self, Asked, Group, Waker};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often a stage that waits for another run's attempt looks whether that has ended. No event tells of it: the lock
+/// belongs to a folder that the other process goes on using after the attempt.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Everything that an attempt uses besides its job.
 pub(super) struct Services {
@@ -133,13 +137,12 @@ fn wait_and_run(
                     waits = true;
                 }
                 let waker = Waker::default();
-                work.wake_when_free(waker.clone());
                 services.group.wake_on_close(&waker);
                 services.asked.wake_on_stop(&waker);
                 if services.group.is_closed() || services.asked.stop() {
                     return Err(StageError::Stopped("stopped while waiting for another run of this stage".into()));
                 }
-                waker.wait();
+                waker.wait_for(LOOK_AGAIN);
             }
         }
     }

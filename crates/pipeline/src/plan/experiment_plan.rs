@@ -4,7 +4,6 @@ use super::{CacheState, Dag};
 use crate::cache::{Hits, Store};
 use crate::experiment::Experiment;
 use crate::stage::Places;
-use tracing::debug;
 
 /// An experiment compared with a cache.
 pub struct Plan {
@@ -31,7 +30,6 @@ impl Plan {
         let mut states: Vec<Option<CacheState>> = experiment.instances.iter().map(|_| None).collect();
         for stage in dag.topological() {
             let state = CacheState::of(stage, &experiment, &states, &mut hits, store, places);
-            debug!(stage = %experiment.instances[stage].name, state = state.word(), "looked up");
             states[stage] = Some(state);
         }
         store.remember_digests();
