@@ -175,6 +175,8 @@ impl<'a> Run<'a> {
     fn go(&mut self, signals: &Signals) {
         let notices = self.sender.clone();
         signals.on_wake(move || drop(notices.send(Notice::Signal)));
+        // A signal that came before that woke nobody.
+        let _ = self.sender.send(Notice::Signal);
         let mut changed = true;
         loop {
             if changed {
