@@ -271,7 +271,7 @@ fn a_batch_that_cannot_fit_names_one_that_does() {
         &refused.stderr,
         &["for a batch of 200 pairs of views", "MATSSL_MEMORY_LIMIT allows 100.0 MiB", "counts pairs"],
     );
-    let (_, rest) = refused.stderr.split_once("give `batch_size = ").unwrap();
+    let (_, rest) = refused.stderr.split_once("use `batch_size = ").unwrap();
     let fits: u64 = rest.split_once('`').unwrap().0.parse().unwrap();
     assert!((2..200).contains(&fits), "{fits}");
     project.edit("batch_size = 200", &format!("batch_size = {fits}"));
