@@ -65,6 +65,47 @@ fn data_sets_are_counted_with_and_without_a_cache() {
     project.run(&["cache", "gc", "--yes", "--older-than", "0s"]).ok();
 }
 
+/// The key of a stage holds the manifest of the images that it reads, not that of the others.
+#[test]
+fn a_renamed_test_image_reruns_no_training() {
+    let project = steel(&small_experiment());
+    project.run(&["experiment.toml"]).ok();
+    let rename = |old: &str, new: &str| {
+        for folder in ["images", "masks"] {
+            let path = |stem: &str| project.path(&format!("steel/{folder}/{stem}.png"));
+            std::fs::rename(path(old), path(new)).unwrap();
+        }
+    };
+    rename("t-1", "t-9");
+    project.edit("\"t-1\"", "\"t-9\"");
+    let stages = |text: &str| -> Vec<String> {
+        let json: Value = serde_json::from_str(text).unwrap();
+        let stages = json["stages"].as_array().unwrap().iter();
+        stages
+            .map(|stage| format!("{} {}", stage["stage"].as_str().unwrap(), stage["state"].as_str().unwrap()))
+            .collect()
+    };
+    project.run(&["experiment.toml", "--only", "steel"]).ok();
+    let planned = project.run(&["plan", "experiment.toml", "--json"]).ok();
+    assert_eq!(
+        stages(&planned.stdout),
+        ["steel cached", "patches cached", "ssl@0 cached", "segment@0 cached", "test@0 run"]
+    );
+    assert!(project.run(&["experiment.toml"]).ok().stderr.contains("1 ran, 4 cached"));
+    // A training image with another name is read in another order, perhaps.
+    rename("a-1", "a-9");
+    project.run(&["experiment.toml", "--only", "steel"]).ok();
+    let why = project.run(&["explain", "experiment.toml", "segment"]).ok();
+    says(&why.stdout, &["manifest.train.json"]);
+    assert!(!why.stdout.contains("manifest.json"), "{}", why.stdout);
+    project.run(&["cache", "gc", "--keep", "experiment.toml", "--yes"]).ok();
+    let planned = project.run(&["plan", "experiment.toml", "--json"]).ok();
+    assert_eq!(
+        stages(&planned.stdout),
+        ["steel cached", "patches cached", "ssl@0 cached", "segment@0 run", "test@0 waits"]
+    );
+}
+
 #[test]
 fn everything_that_is_missing_is_named_with_its_source() {
     let project = steel(EXPERIMENT);

@@ -1,9 +1,9 @@
 //! `dataset`: decodes and checks every file of a downloaded data set once.
 
 use super::Stage;
+use super::data_set;
 use super::errors::data_error;
 use super::{Context, ExternalFiles, Places, StageError, StageKind};
-use crate::data::Manifest;
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
 use crate::experiment::{self, ParamError, Section, SpannedTable};
 use schemars::JsonSchema;
@@ -22,8 +22,8 @@ pub fn dataset_params(stage: &dyn Stage) -> Option<&DatasetParams> {
 
 impl StageKind for Dataset {
     const KIND: &'static str = "dataset";
-    const CODE_VERSION: u32 = 2;
-    const LEAVES: &'static [&'static str] = &[Manifest::FILE];
+    const CODE_VERSION: u32 = 3;
+    const LEAVES: &'static [&'static str] = data_set::LEAVES;
     const SECTION: Section = Section::Datasets;
     const UNKEYED: &'static [&'static str] = &["path"];
 

@@ -2,6 +2,7 @@
 
 use super::Uses;
 use super::artifacts::ModelFile;
+use super::data_set::manifests_of;
 use super::device::open_device;
 use super::errors::data_error;
 use super::memory::admit;
@@ -82,6 +83,10 @@ impl StageKind for Evaluate {
 
     fn uses(&self) -> Uses {
         Uses { scored: vec![("dataset", self.split.name())], ..Uses::default() }
+    }
+
+    fn reads(&self, role: &str) -> Vec<String> {
+        if role == "dataset" { manifests_of([self.split]) } else { Vec::new() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

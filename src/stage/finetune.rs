@@ -4,6 +4,7 @@ mod train_fraction;
 mod val_fraction;
 
 use super::artifacts::{EncoderFile, HistoryFile, ModelFile, Selection};
+use super::data_set::manifests_of;
 use super::encoder::{EncoderSpec, fingerprint};
 use super::errors::data_error;
 use super::memory::admit;
@@ -246,6 +247,10 @@ impl StageKind for Finetune {
             split => vec![of(split, "choice of the epoch")],
         };
         Uses { trained: vec![of(Split::Train, "training")], scored: vec![("dataset", validated.name())], chosen_by }
+    }
+
+    fn reads(&self, role: &str) -> Vec<String> {
+        if role == "dataset" { manifests_of([Split::Train, Split::Val, self.validation_split()]) } else { Vec::new() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

@@ -15,6 +15,9 @@ use candle_core::{DType, Device, Tensor};
 /// The column of the history.
 pub(super) const COLUMN: &str = "knn_accuracy";
 
+/// The images that it reads: never those of the test.
+pub(super) const SPLITS: [Split; 2] = [Split::Train, Split::Val];
+
 /// Number of neighbours that vote, and the temperature of the weights of their cosines: Caron et al. 2021 (*DINO*),
 /// section 4.1, and Wu et al. 2018 (*Instance Discrimination*), section 3.4.
 const NEIGHBOURS: usize = 20;
@@ -41,7 +44,7 @@ impl Monitor {
     /// If an image cannot be read, or fewer than two images or classes have patches.
     pub(super) fn open(dataset: &OpenDataset, size: usize) -> Result<Self, StageError> {
         let mut monitor = Monitor { patches: Vec::new(), classes: Vec::new(), images: Vec::new() };
-        let entries = [Split::Train, Split::Val].into_iter().flat_map(|split| dataset.entries(split));
+        let entries = SPLITS.into_iter().flat_map(|split| dataset.entries(split));
         for (index, entry) in entries.enumerate() {
             if let (image, Some(mask)) = dataset.read(entry).map_err(data_error)? {
                 monitor.add(index, &image, &mask, size);

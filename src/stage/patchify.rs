@@ -1,5 +1,6 @@
 //! `patchify`: cuts images into patches for pretraining.
 
+use super::data_set::manifests_of;
 use super::errors::data_error;
 use super::{Context, DATASET, DataUse, Stage, StageError, StageKind, Uses, open_dataset};
 use crate::data::Split;
@@ -68,6 +69,10 @@ impl StageKind for Patchify {
     fn uses(&self) -> Uses {
         let of = |split: &Split| DataUse { input: "dataset", part: split.name(), purpose: "pretraining" };
         Uses { trained: self.from.splits().iter().map(of).collect(), ..Uses::default() }
+    }
+
+    fn reads(&self, role: &str) -> Vec<String> {
+        if role == "dataset" { manifests_of(self.from.splits().iter().copied()) } else { Vec::new() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

@@ -1,10 +1,11 @@
 //! `pretrain`: trains an encoder on patches without masks.
 
 use super::artifacts::{EncoderFile, HistoryFile};
+use super::data_set::manifests_of;
 use super::encoder::{EncoderSpec, fingerprint};
 use super::errors::data_error;
 use super::memory::admit;
-use super::monitor::Monitor;
+use super::monitor::{self, Monitor};
 use super::pretraining::Pretraining;
 use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
@@ -148,6 +149,10 @@ impl StageKind for Pretrain {
 
     fn computes(&self) -> bool {
         true
+    }
+
+    fn reads(&self, role: &str) -> Vec<String> {
+        if role == "monitor" { manifests_of(monitor::SPLITS) } else { Vec::new() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

@@ -1,8 +1,8 @@
 //! `synthesize`: generates micrographs with exact masks, to try out and test the program.
 
+use super::data_set;
 use super::errors::data_error;
 use super::{Context, StageError, StageKind};
-use crate::data::Manifest;
 use crate::data::synthesize::{SynthesizeParams, synthesize};
 use crate::experiment::ParamError;
 use schemars::JsonSchema;
@@ -16,8 +16,8 @@ pub(super) struct Synthesize(SynthesizeParams);
 
 impl StageKind for Synthesize {
     const KIND: &'static str = "synthesize";
-    const CODE_VERSION: u32 = 1;
-    const LEAVES: &'static [&'static str] = &[Manifest::FILE];
+    const CODE_VERSION: u32 = 2;
+    const LEAVES: &'static [&'static str] = data_set::LEAVES;
 
     fn check(&self) -> Result<(), ParamError> {
         self.0.check().map_err(|(param, message)| ParamError::Check { param, message })

@@ -5,7 +5,7 @@ use super::{Color, DataError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What an image is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -107,6 +107,40 @@ impl Manifest {
     /// The file that a stage leaves.
     pub const FILE: &'static str = "manifest.json";
 
+    /// The file with the images of `split` alone, which a stage leaves, too: a stage that reads it depends on no other images.
+    pub const fn part(split: Split) -> &'static str {
+        match split {
+            Split::Train => "manifest.train.json",
+            Split::Val => "manifest.val.json",
+            Split::Test => "manifest.test.json",
+            Split::Unlabeled => "manifest.unlabeled.json",
+        }
+    }
+
+    /// Reads the manifest among `files` (name → path): [`Manifest::FILE`], or else the images of all
+    /// [parts](Manifest::part) that are there.
+    ///
+    /// # Errors
+    /// [`DataError`] if there is neither, or a file is not a manifest.
+    pub fn read_among(files: &BTreeMap<String, PathBuf>) -> Result<Self, DataError> {
+        if let Some(path) = files.get(Manifest::FILE) {
+            return Manifest::read(path);
+        }
+        let mut whole: Option<Manifest> = None;
+        for path in Split::ALL.into_iter().filter_map(|split| files.get(Manifest::part(split))) {
+            let part = Manifest::read(path)?;
+            match &mut whole {
+                Some(whole) => whole.images.extend(part.images),
+                None => whole = Some(part),
+            }
+        }
+        let mut whole = whole.ok_or_else(|| {
+            DataError::not_there(Path::new(Manifest::FILE), "run the stage that makes the data set again")
+        })?;
+        whole.images.sort_by(|a, b| a.image.cmp(&b.image));
+        Ok(whole)
+    }
+
     /// Reads the file `path`, which [`Manifest::write`] wrote.
     ///
     /// # Errors
@@ -118,18 +152,26 @@ impl Manifest {
         })
     }
 
-    /// Writes [`Manifest::FILE`] into `folder`: JSON, the same bytes for the same manifest.
+    /// Writes [`Manifest::FILE`] and its [parts](Manifest::part) into `folder`: JSON, the same bytes for the same manifest.
     ///
     /// # Errors
     /// [`DataError::Write`].
     pub fn write(&self, folder: &Path) -> Result<(), DataError> {
-        let path = folder.join(Manifest::FILE);
+        self.write_as(&folder.join(Manifest::FILE))?;
+        for split in Split::ALL {
+            let images = self.images.iter().filter(|entry| entry.split == split).cloned().collect();
+            Manifest { images, ..self.clone() }.write_as(&folder.join(Manifest::part(split)))?;
+        }
+        Ok(())
+    }
+
+    fn write_as(&self, path: &Path) -> Result<(), DataError> {
         let write = || {
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
-            std::fs::write(&path, text)
+            std::fs::write(path, text)
         };
-        write().map_err(DataError::writing(&path))
+        write().map_err(DataError::writing(path))
     }
 
     /// The images of one split, in order.

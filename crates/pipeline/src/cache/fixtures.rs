@@ -49,7 +49,7 @@ impl<'s> Stage<'s> {
     }
 
     pub(super) fn reading(mut self, inputs: &[&Record]) -> Self {
-        let inputs = inputs.iter().map(|record| KeyInput { content: record.content, label: None });
+        let inputs = inputs.iter().map(|record| KeyInput::all(record.content));
         self.material.inputs = BTreeMap::from([("of".to_owned(), inputs.collect())]);
         self
     }

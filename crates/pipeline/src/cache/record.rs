@@ -62,6 +62,15 @@ impl Record {
         Digest::of(text.as_bytes())
     }
 
+    /// Hash over the names and contents of the output files `reads`; of all files if `reads` is empty.
+    pub fn content_for(&self, reads: &[String]) -> Digest {
+        if reads.is_empty() {
+            return self.content;
+        }
+        let read = self.outputs.iter().filter(|output| reads.contains(&output.path));
+        Record::content_of(&read.cloned().collect::<Vec<_>>())
+    }
+
     /// Whether key and content are the hashes of what the record says.
     pub(super) fn is_consistent(&self) -> bool {
         self.material.key() == self.key && self.content == Record::content_of(&self.outputs)

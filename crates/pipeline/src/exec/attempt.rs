@@ -5,7 +5,7 @@ use super::program::Program;
 use super::provenance::provenance;
 use crate::cache::{Attempt, Digest, Draft, Key, KeyMaterial, Record, Scratch, Store, WorkFolder};
 use crate::plan::{KeyedInput, KeyedStage, ResolvedInput, material};
-use crate::stage::{Context, InputFiles, Stage, StageError};
+use crate::stage::{Context, InputFiles, Kind, Stage, StageError};
 use anyhow::anyhow;
 use matssl_base::machine::{self, Asked, Group, Waker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,7 +236,7 @@ fn open_inputs(job: &Job, services: &Services) -> Result<BTreeMap<String, Vec<In
         let at_hand = services.records.iter().find(|record| record.key == input.key).cloned();
         let record = at_hand.or_else(|| store.find(input.key));
         let record = record.ok_or_else(|| anyhow!("the output of {name} is no longer in the cache"))?;
-        if record.content != input.content {
+        if record.content_for(&input.reads) != input.content {
             return Err(anyhow!("the output of {name} was recomputed in the meantime and differs; run again").into());
         }
         if let Some(output) = store.damaged(&record, &mut verified) {
@@ -247,7 +247,12 @@ fn open_inputs(job: &Job, services: &Services) -> Result<BTreeMap<String, Vec<In
         }
         let ResolvedInput { label, seed, role, source, .. } = input;
         let (label, source) = (label.clone(), source.clone());
-        let files = InputFiles { label, seed: *seed, files: store.files(&record), source };
+        let mut files = store.files(&record);
+        if !input.reads.is_empty() {
+            let kind = Kind::named(services.program.kinds, &record.material.kind);
+            files.retain(|name, _| input.reads.contains(name) || !kind.is_some_and(|kind| kind.leaves(name)));
+        }
+        let files = InputFiles { label, seed: *seed, files, source };
         roles.entry(role.clone()).or_default().push(files);
     }
     Ok(roles)

@@ -57,7 +57,13 @@ pub fn check_reproduction(
         let CacheState::Hit(of) = &plan.states[input.instance] else {
             bail!("{} is no longer cached: run it first", plan.experiment.instances[input.instance].name);
         };
-        inputs.push(ResolvedInput::new(input, &plan.experiment.instances[input.instance], of, places));
+        inputs.push(ResolvedInput::new(
+            instance.stage.as_ref(),
+            input,
+            &plan.experiment.instances[input.instance],
+            of,
+            places,
+        ));
         records.push(of.as_ref().clone());
     }
     let computes = instance.stage.computes();

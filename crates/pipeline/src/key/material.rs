@@ -6,7 +6,7 @@
 //! | kind, code version | yes | the version is raised when the code gives other bytes |
 //! | every parameter, defaults filled in | yes | a changed default gives another result |
 //! | seed | where the kind draws at random | other stages run once for all seeds |
-//! | inputs | by content hash | if an input is computed again with the same bytes, later stages do not run again (early cutoff) |
+//! | inputs | by content hash of the files that are read | if an input is computed again with the same bytes, later stages do not run again (early cutoff) |
 //! | labels of inputs | for tables, figures, overlays and commands | the output shows them |
 //! | files of a data set | by name inside the set and content hash | a data set that was moved stays the same |
 //! | names of stages and experiments | no | after a renaming nothing is computed again |
@@ -62,11 +62,21 @@ pub struct KeyMaterial {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyInput {
-    /// Hash over the names and contents of all files of the input.
+    /// Hash over the names and contents of the files of the input that are read.
     pub content: Digest,
+    /// Names of these files; empty if all are read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<String>,
     /// Label and seed, only if the output shows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<(String, Option<u64>)>,
+}
+
+impl KeyInput {
+    /// An input of which all files are read and no label is shown.
+    pub fn all(content: Digest) -> Self {
+        KeyInput { content, reads: Vec::new(), label: None }
+    }
 }
 
 impl KeyMaterial {
@@ -89,10 +99,7 @@ mod tests {
             code_version: 1,
             params: json!({"epochs": 3, "temperature": 0.07}),
             seed: Some(0),
-            inputs: BTreeMap::from([(
-                "patches".into(),
-                vec![KeyInput { content: Digest::of(b"patches"), label: None }],
-            )]),
+            inputs: BTreeMap::from([("patches".into(), vec![KeyInput::all(Digest::of(b"patches"))])]),
             files: BTreeMap::new(),
         }
     }
@@ -119,6 +126,7 @@ mod tests {
         with(|m| m.seed = Some(1));
         with(|m| m.seed = None);
         with(|m| m.inputs.get_mut("patches").unwrap()[0].content = Digest::of(b"other"));
+        with(|m| m.inputs.get_mut("patches").unwrap()[0].reads = vec!["a".into()]);
         with(|m| m.inputs.get_mut("patches").unwrap()[0].label = Some(("a".into(), None)));
         with(|m| m.files.extend([("a.png".into(), Digest::of(b"a"))]));
         changed.push(base);

@@ -50,9 +50,12 @@ impl CacheState {
         let mut inputs = Vec::new();
         for input in &instance.inputs {
             match &states[input.instance] {
-                Some(CacheState::Hit(record)) => {
-                    inputs.push(KeyedInput::new(input, &experiment.instances[input.instance], record))
-                }
+                Some(CacheState::Hit(record)) => inputs.push(KeyedInput::new(
+                    instance.stage.as_ref(),
+                    input,
+                    &experiment.instances[input.instance],
+                    record,
+                )),
                 _ if !seen.insert(input.instance) => {}
                 _ => missing.push(input.instance),
             }

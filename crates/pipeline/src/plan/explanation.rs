@@ -42,14 +42,16 @@ impl Plan {
         for input in &instance.inputs {
             let source = &self.experiment.instances[input.instance];
             let role = now.inputs.entry(input.role.to_owned()).or_default();
+            let reads = instance.stage.reads(input.role);
             let content = match &self.states[input.instance] {
-                CacheState::Hit(record) => record.content,
+                CacheState::Hit(record) => record.content_for(&reads),
                 _ => {
                     not_computed.insert((input.role, role.len()));
                     Digest::of(b"")
                 }
             };
-            role.push(KeyInput { content, label: instance.kind.labelled.then(|| (input.label.clone(), source.seed)) });
+            let label = instance.kind.labelled.then(|| (input.label.clone(), source.seed));
+            role.push(KeyInput { content, reads, label });
         }
         reason::reasons_so_far(last, &now, |role, place| !not_computed.contains(&(role, place)))
     }

@@ -187,7 +187,7 @@ mod tests {
             code_version: 1,
             params,
             seed: Some(0),
-            inputs: BTreeMap::from([("patches".into(), vec![KeyInput { content: Digest::of(input), label: None }])]),
+            inputs: BTreeMap::from([("patches".into(), vec![KeyInput::all(Digest::of(input))])]),
             files: BTreeMap::new(),
         }
     }
@@ -214,7 +214,7 @@ mod tests {
             reasons_so_far(&old, new, |_, place| place > 1).iter().map(Reason::to_string).collect::<Vec<_>>()
         };
         assert!(shown(&new).is_empty());
-        let more = [b"c", b"d"].map(|content| KeyInput { content: Digest::of(content), label: None });
+        let more = [b"c", b"d"].map(|content| KeyInput::all(Digest::of(content)));
         new.inputs.get_mut("patches").unwrap().extend(more);
         assert_eq!(
             shown(&new),

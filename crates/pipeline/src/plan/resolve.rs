@@ -21,22 +21,27 @@ pub struct ResolvedInput {
     pub seed: Option<u64>,
     /// Key of its record.
     pub key: Key,
-    /// Hash of its output.
+    /// Names of its output files that are read; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<String>,
+    /// Hash of these files.
     pub content: Digest,
     /// For a downloaded data set: the folder of its files outside the cache.
     pub source: Option<PathBuf>,
 }
 
 impl ResolvedInput {
-    /// Resolves `input`, which refers to `instance`, which finished with `record`.
-    pub fn new(input: &InputRef, instance: &Instance, record: &Record, places: &Places) -> Self {
+    /// Resolves the `input` of `reader`, which refers to `instance`, which finished with `record`.
+    pub fn new(reader: &dyn Stage, input: &InputRef, instance: &Instance, record: &Record, places: &Places) -> Self {
+        let reads = reader.reads(input.role);
         ResolvedInput {
             stage: instance.name.clone(),
             role: input.role.to_owned(),
             label: input.label.clone(),
             seed: instance.seed,
             key: record.key,
-            content: record.content,
+            content: record.content_for(&reads),
+            reads,
             source: instance.stage.source(places),
         }
     }
@@ -48,20 +53,23 @@ pub struct KeyedInput<'a> {
     role: &'a str,
     label: &'a str,
     seed: Option<u64>,
+    reads: Vec<String>,
     content: Digest,
 }
 
 impl<'a> KeyedInput<'a> {
-    /// The key parts of `input`, which refers to `instance`, which finished with `record`.
-    pub fn new(input: &'a InputRef, instance: &Instance, record: &Record) -> Self {
-        KeyedInput { role: input.role, label: &input.label, seed: instance.seed, content: record.content }
+    /// The key parts of the `input` of `reader`, which refers to `instance`, which finished with `record`.
+    pub fn new(reader: &dyn Stage, input: &'a InputRef, instance: &Instance, record: &Record) -> Self {
+        let reads = reader.reads(input.role);
+        let content = record.content_for(&reads);
+        KeyedInput { role: input.role, label: &input.label, seed: instance.seed, reads, content }
     }
 }
 
 impl<'a> From<&'a ResolvedInput> for KeyedInput<'a> {
     fn from(input: &'a ResolvedInput) -> Self {
-        let ResolvedInput { role, label, seed, content, .. } = input;
-        KeyedInput { role, label, seed: *seed, content: *content }
+        let ResolvedInput { role, label, seed, reads, content, .. } = input;
+        KeyedInput { role, label, seed: *seed, reads: reads.clone(), content: *content }
     }
 }
 
@@ -98,7 +106,7 @@ pub fn material<'a>(
     for input in inputs {
         let label = labelled.then(|| (input.label.to_owned(), input.seed));
         let role = material.inputs.entry(input.role.to_owned()).or_default();
-        role.push(KeyInput { content: input.content, label });
+        role.push(KeyInput { content: input.content, reads: input.reads, label });
     }
     Ok(material)
 }

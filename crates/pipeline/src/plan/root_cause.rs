@@ -4,7 +4,7 @@ use super::{CacheState, Explanation, Plan, Reason, reasons};
 use crate::cache::{Digest, KeyMaterial, LastKeys, Record, Store};
 use serde::Serialize;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An input whose content changed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,7 +44,7 @@ pub struct RootCauses<'a> {
     plan: &'a Plan,
     store: &'a Store,
     last_keys: &'a LastKeys,
-    records: OnceCell<HashMap<Digest, Vec<Record>>>,
+    records: OnceCell<Vec<Record>>,
 }
 
 /// Maximum number of causes: nobody reads more.
@@ -64,12 +64,12 @@ impl<'a> RootCauses<'a> {
     /// upstream stages first.
     pub fn of_inputs(&self, stage: usize, changed: &[Reason]) -> (Vec<InputChange>, Vec<Because>) {
         let (mut inputs, mut causes) = (Vec::new(), BTreeMap::new());
-        for (input, old, new) in self.changed_inputs(stage, changed) {
-            let Some(record) = self.record_of(old, input) else {
+        for ChangedInput { instance: input, reads, old, new } in self.changed_inputs(stage, changed) {
+            let Some(record) = self.record_of(old, &reads, input) else {
                 inputs.push(InputChange { stage: self.name(input), files: Vec::new(), unknown: true });
                 continue;
             };
-            inputs.push(InputChange { stage: self.name(input), files: differing(record, new), unknown: false });
+            inputs.push(InputChange { stage: self.name(input), files: differing(record, new, &reads), unknown: false });
             self.descend(input, &record.material, &mut causes);
         }
         (inputs, causes.into_values().collect())
@@ -88,15 +88,15 @@ impl<'a> RootCauses<'a> {
         if !own.is_empty() || note.is_some() {
             causes.insert(stage, Because { stage: self.name(stage), reasons: own, note });
         }
-        for (input, old, _) in self.changed_inputs(stage, &changed) {
-            if let Some(record) = self.record_of(old, input) {
+        for ChangedInput { instance: input, reads, old, .. } in self.changed_inputs(stage, &changed) {
+            if let Some(record) = self.record_of(old, &reads, input) {
                 self.descend(input, &record.material, causes);
             }
         }
     }
 
-    /// The computed inputs among `changed`: (stage, old content, new record).
-    fn changed_inputs(&self, stage: usize, changed: &[Reason]) -> Vec<(usize, Digest, &'a Record)> {
+    /// The computed inputs among `changed`.
+    fn changed_inputs(&self, stage: usize, changed: &[Reason]) -> Vec<ChangedInput<'a>> {
         let plan = self.plan;
         let instance = &plan.experiment.instances[stage];
         let changed_inputs = changed.iter().filter_map(|reason| {
@@ -106,23 +106,19 @@ impl<'a> RootCauses<'a> {
             let mut of_role = instance.inputs.iter().filter(|input| input.role == role);
             let input = of_role.nth(place.unwrap_or(0))?.instance;
             let CacheState::Hit(record) = &plan.states[input] else { return None };
-            (old != new).then_some((input, *old, record.as_ref()))
+            let reads = instance.stage.reads(role);
+            (old != new).then_some(ChangedInput { instance: input, reads, old: *old, new: record.as_ref() })
         });
         changed_inputs.collect()
     }
 
-    /// The record with `content` that is most similar to `stage` now.
-    fn record_of(&self, content: Digest, stage: usize) -> Option<&Record> {
-        let records = self.records.get_or_init(|| {
-            let mut records: HashMap<Digest, Vec<Record>> = HashMap::new();
-            for record in self.store.records().unwrap_or_default() {
-                records.entry(record.content).or_default().push(record);
-            }
-            records
-        });
+    /// The record with `content` in the files `reads` that is most similar to `stage` now.
+    fn record_of(&self, content: Digest, reads: &[String], stage: usize) -> Option<&Record> {
+        let records = self.records.get_or_init(|| self.store.records().unwrap_or_default());
         let CacheState::Hit(now) = &self.plan.states[stage] else { return None };
-        let same_kind = records.get(&content)?.iter().filter(|record| record.material.kind == now.material.kind);
-        same_kind.min_by_key(|record| (reasons(&record.material, &now.material).len(), record.key))
+        let same_kind = records.iter().filter(|record| record.material.kind == now.material.kind);
+        let same_content = same_kind.filter(|record| record.content_for(reads) == content);
+        same_content.min_by_key(|record| (reasons(&record.material, &now.material).len(), record.key))
     }
 
     /// For `stage`, which waits for inputs: the changed stages upstream, inputs first.
@@ -150,9 +146,23 @@ impl<'a> RootCauses<'a> {
     }
 }
 
-fn differing(old: &Record, new: &Record) -> Vec<FileChange> {
+/// A computed input whose content changed.
+struct ChangedInput<'a> {
+    /// Its index in the experiment.
+    instance: usize,
+    /// The files of it that are read; empty: all.
+    reads: Vec<String>,
+    /// The content of these files before.
+    old: Digest,
+    /// Its record now.
+    new: &'a Record,
+}
+
+/// The files that differ, among `reads` (all if that is empty).
+fn differing(old: &Record, new: &Record, reads: &[String]) -> Vec<FileChange> {
     let by_path = |record: &Record| -> BTreeMap<String, Digest> {
-        record.outputs.iter().map(|output| (output.path.clone(), output.digest)).collect()
+        let read = record.outputs.iter().filter(|output| reads.is_empty() || reads.contains(&output.path));
+        read.map(|output| (output.path.clone(), output.digest)).collect()
     };
     let (old, new) = (by_path(old), by_path(new));
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();

@@ -99,6 +99,12 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
         None
     }
 
+    /// The output files of an input of `role` that it reads: only their contents are in its key, and of the files that the
+    /// input's kind [leaves](StageKind::LEAVES) it sees no others. Empty: all files.
+    fn reads(&self, _role: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Does the work.
     ///
     /// # Errors
@@ -135,6 +141,8 @@ pub trait Stage: Debug + Send + Sync {
     fn external_files(&self, places: &Places) -> Result<ExternalFiles, StageError>;
     /// See [`StageKind::source`].
     fn source(&self, places: &Places) -> Option<PathBuf>;
+    /// See [`StageKind::reads`].
+    fn reads(&self, role: &str) -> Vec<String>;
     /// See [`StageKind::run`].
     ///
     /// # Errors
@@ -179,6 +187,10 @@ impl<S: StageKind> Stage for S {
 
     fn source(&self, places: &Places) -> Option<PathBuf> {
         S::source(self, places)
+    }
+
+    fn reads(&self, role: &str) -> Vec<String> {
+        StageKind::reads(self, role)
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

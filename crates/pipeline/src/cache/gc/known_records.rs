@@ -66,8 +66,19 @@ impl KnownRecords {
     fn spread_to_inputs(&mut self) {
         let records = &mut self.records;
         let mut makers: HashMap<Digest, Vec<usize>> = HashMap::new();
-        for (index, known) in records.iter().enumerate() {
-            makers.entry(known.record.content).or_default().push(index);
+        let read_in_part: BTreeSet<&[String]> = records
+            .iter()
+            .flat_map(|known| known.record.material.inputs.values().flatten())
+            .map(|input| input.reads.as_slice())
+            .filter(|reads| !reads.is_empty())
+            .collect();
+        for (index, KnownRecord { record, .. }) in records.iter().enumerate() {
+            makers.entry(record.content).or_default().push(index);
+            for reads in &read_in_part {
+                if reads.iter().all(|name| record.outputs.iter().any(|output| output.path == *name)) {
+                    makers.entry(record.content_for(reads)).or_default().push(index);
+                }
+            }
         }
         let mut waiting: Vec<usize> = (0..records.len()).collect();
         // The most recently used first, so that few records are visited twice.

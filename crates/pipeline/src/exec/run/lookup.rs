@@ -16,7 +16,13 @@ impl Run<'_> {
         let inputs = instances[stage].inputs.iter();
         inputs
             .map(|input| match self.record(input.instance) {
-                Some(record) => Ok(ResolvedInput::new(input, &instances[input.instance], record, self.places)),
+                Some(record) => Ok(ResolvedInput::new(
+                    instances[stage].stage.as_ref(),
+                    input,
+                    &instances[input.instance],
+                    record,
+                    self.places,
+                )),
                 None => {
                     anyhow::bail!("{} was looked up before its input {}", self.name(stage), self.name(input.instance))
                 }
