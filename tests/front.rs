@@ -267,3 +267,22 @@ fn the_log_says_what_was_read_and_why_a_stage_would_run() {
     assert_eq!(refused.code, Some(i32::from(exit_code::BAD_EXPERIMENT)), "{}", refused.stderr);
     assert!(refused.stderr.starts_with("error: MATSSL_LOG: `matssl=loud`: "), "{}", refused.stderr);
 }
+
+#[test]
+fn a_file_in_the_place_of_a_folder_is_refused_before_any_training() {
+    let project = Project::new(TOY);
+    project.write("file", "");
+    for (flag, folder, problem) in [
+        ("--cache", "file", "file is a file, not a folder"),
+        ("--cache", "file/below", "file/below cannot be made, because file is a file, not a folder"),
+        ("--reports", "file", "file is a file, not a folder"),
+        ("--reports", "file/below", "file/below cannot be made, because file is a file, not a folder"),
+        ("--tensorboard", "file", "file is a file, not a folder"),
+    ] {
+        let refused = project.run(&["experiment.toml", flag, folder]);
+        assert_eq!(refused.code, Some(i32::from(exit_code::BAD_EXPERIMENT)), "{flag} {folder}: {}", refused.stderr);
+        assert_eq!(refused.stderr, format!("error: {flag}: {problem}; name another folder\n"));
+    }
+    let nowhere = project.run(&["experiment.toml", "--cache", "/proc/cache"]);
+    assert_eq!(nowhere.code, Some(i32::from(exit_code::BAD_EXPERIMENT)), "{}", nowhere.stderr);
+}

@@ -4,7 +4,7 @@ use super::arguments::ExperimentArgs;
 use super::outcome::{Ending, Stop};
 use crate::cache::{Gate, Hits, LastKeys, Store};
 use crate::experiment::{self, Experiment};
-use crate::machine::ask_for_memory_in_large_steps;
+use crate::machine::{ask_for_memory_in_large_steps, check_folder};
 use crate::plan::{CacheState, Explanation, Plan, Reason};
 use crate::stage::{self, Places};
 use std::path::Path;
@@ -31,7 +31,8 @@ pub(super) fn open(args: &ExperimentArgs) -> Result<OpenExperiment, Stop> {
     let (store, gate, hits) = match ahead {
         Some((store, gate, hits)) => (store, Some(gate), Some(hits)),
         None => {
-            let store = Store::at(&args.cache)?;
+            check_folder(&args.cache).map_err(|problem| not_usable("--cache", &args.cache, &problem))?;
+            let store = Store::at(&args.cache).map_err(Stop::bad_request)?;
             // `plan` needs no cache, and works where none can be made. `run` reports that later.
             let _ = store.make();
             let gate = Gate::shared(&store).ok();
@@ -46,6 +47,11 @@ pub(super) fn open(args: &ExperimentArgs) -> Result<OpenExperiment, Stop> {
         log_states(&plan, &store);
     }
     Ok(OpenExperiment { store, places, plan, gate })
+}
+
+/// A folder of the command line that cannot be used.
+pub(super) fn not_usable(flag: &str, folder: &Path, problem: &str) -> Stop {
+    Stop::bad_request(format!("{flag}: {} {problem}; name another folder", folder.display()))
 }
 
 /// What the experiment found in its cache last time, if there is a cache and the experiment is called as its file is: this is

@@ -4,7 +4,9 @@ use crate::data::DataError;
 use crate::events::ErrorClass;
 use crate::exit_code;
 use crate::experiment::Rejected;
+use crate::machine::is_disk_full;
 use crate::stage::StageError;
+use std::io;
 
 /// How a verb ended. Of several endings the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +67,18 @@ impl From<&DataError> for Ending {
 
 impl From<&anyhow::Error> for Ending {
     fn from(error: &anyhow::Error) -> Self {
-        error.downcast_ref::<DataError>().map_or(Ending::Internal, Ending::from)
+        let of_system = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+        let ending = of_system.into_iter().find_map(|error| match error.kind() {
+            _ if is_disk_full(error) => Some(Ending::Failed),
+            io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Some(Ending::BadRequest)
+            }
+            _ => None,
+        });
+        match (error.downcast_ref::<DataError>(), ending) {
+            (Some(error), _) => error.into(),
+            (None, ending) => ending.unwrap_or(Ending::Internal),
+        }
     }
 }
 
@@ -95,7 +108,10 @@ impl Stop {
 
 impl From<anyhow::Error> for Stop {
     fn from(error: anyhow::Error) -> Self {
-        Stop::new(Ending::from(&error), format!("error: {error:#}"))
+        let ending = Ending::from(&error);
+        // The engine's own errors of full disks name a file, not what to do.
+        let help = if ending == Ending::Failed { "\nhelp: free space there, or use another disk" } else { "" };
+        Stop::new(ending, format!("error: {error:#}{help}"))
     }
 }
 

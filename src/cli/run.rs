@@ -8,12 +8,13 @@ mod results;
 pub(super) use args::RunArgs;
 
 use super::device::say_device;
-use super::open_experiment::{self, OpenExperiment};
+use super::open_experiment::{self, OpenExperiment, not_usable};
 use super::outcome::{Ending, Stop};
 use super::progress::Display;
 use super::signals;
 use super::time_left::TimeLeft;
 use crate::exec;
+use crate::machine::check_writable;
 use crate::nn;
 use crate::plan::{CacheState, Forecast};
 use options::options;
@@ -23,6 +24,11 @@ use std::sync::Arc;
 
 pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
     let gpus = args.device.gpus()?;
+    // Before any training, not after it.
+    for (flag, folder) in [("--reports", Some(&args.reports)), ("--tensorboard", args.tensorboard.as_ref())] {
+        let Some(folder) = folder else { continue };
+        check_writable(folder).map_err(|problem| not_usable(flag, folder, &problem))?;
+    }
     let mut experiment = open_experiment::open(&args.experiment)?;
     if !args.check_repro.is_empty() {
         return check_repro(&experiment, args, gpus);
@@ -38,7 +44,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
         experiment.leave();
         return ending;
     }
-    experiment.store.make()?;
+    experiment.store.make().map_err(|error| {
+        let stop = Stop::from(error);
+        if stop.ending == Ending::Internal { Stop::new(Ending::BadRequest, stop.message) } else { stop }
+    })?;
     let is_hit = |stage: usize| matches!(experiment.plan.states[stage], CacheState::Hit(_));
     let must_run: Vec<bool> = (0..wanted.len()).map(|i| wanted[i] && (forced[i] || !is_hit(i))).collect();
     experiment.check_ready(&must_run)?;

@@ -17,7 +17,11 @@ pub(super) fn data_error(error: DataError) -> StageError {
 /// The stage error for a weight file that cannot be used.
 pub(super) fn weights_error(error: WeightsError) -> StageError {
     match error {
-        WeightsError::Io { .. } => StageError::NotThere(error.to_string()),
+        WeightsError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            StageError::NotThere(error.to_string())
+        }
+        WeightsError::Io { .. } => StageError::BadData(error.to_string()),
+        WeightsError::Write { .. } => StageError::failed(error),
         WeightsError::Format { .. }
         | WeightsError::Unrelated { .. }
         | WeightsError::NotPublished { .. }

@@ -45,7 +45,7 @@ pub(crate) fn full(rooms: impl Iterator<Item = u64>, stream: &Stream, tally: &Ta
         let mut full = 0;
         for _ in 0..2 {
             let run = world.project.start(&["experiment.toml"]);
-            if let Some(ended) = world.end(run, &[Some(0), Some(1), Some(3)]) {
+            if let Some(ended) = world.end(run, &[Some(0), Some(3)]) {
                 full += usize::from(ended.code != Some(0));
                 if ended.code != Some(0)
                     && !["No space left on device", "KiB of space left"].iter().any(|said| ended.stderr.contains(said))
@@ -108,7 +108,7 @@ pub(crate) fn read_only(tally: &Tally) {
         &["cache", "gc", "--older-than", "0s", "--yes"],
     ] {
         let done = project.run(args);
-        if !matches!(done.code, Some(1 | 3)) || !done.stderr.contains("Read-only file system") {
+        if !matches!(done.code, Some(2 | 3)) || !done.stderr.contains("Read-only file system") {
             harm(Harm::Ended, format!("{args:?}: {:?}: {}{}", done.code, done.stdout, done.stderr));
         }
     }

@@ -31,7 +31,7 @@ pub enum DataError {
     #[error("{}", list(.0))]
     Several(Vec<DataError>),
     /// An output could not be written (exit code 3).
-    #[error("{}: cannot be written ({source})", path.display())]
+    #[error("{}: cannot be written", path.display())]
     Write {
         /// The output.
         path: PathBuf,

@@ -12,7 +12,7 @@ mod signals;
 mod vectorized;
 mod waker;
 
-pub use disk::free_space;
+pub use disk::{check_folder, check_writable, free_space, is_disk_full};
 pub use group::{Ended, Group, wait_unreaped};
 pub use host::host_name;
 pub use marked::{MARK, kill_marked, mark, marks};

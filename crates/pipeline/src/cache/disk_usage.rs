@@ -14,6 +14,11 @@ pub(super) struct DiskUsage {
     pub(super) newest: Option<SystemTime>,
 }
 
+/// Number of bytes of all files at or below `path`. Links are not followed.
+pub fn bytes_below(path: &Path) -> u64 {
+    disk_usage(path).files.bytes
+}
+
 /// All files at or below `path`. Links are not followed.
 pub(super) fn disk_usage(path: &Path) -> DiskUsage {
     let mut usage = DiskUsage::default();

@@ -51,6 +51,7 @@ mod traced;
 
 pub use crate::key::{Digest, KEY_SCHEMA, Key, KeyInput, KeyMaterial};
 pub use amount::Amount;
+pub use disk_usage::bytes_below;
 pub use draft::Draft;
 pub use gate::Gate;
 pub use gc::{Dropped, Mode, Rules, Sweep, gc};

@@ -1,5 +1,6 @@
 //! One attempt at one stage: waits until no other run works on it, runs it, and stores its files in the cache.
 
+use super::full_disk::with_room_needed;
 use super::job::{Job, Message};
 use super::program::Program;
 use super::provenance::provenance;
@@ -126,6 +127,7 @@ fn wait_and_run(
                         Ok(AttemptOutcome::Computed(Box::new(Computed { draft, attempt, work: work.clone() })))
                     }
                     Err(error) => {
+                        let error = with_room_needed(error, attempt.out(), services.store.root());
                         work.give_up(attempt);
                         Err(error)
                     }

@@ -7,6 +7,7 @@ mod committer;
 mod deadlines;
 mod difference;
 mod export;
+mod full_disk;
 mod gpu_locks;
 mod guard;
 mod job;

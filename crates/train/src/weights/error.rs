@@ -6,9 +6,17 @@ use std::path::{Path, PathBuf};
 /// What is wrong with a weight file.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// It cannot be read or written.
+    /// It cannot be read.
     #[error("{path}: {source}")]
     Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It cannot be written.
+    #[error("{path}: cannot be written")]
+    Write {
         /// The file.
         path: PathBuf,
         /// What the system said.

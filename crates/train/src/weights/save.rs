@@ -28,5 +28,5 @@ pub fn save(
     }
     let metadata = (!config.is_empty()).then(|| HashMap::from([(CONFIG.to_owned(), config.to_owned())]));
     let bytes = safetensors::serialize(tensors, metadata).map_err(|error| WeightsError::format(path, error))?;
-    std::fs::write(path, bytes).map_err(|error| WeightsError::io(path, error))
+    std::fs::write(path, bytes).map_err(|source| WeightsError::Write { path: path.to_owned(), source })
 }
