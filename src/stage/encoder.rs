@@ -2,8 +2,8 @@
 
 use super::errors::weights_error;
 use super::{Context, Places, Progress, StageError, StageKind};
-use crate::nn::weights::{self, Published, PublishedFile};
-use crate::nn::{Arch, Parameters, ResNetConfig, Variant};
+use crate::nn::weights::{self, LoadReport, Published, PublishedFile, Request};
+use crate::nn::{Arch, Parameters, ResNet, ResNetConfig, Variant};
 use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,12 +28,20 @@ pub(super) struct EncoderSpec {
     /// Position of the strides in bottleneck blocks: `"v1.5"` as in torchvision, or `"v1"`.
     #[serde(default)]
     pub(super) variant: Variant,
-    /// Initial weights: `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, or a file with torchvision's names.
+    /// Initial weights: `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, or a file with torchvision's names,
+    /// under any key and behind any prefix.
     pub(super) weights: Weights,
     /// Whether tensors that are missing in the file start with random values and are listed. Otherwise they are an
     /// error.
     #[serde(default)]
     pub(super) allow_missing: bool,
+    /// The key of the file under which the network lies, e.g. `"teacher"`, if several networks in it fit. `""` is the top of
+    /// the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<String>,
+    /// What stands before the network's names in the file, e.g. `"module.encoder_q."`, if several networks in it fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) prefix: Option<String>,
 }
 
 fn published_width() -> usize {
@@ -48,7 +56,7 @@ pub(super) enum Weights {
     Random,
     /// Published weights, in `weights/` of the data folder.
     Published(Published),
-    /// A `.safetensors` or `.pth` file, below the data folder if the path is relative.
+    /// A file of `torch.save` or a safetensors file, below the data folder if the path is relative.
     File(PathBuf),
 }
 
@@ -89,6 +97,12 @@ impl EncoderSpec {
         if self.allow_missing && self.weights == Weights::Random {
             return Err("`allow_missing` needs weights from a file".into());
         }
+        let chosen = [("key", &self.key), ("prefix", &self.prefix)];
+        if let Some((name, _)) = chosen.iter().find(|(_, value)| value.is_some())
+            && self.weights == Weights::Random
+        {
+            return Err(format!("`{name}` needs weights from a file"));
+        }
         Ok(())
     }
 
@@ -102,9 +116,23 @@ impl EncoderSpec {
             Weights::File(path) => places.resolve(path),
             Weights::Published(published) => self.published(*published, places)?.0,
         };
+        if path.is_dir() {
+            return Err(StageError::NotThere(format!(
+                "{} is a folder: set `encoder.weights` to the weight file in it",
+                path.display()
+            )));
+        }
         if !path.is_file() {
-            let message =
-                format!("{}: no such weight file; put it there, or correct `encoder.weights`", path.display());
+            let link = path.clone();
+            let path = path.display();
+            let message = match std::fs::read_link(&link) {
+                Ok(target) => format!(
+                    "{path} is a link to {}, which does not exist; fetch it (`dvc pull`, `git annex get`), or correct \
+                     `encoder.weights`",
+                    target.display()
+                ),
+                Err(_) => format!("{path}: no such weight file; put it there, or correct `encoder.weights`"),
+            };
             return Err(StageError::NotThere(message));
         }
         Ok(vec![(WEIGHTS.into(), path)])
@@ -128,15 +156,37 @@ impl EncoderSpec {
         )))
     }
 
-    /// Checks, before the run starts, that published weights have the right hash and match the network.
+    /// What to look for in the weight file.
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
+            allow_missing: self.allow_missing,
+            key: self.key.as_deref(),
+            prefix: self.prefix.as_deref(),
+            without: None,
+        }
+    }
+
+    /// Checks, before the run starts, that published weights have the right hash and that the file holds this network.
+    /// Returns where it was found; `None` if the weights are random.
     ///
     /// # Errors
-    /// [`StageError::BadData`] if not, [`StageError::NotThere`] if they are missing.
-    pub(super) fn ready(&self, places: &Places) -> Result<(), StageError> {
-        let Weights::Published(published) = &self.weights else { return Ok(()) };
-        let (path, file) = self.published(*published, places)?;
-        file.check(&path).map_err(weights_error)?;
-        match file.variant.filter(|variant| *variant != self.variant) {
+    /// [`StageError::BadData`] if not, [`StageError::NotThere`] if the file is missing.
+    pub(super) fn ready(&self, places: &Places) -> Result<Option<LoadReport>, StageError> {
+        if let Weights::Published(published) = &self.weights {
+            let (path, file) = self.published(*published, places)?;
+            file.check(&path).map_err(weights_error)?;
+            self.check_variant(&path, file.variant)?;
+        }
+        let Some((_, path)) = self.external_files(places)?.into_iter().next() else { return Ok(None) };
+        let report = weights::check(&path, &ResNet::new(self.config()).shapes(), &self.request());
+        let report = report.map_err(weights_error)?;
+        self.check_variant(&path, report.config.as_deref().and_then(written_variant))?;
+        Ok(Some(report))
+    }
+
+    /// Checks that the file `path` is for this variant, if it is known for which.
+    fn check_variant(&self, path: &Path, variant: Option<Variant>) -> Result<(), StageError> {
+        match variant.filter(|variant| *variant != self.variant) {
             Some(variant) => Err(StageError::BadData(format!(
                 "{} is for a ResNet {}, but the experiment has `variant = \"{}\"`: the tensors have the same names, \
                  but the networks differ; correct `encoder.variant`",
@@ -157,32 +207,67 @@ impl EncoderSpec {
         }
     }
 
-    /// Loads the encoder's parameters below `prefix` from the file, if there is one. Reports tensors that are missing
-    /// in the file: the first ones as progress, all as telemetry `missing_weights`.
+    /// Loads the encoder's parameters below `prefix` from the file, if there is one. Reports where it was found, and tensors
+    /// that are missing in the file: the first ones as progress, all as telemetry `missing_weights`.
     ///
     /// # Errors
     /// If the file is damaged, of another network, or lacks tensors without `allow_missing`.
     pub(super) fn load(&self, parameters: &Parameters, prefix: &str, context: &mut Context) -> Result<(), StageError> {
+        self.load_as(&self.request(), parameters, prefix, context).map(drop)
+    }
+
+    /// As [`EncoderSpec::load`], of the tensors that `request` chooses; returns what was found.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn load_as(
+        &self,
+        request: &Request<'_>,
+        parameters: &Parameters,
+        prefix: &str,
+        context: &mut Context,
+    ) -> Result<Option<LoadReport>, StageError> {
         if self.weights == Weights::Random {
-            return Ok(());
+            return Ok(None);
         }
         let (path, digest) =
             context.external.get(WEIGHTS).context("the weights were not listed among the files of the stage")?;
-        let loaded =
-            weights::load_verified(parameters, prefix, path, digest, self.allow_missing).map_err(weights_error)?;
-        let missing = loaded.missing;
-        if !missing.is_empty() {
-            let first = missing[..missing.len().min(NAMED)].join(", ");
-            let more = if missing.len() > NAMED { ", …" } else { "" };
-            let note = format!(
-                "{} tensors are missing in the file and start with random values: {first}{more}",
-                missing.len()
-            );
-            context.progress(Progress { unit: "epoch".into(), note: Some(note), ..Progress::default() });
-            context.telemetry.insert("missing_weights".into(), missing.into());
-        }
-        Ok(())
+        let loaded = weights::load_verified(parameters, prefix, path, digest, request).map_err(weights_error)?;
+        self.check_variant(path, loaded.config.as_deref().and_then(written_variant))?;
+        tell(&loaded, context);
+        Ok(Some(loaded))
     }
+}
+
+/// Reports where a network was found in its file and what is missing: as progress and as telemetry.
+fn tell(loaded: &LoadReport, context: &mut Context) {
+    let mut notes = Vec::new();
+    if let Some(found) = loaded.found() {
+        notes.push(format!("weights found: {found}"));
+        context.telemetry.insert("weights_found".into(), found.into());
+    }
+    if !loaded.passed_over.is_empty() {
+        context.telemetry.insert("weights_passed_over".into(), loaded.passed_over.clone().into());
+    }
+    let missing = &loaded.missing;
+    if !missing.is_empty() {
+        let first = missing[..missing.len().min(NAMED)].join(", ");
+        let more = if missing.len() > NAMED { ", …" } else { "" };
+        let count = missing.len();
+        notes.push(format!("{count} tensors are missing in the file and start with random values: {first}{more}"));
+        context.telemetry.insert("missing_weights".into(), missing.clone().into());
+    }
+    if !notes.is_empty() {
+        let note = Some(notes.join("; "));
+        context.progress(Progress { unit: "epoch".into(), note, ..Progress::default() });
+    }
+}
+
+/// The variant in the configuration that this program wrote into an encoder's or a model's file.
+fn written_variant(config: &str) -> Option<Variant> {
+    let config: serde_json::Value = serde_json::from_str(config).ok()?;
+    let encoder = config.pointer("/network/encoder").unwrap_or(&config);
+    serde_json::from_value(encoder.get("variant")?.clone()).ok()
 }
 
 /// Everything that the result of a training depends on, as text: the parameters of its stage, with the hash of the
@@ -250,14 +335,60 @@ mod tests {
         // NASA has published no hash of this file.
         put("resnet50_pretrained_imagenet-microscopynet_v1.0.pth.tar");
         let mut image_micronet = spec("image-micronet");
-        image_micronet.ready(&places).unwrap();
+        let Err(StageError::BadData(message)) = image_micronet.ready(&places) else { panic!("no weights") };
+        assert!(message.contains("v1.0.pth.tar is no weight file: it has only 11 bytes"), "{message}");
         image_micronet.variant = Variant::V1;
         let Err(StageError::BadData(message)) = image_micronet.ready(&places) else { panic!("a wrong variant") };
         assert!(message.contains("is for a ResNet v1.5, but the experiment has `variant = \"v1\"`"), "{message}");
-        // A user's file is not checked.
-        put("resnet50-imagenet.safetensors");
-        EncoderSpec { variant: Variant::V1, ..spec("imagenet") }.ready(&places).unwrap();
-        spec("random").ready(&places).unwrap();
+        assert_eq!(spec("random").ready(&places).unwrap(), None);
+    }
+
+    /// Any file is checked before a run, not only published ones, and what this program wrote knows its variant.
+    #[test]
+    fn files_are_checked_before_the_run() {
+        let data = tempfile::tempdir().unwrap();
+        let places = Places { data: data.path().into(), ..Places::default() };
+        let config = ResNetConfig { arch: Arch::ResNet18, width: 2, variant: Variant::V15 };
+        let network = ResNet::new(config.clone());
+        let mut parameters = Parameters::new(candle_core::DType::F32, &candle_core::Device::Cpu);
+        network.init(&mut parameters, "", &crate::random::Stream::new(0, "init", 0, 0)).unwrap();
+        let path = data.path().join("own.safetensors");
+        weights::save(&parameters, None, &path, &serde_json::to_string(&config).unwrap()).unwrap();
+        let own = EncoderSpec { arch: Arch::ResNet18, width: 2, ..spec("own.safetensors") };
+        assert_eq!(own.ready(&places).unwrap().unwrap().found(), None);
+        let refused = |spec: EncoderSpec| match spec.ready(&places) {
+            Err(StageError::BadData(message)) => message,
+            other => panic!("{other:?}"),
+        };
+        let message = refused(EncoderSpec { arch: Arch::ResNet34, ..own.clone() });
+        assert!(
+            message.contains("these look like a resnet18 (width 2); the network is a resnet34 (width 2)"),
+            "{message}"
+        );
+        assert!(message.contains("correct `encoder.arch`"), "{message}");
+        let message = refused(EncoderSpec { variant: Variant::V1, ..own.clone() });
+        assert!(message.contains("is for a ResNet v1.5"), "{message}");
+        let message = refused(EncoderSpec { key: Some("teacher".into()), ..own.clone() });
+        assert!(
+            message.contains("no tensors of the network under the key `teacher`: they are at the top"),
+            "{message}"
+        );
+        for (file, expected) in
+            [("gone.pth", "gone.pth is a link to ../dvc/gone.pth, which does not exist"), ("", "is a folder")]
+        {
+            if !file.is_empty() {
+                std::os::unix::fs::symlink("../dvc/gone.pth", data.path().join(file)).unwrap();
+            }
+            let spec = EncoderSpec { weights: Weights::File(data.path().join(file)), ..own.clone() };
+            let Err(StageError::NotThere(message)) = spec.ready(&places) else { panic!("{file}") };
+            assert!(message.contains(expected), "{message}");
+        }
+        assert!(
+            EncoderSpec { key: Some("a".into()), ..spec("random") }
+                .check()
+                .unwrap_err()
+                .contains("`key` needs weights")
+        );
     }
 
     #[test]

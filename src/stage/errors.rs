@@ -3,7 +3,7 @@
 use super::StageError;
 use crate::data::DataError;
 use crate::exit_code;
-use crate::nn::weights::WeightsError;
+use crate::nn::weights::{Differences, WeightsError};
 
 /// The stage error for a data set that cannot be used.
 pub(super) fn data_error(error: DataError) -> StageError {
@@ -14,6 +14,9 @@ pub(super) fn data_error(error: DataError) -> StageError {
     }
 }
 
+/// The cure if a file holds another network.
+const OTHER_NETWORK: &str = ": correct `encoder.arch` and `encoder.width`, or give the file of this network";
+
 /// The stage error for a weight file that cannot be used.
 pub(super) fn weights_error(error: WeightsError) -> StageError {
     match error {
@@ -23,12 +26,21 @@ pub(super) fn weights_error(error: WeightsError) -> StageError {
         WeightsError::Io { .. } => StageError::BadData(error.to_string()),
         WeightsError::Write { .. } => StageError::failed(error),
         WeightsError::Format { .. }
-        | WeightsError::Unrelated { .. }
+        | WeightsError::Ambiguous { .. }
+        | WeightsError::NotInFile { .. }
+        | WeightsError::NotFinite { .. }
         | WeightsError::NotPublished { .. }
         | WeightsError::Changed { .. } => StageError::BadData(error.to_string()),
-        WeightsError::Mismatch { ref missing, ref unused, ref misshapen, .. } => {
+        WeightsError::Unrelated { ref looks, .. } => {
+            let help = if looks.is_empty() { "" } else { OTHER_NETWORK };
+            StageError::BadData(format!("{error}{help}"))
+        }
+        WeightsError::Mismatch { ref differences, .. } => {
+            let Differences { missing, unused, misshapen, looks, .. } = &**differences;
             let lacks_only = !missing.is_empty() && unused.is_empty() && misshapen.is_empty();
-            let help = if lacks_only {
+            let help = if !looks.is_empty() {
+                OTHER_NETWORK
+            } else if lacks_only {
                 "\nWith `allow_missing = true` the missing tensors start with random values."
             } else {
                 ""

@@ -1,5 +1,6 @@
 //! `finetune`: trains a segmentation model from an encoder and images with masks.
 
+mod start;
 mod train_fraction;
 mod val_fraction;
 
@@ -16,14 +17,15 @@ use crate::data::augment::FinetuneAugment;
 use crate::data::{Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
-use crate::nn::{Architecture, Parameters, SegmentationConfig, SegmentationNetwork};
+use crate::nn::weights::LoadReport;
+use crate::nn::{Architecture, Parameters, ResNetConfig, SegmentationConfig, SegmentationNetwork};
 use crate::random::Stream;
-use crate::ssl::ENCODER;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Training};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use start::Start;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +41,10 @@ pub(super) struct Finetune {
     dataset: Input,
     /// A `pretrain` stage, or a table that describes the encoder.
     encoder: MaybeInput<EncoderSpec>,
+    /// What starts from the file of `encoder.weights`: `"encoder"`, `"decoder"` (of a whole model's file the encoder and the
+    /// decoder, with a new head) or `"model"` (all of it).
+    #[serde(default, skip_serializing_if = "Start::is_default")]
+    start: Start,
     /// `"unet++"` (the paper's) or `"unet"`.
     #[serde(default)]
     architecture: Architecture,
@@ -161,6 +167,9 @@ impl StageKind for Finetune {
         {
             return error("encoder", message);
         }
+        if let Err(message) = self.start.check(self.encoder()) {
+            return error("start", message);
+        }
         if !self.crop_size.get().is_multiple_of(32) {
             return error(
                 "crop_size",
@@ -210,10 +219,7 @@ impl StageKind for Finetune {
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
-        match &self.encoder {
-            MaybeInput::Input(_) => Ok(()),
-            MaybeInput::Value(encoder) => encoder.ready(places),
-        }
+        self.checked_weights(places).map(drop)
     }
 
     fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
@@ -268,7 +274,7 @@ impl StageKind for Finetune {
         let network = SegmentationNetwork::new(self.network(context, classes.len())?);
         let mut parameters = self.training.parameters(context)?;
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
-        self.load_encoder(&parameters, context)?;
+        self.load_encoder(&parameters, &classes, context)?;
         let training = Training {
             accumulate: self.accumulate,
             ema: self.ema,
@@ -328,6 +334,15 @@ impl Finetune {
             MaybeInput::Input(_) => None,
             MaybeInput::Value(encoder) => Some(encoder),
         }
+    }
+
+    /// Checks the weight file before the run starts. Returns where the encoder was found in it; `None` without a file.
+    ///
+    /// # Errors
+    /// As [`EncoderSpec::ready`].
+    pub(super) fn checked_weights(&self, places: &Places) -> Result<Option<LoadReport>, StageError> {
+        let Some(encoder) = self.encoder() else { return Ok(None) };
+        self.start.ready(encoder, &self.config(encoder.config(), 1), places)
     }
 
     fn samples(&self, dataset: &OpenDataset, split: Split) -> Result<Samples, StageError> {
@@ -395,17 +410,26 @@ impl Finetune {
             MaybeInput::Value(encoder) => encoder.config(),
             MaybeInput::Input(_) => EncoderFile::config(context.input("encoder")?)?,
         };
-        Ok(SegmentationConfig {
+        Ok(self.config(encoder, classes))
+    }
+
+    fn config(&self, encoder: ResNetConfig, classes: usize) -> SegmentationConfig {
+        SegmentationConfig {
             architecture: self.architecture,
             encoder,
             decoder_channels: self.decoder_channels.map(NonZeroUsize::get),
             classes,
-        })
+        }
     }
 
-    fn load_encoder(&self, parameters: &Parameters, context: &mut Context) -> Result<(), StageError> {
+    fn load_encoder(
+        &self,
+        parameters: &Parameters,
+        classes: &[String],
+        context: &mut Context,
+    ) -> Result<(), StageError> {
         match &self.encoder {
-            MaybeInput::Value(encoder) => encoder.load(parameters, ENCODER, context),
+            MaybeInput::Value(encoder) => self.start.load(encoder, parameters, classes, context),
             MaybeInput::Input(_) => EncoderFile::load(parameters, context.input("encoder")?),
         }
     }

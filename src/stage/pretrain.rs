@@ -132,7 +132,7 @@ impl StageKind for Pretrain {
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
-        self.encoder.ready(places)
+        self.encoder.ready(places).map(drop)
     }
 
     fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {

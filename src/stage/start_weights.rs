@@ -4,7 +4,7 @@ use super::encoder::Weights;
 use super::finetune::Finetune;
 use super::pretrain::Pretrain;
 use super::{Places, Stage, StageError};
-use crate::nn::weights::PublishedFile;
+use crate::nn::weights::{LoadReport, PublishedFile};
 use std::path::{Path, PathBuf};
 
 /// The initial weights of a stage, and whether their file is valid.
@@ -24,6 +24,16 @@ pub struct StartWeights {
     pub known: Option<PublishedFile>,
     /// All published files of these weights.
     pub published: Vec<PublishedFile>,
+    /// Channels of the stem.
+    pub width: usize,
+    /// `key` and `prefix` of the experiment.
+    pub choice: [Option<String>; 2],
+    /// Where the network was found in the file, if that is not its top.
+    pub found: Option<String>,
+    /// Tensors beside the network's.
+    pub passed_over: Vec<String>,
+    /// Tensors that the file lacks; they start with random values.
+    pub missing: Vec<String>,
     /// The error, if they cannot be used.
     pub problem: Option<String>,
     /// Whether the file exists but cannot be used.
@@ -32,15 +42,19 @@ pub struct StartWeights {
 
 /// The initial weights of `stage`; `None` if they are random or come from another stage.
 pub fn start_weights(stage: &dyn Stage, places: &Places) -> Option<StartWeights> {
+    let finetune = stage.as_any().downcast_ref::<Finetune>();
     let of_pretrain = stage.as_any().downcast_ref::<Pretrain>().map(Pretrain::encoder);
-    let of_finetune = || stage.as_any().downcast_ref::<Finetune>().and_then(Finetune::encoder);
-    let encoder = of_pretrain.or_else(of_finetune)?;
+    let encoder = of_pretrain.or_else(|| finetune.and_then(Finetune::encoder))?;
     let folder = encoder.source(places)?;
     let published = match &encoder.weights {
         Weights::Published(published) => published.files(encoder.arch),
         _ => Vec::new(),
     };
-    let found = encoder.external_files(places).and_then(|files| encoder.ready(places).map(|()| files));
+    let checked = finetune.map_or_else(|| encoder.ready(places), |finetune| finetune.checked_weights(places));
+    let (report, problem) = match checked {
+        Ok(report) => (report.unwrap_or_default(), None),
+        Err(error) => (LoadReport::default(), Some(error)),
+    };
     let file = encoder.external_files(places).ok().and_then(|files| files.into_iter().next()).map(|(_, path)| path);
     let name = file.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
     Some(StartWeights {
@@ -51,7 +65,12 @@ pub fn start_weights(stage: &dyn Stage, places: &Places) -> Option<StartWeights>
         folder,
         file,
         published,
-        bad: matches!(found, Err(ref error) if !matches!(error, StageError::NotThere(_))),
-        problem: found.err().map(|error| error.to_string()),
+        width: encoder.width,
+        choice: [encoder.key.clone(), encoder.prefix.clone()],
+        bad: problem.as_ref().is_some_and(|error| !matches!(error, StageError::NotThere(_))),
+        problem: problem.map(|error| error.to_string()),
+        found: report.found(),
+        passed_over: report.passed_over,
+        missing: report.missing,
     })
 }

@@ -75,6 +75,15 @@ pub(super) struct WeightsLine {
     pub(super) bytes: Option<u64>,
     /// The published beginning of its hash, which the file was checked against.
     pub(super) sha256: Option<&'static str>,
+    /// Where in the file the network was found, if that is not its top.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) found: Option<String>,
+    /// Tensors beside the network's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) passed_over: Vec<String>,
+    /// Tensors that the file lacks; they start with random values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) missing: Vec<String>,
     pub(super) problem: Option<String>,
     /// Published files that fit.
     pub(super) published: Vec<PublishedLine>,
@@ -263,7 +272,7 @@ fn weights(experiment: &OpenExperiment) -> Vec<WeightsLine> {
     let mut lines = Vec::new();
     for instance in &experiment.plan.experiment.instances {
         let Some(start) = stage::start_weights(instance.stage.as_ref(), &experiment.places) else { continue };
-        if !seen.insert((start.weights.clone(), start.arch, start.variant)) {
+        if !seen.insert((start.weights.clone(), start.arch, start.variant, start.width, start.choice.clone())) {
             continue;
         }
         let bytes = start.file.as_ref().and_then(|file| Some(std::fs::metadata(file).ok()?.len()));
@@ -281,6 +290,9 @@ fn weights(experiment: &OpenExperiment) -> Vec<WeightsLine> {
             file: start.file.as_ref().map(|file| file.display().to_string()),
             bytes,
             sha256: start.known.as_ref().and_then(|known| known.sha256).filter(|_| start.problem.is_none()),
+            found: start.found,
+            passed_over: start.passed_over,
+            missing: start.missing,
             problem: start.problem,
             published: published.collect(),
             weights: start.weights,

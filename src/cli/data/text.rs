@@ -146,6 +146,22 @@ fn weights(text: &mut String, line: &WeightsLine) {
         None => "no published hash to compare with".into(),
     };
     say("size", format!("{size}; {hash}"));
+    if let Some(found) = &line.found {
+        say("found", found.clone());
+    }
+    for (what, names) in [("beside it", &line.passed_over), ("missing", &line.missing)] {
+        if !names.is_empty() {
+            say(what, tensors(names));
+        }
+    }
+}
+
+/// `14 tensors: fc.bias, fc.weight, queue, …`.
+fn tensors(names: &[String]) -> String {
+    const NAMED: usize = 3;
+    let count = if names.len() == 1 { "1 tensor".to_owned() } else { format!("{} tensors", names.len()) };
+    let more = if names.len() > NAMED { ", …" } else { "" };
+    format!("{count}: {}{more}", names[..names.len().min(NAMED)].join(", "))
 }
 
 fn patches(report: &Report) -> String {

@@ -209,3 +209,69 @@ fn the_encoder_is_an_input_or_a_table_and_errors_have_spans() {
         assert!(matches!(&errors[..], [ParamError::Check { param: "crop_size", .. }]), "{errors:?}");
     }
 }
+
+/// Runs `text` from the weight file `weights`. Returns the model and the telemetry.
+fn run_from(text: &str, weights: &Path) -> Result<(Vec<u8>, BTreeMap<String, serde_json::Value>), StageError> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut context = context(folder.path(), "dataset", &dataset(folder.path(), &ALL));
+    let stage = parse::<Finetune>(&text.replace("'random'", &format!("'{}'", weights.display()))).unwrap();
+    stage.ready(&context.places)?;
+    for (name, path) in stage.external_files(&context.places)? {
+        let digest = blake3::hash(&std::fs::read(&path).unwrap()).to_hex().to_string();
+        context.external.insert(name, (path, digest));
+    }
+    stage.run(&mut context)?;
+    Ok((std::fs::read(context.out.join("model.safetensors")).unwrap(), context.telemetry))
+}
+
+/// A model's file starts an encoder, or encoder and decoder, or all of a model. With a learning rate near 0 what was loaded is
+/// what is saved.
+#[test]
+fn a_models_file_starts_an_encoder_or_a_whole_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let one = TOY.replace("epochs = 6", "epochs = 1");
+    std::fs::write(&path, run(&one, &ALL).unwrap().0).unwrap();
+    let still = one.replace("learning_rate = 0.01", "learning_rate = 1e-30");
+    let trained = std::fs::read(&path).unwrap();
+    let trained = safetensors::SafeTensors::deserialize(&trained).unwrap();
+    for (start, kept, found, beside) in [
+        ("encoder", ["encoder."].as_slice(), "prefix `encoder.`", true),
+        ("decoder", &["encoder.", "decoder."], "", true),
+        ("model", &["encoder.", "decoder.", "segmentation_head."], "", false),
+    ] {
+        let (model, telemetry) = run_from(&format!("{still}start = '{start}'\n"), &path).unwrap();
+        let model = safetensors::SafeTensors::deserialize(&model).unwrap();
+        for (name, view) in model.iter().filter(|(name, _)| name.ends_with("conv1.weight") || name.contains("0.weight"))
+        {
+            let same = view.data() == trained.tensor(name).unwrap().data();
+            assert_eq!(same, kept.iter().any(|part| name.starts_with(part)), "{start}: {name}");
+        }
+        assert_eq!(
+            telemetry.get("weights_found").and_then(|found| found.as_str()).unwrap_or_default(),
+            found,
+            "{start}"
+        );
+        assert_eq!(telemetry.contains_key("weights_passed_over"), beside, "{start}");
+    }
+    let error = run_from(&format!("{still}start = 'model'\narchitecture = 'unet'\n"), &path).unwrap_err().to_string();
+    assert!(
+        error.contains("is a unet++ with decoder_channels = [8, 8, 8, 4, 4], the experiment's network a unet with"),
+        "{error}"
+    );
+    let errors = parse::<Finetune>(&format!("{TOY}start = 'decoder'\n")).unwrap_err();
+    let [ParamError::Check { param: "start", message }] = &errors[..] else { panic!("{errors:?}") };
+    assert!(message.contains("needs the file of a whole model"), "{message}");
+    // The same number of classes with other names.
+    let mut other = std::fs::read(&path).unwrap();
+    let name = other.windows(4).position(|window| window == b"dark").unwrap();
+    other[name..name + 4].copy_from_slice(b"dank");
+    let other_path = folder.path().join("other.safetensors");
+    std::fs::write(&other_path, other).unwrap();
+    let error = run_from(&format!("{still}start = 'model'\n"), &other_path).unwrap_err().to_string();
+    let expected = "predicts the classes dank, bright, the data set has dark, bright: its head would";
+    assert!(error.contains(expected) && error.contains("`start = \"decoder\"`"), "{error}");
+    run_from(&format!("{still}start = 'decoder'\n"), &other_path).unwrap();
+    let plain = serde_json::to_value(parse::<Finetune>(TOY).unwrap()).unwrap();
+    assert!(plain.get("start").is_none() && plain["encoder"].get("key").is_none(), "old keys stay: {plain}");
+}

@@ -151,6 +151,30 @@ impl ResNet {
         [width, width * expansion, 2 * width * expansion, 4 * width * expansion, 8 * width * expansion]
     }
 
+    /// Names and shapes of all its tensors in PyTorch's layout, in the order of [`init`](Self::init).
+    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let mut shapes = Vec::new();
+        let mut add = |conv: &Conv, name: &str, norm: &str| {
+            let [channels_in, channels_out] = conv.channels;
+            shapes.push((join(name, "weight"), vec![channels_out, channels_in, conv.kernel, conv.kernel]));
+            for vector in ["weight", "bias", "running_mean", "running_var"] {
+                shapes.push((join(norm, vector), vec![channels_out]));
+            }
+            shapes.push((join(norm, "num_batches_tracked"), Vec::new()));
+        };
+        add(&self.stem(), "conv1", "bn1");
+        for block in (0..4).flat_map(|stage| self.blocks(stage)) {
+            let name = &block.name;
+            for (conv, number) in block.convs.iter().zip(1..) {
+                add(conv, &format!("{name}.conv{number}"), &format!("{name}.bn{number}"));
+            }
+            if let Some(conv) = &block.downsample {
+                add(conv, &format!("{name}.downsample.0"), &format!("{name}.downsample.1"));
+            }
+        }
+        shapes
+    }
+
     /// Adds the parameters under `prefix`, with torchvision's initial values: Kaiming normal (fan out) convolutions,
     /// batch norms of weight 1 and bias 0.
     ///
@@ -274,6 +298,24 @@ mod tests {
             let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
             net.init(&mut parameters, "", &Stream::new(0, "init", 0, 0))?;
             assert_eq!((parameters.len(), parameters.count_trainable()), (tensors, scalars), "{arch}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn shapes_are_those_of_the_parameters() -> Result<()> {
+        for arch in ["resnet18", "resnet50"] {
+            let net = ResNet::new(config(&format!(r#"{{"arch": "{arch}", "width": 2}}"#)));
+            let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+            net.init(&mut parameters, "", &Stream::new(0, "init", 0, 0))?;
+            let expected = parameters.iter().map(|(name, parameter)| {
+                let shape = match parameter.var.dims() {
+                    &[height, width, channels_in, channels_out] => vec![channels_out, channels_in, height, width],
+                    other => other.to_vec(),
+                };
+                (name.to_owned(), shape)
+            });
+            assert_eq!(net.shapes(), expected.collect::<Vec<_>>());
         }
         Ok(())
     }

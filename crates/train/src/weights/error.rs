@@ -1,7 +1,37 @@
 //! What can be wrong with a weight file.
 
-use std::fmt::Display;
+use super::request::first;
+use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
+
+/// How a network and the tensors of a file differ.
+#[derive(Debug)]
+pub struct Differences {
+    /// Where in the file the best fit is: " (key `state_dict`)"; empty at its top.
+    pub place: String,
+    /// Tensors of the network that the file lacks, by the network's names.
+    pub missing: Vec<String>,
+    /// Tensors of the file inside the network's layers that the network has not.
+    pub unused: Vec<String>,
+    /// Tensors of another shape: `name: [file's] instead of [network's]`, in PyTorch's layout.
+    pub misshapen: Vec<String>,
+    /// Which networks both are, as a line of its own; empty if they look the same or like nothing known.
+    pub looks: String,
+}
+
+impl Display for Differences {
+    /// A line for each tensor that does not fit, as far as there is room.
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:", self.place)?;
+        let kinds =
+            [("wrong shape", &self.misshapen), ("missing", &self.missing), ("not in the network", &self.unused)];
+        for (what, names) in kinds {
+            let named: Vec<String> = names.iter().map(|name| format!("{what}: {name}")).collect();
+            formatter.write_str(&lines(&named))?;
+        }
+        formatter.write_str(&self.looks)
+    }
+}
 
 /// What is wrong with a weight file.
 #[derive(Debug, thiserror::Error)]
@@ -31,21 +61,16 @@ pub enum WeightsError {
         reason: String,
     },
     /// It belongs to another network.
-    #[error("{path} does not fit the network:{}", differences(.missing, .unused, .misshapen))]
+    #[error("{path} does not fit the network{differences}")]
     Mismatch {
         /// The file.
         path: PathBuf,
-        /// Tensors of the network that the file lacks, by the file's names.
-        missing: Vec<String>,
-        /// Tensors of the file that the network has not.
-        unused: Vec<String>,
-        /// Tensors of another shape: `name: [file's] instead of [network's]`, in PyTorch's layout.
-        misshapen: Vec<String>,
+        /// How the network and the best fit in the file differ.
+        differences: Box<Differences>,
     },
     /// None of its tensors belongs to the network.
     #[error(
-        "{path} holds not one tensor of the network: the file has {}, the network {}; is there a prefix to take off the \
-         file's names?", first_of(.found), first_of(.expected)
+        "{path} holds not one tensor of the network: the file has {}, the network {}{looks}", first(.found, 3), first(.expected, 3)
     )]
     Unrelated {
         /// The file.
@@ -54,6 +79,42 @@ pub enum WeightsError {
         found: Vec<String>,
         /// The network's, by the names a file should give them.
         expected: Vec<String>,
+        /// As in [`Differences`].
+        looks: String,
+    },
+    /// Several networks in it fit.
+    #[error(
+        "{path} holds {} networks that fit:{}\nchoose one with `key` and `prefix` beside `weights`, e.g. {example}",
+        .places.len(), lines(.places)
+    )]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// Where each lies.
+        places: Vec<String>,
+        /// What chooses the first, as in an experiment.
+        example: String,
+    },
+    /// It has nothing at the chosen place.
+    #[error("{path} has no tensors of the network under the {what}: {known}")]
+    NotInFile {
+        /// The file.
+        path: PathBuf,
+        /// What was chosen, e.g. "key `teacher`".
+        what: String,
+        /// What there is.
+        known: String,
+    },
+    /// It holds numbers that are none.
+    #[error(
+        "{path} holds NaN or infinite numbers in {} of its tensors:{}\nthe training that wrote it has diverged, or the file is \
+         damaged: take an earlier checkpoint, or download it again", .tensors.len(), lines(.tensors)
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Name and count of each tensor.
+        tensors: Vec<String>,
     },
     /// Its content changed after its hash entered the cache key.
     #[error("{path} changed since the run began; run again")]
@@ -91,22 +152,14 @@ impl WeightsError {
     }
 }
 
-/// A line for each tensor that does not fit.
-fn differences(missing: &[String], unused: &[String], misshapen: &[String]) -> String {
-    let mut text = String::new();
-    for (what, names) in [("wrong shape", misshapen), ("missing", missing), ("not in the network", unused)] {
-        for name in names {
-            text += &format!("\n  {what}: {name}");
-        }
+/// Lines of each kind that a message shows.
+const SHOWN: usize = 5;
+
+/// A line for each of `items`, and the count of those for which there is no room.
+fn lines(items: &[String]) -> String {
+    let mut text: String = items.iter().take(SHOWN).map(|item| format!("\n  {item}")).collect();
+    if items.len() > SHOWN {
+        text += &format!("\n  and {} more", items.len() - SHOWN);
     }
     text
-}
-
-/// The first three of `names`.
-fn first_of(names: &[String]) -> String {
-    match names {
-        [] => "none".into(),
-        [first, second, third, _, ..] => format!("{first}, {second}, {third}, …"),
-        few => few.join(", "),
-    }
 }

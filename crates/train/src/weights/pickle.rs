@@ -13,7 +13,7 @@ const MAX_STEPS: usize = 1 << 22;
 pub(super) type Result<T> = std::result::Result<T, String>;
 
 /// An object of a [`Pickle`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Id(usize);
 
 /// A Python object. Lists and dictionaries may contain themselves, so a walk through them needs a limit.

@@ -4,8 +4,8 @@
 
 use super::pickle::{Id, Object, Pickle, Result};
 use super::storage::{StorageRef, Storages, View};
-use candle_core::Tensor;
-use std::collections::BTreeMap;
+use super::stored::{Group, Place, Stored};
+use std::collections::{BTreeMap, HashSet};
 use std::io::{Cursor, Read};
 use zip::ZipArchive;
 
@@ -19,13 +19,22 @@ const MAGIC_WITHIN: usize = 32;
 const PROTOCOL: usize = 1001;
 /// The pickle of a zip archive is read up to this size.
 const MAX_PICKLE: u64 = 1 << 28;
-/// Where the state dict may lie in the file of a whole training.
-const WITHIN: [&str; 2] = ["state_dict", "model"];
 /// The most dimensions, as in PyTorch.
 const MAX_RANK: usize = 64;
-/// Tensors may take this, and [`MEMORY_FACTOR`] times the file's size: some share storage, or repeat it.
-const FREE_MEMORY: usize = 1 << 26;
-const MEMORY_FACTOR: usize = 8;
+/// Dictionaries inside dictionaries are looked through to this depth (VISSL: classy_state_dict, base_model, model, trunk).
+const MAX_DEPTH: usize = 6;
+/// What every pickled `torch.nn.Module` has among its attributes.
+const MODULE_ATTRIBUTE: &str = "_parameters";
+
+/// What a file of `torch.save` lists.
+pub(super) struct Pth<'b> {
+    /// Its dictionaries that hold tensors, outer ones first.
+    pub(super) groups: Vec<Group>,
+    /// The numbers.
+    pub(super) storages: Storages<'b>,
+    /// The class of a pickled `torch.nn.Module`, if it holds one.
+    pub(super) module: Option<String>,
+}
 
 /// Whether `bytes` begin as a file of `torch.save`.
 pub(super) fn is_one(bytes: &[u8]) -> bool {
@@ -33,19 +42,27 @@ pub(super) fn is_one(bytes: &[u8]) -> bool {
     bytes.starts_with(ZIP) || start.windows(MAGIC.len()).any(|window| window == MAGIC)
 }
 
-/// The tensors of a state dict, by name.
+/// What the file lists. No number of a tensor is read.
 ///
 /// # Errors
 /// What is wrong with the file.
-pub(super) fn read(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
+pub(super) fn read(bytes: &[u8]) -> Result<Pth<'_>> {
     if bytes.starts_with(ZIP) { read_zip(bytes) } else { read_legacy(bytes) }
 }
 
-fn read_zip(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| error.to_string())?;
+fn read_zip(bytes: &[u8]) -> Result<Pth<'_>> {
+    // The end of the archive lists its files: without it there is nothing to read.
+    let mut archive =
+        ZipArchive::new(Cursor::new(bytes)).map_err(|error| format!("the file is cut off or damaged ({error})"))?;
+    let names: Vec<String> = archive.file_names().flatten().map(|name| name.to_string()).collect();
     // PyTorch names the folder inside after the file.
-    let prefix = archive.file_names().flatten().find_map(|name| Some(name.strip_suffix("data.pkl")?.to_owned()));
-    let prefix = prefix.ok_or("a zip archive without data.pkl")?;
+    let prefix = names.iter().filter_map(|name| name.strip_suffix("data.pkl")).min_by_key(|prefix| prefix.len());
+    let prefix = prefix.ok_or_else(|| foreign_archive(&names))?.to_owned();
+    if names.iter().any(|name| *name == format!("{prefix}constants.pkl")) {
+        return Err("a TorchScript archive: save its weights alone, in Python: \
+            `torch.save(torch.jit.load(\"FILE\").state_dict(), \"weights.pth\")`"
+            .into());
+    }
     let mut entry = |name: &str| -> Result<Vec<u8>> {
         let entry = archive.by_name(&format!("{prefix}{name}")).map_err(|error| format!("{name}: {error}"))?;
         let mut bytes = Vec::new();
@@ -58,12 +75,30 @@ fn read_zip(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
     }
     let pickled = entry("data.pkl")?;
     let pickle = Pickle::read(&pickled)?;
-    load(&pickle, &mut Storages::Zip(Box::new(archive), prefix), bytes.len())
+    let module = module(&pickle);
+    Ok(Pth { groups: groups(&pickle), storages: Storages::Zip(Box::new(archive), prefix), module })
 }
 
-fn read_legacy(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
+/// What a zip archive is that `torch.save` has not written.
+fn foreign_archive(names: &[String]) -> String {
+    let ends = |end: &str| names.iter().any(|name| name.ends_with(end));
+    if ends(".npy") {
+        return "an archive of numpy (.npz): save the weights with `torch.save` or as safetensors".into();
+    }
+    if ends(".weights.h5") {
+        return "a model of Keras: only weights of PyTorch are read".into();
+    }
+    let inside =
+        names.iter().find(|name| [".pth", ".pt", ".ckpt", ".safetensors", ".tar"].iter().any(|e| name.ends_with(e)));
+    match inside {
+        Some(name) => format!("a zip archive that holds {name}: unpack it, and give that file"),
+        None => "a zip archive without data.pkl, which every file of `torch.save` has".into(),
+    }
+}
+
+fn read_legacy(bytes: &[u8]) -> Result<Pth<'_>> {
     if !is_one(bytes) {
-        return Err("neither a zip archive nor a legacy file of torch.save".into());
+        return Err("no legacy file of `torch.save`".into());
     }
     let mut rest = bytes;
     let mut next = || -> Result<Pickle<'_>> {
@@ -80,8 +115,10 @@ fn read_legacy(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
     {
         return Err("it was written on a big-endian machine".into());
     }
-    let mut storages = Storages::legacy(&pickle, rest)?;
-    load(&pickle, &mut storages, bytes.len())
+    let (groups, module) = (groups(&pickle), module(&pickle));
+    // A file that holds no tensors by name may hold storages of any kind.
+    let storages = if groups.is_empty() { Storages::Legacy(BTreeMap::new()) } else { Storages::legacy(&pickle, rest)? };
+    Ok(Pth { groups, storages, module })
 }
 
 /// The value of `key` in the dictionary `dict`.
@@ -90,59 +127,80 @@ fn entry(pickle: &Pickle<'_>, dict: Id, key: &str) -> Option<Id> {
     pairs.iter().rev().find_map(|&(name, value)| (pickle.text(name) == Some(key)).then_some(value))
 }
 
-fn load(pickle: &Pickle<'_>, storages: &mut Storages<'_>, file_size: usize) -> Result<BTreeMap<String, Tensor>> {
-    let root = pickle.root();
-    let inside = WITHIN.into_iter().filter_map(|key| entry(pickle, root, key));
-    let mut views = BTreeMap::new();
-    for dict in inside.chain([root]) {
-        views = self::views(pickle, dict)?;
-        if !views.is_empty() {
-            break;
-        }
-    }
-    if views.is_empty() {
-        return Err("it holds no tensors, at its top or under `state_dict` or `model`".into());
-    }
-    let wanted = views.values().try_fold(0usize, |sum, view| sum.checked_add(view.memory()?));
-    let allowed = file_size.saturating_mul(MEMORY_FACTOR).saturating_add(FREE_MEMORY);
-    if wanted.is_none_or(|wanted| wanted > allowed) {
-        return Err(format!("its tensors claim more memory than a file of {file_size} bytes can mean"));
-    }
-    // By storage, so that each is read once and forgotten before the next.
-    let mut by_storage: BTreeMap<&str, Vec<(&str, View<'_>)>> = BTreeMap::new();
-    for (name, view) in views {
-        by_storage.entry(view.storage.key).or_default().push((name, view));
-    }
-    let mut tensors = BTreeMap::new();
-    for views in by_storage.into_values() {
-        let Some((_, View { storage, .. })) = views.first() else { continue };
-        let (storage, bytes) = (*storage, storages.bytes(storage)?);
-        for (name, view) in views {
-            if !view.storage.same(&storage) {
-                return Err(format!("{name}: storage {} has two types", storage.key));
+/// All dictionaries that hold tensors, outer ones first. A dictionary that is met twice counts once.
+fn groups(pickle: &Pickle<'_>) -> Vec<Group> {
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    let mut level = vec![(String::new(), pickle.root())];
+    for _ in 0..MAX_DEPTH {
+        let mut inside = Vec::new();
+        for (key, id) in level {
+            if !seen.insert(id) {
+                continue;
             }
-            tensors.insert(name.to_owned(), view.tensor(&bytes).map_err(|error| format!("{name}: {error}"))?);
+            let mut group = Group { key, ..Group::default() };
+            let join =
+                |name: &str| if group.key.is_empty() { name.to_owned() } else { format!("{}.{name}", group.key) };
+            match pickle.get(id) {
+                Object::Dict(pairs) => {
+                    for &(name, value) in pairs {
+                        // An optimiser's states have numbers as names.
+                        let Some(name) = pickle.text(name) else { continue };
+                        if matches!(pickle.get(value), Object::Dict(_) | Object::List(_) | Object::Tuple(_)) {
+                            inside.push((join(name), value));
+                        } else if let Some(stored) = stored(pickle, value) {
+                            group.tensors.insert(name.to_owned(), stored);
+                        }
+                    }
+                }
+                Object::List(items) | Object::Tuple(items) => {
+                    let dicts = items.iter().enumerate().filter(|(_, id)| matches!(pickle.get(**id), Object::Dict(_)));
+                    inside.extend(dicts.map(|(at, &id)| (join(&at.to_string()), id)));
+                }
+                _ => {}
+            }
+            if !group.tensors.is_empty() {
+                found.push(group);
+            }
         }
+        level = inside;
     }
-    Ok(tensors)
+    found
 }
 
-/// The tensors of the dictionary `dict`; its other entries, such as an epoch, are passed over.
-fn views<'b>(pickle: &Pickle<'b>, dict: Id) -> Result<BTreeMap<&'b str, View<'b>>> {
-    let Object::Dict(pairs) = pickle.get(dict) else { return Ok(BTreeMap::new()) };
-    let mut views = BTreeMap::new();
-    for &(name, value) in pairs {
-        if let Some(name) = pickle.text(name)
-            && let Some(view) = view(pickle, value).map_err(|error| format!("{name}: {error}"))?
-        {
-            views.insert(name, view);
+/// The class of the first object of a class of its own, if the pickle holds a `torch.nn.Module`.
+fn module(pickle: &Pickle<'_>) -> Option<String> {
+    pickle.objects().any(|object| matches!(object, Object::Text(MODULE_ATTRIBUTE))).then_some(())?;
+    let global = |id: Id| match pickle.get(id) {
+        Object::Global(module, class) => Some(format!("{module}.{class}")),
+        _ => None,
+    };
+    let class = |id: Id| {
+        let Object::Call(callee, _) = pickle.get(id) else { return None };
+        // The legacy layout gives the text of the class with it: ('module', class, file, text).
+        match pickle.get(*callee) {
+            Object::Persistent(parts) => global(*pickle.tuple(*parts)?.get(1)?),
+            _ => global(*callee),
         }
-    }
-    Ok(views)
+    };
+    let root = pickle.root();
+    let inside = match pickle.get(root) {
+        Object::Dict(pairs) => pairs.iter().find_map(|&(_, value)| class(value)),
+        Object::List(items) | Object::Tuple(items) => items.iter().find_map(|&id| class(id)),
+        _ => None,
+    };
+    class(root).or(inside).or_else(|| Some("torch.nn.Module".into()))
 }
 
 /// The tensor that `value` stands for; none if it is no tensor.
-fn view<'b>(pickle: &Pickle<'b>, mut value: Id) -> Result<Option<View<'b>>> {
+fn stored(pickle: &Pickle<'_>, value: Id) -> Option<Stored> {
+    match view(pickle, value) {
+        Ok(view) => view.map(|view| Stored { shape: view.size.clone(), place: Place::View(view) }),
+        Err(reason) => Some(Stored { shape: Vec::new(), place: Place::Unreadable(reason) }),
+    }
+}
+
+/// The view that `value` stands for; none if it is no tensor.
+fn view(pickle: &Pickle<'_>, mut value: Id) -> Result<Option<View>> {
     // A parameter holds a tensor, which may be of a class of its own: no more layers than that.
     for _ in 0..3 {
         let Object::Call(callee, arguments) = pickle.get(value) else { return Ok(None) };
@@ -164,6 +222,20 @@ fn view<'b>(pickle: &Pickle<'b>, mut value: Id) -> Result<Option<View<'b>>> {
                 };
                 return read_view(pickle, [storage, offset, size, stride]).map(Some);
             }
+            ("torch._utils", "_rebuild_sparse_tensor", _) => {
+                return Err("a sparse tensor, which is not read: save it as `tensor.to_dense()`".into());
+            }
+            ("torch._utils", "_rebuild_qtensor", _) => {
+                return Err("a quantised tensor, which is not read: save the `state_dict()` of the model before its \
+                    quantisation"
+                    .into());
+            }
+            ("torch._utils", "_rebuild_meta_tensor_no_storage", _) => {
+                return Err(
+                    "a tensor without values (device \"meta\"): save the `state_dict()` of a model that was loaded"
+                        .into(),
+                );
+            }
             (module, function, _) if module.starts_with("torch") && function.starts_with("_rebuild") => {
                 return Err(format!("{module}.{function} makes tensors that are not read"));
             }
@@ -173,7 +245,7 @@ fn view<'b>(pickle: &Pickle<'b>, mut value: Id) -> Result<Option<View<'b>>> {
     Err("a tensor inside too many parameters".into())
 }
 
-fn read_view<'b>(pickle: &Pickle<'b>, [storage, offset, size, stride]: [Id; 4]) -> Result<View<'b>> {
+fn read_view(pickle: &Pickle<'_>, [storage, offset, size, stride]: [Id; 4]) -> Result<View> {
     let Object::Persistent(storage) = pickle.get(storage) else { return Err("a tensor without storage".into()) };
     let storage = StorageRef::read(pickle, *storage)?.ok_or("a tensor without storage")?;
     let counts = |id: Id| pickle.tuple(id)?.iter().map(|&id| pickle.count(id)).collect::<Option<Vec<usize>>>();

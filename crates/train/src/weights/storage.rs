@@ -39,9 +39,9 @@ const KINDS: [Kind; 12] = {
 };
 
 /// What a persistent id of PyTorch's says of a storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StorageRef<'b> {
-    pub(super) key: &'b str,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StorageRef {
+    pub(super) key: String,
     kind: Kind,
     /// Numbers in the whole storage.
     numbers: usize,
@@ -49,12 +49,12 @@ pub(super) struct StorageRef<'b> {
     first: usize,
 }
 
-impl<'b> StorageRef<'b> {
+impl StorageRef {
     /// Reads the persistent id `('storage', class, key, location, numbers[, view])`; none if it is another thing.
     ///
     /// # Errors
     /// If the class is unknown or a part is missing.
-    pub(super) fn read(pickle: &Pickle<'b>, id: Id) -> Result<Option<Self>> {
+    pub(super) fn read(pickle: &Pickle<'_>, id: Id) -> Result<Option<Self>> {
         let Some([tag, class, key, _, numbers, view @ ..]) = pickle.tuple(id) else { return Ok(None) };
         if pickle.text(*tag) != Some("storage") {
             return Ok(None);
@@ -65,17 +65,23 @@ impl<'b> StorageRef<'b> {
         let view = view.first().and_then(|&view| pickle.tuple(view));
         let first = view.map_or(Some(0), |view| pickle.count(*view.get(1)?));
         match (pickle.text(*key), pickle.count(*numbers), first) {
-            (Some(key), Some(numbers), Some(first)) => Ok(Some(StorageRef { key, kind, numbers, first })),
+            (Some(key), Some(numbers), Some(first)) => {
+                Ok(Some(StorageRef { key: key.to_owned(), kind, numbers, first }))
+            }
             _ => Err("a storage without a key or a size".into()),
         }
     }
 
     /// Whether both are the same storage, or parts of it.
     pub(super) fn same(&self, other: &Self) -> bool {
-        (self.key, self.kind, self.numbers) == (other.key, other.kind, other.numbers)
+        (&self.key, self.kind, self.numbers) == (&other.key, other.kind, other.numbers)
     }
 
-    fn bytes(&self) -> Result<usize> {
+    /// Its size in bytes.
+    ///
+    /// # Errors
+    /// If it has no possible size.
+    pub(super) fn bytes(&self) -> Result<usize> {
         self.numbers.checked_mul(self.kind.width).ok_or_else(|| format!("storage {} has no possible size", self.key))
     }
 }
@@ -85,7 +91,7 @@ pub(super) enum Storages<'b> {
     /// In a zip archive: one stored entry each, named by key under this prefix.
     Zip(Box<ZipArchive<Cursor<&'b [u8]>>>, String),
     /// One after the other, by key.
-    Legacy(BTreeMap<&'b str, &'b [u8]>),
+    Legacy(BTreeMap<String, &'b [u8]>),
 }
 
 impl<'b> Storages<'b> {
@@ -94,13 +100,13 @@ impl<'b> Storages<'b> {
     ///
     /// # Errors
     /// If the file is cut off, or a storage is of another size than the tensors say.
-    pub(super) fn legacy(tensors: &Pickle<'b>, mut bytes: &'b [u8]) -> Result<Self> {
+    pub(super) fn legacy(tensors: &Pickle<'_>, mut bytes: &'b [u8]) -> Result<Self> {
         let mut known = BTreeMap::new();
         for object in tensors.objects() {
             if let Object::Persistent(id) = object
                 && let Some(storage) = StorageRef::read(tensors, *id)?
             {
-                known.insert(storage.key, storage);
+                known.insert(storage.key.clone(), storage);
             }
         }
         let keys = Pickle::read(bytes)?;
@@ -116,7 +122,7 @@ impl<'b> Storages<'b> {
                 return Err(format!("storage {key} has another size than its tensors say"));
             }
             let (numbers, rest) = rest.split_at_checked(storage.bytes()?).ok_or_else(cut_off)?;
-            found.insert(key, numbers);
+            found.insert(key.to_owned(), numbers);
             bytes = rest;
         }
         Ok(Storages::Legacy(found))
@@ -126,8 +132,8 @@ impl<'b> Storages<'b> {
     ///
     /// # Errors
     /// If it is not there or is of another size.
-    pub(super) fn bytes(&mut self, storage: &StorageRef<'_>) -> Result<Cow<'b, [u8]>> {
-        let (key, expected) = (storage.key, storage.bytes()?);
+    pub(super) fn bytes(&mut self, storage: &StorageRef) -> Result<Cow<'b, [u8]>> {
+        let (key, expected) = (storage.key.as_str(), storage.bytes()?);
         let bytes: Cow<'b, [u8]> = match self {
             Storages::Legacy(found) => (*found.get(key).ok_or_else(|| format!("storage {key} is missing"))?).into(),
             Storages::Zip(archive, prefix) => {
@@ -147,9 +153,9 @@ impl<'b> Storages<'b> {
 }
 
 /// How a tensor looks at its storage.
-#[derive(Clone, Debug)]
-pub(super) struct View<'b> {
-    pub(super) storage: StorageRef<'b>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) storage: StorageRef,
     /// In numbers.
     pub(super) offset: usize,
     pub(super) size: Vec<usize>,
@@ -157,7 +163,7 @@ pub(super) struct View<'b> {
     pub(super) stride: Vec<usize>,
 }
 
-impl View<'_> {
+impl View {
     /// Bytes that the tensor takes in memory; none if they cannot be counted.
     pub(super) fn memory(&self) -> Option<usize> {
         let width = self.storage.kind.dtype.map_or(1, |dtype| dtype.size_in_bytes());

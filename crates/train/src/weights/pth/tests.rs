@@ -1,8 +1,10 @@
+use super::super::weight_file::WeightFile;
 use super::super::{WeightsError, load};
-use super::*;
-use candle_core::{DType, Device};
+use super::MAGIC;
+use candle_core::{DType, Device, Tensor};
 use matssl_tensor::{Parameters, Role};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// Made by testdata/generate.py.
 const FILES: [(&str, &[u8]); 4] = [
@@ -14,6 +16,18 @@ const FILES: [(&str, &[u8]); 4] = [
 
 fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The tensors of the first dictionary that holds any.
+fn read(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
+    let mut file = WeightFile::parse(bytes)?;
+    let mut found = BTreeMap::new();
+    let wanted = file.groups[0].tensors.iter().map(|(name, stored)| (name.as_str(), stored));
+    file.numbers.read(wanted, |name, tensor| {
+        found.insert(name.to_owned(), tensor);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 #[test]
@@ -75,7 +89,7 @@ impl Legacy {
         Legacy { claimed: 4, offset: 0, size, stride, class, rebuild, numbers: vec![1.0, 2.0, 3.0, 4.0] }
     }
 
-    fn read(&self) -> Result<BTreeMap<String, Tensor>> {
+    fn read(&self) -> Result<BTreeMap<String, Tensor>, String> {
         let number = |value: u64| [&b"\x8a\x08"[..], &value.to_le_bytes()].concat();
         let tuple =
             |values: &[u64]| [b"(", &values.iter().flat_map(|&v| number(v)).collect::<Vec<u8>>()[..], b"t"].concat();
@@ -124,11 +138,11 @@ fn sizes_that_cannot_be_are_refused_before_memory_is_taken() {
         (Legacy { class: "ShortStorage", ..new(&[4], &[1]) }, "w: it is a ShortStorage, which is not read"),
         (
             Legacy { rebuild: "_rebuild_sparse_tensor", ..new(&[4], &[1]) },
-            "w: torch._utils._rebuild_sparse_tensor makes tensors that are not read",
+            "w: a sparse tensor, which is not read: save it as `tensor.to_dense()`",
         ),
         (
             Legacy { rebuild: "system", ..new(&[4], &[1]) },
-            "it holds no tensors, at its top or under `state_dict` or `model`",
+            "it holds no tensors by name, at its top or in a dictionary inside",
         ),
     ] {
         let error = file.read().unwrap_err();
@@ -174,8 +188,8 @@ proptest! {
 #[test]
 fn files_of_other_formats_are_refused() {
     for (bytes, expected) in [
-        (&b""[..], "neither a zip archive nor a legacy file of torch.save"),
-        (b"<html>", "neither a zip archive nor a legacy file of torch.save"),
+        (&b""[..], "it is empty"),
+        (b"<html>", "it is a web page"),
         (&FILES[0].1[..100], "is no weight file"),
         (&FILES[1].1[..100], "the file is cut off"),
     ] {
