@@ -5,6 +5,7 @@
 //! are candle f32 `[batch, height, width, 3]`, normalised with ImageNet's statistics; for a GPU they are not normalised
 //! ([`augment::Pixel`]).
 
+pub mod annotations;
 pub mod augment;
 mod checked_file;
 mod color;
