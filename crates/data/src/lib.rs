@@ -12,6 +12,7 @@ mod color;
 pub mod decode;
 mod error;
 pub mod format;
+mod instances;
 pub mod leaks;
 pub mod loader;
 pub mod manifest;

@@ -2,6 +2,7 @@
 
 use super::annotations::{AnnotationReader, AnnotationRules};
 use super::checked_file::read_checked;
+use super::instances::number_of_instances;
 use super::polygons::Polygons;
 use super::{Color, DataError, Mask, decode};
 use std::collections::BTreeMap;
@@ -59,11 +60,19 @@ impl MaskReader {
         for (&value, &class) in &self.values {
             classes[usize::from(value)] = Some(class);
         }
+        let instances = mask.labels.iter().any(|label| classes[usize::from(*label)].is_none());
+        let instances = instances.then(|| number_of_instances(&mask.labels, self.values.len())).flatten();
         for (i, label) in mask.labels.iter_mut().enumerate() {
             *label = classes[usize::from(*label)].ok_or_else(|| {
                 let problem = format!("label value {label} at {} is no class", pixel_in_words(i, mask.width));
                 let known: Vec<String> = self.values.keys().map(u8::to_string).collect();
-                let cure = "correct the mask, or `classes`, `values` or `ignore_label`";
+                let cure = match instances {
+                    Some(count) => &format!(
+                        "its values 1 to {count} look like numbers of objects (instances), which are not classes: save the \
+                         class of each object as its value, e.g. 1 for all objects of one class"
+                    ),
+                    None => "correct the mask, or `classes`, `values` or `ignore_label`",
+                };
                 DataError::bad(path, problem, format!("the experiment knows {}: {cure}", known.join(", ")))
             })?;
         }
