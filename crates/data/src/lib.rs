@@ -5,12 +5,14 @@
 //! are candle f32 `[batch, height, width, 3]`, normalised with ImageNet's statistics; for a GPU they are not normalised
 //! ([`augment::Pixel`]).
 
+pub mod annotations;
 pub mod augment;
 mod checked_file;
 mod color;
 pub mod decode;
 mod error;
 pub mod format;
+mod instances;
 pub mod leaks;
 pub mod loader;
 pub mod manifest;

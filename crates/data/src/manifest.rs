@@ -1,5 +1,6 @@
 //! The list of a data set's images, made when every file was decoded and checked.
 
+use super::annotations::AnnotationRules;
 use super::stem::stem;
 use super::{Color, DataError};
 use schemars::JsonSchema;
@@ -48,7 +49,8 @@ pub struct Entry {
     pub image: String,
     /// blake3 of the image file's bytes, in hex.
     pub image_digest: String,
-    /// Path of its mask inside the data set. A table of polygons (`.csv`) holds the masks of many images.
+    /// Path of its mask inside the data set. A table of polygons (`.csv`) holds the masks of many images, and so
+    /// may an annotation file.
     pub mask: Option<String>,
     /// blake3 of the mask file's bytes, in hex.
     pub mask_digest: Option<String>,
@@ -96,6 +98,9 @@ pub struct Manifest {
     /// The meaning of each colour in mask files, likewise. If there are any, masks are read as colours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub label_colors: BTreeMap<Color, u8>,
+    /// How masks are drawn from annotation files, if the data set has `annotations`: every mask is then drawn from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<AnnotationRules>,
     /// Number of bits that are used in 16-bit images, if the data set has `bits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<u8>,

@@ -1,6 +1,8 @@
-//! From the file that holds a mask to class indices. The file holds label values, colours, or polygons.
+//! From the file that holds a mask to class indices. The file holds label values, colours, annotated shapes, or polygons.
 
+use super::annotations::{AnnotationReader, AnnotationRules};
 use super::checked_file::read_checked;
+use super::instances::number_of_instances;
 use super::polygons::Polygons;
 use super::{Color, DataError, Mask, decode};
 use std::collections::BTreeMap;
@@ -13,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct MaskReader {
     values: BTreeMap<u8, u8>,
     colors: BTreeMap<Color, u8>,
+    /// Reads every mask, if the data set has annotations.
+    annotations: Option<AnnotationReader>,
     /// The table of polygons that was read last, with its digest. One table holds the masks of all images.
     polygons: Mutex<Option<(String, Arc<Polygons>)>>,
 }
@@ -20,12 +24,18 @@ pub(super) struct MaskReader {
 impl MaskReader {
     /// A reader with the meaning of label values and, if there are any, of colours.
     pub(super) fn new(values: &BTreeMap<u8, u8>, colors: &BTreeMap<Color, u8>) -> Self {
-        MaskReader { values: values.clone(), colors: colors.clone(), polygons: Mutex::new(None) }
+        MaskReader { values: values.clone(), colors: colors.clone(), annotations: None, polygons: Mutex::new(None) }
+    }
+
+    /// Draws every mask from an annotation file if there are `rules` for that.
+    #[must_use]
+    pub(super) fn with_annotations(self, rules: Option<AnnotationRules>) -> Self {
+        MaskReader { annotations: rules.map(AnnotationReader::new), ..self }
     }
 
     /// The mask of the image `image` from the file `name` (both paths inside the data set), which lies at `path` and
-    /// has the blake3 `digest`. A table of polygons (`.csv`) gives a mask of `size` = (width, height), every other
-    /// file one of its own size.
+    /// has the blake3 `digest`. An annotation file and a table of polygons (`.csv`) give a mask of `size` = (width, height): that of
+    /// the whole image, before any crop. Every other file gives one of its own size.
     ///
     /// # Errors
     /// [`DataError`] if the file has changed, cannot be read as a mask, or holds a value that is no class.
@@ -35,6 +45,9 @@ impl MaskReader {
         image: &str,
         size: (usize, usize),
     ) -> Result<Mask, DataError> {
+        if let Some(annotations) = &self.annotations {
+            return annotations.read(path, digest, image, size);
+        }
         if name.ends_with(".csv") {
             return self.polygons(path, digest)?.mask(path, image, size);
         }
@@ -47,11 +60,19 @@ impl MaskReader {
         for (&value, &class) in &self.values {
             classes[usize::from(value)] = Some(class);
         }
+        let instances = mask.labels.iter().any(|label| classes[usize::from(*label)].is_none());
+        let instances = instances.then(|| number_of_instances(&mask.labels, self.values.len())).flatten();
         for (i, label) in mask.labels.iter_mut().enumerate() {
             *label = classes[usize::from(*label)].ok_or_else(|| {
                 let problem = format!("label value {label} at {} is no class", pixel_in_words(i, mask.width));
                 let known: Vec<String> = self.values.keys().map(u8::to_string).collect();
-                let cure = "correct the mask, or `classes`, `values` or `ignore_label`";
+                let cure = match instances {
+                    Some(count) => &format!(
+                        "its values 1 to {count} look like numbers of objects (instances), which are not classes: save the \
+                         class of each object as its value, e.g. 1 for all objects of one class"
+                    ),
+                    None => "correct the mask, or `classes`, `values` or `ignore_label`",
+                };
                 DataError::bad(path, problem, format!("the experiment knows {}: {cure}", known.join(", ")))
             })?;
         }

@@ -10,7 +10,11 @@
 //! * The inside follows the even-odd rule, as in all three libraries: a region that an outline surrounds twice is outside. (432
 //!   of Aachen–Heerlen's 8,909 outlines cross themselves; by the non-zero rule 0.005 % of the covered pixels would differ.)
 //! * Clipping drops pixels outside the image and moves no corner, so the outline inside the image does not change.
-//! * Several polygons give their union. A hole cannot be expressed by such polygons.
+//! * Several polygons give their union. Several rings of one object are taken together by the even-odd rule: a ring inside of
+//!   another is a hole.
+//!
+//! Annotation tools other than that of Aachen–Heerlen count from the corner of the first pixel, not from its centre: see
+//! [`crate::annotations`].
 
 use super::Mask;
 
@@ -18,41 +22,89 @@ use super::Mask;
 /// integer coordinates it passes at distance 0, or at more than 1 / (number of rows of the edge).
 const ON_OUTLINE: f64 = 1e-6;
 
+/// A corner (x, y) in pixels.
+pub(crate) type Corner = (f64, f64);
+
 /// Sets every pixel of `mask` that belongs to `polygon` to `label`. The corners (x, y) are in pixels and in order; the last one
 /// is connected to the first.
-pub(super) fn fill_polygon(mask: &mut Mask, polygon: &[(f64, f64)], label: u8) {
-    if mask.width == 0 || mask.height == 0 {
+pub(super) fn fill_polygon(mask: &mut Mask, polygon: &[Corner], label: u8) {
+    let (width, labels) = (mask.width, &mut mask.labels);
+    for_each_span(&[polygon], (width, mask.height), Outline::Inside, &mut |row, from, to| {
+        labels[row * width + from..=row * width + to].fill(label);
+    });
+}
+
+/// Whether a pixel whose centre lies exactly on the outline belongs to the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outline {
+    /// It does, with a tolerance of a millionth of a pixel.
+    Inside,
+    /// Only on the left and on the top. So a pixel between two objects that share an outline belongs to one of them.
+    HalfOpen,
+}
+
+/// Calls `span(row, from, to)` for runs of pixels (columns `from` to `to`, both included) that together are the pixels of an
+/// object in an image of `size` = (width, height). The object is the inside of `rings` by the even-odd rule over all of them, so
+/// a ring inside another is a hole. Runs may overlap.
+pub(crate) fn for_each_span(
+    rings: &[&[Corner]],
+    size: (usize, usize),
+    outline: Outline,
+    span: &mut dyn FnMut(usize, usize, usize),
+) {
+    if size.0 == 0 || size.1 == 0 {
         return;
     }
-    let (right, bottom) = ((mask.width - 1) as f64, (mask.height - 1) as f64);
-    let top = polygon.iter().fold(f64::INFINITY, |top, corner| top.min(corner.1)).ceil().max(0.0);
-    let bottom = polygon.iter().fold(f64::NEG_INFINITY, |low, corner| low.max(corner.1)).floor().min(bottom);
+    let (right, bottom) = ((size.0 - 1) as f64, (size.1 - 1) as f64);
+    let with_next = |ring: &&'_ [Corner]| {
+        let ring = *ring;
+        ring.iter().copied().zip(ring.iter().copied().cycle().skip(1)).collect::<Vec<_>>()
+    };
+    // Edges by their upper end; those that reach the row are in `active`.
+    let mut edges: Vec<(Corner, Corner)> = rings.iter().flat_map(with_next).collect();
+    edges.sort_by(|(a, b), (c, d)| a.1.min(b.1).total_cmp(&c.1.min(d.1)));
+    let Some(&((_, y1), (_, y2))) = edges.first() else { return };
+    let top = y1.min(y2).ceil().max(0.0);
+    let bottom = edges.iter().fold(f64::NEG_INFINITY, |low, (a, b)| low.max(a.1).max(b.1)).floor().min(bottom);
     if top > bottom {
         return;
     }
+    let mut coming = edges.iter().peekable();
+    let mut active: Vec<&(Corner, Corner)> = Vec::new();
     let mut crossings = Vec::new();
     for row in top as usize..=bottom as usize {
         let y = row as f64;
-        let pixels = &mut mask.labels[row * mask.width..(row + 1) * mask.width];
         let mut set = |from: f64, to: f64| {
-            let (from, to) = ((from - ON_OUTLINE).ceil().max(0.0), (to + ON_OUTLINE).floor().min(right));
+            let (from, to) = match outline {
+                Outline::Inside => ((from - ON_OUTLINE).ceil().max(0.0), (to + ON_OUTLINE).floor().min(right)),
+                Outline::HalfOpen => (from.ceil().max(0.0), (to.ceil() - 1.0).min(right)),
+            };
             if from <= to {
-                pixels[from as usize..=to as usize].fill(label);
+                span(row, from as usize, to as usize);
             }
         };
-        crossings.clear();
-        for (&(x1, y1), &(x2, y2)) in polygon.iter().zip(polygon.iter().cycle().skip(1)) {
-            let (low, high) = (y1.min(y2), y1.max(y2));
-            if y < low || y > high {
-                continue;
+        active.retain(|(a, b)| a.1.max(b.1) >= y);
+        while let Some(edge) = coming.next_if(|(a, b)| a.1.min(b.1) <= y) {
+            if edge.0.1.max(edge.1.1) >= y {
+                active.push(edge);
             }
-            if low == high {
-                set(x1.min(x2), x1.max(x2));
+        }
+        crossings.clear();
+        for &&(a, b) in &active {
+            // Two objects that share an edge go along it in opposite directions, and must find the same crossing.
+            let ((x1, y1), (x2, y2)) = if outline == Outline::HalfOpen && a.1 > b.1 { (b, a) } else { (a, b) };
+            let high = y1.max(y2);
+            if y1 == y2 {
+                if outline == Outline::Inside {
+                    set(x1.min(x2), x1.max(x2));
+                }
                 continue;
             }
             let x = x1 + (y - y1) * (x2 - x1) / (y2 - y1);
             // The pixel whose centre lies on the outline, if there is one.
-            set(x, x);
+            if outline == Outline::Inside {
+                set(x, x);
+            }
             // A corner belongs to one of its two edges only.
             if y < high {
                 crossings.push(x);

@@ -90,6 +90,7 @@ pub(in crate::stage) fn dataset(folder: &Path) -> InputFiles {
         });
     }
     let manifest = Manifest {
+        annotations: None,
         format: "folder".into(),
         classes: vec!["matrix".into(), "austenite".into()],
         ignore_classes: vec![],

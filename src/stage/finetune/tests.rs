@@ -42,6 +42,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
         files.extend([(image, folder.join(image)), (mask, folder.join(mask))]);
     }
     let manifest = Manifest {
+        annotations: None,
         format: "folder".into(),
         classes: ["dark", "bright"].map(str::to_owned).into(),
         ignore_classes: vec![],

@@ -5,11 +5,14 @@
 //! * Otherwise: `train/images`, `train/masks`, and so `val` and `test` if there are any. In `val` and `test` every
 //!   image needs its mask.
 //! * `mask_pattern = "{stem}_mask"` if masks have other names than their images; both may lie in one folder.
+//! * `annotations = "labels.json"` in the place of masks: shapes in one file for all images (`{split}` stands for `train`, `val`
+//!   or `test`), or in one for each image (`{stem}`). See [`crate::annotations`].
 //! * A mask holds label values (`values`), or the colours that `colors` names, RGB or in a palette.
 //! * `group` finds the specimen in an image's name. Drawn splits then keep the images of a specimen together. Folders and lists
 //!   that do not are refused. Unlabelled images of specimens in val or test are left out.
 //! * `unlabeled = "more"` adds a folder of images without masks. A data set may consist of such images only.
 
+use super::annotated::{self, Annotated};
 use super::dataset::Dataset;
 use super::files::{SAME_STEM, directly_in, images_in, pair};
 use super::layout::{Layout, LayoutImage};
@@ -29,6 +32,12 @@ impl Dataset for Folder {
             "images",
             "masks",
             "mask_pattern",
+            "annotations",
+            "background",
+            "names",
+            "overlap",
+            "without_shapes",
+            "attribute",
             "unlabeled",
             "classes",
             "values",
@@ -45,6 +54,10 @@ impl Dataset for Folder {
 
     fn fill(&self, params: &mut DatasetParams) {
         params.images.get_or_insert_with(|| "images".into());
+        if params.annotations.is_some() {
+            params.overlap.get_or_insert_default();
+            return;
+        }
         params.masks.get_or_insert_with(|| "masks".into());
         if let (Some(Classes::Names(names)), None) = (&params.classes, &params.colors) {
             params.values.get_or_insert_with(|| (0..=u8::MAX).take(names.len()).collect());
@@ -78,6 +91,10 @@ impl Dataset for Folder {
         if let Some(twice) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
             return Err(ParamProblem::new("classes", format!("\"{}\" occurs twice", names[twice])));
         }
+        annotated::check(params, names)?;
+        if params.annotations.is_some() {
+            return params.check_ignored(names.len());
+        }
         if let Some(colors) = &params.colors {
             check_colors(params, names, colors)?;
             return params.check_ignored(names.len());
@@ -109,8 +126,12 @@ impl Dataset for Folder {
                 Some(split) => root.join(split.name()).is_dir(),
             };
             if needed {
-                files.extend(images_in(root, &folders.images, CURE)?);
-                files.extend(images_in(root, &folders.masks, CURE)?);
+                let images = images_in(root, &folders.images, CURE)?;
+                match &folders.annotations {
+                    Some(pattern) => files.extend(annotated::list(root, pattern, &images)?),
+                    None => files.extend(images_in(root, &folders.masks, CURE)?),
+                }
+                files.extend(images);
             }
         }
         if let Some(folder) = &params.unlabeled {
@@ -124,8 +145,16 @@ impl Dataset for Folder {
         let pattern = params.mask_pattern.as_deref().unwrap_or(SAME_STEM);
         // `check` refused what is no regular expression.
         let specimens = params.group.as_ref().and_then(|group| Regex::new(group).ok()).map(Specimens::ByPattern);
+        let annotated = Annotated::read(params, root, names, &annotated_folders(params))?;
         for folders in folder_pairs(params) {
-            let pairs = pair(root, &directly_in(names, &folders.images), &directly_in(names, &folders.masks), pattern)?;
+            let pairs = match &annotated {
+                Some(annotated) => {
+                    let images = annotated.images_of(&directly_in(names, &folders.images));
+                    let pairs = pair(root, &images, &[], SAME_STEM)?;
+                    pairs.into_iter().map(|(image, _)| (image, annotated.file_of(image))).collect()
+                }
+                None => pair(root, &directly_in(names, &folders.images), &directly_in(names, &folders.masks), pattern)?,
+            };
             let with_mask: Vec<&str> =
                 pairs.iter().filter(|(_, mask)| mask.is_some()).map(|(image, _)| *image).collect();
             let mut splits = match folders.split {
@@ -138,6 +167,7 @@ impl Dataset for Folder {
                     (Some(_), _) => splits.next().unwrap_or(Split::Train),
                     (None, Some(Split::Val | Split::Test)) => {
                         let problem = match pattern {
+                            _ if annotated.is_some() => "has no annotations".into(),
                             SAME_STEM => format!("has no mask of the same stem in {}", folders.masks),
                             pattern => format!("has no mask named by {pattern} in {}", folders.masks),
                         };
@@ -161,6 +191,9 @@ impl Dataset for Folder {
             _ => Vec::new(),
         };
         let mut label_values: BTreeMap<u8, u8> = params.values.iter().flatten().copied().zip(0..).collect();
+        if annotated.is_some() {
+            label_values = (0..).take(classes.len()).map(|class| (class, class)).collect();
+        }
         label_values.extend(params.ignore_label.map(|label| (label, IGNORE)));
         let color = |(name, class): (&String, u8)| Some((*params.colors.as_ref()?.get(name)?, class));
         let mut label_colors: BTreeMap<Color, u8> = classes.iter().zip(0..).filter_map(color).collect();
@@ -209,6 +242,8 @@ const CURE: &str = "make train/images and train/masks (and val, test), or images
 struct FolderPair {
     images: String,
     masks: String,
+    /// The annotation file or files in the place of masks.
+    annotations: Option<String>,
     /// `None`: the splits are drawn.
     split: Option<Split>,
 }
@@ -216,13 +251,24 @@ struct FolderPair {
 fn folder_pairs(params: &DatasetParams) -> Vec<FolderPair> {
     let images = params.images.as_deref().unwrap_or_default();
     let masks = params.masks.as_deref().unwrap_or_default();
-    if params.split.is_some() || params.test_images.is_some() || params.val_images.is_some() {
-        return vec![FolderPair { images: images.into(), masks: masks.into(), split: None }];
+    if params.has_drawn_splits() {
+        return vec![FolderPair {
+            images: images.into(),
+            masks: masks.into(),
+            annotations: params.annotations.clone(),
+            split: None,
+        }];
     }
     let pair_of = |split: Split| FolderPair {
         images: format!("{}/{images}", split.name()),
         masks: format!("{}/{masks}", split.name()),
+        annotations: params.annotations.as_ref().map(|pattern| pattern.replace(annotated::SPLIT, split.name())),
         split: Some(split),
     };
     [Split::Train, Split::Val, Split::Test].map(pair_of).into()
+}
+
+/// The folder of images and the annotation file or files of each split.
+fn annotated_folders(params: &DatasetParams) -> Vec<(String, String)> {
+    folder_pairs(params).into_iter().filter_map(|folders| Some((folders.images, folders.annotations?))).collect()
 }

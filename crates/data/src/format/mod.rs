@@ -2,6 +2,7 @@
 //! `reader.rs`.
 
 mod aachen;
+mod annotated;
 mod checks;
 mod dataset;
 mod ebc;

@@ -1,6 +1,7 @@
 //! The parameters of a data set: one flat table for all formats, so that an error points at the exact key.
 
 use crate::Color;
+use crate::annotations::{Overlap, WithoutShapes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -61,6 +62,29 @@ pub struct DatasetParams {
     /// `folder`: how masks are named after their image's stem, e.g. `"{stem}_mask"`; the same by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_pattern: Option<String>,
+    /// `folder`: annotations of shapes in the place of masks (COCO, labelme, VIA, GeoJSON of QuPath, CVAT): a file in the data
+    /// set's folder for all images, `"labels.json"` or `"{split}/labels.json"`, or one for each image, `"labels/{stem}.json"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<String>,
+    /// With `annotations`: the class of pixels in no shape, or `"ignore"` if only parts of the images are annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<String>,
+    /// With `annotations`: the class of shapes whose name is another: `{ Austenit = "austenite" }`. `"ignore"` stands for pixels
+    /// that are in no loss and no metric, `"none"` for shapes that are not drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<BTreeMap<String, String>>,
+    /// With `annotations`: the class of pixels in several shapes: `"last"` (default: that of the last in the file, or by CVAT's
+    /// `z_order`), `"smallest_on_top"`, or `"refuse"` (shapes of different classes must not overlap).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Overlap>,
+    /// With `annotations`: what an image is whose entry has no shapes: `"background"` (default for COCO, labelme and GeoJSON) or
+    /// `"unlabeled"`, not annotated yet (default with `background = "ignore"`). VIA and CVAT list all images of a project:
+    /// there it must be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_shapes: Option<WithoutShapes>,
+    /// With `annotations` of VIA or GeoJSON: the attribute or property that holds the class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<String>,
     /// `folder`: a folder of images without masks; none by default. `metaldam`: whether to use
     /// `Additive_unlabeled_publish` (default) or another name; `""` for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +178,19 @@ impl ParamProblem {
 }
 
 impl DatasetParams {
+    /// The names of the classes, if they are given as a list.
+    pub(super) fn class_names(&self) -> &[String] {
+        match &self.classes {
+            Some(Classes::Names(names)) => names,
+            _ => &[],
+        }
+    }
+
+    /// Whether splits are drawn or named, and not given by folders.
+    pub(super) fn has_drawn_splits(&self) -> bool {
+        self.split.is_some() || self.test_images.is_some() || self.val_images.is_some()
+    }
+
     /// Checks that `ignore_classes` names only classes, and not all of them.
     pub(super) fn check_ignored(&self, classes: usize) -> Result<(), ParamProblem> {
         let ignored = self.ignore_classes.as_deref().unwrap_or_default();

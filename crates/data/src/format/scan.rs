@@ -1,5 +1,6 @@
 //! Lists a data set of any format and checks each file once.
 
+use super::annotated;
 use super::layout::{Layout, LayoutImage};
 use super::params::DatasetParams;
 use super::reader::reader;
@@ -64,7 +65,7 @@ pub fn scan(
     if layout.images.is_empty() {
         return Err(DataError::bad(root, "holds no images", "put png, tif, jpg or bmp files there, or correct `path`"));
     }
-    let masks = MaskReader::new(&layout.label_values, &layout.label_colors);
+    let masks = MaskReader::new(&layout.label_values, &layout.label_colors).with_annotations(annotated::rules(&params));
     let (done, total) = (AtomicUsize::new(0), layout.images.len());
     let checked: Vec<Result<Entry, DataError>> = layout
         .images
@@ -86,6 +87,7 @@ pub fn scan(
     check_splits(root, &images)?;
     Ok(Manifest {
         bits: params.bits,
+        annotations: annotated::rules(&params),
         format: params.format.name().into(),
         classes: layout.classes,
         ignore_classes: layout.ignore_classes,

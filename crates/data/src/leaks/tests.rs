@@ -70,6 +70,7 @@ fn dataset(root: &Path, files: &[(Vec<u8>, (usize, usize))]) -> OpenDataset {
         });
     }
     let manifest = Manifest {
+        annotations: None,
         format: "folder".into(),
         classes: Vec::new(),
         ignore_classes: Vec::new(),

@@ -35,6 +35,7 @@ fn dataset(root: &Path, colour: bool) -> OpenDataset {
         });
     }
     let manifest = Manifest {
+        annotations: None,
         format: "folder".into(),
         classes: Vec::new(),
         ignore_classes: Vec::new(),

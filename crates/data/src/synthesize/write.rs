@@ -49,6 +49,7 @@ pub fn synthesize(
     let mut images = made?;
     images.sort_by(|a, b| a.image.cmp(&b.image));
     let manifest = Manifest {
+        annotations: None,
         format: "synthesize".into(),
         classes: CLASSES.map(Into::into).into(),
         ignore_classes: Vec::new(),

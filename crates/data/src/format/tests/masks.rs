@@ -87,6 +87,25 @@ fn masks_may_be_named_by_a_pattern_even_beside_their_images() {
     assert_eq!(manifest.images[1].mask.as_deref(), Some("flat/gt s0 v2.png"));
 }
 
+/// As StarDist, Cellpose and napari save them.
+#[test]
+fn a_label_image_of_instances_is_refused_as_such() {
+    let root = tempfile::tempdir().unwrap();
+    for i in 0..2 {
+        grey(root.path(), &format!("images/s{i}.png"), (3, 2), i, 9);
+    }
+    grey(root.path(), "masks/s0.png", (3, 2), 0, 1);
+    GrayImage::from_raw(3, 2, vec![0, 1, 2, 3, 4, 5]).unwrap().save(root.path().join("masks/s1.png")).unwrap();
+    let mut params = folder(&["matrix", "pore"]);
+    params.split = split(0.0, 1.0, 0);
+    assert_eq!(
+        message(&params, root.path()),
+        "masks/s1.png: label value 2 at column 2, row 0 is no class; the experiment knows 0, 1: its values 1 to 5 look like \
+         numbers of objects (instances), which are not classes: save the class of each object as its value, e.g. 1 for all \
+         objects of one class"
+    );
+}
+
 #[test]
 fn impossible_colours_and_patterns_are_refused() {
     let check = |text: &str| toml::from_str::<DatasetParams>(text).unwrap().check().map_err(|error| error.to_string());
@@ -109,8 +128,9 @@ fn impossible_colours_and_patterns_are_refused() {
         ("group = \"(a\"", "`group`: not a regular expression: unclosed group"),
         (
             "band = 3",
-            "`band`: format `folder` takes only: images, masks, mask_pattern, unlabeled, classes, values, colors, \
-         ignore_label, ignore_color, ignore_classes, split, test_images, val_images, group",
+            "`band`: format `folder` takes only: images, masks, mask_pattern, annotations, background, names, \
+             overlap, without_shapes, attribute, unlabeled, classes, values, colors, ignore_label, ignore_color, ignore_classes, \
+             split, test_images, val_images, group",
         ),
     ];
     for (line, expected) in cases {
