@@ -1,6 +1,6 @@
 //! Kinds of stages: the trait that a kind implements, and the engine's view of a kind and of a stage.
 
-use super::{Context, ExternalFiles, Places, StageError, Uses};
+use super::{Context, ExternalFiles, Foresight, Known, Places, StageError, Uses};
 use crate::parameters::{self, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
@@ -99,6 +99,10 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
         None
     }
 
+    /// What it knows of its run from what is known of its inputs. Called before anything starts, and again when the data
+    /// sets are checked. Whatever would fail later for the same reason should share the check with [`StageKind::run`].
+    fn foresee(&self, known: &Known<'_>) -> Foresight;
+
     /// Does the work.
     ///
     /// # Errors
@@ -135,6 +139,8 @@ pub trait Stage: Debug + Send + Sync {
     fn external_files(&self, places: &Places) -> Result<ExternalFiles, StageError>;
     /// See [`StageKind::source`].
     fn source(&self, places: &Places) -> Option<PathBuf>;
+    /// See [`StageKind::foresee`].
+    fn foresee(&self, known: &Known<'_>) -> Foresight;
     /// See [`StageKind::run`].
     ///
     /// # Errors
@@ -179,6 +185,10 @@ impl<S: StageKind> Stage for S {
 
     fn source(&self, places: &Places) -> Option<PathBuf> {
         S::source(self, places)
+    }
+
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        S::foresee(self, known)
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
