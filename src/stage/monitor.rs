@@ -5,7 +5,7 @@ use super::errors::data_error;
 use crate::data::augment::normalization;
 use crate::data::patches::{Edge, positions};
 use crate::data::tiles::Tiling;
-use crate::data::{IGNORE, Mask, Micrograph, OpenDataset, Split};
+use crate::data::{Entry, IGNORE, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::nn::{Mode, Parameters, ResNet, Tape};
 use crate::ssl::{ENCODER, normalize};
 use crate::train::Batches;
@@ -34,12 +34,38 @@ pub(super) struct Monitor {
     images: Vec<usize>,
 }
 
+/// Checks whether the images of the data set `name` can have patches of `size` pixels of two images and two classes.
+///
+/// # Errors
+/// One line with the cure.
+pub(super) fn check(manifest: &Manifest, name: &str, size: usize) -> Result<(), String> {
+    let used = [Split::Train, Split::Val].into_iter().flat_map(|split| manifest.entries(split));
+    let images: Vec<&Entry> =
+        used.filter(|entry| entry.mask.is_some() && entry.width.min(entry.height) >= size).collect();
+    // Of images that are not drawn yet, the classes are not known.
+    let has = |class: usize| {
+        images.iter().any(|entry| entry.class_pixels.get(class).is_none_or(|&pixels| pixels > 0))
+    };
+    if images.len() > 1 && (0..manifest.classes.len()).filter(|&class| has(class)).count() > 1 {
+        return Ok(());
+    }
+    Err(too_little(name, size))
+}
+
+fn too_little(name: &str, size: usize) -> String {
+    format!(
+        "`monitor`: expected at least two labelled training or validation images with patches of {size} pixels in data set \
+         {name}, and two classes in them; choose another data set, or remove `monitor`"
+    )
+}
+
 impl Monitor {
-    /// Cuts patches of `size` pixels from the training and validation images with masks; never from test images.
+    /// Cuts patches of `size` pixels from the data set `name`: from its training and validation images with masks; never from test images.
     ///
     /// # Errors
     /// If an image cannot be read, or fewer than two images or classes have patches.
-    pub(super) fn open(dataset: &OpenDataset, size: usize) -> Result<Self, StageError> {
+    pub(super) fn open(dataset: &OpenDataset, name: &str, size: usize) -> Result<Self, StageError> {
+        check(&dataset.manifest, name, size).map_err(StageError::BadData)?;
         let mut monitor = Monitor { patches: Vec::new(), classes: Vec::new(), images: Vec::new() };
         let entries = [Split::Train, Split::Val].into_iter().flat_map(|split| dataset.entries(split));
         for (index, entry) in entries.enumerate() {
@@ -50,10 +76,7 @@ impl Monitor {
         let several = |of: &mut dyn Iterator<Item = usize>| of.collect::<std::collections::BTreeSet<_>>().len() > 1;
         let classes = several(&mut monitor.classes.iter().map(|&class| class.into()));
         if !classes || !several(&mut monitor.images.iter().copied()) {
-            return Err(StageError::BadData(format!(
-                "`monitor`: expected at least two labelled training or validation images with patches of {size} \
-                 pixels, and two classes in them; choose another data set, or remove `monitor`"
-            )));
+            return Err(StageError::BadData(too_little(name, size)));
         }
         Ok(monitor)
     }
