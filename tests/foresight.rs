@@ -89,7 +89,7 @@ fn trained(project: &Project) -> bool {
     let logs = project.files("cache/runs").into_iter().filter(|(name, _)| name.ends_with(".jsonl"));
     let started = |line: &str| {
         let event: Value = serde_json::from_str(line).unwrap();
-        let kinds = ["ssl", "segment", "test", "other"];
+        let kinds = ["ssl", "segment", "test"];
         event["event"] == "stage_started" && kinds.iter().any(|kind| event["stage"].as_str().unwrap().starts_with(kind))
     };
     let mut lines = 0;
@@ -196,7 +196,10 @@ fn batches_that_cannot_be_trained_on_are_named_before_any_training() {
 fn patches_that_cannot_be_cut_are_named_before_any_training() {
     let large = own(ALL);
     large.edit("size = 16", "size = 64");
-    refused(&large, &["no image of data set steel holds a patch of 64 pixels, the largest is 48×40", "`edge = \"shift\"`"]);
+    refused(
+        &large,
+        &["no image of data set steel holds a patch of 64 pixels, the largest is 48×40", "`edge = \"shift\"`"],
+    );
 
     let unlabelled = own(ALL);
     unlabelled.edit("unlabeled = \"unlabeled\"\n", "");
@@ -210,7 +213,10 @@ fn patches_that_cannot_be_cut_are_named_before_any_training() {
 
     let table = own(ALL);
     table.edit("[[tables]]", "[stages.more]\nkind = \"patchify\"\ndataset = \"steel\"\nsize = 24\n[[tables]]");
-    table.edit("[[figures]]", "[[data_tables]]\nfile = \"data\"\nrows = { \"all\" = [\"patches\", \"more\"] }\n[[figures]]");
+    table.edit(
+        "[[figures]]",
+        "[[data_tables]]\nfile = \"data\"\nrows = { \"all\" = [\"patches\", \"more\"] }\n[[figures]]",
+    );
     refused(&table, &["the row \"all\" has patches of 16 and of 24 pixels"]);
 }
 
@@ -218,7 +224,8 @@ fn patches_that_cannot_be_cut_are_named_before_any_training() {
 fn a_monitor_that_cannot_judge_is_named_before_any_training() {
     let project = own(ALL);
     folder(&project, "mono", TRAIN, 0);
-    let mono = "[datasets.mono]\nformat = \"folder\"\npath = \"mono\"\nclasses = [\"matrix\", \"pore\"]\n[stages.patches]";
+    let mono =
+        "[datasets.mono]\nformat = \"folder\"\npath = \"mono\"\nclasses = [\"matrix\", \"pore\"]\n[stages.patches]";
     project.edit("[stages.patches]", mono).edit("batch_size = 4", "batch_size = 4\nmonitor = \"mono\"");
     refused(&project, &["`monitor`: expected at least two labelled", "in data set mono, and two classes in them"]);
 }
@@ -233,7 +240,8 @@ fn classes_that_do_not_fit_are_named_before_any_training() {
     method.edit("file = \"curve\"", "file = \"curve\"\nmetric = \"knn_accuracy\"");
     refused(&method, &["the history of segment: there is no column \"knn_accuracy\""]);
 
-    let other = "[datasets.other]\nformat = \"folder\"\npath = \"other\"\nclasses = [\"pore\", \"matrix\"]\n[stages.patches]";
+    let other =
+        "[datasets.other]\nformat = \"folder\"\npath = \"other\"\nclasses = [\"pore\", \"matrix\"]\n[stages.patches]";
     let classes = own(ALL);
     folder(&classes, "other", ALL, 1);
     classes.edit("[stages.patches]", other).edit("dataset = \"steel\"\nmodel", "dataset = \"other\"\nmodel");
@@ -249,20 +257,11 @@ fn classes_that_do_not_fit_are_named_before_any_training() {
 #[test]
 fn tables_that_cannot_be_made_are_named_before_any_training() {
     let project = own(ALL);
-    let other = "[stages.test-2]\nkind = \"evaluate\"\ndataset = \"steel\"\nmodel = \"segment\"\nmiou_batch = 2\n[[tables]]";
+    let other =
+        "[stages.test-2]\nkind = \"evaluate\"\ndataset = \"steel\"\nmodel = \"segment\"\nmiou_batch = 2\n[[tables]]";
     project.edit("[[tables]]", other).edit("rows = [\"test\"]\n[[figures]]", "rows = [\"test*\"]\n[[figures]]");
     project.edit("file = \"table\"", "file = \"table\"\nmiou = \"batches\"");
     refused(&project, &["rows were evaluated with batches of 2 and of 128 images"]);
-}
-
-#[test]
-fn masks_without_any_class_are_refused() {
-    let project = own(ALL);
-    project.edit("classes = [\"matrix\", \"pore\"]", "classes = [\"matrix\", \"pore\"]\nignore_label = 9");
-    for i in 0..3 {
-        GrayImage::from_pixel(48, 40, Luma([9])).save(project.path(&format!("steel/train/masks/m{i}.png"))).unwrap();
-    }
-    refused(&project, &["every pixel of the training masks of data set steel is ignored"]);
 }
 
 #[test]
@@ -284,14 +283,14 @@ fn of_a_data_set_that_is_not_drawn_yet_the_parameters_tell() {
     project.edit("test = 2", "test = 0");
     let plan = project.run(&["plan", "experiment.toml"]);
     ended(&plan, 5);
-    let words = ["data set micrographs has no test images, and `evaluate` scores them (3 train, 1 val, 0 test, 4 unlabeled)"];
+    let words =
+        ["data set micrographs has no test images, and `evaluate` scores them (3 train, 1 val, 0 test, 4 unlabeled)"];
     says(&plan.stderr, &[words[0], "set `test = 1` or more in the stage `micrographs`"]);
     let run = project.run(&["experiment.toml"]);
     ended(&run, 5);
     says(&run.stderr, &words);
     assert!(!run.stderr.contains("started") && project.outputs().is_empty(), "{}", run.stderr);
-    let json: Value =
-        serde_json::from_str(&project.run(&["plan", "experiment.toml", "--json"]).stdout).unwrap();
+    let json: Value = serde_json::from_str(&project.run(&["plan", "experiment.toml", "--json"]).stdout).unwrap();
     assert_eq!(json["problems"][0]["stages"].as_array().unwrap().len(), 4);
     let data = project.run(&["data", "experiment.toml", "--json"]);
     ended(&data, 5);
@@ -324,7 +323,8 @@ fn a_problem_of_forty_seeds_is_one_line_and_all_problems_are_said_together() {
 fn stages_that_do_not_depend_on_the_problem_run_when_told_to_keep_going() {
     let project = own(&["train", "train", "val"]);
     folder(&project, "other", ALL, 1);
-    let other = "[datasets.other]\nformat = \"folder\"\npath = \"other\"\nclasses = [\"matrix\", \"pore\"]\n[stages.patches]";
+    let other =
+        "[datasets.other]\nformat = \"folder\"\npath = \"other\"\nclasses = [\"matrix\", \"pore\"]\n[stages.patches]";
     project.edit("[stages.patches]", other);
     let branch = "[stages.good]\nkind = \"evaluate\"\ndataset = \"other\"\nmodel = \"segment\"\n[[tables]]";
     project.edit("[[tables]]", branch).edit("seeds = [0, 1]", "seeds = [0]");

@@ -54,8 +54,7 @@ pub(super) fn data(args: &DataArgs) -> Result<Ending, Stop> {
     let sets = sets::all(&experiment, &counter);
     let flows = Flows::of(&experiment.plan);
     let given = sets.iter().filter_map(|set| Some((set.instance, stage::images(&set.open()?.manifest)))).collect();
-    let judged: Vec<bool> =
-        experiment.plan.states.iter().map(|state| !matches!(state, CacheState::Hit(_))).collect();
+    let judged: Vec<bool> = experiment.plan.states.iter().map(|state| !matches!(state, CacheState::Hit(_))).collect();
     let foreseen = Foresights::of(&experiment, &judged, &given);
     let report = report::Report::new(&experiment, &sets, foreseen);
     let report = report.with_specimens(&sets, &flows, specimen.as_ref());

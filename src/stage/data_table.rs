@@ -1,8 +1,8 @@
 //! `data_table`: lists the contents of data sets and the number of patches cut from them.
 
 use super::errors::data_error;
-use super::table::by_label;
 use super::outlook::Outlook;
+use super::table::by_label;
 use super::{Context, Foresight, InputFiles, Known, StageError, StageKind, patchify};
 use crate::data::patches::{Edge, PatchParams, Patches, Use};
 use crate::data::survey::patches;
@@ -153,9 +153,9 @@ impl DataTable {
             }
             cut = Some(match cut {
                 None => these,
-                Some(before) => sum(before, these).map_err(|(one, other)| {
-                    StageError::BadData(two_sizes(label, one, other))
-                })?,
+                Some(before) => {
+                    sum(before, these).map_err(|(one, other)| StageError::BadData(two_sizes(label, one, other)))?
+                }
             });
         }
         if rule.is_some() {

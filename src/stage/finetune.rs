@@ -12,9 +12,7 @@ use super::outlook::Outlook;
 use super::segmentation::{Loss, Segmentation, Validation};
 use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
-use super::{
-    Context, DATASET, DataUse, Foresight, Known, Places, StageError, StageKind, Uses, open_dataset,
-};
+use super::{Context, DATASET, DataUse, Foresight, Known, Places, StageError, StageKind, Uses, open_dataset};
 use crate::data::augment::FinetuneAugment;
 use crate::data::{Entry, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
@@ -25,7 +23,6 @@ use crate::ssl::ENCODER;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Training};
-use parts::no_epoch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -308,7 +305,11 @@ impl StageKind for Finetune {
             best.restore(&task.parameters)?;
             context.telemetry.insert("best_epoch".into(), best.epoch.into());
         } else if self.select_on != SelectedOn::Last {
-            return Err(StageError::BadData(no_epoch(self.validation_split())));
+            let split = self.validation_split().name();
+            return Err(StageError::BadData(format!(
+                "no epoch can be chosen: mIoU is undefined on the {split} images, because their masks contain no class \
+                 that counts; choose other images, or set `select_on = \"last\"`"
+            )));
         }
         let selection = Selection {
             selected_on: self.select_on,

@@ -43,9 +43,7 @@ pub(super) fn check(manifest: &Manifest, name: &str, size: usize) -> Result<(), 
     let images: Vec<&Entry> =
         used.filter(|entry| entry.mask.is_some() && entry.width.min(entry.height) >= size).collect();
     // Of images that are not drawn yet, the classes are not known.
-    let has = |class: usize| {
-        images.iter().any(|entry| entry.class_pixels.get(class).is_none_or(|&pixels| pixels > 0))
-    };
+    let has = |class: usize| images.iter().any(|entry| entry.class_pixels.get(class).is_none_or(|&pixels| pixels > 0));
     if images.len() > 1 && (0..manifest.classes.len()).filter(|&class| has(class)).count() > 1 {
         return Ok(());
     }
@@ -165,6 +163,18 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_that_cannot_give_two_classes_are_refused_before_they_are_read() {
+        use crate::data::synthesize::{SynthesizeParams, outline};
+        let images = |train, val| outline(&SynthesizeParams { size: 64, train, val, ..Default::default() });
+        check(&images(1, 1), "steel", 64).unwrap();
+        assert!(check(&images(1, 1), "steel", 65).unwrap_err().contains("patches of 65 pixels in data set steel"));
+        assert!(check(&images(1, 0), "steel", 32).is_err(), "one image");
+        let mut mono = images(2, 0);
+        mono.images.iter_mut().for_each(|entry| entry.class_pixels = vec![0, 9, 0, 0]);
+        assert!(check(&mono, "steel", 32).is_err(), "one class");
+    }
 
     #[test]
     fn a_patch_has_its_most_frequent_class_and_ignored_patches_are_left_out() {

@@ -2,8 +2,8 @@
 
 use super::errors::data_error;
 use super::evaluate::prediction_files;
-use super::table::{by_label, read_evaluation};
 use super::outlook::{Outlook, Scores};
+use super::table::{by_label, read_evaluation};
 use super::{Context, DATASET, Foresight, Known, Progress, StageError, StageKind, open_dataset};
 use crate::data::{Entry, IGNORE, Manifest, Split, decode};
 use crate::experiment::{Input, ReferenceSpec, Section};
@@ -52,7 +52,8 @@ impl PixelSizes {
         let is_image = |stem: &str| stem == "*" || manifest.images.iter().any(|entry| entry.stem() == stem);
         let unknown: Vec<&str> = sizes.keys().map(String::as_str).filter(|stem| !is_image(stem)).collect();
         let more = if unknown.len() > MOST { format!(" and {} more", unknown.len() - MOST) } else { String::new() };
-        let (noun, none) = if unknown.len() == 1 { ("the image", "no such image") } else { ("images", "no such images") };
+        let (noun, none) =
+            if unknown.len() == 1 { ("the image", "no such image") } else { ("images", "no such images") };
         let shown = unknown[..unknown.len().min(MOST)].join(", ");
         (!unknown.is_empty())
             .then(|| format!("`pixel_size` names {noun} {shown}{more}, but data set {name} has {none}"))

@@ -4,9 +4,9 @@ use super::counts::{counts, cure};
 use super::errors::data_error;
 use super::outlook::Outlook;
 use super::{Context, DATASET, DataUse, Foresight, Known, Stage, StageError, StageKind, Uses, open_dataset};
+use crate::data::patches::{Edge, PatchParams, Patches, Use, cut};
 use crate::data::survey;
 use crate::data::{Manifest, Split};
-use crate::data::patches::{Edge, PatchParams, Patches, Use, cut};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,8 +79,7 @@ impl Patchify {
 
     /// What is suspicious about the images of the data set `name`.
     fn warning(&self, manifest: &Manifest, name: &str) -> Option<String> {
-        let used: Vec<_> =
-            manifest.images.iter().filter(|entry| self.from.splits().contains(&entry.split)).collect();
+        let used: Vec<_> = manifest.images.iter().filter(|entry| self.from.splits().contains(&entry.split)).collect();
         let small: Vec<_> = used.iter().filter(|entry| entry.width.min(entry.height) < self.size).collect();
         let least = small.iter().min_by_key(|entry| entry.width.min(entry.height))?;
         let what = match self.edge {
@@ -141,5 +140,35 @@ impl StageKind for Patchify {
         let count = cut(&dataset, &params, &out, &mut context.image_counter()).map_err(data_error)?;
         context.telemetry.insert("patches".into(), count.into());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evaluate::tests::params;
+    use super::*;
+    use crate::data::synthesize::{SynthesizeParams, outline};
+
+    #[test]
+    fn patches_are_counted_and_images_without_any_are_named() {
+        let images = |size, unlabeled| outline(&SynthesizeParams { size, unlabeled, ..Default::default() });
+        let stage = |more: &str| params::<Patchify>(&format!(r#"{{ "dataset": "<input>", "size": 32{more} }}"#));
+        assert_eq!(stage("").count(&images(64, 3), "steel").unwrap(), 12);
+        let error = stage("").count(&images(64, 0), "steel").unwrap_err();
+        assert_eq!(
+            error,
+            "data set steel has no unlabeled images to cut patches from (8 train, 4 val, 4 test, 0 unlabeled): set `use = \
+             \"train\"` or \"all-but-test\" here, or set `unlabeled = 1` or more in the stage `steel`"
+        );
+        let error = stage("").count(&images(24, 3), "steel").unwrap_err();
+        assert!(error.starts_with("no image of data set steel holds a patch of 32 pixels, the largest is 24×24"));
+        let shifted = stage(r#", "edge": "shift""#);
+        assert_eq!(shifted.count(&images(24, 3), "steel").unwrap(), 3);
+        let warning = shifted.warning(&images(24, 3), "steel").unwrap();
+        assert!(
+            warning.starts_with("3 of 3 images of data set steel are smaller than a patch of 32 pixels"),
+            "{warning}"
+        );
+        assert_eq!(shifted.warning(&images(32, 3), "steel"), None);
     }
 }

@@ -196,11 +196,13 @@ impl StageKind for Pretrain {
     }
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {
-        let patches: Vec<_> = known.inputs("patches").map(|input| match Outlook::of(input) {
-            Some(&Outlook::Patches { count, size }) => Some((input.label, count, size)),
-            _ => None,
-        })
-        .collect();
+        let patches: Vec<_> = known
+            .inputs("patches")
+            .map(|input| match Outlook::of(input) {
+                Some(&Outlook::Patches { count, size }) => Some((input.label, count, size)),
+                _ => None,
+            })
+            .collect();
         let training = Outlook::Training { columns: Some(self.columns()), classes: None };
         Foresight { prospect: training.prospect(), problems: self.problems(&patches, known), ..Foresight::nothing() }
     }

@@ -99,9 +99,8 @@ pub(super) fn check_batches(crops: usize, batch_size: usize, size: usize) -> Res
 fn ranges(crops: usize, batch_size: usize, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
     let single = size == ONE_PIXEL && crops > batch_size && crops % batch_size == 1 && batch_size > 1;
     let batches = if single { crops / batch_size } else { crops.div_ceil(batch_size) };
-    (0..batches).map(move |batch| {
-        batch * batch_size..if batch + 1 == batches { crops } else { (batch + 1) * batch_size }
-    })
+    (0..batches)
+        .map(move |batch| batch * batch_size..if batch + 1 == batches { crops } else { (batch + 1) * batch_size })
 }
 
 impl Segmentation {

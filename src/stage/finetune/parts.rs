@@ -60,15 +60,6 @@ impl Finetune {
                 cure(manifest, name, split),
             ));
         }
-        if holds_nothing(&train) {
-            return Err(format!(
-                "every pixel of the training masks of data set {name} is ignored: there is nothing to learn; check its \
-                 `values`, `colors` and `ignore_label`"
-            ));
-        }
-        if self.select_on != SelectedOn::Last && holds_nothing(&validation) {
-            return Err(no_epoch(split));
-        }
         let crops = train.len() * self.crops_per_image.get();
         check_batches(crops, self.training.batch_size.get(), self.crop_size.get())?;
         Ok(Parts { train, validation })
@@ -77,9 +68,8 @@ impl Finetune {
     /// What is suspicious about these images of the data set `name`.
     pub(super) fn warnings(&self, parts: &Parts<'_>, manifest: &Manifest, name: &str) -> Vec<String> {
         let (mut warnings, train) = (Vec::new(), &parts.train);
-        let is_learned = |class: usize| {
-            train.iter().any(|entry| entry.class_pixels.get(class).is_none_or(|&pixels| pixels > 0))
-        };
+        let is_learned =
+            |class: usize| train.iter().any(|entry| entry.class_pixels.get(class).is_none_or(|&pixels| pixels > 0));
         let counts = |class: &usize| !manifest.ignore_classes.iter().any(|&ignored| usize::from(ignored) == *class);
         let absent: Vec<&str> = (0..manifest.classes.len())
             .filter(|class| counts(class) && !is_learned(*class))
@@ -107,19 +97,4 @@ impl Finetune {
         }
         warnings
     }
-}
-
-/// Whether the masks of `images` are known to hold no class.
-fn holds_nothing(images: &[&Entry]) -> bool {
-    let mut pixels = images.iter().flat_map(|entry| &entry.class_pixels).peekable();
-    pixels.peek().is_some() && pixels.all(|&pixels| pixels == 0)
-}
-
-/// The error that no epoch can be chosen.
-pub(super) fn no_epoch(split: Split) -> String {
-    format!(
-        "no epoch can be chosen: mIoU is undefined on the {} images, because their masks contain no class that counts; \
-         choose other images, or set `select_on = \"last\"`",
-        split.name()
-    )
 }

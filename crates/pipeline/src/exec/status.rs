@@ -135,7 +135,8 @@ impl RunStatus {
                 self.failed.insert(stage, FailedStage { message, log });
             }
             Event::StagesRefused { stages, message, .. } => {
-                let failed = stages.into_iter().map(|stage| (stage, FailedStage { message: message.clone(), log: None }));
+                let failed =
+                    stages.into_iter().map(|stage| (stage, FailedStage { message: message.clone(), log: None }));
                 self.failed.extend(failed);
             }
             Event::StageSkipped { .. } => self.skipped += 1,

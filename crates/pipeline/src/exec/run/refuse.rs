@@ -10,12 +10,10 @@ impl Run<'_> {
     /// Asks the stages that have not started what they foresee. Those that must fail have failed then; of several reasons
     /// the first counts.
     pub(super) fn refuse_what_must_fail(&mut self) {
-        let is_cached = |stage: usize| {
-            matches!(self.plan.states[stage], CacheState::Hit(_)) && !self.options.forced[stage]
-        };
-        let judged: Vec<bool> = (0..self.plan.states.len())
-            .map(|stage| self.scheduler.is_to_start(stage) && !is_cached(stage))
-            .collect();
+        let is_cached =
+            |stage: usize| matches!(self.plan.states[stage], CacheState::Hit(_)) && !self.options.forced[stage];
+        let judged: Vec<bool> =
+            (0..self.plan.states.len()).map(|stage| self.scheduler.is_to_start(stage) && !is_cached(stage)).collect();
         let finished = |stage: usize| match (&self.plan.states[stage], self.record(stage)) {
             (CacheState::Hit(record), None) => Some(record.as_ref()),
             (_, record) => record,
