@@ -6,12 +6,15 @@ mod sets;
 mod text;
 
 use super::arguments::ExperimentArgs;
+use super::foreseen::Foresights;
 use super::open_experiment::{self, OpenExperiment};
 use super::outcome::{Ending, Stop};
 use super::output::print;
 use super::wording::plural;
 use crate::data::DataError;
 use crate::lineage::{DataSet, Findings, Flows};
+use crate::plan::CacheState;
+use crate::stage;
 use clap::Args;
 use counter::Counter;
 use regex::Regex;
@@ -50,7 +53,10 @@ pub(super) fn data(args: &DataArgs) -> Result<Ending, Stop> {
     let counter = Counter { quiet: args.quiet };
     let sets = sets::all(&experiment, &counter);
     let flows = Flows::of(&experiment.plan);
-    let report = report::Report::new(&experiment, &sets);
+    let given = sets.iter().filter_map(|set| Some((set.instance, stage::images(&set.open()?.manifest)))).collect();
+    let judged: Vec<bool> = experiment.plan.states.iter().map(|state| !matches!(state, CacheState::Hit(_))).collect();
+    let foreseen = Foresights::of(&experiment, &judged, &given);
+    let report = report::Report::new(&experiment, &sets, foreseen);
     let report = report.with_specimens(&sets, &flows, specimen.as_ref());
     let leaks = if args.no_leaks { Ok(None) } else { leaks(&experiment, &sets, &flows, &counter) };
     let report = match leaks {
@@ -62,7 +68,7 @@ pub(super) fn data(args: &DataArgs) -> Result<Ending, Stop> {
     if let Some(stop) = report.stop() {
         return Err(stop);
     }
-    let warnings = report.warnings();
+    let warnings = report.leaking();
     if warnings > 0 && args.strict {
         let found = plural(warnings, "leak");
         return Err(Stop::new(Ending::BadData, format!("error: {found} of images or specimens (--strict)")));

@@ -1,6 +1,7 @@
 //! `matssl-run plan FILE`: what would run, and what it will cost.
 
 use super::arguments::ExperimentArgs;
+use super::foreseen::Foresights;
 use super::open_experiment;
 use super::outcome::{Ending, Stop};
 use super::output::print;
@@ -11,7 +12,7 @@ use crate::nn;
 use crate::plan::{CacheState, Expected, Forecast, Plan, Total, unknown_kinds};
 use clap::Args;
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -44,7 +45,14 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Ending, Stop> {
         written.map_err(|error| Stop::bad_request(format!("cannot write {}: {error}", path.display())))?;
     } else {
         let costs = Costs::of(plan, &experiment.store);
-        print(&if args.json { as_json(plan, &costs) } else { as_text(plan, &costs) });
+        let foreseen = Foresights::of(&experiment, &costs.must_run, &BTreeMap::new());
+        let foreseen = foreseen.with_weights(&experiment, &costs.must_run);
+        let warnings: String = foreseen.warnings.iter().map(|line| format!("\nwarning: {}\n", line.text())).collect();
+        print(&if args.json { as_json(plan, &costs, &foreseen) } else { as_text(plan, &costs) + &warnings });
+        if let Some(stop) = foreseen.stop() {
+            experiment.leave();
+            return Err(stop);
+        }
     }
     experiment.leave();
     Ok(Ending::Done)
@@ -235,7 +243,7 @@ fn folded(plan: &Plan, members: &[usize], name: String) -> Line {
     Line { word, name, kind: plan.experiment.instances[members[0]].kind.name, note }
 }
 
-fn as_json(plan: &Plan, costs: &Costs) -> String {
+fn as_json(plan: &Plan, costs: &Costs, foreseen: &Foresights) -> String {
     let instances = &plan.experiment.instances;
     let stages: Vec<_> = (0..instances.len())
         .map(|stage| {
@@ -284,8 +292,14 @@ fn as_json(plan: &Plan, costs: &Costs) -> String {
         })
     });
     let experiment = &plan.experiment;
-    let all =
-        json!({ "experiment": experiment.name, "title": experiment.title, "stages": stages, "forecast": forecast });
+    let all = json!({
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "stages": stages,
+        "forecast": forecast,
+        "problems": foreseen.problems,
+        "warnings": foreseen.warnings,
+    });
     format!("{all:#}\n")
 }
 

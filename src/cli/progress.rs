@@ -31,6 +31,8 @@ pub(super) struct Display {
     left: Option<Duration>,
     /// Stages that were skipped, by the failed stage that they depend on.
     skipped: BTreeMap<String, Vec<String>>,
+    /// Stages that were refused for one reason: each with the words for all of them.
+    refused: BTreeMap<String, String>,
 }
 
 struct Running {
@@ -55,6 +57,7 @@ impl Display {
             estimated_at: None,
             left: None,
             skipped: BTreeMap::new(),
+            refused: BTreeMap::new(),
         }
     }
 
@@ -126,8 +129,17 @@ impl Display {
                 }
                 self.always(&text);
             }
+            Event::StagesRefused { stages, message, .. } => {
+                let names = listed(stages);
+                for stage in stages {
+                    self.time_left.closed(stage);
+                    self.refused.entry(stage.clone()).or_insert_with(|| names.clone());
+                }
+                self.always(&format!("error: {names}: {message}"));
+            }
             Event::StageSkipped { stage, because_of } => {
                 self.time_left.closed(stage);
+                let because_of = self.refused.get(because_of).unwrap_or(because_of);
                 self.skipped.entry(because_of.clone()).or_default().push(stage.clone());
             }
             Event::Warning { message } => self.always(&format!("warning: {message}")),

@@ -8,6 +8,7 @@ mod results;
 pub(super) use args::RunArgs;
 
 use super::device::say_device;
+use super::foreseen::Foresights;
 use super::open_experiment::{self, OpenExperiment, not_usable};
 use super::outcome::{Ending, Stop};
 use super::progress::Display;
@@ -20,6 +21,7 @@ use crate::plan::{CacheState, Forecast};
 use options::options;
 use reproduction::check_repro;
 use results::finish;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
@@ -50,7 +52,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
     })?;
     let is_hit = |stage: usize| matches!(experiment.plan.states[stage], CacheState::Hit(_));
     let must_run: Vec<bool> = (0..wanted.len()).map(|i| wanted[i] && (forced[i] || !is_hit(i))).collect();
-    experiment.check_ready(&must_run)?;
+    check(&experiment, &must_run, args.keep_going)?;
     if gpus.is_empty() {
         check_precision(&experiment, &must_run)?;
     }
@@ -67,6 +69,22 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
     let OpenExperiment { plan, store, places, .. } = &experiment;
     let outcome = exec::run(plan, store, places, &options, &signals, gate, &mut |event| display.show(event))?;
     finish(&mut experiment, &outcome, total, &folder, args, Some(&signals))
+}
+
+/// Refuses a run that must fail, with all reasons that are known before anything starts. Told to keep going, the run
+/// refuses only the stages concerned. Data sets that are not in the cache are judged when the run has checked them.
+fn check(experiment: &OpenExperiment, must_run: &[bool], keep_going: bool) -> Result<(), Stop> {
+    let ready = experiment.check_ready(must_run);
+    let foreseen = match keep_going {
+        true => None,
+        false => Foresights::of(experiment, must_run, &BTreeMap::new()).stop(),
+    };
+    match (ready, foreseen) {
+        (Err(unready), Some(foreseen)) => {
+            Err(Stop::new(unready.ending.max(foreseen.ending), foreseen.message + &unready.message))
+        }
+        (ready, foreseen) => ready.and(foreseen.map_or(Ok(()), Err)),
+    }
 }
 
 /// Refuses stages whose precision needs a GPU, before anything starts.

@@ -96,14 +96,21 @@ fn as_text(run: &RunStatus, now: f64) -> String {
         let line = format!("  {name:<width$}  {:>7}  {progress}", since(stage.started_at));
         let _ = writeln!(text, "{}", line.trim_end());
     }
-    for (name, stage) in failed.iter().take(MOST_FAILED) {
-        let _ = writeln!(text, "  {name} failed: {}", stage.message.lines().next().unwrap_or_default());
+    let (mut shown, mut messages) = (0, BTreeSet::new());
+    for (name, stage) in failed {
+        let message = stage.message.lines().next().unwrap_or_default();
+        // Several stages that failed for one reason have one line.
+        if shown == MOST_FAILED || !messages.insert(message) {
+            continue;
+        }
+        shown += 1;
+        let _ = writeln!(text, "  {name} failed: {message}");
         if let Some(log) = &stage.log {
             let _ = writeln!(text, "    log: {log}");
         }
     }
-    if failed.len() > MOST_FAILED {
-        let _ = writeln!(text, "  and {} more failed", failed.len() - MOST_FAILED);
+    if failed.len() > shown {
+        let _ = writeln!(text, "  and {} more failed", failed.len() - shown);
     }
     let _ = writeln!(text, "  events and logs: {}", folder.display());
     text

@@ -195,6 +195,10 @@ model = "plain"
             Uses { trained: vec![trained], scored: vec![("images", "test")], ..Uses::default() }
         }
 
+        fn foresee(&self, _: &stage::Known<'_>) -> stage::Foresight {
+            stage::Foresight::nothing()
+        }
+
         fn run(&self, _: &mut Context) -> Result<(), StageError> {
             Ok(())
         }

@@ -11,7 +11,7 @@
 
 mod visible;
 
-use super::{Context, ExternalFiles, InputFiles, Places, StageError, StageKind};
+use super::{Context, ExternalFiles, Foresight, InputFiles, Known, Places, StageError, StageKind};
 use crate::cache::Scratch;
 use crate::data::Manifest;
 use crate::experiment::{Input, ParamError, ReferenceSpec};
@@ -178,6 +178,11 @@ impl StageKind for Command {
 
     fn source(&self, places: &Places) -> Option<PathBuf> {
         (!self.files.is_empty()).then(|| places.experiment.clone())
+    }
+
+    fn foresee(&self, _: &Known<'_>) -> Foresight {
+        // Only its program knows what it needs.
+        Foresight::nothing()
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

@@ -1,8 +1,9 @@
 //! `data_table`: lists the contents of data sets and the number of patches cut from them.
 
 use super::errors::data_error;
+use super::outlook::Outlook;
 use super::table::by_label;
-use super::{Context, InputFiles, StageError, StageKind, patchify};
+use super::{Context, Foresight, InputFiles, Known, StageError, StageKind, patchify};
 use crate::data::patches::{Edge, PatchParams, Patches, Use};
 use crate::data::survey::patches;
 use crate::data::{Manifest, Split};
@@ -90,6 +91,23 @@ impl StageKind for DataTable {
         Err(ParamError::Check { param: "patches", message })
     }
 
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        let mut problems = Vec::new();
+        let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+        for input in known.inputs("rows") {
+            let Some(&Outlook::Patches { size, .. }) = Outlook::of(input) else { continue };
+            let first = *sizes.entry(input.label).or_insert(size);
+            if first != size {
+                problems.push(two_sizes(input.label, first, size));
+            }
+            if self.patches.contains_key(input.label) {
+                problems.push(cut_already(input.label));
+            }
+        }
+        problems.dedup();
+        Foresight { problems, ..Foresight::nothing() }
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let labels = by_label(context.inputs("rows"));
         let mut rows = Vec::new();
@@ -104,6 +122,14 @@ impl StageKind for DataTable {
         }
         Ok(())
     }
+}
+
+fn two_sizes(label: &str, one: usize, other: usize) -> String {
+    format!("the row {label:?} has patches of {one} and of {other} pixels")
+}
+
+fn cut_already(label: &str) -> String {
+    format!("the row {label:?} already contains cut patches: remove its rule in `patches`")
 }
 
 impl DataTable {
@@ -127,9 +153,9 @@ impl DataTable {
             }
             cut = Some(match cut {
                 None => these,
-                Some(before) => sum(before, these).map_err(|(one, other)| {
-                    StageError::BadData(format!("the row {label:?} has patches of {one} and of {other} pixels"))
-                })?,
+                Some(before) => {
+                    sum(before, these).map_err(|(one, other)| StageError::BadData(two_sizes(label, one, other)))?
+                }
             });
         }
         if rule.is_some() {
@@ -139,8 +165,7 @@ impl DataTable {
         let row = |cut| DataRow { label: label.into(), holdings: Some(holdings.clone()), cut, published: None };
         let Some(rule) = rule else { return Ok(vec![row(cut)]) };
         if cut.is_some() {
-            let message = format!("the row {label:?} already contains cut patches: remove its rule in `patches`");
-            return Err(StageError::BadData(message));
+            return Err(StageError::BadData(cut_already(label)));
         }
         let computed = |&edge: &Edge| {
             let params = PatchParams { size: rule.size, overlap: rule.overlap, edge, from: rule.from };

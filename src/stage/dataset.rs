@@ -3,7 +3,8 @@
 use super::Stage;
 use super::data_set;
 use super::errors::data_error;
-use super::{Context, ExternalFiles, Places, StageError, StageKind};
+use super::{Context, ExternalFiles, Foresight, Known, Places, StageError, StageKind, images};
+use crate::data::Manifest;
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
 use crate::experiment::{self, ParamError, Section, SpannedTable};
 use schemars::JsonSchema;
@@ -42,6 +43,12 @@ impl StageKind for Dataset {
 
     fn source(&self, places: &Places) -> Option<PathBuf> {
         Some(places.resolve(&self.0.path))
+    }
+
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        // Without its manifest, or with a damaged one, nothing is known.
+        let manifest = known.output.as_ref().and_then(|output| Manifest::read(output.file(Manifest::FILE).ok()?).ok());
+        Foresight { prospect: manifest.as_ref().map(images), ..Foresight::nothing() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

@@ -2,12 +2,14 @@
 
 use super::Uses;
 use super::artifacts::ModelFile;
+use super::counts::{counts, cure};
 use super::data_set::manifests_of;
 use super::device::open_device;
 use super::errors::data_error;
 use super::memory::admit;
-use super::{Context, DATASET, Progress, StageError, StageKind, open_dataset};
-use crate::data::{Entry, IGNORE, Mask, Micrograph, OpenDataset, Split};
+use super::outlook::{Outlook, Scores};
+use super::{Context, DATASET, Foresight, Known, Progress, StageError, StageKind, open_dataset};
+use crate::data::{Entry, IGNORE, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
 use crate::metrics::{AUTHORS_BATCH, Confusion, Evaluation, ImageConfusions, ImageScores, SelectedOn};
 use crate::nn::Precision;
@@ -89,12 +91,27 @@ impl StageKind for Evaluate {
         if role == "dataset" { manifests_of([self.split]) } else { Vec::new() }
     }
 
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };
+        let model = known.inputs("model").next().and_then(Outlook::of);
+        let same = match model {
+            Some(Outlook::Training { classes: Some(classes), .. }) => check_classes(classes, &manifest.classes),
+            _ => Ok(()),
+        };
+        let scores = Scores { manifest: manifest.clone(), split: self.split, miou_batch: self.miou_batch.get() };
+        let problems: Vec<String> =
+            [scored(manifest, name, self.split).err(), same.err()].into_iter().flatten().collect();
+        let prospect = if problems.is_empty() { Outlook::Scores(scores).prospect() } else { None };
+        Foresight { prospect, problems, ..Foresight::nothing() }
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
+        scored(&dataset.manifest, &context.input("dataset")?.label, self.split).map_err(StageError::BadData)?;
         // Always float32, so that scores do not depend on the precision of the training.
         let device = open_device(context, Precision::Float32, true)?;
         let segmenter = ModelFile::load(context.input("model")?, &device)?;
-        check_classes(&segmenter.config().class_names, &dataset.manifest.classes)?;
+        check_classes(&segmenter.config().class_names, &dataset.manifest.classes).map_err(StageError::BadData)?;
         let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
         let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));
         admit(&segmenter.memory(tile, self.overlap, sizes)?, context)?;
@@ -104,16 +121,39 @@ impl StageKind for Evaluate {
 }
 
 /// Checks that the model and the data set have the same classes, because outputs are indices of classes.
-fn check_classes(model: &[String], dataset: &[String]) -> Result<(), StageError> {
+///
+/// # Errors
+/// One line with both lists.
+fn check_classes(model: &[String], dataset: &[String]) -> Result<(), String> {
     if model == dataset {
         return Ok(());
     }
     let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    Err(StageError::BadData(format!(
+    Err(format!(
         "the model was trained on the classes {}, but the data set has {}; expected the same names in the same order",
         list(model),
         list(dataset)
-    )))
+    ))
+}
+
+/// The images of `split`, each of which must have a mask.
+///
+/// # Errors
+/// One line with the counts and the cure, if there is no such image, or one without a mask.
+fn scored<'m>(manifest: &'m Manifest, name: &str, split: Split) -> Result<Vec<&'m Entry>, String> {
+    let entries = manifest.entries(split);
+    if entries.is_empty() {
+        return Err(format!(
+            "data set {name} has no {} images, and `evaluate` scores them ({}): {}, or set another `split` here",
+            split.name(),
+            counts(manifest),
+            cure(manifest, name, split)
+        ));
+    }
+    match entries.iter().find(|entry| entry.mask.is_none()) {
+        Some(entry) => Err(format!("{} of data set {name} has no mask to score against", entry.image)),
+        None => Ok(entries),
+    }
 }
 
 /// Predicts and scores each image, and writes the results.
@@ -127,12 +167,6 @@ fn evaluate(
 ) -> Result<(), StageError> {
     let manifest = &dataset.manifest;
     let entries = dataset.entries(split);
-    if entries.is_empty() {
-        let counts = [Split::Train, Split::Val, Split::Test, Split::Unlabeled]
-            .map(|split| format!("{} {}", dataset.entries(split).len(), split.name()));
-        let message = format!("the data set has no {} images to evaluate on ({})", split.name(), counts.join(", "));
-        return Err(StageError::BadData(message));
-    }
     std::fs::create_dir(context.out.join("predictions"))?;
     let mut confusion = Confusion::new(manifest.classes.len());
     let mut images = Vec::new();

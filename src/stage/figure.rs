@@ -2,8 +2,9 @@
 
 use super::artifacts::{HistoryFile, Selection};
 use super::monitor;
+use super::outlook::Outlook;
 use super::table::by_label;
-use super::{Context, StageError, StageKind};
+use super::{Context, Foresight, Known, StageError, StageKind};
 use crate::experiment::{Input, ParamError, ReferenceSpec, Section};
 use crate::report::FileName;
 use crate::report::curve::{Curve, Series};
@@ -72,6 +73,21 @@ impl StageKind for Figure {
             return Err(ParamError::Check { param: "metric", message });
         }
         Ok(())
+    }
+
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        let mut problems = Vec::new();
+        for input in known.inputs("series") {
+            let Some(Outlook::Training { columns: Some(columns), .. }) = Outlook::of(input) else { continue };
+            if !columns.contains(&self.metric) {
+                let there_are = columns.join(", ");
+                let (label, metric) = (input.label, &self.metric);
+                problems.push(format!("the history of {label}: there is no column {metric:?}; there are {there_are}"));
+            }
+        }
+        // Of all seeds the same.
+        problems.dedup();
+        Foresight { problems, ..Foresight::nothing() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

@@ -1,5 +1,6 @@
 //! `finetune`: trains a segmentation model from an encoder and images with masks.
 
+mod parts;
 mod start;
 mod train_fraction;
 mod val_fraction;
@@ -9,12 +10,13 @@ use super::data_set::manifests_of;
 use super::encoder::{EncoderSpec, fingerprint};
 use super::errors::data_error;
 use super::memory::admit;
+use super::outlook::Outlook;
 use super::segmentation::{Loss, Segmentation, Validation};
 use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
-use super::{Context, DATASET, DataUse, Places, StageError, StageKind, Uses, open_dataset};
+use super::{Context, DATASET, DataUse, Foresight, Known, Places, StageError, StageKind, Uses, open_dataset};
 use crate::data::augment::FinetuneAugment;
-use crate::data::{Mask, Micrograph, OpenDataset, Split};
+use crate::data::{Entry, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
 use crate::nn::weights::LoadReport;
@@ -259,18 +261,31 @@ impl StageKind for Finetune {
         if role == "dataset" { manifests_of([Split::Train, Split::Val, self.validation_split()]) } else { Vec::new() }
     }
 
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };
+        let parts = match self.parts(manifest, name, known.seed) {
+            Ok(parts) => parts,
+            Err(problem) => return Foresight::of(Err(problem)),
+        };
+        let columns = ["step", "learning_rate", "gradient_norm"].into_iter().map(str::to_owned);
+        let outlook = Outlook::Training {
+            columns: Some(columns.chain(Segmentation::columns(&manifest.classes)).collect()),
+            classes: Some(manifest.classes.clone()),
+        };
+        Foresight {
+            prospect: outlook.prospect(),
+            warnings: self.warnings(&parts, manifest, name),
+            ..Foresight::nothing()
+        }
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
         let classes = dataset.manifest.classes.clone();
-        let mut samples = self.samples(&dataset, Split::Train)?;
-        if samples.is_empty() {
-            let message = "the data set has no training images with masks; check its `split`, `test_images` and \
-                `val_images`";
-            return Err(StageError::BadData(message.into()));
-        }
-        let validation = self.take_validation(&mut samples, &dataset)?;
-        self.keep_fraction(&mut samples, context.seed)?;
-        let validation = self.validation(&dataset, validation)?;
+        let name = &context.input("dataset")?.label;
+        let parts = self.parts(&dataset.manifest, name, context.seed).map_err(StageError::BadData)?;
+        let (samples, validation) = (samples(&dataset, &parts.train)?, samples(&dataset, &parts.validation)?);
+        let validation = self.validation(&dataset, validation);
         let network = SegmentationNetwork::new(self.network(context, classes.len())?);
         let mut parameters = self.training.parameters(context)?;
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
@@ -293,7 +308,6 @@ impl StageKind for Finetune {
             class_names: classes,
             validation,
         };
-        task.check().map_err(StageError::BadData)?;
         let needs = task.memory(self.training.optimizer)?;
         let (accumulates, averages) = (self.accumulate.get() > 1, self.ema.is_some());
         admit(&Needs { accumulates, averages, ..needs }, context)?;
@@ -327,6 +341,17 @@ impl StageKind for Finetune {
 /// Images and their masks.
 type Samples = Vec<(Micrograph, Mask)>;
 
+/// Reads images with their masks.
+fn samples(dataset: &OpenDataset, entries: &[&Entry]) -> Result<Samples, StageError> {
+    let mut samples = Vec::new();
+    for entry in entries {
+        if let (image, Some(mask)) = dataset.read(entry).map_err(data_error)? {
+            samples.push((image, mask));
+        }
+    }
+    Ok(samples)
+}
+
 impl Finetune {
     /// The encoder that it starts with; `None` if it comes from another stage.
     pub(super) fn encoder(&self) -> Option<&EncoderSpec> {
@@ -345,64 +370,20 @@ impl Finetune {
         self.start.ready(encoder, &self.config(encoder.config(), 1), places)
     }
 
-    fn samples(&self, dataset: &OpenDataset, split: Split) -> Result<Samples, StageError> {
-        let mut samples = Vec::new();
-        for entry in dataset.entries(split) {
-            if let (image, Some(mask)) = dataset.read(entry).map_err(data_error)? {
-                samples.push((image, mask));
-            }
-        }
-        Ok(samples)
-    }
-
     /// The split of the images of val_miou and iou_CLASS.
     fn validation_split(&self) -> Split {
         if self.select_on == SelectedOn::Test { Split::Test } else { Split::Val }
     }
 
-    /// Moves the `val_fraction` of the training images from `samples` to the result.
-    fn take_validation(&self, samples: &mut Samples, dataset: &OpenDataset) -> Result<Option<Samples>, StageError> {
-        let Some(fraction) = self.val_fraction else { return Ok(None) };
-        if !dataset.entries(Split::Val).is_empty() {
-            let message = "the data set already has validation images: remove `val_fraction`";
-            return Err(StageError::BadData(message.into()));
-        }
-        let entries = dataset.entries(Split::Train);
-        let specimens: Vec<_> =
-            entries.iter().filter(|entry| entry.mask.is_some()).map(|entry| entry.specimen.as_deref()).collect();
-        let chosen = val_fraction::choose(fraction, &specimens).map_err(StageError::BadData)?;
-        let (taken, rest) =
-            std::mem::take(samples).into_iter().enumerate().partition::<Vec<_>, _>(|(i, _)| chosen.contains(i));
-        *samples = rest.into_iter().map(|(_, sample)| sample).collect();
-        Ok(Some(taken.into_iter().map(|(_, sample)| sample).collect()))
-    }
-
-    fn validation(&self, dataset: &OpenDataset, taken: Option<Samples>) -> Result<Validation, StageError> {
-        let split = self.validation_split();
-        let samples = taken.map_or_else(|| self.samples(dataset, split), Ok)?;
-        if samples.is_empty() && self.select_on != SelectedOn::Last {
-            let (word, cure, other) = match self.select_on {
-                SelectedOn::Test => ("test", "`split = { test = … }` or `test_images`", "\"val\""),
-                _ => ("validation", "`split = { val = … }` or `val_images`", "\"test\" (as the authors did)"),
-            };
-            let fraction = match self.select_on {
-                SelectedOn::Val => "set `val_fraction = 0.2` here, ",
-                _ => "",
-            };
-            return Err(StageError::BadData(format!(
-                "`select_on = \"{}\"` needs {word} images, but the data set has none: add some ({cure} in the \
-                 data set's table), {fraction}or set `select_on = \"last\"` or {other}",
-                split.name()
-            )));
-        }
-        Ok(Validation {
+    fn validation(&self, dataset: &OpenDataset, samples: Samples) -> Validation {
+        Validation {
             samples,
             ignore_classes: dataset.manifest.ignore_classes.clone(),
             every: self.validate_every.get(),
             epochs: self.training.epochs.get(),
             overlap: self.validation_overlap,
             selects: self.select_on != SelectedOn::Last,
-        })
+        }
     }
 
     fn network(&self, context: &Context, classes: usize) -> Result<SegmentationConfig, StageError> {

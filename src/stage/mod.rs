@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod command;
+mod counts;
 mod data_set;
 mod data_table;
 mod dataset;
@@ -14,6 +15,7 @@ mod finetune;
 mod kinds;
 mod memory;
 mod monitor;
+mod outlook;
 mod overlay;
 mod patchify;
 mod pretrain;
@@ -31,5 +33,6 @@ use data_set::open_dataset;
 pub use dataset::dataset_params;
 pub use kinds::KINDS;
 pub use matssl_pipeline::stage::*;
+pub use outlook::images;
 pub use patchify::patch_params;
 pub use start_weights::{StartWeights, start_weights};

@@ -5,7 +5,7 @@ use super::errors::data_error;
 use crate::data::augment::normalization;
 use crate::data::patches::{Edge, positions};
 use crate::data::tiles::Tiling;
-use crate::data::{IGNORE, Mask, Micrograph, OpenDataset, Split};
+use crate::data::{Entry, IGNORE, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::nn::{Mode, Parameters, ResNet, Tape};
 use crate::ssl::{ENCODER, normalize};
 use crate::train::Batches;
@@ -37,12 +37,36 @@ pub(super) struct Monitor {
     images: Vec<usize>,
 }
 
+/// Checks whether the images of the data set `name` can have patches of `size` pixels of two images and two classes.
+///
+/// # Errors
+/// One line with the cure.
+pub(super) fn check(manifest: &Manifest, name: &str, size: usize) -> Result<(), String> {
+    let used = [Split::Train, Split::Val].into_iter().flat_map(|split| manifest.entries(split));
+    let images: Vec<&Entry> =
+        used.filter(|entry| entry.mask.is_some() && entry.width.min(entry.height) >= size).collect();
+    // Of images that are not drawn yet, the classes are not known.
+    let has = |class: usize| images.iter().any(|entry| entry.class_pixels.get(class).is_none_or(|&pixels| pixels > 0));
+    if images.len() > 1 && (0..manifest.classes.len()).filter(|&class| has(class)).count() > 1 {
+        return Ok(());
+    }
+    Err(too_little(name, size))
+}
+
+fn too_little(name: &str, size: usize) -> String {
+    format!(
+        "`monitor`: expected at least two labelled training or validation images with patches of {size} pixels in data set \
+         {name}, and two classes in them; choose another data set, or remove `monitor`"
+    )
+}
+
 impl Monitor {
-    /// Cuts patches of `size` pixels from the training and validation images with masks; never from test images.
+    /// Cuts patches of `size` pixels from the data set `name`: from its training and validation images with masks; never from test images.
     ///
     /// # Errors
     /// If an image cannot be read, or fewer than two images or classes have patches.
-    pub(super) fn open(dataset: &OpenDataset, size: usize) -> Result<Self, StageError> {
+    pub(super) fn open(dataset: &OpenDataset, name: &str, size: usize) -> Result<Self, StageError> {
+        check(&dataset.manifest, name, size).map_err(StageError::BadData)?;
         let mut monitor = Monitor { patches: Vec::new(), classes: Vec::new(), images: Vec::new() };
         let entries = SPLITS.into_iter().flat_map(|split| dataset.entries(split));
         for (index, entry) in entries.enumerate() {
@@ -53,10 +77,7 @@ impl Monitor {
         let several = |of: &mut dyn Iterator<Item = usize>| of.collect::<std::collections::BTreeSet<_>>().len() > 1;
         let classes = several(&mut monitor.classes.iter().map(|&class| class.into()));
         if !classes || !several(&mut monitor.images.iter().copied()) {
-            return Err(StageError::BadData(format!(
-                "`monitor`: expected at least two labelled training or validation images with patches of {size} \
-                 pixels, and two classes in them; choose another data set, or remove `monitor`"
-            )));
+            return Err(StageError::BadData(too_little(name, size)));
         }
         Ok(monitor)
     }
@@ -145,6 +166,18 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_that_cannot_give_two_classes_are_refused_before_they_are_read() {
+        use crate::data::synthesize::{SynthesizeParams, outline};
+        let images = |train, val| outline(&SynthesizeParams { size: 64, train, val, ..Default::default() });
+        check(&images(1, 1), "steel", 64).unwrap();
+        assert!(check(&images(1, 1), "steel", 65).unwrap_err().contains("patches of 65 pixels in data set steel"));
+        assert!(check(&images(1, 0), "steel", 32).is_err(), "one image");
+        let mut mono = images(2, 0);
+        mono.images.iter_mut().for_each(|entry| entry.class_pixels = vec![0, 9, 0, 0]);
+        assert!(check(&mono, "steel", 32).is_err(), "one class");
+    }
 
     #[test]
     fn a_patch_has_its_most_frequent_class_and_ignored_patches_are_left_out() {

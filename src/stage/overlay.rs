@@ -2,9 +2,10 @@
 
 use super::errors::data_error;
 use super::evaluate::prediction_files;
+use super::outlook::{Outlook, Scores};
 use super::table::{by_label, read_evaluation};
-use super::{Context, DATASET, Progress, StageError, StageKind, open_dataset};
-use crate::data::{Entry, IGNORE, Split, decode};
+use super::{Context, DATASET, Foresight, Known, Progress, StageError, StageKind, open_dataset};
+use crate::data::{Entry, IGNORE, Manifest, Split, decode};
 use crate::experiment::{Input, ReferenceSpec, Section};
 use crate::report::overlay::{Panels, PixelSize, Scale};
 use crate::report::{self, FileName};
@@ -43,6 +44,21 @@ enum PixelSizes {
 }
 
 impl PixelSizes {
+    /// A warning if they name images that the data set `name` does not have.
+    fn unknown(&self, manifest: &Manifest, name: &str) -> Option<String> {
+        /// Maximum number of names that are listed.
+        const MOST: usize = 3;
+        let PixelSizes::Each(sizes) = self else { return None };
+        let is_image = |stem: &str| stem == "*" || manifest.images.iter().any(|entry| entry.stem() == stem);
+        let unknown: Vec<&str> = sizes.keys().map(String::as_str).filter(|stem| !is_image(stem)).collect();
+        let more = if unknown.len() > MOST { format!(" and {} more", unknown.len() - MOST) } else { String::new() };
+        let (noun, none) =
+            if unknown.len() == 1 { ("the image", "no such image") } else { ("images", "no such images") };
+        let shown = unknown[..unknown.len().min(MOST)].join(", ");
+        (!unknown.is_empty())
+            .then(|| format!("`pixel_size` names {noun} {shown}{more}, but data set {name} has {none}"))
+    }
+
     /// The scale of an image as it is read. A pixel is larger if the image is resized to fewer pixels.
     fn scale(&self, entry: &Entry) -> Option<Scale> {
         let size = match self {
@@ -55,12 +71,41 @@ impl PixelSizes {
     }
 }
 
+fn other_data(label: &str) -> String {
+    format!("{label} was not evaluated on the data set of this overlay")
+}
+
+/// Whether the images that `scores` scores are those of `manifest`.
+fn is_of(scores: &Scores, manifest: &Manifest) -> bool {
+    let images = |manifest: &Manifest| {
+        let entries = manifest.entries(scores.split);
+        let sizes: Vec<_> = entries.iter().map(|entry| (entry.width, entry.height)).collect();
+        (prediction_files(&entries), sizes)
+    };
+    std::ptr::eq(scores.manifest.as_ref(), manifest) || images(&scores.manifest) == images(manifest)
+}
+
 impl StageKind for Overlay {
     const KIND: &'static str = "overlay";
     const CODE_VERSION: u32 = 3;
     const SECTION: Section = Section::Overlays;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds(), DATASET];
+
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };
+        let mut problems: Vec<String> = Vec::new();
+        for input in known.inputs("rows") {
+            if let Some(Outlook::Scores(scores)) = Outlook::of(input)
+                && !is_of(scores, manifest)
+                && !problems.contains(&other_data(input.label))
+            {
+                problems.push(other_data(input.label));
+            }
+        }
+        let warnings = self.pixel_size.as_ref().and_then(|sizes| sizes.unknown(manifest, name)).into_iter().collect();
+        Foresight { problems, warnings, ..Foresight::nothing() }
+    }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
@@ -75,8 +120,7 @@ impl StageKind for Overlay {
             let entries = split.map(|split| dataset.entries(split)).unwrap_or_default();
             let names = prediction_files(&entries);
             let predictions = evaluated.files.keys().filter(|name| name.starts_with("predictions/")).count();
-            let other_data =
-                || StageError::BadData(format!("{label} was not evaluated on the data set of this overlay"));
+            let other_data = || StageError::BadData(other_data(label));
             if predictions != entries.len() {
                 return Err(other_data());
             }

@@ -6,17 +6,18 @@ use super::encoder::{EncoderSpec, fingerprint};
 use super::errors::data_error;
 use super::memory::admit;
 use super::monitor::{self, Monitor};
+use super::outlook::Outlook;
 use super::pretraining::Pretraining;
 use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
-use super::{Context, Places, StageError, StageKind, open_dataset};
+use super::{Context, Foresight, Known, Places, StageError, StageKind, open_dataset};
 use crate::data::augment::ViewParams;
 use crate::data::patches::Patches;
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
 use crate::nn::ResNet;
 use crate::random::Stream;
-use crate::ssl::{ENCODER, MethodSpec};
-use crate::train::OptimizerSpec;
+use crate::ssl::{ENCODER, MethodSpec, Watch};
+use crate::train::{OptimizerSpec, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -79,6 +80,50 @@ fn without_size<S: Serializer>(views: &ViewParams, serializer: S) -> Result<S::O
 }
 
 impl Pretrain {
+    /// Checks that `count` patches fill a batch.
+    ///
+    /// # Errors
+    /// One line with the numbers and the cure.
+    fn check_count(&self, count: usize) -> Result<(), String> {
+        let batch_size = self.training.batch_size.get();
+        if count >= batch_size {
+            return Ok(());
+        }
+        Err(format!(
+            "{count} patches do not fill one batch of {batch_size}: choose a smaller `batch_size`, or cut more patches (a \
+             higher `overlap`, a smaller `size`, more images)"
+        ))
+    }
+
+    /// Columns of the history, with all that the method may add.
+    fn columns(&self) -> Vec<String> {
+        let own = ["step", "learning_rate", "gradient_norm", Pretraining::LOSS].into_iter().chain(Watch::COLUMNS);
+        let monitored = self.monitor.as_ref().map(|_| monitor::COLUMN);
+        own.chain(self.method.columns().iter().copied()).chain(monitored).map(str::to_owned).collect()
+    }
+
+    /// The problems that the sizes of its patches, `(label, number, side)`, and the monitored data set show.
+    fn problems(&self, patches: &[Option<(&str, usize, usize)>], known: &Known<'_>) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut sizes = patches.iter().flatten();
+        let size = sizes.next().map(|&(.., size)| size);
+        if let (Some(&Some((first, ..))), Some(size)) = (patches.iter().find(|set| set.is_some()), size)
+            && let Some((other, _, side)) = sizes.find(|&&(.., other)| other != size)
+        {
+            problems.push(format!(
+                "`patches`: those of {first} have {size} pixels, those of {other} {side}; cut all patches to one `size`"
+            ));
+        }
+        if let Some(count) = patches.iter().map(|set| set.map(|(_, count, _)| count)).sum::<Option<usize>>() {
+            problems.extend(self.check_count(count).err());
+        }
+        let size = self.crop_size.map(NonZeroUsize::get).or(size);
+        if let (Some((name, manifest)), Some(size)) = (Outlook::images(known, "monitor"), size) {
+            problems.extend(monitor::check(manifest, name, size).err());
+        }
+        problems
+    }
+
     /// The encoder that it starts with.
     pub(super) fn encoder(&self) -> &EncoderSpec {
         &self.encoder
@@ -155,17 +200,23 @@ impl StageKind for Pretrain {
         if role == "monitor" { manifests_of(monitor::SPLITS) } else { Vec::new() }
     }
 
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        let patches: Vec<_> = known
+            .inputs("patches")
+            .map(|input| match Outlook::of(input) {
+                Some(&Outlook::Patches { count, size }) => Some((input.label, count, size)),
+                _ => None,
+            })
+            .collect();
+        let training = Outlook::Training { columns: Some(self.columns()), classes: None };
+        Foresight { prospect: training.prospect(), problems: self.problems(&patches, known), ..Foresight::nothing() }
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let files = context.inputs("patches").iter().map(|input| Ok(input.file(Patches::FILE)?.to_path_buf()));
         let patches = Patches::open_all(&files.collect::<anyhow::Result<Vec<_>>>()?).map_err(data_error)?;
         let batch_size = self.training.batch_size.get();
-        if patches.len() < batch_size {
-            return Err(StageError::BadData(format!(
-                "{} patches do not fill one batch of {batch_size}: choose a smaller `batch_size`, or cut more patches \
-                 (a higher `overlap`, a smaller `size`, more images)",
-                patches.len(),
-            )));
-        }
+        self.check_count(patches.len()).map_err(StageError::BadData)?;
         let seed = context.seed;
         let mut parameters = self.training.parameters(context)?;
         let encoder = ResNet::new(self.encoder.config());
@@ -177,7 +228,10 @@ impl StageKind for Pretrain {
         let views = ViewParams { size, ..self.views.clone() };
         let training = self.training.training(fingerprint(self, patches.len(), context)?, context);
         let monitor = match &self.monitor {
-            Some(_) => Some(Monitor::open(&open_dataset(context.input("monitor")?)?, size)?),
+            Some(_) => {
+                let input = context.input("monitor")?;
+                Some(Monitor::open(&open_dataset(input)?, &input.label, size)?)
+            }
             None => None,
         };
         let (patches, epochs) = (Arc::new(patches), self.training.epochs.get());

@@ -80,28 +80,39 @@ pub(super) struct Validation {
 /// The side of a crop, in pixels, whose map at the encoder's last stage is a single pixel.
 const ONE_PIXEL: usize = 32;
 
+/// Checks that batch norm has a variance in every batch of an epoch of `crops`, of `size` pixels each.
+///
+/// # Errors
+/// One line with the remedy.
+pub(super) fn check_batches(crops: usize, batch_size: usize, size: usize) -> Result<(), String> {
+    if size == ONE_PIXEL && ranges(crops, batch_size, size).any(|batch| batch.len() == 1) {
+        return Err(format!(
+            "a batch of one crop of {ONE_PIXEL} pixels has no variance for batch norm: choose a larger `crop_size`, or a \
+             `batch_size` (and `crops_per_image`) of at least 2"
+        ));
+    }
+    Ok(())
+}
+
+/// The crops of each batch, as indices in an epoch of `crops`. A short last batch is kept. But a single crop that is one
+/// pixel at the encoder's last stage has no variance for batch norm, and joins the previous batch.
+fn ranges(crops: usize, batch_size: usize, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let single = size == ONE_PIXEL && crops > batch_size && crops % batch_size == 1 && batch_size > 1;
+    let batches = if single { crops / batch_size } else { crops.div_ceil(batch_size) };
+    (0..batches)
+        .map(move |batch| batch * batch_size..if batch + 1 == batches { crops } else { (batch + 1) * batch_size })
+}
+
 impl Segmentation {
-    /// Checks that batch norm has a variance in every batch.
-    ///
-    /// # Errors
-    /// One line with the remedy.
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.augment.crop_size == Some(ONE_PIXEL) && self.ranges().any(|batch| batch.len() == 1) {
-            return Err(format!(
-                "a batch of one crop of {ONE_PIXEL} pixels has no variance for batch norm: choose a larger \
-                 `crop_size`, or a `batch_size` (and `crops_per_image`) of at least 2"
-            ));
-        }
-        Ok(())
+    /// Columns of the history that depend on the task.
+    pub(super) fn columns(classes: &[String]) -> impl Iterator<Item = String> {
+        let classes = classes.iter().map(|class| format!("iou_{class}"));
+        [<Self as Task>::LOSS, "val_loss", "val_miou"].into_iter().map(str::to_owned).chain(classes)
     }
 
-    /// The crops of each batch, as indices in an epoch. A short last batch is kept. But a single crop that is one pixel
-    /// at the encoder's last stage has no variance for batch norm, and joins the previous batch.
+    /// The crops of each batch, as indices in an epoch.
     fn ranges(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (crops, size) = (self.samples.len() * self.crops_per_image, self.batch_size);
-        let single = self.augment.crop_size == Some(ONE_PIXEL) && crops > size && crops % size == 1 && size > 1;
-        let batches = if single { crops / size } else { crops.div_ceil(size) };
-        (0..batches).map(move |batch| batch * size..if batch + 1 == batches { crops } else { (batch + 1) * size })
+        ranges(self.samples.len() * self.crops_per_image, self.batch_size, self.crop_size())
     }
 
     /// Estimates the peak memory of the training, including validation.
@@ -226,8 +237,7 @@ impl Task for Segmentation {
     }
 
     fn columns(&self) -> Vec<String> {
-        let classes = self.class_names.iter().map(|class| format!("iou_{class}"));
-        ["val_loss", "val_miou"].into_iter().map(str::to_owned).chain(classes).collect()
+        Segmentation::columns(&self.class_names).skip(1).collect()
     }
 
     fn end_of_epoch(&mut self, epoch: u64) -> Result<EpochEnd> {

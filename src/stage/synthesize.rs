@@ -2,8 +2,9 @@
 
 use super::data_set;
 use super::errors::data_error;
-use super::{Context, StageError, StageKind};
-use crate::data::synthesize::{SynthesizeParams, synthesize};
+use super::{Context, Foresight, Known, StageError, StageKind, images};
+use crate::data::Manifest;
+use crate::data::synthesize::{SynthesizeParams, outline, synthesize};
 use crate::experiment::ParamError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,12 @@ impl StageKind for Synthesize {
 
     fn check(&self) -> Result<(), ParamError> {
         self.0.check().map_err(|(param, message)| ParamError::Check { param, message })
+    }
+
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        let manifest = known.output.as_ref().and_then(|output| Manifest::read(output.file(Manifest::FILE).ok()?).ok());
+        let manifest = manifest.unwrap_or_else(|| outline(&self.0));
+        Foresight { prospect: Some(images(&manifest)), ..Foresight::nothing() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

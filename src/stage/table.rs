@@ -1,6 +1,7 @@
 //! `table`: compares the scores of several methods.
 
-use super::{Context, InputFiles, StageError, StageKind};
+use super::outlook::{Outlook, Scores};
+use super::{Context, Foresight, InputFiles, Known, StageError, StageKind};
 use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
 use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, ImageConfusions, Sampled};
 use crate::report::published::PublishedId;
@@ -54,6 +55,27 @@ impl StageKind for Table {
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
         let rows: Vec<&str> = labels.iter().filter(|(param, _)| *param == "rows").map(|(_, label)| *label).collect();
         self.check_rows(&rows).map_err(|(param, message)| ParamError::Check { param, message })
+    }
+
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        let scores = known.inputs("rows").filter_map(|input| match Outlook::of(input)? {
+            Outlook::Scores(scores) => Some((input.label, scores)),
+            _ => None,
+        });
+        let scores: Vec<(&str, &Scores)> = scores.collect();
+        let mut problems = Vec::new();
+        if self.miou == Averaging::Batches {
+            problems.extend(one_size(scores.iter().map(|(_, scores)| scores.miou_batch).collect()).err());
+        }
+        let mut first: BTreeMap<&str, &Scores> = BTreeMap::new();
+        for (label, scores) in scores {
+            let known = *first.entry(label).or_insert(scores);
+            if !is_alike(known, scores) {
+                problems.push(report::table::MixedImages(label.to_owned()).to_string());
+            }
+        }
+        problems.dedup();
+        Foresight { problems, ..Foresight::nothing() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
@@ -136,17 +158,31 @@ fn alike<'a>(label: &str, labels: impl Iterator<Item = &'a str>) -> Option<&'a s
 /// The batch size of the mIoU of all rows. It must be the same if mIoU is a mean over batches.
 fn batch(averaging: Averaging, methods: &[(String, Vec<Evaluation>)]) -> Result<usize, StageError> {
     let by = methods.iter().flat_map(|(_, seeds)| seeds).flat_map(|evaluation| &evaluation.miou_by);
-    let mut sizes: Vec<usize> = by.filter(|by| by.name == averaging).filter_map(|by| by.batch).collect();
+    one_size(by.filter(|by| by.name == averaging).filter_map(|by| by.batch).collect()).map_err(StageError::BadData)
+}
+
+/// The only one of these batch sizes.
+///
+/// # Errors
+/// Two of them, if there are several.
+fn one_size(mut sizes: Vec<usize>) -> Result<usize, String> {
     sizes.sort_unstable();
     sizes.dedup();
     match sizes[..] {
         [] => Ok(AUTHORS_BATCH),
         [size] => Ok(size),
-        [one, other, ..] => Err(StageError::BadData(format!(
+        [one, other, ..] => Err(format!(
             "rows were evaluated with batches of {one} and of {other} images; mIoU over batches needs the same \
              `miou_batch` in all rows"
-        ))),
+        )),
     }
+}
+
+/// Whether two evaluations score the same number of images with the same classes.
+fn is_alike(one: &Scores, other: &Scores) -> bool {
+    let counted = |scores: &Scores| (scores.manifest.entries(scores.split).len(), scores.split);
+    std::ptr::eq(one.manifest.as_ref(), other.manifest.as_ref()) && one.split == other.split
+        || counted(one) == counted(other) && one.manifest.classes == other.manifest.classes
 }
 
 /// The scores of each image for the seeds of one label; `None` if they were not scored on the same images.

@@ -7,7 +7,7 @@ use matssl_pipeline::exec::{self, Options, Program, Signals, StageOutcome};
 use matssl_pipeline::experiment;
 use matssl_pipeline::parameters::{Input, ReferenceSpec};
 use matssl_pipeline::plan::Plan;
-use matssl_pipeline::stage::{Context, Kind, Places, StageError, StageKind};
+use matssl_pipeline::stage::{Context, Foresight, Kind, Known, Places, StageError, StageKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -23,6 +23,10 @@ struct Text {
 impl StageKind for Text {
     const KIND: &'static str = "text";
     const CODE_VERSION: u32 = 1;
+
+    fn foresee(&self, _: &Known<'_>) -> Foresight {
+        Foresight::nothing()
+    }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         Ok(std::fs::write(context.out.join("text.txt"), &self.text)?)
@@ -41,6 +45,10 @@ impl StageKind for Count {
     const KIND: &'static str = "count";
     const CODE_VERSION: u32 = 1;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("of", &["text"])];
+
+    fn foresee(&self, _: &Known<'_>) -> Foresight {
+        Foresight::nothing()
+    }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let text = std::fs::read_to_string(context.input("of")?.file("text.txt")?)?;

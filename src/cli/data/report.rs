@@ -1,5 +1,6 @@
 //! The report of `data` as values, from which the text and the JSON are made.
 
+use super::super::foreseen::{Foresights, Line};
 use super::super::open_experiment::OpenExperiment;
 use super::super::outcome::{Ending, Stop};
 use super::sets::{Set, SetState};
@@ -31,6 +32,10 @@ pub(super) struct Report {
     pub(super) specimens: Option<Vec<SpecimenLine>>,
     /// Why images could not be compared.
     pub(super) problem: Option<String>,
+    /// Stages that must fail with these data.
+    pub(super) must_fail: Vec<Line>,
+    /// What is suspicious about the use of these data.
+    pub(super) warnings: Vec<Line>,
     #[serde(skip)]
     ending: Ending,
 }
@@ -122,7 +127,7 @@ pub(super) struct SpecimenLine {
 }
 
 impl Report {
-    pub(super) fn new(experiment: &OpenExperiment, sets: &[Set]) -> Report {
+    pub(super) fn new(experiment: &OpenExperiment, sets: &[Set], foreseen: Foresights) -> Report {
         let mut report = Report {
             experiment: experiment.plan.experiment.name.clone(),
             data: experiment.places.data.display().to_string(),
@@ -133,7 +138,9 @@ impl Report {
             compared: None,
             specimens: None,
             problem: None,
-            ending: Ending::Done,
+            ending: foreseen.stop().map_or(Ending::Done, |stop| stop.ending),
+            must_fail: foreseen.problems,
+            warnings: foreseen.warnings,
         };
         for set in sets {
             let line = DatasetLine::of(set, &experiment.store);
@@ -207,7 +214,7 @@ impl Report {
     }
 
     /// Number of leaks of images and specimens.
-    pub(super) fn warnings(&self) -> usize {
+    pub(super) fn leaking(&self) -> usize {
         self.leaks.as_ref().map_or(0, Vec::len) + self.specimens.as_ref().map_or(0, Vec::len)
     }
 
@@ -223,6 +230,10 @@ impl Report {
         }
         for line in self.weights.iter().filter_map(|line| line.problem.as_ref()) {
             message += &format!("error: {line}\n");
+        }
+        for line in &self.must_fail {
+            // The report has the reasons.
+            message += &format!("error: {}: must fail with these data\n", line.names);
         }
         if let Some(problem) = &self.problem {
             message += &format!("error: {problem}\n");

@@ -20,6 +20,12 @@ pub(super) fn of(report: &Report) -> String {
         text += "\npatches\n";
         text += &patches(report);
     }
+    for (heading, lines) in [("stages that must fail", &report.must_fail), ("warnings", &report.warnings)] {
+        if !lines.is_empty() {
+            let _ = writeln!(text, "\n{heading}");
+            lines.iter().for_each(|line| text.push_str(&format!("        {}\n", line.text())));
+        }
+    }
     if let Some(leaks) = &report.leaks {
         text += &leaks_text(leaks, report.compared);
         let absent = report.datasets.iter().filter(|line| line.state != "found");
@@ -82,7 +88,7 @@ fn dataset(text: &mut String, line: &DatasetLine) {
         let _ = writeln!(text, "        {what:<10}{value}");
     };
     if let Some(problem) = &line.problem {
-        say("problem", problem.clone());
+        say("problem", first_line(problem));
     }
     if let Some(source) = &line.source {
         say("from", format!("{}: {}", source.name, source.url));
@@ -132,7 +138,7 @@ fn weights(text: &mut String, line: &WeightsLine) {
         let _ = writeln!(text, "        {what:<10}{value}");
     };
     if let Some(problem) = &line.problem {
-        say("problem", problem.clone());
+        say("problem", first_line(problem));
         for published in &line.published {
             let size = published.kib.map_or("size unknown".into(), |kib| Bytes(kib << 10).to_string());
             let hash = published.sha256.map_or("hash unknown".into(), |hash| format!("SHA-256 {hash}…"));
@@ -215,6 +221,17 @@ fn aligned(rows: Vec<Vec<String>>) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The first line of an error, and the number of the others: standard error has all of it.
+fn first_line(problem: &str) -> String {
+    let mut lines = problem.lines();
+    let first = lines.next().unwrap_or_default();
+    match lines.count() {
+        0 => first.to_owned(),
+        1 => format!("{first} (1 more line below)"),
+        more => format!("{first} ({more} more lines below)"),
+    }
 }
 
 fn indented(text: &str, by: usize) -> String {

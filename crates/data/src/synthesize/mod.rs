@@ -17,4 +17,4 @@ mod write;
 pub use draw::{CLASSES, synthesize_one};
 pub use layouts::write_layouts;
 pub use params::SynthesizeParams;
-pub use write::synthesize;
+pub use write::{outline, synthesize};

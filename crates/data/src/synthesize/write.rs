@@ -25,18 +25,11 @@ pub fn synthesize(
     out: &Path,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Manifest, DataError> {
-    let counts = [
-        (Split::Train, params.train),
-        (Split::Val, params.val),
-        (Split::Test, params.test),
-        (Split::Unlabeled, params.unlabeled),
-    ];
     for folder in [IMAGES, MASKS] {
         let folder = out.join(folder);
         std::fs::create_dir_all(&folder).map_err(DataError::writing(&folder))?;
     }
-    let wanted: Vec<(Split, usize)> =
-        counts.iter().flat_map(|&(split, count)| (0..count).map(move |i| (split, i))).collect();
+    let wanted = wanted(params);
     let done = AtomicUsize::new(0);
     let made: Result<Vec<Entry>, DataError> = wanted
         .par_iter()
@@ -46,9 +39,30 @@ pub fn synthesize(
             Ok(entry)
         })
         .collect();
-    let mut images = made?;
+    let manifest = manifest(made?);
+    manifest.write(out)?;
+    Ok(manifest)
+}
+
+/// The manifest of [`synthesize`] as it is known before the images are drawn: without digests and pixels of classes.
+pub fn outline(params: &SynthesizeParams) -> Manifest {
+    manifest(wanted(params).into_iter().map(|(split, index)| undrawn(params, split, index)).collect())
+}
+
+/// All images: split and number.
+fn wanted(params: &SynthesizeParams) -> Vec<(Split, usize)> {
+    let counts = [
+        (Split::Train, params.train),
+        (Split::Val, params.val),
+        (Split::Test, params.test),
+        (Split::Unlabeled, params.unlabeled),
+    ];
+    counts.iter().flat_map(|&(split, count)| (0..count).map(move |i| (split, i))).collect()
+}
+
+fn manifest(mut images: Vec<Entry>) -> Manifest {
     images.sort_by(|a, b| a.image.cmp(&b.image));
-    let manifest = Manifest {
+    Manifest {
         annotations: None,
         format: "synthesize".into(),
         classes: CLASSES.map(Into::into).into(),
@@ -57,32 +71,32 @@ pub fn synthesize(
         label_colors: BTreeMap::new(),
         bits: None,
         images,
-    };
-    manifest.write(out)?;
-    Ok(manifest)
+    }
 }
 
-fn write_one(params: &SynthesizeParams, split: Split, index: usize, out: &Path) -> Result<Entry, DataError> {
-    let (image, mask) = synthesize_one(params, split, index);
+fn undrawn(params: &SynthesizeParams, split: Split, index: usize) -> Entry {
     let name = |folder: &str| format!("{folder}/{}-{index:03}.png", split.name());
-    let size = (image.width, image.height);
-    let image_digest = write_png(&out.join(name(IMAGES)), &image.pixels, size)?;
-    let mut entry = Entry {
+    Entry {
         image: name(IMAGES),
-        image_digest,
-        mask: None,
+        image_digest: String::new(),
+        mask: (split != Split::Unlabeled).then(|| name(MASKS)),
         mask_digest: None,
-        width: image.width,
-        height: image.height,
+        width: params.size,
+        height: params.size,
         resized_from: None,
         specimen: None,
         channels: 1,
         split,
         class_pixels: Vec::new(),
-    };
-    if split != Split::Unlabeled {
-        entry.mask_digest = Some(write_png(&out.join(name(MASKS)), &mask.labels, size)?);
-        entry.mask = Some(name(MASKS));
+    }
+}
+
+fn write_one(params: &SynthesizeParams, split: Split, index: usize, out: &Path) -> Result<Entry, DataError> {
+    let (image, mask) = synthesize_one(params, split, index);
+    let (size, mut entry) = ((image.width, image.height), undrawn(params, split, index));
+    entry.image_digest = write_png(&out.join(&entry.image), &image.pixels, size)?;
+    if let Some(name) = &entry.mask {
+        entry.mask_digest = Some(write_png(&out.join(name), &mask.labels, size)?);
         let count = |class: usize| mask.labels.iter().filter(|&&label| usize::from(label) == class).count() as u64;
         entry.class_pixels = (0..CLASSES.len()).map(count).collect();
     }
@@ -110,6 +124,12 @@ mod tests {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let manifest = synthesize(&params, first.path(), &|_, _| {}).unwrap();
         assert_eq!(manifest, synthesize(&params, second.path(), &|_, _| {}).unwrap());
+        // What is known before is as it comes out.
+        let (outline, mut drawn) = (outline(&params), manifest.clone());
+        for entry in &mut drawn.images {
+            (entry.image_digest, entry.mask_digest, entry.class_pixels) = (String::new(), None, Vec::new());
+        }
+        assert_eq!(outline, drawn);
         let names: Vec<&str> = manifest.images.iter().map(|entry| entry.image.as_str()).collect();
         assert_eq!(names[..3], ["images/test-000.png", "images/train-000.png", "images/train-001.png"]);
         // As the cache gives it to a stage: each file at its own path.

@@ -102,6 +102,15 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         last_lines: Vec<String>,
     },
+    /// These stages were refused before they started, because they must fail.
+    StagesRefused {
+        /// Names of the stages.
+        stages: Vec<String>,
+        /// Why: decides the exit code.
+        class: ErrorClass,
+        /// The error message.
+        message: String,
+    },
     /// The stage was not tried.
     StageSkipped {
         /// Name of the stage.

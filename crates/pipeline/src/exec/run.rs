@@ -1,6 +1,7 @@
 //! One run: carries out the scheduler's decisions until no work is left.
 
 mod lookup;
+mod refuse;
 
 use super::cached_run::remember_hits;
 use super::deadlines::{Deadlines, Overdue};
@@ -79,6 +80,8 @@ struct Run<'a> {
     log: Option<EventLog>,
     /// Whether the warning about last keys was shown.
     warned: bool,
+    /// Whether the stages were asked what they foresee.
+    foreseen: bool,
     executor: LocalExecutor,
     /// Cloned for each sender of notices.
     sender: mpsc::Sender<Notice>,
@@ -132,6 +135,7 @@ impl<'a> Run<'a> {
             gate: None,
             log: None,
             warned: false,
+            foreseen: false,
             executor: LocalExecutor::new(options.program, &name, store, sender.clone())?,
             sender,
             notices,
@@ -255,6 +259,10 @@ impl<'a> Run<'a> {
     /// Carries out decisions until there are none: lookups can lead to further decisions at once.
     fn decide(&mut self) {
         loop {
+            if !self.foreseen && self.scheduler.is_checked() {
+                self.foreseen = true;
+                self.refuse_what_must_fail();
+            }
             let decisions = self.scheduler.decide();
             if decisions.is_empty() {
                 return;

@@ -134,6 +134,11 @@ impl RunStatus {
                 self.running.remove(&stage);
                 self.failed.insert(stage, FailedStage { message, log });
             }
+            Event::StagesRefused { stages, message, .. } => {
+                let failed =
+                    stages.into_iter().map(|stage| (stage, FailedStage { message: message.clone(), log: None }));
+                self.failed.extend(failed);
+            }
             Event::StageSkipped { .. } => self.skipped += 1,
             Event::Warning { .. } | Event::GpuWaits { .. } => {}
             Event::RunFinished { interrupted, .. } => {

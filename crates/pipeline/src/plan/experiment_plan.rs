@@ -40,6 +40,19 @@ impl Plan {
         Ok(Plan { experiment, dag, states, read })
     }
 
+    /// The names of the first of `stages`, and the number of the others.
+    pub fn names(&self, stages: &[usize]) -> String {
+        /// Maximum number of names.
+        const MOST: usize = 3;
+        let names = |stages: &[usize]| {
+            stages.iter().map(|&stage| self.experiment.instances[stage].name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        match stages.len() {
+            0..=MOST => names(stages),
+            all => format!("{} and {} more", names(&stages[..MOST]), all - MOST),
+        }
+    }
+
     /// Indices of the stages that are not cached.
     pub fn to_run(&self) -> Vec<usize> {
         (0..self.states.len()).filter(|&index| !matches!(self.states[index], CacheState::Hit(_))).collect()

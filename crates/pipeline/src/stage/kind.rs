@@ -1,6 +1,6 @@
 //! Kinds of stages: the trait that a kind implements, and the engine's view of a kind and of a stage.
 
-use super::{Context, ExternalFiles, Places, StageError, Uses};
+use super::{Context, ExternalFiles, Foresight, Known, Places, StageError, Uses};
 use crate::parameters::{self, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
@@ -105,6 +105,10 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
         Vec::new()
     }
 
+    /// What it knows of its run from what is known of its inputs. Called before anything starts, and again when the data
+    /// sets are checked. Whatever would fail later for the same reason should share the check with [`StageKind::run`].
+    fn foresee(&self, known: &Known<'_>) -> Foresight;
+
     /// Does the work.
     ///
     /// # Errors
@@ -143,6 +147,9 @@ pub trait Stage: Debug + Send + Sync {
     fn source(&self, places: &Places) -> Option<PathBuf>;
     /// See [`StageKind::reads`].
     fn reads(&self, role: &str) -> Vec<String>;
+
+    /// See [`StageKind::foresee`].
+    fn foresee(&self, known: &Known<'_>) -> Foresight;
     /// See [`StageKind::run`].
     ///
     /// # Errors
@@ -191,6 +198,10 @@ impl<S: StageKind> Stage for S {
 
     fn reads(&self, role: &str) -> Vec<String> {
         StageKind::reads(self, role)
+    }
+
+    fn foresee(&self, known: &Known<'_>) -> Foresight {
+        S::foresee(self, known)
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

@@ -6,6 +6,7 @@
 mod context;
 mod device;
 mod error;
+mod foresight;
 mod kind;
 mod places;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub use crate::events::Progress;
 pub use context::{Context, InputFiles};
 pub use device::OpenedDevice;
 pub use error::StageError;
+pub use foresight::{Foresight, Known, KnownInput, Prospect};
 pub use kind::{Decoded, Kind, Kinds, Stage, StageKind};
 pub use places::{ExternalFiles, Places};
 pub use uses::{DataUse, Uses};

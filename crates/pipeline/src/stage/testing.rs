@@ -1,6 +1,6 @@
 //! Kinds of stages for tests of the engine.
 
-use super::{Context, Kind, Kinds, StageError, StageKind};
+use super::{Context, Foresight, Kind, Kinds, Known, StageError, StageKind};
 use crate::parameters::{Input, ReferenceSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,10 @@ impl StageKind for Source {
     const KIND: &'static str = "source";
     const CODE_VERSION: u32 = 1;
     const UNKEYED: &'static [&'static str] = &["path"];
+
+    fn foresee(&self, _: &Known<'_>) -> Foresight {
+        Foresight::nothing()
+    }
 
     fn run(&self, _: &mut Context) -> Result<(), StageError> {
         Ok(())
@@ -63,6 +67,10 @@ impl StageKind for Training {
 
     fn computes(&self) -> bool {
         true
+    }
+
+    fn foresee(&self, _: &Known<'_>) -> Foresight {
+        Foresight::nothing()
     }
 
     fn run(&self, _: &mut Context) -> Result<(), StageError> {

@@ -41,6 +41,11 @@ impl MethodSpec {
         self.method.check_batch(pairs)
     }
 
+    /// All columns that the method may add to a history.
+    pub fn columns(&self) -> &'static [&'static str] {
+        find(self.name).map_or(&[], |method| method.columns)
+    }
+
     /// Makes the method's heads; see [`MethodParameters::build`](super::MethodParameters::build).
     ///
     /// # Errors

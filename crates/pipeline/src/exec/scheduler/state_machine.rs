@@ -127,6 +127,31 @@ impl Scheduler {
         Vec::new()
     }
 
+    /// Whether all checks have ended, and trainings may start.
+    pub(in crate::exec) fn is_checked(&self) -> bool {
+        self.counts.checks == 0 && !self.is_stopped()
+    }
+
+    /// Whether `stage` is wanted and has not started yet.
+    pub(in crate::exec) fn is_to_start(&self, stage: usize) -> bool {
+        matches!(self.states[stage], Phase::Waiting | Phase::Ready)
+    }
+
+    /// Marks `stages`, none of which has started, as failed. Returns the stages that are skipped because of them, each
+    /// with the stage that it is skipped for.
+    pub(in crate::exec) fn refuse(&mut self, stages: &[usize]) -> Vec<(usize, usize)> {
+        for &stage in stages {
+            debug_assert!(self.is_to_start(stage), "a stage that runs is not refused");
+            self.unblocked.remove(&stage);
+            self.held.retain(|&held| held != stage);
+            self.ready.retain(|&(_, _, ready)| ready != stage);
+            self.ready_for_gpu.retain(|&(_, _, ready)| ready != stage);
+            self.set(stage, Phase::Failed);
+        }
+        let skipped = stages.iter().map(|&stage| (stage, self.skip_readers(stage))).collect::<Vec<_>>();
+        skipped.into_iter().flat_map(|(stage, skipped)| skipped.into_iter().map(move |other| (other, stage))).collect()
+    }
+
     fn make_ready(&mut self, stage: usize) {
         let Requirements { role, computes, .. } = self.requirements[stage];
         let rank = (role != Role::Check, self.urgency[stage], stage);

@@ -265,3 +265,44 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn refused_stages_never_start_and_their_readers_are_skipped() {
+    // 0 (check) → 1 (training) → 2 → 3, 4 (training, cached inputs only), and 5 that nothing concerns.
+    for keep_going in [false, true] {
+        let roles = [Role::Check, Role::Training, Role::Other, Role::Other, Role::Training, Role::Other];
+        let dag = Dag::from_edges(6, [(0, 1), (1, 2), (2, 3)]);
+        let requirements = roles.map(|role| Requirements { role, ..PLAIN }).to_vec();
+        let mut s = Scheduler::new(dag, &[true; 6], requirements, resources(1, 1, 0), keep_going);
+        s.decide();
+        for stage in [0, 4, 5] {
+            s.on(Event::Miss(stage));
+        }
+        assert_eq!(s.decide(), [start(0, 1)]);
+        assert!(!s.is_checked(), "the check still runs");
+        s.on(Event::Finished(0));
+        // Its reader is unblocked, and the training 4 is held: both wait for the answer.
+        assert!(s.is_checked() && [1, 2, 4].into_iter().all(|stage| s.is_to_start(stage)) && !s.is_to_start(0));
+        // 2 has a problem of its own: it is not skipped because of 1.
+        assert_eq!(s.refuse(&[1, 2, 4]), [(3, 2)]);
+        let next = if keep_going { vec![start(5, 1)] } else { vec![] };
+        assert_eq!(s.decide(), next);
+        if keep_going {
+            s.on(Event::Finished(5));
+            assert!(s.decide().is_empty());
+        }
+        assert!(s.is_over());
+    }
+}
+
+#[test]
+fn a_refused_stage_that_was_ready_is_forgotten() {
+    let mut s = scheduler(3, &[(0, 1)], 1, 1, true);
+    s.decide();
+    s.on(Event::Miss(0));
+    s.on(Event::Miss(2));
+    assert_eq!(s.refuse(&[0]), [(1, 0)]);
+    assert_eq!(s.decide(), [start(2, 1)]);
+    s.on(Event::Finished(2));
+    assert!(s.decide().is_empty() && s.is_over());
+}

@@ -136,6 +136,10 @@ macro_rules! kind {
                 $draws
             }
 
+            fn foresee(&self, _: &crate::stage::Known<'_>) -> crate::stage::Foresight {
+                crate::stage::Foresight::nothing()
+            }
+
             fn run(&self, _: &mut Context) -> Result<(), StageError> {
                 Ok(())
             }

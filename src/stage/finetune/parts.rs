@@ -1,0 +1,100 @@
+//! The images that a training learns from, and those that validate it, chosen from the manifest alone.
+
+use super::{Finetune, val_fraction};
+use crate::data::{Entry, Manifest, Split};
+use crate::metrics::SelectedOn;
+use crate::stage::counts::cure;
+use crate::stage::segmentation::check_batches;
+
+/// The images of a training.
+pub(super) struct Parts<'m> {
+    pub(super) train: Vec<&'m Entry>,
+    /// Images of val_miou and iou_CLASS; may be empty.
+    pub(super) validation: Vec<&'m Entry>,
+}
+
+impl Finetune {
+    /// The images of the training with `seed`, from the data set `name`.
+    ///
+    /// # Errors
+    /// Why the training cannot be done with this data set, and the cure.
+    pub(super) fn parts<'m>(&self, manifest: &'m Manifest, name: &str, seed: u64) -> Result<Parts<'m>, String> {
+        let labelled = |split| -> Vec<&Entry> {
+            manifest.entries(split).into_iter().filter(|entry| entry.mask.is_some()).collect()
+        };
+        let mut train = labelled(Split::Train);
+        if train.is_empty() {
+            return Err(format!(
+                "data set {name} has no training images with masks; check its `split`, `test_images` and `val_images`"
+            ));
+        }
+        let mut taken = None;
+        if let Some(fraction) = self.val_fraction {
+            if !manifest.entries(Split::Val).is_empty() {
+                return Err(format!("data set {name} already has validation images: remove `val_fraction`"));
+            }
+            let specimens: Vec<_> = train.iter().map(|entry| entry.specimen.as_deref()).collect();
+            let chosen = val_fraction::choose(fraction, &specimens)?;
+            let (validation, rest) =
+                train.into_iter().enumerate().partition::<Vec<_>, _>(|(index, _)| chosen.contains(index));
+            let entries = |numbered: Vec<(usize, &'m Entry)>| numbered.into_iter().map(|(_, entry)| entry).collect();
+            train = entries(rest);
+            taken = Some(entries(validation));
+        }
+        self.keep_fraction(&mut train, seed)?;
+        let split = self.validation_split();
+        let validation = taken.unwrap_or_else(|| labelled(split));
+        if validation.is_empty() && self.select_on != SelectedOn::Last {
+            let (word, other) = match self.select_on {
+                SelectedOn::Test => ("test", "\"val\""),
+                _ => ("validation", "\"test\" (as the authors did)"),
+            };
+            let fraction = match self.select_on {
+                SelectedOn::Val => "set `val_fraction = 0.2` here, ",
+                _ => "",
+            };
+            return Err(format!(
+                "`select_on = \"{}\"` needs {word} images, but data set {name} has none: {}, {fraction}or set \
+                 `select_on = \"last\"` or {other}",
+                split.name(),
+                cure(manifest, name, split),
+            ));
+        }
+        let crops = train.len() * self.crops_per_image.get();
+        check_batches(crops, self.training.batch_size.get(), self.crop_size.get())?;
+        Ok(Parts { train, validation })
+    }
+
+    /// What is suspicious about these images of the data set `name`.
+    pub(super) fn warnings(&self, parts: &Parts<'_>, manifest: &Manifest, name: &str) -> Vec<String> {
+        let (mut warnings, train) = (Vec::new(), &parts.train);
+        let is_learned =
+            |class: usize| train.iter().any(|entry| entry.class_pixels.get(class).is_none_or(|&pixels| pixels > 0));
+        let counts = |class: &usize| !manifest.ignore_classes.iter().any(|&ignored| usize::from(ignored) == *class);
+        let absent: Vec<&str> = (0..manifest.classes.len())
+            .filter(|class| counts(class) && !is_learned(*class))
+            .map(|class| manifest.classes[class].as_str())
+            .collect();
+        if !absent.is_empty() {
+            let (noun, them) = if absent.len() == 1 { ("class", "it") } else { ("classes", "them") };
+            warnings.push(format!(
+                "no training image of data set {name} has the {noun} {}: the model cannot learn {them}, but mIoU counts \
+                 {them}; train on images with {them}, or put {them} into `ignore_classes`",
+                absent.join(", ")
+            ));
+        }
+        let size = self.crop_size.get();
+        let small: Vec<_> = train.iter().filter(|entry| entry.width.min(entry.height) < size).collect();
+        if let Some(least) = small.iter().min_by_key(|entry| entry.width.min(entry.height)) {
+            warnings.push(format!(
+                "{} of {} training images of data set {name} are smaller than a crop of {size} pixels (the smallest is \
+                 {}×{}) and are mirrored at their edges; a smaller `crop_size` avoids that",
+                small.len(),
+                train.len(),
+                least.width,
+                least.height
+            ));
+        }
+        warnings
+    }
+}

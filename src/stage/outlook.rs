@@ -1,0 +1,64 @@
+//! What stages leave, as far as other stages can ask for it before they run.
+
+use super::{Known, KnownInput, Prospect};
+use crate::data::{Manifest, Split};
+use std::sync::Arc;
+
+/// What a stage leaves.
+pub(super) enum Outlook {
+    /// A data set. Of one that is not made yet, digests and pixels of classes are empty.
+    Images(Arc<Manifest>),
+    /// Patches.
+    Patches {
+        /// Number of patches.
+        count: usize,
+        /// Their side in pixels.
+        size: usize,
+    },
+    /// A training.
+    Training {
+        /// Columns of its history; `None` if they are not all known.
+        columns: Option<Vec<String>>,
+        /// Class names of the model that it trains, if it trains one and they are known.
+        classes: Option<Vec<String>>,
+    },
+    /// An evaluation.
+    Scores(Scores),
+}
+
+/// An evaluation that has not run yet.
+#[derive(Clone)]
+pub(super) struct Scores {
+    /// The data set.
+    pub(super) manifest: Arc<Manifest>,
+    /// The images that are scored.
+    pub(super) split: Split,
+    /// Number of images in a batch of the mIoU over batches.
+    pub(super) miou_batch: usize,
+}
+
+impl Outlook {
+    /// As the engine carries it from stage to stage.
+    pub(super) fn prospect(self) -> Option<Prospect> {
+        Some(Arc::new(self))
+    }
+
+    /// What `input` leaves.
+    pub(super) fn of<'a>(input: &'a KnownInput<'_>) -> Option<&'a Outlook> {
+        input.prospect.as_deref()?.downcast_ref()
+    }
+
+    /// Name and manifest of the data set that `role` names, if it is known.
+    pub(super) fn images<'a>(known: &'a Known<'_>, role: &str) -> Option<(&'a str, &'a Arc<Manifest>)> {
+        let input = known.inputs(role).next()?;
+        match Outlook::of(input)? {
+            Outlook::Images(manifest) => Some((input.label, manifest)),
+            _ => None,
+        }
+    }
+}
+
+/// What a data set of this manifest leaves.
+pub fn images(manifest: &Manifest) -> Prospect {
+    Arc::new(Outlook::Images(Arc::new(manifest.clone())))
+}
