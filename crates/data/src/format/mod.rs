@@ -8,6 +8,7 @@ mod ebc;
 mod files;
 mod folder;
 mod layout;
+mod links;
 mod metaldam;
 mod params;
 mod reader;

@@ -54,7 +54,7 @@ pub fn synthesize(
         ignore_classes: Vec::new(),
         label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
         label_colors: BTreeMap::new(),
-        bits: None,
+        options: Default::default(),
         images,
     };
     manifest.write(out)?;
@@ -76,6 +76,7 @@ fn write_one(params: &SynthesizeParams, split: Split, index: usize, out: &Path) 
         resized_from: None,
         specimen: None,
         channels: 1,
+        orientation: None,
         split,
         class_pixels: Vec::new(),
     };
