@@ -70,10 +70,7 @@ pub(super) fn container(bytes: &[u8]) -> Decoded<Container> {
         _ if bytes.iter().all(|&byte| byte == 0) => {
             ("a file of zeros, as a copy leaves that did not finish", "copy or download the file again")
         }
-        _ => match text_file(bytes) {
-            Some(found) => found,
-            None => ("not an image that can be read", ""),
-        },
+        _ => text_file(bytes).unwrap_or(("not an image that can be read", "")),
     };
     Err(Refusal::new(problem, if cure.is_empty() { READ.to_owned() } else { format!("{cure}; {READ}") }))
 }

@@ -3,7 +3,7 @@
 use super::container::{Container, container};
 use super::refusal::Decoded;
 use super::stored::Stored;
-use super::{bmp, jpeg, png, tif};
+use super::{bmp, jpg, png, tif};
 use std::io::Cursor;
 
 /// The values that the file `bytes` stores; of a tif those of `page` (from 1).
@@ -14,7 +14,7 @@ pub(super) fn stored(bytes: &[u8], page: Option<usize>) -> Decoded<Stored> {
     match container(bytes)? {
         Container::Png => png::stored(bytes),
         Container::Tif => tif::stored(bytes, page),
-        Container::Jpg => jpeg::stored(bytes),
+        Container::Jpg => jpg::stored(bytes),
         Container::Bmp => bmp::stored(bytes),
     }
 }
@@ -25,7 +25,7 @@ pub(crate) fn orientation(bytes: &[u8], page: Option<usize>) -> u8 {
         Ok(match container(bytes)? {
             Container::Png => png::orientation(bytes),
             Container::Tif => tif::orientation(&mut Cursor::new(bytes), page)?,
-            Container::Jpg => jpeg::header(bytes)?.orientation,
+            Container::Jpg => jpg::orientation(bytes)?,
             Container::Bmp => 1,
         })
     });

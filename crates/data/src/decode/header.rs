@@ -10,7 +10,7 @@ pub(super) const MAX_PIXELS: u64 = 400_000_000;
 /// # Errors
 /// No pixels, or more than [`MAX_PIXELS`].
 pub(super) fn checked_size(width: u64, height: u64) -> Decoded<(usize, usize)> {
-    let pixels = width.checked_mul(height).unwrap_or(u64::MAX);
+    let pixels = width.saturating_mul(height);
     if pixels > MAX_PIXELS {
         let problem = format!("{width}×{height} is more than {} megapixels", MAX_PIXELS / 1_000_000);
         return Err(Refusal::new(problem, "cut it into smaller images"));

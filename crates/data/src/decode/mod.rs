@@ -6,6 +6,7 @@ mod file;
 mod guard;
 mod header;
 mod jpeg;
+mod jpg;
 mod mask;
 mod micrograph;
 mod options;

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 mod groups;
+#[cfg(unix)]
+mod links;
 mod masks;
+mod options;
 mod published;
 mod resize;
 

@@ -163,7 +163,7 @@ impl Page {
         }
         let colours = self.colours();
         let is_read = match self.photometric {
-            0 | 1 | 2 => true,
+            0..=2 => true,
             3 => self.samples == 1 && self.bits <= 8,
             6 => self.compression == 7 && !self.is_planar && self.samples == 3,
             _ => false,
