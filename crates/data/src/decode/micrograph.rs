@@ -24,7 +24,7 @@ pub(crate) fn decode_image(path: &Path, bytes: &[u8], options: &ImageOptions) ->
 }
 
 fn decode(bytes: &[u8], options: &ImageOptions) -> Decoded<Micrograph> {
-    let stored = file::stored(bytes, options.page)?.with_colours()?;
+    let stored = file::stored(bytes, options.page)?.with_colours(options.channels.is_none())?;
     let stored = match &options.channels {
         Some(channels) => stored.picked(channels)?,
         None => stored.without_alpha()?,

@@ -101,11 +101,11 @@ impl Stored {
         Ok(self)
     }
 
-    /// The colours of a palette in the place of its indices.
+    /// The colours of a palette in the place of its indices. If all that occur are grey and `may_be_grey`, one value a pixel.
     ///
     /// # Errors
     /// An index without a colour.
-    pub(super) fn with_colours(mut self) -> Decoded<Stored> {
+    pub(super) fn with_colours(mut self, may_be_grey: bool) -> Decoded<Stored> {
         let (Some(palette), Values::U8(indices)) = (&self.palette, &self.values) else { return Ok(self) };
         let mut is_used = [false; 256];
         indices.iter().for_each(|&index| is_used[usize::from(index)] = true);
@@ -114,6 +114,13 @@ impl Stored {
             return Err(Refusal::damaged(format!("index {index} of {} colours", palette.len())));
         }
         let is_opaque = (0..palette.len().min(256)).all(|index| !used(index) || palette[index][3] == u8::MAX);
+        let is_grey = |&[red, green, blue, _]: &[u8; 4]| red == green && green == blue;
+        if may_be_grey && is_opaque && (0..palette.len().min(256)).all(|index| !used(index) || is_grey(&palette[index]))
+        {
+            let values = indices.iter().map(|&index| palette[usize::from(index)][0]).collect();
+            (self.bits, self.palette, self.values) = (8, None, Values::U8(values));
+            return Ok(self);
+        }
         let length = if is_opaque { 3 } else { 4 };
         let mut values = Vec::with_capacity(indices.len() * length);
         for &index in indices {
