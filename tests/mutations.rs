@@ -193,12 +193,12 @@ fn images_and_masks() {
         ImageOptions { range: Some([0.0, 1.0]), page: Some(2), bits: Some(12), channels: Some(vec![0]) },
     ];
     all("images", &seeds, |path, bytes| {
-        let which = usize::from(bytes.len() % 4 == 0);
+        let which = usize::from(bytes.len().is_multiple_of(4));
         decode::decode_image(path, bytes, &options[which]).map(drop).map_err(|error| error.to_string())
     });
     all("masks", &seeds, |path, bytes| {
-        let which = usize::from(bytes.len() % 4 == 0);
-        decode::decode_mask(path, bytes, &options[which]).map(drop).map_err(|error| error.to_string())
+        let page = bytes.len().is_multiple_of(4).then_some(2);
+        decode::decode_mask(path, bytes, page).map(drop).map_err(|error| error.to_string())
     });
 }
 

@@ -281,6 +281,7 @@ mod tests {
                 height: image.height,
                 resized_from: None,
                 channels: 1,
+                orientation: None,
                 split,
                 specimen: None,
                 class_pixels: Vec::new(),
@@ -301,7 +302,7 @@ mod tests {
                 ignore_classes: Vec::new(),
                 label_values: BTreeMap::new(),
                 label_colors: BTreeMap::new(),
-                bits: None,
+                options: Default::default(),
                 images,
             };
             DataSet::new(instance, name, manifest, Root::Folder(folder.into()))

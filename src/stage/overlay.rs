@@ -128,7 +128,7 @@ impl StageKind for Overlay {
             std::fs::create_dir_all(&folder)?;
             for (entry, name) in entries.iter().zip(&names) {
                 let path = evaluated.files.get(&format!("predictions/{name}")).ok_or_else(other_data)?;
-                let prediction = decode::decode_mask(path, &std::fs::read(path)?).map_err(data_error)?;
+                let prediction = decode::decode_mask(path, &std::fs::read(path)?, None).map_err(data_error)?;
                 let (image, truth) = dataset.read(entry).map_err(data_error)?;
                 let (Some(truth), true) = (truth, (prediction.width, prediction.height) == (image.width, image.height))
                 else {

@@ -1,6 +1,7 @@
 //! The list of a data set's images, made when every file was decoded and checked.
 
 use super::annotations::AnnotationRules;
+use super::decode::ImageOptions;
 use super::stem::stem;
 use super::{Color, DataError};
 use schemars::JsonSchema;
@@ -63,6 +64,10 @@ pub struct Entry {
     pub resized_from: Option<(usize, usize)>,
     /// 1 or 3.
     pub channels: usize,
+    /// How the image file says that its pixels are turned (2 to 8, tag 274 of TIFF and EXIF), if it says so. They are read
+    /// as they are to be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orientation: Option<u8>,
     /// What the image is used for.
     pub split: Split,
     /// The specimen that it shows, if the data set has `group`: all images of a specimen are in one split.
@@ -101,9 +106,9 @@ pub struct Manifest {
     /// How masks are drawn from annotation files, if the data set has `annotations`: every mask is then drawn from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<AnnotationRules>,
-    /// Number of bits that are used in 16-bit images, if the data set has `bits`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bits: Option<u8>,
+    /// How image files are read, as far as the data set says it.
+    #[serde(flatten)]
+    pub options: ImageOptions,
     /// Sorted by `image`.
     pub images: Vec<Entry>,
 }

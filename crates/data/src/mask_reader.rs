@@ -17,14 +17,18 @@ pub(super) struct MaskReader {
     colors: BTreeMap<Color, u8>,
     /// Reads every mask, if the data set has annotations.
     annotations: Option<AnnotationReader>,
+    /// The page of masks that have several.
+    page: Option<usize>,
     /// The table of polygons that was read last, with its digest. One table holds the masks of all images.
     polygons: Mutex<Option<(String, Arc<Polygons>)>>,
 }
 
 impl MaskReader {
-    /// A reader with the meaning of label values and, if there are any, of colours.
-    pub(super) fn new(values: &BTreeMap<u8, u8>, colors: &BTreeMap<Color, u8>) -> Self {
-        MaskReader { values: values.clone(), colors: colors.clone(), annotations: None, polygons: Mutex::new(None) }
+    /// A reader with the meaning of label values and, if there are any, of colours; `page` (from 1) is read of masks that
+    /// have several.
+    pub(super) fn new(values: &BTreeMap<u8, u8>, colors: &BTreeMap<Color, u8>, page: Option<usize>) -> Self {
+        let (values, colors) = (values.clone(), colors.clone());
+        MaskReader { values, colors, page, annotations: None, polygons: Mutex::new(None) }
     }
 
     /// Draws every mask from an annotation file if there are `rules` for that.
@@ -55,7 +59,7 @@ impl MaskReader {
         if !self.colors.is_empty() {
             return self.by_color(path, &bytes);
         }
-        let mut mask = decode::decode_mask(path, &bytes)?;
+        let mut mask = decode::decode_mask(path, &bytes, self.page)?;
         let mut classes = [None; 256];
         for (&value, &class) in &self.values {
             classes[usize::from(value)] = Some(class);
@@ -80,7 +84,7 @@ impl MaskReader {
     }
 
     fn by_color(&self, path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
-        let image = decode::decode_colors(path, bytes)?;
+        let image = decode::decode_colors(path, bytes, self.page)?;
         let mut last = None;
         let mut labels = Vec::with_capacity(image.width * image.height);
         for (i, pixel) in image.pixels.chunks_exact(image.channels).enumerate() {

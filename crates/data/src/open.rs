@@ -36,10 +36,8 @@ impl OpenDataset {
 
     /// Opens the data set of a manifest in memory.
     pub fn new(manifest: Manifest, files: Root) -> Self {
-        let masks = Arc::new(
-            MaskReader::new(&manifest.label_values, &manifest.label_colors)
-                .with_annotations(manifest.annotations.clone()),
-        );
+        let masks = MaskReader::new(&manifest.label_values, &manifest.label_colors, manifest.options.page);
+        let masks = Arc::new(masks.with_annotations(manifest.annotations.clone()));
         OpenDataset { manifest, root: files, masks }
     }
 
@@ -70,7 +68,7 @@ impl OpenDataset {
         let bytes = read_checked(&path, &entry.image_digest)?;
         let (width, height) = entry.cropped();
         // Without its info band, an image may have no colours.
-        let image = decode::decode_image(&path, &bytes, self.manifest.bits)?
+        let image = decode::decode_image(&path, &bytes, &self.manifest.options)?
             .crop_top_left(width, height)
             .grey_if_equal_channels();
         Ok(if entry.resized_from.is_some() { image.resize(entry.width, entry.height) } else { image })

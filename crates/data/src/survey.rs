@@ -1,15 +1,14 @@
 //! A data set in numbers: splits, sizes, how pixels are stored, shares of classes, patches.
 
 use super::patches::{PatchParams, positions};
-use super::{Manifest, Split};
-use image::{ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
+use super::{Manifest, Split, decode};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Version of [`survey`]: it goes up when the same images would give another result.
-pub const CODE_VERSION: u32 = 1;
+pub const CODE_VERSION: u32 = 2;
 
 /// A data set in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +24,10 @@ pub struct Survey {
     pub stored: Vec<(String, usize)>,
     /// Number of images that are grey, however they are stored.
     pub grey: usize,
+    /// Orientations (2 to 8) in which image files store their pixels, with the number of images. The most frequent comes
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turned: Vec<(u8, usize)>,
 }
 
 /// One split.
@@ -55,14 +58,18 @@ impl Survey {
         listed(self.sizes.iter().map(|((width, height), count)| (format!("{width}×{height}"), *count)))
     }
 
-    /// `8-bit RGB jpg; all are grey`.
+    /// `8-bit RGB jpg; all are grey; 3 are turned as their file says (orientation 3)`.
     pub fn stored_in_words(&self) -> String {
         let grey = match self.grey {
             0 => String::new(),
             all if all == self.images => "; all are grey".into(),
             some => format!("; {some} are grey"),
         };
-        listed(self.stored.iter().cloned()) + &grey
+        let turned = self.turned.iter().map(|&(orientation, count)| match count {
+            1 => format!("; 1 image is turned as its file says (orientation {orientation})"),
+            count => format!("; {count} images are turned as their files say (orientation {orientation})"),
+        });
+        listed(self.stored.iter().cloned()) + &grey + &turned.collect::<String>()
     }
 }
 
@@ -93,7 +100,11 @@ pub fn survey(manifest: &Manifest, path_of: &(dyn Fn(&str) -> Option<PathBuf> + 
     let stored: Vec<String> = manifest
         .images
         .par_iter()
-        .map(|entry| path_of(&entry.image).and_then(|path| stored_as(&path)).unwrap_or_else(|| "not known".into()))
+        .map(|entry| {
+            path_of(&entry.image)
+                .and_then(|path| decode::stored_as(&path, manifest.options.page))
+                .unwrap_or_else(|| "not known".into())
+        })
         .collect();
     Survey {
         images: manifest.images.len(),
@@ -101,6 +112,7 @@ pub fn survey(manifest: &Manifest, path_of: &(dyn Fn(&str) -> Option<PathBuf> + 
         sizes: most_frequent(manifest.images.iter().map(|entry| (entry.width, entry.height))),
         stored: most_frequent(stored),
         grey: manifest.images.iter().filter(|entry| entry.channels == 1).count(),
+        turned: most_frequent(manifest.images.iter().filter_map(|entry| entry.orientation)),
     }
 }
 
@@ -120,26 +132,4 @@ fn most_frequent<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<(T, usize)> 
     // The sort is stable: equal counts keep their order.
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     counts
-}
-
-/// `8-bit RGB jpg`, from the file's header.
-fn stored_as(path: &Path) -> Option<String> {
-    let reader = ImageReader::open(path).ok()?.with_guessed_format().ok()?;
-    let format = match reader.format()? {
-        ImageFormat::Jpeg => "jpg",
-        ImageFormat::Tiff => "tif",
-        ImageFormat::Png => "png",
-        ImageFormat::Bmp => "bmp",
-        _ => "other",
-    };
-    let colour = reader.into_decoder().ok()?.original_color_type();
-    let channels = match colour.channel_count() {
-        1 => "grey",
-        2 => "grey with alpha",
-        3 => "RGB",
-        4 if matches!(colour, ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16) => "CMYK",
-        _ => "RGBA",
-    };
-    let depth = colour.bits_per_pixel() / u16::from(colour.channel_count()).max(1);
-    Some(format!("{depth}-bit {channels} {format}"))
 }

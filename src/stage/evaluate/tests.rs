@@ -84,6 +84,7 @@ pub(in crate::stage) fn dataset(folder: &Path) -> InputFiles {
             resized_from: None,
             specimen: None,
             channels: 1,
+            orientation: None,
             split,
             class_pixels: vec![15, 16],
         });
@@ -95,7 +96,7 @@ pub(in crate::stage) fn dataset(folder: &Path) -> InputFiles {
         ignore_classes: vec![],
         label_values: [(0, 0), (1, 1), (255, IGNORE)].into(),
         label_colors: BTreeMap::new(),
-        bits: None,
+        options: Default::default(),
         images,
     };
     let path = folder.join("manifest.json");
@@ -212,6 +213,7 @@ fn images_with_the_same_stem_get_unique_names() {
         resized_from: None,
         specimen: None,
         channels: 1,
+        orientation: None,
         split: Split::Test,
         class_pixels: vec![],
     };

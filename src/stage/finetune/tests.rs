@@ -36,6 +36,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
             resized_from: None,
             specimen: None,
             channels: 1,
+            orientation: None,
             split,
             class_pixels: vec![0, 0],
         });
@@ -48,7 +49,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
         ignore_classes: vec![],
         label_values: BTreeMap::from([(0, 0), (1, 1)]),
         label_colors: BTreeMap::new(),
-        bits: None,
+        options: Default::default(),
         images,
     };
     manifest.write(folder).unwrap();

@@ -79,7 +79,7 @@ impl Coverage {
                 if stated != Some((*width as u64) << 32 | *height as u64) {
                     return Err(format!("its `mask` is no png of {width}×{height}, the size that its points give"));
                 }
-                let mask = decode_mask(Path::new("mask"), bytes).map_err(|error| error.to_string())?;
+                let mask = decode_mask(Path::new("mask"), bytes, None).map_err(|error| error.to_string())?;
                 for (i, _) in mask.labels.iter().enumerate().filter(|(_, value)| **value != 0) {
                     self.set_signed((i % width) as i64 + left, (i / width) as i64 + top);
                 }

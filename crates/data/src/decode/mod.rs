@@ -1,16 +1,28 @@
 //! From the bytes of a file to pixels or labels. A file that cannot be read correctly is refused, with its name.
 
-mod alpha;
+mod bmp;
+mod container;
+mod file;
+mod guard;
 mod header;
 mod jpeg;
+mod jpg;
 mod mask;
 mod micrograph;
-
+mod options;
+mod orientation;
 mod png;
+mod refusal;
+mod scale;
+mod stored;
+mod stored_as;
 #[cfg(test)]
 mod tests;
 mod tif;
 
+pub(crate) use file::orientation;
 pub(crate) use mask::decode_colors;
 pub use mask::decode_mask;
-pub(crate) use micrograph::decode_image;
+pub use micrograph::decode_image;
+pub use options::ImageOptions;
+pub(crate) use stored_as::stored_as;

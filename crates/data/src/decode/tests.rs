@@ -1,5 +1,7 @@
 //! Files of every kind that is read, whole, damaged and of kinds that are refused.
 
+mod files;
+
 use super::*;
 use crate::DataError;
 use ::png::{BitDepth, ColorType};
@@ -19,11 +21,11 @@ fn grey() -> GrayImage {
 }
 
 fn image_error(bytes: &[u8]) -> String {
-    decode_image(Path::new("a/b.png"), bytes, None).unwrap_err().to_string()
+    decode_image(Path::new("a/b.png"), bytes, &ImageOptions::default()).unwrap_err().to_string()
 }
 
 fn mask_error(bytes: &[u8]) -> String {
-    decode_mask(Path::new("m.png"), bytes).unwrap_err().to_string()
+    decode_mask(Path::new("m.png"), bytes, None).unwrap_err().to_string()
 }
 
 #[test]
@@ -33,10 +35,10 @@ fn grey_is_read_from_every_lossless_format_also_if_stored_as_rgb() {
     for image in [DynamicImage::from(grey()), rgb.into(), rgba.into()] {
         for format in [ImageFormat::Png, ImageFormat::Tiff, ImageFormat::Bmp] {
             let bytes = encode(&image, format);
-            let found = decode_image(Path::new("x"), &bytes, None).unwrap();
+            let found = decode_image(Path::new("x"), &bytes, &ImageOptions::default()).unwrap();
             assert_eq!((found.width, found.height, found.channels), (31, 17, 1), "{format:?}");
             assert_eq!(found.pixels, grey().into_raw());
-            assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, grey().into_raw());
+            assert_eq!(decode_mask(Path::new("x"), &bytes, None).unwrap().labels, grey().into_raw());
         }
     }
 }
@@ -50,9 +52,9 @@ fn a_file_that_is_cut_short_is_an_error_wherever_it_is_cut() {
     let files =
         [encode(&noise, ImageFormat::Png), encode(&noise, ImageFormat::Tiff), encode(&noise, ImageFormat::Bmp), jpeg];
     for whole in files {
-        assert!(decode_image(Path::new("x"), &whole, None).is_ok());
+        assert!(decode_image(Path::new("x"), &whole, &ImageOptions::default()).is_ok());
         for part in 1..16 {
-            let error = decode_image(Path::new("x"), &whole[..whole.len() * part / 16], None);
+            let error = decode_image(Path::new("x"), &whole[..whole.len() * part / 16], &ImageOptions::default());
             assert!(matches!(error, Err(DataError::Bad { .. })), "{:?} of {}", &whole[..4], whole.len());
         }
     }
@@ -104,7 +106,7 @@ fn ramp() -> Vec<u8> {
 #[test]
 fn a_tif_that_lacks_its_last_pixels_is_an_error() {
     let tif = tif(&[&strip(1, 192)], &ramp());
-    assert_eq!(decode_image(Path::new("x"), &tif, None).unwrap().pixels, ramp());
+    assert_eq!(decode_image(Path::new("x"), &tif, &ImageOptions::default()).unwrap().pixels, ramp());
     for cut in [1, 100, 191, 192] {
         let error = image_error(&tif[..tif.len() - cut]);
         assert!(error.contains("damaged or cut short"), "{cut}: {error}");
@@ -125,13 +127,17 @@ fn a_tif_may_be_compressed_by_lzw_or_deflate_or_be_tiled() {
     deflate.extend((((b % 65521) << 16) | (a % 65521)).to_be_bytes());
     for (compression, data) in [(5, lzw), (8, deflate)] {
         let bytes = tif(&[&strip(compression, data.len())], &data);
-        assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().pixels, ramp(), "{compression}");
-        assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, ramp(), "{compression}");
+        assert_eq!(
+            decode_image(Path::new("x"), &bytes, &ImageOptions::default()).unwrap().pixels,
+            ramp(),
+            "{compression}"
+        );
+        assert_eq!(decode_mask(Path::new("x"), &bytes, None).unwrap().labels, ramp(), "{compression}");
     }
     // One tile of 16×16, of which the image is the upper 12 rows.
     let tile: Vec<u8> = ramp().into_iter().chain([255; 64]).collect();
     let bytes = tif(&[&[(259, 1), (322, 16), (323, 16), (324, OFFSET), (325, 256)]], &tile);
-    assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().pixels, ramp());
+    assert_eq!(decode_image(Path::new("x"), &bytes, &ImageOptions::default()).unwrap().pixels, ramp());
 }
 
 /// A camera of 12 bits in a file of 16: read as 16, 17 grey levels would be left.
@@ -144,7 +150,9 @@ fn sixteen_bit_files_with_fewer_used_bits_need_the_parameter_bits() {
         "a/b.png: 16 bits a pixel, and no value above 4095: few grey levels would be left; set `bits = 12` for the data \
          set, or `bits = 16` if it is that dark"
     );
-    let read = |bits| decode_image(Path::new("a/b.png"), &bytes, Some(bits));
+    let read = |bits| {
+        decode_image(Path::new("a/b.png"), &bytes, &ImageOptions { bits: Some(bits), ..ImageOptions::default() })
+    };
     let image = read(12).unwrap();
     assert_eq!((image.pixels[0], image.pixels[2048], image.pixels[4095]), (0, 128, 255));
     assert_eq!(read(16).unwrap().pixels[4095], 16);
@@ -164,21 +172,24 @@ fn a_mask_whose_zero_is_white_keeps_its_stored_values() {
     let photometric = [&262u16.to_le_bytes()[..], &4u16.to_le_bytes(), &1u32.to_le_bytes()].concat();
     let at = bytes.windows(8).position(|window| window == photometric).unwrap();
     bytes[at + 8] = 0;
-    assert_eq!(decode_mask(Path::new("x"), &bytes).unwrap().labels, stored);
+    assert_eq!(decode_mask(Path::new("x"), &bytes, None).unwrap().labels, stored);
     // An image is read as it is displayed.
     let shown: Vec<u8> = stored.iter().map(|value| 255 - value).collect();
-    assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().pixels, shown);
+    assert_eq!(decode_image(Path::new("x"), &bytes, &ImageOptions::default()).unwrap().pixels, shown);
 }
 
 #[test]
 fn a_tif_of_several_pages_is_refused_but_one_with_a_thumbnail_is_read() {
     let page = strip(1, 192);
     let error = image_error(&tif(&[&page, &page, &page], &ramp()));
-    assert_eq!(error, "a/b.png: a tif of 3 pages; save each page as an image of its own");
+    assert_eq!(
+        error,
+        "a/b.png: a tif of 3 pages; set `page = 1` (or up to 3) for the data set, or save each page as an image of its own"
+    );
     assert!(mask_error(&tif(&[&page, &page], &ramp())).contains("a tif of 2 pages"));
     let thumbnail: Vec<(u16, u32)> = page.into_iter().chain([(254, 1)]).collect();
     let with_thumbnail = tif(&[&page, &thumbnail], &ramp());
-    assert_eq!(decode_image(Path::new("x"), &with_thumbnail, None).unwrap().pixels, ramp());
+    assert_eq!(decode_image(Path::new("x"), &with_thumbnail, &ImageOptions::default()).unwrap().pixels, ramp());
     // The decoder refuses a chain that leads back to its start.
     let mut circle = tif(&[&page], &ramp());
     let next = 8 + 2 + 12 * 8;
@@ -190,10 +201,10 @@ fn a_tif_of_several_pages_is_refused_but_one_with_a_thumbnail_is_read() {
 fn sixteen_bits_are_scaled_in_images_and_must_be_small_in_masks() {
     let image: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_vec(4, 1, vec![0, 257, 386, 65535]).unwrap();
     let bytes = encode(&image.into(), ImageFormat::Png);
-    assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().pixels, [0, 1, 2, 255]);
+    assert_eq!(decode_image(Path::new("x"), &bytes, &ImageOptions::default()).unwrap().pixels, [0, 1, 2, 255]);
     assert_eq!(mask_error(&bytes), "m.png: a 16-bit mask with the value 257; save label values from 0 to 255, 8 bits");
     let mask: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_vec(3, 1, vec![0, 1, 255]).unwrap();
-    let mask = decode_mask(Path::new("x"), &encode(&mask.into(), ImageFormat::Tiff)).unwrap();
+    let mask = decode_mask(Path::new("x"), &encode(&mask.into(), ImageFormat::Tiff), None).unwrap();
     assert_eq!(mask.labels, [0, 1, 255]);
 }
 
@@ -205,10 +216,15 @@ fn transparency_and_colours_are_refused_with_the_reason() {
         "a/b.png: has an alpha channel with transparent pixels; flatten it onto its background and save it without alpha"
     );
     let opaque: ImageBuffer<LumaA<u8>, _> = ImageBuffer::from_pixel(3, 2, LumaA([7, 255]));
-    assert_eq!(decode_image(Path::new("x"), &encode(&opaque.into(), ImageFormat::Png), None).unwrap().pixels, [7; 6]);
+    assert_eq!(
+        decode_image(Path::new("x"), &encode(&opaque.into(), ImageFormat::Png), &ImageOptions::default())
+            .unwrap()
+            .pixels,
+        [7; 6]
+    );
     let red = RgbImage::from_pixel(3, 2, Rgb([255, 0, 0]));
     let bytes = encode(&red.into(), ImageFormat::Png);
-    assert_eq!(decode_image(Path::new("x"), &bytes, None).unwrap().channels, 3);
+    assert_eq!(decode_image(Path::new("x"), &bytes, &ImageOptions::default()).unwrap().channels, 3);
     assert_eq!(
         mask_error(&bytes),
         "m.png: a mask in colours, such as (255, 0, 0); save one label value a pixel, grey, 8 bits; \
@@ -247,19 +263,22 @@ fn small_png(width: u32, depth: BitDepth, palette: Option<&[u8]>, rows: &[u8]) -
 fn indexed_and_narrow_masks_give_their_stored_values() {
     let palette = [0, 0, 0, 255, 0, 0, 0, 255, 0, 255, 255, 255];
     let indexed = small_png(4, BitDepth::Two, Some(&palette), &[0b00_01_10_11, 0b11_11_00_01]);
-    assert_eq!(decode_mask(Path::new("x"), &indexed).unwrap().labels, [0, 1, 2, 3, 3, 3, 0, 1]);
+    assert_eq!(decode_mask(Path::new("x"), &indexed, None).unwrap().labels, [0, 1, 2, 3, 3, 3, 0, 1]);
     let twice = small_png(4, BitDepth::Two, Some(&[0, 0, 0, 9, 9, 9, 9, 9, 9]), &[0b00_01_10_00]);
-    assert_eq!(decode_mask(Path::new("x"), &twice).unwrap().labels, [0, 1, 2, 0]);
+    assert_eq!(decode_mask(Path::new("x"), &twice, None).unwrap().labels, [0, 1, 2, 0]);
     let short = small_png(4, BitDepth::Two, Some(&palette[..9]), &[0b00_01_10_11]);
-    assert_eq!(decode_mask(Path::new("x"), &short).unwrap().labels, [0, 1, 2, 3], "an index without a colour");
+    assert_eq!(decode_mask(Path::new("x"), &short, None).unwrap().labels, [0, 1, 2, 3], "an index without a colour");
     let bits = small_png(8, BitDepth::One, None, &[0b0101_0011]);
-    assert_eq!(decode_mask(Path::new("x"), &bits).unwrap().labels, [0, 1, 0, 1, 0, 0, 1, 1]);
-    assert_eq!(decode_image(Path::new("x"), &bits, None).unwrap().pixels, [0, 255, 0, 255, 0, 0, 255, 255]);
+    assert_eq!(decode_mask(Path::new("x"), &bits, None).unwrap().labels, [0, 1, 0, 1, 0, 0, 1, 1]);
+    assert_eq!(
+        decode_image(Path::new("x"), &bits, &ImageOptions::default()).unwrap().pixels,
+        [0, 255, 0, 255, 0, 0, 255, 255]
+    );
     let nibbles = small_png(2, BitDepth::Four, None, &[0x2F]);
-    assert_eq!(decode_mask(Path::new("x"), &nibbles).unwrap().labels, [2, 15]);
+    assert_eq!(decode_mask(Path::new("x"), &nibbles, None).unwrap().labels, [2, 15]);
     // A row whose last byte is not full.
     let narrow = small_png(5, BitDepth::One, None, &[0b1011_0111, 0b0100_1000]);
-    assert_eq!(decode_mask(Path::new("x"), &narrow).unwrap().labels, [1, 0, 1, 1, 0, 0, 1, 0, 0, 1]);
+    assert_eq!(decode_mask(Path::new("x"), &narrow, None).unwrap().labels, [1, 0, 1, 1, 0, 0, 1, 0, 0, 1]);
     for file in [&indexed, &narrow] {
         let error = mask_error(&file[..file.len() / 2 + 8]);
         assert!(error.starts_with("m.png: damaged or cut short ("), "{error}");

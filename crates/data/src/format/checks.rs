@@ -12,6 +12,9 @@ impl DatasetParams {
             path: path.into(),
             resize: None,
             bits: None,
+            range: None,
+            page: None,
+            channels: None,
             images: None,
             masks: None,
             mask_pattern: None,
@@ -82,8 +85,8 @@ impl DatasetParams {
         if let Some(side) = self.resize.filter(|side| !(8..=16_384).contains(&side.get())) {
             return Err(ParamProblem::new("resize", format!("{side} pixels; expected 8 to 16384")));
         }
-        if let Some(bits) = self.bits.filter(|bits| !(8..=16).contains(bits)) {
-            return Err(ParamProblem::new("bits", format!("{bits} bits a pixel; expected 8 to 16")));
+        if let Some((param, message)) = self.image_options().problem() {
+            return Err(ParamProblem::new(param, message));
         }
         if let Some(split) = &self.split {
             split.check()?;

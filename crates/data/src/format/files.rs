@@ -1,5 +1,6 @@
 //! Folders of image files, and pairs of images and masks.
 
+use super::links::broken_link;
 use crate::DataError;
 use crate::stem::stem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ const EXTENSIONS: [&str; 6] = ["png", "tif", "tiff", "jpg", "jpeg", "bmp"];
 /// Hidden files and other files are skipped. `"."` is the root itself.
 ///
 /// # Errors
-/// [`DataError`] with `cure` if there is no such folder.
+/// [`DataError`] with `cure` if there is no such folder; links to files that are not there.
 pub(super) fn images_in(root: &Path, folder: &str, cure: &str) -> Result<Vec<(String, PathBuf)>, DataError> {
     let path = if folder == "." { root.to_path_buf() } else { root.join(folder) };
     let entries = std::fs::read_dir(&path).map_err(|error| match error.kind() {
@@ -19,7 +20,7 @@ pub(super) fn images_in(root: &Path, folder: &str, cure: &str) -> Result<Vec<(St
         std::io::ErrorKind::NotADirectory => DataError::bad(&path, "not a folder", cure),
         _ => DataError::bad(&path, format!("cannot be listed ({error})"), "check its permissions and its disk"),
     })?;
-    let mut files = Vec::new();
+    let (mut files, mut broken) = (Vec::new(), Vec::new());
     for entry in entries {
         let file = entry.map_err(DataError::reading(&path))?.path();
         let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
@@ -29,11 +30,18 @@ pub(super) fn images_in(root: &Path, folder: &str, cure: &str) -> Result<Vec<(St
         let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
             return Err(DataError::bad(&file, "its name is not UTF-8", "rename it"));
         };
-        if !name.starts_with('.') && file.is_file() {
+        if name.starts_with('.') {
+            continue;
+        }
+        if let Some(error) = broken_link(&file) {
+            broken.push(error);
+        } else if file.is_file() {
             let name = if folder == "." { name.to_owned() } else { format!("{folder}/{name}") };
             files.push((name, file));
         }
     }
+    broken.sort_by_cached_key(DataError::to_string);
+    DataError::check_all(broken)?;
     files.sort();
     Ok(files)
 }

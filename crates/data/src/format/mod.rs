@@ -9,6 +9,7 @@ mod ebc;
 mod files;
 mod folder;
 mod layout;
+mod links;
 mod metaldam;
 mod params;
 mod reader;

@@ -2,6 +2,7 @@
 
 use crate::Color;
 use crate::annotations::{Overlap, WithoutShapes};
+use crate::decode::ImageOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -49,9 +50,20 @@ pub struct DatasetParams {
     /// 512 for EBC): images by an antialiased bilinear filter (theirs is not antialiased), masks by the nearest pixel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<NonZeroUsize>,
-    /// Of 16-bit images: how many bits of a value are used, from 8 to 16, e.g. 12 for a camera of that depth.
+    /// Of images of more than 8 bits: how many bits of a value are used, from 8 to 16, e.g. 12 for a camera of that depth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<u8>,
+    /// Of images of more than 8 bits or of floating-point numbers: `[black, white]`. Values between them become 0 to 255,
+    /// values outside become 0 or 255. Instead of `bits`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<[f64; 2]>,
+    /// Of tifs with several pages (or an ImageJ stack): the page that is read, from 1. Thumbnails and other smaller copies
+    /// are not counted. A mask of several pages is read at the same page, a mask of one page as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<usize>,
+    /// The channels of images that are read, from 0, in this order: `[1]` is the green one of RGB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<usize>>,
     /// The sub folder of images. `folder`: default `"images"`. `aachen`: by default `PNG`, `images` or the folder
     /// itself, whichever holds images first; `uhcs`: likewise with `micrographs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -189,6 +201,11 @@ impl DatasetParams {
     /// Whether splits are drawn or named, and not given by folders.
     pub(super) fn has_drawn_splits(&self) -> bool {
         self.split.is_some() || self.test_images.is_some() || self.val_images.is_some()
+    }
+
+    /// How the data set's image files are read.
+    pub fn image_options(&self) -> ImageOptions {
+        ImageOptions { bits: self.bits, range: self.range, page: self.page, channels: self.channels.clone() }
     }
 
     /// Checks that `ignore_classes` names only classes, and not all of them.

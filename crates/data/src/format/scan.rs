@@ -65,7 +65,8 @@ pub fn scan(
     if layout.images.is_empty() {
         return Err(DataError::bad(root, "holds no images", "put png, tif, jpg or bmp files there, or correct `path`"));
     }
-    let masks = MaskReader::new(&layout.label_values, &layout.label_colors).with_annotations(annotated::rules(&params));
+    let masks = MaskReader::new(&layout.label_values, &layout.label_colors, params.page)
+        .with_annotations(annotated::rules(&params));
     let (done, total) = (AtomicUsize::new(0), layout.images.len());
     let checked: Vec<Result<Entry, DataError>> = layout
         .images
@@ -86,7 +87,7 @@ pub fn scan(
     DataError::check_all(errors)?;
     check_splits(root, &images)?;
     Ok(Manifest {
-        bits: params.bits,
+        options: params.image_options(),
         annotations: annotated::rules(&params),
         format: params.format.name().into(),
         classes: layout.classes,
@@ -130,7 +131,10 @@ fn check(
         files.get(name).copied().ok_or_else(gone)
     };
     let source = file(&listed.image)?;
-    let image = decode::decode_image(&source.path, &read_checked(&source.path, &source.digest)?, params.bits)?;
+    let bytes = read_checked(&source.path, &source.digest)?;
+    let image = decode::decode_image(&source.path, &bytes, &params.image_options())?;
+    let orientation = decode::orientation(&bytes, params.page);
+    drop(bytes);
     let mask = match &listed.mask {
         Some(name) => {
             let source = file(name)?;
@@ -150,7 +154,11 @@ fn check(
     let mut mask_digest = None;
     if let Some((source, mask)) = mask {
         if (mask.width, mask.height) != (width, height) {
-            let problem = format!("is {}×{}, its image {width}×{height}", mask.width, mask.height);
+            let turned = match orientation {
+                1 => String::new(),
+                orientation => format!(", turned as its file says (orientation {orientation})"),
+            };
+            let problem = format!("is {}×{}, its image {width}×{height}{turned}", mask.width, mask.height);
             return Err(DataError::bad(&source.path, problem, "export the mask at the size of its image"));
         }
         let mask = if resized_from.is_some() { mask.resize(size.0, size.1) } else { mask };
@@ -173,6 +181,7 @@ fn check(
         height: size.1,
         resized_from,
         channels: image.channels,
+        orientation: (orientation != 1).then_some(orientation),
         split: listed.split,
         specimen: listed.specimen.clone(),
         class_pixels,

@@ -65,6 +65,7 @@ fn dataset(root: &Path, files: &[(Vec<u8>, (usize, usize))]) -> OpenDataset {
             resized_from: None,
             specimen: None,
             channels: 1,
+            orientation: None,
             split: Split::Unlabeled,
             class_pixels: Vec::new(),
         });
@@ -76,7 +77,7 @@ fn dataset(root: &Path, files: &[(Vec<u8>, (usize, usize))]) -> OpenDataset {
         ignore_classes: Vec::new(),
         label_values: BTreeMap::new(),
         label_colors: Default::default(),
-        bits: None,
+        options: Default::default(),
         images,
     };
     OpenDataset::new(manifest, Root::Folder(root.into()))

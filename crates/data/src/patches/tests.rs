@@ -30,6 +30,7 @@ fn dataset(root: &Path, colour: bool) -> OpenDataset {
             resized_from: None,
             specimen: None,
             channels: if is_colour { 3 } else { 1 },
+            orientation: None,
             split,
             class_pixels: Vec::new(),
         });
@@ -41,7 +42,7 @@ fn dataset(root: &Path, colour: bool) -> OpenDataset {
         ignore_classes: Vec::new(),
         label_values: BTreeMap::new(),
         label_colors: BTreeMap::new(),
-        bits: None,
+        options: Default::default(),
         images,
     };
     OpenDataset::new(manifest, Root::Folder(root.into()))

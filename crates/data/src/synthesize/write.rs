@@ -69,7 +69,7 @@ fn manifest(mut images: Vec<Entry>) -> Manifest {
         ignore_classes: Vec::new(),
         label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
         label_colors: BTreeMap::new(),
-        bits: None,
+        options: Default::default(),
         images,
     }
 }
@@ -86,6 +86,7 @@ fn undrawn(params: &SynthesizeParams, split: Split, index: usize) -> Entry {
         resized_from: None,
         specimen: None,
         channels: 1,
+        orientation: None,
         split,
         class_pixels: Vec::new(),
     }

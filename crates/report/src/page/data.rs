@@ -145,6 +145,7 @@ pub(super) mod tests {
                 sizes: vec![((64, 64), 2)],
                 stored: vec![("16-bit grey tif".into(), 2)],
                 grey: 2,
+                turned: Vec::new(),
             }),
         }
     }
