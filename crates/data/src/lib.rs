@@ -8,9 +8,12 @@
 pub mod augment;
 mod checked_file;
 mod color;
+mod crop;
 pub mod decode;
 mod error;
 pub mod format;
+mod geometry;
+mod instrument;
 pub mod leaks;
 pub mod loader;
 pub mod manifest;
@@ -18,17 +21,23 @@ mod mask_reader;
 mod micrograph;
 mod open;
 pub mod patches;
+pub mod pixel_size;
 mod polygons;
 mod rasterize;
+mod resample;
 mod resize;
 pub mod sources;
 mod stem;
 pub mod survey;
 pub mod synthesize;
+#[cfg(test)]
+mod test_tiff;
 pub mod tiles;
 
 pub use color::Color;
+pub use crop::{Auto, Crop, Margin, Sides};
 pub use error::DataError;
 pub use manifest::{Entry, Manifest, Split};
 pub use micrograph::{IGNORE, Mask, Micrograph};
 pub use open::{OpenDataset, Root};
+pub use pixel_size::{PixelSize, PixelSizes};

@@ -2,6 +2,7 @@
 
 use super::params::{DatasetParams, Format, ParamProblem};
 use super::reader::reader;
+use crate::Crop;
 use std::path::PathBuf;
 
 impl DatasetParams {
@@ -11,6 +12,9 @@ impl DatasetParams {
             format,
             path: path.into(),
             resize: None,
+            crop: None,
+            pixel_size: None,
+            resample: None,
             bits: None,
             images: None,
             masks: None,
@@ -69,6 +73,16 @@ impl DatasetParams {
         }
         if let Some(side) = self.resize.filter(|side| !(8..=16_384).contains(&side.get())) {
             return Err(ParamProblem::new("resize", format!("{side} pixels; expected 8 to 16384")));
+        }
+        if self.crop.is_some_and(Crop::cuts_nothing) {
+            return Err(ParamProblem::new("crop", "cuts nothing; expected e.g. { bottom = 60 } or \"auto\""));
+        }
+        if self.crop.is_some() && self.band.is_some() {
+            return Err(ParamProblem::new("band", "`crop` says what is cut: leave out one of the two"));
+        }
+        if self.resample.is_some() && self.resize.is_some() {
+            let message = "gives each image other pixels than `resample` asks for: leave out one of the two";
+            return Err(ParamProblem::new("resize", message));
         }
         if let Some(bits) = self.bits.filter(|bits| !(8..=16).contains(bits)) {
             return Err(ParamProblem::new("bits", format!("{bits} bits a pixel; expected 8 to 16")));

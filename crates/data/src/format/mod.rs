@@ -10,6 +10,7 @@ mod folder;
 mod layout;
 mod metaldam;
 mod params;
+mod placement;
 mod reader;
 mod scan;
 mod specimens;

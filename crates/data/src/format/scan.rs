@@ -2,8 +2,11 @@
 
 use super::layout::{Layout, LayoutImage};
 use super::params::DatasetParams;
+use super::placement::{Placement, Unplaced, without_pixel_size};
 use super::reader::reader;
 use crate::checked_file::read_checked;
+use crate::geometry::Scaling;
+use crate::instrument::{self, SideFiles};
 use crate::mask_reader::MaskReader;
 use crate::{DataError, Entry, IGNORE, Manifest, decode, sources};
 use rayon::prelude::*;
@@ -37,6 +40,7 @@ pub fn list_files(params: &DatasetParams, root: &Path) -> Result<Vec<(String, Pa
         return Err(DataError::not_there(root, cure));
     }
     let mut files = reader(params.format).list(&params, root)?;
+    files.extend(instrument::side_files(&files));
     files.sort();
     files.dedup();
     if files.is_empty() {
@@ -58,29 +62,39 @@ pub fn scan(
 ) -> Result<Manifest, DataError> {
     let params = params.clone().with_defaults();
     let by_name: BTreeMap<&str, &SourceFile> = files.iter().map(|file| (file.name.as_str(), file)).collect();
-    let names: Vec<&str> = by_name.keys().copied().collect();
+    let names: Vec<&str> = by_name.keys().copied().filter(|name| !instrument::is_side_file(name)).collect();
+    let side_files = SideFiles::among(by_name.keys().copied());
     let mut layout = reader(params.format).layout(&params, root, &names)?;
     layout.images.sort_by(|a, b| a.image.cmp(&b.image));
     if layout.images.is_empty() {
         return Err(DataError::bad(root, "holds no images", "put png, tif, jpg or bmp files there, or correct `path`"));
     }
+    let named = params.pixel_size.as_ref();
+    if let Some(name) = named.and_then(|sizes| sizes.unknown(layout.images.iter().map(|image| image.image.as_str()))) {
+        let problem = format!("has no image named {name}, which `pixel_size` names");
+        return Err(DataError::bad(root, problem, "correct `pixel_size`"));
+    }
     let masks = MaskReader::new(&layout.label_values, &layout.label_colors);
     let (done, total) = (AtomicUsize::new(0), layout.images.len());
-    let checked: Vec<Result<Entry, DataError>> = layout
+    let checked: Vec<Result<Entry, Unplaced>> = layout
         .images
         .par_iter()
         .map(|listed| {
-            let entry = check(&params, root, &layout, &masks, listed, &by_name);
+            let entry = check(&params, root, &layout, &masks, listed, (&by_name, &side_files));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             entry
         })
         .collect();
-    let (mut images, mut errors) = (Vec::with_capacity(total), Vec::new());
+    let (mut images, mut errors, mut unsized_images) = (Vec::with_capacity(total), Vec::new(), Vec::new());
     for entry in checked {
         match entry {
             Ok(entry) => images.push(entry),
-            Err(error) => errors.push(error),
+            Err(Unplaced::Bad(error)) => errors.push(error),
+            Err(Unplaced::NoPixelSize(image, doubt)) => unsized_images.push((image, doubt)),
         }
+    }
+    if !unsized_images.is_empty() {
+        errors.push(without_pixel_size(root, unsized_images, total));
     }
     DataError::check_all(errors)?;
     check_splits(root, &images)?;
@@ -116,8 +130,8 @@ fn check(
     layout: &Layout,
     masks: &MaskReader,
     listed: &LayoutImage,
-    files: &BTreeMap<&str, &SourceFile>,
-) -> Result<Entry, DataError> {
+    (files, side_files): (&BTreeMap<&str, &SourceFile>, &SideFiles<'_>),
+) -> Result<Entry, Unplaced> {
     let file = |name: &str| {
         let gone = || {
             DataError::not_there(
@@ -128,37 +142,36 @@ fn check(
         files.get(name).copied().ok_or_else(gone)
     };
     let source = file(&listed.image)?;
-    let image = decode::decode_image(&source.path, &read_checked(&source.path, &source.digest)?, params.bits)?;
+    let bytes = read_checked(&source.path, &source.digest)?;
+    let image = decode::decode_image(&source.path, &bytes, params.bits)?;
+    let full = (image.width, image.height);
+    let side_file = side_files.of(&listed.image).map(file).transpose()?;
+    let side_file = side_file.map(|side| read_checked(&side.path, &side.digest)).transpose()?;
+    let instrument = instrument::read(&bytes, side_file.as_deref(), full);
     let mask = match &listed.mask {
         Some(name) => {
             let source = file(name)?;
             let file = (source.name.as_str(), source.path.as_path(), source.digest.as_str());
-            Some((source, masks.read(file, &listed.image, (image.width, image.height))?))
+            Some((source, masks.read(file, &listed.image, full)?))
         }
         None => None,
     };
-    let (width, height) =
-        reader(params.format).crop(params, &source.path, &image, mask.as_ref().map(|(_, mask)| mask))?;
-    let image = image.crop_top_left(width, height).grey_if_equal_channels();
-    let (resized_from, size) = match params.resize {
-        Some(side) => (Some((width, height)), (side.get(), side.get())),
-        None => (None, (width, height)),
-    };
+    let mask_alone = mask.as_ref().map(|(_, mask)| mask);
+    let placement = Placement::of(params, (&listed.image, &source.path), &image, mask_alone, &instrument)?;
+    let geometry = placement.geometry;
+    let image = geometry.crop(image);
     let mut class_pixels = Vec::new();
     let mut mask_digest = None;
     if let Some((source, mask)) = mask {
-        if (mask.width, mask.height) != (width, height) {
-            let problem = format!("is {}×{}, its image {width}×{height}", mask.width, mask.height);
-            return Err(DataError::bad(&source.path, problem, "export the mask at the size of its image"));
-        }
-        let mask = if resized_from.is_some() { mask.resize(size.0, size.1) } else { mask };
+        let mask = geometry.mask(mask, full, &source.path)?;
         let mut counts = [0u64; 256];
         for &label in &mask.labels {
             counts[usize::from(label)] += 1;
         }
         class_pixels = counts[..layout.classes.len()].to_vec();
         if counts[usize::from(IGNORE)] == mask.labels.len() as u64 {
-            return Err(DataError::bad(&source.path, "every pixel is ignored", "remove the mask or annotate it"));
+            let cure = "remove the mask or annotate it";
+            return Err(DataError::bad(&source.path, "every pixel is ignored", cure).into());
         }
         mask_digest = Some(source.digest.clone());
     }
@@ -167,9 +180,14 @@ fn check(
         image_digest: source.digest.clone(),
         mask: listed.mask.clone(),
         mask_digest,
-        width: size.0,
-        height: size.1,
-        resized_from,
+        width: geometry.size.0,
+        height: geometry.size.1,
+        resized_from: (geometry.scaling != Scaling::None).then_some(geometry.part),
+        resampled_by: geometry.factors(),
+        file_size: placement.file_size,
+        offset: Some(geometry.offset).filter(|&offset| offset != (0, 0)),
+        pixel_size: placement.pixel_size(),
+        pixel_size_from: placement.pixel_size_from,
         channels: image.channels,
         split: listed.split,
         specimen: listed.specimen.clone(),
