@@ -31,9 +31,21 @@ pub(super) struct Placement {
 pub(super) enum Unplaced {
     /// This is wrong with it.
     Bad(DataError),
-    /// It cannot be resampled: the size of its pixels is not known, if there is a reason to tell, for this one.
-    NoPixelSize(String, Option<String>),
+    /// Something about it is not known that the experiment needs.
+    Unknown(Fact, Unknown),
 }
+
+/// What the experiment needs to know of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fact {
+    /// The height of its info bar.
+    Bar,
+    /// The size of its pixels.
+    PixelSize,
+}
+
+/// An image (its path inside the data set) of which a fact is not known, with the reason if there is one to tell.
+pub(super) type Unknown = (String, Option<String>);
 
 impl From<DataError> for Unplaced {
     fn from(error: DataError) -> Self {
@@ -56,7 +68,7 @@ impl Placement {
     ) -> Result<Self, Unplaced> {
         let full = (image.width, image.height);
         let (offset, part) = match params.crop {
-            Some(crop) => cropped(crop, path, full, &instrument.bar)?,
+            Some(crop) => cropped(crop, (name, path), full, &instrument.bar)?,
             None => ((0, 0), reader(params.format).crop(params, path, image, mask)?),
         };
         let given = params.pixel_size.as_ref().and_then(|sizes| sizes.of(name)).and_then(PixelSize::nanometres);
@@ -69,7 +81,7 @@ impl Placement {
         let (size, scaling) = match (params.resample.as_ref().and_then(PixelSize::nanometres), params.resize) {
             (Some(wanted), _) => {
                 let Some(of_file) = of_file else {
-                    return Err(Unplaced::NoPixelSize(name.into(), instrument.doubt.clone()));
+                    return Err(Unplaced::Unknown(Fact::PixelSize, (name.into(), instrument.doubt.clone())));
                 };
                 resampled(path, part, of_file, wanted)?
             }
@@ -93,14 +105,18 @@ impl Placement {
 
 type Part = ((usize, usize), (usize, usize));
 
-fn cropped(crop: Crop, path: &Path, (width, height): (usize, usize), bar: &Bar) -> Result<Part, DataError> {
+fn cropped(
+    crop: Crop,
+    (name, path): (&str, &Path),
+    (width, height): (usize, usize),
+    bar: &Bar,
+) -> Result<Part, Unplaced> {
     let (top, bottom, left, right) = crop.margins();
     let bottom = match (bottom, bar) {
         (Some(rows), _) => rows,
         (None, Bar::Rows(rows)) => *rows,
         (None, Bar::Unknown(reason)) => {
-            let problem = format!("`crop` is \"auto\", and {reason}");
-            return Err(DataError::bad(path, problem, "give the height of the bar: `crop = { bottom = N }`"));
+            return Err(Unplaced::Unknown(Fact::Bar, (name.into(), Some(reason.clone()))));
         }
     };
     let rest = |length: usize, margins: [usize; 2]| {
@@ -110,7 +126,8 @@ fn cropped(crop: Crop, path: &Path, (width, height): (usize, usize), bar: &Bar) 
         (Some(columns), Some(rows)) => Ok(((left, top), (columns, rows))),
         _ => {
             let problem = format!("is {width}×{height}, and `crop` leaves nothing of it");
-            Err(DataError::bad(path, problem, "correct `crop`: the margins must be smaller than the image"))
+            let cure = "correct `crop`: the margins must be smaller than the image";
+            Err(DataError::bad(path, problem, cure).into())
         }
     }
 }
@@ -147,20 +164,29 @@ fn resampled(
     Err(DataError::bad(path, problem, "correct `resample`, or the image's `pixel_size`"))
 }
 
-/// The only error about all images whose pixels have no known size.
-pub(super) fn without_pixel_size(root: &Path, mut images: Vec<(String, Option<String>)>, all: usize) -> DataError {
+/// One error about all `images` of which `fact` is not known, of `all` images of the data set.
+pub(super) fn not_known(root: &Path, fact: Fact, mut images: Vec<Unknown>, all: usize) -> DataError {
     /// Largest number of images that are named.
     const NAMED: usize = 5;
     images.sort();
     let count = images.len();
-    let named = images.iter().take(NAMED).map(|(name, doubt)| match doubt {
-        Some(doubt) => format!("{name} ({doubt})"),
+    let named = images.iter().take(NAMED).map(|(name, reason)| match reason {
+        Some(reason) => format!("{name} ({reason})"),
         None => name.clone(),
     });
     let mut names = named.collect::<Vec<_>>().join(", ");
     if count > NAMED {
         names += &format!(" and {} more", count - NAMED);
     }
-    let problem = format!("`resample` needs the size of a pixel, and {count} of {all} images do not have it: {names}");
-    DataError::bad(root, problem, "give `pixel_size`, for all images or as a table by image")
+    let (needs, cure) = match fact {
+        Fact::Bar => (
+            "`crop` is \"auto\", and the height of the info bar is not known",
+            "give the height of the bar: `crop = { bottom = N }`",
+        ),
+        Fact::PixelSize => (
+            "`resample` needs the size of a pixel, which is not known",
+            "give `pixel_size`, for all images or as a table by image",
+        ),
+    };
+    DataError::bad(root, format!("{needs} for {count} of {all} images: {names}"), cure)
 }

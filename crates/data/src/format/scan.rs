@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, LayoutImage};
 use super::params::DatasetParams;
-use super::placement::{Placement, Unplaced, without_pixel_size};
+use super::placement::{Placement, Unplaced, not_known};
 use super::reader::reader;
 use crate::checked_file::read_checked;
 use crate::geometry::Scaling;
@@ -85,17 +85,15 @@ pub fn scan(
             entry
         })
         .collect();
-    let (mut images, mut errors, mut unsized_images) = (Vec::with_capacity(total), Vec::new(), Vec::new());
+    let (mut images, mut errors, mut unknown) = (Vec::with_capacity(total), Vec::new(), BTreeMap::<_, Vec<_>>::new());
     for entry in checked {
         match entry {
             Ok(entry) => images.push(entry),
             Err(Unplaced::Bad(error)) => errors.push(error),
-            Err(Unplaced::NoPixelSize(image, doubt)) => unsized_images.push((image, doubt)),
+            Err(Unplaced::Unknown(fact, image)) => unknown.entry(fact).or_default().push(image),
         }
     }
-    if !unsized_images.is_empty() {
-        errors.push(without_pixel_size(root, unsized_images, total));
-    }
+    errors.extend(unknown.into_iter().map(|(fact, images)| not_known(root, fact, images, total)));
     DataError::check_all(errors)?;
     check_splits(root, &images)?;
     Ok(Manifest {

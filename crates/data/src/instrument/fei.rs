@@ -1,8 +1,8 @@
 //! FEI and Thermo Fisher: text in the TIFF tags 34680 (SFEG) and 34682 (Helios and later), lengths in metres (read as
 //! tifffile and RosettaSciIO do).
 
-use super::instrument::Statements;
 use super::settings::Settings;
+use super::statements::Statements;
 use super::text::{count, nanometres};
 
 /// The power of ten of a metre in nm.

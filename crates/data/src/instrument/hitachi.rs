@@ -1,7 +1,7 @@
 //! Hitachi: a side file with the section `[SemImageFile]` (`[TemImageFile]`). `PixelSize` is in nm.
 
-use super::instrument::Statements;
 use super::settings::Settings;
+use super::statements::Statements;
 use super::text::{length, size};
 
 const SECTIONS: [&str; 2] = ["semimagefile", "temimagefile"];

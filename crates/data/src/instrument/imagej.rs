@@ -1,7 +1,8 @@
 //! ImageJ: `unit=um` in the TIFF's description, and pixels per unit as its resolution.
 
-use super::instrument::Statements;
 use super::settings::Settings;
+use super::statements::Statements;
+use super::tiff_resolution;
 use matssl_base::units;
 
 /// Whether a TIFF's description is ImageJ's.
@@ -20,6 +21,10 @@ pub(super) fn statements(description: &str, resolution: [Option<f64>; 2]) -> Sta
         unit => units::length_unit(unit),
     };
     let unit = settings.anywhere("unit");
+    if unit == Some("cm") {
+        // ImageJ takes it over from images that have a resolution for printing.
+        return Statements { vendor: "ImageJ", ..tiff_resolution::statements(resolution, tiff_resolution::CENTIMETRE) };
+    }
     let across = unit.and_then(power);
     let down = settings.anywhere("yunit").or(unit).and_then(power);
     let size = |power: Option<i32>, per_unit: Option<f64>| Some(10f64.powi(power?) / per_unit?);

@@ -1,7 +1,7 @@
 //! JEOL: a side file of lines `$CM_FULL_SIZE 1280 960`. The scale bar of `$$SM_MICRON_MARKER` (`10um`) is as long as
 //! `$$SM_MICRON_BAR` pixels of the scanned image; below that lies the info bar.
 
-use super::instrument::Statements;
+use super::statements::Statements;
 use super::text::{count, length, size};
 
 pub(super) fn statements(text: &str) -> Statements {

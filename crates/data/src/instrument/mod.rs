@@ -4,12 +4,12 @@
 mod fei;
 mod hitachi;
 mod imagej;
-mod instrument;
 mod jeol;
 mod ome;
 mod read;
 mod settings;
 mod side_files;
+mod statements;
 mod tescan;
 #[cfg(test)]
 mod tests;
@@ -18,6 +18,6 @@ mod tiff_resolution;
 mod tiff_tags;
 mod zeiss;
 
-pub(crate) use instrument::{Bar, Instrument};
 pub(crate) use read::read;
 pub(crate) use side_files::{SideFiles, is_side_file, side_files};
+pub(crate) use statements::{Bar, Instrument};

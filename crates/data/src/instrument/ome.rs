@@ -1,7 +1,8 @@
 //! OME-XML in the TIFF's description: `PhysicalSizeX` of the first image's `Pixels`, in `PhysicalSizeXUnit` (µm by default).
 
-use super::instrument::Statements;
+use super::statements::Statements;
 use super::text::nanometres;
+use super::tiff_resolution::is_for_printing;
 use matssl_base::units;
 use roxmltree::Document;
 
@@ -17,7 +18,8 @@ pub(super) fn statements(description: &str) -> Option<Statements> {
     let pixels = document.descendants().find(|node| node.tag_name().name() == "Pixels")?;
     let size = |axis: &str| {
         let unit = pixels.attribute(format!("{axis}Unit").as_str()).unwrap_or("µm");
-        nanometres(pixels.attribute(axis)?, units::length_unit(unit)?)
+        // Bio-Formats takes sizes over from a resolution for printing.
+        nanometres(pixels.attribute(axis)?, units::length_unit(unit)?).filter(|&size| !is_for_printing(size))
     };
     let across = size("PhysicalSizeX");
     let pixel_size = across.map(|across| [across, size("PhysicalSizeY").unwrap_or(across)]);

@@ -1,6 +1,6 @@
 //! The metadata of an image, of whichever vendor.
 
-use super::instrument::{Instrument, Statements};
+use super::statements::{Instrument, Statements};
 use super::text::{decoded, latin_1};
 use super::tiff_tags::TiffTags;
 use super::{fei, hitachi, imagej, jeol, ome, tescan, tiff_resolution, zeiss};

@@ -1,8 +1,8 @@
 //! TESCAN: text in the TIFF tag 50431, with some bytes before it, or in a side file `image-tif.hdr`. `PixelSizeX` is in
 //! metres; `ImageStripSize` is the height of the info bar.
 
-use super::instrument::Statements;
 use super::settings::Settings;
+use super::statements::Statements;
 use super::text::{count, nanometres};
 
 pub(super) fn statements(text: &str) -> Statements {

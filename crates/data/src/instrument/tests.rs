@@ -186,6 +186,8 @@ fn image_j_has_pixels_per_unit() {
     }
     assert_eq!(image_j("unit=nm", (1, 8), (1, 4)).pixel_size, Some([8.0, 4.0]));
     assert_eq!(image_j("unit=nm\nyunit=um", (1, 8), (50, 1)).pixel_size, Some([8.0, 20.0]));
+    assert_eq!(image_j("unit=cm", (200_000, 1), (200_000, 1)).pixel_size, Some([50.0, 50.0]));
+    assert_eq!(image_j("unit=cm", (11_811, 100), (11_811, 100)), Instrument::unknown(), "300 dpi");
     for unit in ["", "unit=pixel", "unit=inch", "spacing=1"] {
         assert_eq!(image_j(unit, (7000, 1), (7000, 1)), Instrument::unknown(), "{unit}");
     }
@@ -208,6 +210,8 @@ fn ome_has_a_physical_size() {
     );
     assert_eq!(ome(r#"PhysicalSizeX="1" PhysicalSizeXUnit="&#181;m""#), Some([1000.0, 1000.0]));
     assert_eq!(ome(r#"PhysicalSizeX="1" PhysicalSizeXUnit="pixel""#), None);
+    assert_eq!(ome(r#"PhysicalSizeX="352.7777777777778" PhysicalSizeY="352.7777777777778""#), None, "72 dpi");
+    assert_eq!(ome(r#"PhysicalSizeX="84.667" PhysicalSizeY="84.667""#), None, "300 dpi");
     assert_eq!(ome(""), None);
     // An entity is not expanded.
     let bomb = br#"<!DOCTYPE OME [<!ENTITY a "5">]><OME><Pixels PhysicalSizeX="&a;"/></OME>"#;

@@ -54,7 +54,7 @@ pub(super) fn length(text: &str, unit: Option<i32>) -> Option<f64> {
 /// A count of pixels, such as `59`, `59.0` or ` 59 `.
 pub(super) fn count(text: &str) -> Option<usize> {
     let number = units::decimal(&with_point(text.trim()), 0)?;
-    (number >= 0.0 && number <= 1e7 && number.fract() == 0.0).then_some(number as usize)
+    ((0.0..=1e7).contains(&number) && number.fract() == 0.0).then_some(number as usize)
 }
 
 /// Two counts: `1280x960`, `1024 * 768`, `1280 960`.

@@ -1,7 +1,7 @@
 //! Zeiss SmartSEM: text in the TIFF tag 34118 (CZ_SEM). A line in capitals names a setting, and the next line has its value
 //! (`AP_IMAGE_PIXEL_SIZE`, `Image Pixel Size = 26.37 nm`); numbers without a name come first. Read as tifffile does.
 
-use super::instrument::Statements;
+use super::statements::Statements;
 use super::text::{length, nanometres, size};
 use crate::pixel_size::possible;
 

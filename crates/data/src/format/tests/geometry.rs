@@ -3,7 +3,7 @@
 use super::*;
 use crate::survey::survey;
 use crate::test_tiff::{TestTiff, Value};
-use crate::{Crop, PixelSizes};
+use crate::{Crop, Margin, PixelSizes, Sides};
 
 const WIDTH: u32 = 96;
 
@@ -87,10 +87,13 @@ fn a_bar_that_nothing_is_known_of_is_refused_with_the_cure() {
     let root = tempfile::tempdir().unwrap();
     grey(root.path(), "images/a.png", (96, 72), 3, 4);
     grey(root.path(), "masks/a.png", (96, 64), 0, 1);
-    assert_eq!(
-        message(&params("crop = \"auto\""), root.path()),
-        "images/a.png: `crop` is \"auto\", and its metadata say nothing of an info bar; give the height of the bar: \
-         `crop = { bottom = N }`"
+    let text = message(&params("crop = \"auto\""), root.path());
+    assert!(
+        text.ends_with(
+            ": `crop` is \"auto\", and the height of the info bar is not known for 1 of 1 images: images/a.png (its metadata \
+             say nothing of an info bar); give the height of the bar: `crop = { bottom = N }`"
+        ),
+        "{text}"
     );
     assert_eq!(
         message(&params("crop = { bottom = 40, top = 32 }"), root.path()),
@@ -213,7 +216,7 @@ fn resampling_without_a_size_names_the_images_once() {
     params.resample = Some("50 nm".to_owned().try_into().unwrap());
     assert!(
         message(&params, root.path()).ends_with(
-            "`resample` needs the size of a pixel, and 12 of 12 images do not have it: images/s00.tif, images/s01.tif, \
+            "`resample` needs the size of a pixel, which is not known for 12 of 12 images: images/s00.tif, images/s01.tif, \
              images/s02.tif, images/s03.tif, images/s04.tif and 7 more; give `pixel_size`, for all images or as a table by \
              image"
         ),
@@ -235,7 +238,7 @@ fn resampling_without_a_size_names_the_images_once() {
     mask_of(root.path(), "a", (48, 32), |x, _| x > 3);
     let text = message(&super::geometry::params("resample = \"20 nm\""), root.path());
     assert!(
-        text.contains("1 of 1 images do not have it: images/a.tif (its FEI metadata are of an image 96 pixels wide, and this one has 48)"),
+        text.contains("not known for 1 of 1 images: images/a.tif (its FEI metadata are of an image 96 pixels wide, and this one has 48)"),
         "{text}"
     );
 }
@@ -274,4 +277,34 @@ fn contradictions_between_parameters_are_refused() {
     uhcs.band = Some(38);
     uhcs.crop = Some(toml::from_str::<std::collections::BTreeMap<String, Crop>>("c = { bottom = 38 }").unwrap()["c"]);
     assert_eq!(uhcs.check().unwrap_err().param, "band");
+}
+
+/// Neither of the two has metadata of a microscope: what is read of them does not change.
+#[test]
+fn published_micrographs_have_no_size_of_a_pixel() {
+    let Ok(data) = std::env::var("MATSSL_DATA") else {
+        println!("skipped: MATSSL_DATA is not set");
+        return;
+    };
+    for (params, images) in [
+        (DatasetParams::of(Format::Metaldam, Path::new(&data).join("metaldam/MetalDAM")), 75),
+        (DatasetParams::of(Format::Ebc, Path::new(&data).join("ebc/EBC2")), 10),
+    ] {
+        let root = params.path.clone();
+        let manifest = read(&params, &root).unwrap();
+        assert_eq!(manifest.images.len(), images);
+        assert!(manifest.images.iter().all(|entry| entry.pixel_size.is_none() && entry.offset.is_none()));
+        // The image's own bar is 65 rows or more, so this is its format's crop.
+        if params.format == Format::Metaldam {
+            let by_hand = DatasetParams { crop: Some(Crop::Sides(bottom(65))), ..params };
+            let one = read(&by_hand, &root);
+            // One label has a row less than the others.
+            let text = one.unwrap_err().to_string();
+            assert!(text.contains("is 1024×702, its image 1024×768, of which 1024×703 are used"), "{text}");
+        }
+    }
+}
+
+fn bottom(rows: usize) -> Sides {
+    Sides { bottom: Some(Margin::Pixels(rows)), ..Sides::default() }
 }
