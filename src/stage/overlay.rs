@@ -5,13 +5,12 @@ use super::evaluate::prediction_files;
 use super::outlook::{Outlook, Scores};
 use super::table::{by_label, read_evaluation};
 use super::{Context, DATASET, Foresight, Known, Progress, StageError, StageKind, open_dataset};
-use crate::data::{Entry, IGNORE, Manifest, Split, decode};
+use crate::data::{Entry, IGNORE, Manifest, PixelSize, PixelSizes, Split, decode};
 use crate::experiment::{Input, ReferenceSpec, Section};
-use crate::report::overlay::{Panels, PixelSize, Scale};
+use crate::report::overlay::{Panels, Scale};
 use crate::report::{self, FileName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// `[[overlays]]`. Writes `FILE/LABEL/IMAGE.png` for each label of `rows` (its lowest seed) and each evaluated image.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -24,51 +23,34 @@ pub(super) struct Overlay {
     /// The data set of these evaluations.
     dataset: Input,
     /// Size of a pixel of the downloaded images: `"0.05 µm"`, or the length of a scale bar and its pixels, `"5 µm / 504
-    /// px"`. For all images, or a table by file stem (`"*"`: all others). Without it, scale bars are in pixels.
+    /// px"`. For all images, or a table by file stem or file name (`"*"`: all others). Without it, scale bars have the size that
+    /// the data set knows, or are in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pixel_size: Option<PixelSizes>,
 }
 
-/// `pixel_size`: one size for all images, or one per image.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "expected the size of a pixel, e.g. \"0.05 µm\" or \"5 µm / 504 px\", or a table of these by image"
-)]
-#[schemars(title = "the size of a pixel, e.g. \"0.05 µm\" or \"5 µm / 504 px\", or a table of these by image")]
-enum PixelSizes {
-    /// Size for all images.
-    All(PixelSize),
-    /// Sizes by file stem.
-    Each(BTreeMap<String, PixelSize>),
+/// A warning if `sizes` name images that the data set `name` does not have.
+fn unknown_images(sizes: &PixelSizes, manifest: &Manifest, name: &str) -> Option<String> {
+    /// Maximum number of names that are listed.
+    const MOST: usize = 3;
+    let unknown = sizes.unknown(manifest.images.iter().map(|entry| entry.image.as_str()));
+    let more = if unknown.len() > MOST { format!(" and {} more", unknown.len() - MOST) } else { String::new() };
+    let (noun, none) = if unknown.len() == 1 { ("the image", "no such image") } else { ("images", "no such images") };
+    let shown = unknown[..unknown.len().min(MOST)].join(", ");
+    (!unknown.is_empty()).then(|| format!("`pixel_size` names {noun} {shown}{more}, but data set {name} has {none}"))
 }
 
-impl PixelSizes {
-    /// A warning if they name images that the data set `name` does not have.
-    fn unknown(&self, manifest: &Manifest, name: &str) -> Option<String> {
-        /// Maximum number of names that are listed.
-        const MOST: usize = 3;
-        let PixelSizes::Each(sizes) = self else { return None };
-        let is_image = |stem: &str| stem == "*" || manifest.images.iter().any(|entry| entry.stem() == stem);
-        let unknown: Vec<&str> = sizes.keys().map(String::as_str).filter(|stem| !is_image(stem)).collect();
-        let more = if unknown.len() > MOST { format!(" and {} more", unknown.len() - MOST) } else { String::new() };
-        let (noun, none) =
-            if unknown.len() == 1 { ("the image", "no such image") } else { ("images", "no such images") };
-        let shown = unknown[..unknown.len().min(MOST)].join(", ");
-        (!unknown.is_empty())
-            .then(|| format!("`pixel_size` names {noun} {shown}{more}, but data set {name} has {none}"))
-    }
-
-    /// The scale of an image as it is read. A pixel is larger if the image is resized to fewer pixels.
-    fn scale(&self, entry: &Entry) -> Option<Scale> {
-        let size = match self {
-            PixelSizes::All(size) => size,
-            PixelSizes::Each(sizes) => sizes.get(entry.stem()).or_else(|| sizes.get("*"))?,
-        };
-        let (size, (width, height)) = (size.micrometres()?, entry.cropped());
-        let resized = |from: usize, to: usize| size * from as f64 / to as f64;
-        Some(Scale { across: resized(width, entry.width), down: resized(height, entry.height) })
-    }
+/// The scale of an image as it is read: by the overlay's `pixel_size`, or by what the data set knows. A pixel is larger if
+/// the image is resized to fewer pixels.
+fn scale(sizes: Option<&PixelSizes>, entry: &Entry) -> Option<Scale> {
+    let given = sizes.and_then(|sizes| sizes.of(&entry.image)).and_then(PixelSize::micrometres);
+    let Some(size) = given else {
+        let [across, down] = entry.pixel_size?.map(|nanometres| nanometres / 1e3);
+        return Some(Scale { across, down });
+    };
+    let (width, height) = entry.cropped();
+    let resized = |from: usize, to: usize| size * from as f64 / to as f64;
+    Some(Scale { across: resized(width, entry.width), down: resized(height, entry.height) })
 }
 
 fn other_data(label: &str) -> String {
@@ -103,7 +85,8 @@ impl StageKind for Overlay {
                 problems.push(other_data(input.label));
             }
         }
-        let warnings = self.pixel_size.as_ref().and_then(|sizes| sizes.unknown(manifest, name)).into_iter().collect();
+        let warnings =
+            self.pixel_size.as_ref().and_then(|sizes| unknown_images(sizes, manifest, name)).into_iter().collect();
         Foresight { problems, warnings, ..Foresight::nothing() }
     }
 
@@ -143,7 +126,7 @@ impl StageKind for Overlay {
                     prediction: &prediction.labels,
                     ignore: Some(IGNORE),
                     classes: &dataset.manifest.classes,
-                    scale: self.pixel_size.as_ref().and_then(|sizes| sizes.scale(entry)),
+                    scale: scale(self.pixel_size.as_ref(), entry),
                 };
                 std::fs::write(folder.join(name), report::png_rgb(&picture.render()?)?)?;
                 done += 1;
@@ -193,7 +176,7 @@ mod tests {
             let overlay: Overlay = params(&format!(
                 r#"{{ "file": "x", "rows": "<input>", "dataset": "<input>", "pixel_size": {sizes} }}"#
             ));
-            overlay.pixel_size.unwrap().scale(entry).map(|scale| (scale.across, scale.down))
+            super::scale(overlay.pixel_size.as_ref(), entry).map(|scale| (scale.across, scale.down))
         };
         assert_eq!(scale(r#""0.5 µm""#, &entry), Some((0.5, 0.5)));
         entry.resized_from = Some((1024, 512));
@@ -201,6 +184,10 @@ mod tests {
         assert_eq!(scale(r#"{ "*": "1 µm", "b": "0.5 µm" }"#, &entry), Some((2.0, 1.0)));
         assert_eq!(scale(r#"{ "*": "1 µm", "c": "0.5 µm" }"#, &entry), Some((4.0, 2.0)));
         assert_eq!(scale(r#"{ "c": "0.5 µm" }"#, &entry), None);
+        // What the data set knows is used where the overlay says nothing, and is of the image as it is read.
+        entry.pixel_size = Some([100.0, 50.0]);
+        assert_eq!(scale(r#"{ "c": "0.5 µm" }"#, &entry), Some((0.1, 0.05)));
+        assert_eq!(scale(r#""0.5 µm""#, &entry), Some((2.0, 1.0)));
         let without = r#"{"file":"x","rows":"<input>","dataset":"<input>"}"#;
         assert_eq!(serde_json::to_string(&params::<Overlay>(without)).unwrap(), without, "keys stay as they were");
     }

@@ -2,7 +2,7 @@
 //!
 //! A number and a unit, with or without a space between them, in upper or lower case. `KiB`, `MiB`, `GiB`, `TiB` are powers of
 //! 1024, and so are the single letters `K`, `M`, `G`, `T`, as in Slurm and in shell tools; `kB`, `MB`, `GB`, `TB` are powers of
-//! 1000. In times, `m` is a minute.
+//! 1000. In times, `m` is a minute; in lengths, it is a metre.
 
 use std::time::Duration;
 
@@ -23,6 +23,25 @@ pub const SIZES: Units = &[
     ("GB", 1e9),
     ("TB", 1e12),
     ("B", 1.0),
+];
+
+/// Units of length, each with its power of ten in nanometres. µm is spelt with the micro sign, with the Greek letter, or in
+/// ASCII.
+const LENGTHS: [(&str, i32); 14] = [
+    ("pm", -3),
+    ("Å", -1),
+    ("nm", 0),
+    ("µm", 3),
+    ("μm", 3),
+    ("um", 3),
+    ("micron", 3),
+    ("microns", 3),
+    ("micrometer", 3),
+    ("mm", 6),
+    ("cm", 7),
+    ("m", 9),
+    ("meter", 9),
+    ("nanometer", 0),
 ];
 
 /// Short forms of units.
@@ -53,6 +72,47 @@ pub fn quantity<'t>(text: &'t str, units: Units) -> Result<f64, Wrong<'t>> {
         "" => Err(Wrong::NoUnit),
         unit => Ok(number * size(unit).or_else(short).ok_or(Wrong::UnknownUnit(unit))?),
     }
+}
+
+/// A length in nanometres, e.g. `50 nm`, `0.05 µm`, `5e-8 m`: the number nearest to what is written.
+///
+/// # Errors
+/// Why the text is no length.
+pub fn length(text: &str) -> Result<f64, Wrong<'_>> {
+    let text = text.trim();
+    // From the end, because a number may hold an `e`.
+    let is_unit = |c: char| c.is_alphabetic() || c == '\u{212b}';
+    let start = text.char_indices().rev().take_while(|(_, c)| is_unit(*c)).last().map_or(text.len(), |(at, _)| at);
+    let (number, unit) = text.split_at(start);
+    let power = length_unit(unit);
+    match (unit, power) {
+        ("", _) if decimal(number, 0).is_some() => Err(Wrong::NoUnit),
+        ("", _) => Err(Wrong::NoNumber),
+        (unit, None) => Err(Wrong::UnknownUnit(unit)),
+        (_, Some(power)) => decimal(number, power).ok_or(Wrong::NoNumber),
+    }
+}
+
+/// The power of ten by which a unit of length is larger than a nanometre.
+pub fn length_unit(unit: &str) -> Option<i32> {
+    let unit = if unit == "\u{212b}" { "Å" } else { unit };
+    let found = LENGTHS.iter().find(|(known, _)| *known == unit);
+    found.or_else(|| LENGTHS.iter().find(|(known, _)| known.eq_ignore_ascii_case(unit))).map(|(_, power)| *power)
+}
+
+/// The decimal number `text` times ten to the `power`, rounded once: `("5e-8", 9)` is exactly 50.
+pub fn decimal(text: &str, power: i32) -> Option<f64> {
+    let text = text.trim();
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    if !mantissa.ends_with(|c: char| c.is_ascii_digit() || c == '.') {
+        // `inf`, `nan` and the like are no decimal numbers.
+        return None;
+    }
+    let number = format!("{mantissa}e{}", exponent.checked_add(power)?).parse::<f64>().ok()?;
+    number.is_finite().then_some(number)
 }
 
 /// A time of at most 3,000 years, e.g. `45 s`, `90m`, `12h`, `30d`, `2w`.
@@ -98,6 +158,42 @@ mod tests {
         }
         for wrong in ["", "20", "GiB", "-1g", "99999999999999t", "nan GB", "3 h"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_the_nearest_number_of_nanometres() {
+        for (text, nanometres) in [
+            ("50 nm", 50.0),
+            ("50NM", 50.0),
+            ("0.05 µm", 50.0),
+            ("0.05 μm", 50.0),
+            ("0.05um", 50.0),
+            ("5e-8 m", 50.0),
+            ("5.0E-008m", 50.0),
+            ("0.1 mm", 100_000.0),
+            ("1.3 cm", 13_000_000.0),
+            ("558.2 pm", 0.5582),
+            ("2 Å", 0.2),
+            ("2 \u{212b}", 0.2),
+            ("0.25 micron", 250.0),
+            (" 26.37 nm ", 26.37),
+            ("+7 nm", 7.0),
+        ] {
+            assert_eq!(length(text), Ok(nanometres), "{text}");
+        }
+        // Each number of nanometres survives every unit.
+        for tenths in 1..2000 {
+            let nanometres = f64::from(tenths) / 10.0;
+            for text in [format!("{nanometres} nm"), format!("{nanometres}e-3 µm"), format!("{nanometres}e-9 m")] {
+                assert_eq!(length(&text), Ok(nanometres), "{text}");
+            }
+        }
+        assert_eq!(length("50"), Err(Wrong::NoUnit));
+        assert_eq!(length("nm"), Err(Wrong::NoNumber));
+        assert_eq!(length("50 px"), Err(Wrong::UnknownUnit("px")));
+        for wrong in ["", "inf nm", "nan nm", "1,5 nm", "1 000 nm", "1e400 nm", "e nm", "5e m", "1.2.3 nm"] {
+            assert!(length(wrong).is_err(), "{wrong}");
         }
     }
 

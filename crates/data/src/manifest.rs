@@ -44,7 +44,7 @@ impl Split {
 }
 
 /// One image of a data set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Path inside the data set, with `/` on every system.
     pub image: String,
@@ -59,9 +59,24 @@ pub struct Entry {
     pub width: usize,
     /// Pixels down, likewise.
     pub height: usize,
-    /// Width and height after the crop and before resizing, if it is resized.
+    /// Width and height after the crop and before resizing or resampling, if it is resized or resampled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resized_from: Option<(usize, usize)>,
+    /// Pixels of the file for one as it is read, across and down, if the data set has `resample`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resampled_by: Option<[f64; 2]>,
+    /// Width and height of the image in its file, if the data set has `crop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_size: Option<(usize, usize)>,
+    /// Columns that are cut from the left and rows that are cut from the top, if any are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<(usize, usize)>,
+    /// Size of a pixel as it is read, after resizing or resampling, across and down, in nm, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixel_size: Option<[f64; 2]>,
+    /// Where the size of a pixel comes from: `"experiment"`, or whose metadata of the image (`"FEI"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixel_size_from: Option<String>,
     /// 1 or 3.
     pub channels: usize,
     /// How the image file says that its pixels are turned (2 to 8, tag 274 of TIFF and EXIF), if it says so. They are read
@@ -83,6 +98,13 @@ impl Entry {
         self.resized_from.unwrap_or((self.width, self.height))
     }
 
+    /// The image as it was taken: at the size that the file has, without what the crop cuts.
+    #[must_use]
+    pub fn as_taken(&self) -> Entry {
+        let (width, height) = self.cropped();
+        Entry { width, height, resized_from: None, resampled_by: None, pixel_size: None, ..self.clone() }
+    }
+
     /// The file's name without folder and extension.
     pub fn stem(&self) -> &str {
         stem(&self.image)
@@ -90,7 +112,7 @@ impl Entry {
 }
 
 /// A data set: its classes and its images, sorted by path. Equal data gives equal bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The reader that made it, e.g. `"metaldam"`.
     pub format: String,

@@ -31,9 +31,16 @@ impl Micrograph {
     /// The part of `width` × `height` at the top left (the whole image if that is larger).
     #[must_use]
     pub fn crop_top_left(self, width: usize, height: usize) -> Self {
+        let part = (width.min(self.width), height.min(self.height));
+        self.crop((0, 0), part)
+    }
+
+    /// The part of `part` = (width, height) at `offset` = (columns from the left, rows from the top), which lies inside.
+    #[must_use]
+    pub(crate) fn crop(self, offset: (usize, usize), part: (usize, usize)) -> Self {
         let (channels, size) = (self.channels, (self.width, self.height));
-        let (width, height) = (width.min(size.0), height.min(size.1));
-        Micrograph { width, height, channels, pixels: crop(self.pixels, size, (width, height), channels) }
+        let pixels = cut(self.pixels, size, offset, part, channels);
+        Micrograph { width: part.0, height: part.1, channels, pixels }
     }
 
     /// Drops two channels of an RGB image whose channels are equal everywhere, which saves two thirds of its memory.
@@ -48,23 +55,28 @@ impl Micrograph {
 }
 
 impl Mask {
-    /// The part of `width` × `height` at the top left (the whole mask if that is larger).
+    /// The part of `part` = (width, height) at `offset` = (columns from the left, rows from the top), which lies inside.
     #[must_use]
-    pub fn crop_top_left(self, width: usize, height: usize) -> Self {
-        let size = (self.width, self.height);
-        let (width, height) = (width.min(size.0), height.min(size.1));
-        Mask { width, height, labels: crop(self.labels, size, (width, height), 1) }
+    pub(crate) fn crop(self, offset: (usize, usize), part: (usize, usize)) -> Self {
+        let labels = cut(self.labels, (self.width, self.height), offset, part, 1);
+        Mask { width: part.0, height: part.1, labels }
     }
 }
 
-/// The top-left `to` = (width, height) of rows of `size` = (width, height) pixels of `channels` values.
-fn crop(mut values: Vec<u8>, size: (usize, usize), to: (usize, usize), channels: usize) -> Vec<u8> {
-    if to.0 == size.0 {
-        values.truncate(to.0 * to.1 * channels);
+/// The part of `part` = (width, height) at `offset` of rows of `size` = (width, height) pixels of `channels` values.
+fn cut(
+    mut values: Vec<u8>,
+    size: (usize, usize),
+    offset: (usize, usize),
+    part: (usize, usize),
+    channels: usize,
+) -> Vec<u8> {
+    if part.0 == size.0 && offset == (0, 0) {
+        values.truncate(part.0 * part.1 * channels);
         return values;
     }
-    let rows = values.chunks_exact(size.0 * channels).take(to.1);
-    rows.flat_map(|row| &row[..to.0 * channels]).copied().collect()
+    let rows = values.chunks_exact(size.0 * channels).skip(offset.1).take(part.1);
+    rows.flat_map(|row| &row[offset.0 * channels..][..part.0 * channels]).copied().collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A checked data set, open for reading.
 
 use super::checked_file::read_checked;
+use super::geometry::Geometry;
 use super::mask_reader::MaskReader;
 use super::{DataError, Entry, Manifest, Mask, Micrograph, Split, decode};
 use std::collections::BTreeMap;
@@ -51,12 +52,17 @@ impl OpenDataset {
     /// # Errors
     /// [`DataError`] if a file is missing, or has changed since it was checked.
     pub fn read(&self, entry: &Entry) -> Result<(Micrograph, Option<Mask>), DataError> {
-        let image = self.read_image(entry)?;
+        let geometry = Geometry::of(entry);
+        let image = self.decode(entry)?;
+        let full = (image.width, image.height);
         let mask = match (&entry.mask, &entry.mask_digest) {
-            (Some(name), Some(digest)) => Some(self.read_mask(entry, name, digest)?),
+            (Some(name), Some(digest)) => {
+                let path = self.path(name)?;
+                Some(geometry.mask(self.masks.read((name, &path, digest), &entry.image, full)?, full, &path)?)
+            }
             _ => None,
         };
-        Ok((image, mask))
+        Ok((geometry.image(image), mask))
     }
 
     /// Reads an image without its mask.
@@ -64,20 +70,14 @@ impl OpenDataset {
     /// # Errors
     /// As [`OpenDataset::read`].
     pub fn read_image(&self, entry: &Entry) -> Result<Micrograph, DataError> {
-        let path = self.path(&entry.image)?;
-        let bytes = read_checked(&path, &entry.image_digest)?;
-        let (width, height) = entry.cropped();
-        // Without its info band, an image may have no colours.
-        let image = decode::decode_image(&path, &bytes, &self.manifest.options)?
-            .crop_top_left(width, height)
-            .grey_if_equal_channels();
-        Ok(if entry.resized_from.is_some() { image.resize(entry.width, entry.height) } else { image })
+        Ok(Geometry::of(entry).image(self.decode(entry)?))
     }
 
-    fn read_mask(&self, entry: &Entry, name: &str, digest: &str) -> Result<Mask, DataError> {
-        let (path, size) = (self.path(name)?, entry.cropped());
-        let mask = self.masks.read((name, &path, digest), &entry.image, size)?.crop_top_left(size.0, size.1);
-        Ok(if entry.resized_from.is_some() { mask.resize(entry.width, entry.height) } else { mask })
+    /// The image as its file holds it, turned upright.
+    fn decode(&self, entry: &Entry) -> Result<Micrograph, DataError> {
+        let path = self.path(&entry.image)?;
+        let bytes = read_checked(&path, &entry.image_digest)?;
+        decode::decode_image(&path, &bytes, &self.manifest.options)
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, DataError> {

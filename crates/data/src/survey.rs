@@ -1,7 +1,8 @@
 //! A data set in numbers: splits, sizes, how pixels are stored, shares of classes, patches.
 
 use super::patches::{PatchParams, positions};
-use super::{Manifest, Split, decode};
+use super::pixel_size::in_words;
+use super::{Entry, Manifest, Split, decode};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,6 +29,16 @@ pub struct Survey {
     /// first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub turned: Vec<(u8, usize)>,
+    /// Sizes of a pixel as images are read, in words (`"12.5 nm"`, `"unknown"`), with the number of images. The most
+    /// frequent comes first.
+    #[serde(default)]
+    pub pixel_sizes: Vec<(String, usize)>,
+    /// Where the sizes of a pixel come from: `"experiment"`, or whose metadata. The most frequent comes first.
+    #[serde(default)]
+    pub pixel_sizes_from: Vec<String>,
+    /// What `crop` cuts, in words (`"60 px at the bottom"`), with the number of images. The most frequent comes first.
+    #[serde(default)]
+    pub crops: Vec<(String, usize)>,
 }
 
 /// One split.
@@ -71,6 +82,50 @@ impl Survey {
         });
         listed(self.stored.iter().cloned()) + &grey + &turned.collect::<String>()
     }
+
+    /// `12.5 nm (30), 25 nm (12), unknown (2); from FEI metadata`. `None` if no size is known.
+    pub fn pixel_sizes_in_words(&self) -> Option<String> {
+        if self.pixel_sizes_from.is_empty() {
+            return None;
+        }
+        let from = self.pixel_sizes_from.iter().map(|from| match from.as_str() {
+            EXPERIMENT => "the experiment".to_owned(),
+            vendor => format!("{vendor} metadata"),
+        });
+        let from = from.collect::<Vec<_>>().join(", ");
+        Some(format!("{}; from {from}", listed(self.pixel_sizes.iter().cloned())))
+    }
+
+    /// `59 px at the bottom (30), nothing (2)`. `None` without `crop`.
+    pub fn crops_in_words(&self) -> Option<String> {
+        (!self.crops.is_empty()).then(|| listed(self.crops.iter().cloned()))
+    }
+}
+
+/// The word in a manifest for a size of a pixel that is given in the experiment.
+const EXPERIMENT: &str = "experiment";
+
+fn pixel_size_in_words(entry: &Entry) -> String {
+    match entry.pixel_size {
+        None => "unknown".into(),
+        // Within rounding of the image's size to whole pixels.
+        Some([across, down]) if (down / across - 1.0).abs() < 0.01 => in_words(across),
+        Some([across, down]) => format!("{} × {}", in_words(across), in_words(down)),
+    }
+}
+
+/// What is cut from an image, if the data set has `crop`.
+fn crop_in_words(entry: &Entry) -> Option<String> {
+    let ((width, height), (left, top), part) = (entry.file_size?, entry.offset.unwrap_or_default(), entry.cropped());
+    let margins = [
+        (height.saturating_sub(top + part.1), "at the bottom"),
+        (top, "at the top"),
+        (left, "on the left"),
+        (width.saturating_sub(left + part.0), "on the right"),
+    ];
+    let cut = margins.iter().filter(|(pixels, _)| *pixels > 0).map(|(pixels, side)| format!("{pixels} px {side}"));
+    let cut = cut.collect::<Vec<_>>().join(", ");
+    Some(if cut.is_empty() { "nothing".into() } else { cut })
 }
 
 fn listed(items: impl ExactSizeIterator<Item = (String, usize)>) -> String {
@@ -113,6 +168,12 @@ pub fn survey(manifest: &Manifest, path_of: &(dyn Fn(&str) -> Option<PathBuf> + 
         stored: most_frequent(stored),
         grey: manifest.images.iter().filter(|entry| entry.channels == 1).count(),
         turned: most_frequent(manifest.images.iter().filter_map(|entry| entry.orientation)),
+        pixel_sizes: most_frequent(manifest.images.iter().map(pixel_size_in_words)),
+        pixel_sizes_from: {
+            let sources = most_frequent(manifest.images.iter().filter_map(|entry| entry.pixel_size_from.clone()));
+            sources.into_iter().map(|(source, _)| source).collect()
+        },
+        crops: most_frequent(manifest.images.iter().filter_map(crop_in_words)),
     }
 }
 

@@ -9,11 +9,9 @@
 mod errors;
 mod legend;
 mod panels;
-mod pixel_size;
 mod scale;
 #[cfg(test)]
 mod tests;
 
 pub use panels::Panels;
-pub use pixel_size::PixelSize;
 pub use scale::Scale;

@@ -106,6 +106,12 @@ fn dataset(text: &mut String, line: &DatasetLine) {
     }
     say("sizes", survey.sizes_in_words());
     say("stored", survey.stored_in_words());
+    if let Some(crops) = survey.crops_in_words() {
+        say("cropped", crops);
+    }
+    if let Some(sizes) = survey.pixel_sizes_in_words() {
+        say("pixel", sizes);
+    }
     if !line.classes.is_empty() {
         say("classes", "share of pixels (images that have it)".into());
         *text += &indented(&aligned(classes(line, survey)), 18);

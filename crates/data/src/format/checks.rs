@@ -2,6 +2,7 @@
 
 use super::params::{DatasetParams, Format, ParamProblem};
 use super::reader::reader;
+use crate::Crop;
 use std::path::PathBuf;
 
 impl DatasetParams {
@@ -11,6 +12,9 @@ impl DatasetParams {
             format,
             path: path.into(),
             resize: None,
+            crop: None,
+            pixel_size: None,
+            resample: None,
             bits: None,
             range: None,
             page: None,
@@ -87,6 +91,16 @@ impl DatasetParams {
         }
         if let Some((param, message)) = self.image_options().problem() {
             return Err(ParamProblem::new(param, message));
+        }
+        if self.crop.is_some_and(Crop::cuts_nothing) {
+            return Err(ParamProblem::new("crop", "cuts nothing; expected e.g. { bottom = 60 } or \"auto\""));
+        }
+        if self.crop.is_some() && self.band.is_some() {
+            return Err(ParamProblem::new("band", "`crop` says what is cut: leave out one of the two"));
+        }
+        if self.resample.is_some() && self.resize.is_some() {
+            let message = "gives each image other pixels than `resample` asks for: leave out one of the two";
+            return Err(ParamProblem::new("resize", message));
         }
         if let Some(split) = &self.split {
             split.check()?;

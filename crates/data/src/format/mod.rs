@@ -12,6 +12,7 @@ mod layout;
 mod links;
 mod metaldam;
 mod params;
+mod placement;
 mod reader;
 mod scan;
 mod specimens;

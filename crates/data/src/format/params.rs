@@ -1,8 +1,8 @@
 //! The parameters of a data set: one flat table for all formats, so that an error points at the exact key.
 
-use crate::Color;
 use crate::annotations::{Overlap, WithoutShapes};
 use crate::decode::ImageOptions;
+use crate::{Color, Crop, PixelSize, PixelSizes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,6 +50,19 @@ pub struct DatasetParams {
     /// 512 for EBC): images by an antialiased bilinear filter (theirs is not antialiased), masks by the nearest pixel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<NonZeroUsize>,
+    /// Margins of each image that are no part of the micrograph, as `{ bottom = 60 }` (also `top`, `left`, `right`; pixels).
+    /// `"auto"`, or `{ bottom = "auto" }`: the info bar, by the metadata of the image (FEI and Thermo Fisher, Zeiss, TESCAN,
+    /// JEOL, Hitachi). In the place of the format's own rule. A mask of the file's size is cropped as its image is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<Crop>,
+    /// Size of a pixel of the files: `"50 nm"`, `"0.05 µm"`, or the length of a scale bar and its pixels, `"5 µm / 504 px"`.
+    /// For all images, or a table by file stem or file name (`"*"`: all others). By default, what an image's metadata say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixel_size: Option<PixelSizes>,
+    /// Brings every image and mask to this size of a pixel, e.g. `"50 nm"`, before anything else: images area-averaged where
+    /// that makes them smaller and cubic where it makes them larger, masks by the nearest pixel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resample: Option<PixelSize>,
     /// Of images of more than 8 bits: how many bits of a value are used, from 8 to 16, e.g. 12 for a camera of that depth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<u8>,

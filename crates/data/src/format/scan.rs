@@ -3,8 +3,11 @@
 use super::annotated;
 use super::layout::{Layout, LayoutImage};
 use super::params::DatasetParams;
+use super::placement::{Placement, Unplaced, not_known};
 use super::reader::reader;
 use crate::checked_file::read_checked;
+use crate::geometry::Scaling;
+use crate::instrument::{self, SideFiles};
 use crate::mask_reader::MaskReader;
 use crate::{DataError, Entry, IGNORE, Manifest, decode, sources};
 use rayon::prelude::*;
@@ -38,6 +41,7 @@ pub fn list_files(params: &DatasetParams, root: &Path) -> Result<Vec<(String, Pa
         return Err(DataError::not_there(root, cure));
     }
     let mut files = reader(params.format).list(&params, root)?;
+    files.extend(instrument::side_files(&files));
     files.sort();
     files.dedup();
     if files.is_empty() {
@@ -59,31 +63,40 @@ pub fn scan(
 ) -> Result<Manifest, DataError> {
     let params = params.clone().with_defaults();
     let by_name: BTreeMap<&str, &SourceFile> = files.iter().map(|file| (file.name.as_str(), file)).collect();
-    let names: Vec<&str> = by_name.keys().copied().collect();
+    let names: Vec<&str> = by_name.keys().copied().filter(|name| !instrument::is_side_file(name)).collect();
+    let side_files = SideFiles::among(by_name.keys().copied());
     let mut layout = reader(params.format).layout(&params, root, &names)?;
     layout.images.sort_by(|a, b| a.image.cmp(&b.image));
     if layout.images.is_empty() {
         return Err(DataError::bad(root, "holds no images", "put png, tif, jpg or bmp files there, or correct `path`"));
     }
+    let named = params.pixel_size.as_ref();
+    let unknown = named.map(|sizes| sizes.unknown(layout.images.iter().map(|image| image.image.as_str())));
+    if let Some(name) = unknown.unwrap_or_default().first() {
+        let problem = format!("has no image named {name}, which `pixel_size` names");
+        return Err(DataError::bad(root, problem, "correct `pixel_size`"));
+    }
     let masks = MaskReader::new(&layout.label_values, &layout.label_colors, params.page)
         .with_annotations(annotated::rules(&params));
     let (done, total) = (AtomicUsize::new(0), layout.images.len());
-    let checked: Vec<Result<Entry, DataError>> = layout
+    let checked: Vec<Result<Entry, Unplaced>> = layout
         .images
         .par_iter()
         .map(|listed| {
-            let entry = check(&params, root, &layout, &masks, listed, &by_name);
+            let entry = check(&params, root, &layout, &masks, listed, (&by_name, &side_files));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             entry
         })
         .collect();
-    let (mut images, mut errors) = (Vec::with_capacity(total), Vec::new());
+    let (mut images, mut errors, mut unknown) = (Vec::with_capacity(total), Vec::new(), BTreeMap::<_, Vec<_>>::new());
     for entry in checked {
         match entry {
             Ok(entry) => images.push(entry),
-            Err(error) => errors.push(error),
+            Err(Unplaced::Bad(error)) => errors.push(error),
+            Err(Unplaced::Unknown(fact, image)) => unknown.entry(fact).or_default().push(image),
         }
     }
+    errors.extend(unknown.into_iter().map(|(fact, images)| not_known(root, fact, images, total)));
     DataError::check_all(errors)?;
     check_splits(root, &images)?;
     Ok(Manifest {
@@ -119,8 +132,8 @@ fn check(
     layout: &Layout,
     masks: &MaskReader,
     listed: &LayoutImage,
-    files: &BTreeMap<&str, &SourceFile>,
-) -> Result<Entry, DataError> {
+    (files, side_files): (&BTreeMap<&str, &SourceFile>, &SideFiles<'_>),
+) -> Result<Entry, Unplaced> {
     let file = |name: &str| {
         let gone = || {
             DataError::not_there(
@@ -134,41 +147,37 @@ fn check(
     let bytes = read_checked(&source.path, &source.digest)?;
     let image = decode::decode_image(&source.path, &bytes, &params.image_options())?;
     let orientation = decode::orientation(&bytes, params.page);
+    let full = (image.width, image.height);
+    let side_file = side_files.of(&listed.image).map(file).transpose()?;
+    let side_file = side_file.map(|side| read_checked(&side.path, &side.digest)).transpose()?;
+    // Metadata know the picture as it is stored.
+    let stored = if orientation > 4 { (full.1, full.0) } else { full };
+    let instrument = instrument::read(&bytes, side_file.as_deref(), stored);
     drop(bytes);
     let mask = match &listed.mask {
         Some(name) => {
             let source = file(name)?;
             let file = (source.name.as_str(), source.path.as_path(), source.digest.as_str());
-            Some((source, masks.read(file, &listed.image, (image.width, image.height))?))
+            Some((source, masks.read(file, &listed.image, full)?))
         }
         None => None,
     };
-    let (width, height) =
-        reader(params.format).crop(params, &source.path, &image, mask.as_ref().map(|(_, mask)| mask))?;
-    let image = image.crop_top_left(width, height).grey_if_equal_channels();
-    let (resized_from, size) = match params.resize {
-        Some(side) => (Some((width, height)), (side.get(), side.get())),
-        None => (None, (width, height)),
-    };
+    let mask_alone = mask.as_ref().map(|(_, mask)| mask);
+    let placement = Placement::of(params, (&listed.image, &source.path), &image, mask_alone, &instrument)?;
+    let geometry = placement.geometry;
+    let image = geometry.crop(image);
     let mut class_pixels = Vec::new();
     let mut mask_digest = None;
     if let Some((source, mask)) = mask {
-        if (mask.width, mask.height) != (width, height) {
-            let turned = match orientation {
-                1 => String::new(),
-                orientation => format!(", turned as its file says (orientation {orientation})"),
-            };
-            let problem = format!("is {}×{}, its image {width}×{height}{turned}", mask.width, mask.height);
-            return Err(DataError::bad(&source.path, problem, "export the mask at the size of its image"));
-        }
-        let mask = if resized_from.is_some() { mask.resize(size.0, size.1) } else { mask };
+        let mask = geometry.mask(mask, full, &source.path).map_err(|error| turned(error, orientation))?;
         let mut counts = [0u64; 256];
         for &label in &mask.labels {
             counts[usize::from(label)] += 1;
         }
         class_pixels = counts[..layout.classes.len()].to_vec();
         if counts[usize::from(IGNORE)] == mask.labels.len() as u64 {
-            return Err(DataError::bad(&source.path, "every pixel is ignored", "remove the mask or annotate it"));
+            let cure = "remove the mask or annotate it";
+            return Err(DataError::bad(&source.path, "every pixel is ignored", cure).into());
         }
         mask_digest = Some(source.digest.clone());
     }
@@ -177,13 +186,29 @@ fn check(
         image_digest: source.digest.clone(),
         mask: listed.mask.clone(),
         mask_digest,
-        width: size.0,
-        height: size.1,
-        resized_from,
+        width: geometry.size.0,
+        height: geometry.size.1,
+        resized_from: (geometry.scaling != Scaling::None).then_some(geometry.part),
+        resampled_by: geometry.factors(),
+        file_size: placement.file_size,
+        offset: Some(geometry.offset).filter(|&offset| offset != (0, 0)),
+        pixel_size: placement.pixel_size(),
+        pixel_size_from: placement.pixel_size_from,
         channels: image.channels,
         orientation: (orientation != 1).then_some(orientation),
         split: listed.split,
         specimen: listed.specimen.clone(),
         class_pixels,
     })
+}
+
+/// The error of a mask whose image is turned, which may be the reason.
+fn turned(error: DataError, orientation: u8) -> DataError {
+    match error {
+        DataError::Bad { path, problem, cure } if orientation != 1 => {
+            let problem = format!("{problem}, turned as its file says (orientation {orientation})");
+            DataError::Bad { path, problem, cure }
+        }
+        error => error,
+    }
 }

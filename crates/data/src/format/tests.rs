@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 mod annotations;
+mod geometry;
 mod groups;
 #[cfg(unix)]
 mod links;

@@ -12,16 +12,11 @@ pub struct Sample<'a> {
 }
 
 impl Sample<'_> {
-    /// Reads the image as it was taken: without its info band, not resized.
+    /// Reads the image as it was taken: without its info band, neither resized nor resampled.
     ///
     /// # Errors
     /// [`DataError`] if it cannot be read.
     pub fn read(&self) -> Result<Micrograph, DataError> {
-        match self.entry.resized_from {
-            None => self.dataset.read_image(self.entry),
-            Some((width, height)) => {
-                self.dataset.read_image(&Entry { width, height, resized_from: None, ..self.entry.clone() })
-            }
-        }
+        self.dataset.read_image(&self.entry.as_taken())
     }
 }

@@ -1,5 +1,7 @@
 //! The scale of a micrograph, and the bar that shows it.
 
+use matssl_data::pixel_size::in_words;
+
 /// The size of an image's pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
@@ -43,13 +45,7 @@ pub(super) fn bar(width: usize, pixel_size: Option<f64>) -> Bar {
 
 /// A length in micrometres to three digits: `20 nm`, `1.46 µm`, `2 mm`.
 pub(super) fn words(length: f64) -> String {
-    let (number, unit) = match length {
-        length if length < 1.0 => (1e3 * length, "nm"),
-        length if length >= 1e3 => (length / 1e3, "mm"),
-        length => (length, "µm"),
-    };
-    let digits = 10f64.powi(2 - number.log10().floor() as i32);
-    format!("{} {unit}", (number * digits).round() / digits)
+    in_words(1e3 * length)
 }
 
 #[cfg(test)]

@@ -73,6 +73,8 @@ impl DataView {
                     dt { "images" } dd { (survey.images_in_words()) }
                     dt { "sizes" } dd { (survey.sizes_in_words()) }
                     dt { "stored as" } dd { (survey.stored_in_words()) }
+                    @if let Some(crops) = survey.crops_in_words() { dt { "cropped" } dd { (crops) } }
+                    @if let Some(sizes) = survey.pixel_sizes_in_words() { dt { "pixel size" } dd { (sizes) } }
                 }
                 @if let Some(published) = &self.published {
                     dt { "published" } dd { (published.name) ": " (published.counts) }
@@ -146,6 +148,9 @@ pub(super) mod tests {
                 stored: vec![("16-bit grey tif".into(), 2)],
                 grey: 2,
                 turned: Vec::new(),
+                pixel_sizes: vec![("12.5 nm".into(), 1), ("unknown".into(), 1)],
+                pixel_sizes_from: vec!["FEI".into()],
+                crops: vec![("59 px at the bottom".into(), 2)],
             }),
         }
     }
@@ -153,9 +158,15 @@ pub(super) mod tests {
     #[test]
     fn a_data_set_is_described_or_named_as_missing() {
         let text = steel().markup().into_string();
-        for words in
-            ["2: 2 train", "64×64", "16-bit grey tif; all are grey", "25.00 % (2)", "defect (left out of means)"]
-        {
+        for words in [
+            "2: 2 train",
+            "64×64",
+            "16-bit grey tif; all are grey",
+            "59 px at the bottom",
+            "12.5 nm (1), unknown (1); from FEI metadata",
+            "25.00 % (2)",
+            "defect (left out of means)",
+        ] {
             assert!(text.contains(words), "{words}: {text}");
         }
         let absent = DataView { survey: None, state: Availability::Missing, ..steel() };
