@@ -65,7 +65,8 @@ impl From<&DataError> for Ending {
 
 impl From<&anyhow::Error> for Ending {
     fn from(error: &anyhow::Error) -> Self {
-        error.downcast_ref::<DataError>().map_or(Ending::Internal, Ending::from)
+        let of_stage = || error.downcast_ref::<StageError>().map_or(Ending::Internal, Ending::from);
+        error.downcast_ref::<DataError>().map_or_else(of_stage, Ending::from)
     }
 }
 

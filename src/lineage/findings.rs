@@ -300,6 +300,7 @@ mod tests {
                 ignore_classes: Vec::new(),
                 label_values: BTreeMap::new(),
                 label_colors: BTreeMap::new(),
+                other_color: None,
                 bits: None,
                 images,
             };

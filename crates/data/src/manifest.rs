@@ -1,5 +1,6 @@
 //! The list of a data set's images, made when every file was decoded and checked.
 
+use super::legend::Legend;
 use super::stem::stem;
 use super::{Color, DataError};
 use schemars::JsonSchema;
@@ -96,6 +97,9 @@ pub struct Manifest {
     /// The meaning of each colour in mask files, likewise. If there are any, masks are read as colours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub label_colors: BTreeMap<Color, u8>,
+    /// The class of every other colour, if one is `"other"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_color: Option<u8>,
     /// Number of bits that are used in 16-bit images, if the data set has `bits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<u8>,
@@ -130,6 +134,11 @@ impl Manifest {
             std::fs::write(&path, text)
         };
         write().map_err(DataError::writing(&path))
+    }
+
+    /// What values and colours in mask files mean.
+    pub(crate) fn legend(&self) -> Legend {
+        Legend { values: self.label_values.clone(), colors: self.label_colors.clone(), other_color: self.other_color }
     }
 
     /// The images of one split, in order.

@@ -1,9 +1,9 @@
 //! From the file that holds a mask to class indices. The file holds label values, colours, or polygons.
 
 use super::checked_file::read_checked;
+use super::legend::Legend;
 use super::polygons::Polygons;
-use super::{Color, DataError, Mask, decode};
-use std::collections::BTreeMap;
+use super::{DataError, Mask};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,16 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// manifest's meaning of values and colours. So it is the same each time the data set is opened.
 #[derive(Debug)]
 pub(super) struct MaskReader {
-    values: BTreeMap<u8, u8>,
-    colors: BTreeMap<Color, u8>,
+    legend: Legend,
     /// The table of polygons that was read last, with its digest. One table holds the masks of all images.
     polygons: Mutex<Option<(String, Arc<Polygons>)>>,
 }
 
 impl MaskReader {
-    /// A reader with the meaning of label values and, if there are any, of colours.
-    pub(super) fn new(values: &BTreeMap<u8, u8>, colors: &BTreeMap<Color, u8>) -> Self {
-        MaskReader { values: values.clone(), colors: colors.clone(), polygons: Mutex::new(None) }
+    /// A reader with the meaning of label values or colours.
+    pub(super) fn new(legend: Legend) -> Self {
+        MaskReader { legend, polygons: Mutex::new(None) }
     }
 
     /// The mask of the image `image` from the file `name` (both paths inside the data set), which lies at `path` and
@@ -38,46 +37,7 @@ impl MaskReader {
         if name.ends_with(".csv") {
             return self.polygons(path, digest)?.mask(path, image, size);
         }
-        let bytes = read_checked(path, digest)?;
-        if !self.colors.is_empty() {
-            return self.by_color(path, &bytes);
-        }
-        let mut mask = decode::decode_mask(path, &bytes)?;
-        let mut classes = [None; 256];
-        for (&value, &class) in &self.values {
-            classes[usize::from(value)] = Some(class);
-        }
-        for (i, label) in mask.labels.iter_mut().enumerate() {
-            *label = classes[usize::from(*label)].ok_or_else(|| {
-                let problem = format!("label value {label} at {} is no class", pixel_in_words(i, mask.width));
-                let known: Vec<String> = self.values.keys().map(u8::to_string).collect();
-                let cure = "correct the mask, or `classes`, `values` or `ignore_label`";
-                DataError::bad(path, problem, format!("the experiment knows {}: {cure}", known.join(", ")))
-            })?;
-        }
-        Ok(mask)
-    }
-
-    fn by_color(&self, path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
-        let image = decode::decode_colors(path, bytes)?;
-        let mut last = None;
-        let mut labels = Vec::with_capacity(image.width * image.height);
-        for (i, pixel) in image.pixels.chunks_exact(image.channels).enumerate() {
-            let color = Color(<[u8; 3]>::try_from(pixel).unwrap_or([pixel[0]; 3]));
-            // Neighbouring pixels mostly have the same colour, so the last class is kept.
-            let class = match last {
-                Some((seen, class)) if seen == color => class,
-                _ => *self.colors.get(&color).ok_or_else(|| {
-                    let problem = format!("the colour {color} at {} is no class", pixel_in_words(i, image.width));
-                    let known: Vec<String> = self.colors.keys().map(Color::to_string).collect();
-                    let cure = "correct the mask (no smoothed edges), `colors` or `ignore_color`";
-                    DataError::bad(path, problem, format!("the experiment knows {}: {cure}", known.join(", ")))
-                })?,
-            };
-            last = Some((color, class));
-            labels.push(class);
-        }
-        Ok(Mask { width: image.width, height: image.height, labels })
+        self.legend.read(path, &read_checked(path, digest)?)
     }
 
     fn polygons(&self, path: &Path, digest: &str) -> Result<Arc<Polygons>, DataError> {
@@ -90,8 +50,4 @@ impl MaskReader {
         *last = Some((digest.to_owned(), Arc::clone(&polygons)));
         Ok(polygons)
     }
-}
-
-fn pixel_in_words(i: usize, width: usize) -> String {
-    format!("column {}, row {}", i % width, i / width)
 }

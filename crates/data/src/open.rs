@@ -36,7 +36,7 @@ impl OpenDataset {
 
     /// Opens the data set of a manifest in memory.
     pub fn new(manifest: Manifest, files: Root) -> Self {
-        let masks = Arc::new(MaskReader::new(&manifest.label_values, &manifest.label_colors));
+        let masks = Arc::new(MaskReader::new(manifest.legend()));
         OpenDataset { manifest, root: files, masks }
     }
 

@@ -3,13 +3,19 @@
 
 mod aachen;
 mod checks;
+mod class_names;
 mod dataset;
 mod ebc;
 mod files;
 mod folder;
+mod folder_pairs;
+mod folders;
 mod layout;
 mod metaldam;
+mod neighbours;
+mod pairing;
 mod params;
+mod passed_over;
 mod reader;
 mod scan;
 mod specimens;
@@ -18,5 +24,6 @@ mod split;
 mod tests;
 mod uhcs;
 
-pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitParams};
+pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitFolders, SplitParams};
+pub use passed_over::PassedOver;
 pub use scan::{SourceFile, list_files, scan};

@@ -2,6 +2,7 @@
 
 use super::layout::{Layout, LayoutImage};
 use super::params::DatasetParams;
+use super::passed_over::PassedOver;
 use super::reader::reader;
 use crate::checked_file::read_checked;
 use crate::mask_reader::MaskReader;
@@ -40,7 +41,12 @@ pub fn list_files(params: &DatasetParams, root: &Path) -> Result<Vec<(String, Pa
     files.sort();
     files.dedup();
     if files.is_empty() {
-        return Err(DataError::bad(root, "holds no images", "put png, tif, jpg or bmp files there, or correct `path`"));
+        let others = PassedOver::of(root, &[]).in_words().map(|others| format!(", but {others}")).unwrap_or_default();
+        return Err(DataError::bad(
+            root,
+            format!("holds no images{others}"),
+            "put png, tif, jpg or bmp files there, or correct `path`",
+        ));
     }
     Ok(files)
 }
@@ -64,7 +70,7 @@ pub fn scan(
     if layout.images.is_empty() {
         return Err(DataError::bad(root, "holds no images", "put png, tif, jpg or bmp files there, or correct `path`"));
     }
-    let masks = MaskReader::new(&layout.label_values, &layout.label_colors);
+    let masks = MaskReader::new(layout.legend());
     let (done, total) = (AtomicUsize::new(0), layout.images.len());
     let checked: Vec<Result<Entry, DataError>> = layout
         .images
@@ -91,6 +97,7 @@ pub fn scan(
         ignore_classes: layout.ignore_classes,
         label_values: layout.label_values,
         label_colors: layout.label_colors,
+        other_color: layout.other_color,
         images,
     })
 }

@@ -54,6 +54,7 @@ pub fn synthesize(
         ignore_classes: Vec::new(),
         label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
         label_colors: BTreeMap::new(),
+        other_color: None,
         bits: None,
         images,
     };
