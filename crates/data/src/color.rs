@@ -51,7 +51,7 @@ impl std::fmt::Display for Color {
 /// The colour of a class in masks: one colour, or every colour that no other class has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "ClassColorText", into = "String")]
-#[schemars(with = "ClassColorText", title = "a colour: \"#ff0000\" or [255, 0, 0]; or \"other\"")]
+#[schemars(with = "ClassColorText", title = "a colour (\"#ff0000\" or [255, 0, 0]) or \"other\"")]
 pub enum ClassColor {
     /// This colour.
     One(Color),
@@ -61,7 +61,7 @@ pub enum ClassColor {
 
 /// How the colour of a class may be written.
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a colour: \"#ff0000\" or [255, 0, 0]; or \"other\"")]
+#[serde(untagged, expecting = "expected a colour (\"#ff0000\" or [255, 0, 0]) or \"other\"")]
 enum ClassColorText {
     /// `"#rrggbb"` or `"other"`.
     Word(String),

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 mod folders;
 mod groups;
 mod masks;
+mod neighbours;
 mod published;
 mod resize;
 
