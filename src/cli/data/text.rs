@@ -86,7 +86,7 @@ fn dataset(text: &mut String, line: &DatasetLine) {
         say("problem", problem.clone());
     }
     if let Some(passed_over) = line.passed_over.as_ref().and_then(PassedOver::in_words) {
-        let _ = writeln!(text, "        passed over: {passed_over}");
+        say("passed over: ", passed_over);
     }
     if let Some(source) = &line.source {
         say("from", format!("{}: {}", source.name, source.url));

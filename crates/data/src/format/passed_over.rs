@@ -130,19 +130,22 @@ fn is_animated(path: &Path) -> bool {
     if extension(&path.to_string_lossy()) != "png" {
         return false;
     }
-    // The chunks before the pixels fit into this, unless a colour profile is larger.
-    let mut head = Vec::new();
-    let Ok(file) = std::fs::File::open(path) else { return false };
-    if file.take(64 << 10).read_to_end(&mut head).is_err() || !head.starts_with(b"\x89PNG\r\n\x1a\n") {
-        return false;
-    }
-    let mut rest = &head[8..];
-    while let [a, b, c, d, kind @ ..] = rest {
-        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        match kind.get(..4) {
-            Some(b"acTL") => return true,
-            Some(b"IDAT") | None => return false,
-            Some(_) => rest = kind.get(length.saturating_add(8)..).unwrap_or_default(),
+    // The chunks before the pixels mostly fit into the first of these sizes, and with a colour profile into the second.
+    for size in [512, 64 << 10] {
+        let mut head = Vec::new();
+        let Ok(file) = std::fs::File::open(path) else { return false };
+        if file.take(size).read_to_end(&mut head).is_err() || !head.starts_with(b"\x89PNG\r\n\x1a\n") {
+            return false;
+        }
+        let mut rest = &head[8..];
+        while let [a, b, c, d, kind @ ..] = rest {
+            let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+            match kind.get(..4) {
+                Some(b"acTL") => return true,
+                Some(b"IDAT") => return false,
+                Some(_) => rest = kind.get(length.saturating_add(8)..).unwrap_or_default(),
+                None => break,
+            }
         }
     }
     false
