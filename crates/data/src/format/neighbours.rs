@@ -3,7 +3,9 @@
 use super::files::files_in;
 use super::folder_pairs::{FolderPair, SPLIT, filled_in, folder_pairs, is_drawn};
 use super::params::DatasetParams;
+use crate::stem::stem;
 use crate::{DataError, Split};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What a folder holds.
@@ -65,6 +67,9 @@ const MASKS: [&str; 29] = [
     "annotated",
     "labelled",
 ];
+/// What people add to the name of an image to name its mask.
+const ENDINGS: [&str; 10] =
+    ["_mask", "_label", "_seg", "_gt", "_labels", "_masks", "_annot", "-mask", "_segmentation", "_m"];
 /// Names that people give to folders of splits, likewise.
 const TRAIN: [&str; 7] = ["train", "training", "trn", "tr", "trainset", "traindata", "trainingset"];
 const VAL: [&str; 9] = ["val", "valid", "validate", "validation", "dev", "eval", "vali", "valset", "validationset"];
@@ -133,7 +138,21 @@ pub(super) fn cure(params: &DatasetParams, root: &Path, pair: &FolderPair) -> Op
             return Some(format!("found {}: {verb} {}", folders.join(" and "), keys.join(" and ")));
         }
     }
-    without_splits(params, root, pair)
+    beside_images(params, root, pair).or_else(|| without_splits(params, root, pair))
+}
+
+/// Masks in the folder of their images, named after them by one of the usual endings.
+fn beside_images(params: &DatasetParams, root: &Path, pair: &FolderPair) -> Option<String> {
+    let files = files_in(root, &pair.images, String::new).ok()?;
+    let stems: BTreeSet<&str> = files.images.iter().map(|(name, _)| stem(name)).collect();
+    let has_masks =
+        |end: &&&str| stems.iter().any(|stem| stem.strip_suffix(**end).is_some_and(|image| stems.contains(image)));
+    let end = ENDINGS.iter().find(has_masks)?;
+    let images = params.images.as_deref()?;
+    Some(format!(
+        "found masks named {{stem}}{end} in `{}`: add `masks = \"{images}\"` and `mask_pattern = \"{{stem}}{end}\"`",
+        pair.images
+    ))
 }
 
 /// Images and masks in the data set's folder itself, of which the splits could be drawn; or folders of splits where splits

@@ -82,6 +82,16 @@ fn neighbours_of_missing_folders_are_named_with_the_cure() {
             "found `train/images`: leave out what draws or lists the splits",
         ),
         (
+            "beside",
+            |r| {
+                grey(r, "train/images/a.png", (8, 6), 1, 2);
+                grey(r, "train/images/a_mask.png", (8, 6), 0, 1);
+            },
+            None,
+            "train/masks: not there; found masks named {stem}_mask in `train/images`: add `masks = \"images\"` and \
+             `mask_pattern = \"{stem}_mask\"`",
+        ),
+        (
             "nothing",
             |r| pairs(r, "x", "y", &["a"]),
             None,
