@@ -190,6 +190,60 @@ fn bad_data_is_refused_by_name_before_training_with_code_5() {
     }
 }
 
+/// A new user's first mistake: 255 for a class in every mask.
+#[test]
+fn one_fault_of_many_masks_is_said_once_with_its_count() {
+    let project = folder_project();
+    for i in 0..12 {
+        grey(20 + i).save(project.path(&format!("steel/train/images/n{i}.png"))).unwrap();
+        let mut mask = mask();
+        mask.put_pixel(3, 5, Luma([255]));
+        mask.save(project.path(&format!("steel/train/masks/n{i}.png"))).unwrap();
+    }
+    let words =
+        ["label value 255 has no class in 12 masks (", "n0.png at column 3, row 5, n1.png", "`ignore_label = 255`"];
+    let text = refused(&project, 5);
+    says(&text, &words);
+    assert_eq!(text.matches("label value 255").count(), 1, "{text}");
+    let done = project.run(&["data", "experiment.toml"]);
+    assert_eq!(done.code, Some(5));
+    says(&done.stdout, &words);
+    // A second fault: the report has a line for each, the error only their number.
+    GrayImage::new(48, 39).save(project.path("steel/train/masks/m1.png")).unwrap();
+    let done = project.run(&["data", "experiment.toml"]);
+    says(&done.stdout, &words);
+    says(&done.stderr, &["error: steel: 13 files of the data set cannot be used: see the report"]);
+    assert!(!done.stderr.contains("label value"), "{}", done.stderr);
+}
+
+/// Root may read everything, so permissions are no test; this file cannot be read by anybody.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_image_that_cannot_be_read_is_bad_data() {
+    let project = folder_project();
+    let path = project.path("steel/train/images/m0.png");
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
+    let words = ["m0.png: Input/output error", "check its permissions and its disk"];
+    says(&refused(&project, 5), &words);
+    let done = project.run(&["data", "experiment.toml"]);
+    assert_eq!(done.code, Some(5), "{}", done.stderr);
+    says(&done.stderr, &words);
+}
+
+#[test]
+fn folders_beside_those_that_are_missing_are_named() {
+    let project = folder_project();
+    std::fs::rename(project.path("steel/train/masks"), project.path("steel/train/labels")).unwrap();
+    says(&refused(&project, 4), &["train/masks: not there; found `train/labels`: add `masks = \"labels\"`"]);
+    std::fs::rename(project.path("steel/train/labels"), project.path("steel/train/masks")).unwrap();
+    std::fs::rename(project.path("steel/val"), project.path("steel/validate")).unwrap();
+    says(
+        &refused(&project, 5),
+        &["validate: looks like the folder of the split val", "`splits = { val = \"validate\" }`"],
+    );
+}
+
 #[test]
 fn an_empty_folder_is_refused_and_sixteen_bit_images_are_read() {
     let project = Project::new(FOLDER);

@@ -159,6 +159,25 @@ epochs = 1
 }
 
 #[test]
+fn what_is_passed_over_is_counted() {
+    let project = steel(EXPERIMENT);
+    for name in ["a.gif", "b.gif", "c.gif", "._u-1.tif", ".hidden"] {
+        project.write(&format!("steel/unlabeled/{name}"), "x");
+    }
+    for i in 0..12 {
+        project.write(&format!("steel/unlabeled/old/{i}.png"), png(&micrograph(i)));
+    }
+    let words = "passed over: 3 .gif, 2 hidden files, 1 folder (unlabeled/old, 12 images)\n";
+    says(&project.run(&["data", "experiment.toml"]).ok().stdout, &[words]);
+    let json = project.run(&["data", "experiment.toml", "--json"]).ok().stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let expected = serde_json::json!({
+        "formats": { ".gif": 3 }, "hidden": 2, "images": 0, "folders": [["unlabeled/old", 12]], "animated": []
+    });
+    assert_eq!(json["datasets"][0]["passed_over"], expected);
+}
+
+#[test]
 fn leaks_are_warnings_and_with_strict_errors() {
     let project = steel(EXPERIMENT);
     let test = micrograph(0);

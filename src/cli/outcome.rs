@@ -77,7 +77,9 @@ impl From<&anyhow::Error> for Ending {
         });
         match (error.downcast_ref::<DataError>(), ending) {
             (Some(error), _) => error.into(),
-            (None, ending) => ending.unwrap_or(Ending::Internal),
+            (None, ending) => {
+                error.downcast_ref::<StageError>().map(Ending::from).or(ending).unwrap_or(Ending::Internal)
+            }
         }
     }
 }

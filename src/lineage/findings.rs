@@ -307,6 +307,7 @@ mod tests {
                 ignore_classes: Vec::new(),
                 label_values: BTreeMap::new(),
                 label_colors: BTreeMap::new(),
+                other_color: None,
                 options: Default::default(),
                 images,
             };

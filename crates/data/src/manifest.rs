@@ -2,6 +2,7 @@
 
 use super::annotations::AnnotationRules;
 use super::decode::ImageOptions;
+use super::legend::Legend;
 use super::stem::stem;
 use super::{Color, DataError};
 use schemars::JsonSchema;
@@ -125,6 +126,9 @@ pub struct Manifest {
     /// The meaning of each colour in mask files, likewise. If there are any, masks are read as colours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub label_colors: BTreeMap<Color, u8>,
+    /// The class of every other colour, if one is `"other"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_color: Option<u8>,
     /// How masks are drawn from annotation files, if the data set has `annotations`: every mask is then drawn from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<AnnotationRules>,
@@ -204,6 +208,16 @@ impl Manifest {
             std::fs::write(path, text)
         };
         write().map_err(DataError::writing(path))
+    }
+
+    /// What values and colours in mask files mean.
+    pub(crate) fn legend(&self) -> Legend {
+        Legend {
+            values: self.label_values.clone(),
+            colors: self.label_colors.clone(),
+            other_color: self.other_color,
+            page: self.options.page,
+        }
     }
 
     /// The images of one split, in order.

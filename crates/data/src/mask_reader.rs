@@ -2,10 +2,9 @@
 
 use super::annotations::{AnnotationReader, AnnotationRules};
 use super::checked_file::read_checked;
-use super::instances::number_of_instances;
+use super::legend::Legend;
 use super::polygons::Polygons;
-use super::{Color, DataError, Mask, decode};
-use std::collections::BTreeMap;
+use super::{DataError, Mask};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,22 +12,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// manifest's meaning of values and colours. So it is the same each time the data set is opened.
 #[derive(Debug)]
 pub(super) struct MaskReader {
-    values: BTreeMap<u8, u8>,
-    colors: BTreeMap<Color, u8>,
+    legend: Legend,
     /// Reads every mask, if the data set has annotations.
     annotations: Option<AnnotationReader>,
-    /// The page of masks that have several.
-    page: Option<usize>,
     /// The table of polygons that was read last, with its digest. One table holds the masks of all images.
     polygons: Mutex<Option<(String, Arc<Polygons>)>>,
 }
 
 impl MaskReader {
-    /// A reader with the meaning of label values and, if there are any, of colours; `page` (from 1) is read of masks that
-    /// have several.
-    pub(super) fn new(values: &BTreeMap<u8, u8>, colors: &BTreeMap<Color, u8>, page: Option<usize>) -> Self {
-        let (values, colors) = (values.clone(), colors.clone());
-        MaskReader { values, colors, page, annotations: None, polygons: Mutex::new(None) }
+    /// A reader with the meaning of label values or colours.
+    pub(super) fn new(legend: Legend) -> Self {
+        MaskReader { legend, annotations: None, polygons: Mutex::new(None) }
     }
 
     /// Draws every mask from an annotation file if there are `rules` for that.
@@ -55,54 +49,7 @@ impl MaskReader {
         if name.ends_with(".csv") {
             return self.polygons(path, digest)?.mask(path, image, size);
         }
-        let bytes = read_checked(path, digest)?;
-        if !self.colors.is_empty() {
-            return self.by_color(path, &bytes);
-        }
-        let mut mask = decode::decode_mask(path, &bytes, self.page)?;
-        let mut classes = [None; 256];
-        for (&value, &class) in &self.values {
-            classes[usize::from(value)] = Some(class);
-        }
-        let instances = mask.labels.iter().any(|label| classes[usize::from(*label)].is_none());
-        let instances = instances.then(|| number_of_instances(&mask.labels, self.values.len())).flatten();
-        for (i, label) in mask.labels.iter_mut().enumerate() {
-            *label = classes[usize::from(*label)].ok_or_else(|| {
-                let problem = format!("label value {label} at {} is no class", pixel_in_words(i, mask.width));
-                let known: Vec<String> = self.values.keys().map(u8::to_string).collect();
-                let cure = match instances {
-                    Some(count) => &format!(
-                        "its values 1 to {count} look like numbers of objects (instances), which are not classes: save the \
-                         class of each object as its value, e.g. 1 for all objects of one class"
-                    ),
-                    None => "correct the mask, or `classes`, `values` or `ignore_label`",
-                };
-                DataError::bad(path, problem, format!("the experiment knows {}: {cure}", known.join(", ")))
-            })?;
-        }
-        Ok(mask)
-    }
-
-    fn by_color(&self, path: &Path, bytes: &[u8]) -> Result<Mask, DataError> {
-        let image = decode::decode_colors(path, bytes, self.page)?;
-        let mut last = None;
-        let mut labels = Vec::with_capacity(image.width * image.height);
-        for (i, pixel) in image.pixels.chunks_exact(image.channels).enumerate() {
-            let color = Color(<[u8; 3]>::try_from(pixel).unwrap_or([pixel[0]; 3]));
-            // Neighbouring pixels mostly have the same colour, so the last class is kept.
-            let class = match last {
-                Some((seen, class)) if seen == color => class,
-                _ => *self.colors.get(&color).ok_or_else(|| {
-                    let problem = format!("the colour {color} at {} is no class", pixel_in_words(i, image.width));
-                    let known: Vec<String> = self.colors.keys().map(Color::to_string).collect();
-                    let cure = "correct the mask (no smoothed edges), `colors` or `ignore_color`";
-                    DataError::bad(path, problem, format!("the experiment knows {}: {cure}", known.join(", ")))
-                })?,
-            };
-            last = Some((color, class));
-            labels.push(class);
-        }
-        Ok(Mask { width: image.width, height: image.height, labels })
+        self.legend.read(path, &read_checked(path, digest)?)
     }
 
     fn polygons(&self, path: &Path, digest: &str) -> Result<Arc<Polygons>, DataError> {
@@ -115,8 +62,4 @@ impl MaskReader {
         *last = Some((digest.to_owned(), Arc::clone(&polygons)));
         Ok(polygons)
     }
-}
-
-fn pixel_in_words(i: usize, width: usize) -> String {
-    format!("column {}, row {}", i % width, i / width)
 }

@@ -37,8 +37,8 @@ impl OpenDataset {
 
     /// Opens the data set of a manifest in memory.
     pub fn new(manifest: Manifest, files: Root) -> Self {
-        let masks = MaskReader::new(&manifest.label_values, &manifest.label_colors, manifest.options.page);
-        let masks = Arc::new(masks.with_annotations(manifest.annotations.clone()));
+        let masks = MaskReader::new(manifest.legend()).with_annotations(manifest.annotations.clone());
+        let masks = Arc::new(masks);
         OpenDataset { manifest, root: files, masks }
     }
 

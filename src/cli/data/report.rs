@@ -5,6 +5,7 @@ use super::super::open_experiment::OpenExperiment;
 use super::super::outcome::{Ending, Stop};
 use super::sets::{Set, SetState};
 use crate::cache::Store;
+use crate::data::format::PassedOver;
 use crate::data::leaks::Pair;
 use crate::data::patches::{Edge, PatchParams, Use};
 use crate::data::sources::{Source, source};
@@ -51,6 +52,8 @@ pub(super) struct DatasetLine {
     pub(super) source: Option<SourceLine>,
     pub(super) classes: Vec<String>,
     pub(super) ignore_classes: Vec<u8>,
+    /// What lies in its folder and is not read.
+    pub(super) passed_over: Option<PassedOver>,
     #[serde(flatten)]
     pub(super) survey: Option<Survey>,
 }
@@ -226,6 +229,9 @@ impl Report {
         let mut message = String::new();
         let wrong = self.datasets.iter().filter_map(|line| Some((&line.name, line.problem.as_ref()?)));
         for (name, problem) in wrong {
+            // The report has all lines: once is enough.
+            let lines = problem.split_once('\n');
+            let problem = lines.map_or(problem.clone(), |(first, _)| format!("{first} see the report"));
             message += &format!("error: {name}: {problem}\n");
         }
         for line in self.weights.iter().filter_map(|line| line.problem.as_ref()) {
@@ -265,6 +271,7 @@ impl DatasetLine {
             source: source(&set.format).map(SourceLine::of),
             classes: manifest.map(|manifest| manifest.classes.clone()).unwrap_or_default(),
             ignore_classes: manifest.map(|manifest| manifest.ignore_classes.clone()).unwrap_or_default(),
+            passed_over: set.passed_over.clone(),
             survey: set.found().map(|set| set.survey(store)),
         }
     }

@@ -4,12 +4,13 @@ use super::super::open_experiment::OpenExperiment;
 use super::super::outcome::Ending;
 use super::counter::Counter;
 use crate::data::Manifest;
-use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
+use crate::data::format::{DatasetParams, PassedOver, SourceFile, list_files, scan};
 use crate::data::{OpenDataset, Root};
 use crate::lineage;
 use crate::lineage::DataSet;
 use crate::stage;
-use std::path::PathBuf;
+use crate::stage::StageError;
+use std::path::{Path, PathBuf};
 
 /// A data set: one `[datasets.NAME]`, or the output of a `synthesize` stage.
 pub(super) struct Set {
@@ -21,6 +22,8 @@ pub(super) struct Set {
     /// Folder in which it is looked for; none if a stage draws it.
     pub(super) folder: Option<PathBuf>,
     pub(super) state: SetState,
+    /// What lies in its folder and is not read; none if there is no folder.
+    pub(super) passed_over: Option<PassedOver>,
 }
 
 pub(super) enum SetState {
@@ -49,19 +52,20 @@ impl Set {
 pub(super) fn all(experiment: &OpenExperiment, counter: &Counter) -> Vec<Set> {
     let mut sets = Vec::new();
     for (index, instance) in experiment.plan.experiment.instances.iter().enumerate() {
-        let (format, folder, state) = match stage::dataset_params(instance.stage.as_ref()) {
+        let (format, folder, passed_over, state) = match stage::dataset_params(instance.stage.as_ref()) {
             Some(params) => {
                 let folder = experiment.places.resolve(&params.path);
                 let what = format!("checking {}", instance.name);
                 let found = counter.during(&what, |progress| open(experiment, index, params, progress));
-                (params.format.name().to_owned(), Some(folder), state(found))
+                let passed_over = folder.is_dir().then(|| passed_over(params, &folder));
+                (params.format.name().to_owned(), Some(folder), passed_over, state(found))
             }
             None if instance.kind.leaves(Manifest::FILE) => {
-                (instance.kind.name.to_owned(), None, drawn(experiment, index))
+                (instance.kind.name.to_owned(), None, None, drawn(experiment, index))
             }
             None => continue,
         };
-        sets.push(Set { instance: index, name: instance.name.clone(), format, folder, state });
+        sets.push(Set { instance: index, name: instance.name.clone(), format, folder, state, passed_over });
     }
     sets
 }
@@ -71,6 +75,11 @@ fn state(found: anyhow::Result<DataSet>) -> SetState {
         Ok(set) => SetState::Found(Box::new(set)),
         Err(error) => SetState::Wrong { ending: Ending::from(&error), message: format!("{error:#}") },
     }
+}
+
+/// What the folder of a data set holds beside the files that are read. Where they cannot be listed, that error is said.
+fn passed_over(params: &DatasetParams, folder: &Path) -> PassedOver {
+    list_files(params, folder).map(|files| PassedOver::of(folder, &files)).unwrap_or_default()
 }
 
 /// The manifest from the cache, if the stage has run on these very files. Otherwise every file is checked now.
@@ -85,7 +94,7 @@ fn open(
     }
     let folder = experiment.places.resolve(&params.path);
     let files = list_files(params, &folder)?;
-    let digests = experiment.store.digests(&folder, &files)?;
+    let digests = experiment.store.digests(&folder, &files).map_err(StageError::of_files)?;
     let digest = |name: &str| digests.get(name).map(ToString::to_string).unwrap_or_default();
     let files: Vec<SourceFile> =
         files.into_iter().map(|(name, path)| SourceFile { digest: digest(&name), name, path }).collect();

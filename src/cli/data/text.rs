@@ -1,6 +1,7 @@
 //! The report of `data` as text.
 
 use super::report::{DatasetLine, Report, WeightsLine};
+use crate::data::format::PassedOver;
 use crate::data::leaks::Pair;
 use crate::data::survey::Survey;
 use crate::machine::Bytes;
@@ -89,6 +90,9 @@ fn dataset(text: &mut String, line: &DatasetLine) {
     };
     if let Some(problem) = &line.problem {
         say("problem", first_line(problem));
+    }
+    if let Some(passed_over) = line.passed_over.as_ref().and_then(PassedOver::in_words) {
+        say("passed over: ", passed_over);
     }
     if let Some(source) = &line.source {
         say("from", format!("{}: {}", source.name, source.url));

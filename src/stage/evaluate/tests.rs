@@ -101,6 +101,7 @@ pub(in crate::stage) fn dataset(folder: &Path) -> InputFiles {
         ignore_classes: vec![],
         label_values: [(0, 0), (1, 1), (255, IGNORE)].into(),
         label_colors: BTreeMap::new(),
+        other_color: None,
         options: Default::default(),
         images,
     };

@@ -54,6 +54,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
         ignore_classes: vec![],
         label_values: BTreeMap::from([(0, 0), (1, 1)]),
         label_colors: BTreeMap::new(),
+        other_color: None,
         options: Default::default(),
         images,
     };

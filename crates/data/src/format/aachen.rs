@@ -105,6 +105,7 @@ impl Dataset for Aachen {
             ignore_classes: params.ignore_classes.clone().unwrap_or_default(),
             label_values: [(0, 0), (1, 1)].into(),
             label_colors: BTreeMap::new(),
+            other_color: None,
             images: specimens::keep_apart(root, specimens.as_ref(), images)?,
         })
     }

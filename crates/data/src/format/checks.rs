@@ -39,6 +39,8 @@ impl DatasetParams {
             test_images: None,
             val_images: None,
             group: None,
+            splits: None,
+            recursive: None,
             band: None,
             exclude: None,
         }
@@ -79,6 +81,8 @@ impl DatasetParams {
             ("test_images", self.test_images.is_some()),
             ("val_images", self.val_images.is_some()),
             ("group", self.group.is_some()),
+            ("splits", self.splits.is_some()),
+            ("recursive", self.recursive.is_some()),
             ("band", self.band.is_some()),
             ("exclude", self.exclude.is_some()),
         ];

@@ -9,8 +9,9 @@
 //! images, with the same names as NASA's. The paper's Table 3 counts 1, 3 and 3; no list of those was found.
 
 use super::dataset::Dataset;
-use super::files::{SAME_STEM, directly_in, images_in, pair};
+use super::files::{SAME_STEM, directly_in, images_in};
 use super::layout::{Layout, LayoutImage};
+use super::pairing::pair;
 use super::params::{Classes, DatasetParams, ParamProblem};
 use crate::{DataError, Split};
 use std::collections::BTreeMap;
@@ -82,6 +83,7 @@ impl Dataset for Ebc {
             ignore_classes: params.ignore_classes.clone().unwrap_or_default(),
             label_values: values.into(),
             label_colors: BTreeMap::new(),
+            other_color: None,
             images,
         })
     }

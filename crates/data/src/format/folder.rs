@@ -3,7 +3,9 @@
 //! * With `split`, `test_images` or `val_images`: `images/` and `masks/` in the data set's folder; the splits are drawn or
 //!   named. An image without a mask counts as unlabelled, so 200 micrographs and 12 masks are fine.
 //! * Otherwise: `train/images`, `train/masks`, and so `val` and `test` if there are any. In `val` and `test` every
-//!   image needs its mask.
+//!   image needs its mask. `splits` gives the folders of splits other names, and `{split}` in `images` and `masks` another
+//!   place: `"{split}"` and `"{split}_annot"`, `"images/{split}"` and `"masks/{split}"`.
+//! * `recursive = true` reads the folders inside those of images and masks, too.
 //! * `mask_pattern = "{stem}_mask"` if masks have other names than their images; both may lie in one folder.
 //! * `annotations = "labels.json"` in the place of masks: shapes in one file for all images (`{split}` stands for `train`, `val`
 //!   or `test`), or in one for each image (`{stem}`). See [`crate::annotations`].
@@ -13,13 +15,18 @@
 //! * `unlabeled = "more"` adds a folder of images without masks. A data set may consist of such images only.
 
 use super::annotated::{self, Annotated};
+use super::class_names::{check_colors, check_values, classes_of_colors, names as class_names};
 use super::dataset::Dataset;
-use super::files::{SAME_STEM, directly_in, images_in, pair};
+use super::files::SAME_STEM;
+use super::folder_pairs::{self, folder_pairs};
+use super::folders::Folders;
 use super::layout::{Layout, LayoutImage};
+use super::neighbours;
+use super::pairing::{Below, pair_below, refuse_unread_masks};
 use super::params::{Classes, DatasetParams, ParamProblem};
 use super::specimens::{self, Specimens};
 use super::split;
-use crate::{Color, DataError, IGNORE, Split};
+use crate::{DataError, IGNORE, Split};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,6 +56,8 @@ impl Dataset for Folder {
             "test_images",
             "val_images",
             "group",
+            "splits",
+            "recursive",
         ]
     }
 
@@ -72,71 +81,64 @@ impl Dataset for Folder {
             let message = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
             return Err(ParamProblem::new("group", format!("not a regular expression: {message}")));
         }
-        let names = match &params.classes {
-            Some(Classes::Names(names)) if (2..IGNORE as usize).contains(&names.len()) => names,
-            Some(Classes::Names(_)) => {
-                return Err(ParamProblem::new("classes", "name at least two classes and at most 254"));
-            }
-            Some(Classes::Scheme(_)) => {
-                return Err(ParamProblem::new("classes", "name the classes in a list: [\"matrix\", \"pores\"]"));
-            }
-            None if params.unlabeled.is_some() => return Ok(()),
-            None => {
-                return Err(ParamProblem::new(
-                    "classes",
-                    "name the classes in the order of their label values: [\"matrix\", …]",
-                ));
-            }
+        folder_pairs::check(params)?;
+        let Some(names) = class_names(params)? else {
+            let message = "name the classes in the order of their label values: [\"matrix\", …]";
+            return if params.unlabeled.is_some() { Ok(()) } else { Err(ParamProblem::new("classes", message)) };
         };
-        if let Some(twice) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
-            return Err(ParamProblem::new("classes", format!("\"{}\" occurs twice", names[twice])));
-        }
         annotated::check(params, names)?;
         if params.annotations.is_some() {
             return params.check_ignored(names.len());
         }
-        if let Some(colors) = &params.colors {
-            check_colors(params, names, colors)?;
-            return params.check_ignored(names.len());
-        }
-        if params.ignore_color.is_some() {
-            return Err(ParamProblem::new("ignore_color", "needs `colors`; for label values use `ignore_label`"));
-        }
-        let values = params.values.as_deref().unwrap_or_default();
-        if values.len() != names.len() {
-            let message = format!("{} values for {} classes: give one for each", values.len(), names.len());
-            return Err(ParamProblem::new("values", message));
-        }
-        if let Some(twice) = (1..values.len()).find(|&i| values[..i].contains(&values[i])) {
-            return Err(ParamProblem::new("values", format!("{} occurs twice", values[twice])));
-        }
-        if params.ignore_label.is_some_and(|label| values.contains(&label)) {
-            return Err(ParamProblem::new("ignore_label", "is also the value of a class"));
+        match &params.colors {
+            Some(colors) => check_colors(params, names, colors)?,
+            None => check_values(params, names)?,
         }
         params.check_ignored(names.len())
     }
 
     fn list(&self, params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
         let mut files = Vec::new();
-        for folders in folder_pairs(params) {
-            let needed = match folders.split {
+        let pairs = folder_pairs(params);
+        let folders = folders(params, root, &pairs);
+        let pattern = params.mask_pattern.as_deref().unwrap_or(SAME_STEM);
+        for pair in &pairs {
+            let needed = match &pair.split {
                 None => params.classes.is_some(),
                 // A data set of unlabelled images only has no train folder.
-                Some(Split::Train) => params.unlabeled.is_none() || root.join("train").is_dir(),
-                Some(split) => root.join(split.name()).is_dir(),
+                Some(split) => {
+                    let is_required = split.is_given || (split.split == Split::Train && params.unlabeled.is_none());
+                    is_required || pair.is_there(root)
+                }
             };
             if needed {
-                let images = images_in(root, &folders.images, CURE)?;
-                match &folders.annotations {
-                    Some(pattern) => files.extend(annotated::list(root, pattern, &images)?),
-                    None => files.extend(images_in(root, &folders.masks, CURE)?),
+                let cure = || neighbours::cure(params, root, pair).unwrap_or(CURE.into());
+                let images = folders.files(&pair.images, cure)?;
+                if let Some(annotations) = &pair.annotations {
+                    files.extend(annotated::list(root, annotations, &images.images)?);
+                    files.extend(images.images);
+                    continue;
                 }
-                files.extend(images);
+                let masks = folders.files(&pair.masks, cure)?;
+                let (image_names, mask_names) = (names_of(&images.images), names_of(&masks.images));
+                let other_names = names_of(&masks.others);
+                let recursive = params.recursive == Some(true);
+                let below = |folder, names| Below { folder: recursive.then_some(folder), names };
+                refuse_unread_masks(
+                    root,
+                    below(&*pair.images, &*image_names),
+                    below(&*pair.masks, &*mask_names),
+                    below(&*pair.masks, &*other_names),
+                    pattern,
+                )?;
+                files.extend(images.images);
+                files.extend(masks.images);
             }
         }
         if let Some(folder) = &params.unlabeled {
-            files.extend(images_in(root, folder, "correct `unlabeled` or make the folder")?);
+            files.extend(folders.files(folder, || "correct `unlabeled` or make the folder".into())?.images);
         }
+        neighbours::refuse_ignored_splits(params, root)?;
         Ok(files)
     }
 
@@ -145,25 +147,40 @@ impl Dataset for Folder {
         let pattern = params.mask_pattern.as_deref().unwrap_or(SAME_STEM);
         // `check` refused what is no regular expression.
         let specimens = params.group.as_ref().and_then(|group| Regex::new(group).ok()).map(Specimens::ByPattern);
-        let annotated = Annotated::read(params, root, names, &annotated_folders(params))?;
-        for folders in folder_pairs(params) {
+        let all = folder_pairs(params);
+        let places = folders(params, root, &all);
+        let annotations = all.iter().filter_map(|pair| {
+            let images = places.among(names, &pair.images);
+            Some((images, pair.annotations.clone()?))
+        });
+        let annotated = Annotated::read(params, root, names, &annotations.collect::<Vec<_>>())?;
+        let recursive = params.recursive == Some(true);
+        for folders in &all {
+            let of_images = places.among(names, &folders.images);
+            let below = |folder, names| Below { folder: recursive.then_some(folder), names };
             let pairs = match &annotated {
                 Some(annotated) => {
-                    let images = annotated.images_of(&directly_in(names, &folders.images));
-                    let pairs = pair(root, &images, &[], SAME_STEM)?;
+                    let images = annotated.images_of(&of_images);
+                    let pairs = pair_below(root, below(&*folders.images, &*images), below(".", &[]), SAME_STEM)?;
                     pairs.into_iter().map(|(image, _)| (image, annotated.file_of(image))).collect()
                 }
-                None => pair(root, &directly_in(names, &folders.images), &directly_in(names, &folders.masks), pattern)?,
+                None => {
+                    let of_masks = places.among(names, &folders.masks);
+                    let masks = below(&*folders.masks, &*of_masks);
+                    pair_below(root, below(&*folders.images, &*of_images), masks, pattern)?
+                }
             };
             let with_mask: Vec<&str> =
                 pairs.iter().filter(|(_, mask)| mask.is_some()).map(|(image, _)| *image).collect();
-            let mut splits = match folders.split {
+            let of_folder = folders.split.as_ref().map(|split| split.split);
+            let mut splits = match of_folder {
                 Some(split) => vec![split; with_mask.len()],
                 None => split::draw(params, root, &with_mask, specimens.as_ref())?,
             }
             .into_iter();
+            let mut lacking = Vec::new();
             for (image, mask) in pairs {
-                let split = match (mask, folders.split) {
+                let split = match (mask, of_folder) {
                     (Some(_), _) => splits.next().unwrap_or(Split::Train),
                     (None, Some(Split::Val | Split::Test)) => {
                         let problem = match pattern {
@@ -171,20 +188,19 @@ impl Dataset for Folder {
                             SAME_STEM => format!("has no mask of the same stem in {}", folders.masks),
                             pattern => format!("has no mask named by {pattern} in {}", folders.masks),
                         };
-                        return Err(DataError::bad(
-                            &root.join(image),
-                            problem,
-                            "add the mask, or move the image to `unlabeled`",
-                        ));
+                        let cure = "add the mask, or move the image to `unlabeled`";
+                        lacking.push(DataError::bad(&root.join(image), problem, cure));
+                        continue;
                     }
                     (None, _) => Split::Unlabeled,
                 };
                 images.push(LayoutImage::new(image, mask, split));
             }
+            DataError::check_all(lacking)?;
         }
         if let Some(folder) = &params.unlabeled {
             let listed = |image: &&str| LayoutImage::new(image, None, Split::Unlabeled);
-            images.extend(directly_in(names, folder).iter().map(listed));
+            images.extend(places.among(names, folder).iter().map(listed));
         }
         let classes = match &params.classes {
             Some(Classes::Names(names)) => names.clone(),
@@ -195,80 +211,27 @@ impl Dataset for Folder {
             label_values = (0..).take(classes.len()).map(|class| (class, class)).collect();
         }
         label_values.extend(params.ignore_label.map(|label| (label, IGNORE)));
-        let color = |(name, class): (&String, u8)| Some((*params.colors.as_ref()?.get(name)?, class));
-        let mut label_colors: BTreeMap<Color, u8> = classes.iter().zip(0..).filter_map(color).collect();
+        let (mut label_colors, other_color) = classes_of_colors(params, &classes);
         label_colors.extend(params.ignore_color.map(|color| (color, IGNORE)));
         Ok(Layout {
             classes,
             ignore_classes: params.ignore_classes.clone().unwrap_or_default(),
             label_values,
             label_colors,
+            other_color,
             images: specimens::keep_apart(root, specimens.as_ref(), images)?,
         })
     }
 }
 
-/// Checks that each class has a colour, that no other name has one, and that no colour occurs twice.
-fn check_colors(
-    params: &DatasetParams,
-    names: &[String],
-    colors: &BTreeMap<String, Color>,
-) -> Result<(), ParamProblem> {
-    if params.values.is_some() || params.ignore_label.is_some() {
-        let param = if params.values.is_some() { "values" } else { "ignore_label" };
-        return Err(ParamProblem::new(param, "masks hold either label values or colours: leave out this or `colors`"));
-    }
-    if let Some(name) = names.iter().find(|name| !colors.contains_key(*name)) {
-        return Err(ParamProblem::new("colors", format!("no colour for \"{name}\": give one for each class")));
-    }
-    if let Some(name) = colors.keys().find(|name| !names.contains(name)) {
-        return Err(ParamProblem::new("colors", format!("\"{name}\" is not among `classes`")));
-    }
-    let mut seen = BTreeMap::new();
-    for (name, color) in colors {
-        if let Some(other) = seen.insert(color, name) {
-            return Err(ParamProblem::new("colors", format!("\"{other}\" and \"{name}\" are both {color}")));
-        }
-    }
-    match params.ignore_color.and_then(|color| seen.get(&color)) {
-        Some(name) => Err(ParamProblem::new("ignore_color", format!("is also the colour of \"{name}\""))),
-        None => Ok(()),
-    }
-}
-
 const CURE: &str = "make train/images and train/masks (and val, test), or images and masks with `split`";
 
-/// A folder of images and that of their masks.
-struct FolderPair {
-    images: String,
-    masks: String,
-    /// The annotation file or files in the place of masks.
-    annotations: Option<String>,
-    /// `None`: the splits are drawn.
-    split: Option<Split>,
+/// All folders of the data set.
+fn folders<'a>(params: &'a DatasetParams, root: &'a Path, pairs: &[folder_pairs::FolderPair]) -> Folders<'a> {
+    let named = pairs.iter().flat_map(|pair| [pair.images.as_str(), pair.masks.as_str()]);
+    Folders::new(root, named.chain(params.unlabeled.as_deref()), params.recursive == Some(true))
 }
 
-fn folder_pairs(params: &DatasetParams) -> Vec<FolderPair> {
-    let images = params.images.as_deref().unwrap_or_default();
-    let masks = params.masks.as_deref().unwrap_or_default();
-    if params.has_drawn_splits() {
-        return vec![FolderPair {
-            images: images.into(),
-            masks: masks.into(),
-            annotations: params.annotations.clone(),
-            split: None,
-        }];
-    }
-    let pair_of = |split: Split| FolderPair {
-        images: format!("{}/{images}", split.name()),
-        masks: format!("{}/{masks}", split.name()),
-        annotations: params.annotations.as_ref().map(|pattern| pattern.replace(annotated::SPLIT, split.name())),
-        split: Some(split),
-    };
-    [Split::Train, Split::Val, Split::Test].map(pair_of).into()
-}
-
-/// The folder of images and the annotation file or files of each split.
-fn annotated_folders(params: &DatasetParams) -> Vec<(String, String)> {
-    folder_pairs(params).into_iter().filter_map(|folders| Some((folders.images, folders.annotations?))).collect()
+fn names_of(files: &[(String, PathBuf)]) -> Vec<&str> {
+    files.iter().map(|(name, _)| name.as_str()).collect()
 }

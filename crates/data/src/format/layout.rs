@@ -1,5 +1,6 @@
 //! Which files of a data set belong together.
 
+use crate::legend::Legend;
 use crate::{Color, Split};
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ pub(super) struct Layout {
     pub(super) label_values: BTreeMap<u8, u8>,
     /// Mask colour → class index or [`crate::IGNORE`]; empty if masks hold label values.
     pub(super) label_colors: BTreeMap<Color, u8>,
+    /// Class of every other colour.
+    pub(super) other_color: Option<u8>,
     /// Images with their masks and splits.
     pub(super) images: Vec<LayoutImage>,
 }
@@ -29,6 +32,18 @@ pub(super) struct LayoutImage {
     pub(super) split: Split,
     /// The specimen that it shows, if that is known.
     pub(super) specimen: Option<String>,
+}
+
+impl Layout {
+    /// What values and colours in mask files mean.
+    pub(super) fn legend(&self) -> Legend {
+        Legend {
+            values: self.label_values.clone(),
+            colors: self.label_colors.clone(),
+            other_color: self.other_color,
+            page: None,
+        }
+    }
 }
 
 impl LayoutImage {

@@ -7,8 +7,9 @@
 //! the band is in colour.
 
 use super::dataset::Dataset;
-use super::files::{SAME_STEM, directly_in, images_in, pair};
+use super::files::{SAME_STEM, directly_in, images_in};
 use super::layout::{Layout, LayoutImage};
+use super::pairing::pair;
 use super::params::{DatasetParams, ParamProblem, SplitParams};
 use super::split;
 use crate::{DataError, Mask, Micrograph, Split};
@@ -73,6 +74,7 @@ impl Dataset for MetalDam {
             ignore_classes: params.ignore_classes.clone().unwrap_or_default(),
             label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
             label_colors: BTreeMap::new(),
+            other_color: None,
             images,
         })
     }

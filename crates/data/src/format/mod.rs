@@ -4,14 +4,20 @@
 mod aachen;
 mod annotated;
 mod checks;
+mod class_names;
 mod dataset;
 mod ebc;
 mod files;
 mod folder;
+mod folder_pairs;
+mod folders;
 mod layout;
 mod links;
 mod metaldam;
+mod neighbours;
+mod pairing;
 mod params;
+mod passed_over;
 mod placement;
 mod reader;
 mod scan;
@@ -21,5 +27,6 @@ mod split;
 mod tests;
 mod uhcs;
 
-pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitParams};
+pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitFolders, SplitParams};
+pub use passed_over::PassedOver;
 pub use scan::{SourceFile, list_files, scan};

@@ -2,7 +2,7 @@
 
 use crate::annotations::{Overlap, WithoutShapes};
 use crate::decode::ImageOptions;
-use crate::{Color, Crop, PixelSize, PixelSizes};
+use crate::{ClassColor, Color, Crop, PixelSize, PixelSizes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -77,11 +77,12 @@ pub struct DatasetParams {
     /// The channels of images that are read, from 0, in this order: `[1]` is the green one of RGB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
-    /// The sub folder of images. `folder`: default `"images"`. `aachen`: by default `PNG`, `images` or the folder
+    /// The sub folder of images. `folder`: default `"images"`, inside each split's folder; with `{split}` the place of the
+    /// split's folder is free (`"images/{split}"`, `"{split}"`). `aachen`: by default `PNG`, `images` or the folder
     /// itself, whichever holds images first; `uhcs`: likewise with `micrographs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
-    /// `folder`: the sub folder of masks (default `"masks"`).
+    /// `folder`: the sub folder of masks (default `"masks"`), likewise (`"{split}_annot"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub masks: Option<String>,
     /// `folder`: how masks are named after their image's stem, e.g. `"{stem}_mask"`; the same by default.
@@ -122,9 +123,9 @@ pub struct DatasetParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<u8>>,
     /// `folder`: the colour of each class, by its name, for masks in colours or with a palette:
-    /// `{ ferrite = "#ff0000", pore = [0, 0, 0] }`.
+    /// `{ ferrite = "#ff0000", pore = [0, 0, 0] }`. One of them may be `"other"`: every other colour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub colors: Option<BTreeMap<String, Color>>,
+    pub colors: Option<BTreeMap<String, ClassColor>>,
     /// `folder`: the label value of pixels that are in no loss and no metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_label: Option<u8>,
@@ -149,6 +150,14 @@ pub struct DatasetParams {
     /// columns of the metadata (`"type+temperature+direction"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// `folder`: the folders of the splits, where they have other names than `train`, `val` and `test`:
+    /// `{ val = "validate" }`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub splits: Option<SplitFolders>,
+    /// `folder`: whether folders inside the folders of images and masks are read, too (default: no). The mask of an image
+    /// lies in the folder of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recursive: Option<bool>,
     /// `uhcs`: rows of the info band in images that are neither 645×522 nor 645×484.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub band: Option<usize>,
@@ -184,6 +193,21 @@ pub struct SplitParams {
     /// The split's own seed: the experiment's `seeds` do not move images between splits.
     #[serde(default)]
     pub seed: u64,
+}
+
+/// The names of the folders of splits; a split without a name has its own (`train`, `val`, `test`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitFolders {
+    /// The folder of images to train on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<String>,
+    /// The folder of images to choose the epoch by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val: Option<String>,
+    /// The folder of images to score on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
 }
 
 /// A wrong parameter, found after its type was checked.

@@ -3,11 +3,13 @@
 use super::annotated;
 use super::layout::{Layout, LayoutImage};
 use super::params::DatasetParams;
+use super::passed_over::PassedOver;
 use super::placement::{Placement, Unplaced, not_known};
 use super::reader::reader;
 use crate::checked_file::read_checked;
 use crate::geometry::Scaling;
 use crate::instrument::{self, SideFiles};
+use crate::legend::Legend;
 use crate::mask_reader::MaskReader;
 use crate::{DataError, Entry, IGNORE, Manifest, decode, sources};
 use rayon::prelude::*;
@@ -45,7 +47,12 @@ pub fn list_files(params: &DatasetParams, root: &Path) -> Result<Vec<(String, Pa
     files.sort();
     files.dedup();
     if files.is_empty() {
-        return Err(DataError::bad(root, "holds no images", "put png, tif, jpg or bmp files there, or correct `path`"));
+        let others = PassedOver::of(root, &[]).in_words().map(|others| format!(", but {others}")).unwrap_or_default();
+        return Err(DataError::bad(
+            root,
+            format!("holds no images{others}"),
+            "put png, tif, jpg or bmp files there, or correct `path`",
+        ));
     }
     Ok(files)
 }
@@ -76,8 +83,8 @@ pub fn scan(
         let problem = format!("has no image named {name}, which `pixel_size` names");
         return Err(DataError::bad(root, problem, "correct `pixel_size`"));
     }
-    let masks = MaskReader::new(&layout.label_values, &layout.label_colors, params.page)
-        .with_annotations(annotated::rules(&params));
+    let legend = Legend { page: params.page, ..layout.legend() };
+    let masks = MaskReader::new(legend).with_annotations(annotated::rules(&params));
     let (done, total) = (AtomicUsize::new(0), layout.images.len());
     let checked: Vec<Result<Entry, Unplaced>> = layout
         .images
@@ -107,6 +114,7 @@ pub fn scan(
         ignore_classes: layout.ignore_classes,
         label_values: layout.label_values,
         label_colors: layout.label_colors,
+        other_color: layout.other_color,
         images,
     })
 }
@@ -205,9 +213,9 @@ fn check(
 /// The error of a mask whose image is turned, which may be the reason.
 fn turned(error: DataError, orientation: u8) -> DataError {
     match error {
-        DataError::Bad { path, problem, cure } if orientation != 1 => {
+        DataError::Bad { path, problem, cure, shared } if orientation != 1 => {
             let problem = format!("{problem}, turned as its file says (orientation {orientation})");
-            DataError::Bad { path, problem, cure }
+            DataError::Bad { path, problem, cure, shared }
         }
         error => error,
     }

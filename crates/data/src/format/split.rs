@@ -2,7 +2,7 @@
 
 use super::params::{DatasetParams, ParamProblem, SplitParams};
 use super::specimens::Specimens;
-use crate::stem::stem;
+use crate::stem::composed;
 use crate::{DataError, Split};
 use matssl_base::random::Stream;
 use std::collections::BTreeMap;
@@ -30,9 +30,37 @@ impl SplitParams {
     }
 }
 
-/// Whether `wanted` is the stem of the image `name` (a path inside the data set), or its file name.
+/// Whether `wanted` is the stem of the image `name` (a path inside the data set), or its file name, or the end of its path
+/// with or without the extension. Letters compare as they look, however they are composed.
 pub(super) fn is_named(name: &str, wanted: &str) -> bool {
-    stem(name) == wanted || name.rsplit('/').next() == Some(wanted)
+    let name = composed(name);
+    let extension = name.len() - name.rsplit_once('.').map_or(name.len(), |(before, _)| before.len());
+    is_end(&name, wanted) || is_end(&name[..name.len() - extension], wanted)
+}
+
+/// Whether the path `name` ends with the names in `wanted`.
+fn is_end(name: &str, wanted: &str) -> bool {
+    name.strip_suffix(&*composed(wanted)).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
+
+/// The one of `names` that `wanted`, an item of `param`, names; the extension tells apart, if it is given.
+fn position(root: &Path, names: &[&str], wanted: &str, param: &str) -> Result<usize, DataError> {
+    let all = |is_meant: &dyn Fn(&str) -> bool| (0..names.len()).filter(|&i| is_meant(names[i])).collect::<Vec<_>>();
+    let mut found = all(&|name| is_end(&composed(name), wanted));
+    if found.is_empty() {
+        found = all(&|name| is_named(name, wanted));
+    }
+    match *found {
+        [i] => Ok(i),
+        [] => {
+            let problem = format!("has no image with a mask named {wanted}, which `{param}` names");
+            Err(DataError::bad(root, problem, format!("correct `{param}`")))
+        }
+        [i, other, ..] => {
+            let problem = format!("{wanted} in `{param}` names more than one image: {}, {}", names[i], names[other]);
+            Err(DataError::bad(root, problem, "write the path of the image"))
+        }
+    }
 }
 
 /// The split of each of `names` (images with masks, sorted).
@@ -53,10 +81,7 @@ pub(super) fn draw(
     let named = [(&params.test_images, Split::Test, "test_images"), (&params.val_images, Split::Val, "val_images")];
     for (stems, split, param) in named {
         for wanted in stems.iter().flatten() {
-            let Some(i) = names.iter().position(|name| is_named(name, wanted)) else {
-                let problem = format!("has no image with a mask named {wanted}, which `{param}` names");
-                return Err(DataError::bad(root, problem, format!("correct `{param}`")));
-            };
+            let i = position(root, names, wanted, param)?;
             if splits[i].is_some_and(|other| other != split) {
                 let problem = format!("{wanted} is in both `test_images` and `val_images`");
                 return Err(DataError::bad(root, problem, "keep it in one of them"));

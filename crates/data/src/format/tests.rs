@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 mod annotations;
+mod folders;
 mod geometry;
 mod groups;
 #[cfg(unix)]
 mod links;
 mod masks;
+mod neighbours;
 mod options;
 mod published;
 mod resize;
@@ -205,8 +207,8 @@ fn all_bad_files_are_reported_at_once_each_with_problem_and_cure() {
     grey(root.path(), "masks/s01.png", (8, 6), 0, 7);
     assert_eq!(
         message(&params, root.path()),
-        "masks/s01.png: label value 7 at column 0, row 0 is no class; the experiment knows 0, 1: correct the mask, or \
-         `classes`, `values` or `ignore_label`"
+        "masks/s01.png: label value 7 at column 0, row 0 has no class; the classes have the values 0, 1: correct `values`, add \
+         it to `classes` and `values`, or set `ignore_label = 7`"
     );
     let whole = fs::read(root.path().join("images/s02.tif")).unwrap();
     fs::write(root.path().join("images/s02.tif"), &whole[..whole.len() / 2]).unwrap();

@@ -63,6 +63,7 @@ impl Dataset for Uhcs {
             ignore_classes: Vec::new(),
             label_values: BTreeMap::new(),
             label_colors: BTreeMap::new(),
+            other_color: None,
             images: names.iter().map(listed).collect(),
         })
     }

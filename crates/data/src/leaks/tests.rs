@@ -82,6 +82,7 @@ fn dataset(root: &Path, files: &[(Vec<u8>, (usize, usize))]) -> OpenDataset {
         ignore_classes: Vec::new(),
         label_values: BTreeMap::new(),
         label_colors: Default::default(),
+        other_color: None,
         options: Default::default(),
         images,
     };

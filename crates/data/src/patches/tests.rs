@@ -47,6 +47,7 @@ fn dataset(root: &Path, colour: bool) -> OpenDataset {
         ignore_classes: Vec::new(),
         label_values: BTreeMap::new(),
         label_colors: BTreeMap::new(),
+        other_color: None,
         options: Default::default(),
         images,
     };

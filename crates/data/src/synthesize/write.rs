@@ -69,6 +69,7 @@ fn manifest(mut images: Vec<Entry>) -> Manifest {
         ignore_classes: Vec::new(),
         label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
         label_colors: BTreeMap::new(),
+        other_color: None,
         options: Default::default(),
         images,
     }

@@ -41,6 +41,7 @@ mod seal;
 mod stat_index;
 mod store;
 mod temporary_files;
+mod unreadable_file;
 mod verify;
 mod work_folder;
 
@@ -64,5 +65,6 @@ pub use provenance::{Build, Provenance};
 pub use record::{Output, Record};
 pub use scratch::{Scratch, remove_dead};
 pub use store::Store;
+pub use unreadable_file::UnreadableFile;
 pub use verify::{Damage, Fault, Verified, verify};
 pub use work_folder::{Attempt, WorkFolder};

@@ -3,7 +3,8 @@
 use super::Digest;
 use super::durable::temporary_in;
 use super::file_stamp::{FileStamp, changed_at};
-use anyhow::{Context as _, Result};
+use super::unreadable_file::UnreadableFile;
+use anyhow::Result;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -55,7 +56,7 @@ impl StatIndexes {
     /// file is read (many files in parallel), and its hash is remembered.
     ///
     /// # Errors
-    /// If a file cannot be read.
+    /// [`UnreadableFile`] if a file cannot be read.
     pub(super) fn digests(&self, root: &Path, files: &[(String, PathBuf)]) -> Result<BTreeMap<String, Digest>> {
         let index = self.index(root);
         // Not locked while files are read: rayon may give a thread that waits for others work that needs this index, too.
@@ -64,11 +65,11 @@ impl StatIndexes {
             files.iter().map(|(name, _)| index.entries.get(name).cloned()).collect()
         };
         let look_up = |((_, path), known): (&(String, PathBuf), Option<Entry>)| {
-            look_up(path, known, self.settle).with_context(|| format!("cannot read {}", path.display()))
+            look_up(path, known, self.settle).map_err(|source| UnreadableFile { path: path.clone(), source })
         };
         let found = match files.len() {
-            0..16 => files.iter().zip(known).map(look_up).collect::<Result<Vec<_>>>()?,
-            _ => files.par_iter().zip(known).map(look_up).collect::<Result<Vec<_>>>()?,
+            0..16 => files.iter().zip(known).map(look_up).collect::<Result<Vec<_>, UnreadableFile>>()?,
+            _ => files.par_iter().zip(known).map(look_up).collect::<Result<Vec<_>, UnreadableFile>>()?,
         };
         let mut index = lock(&index);
         let mut digests = BTreeMap::new();

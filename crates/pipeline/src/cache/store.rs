@@ -98,7 +98,7 @@ impl Store {
     /// were last hashed are not read.
     ///
     /// # Errors
-    /// If a file cannot be read.
+    /// [`UnreadableFile`](super::UnreadableFile) if a file cannot be read.
     pub fn digests(&self, root: &Path, files: &[(String, PathBuf)]) -> Result<BTreeMap<String, Digest>> {
         self.stat_indexes.digests(root, files)
     }

@@ -19,6 +19,7 @@ mod include;
 mod instances;
 mod limits;
 mod load;
+mod lookalike;
 mod matrix;
 mod member;
 mod merge;

@@ -1,6 +1,7 @@
 //! A text as a TOML tree with spans, and the errors of TOML's syntax.
 
 use super::diagnostic::Diagnostic;
+use super::lookalike;
 use crate::parameters::found;
 use crate::parameters::wording;
 use std::ops::Range;
@@ -28,9 +29,14 @@ pub(super) fn parse<'i>(text: &'i str, faults: &mut Vec<Diagnostic>) -> Option<D
     }
     // One stray character makes several errors: the first of each line is enough.
     if !readable {
+        let line_of = |fault: &Diagnostic| text[..fault.start().min(text.len())].matches('\n').count();
+        let named = lookalike::faults(text);
+        let named_lines: std::collections::BTreeSet<usize> = named.iter().map(line_of).collect();
+        faults.retain(|fault| !named_lines.contains(&line_of(fault)));
+        faults.extend(named);
         let mut lines = std::collections::BTreeSet::new();
         faults.sort_by_key(|fault| fault.start());
-        faults.retain(|fault| lines.insert(text[..fault.start().min(text.len())].matches('\n').count()));
+        faults.retain(|fault| lines.insert(line_of(fault)));
     }
     readable.then(|| root.into_inner())
 }

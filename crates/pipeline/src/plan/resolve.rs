@@ -133,7 +133,7 @@ pub(super) fn without_inputs(of: KeyedStage<'_>, files: BTreeMap<String, Digest>
 pub(super) fn files(stage: &dyn Stage, store: &Store, places: &Places) -> Result<BTreeMap<String, Digest>, StageError> {
     let external = stage.external_files(places)?;
     match stage.source(places) {
-        Some(source) if !external.is_empty() => Ok(store.digests(&source, &external)?),
+        Some(source) if !external.is_empty() => store.digests(&source, &external).map_err(StageError::of_files),
         _ => Ok(BTreeMap::new()),
     }
 }

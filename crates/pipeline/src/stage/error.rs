@@ -1,5 +1,6 @@
 //! Why a stage failed.
 
+use crate::cache::UnreadableFile;
 use crate::events::ErrorClass;
 
 /// Why a stage failed; decides the exit code.
@@ -32,6 +33,15 @@ impl StageError {
     pub fn failed(error: impl Into<anyhow::Error>) -> Self {
         StageError::Failed(error.into())
     }
+
+    /// An error of hashing files outside the cache: a file that is gone is missing data, one that cannot be read is bad data.
+    pub fn of_files(error: anyhow::Error) -> Self {
+        match error.downcast_ref::<UnreadableFile>() {
+            Some(file) if file.is_gone() => StageError::NotThere(format!("{file}; put the file back")),
+            Some(file) => StageError::BadData(format!("{file}; check its permissions and its disk")),
+            None => StageError::Failed(error),
+        }
+    }
 }
 
 impl From<std::io::Error> for StageError {
@@ -49,5 +59,24 @@ impl From<&StageError> for ErrorClass {
             StageError::Stopped(_) => ErrorClass::Stopped,
             StageError::Lost { .. } => ErrorClass::Lost,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    #[test]
+    fn a_file_that_nobody_may_read_is_bad_data_and_one_that_is_gone_is_missing() {
+        let error = |kind: ErrorKind| {
+            let file = UnreadableFile { path: "d/a.png".into(), source: kind.into() };
+            StageError::of_files(anyhow::Error::from(file).context("in the plan"))
+        };
+        let denied = error(ErrorKind::PermissionDenied);
+        assert_eq!(denied.to_string(), "cannot read d/a.png: permission denied; check its permissions and its disk");
+        assert_eq!(ErrorClass::from(&denied), ErrorClass::BadData);
+        assert_eq!(ErrorClass::from(&error(ErrorKind::NotFound)), ErrorClass::NotThere);
+        assert_eq!(ErrorClass::from(&StageError::of_files(anyhow::anyhow!("full"))), ErrorClass::Failed);
     }
 }

@@ -1,12 +1,16 @@
 //! Format `folder`: masks in colours, with palettes, and under other names.
 
 use super::*;
-use crate::Color;
+use crate::{ClassColor, Color};
 
 fn in_colors() -> DatasetParams {
     let mut params = folder(&["matrix", "pore"]);
     params.values = None;
-    params.colors = Some([("matrix".into(), Color([0, 0, 255])), ("pore".into(), Color([255, 0, 0]))].into());
+    params.colors = Some(
+        [("matrix", [0, 0, 255]), ("pore", [255, 0, 0])]
+            .map(|(name, rgb)| (name.into(), ClassColor::One(Color(rgb))))
+            .into(),
+    );
     params.ignore_color = Some(Color([0, 0, 0]));
     params.split = split(0.0, 1.0, 0);
     params
@@ -46,8 +50,8 @@ fn colours_are_classes_also_those_of_a_palette() {
     colored(root.path(), "masks/s0.png", [BLUE, [254, 0, 1], RED, RED]);
     assert_eq!(
         message(&params, root.path()),
-        "masks/s0.png: the colour #fe0001 at column 1, row 0 is no class; the experiment knows #000000, #0000ff, #ff0000: \
-         correct the mask (no smoothed edges), `colors` or `ignore_color`"
+        "masks/s0.png: colour #fe0001 at column 1, row 0 has no class; the classes have the colours #000000, #0000ff, #ff0000: \
+         correct `colors`, add it to `classes` and `colors`, or set `ignore_color = \"#fe0001\"`"
     );
     grey(root.path(), "masks/s0.jpg", (2, 2), 0, 0);
     fs::remove_file(root.path().join("masks/s0.png")).unwrap();
@@ -130,7 +134,7 @@ fn impossible_colours_and_patterns_are_refused() {
             "band = 3",
             "`band`: format `folder` takes only: images, masks, mask_pattern, annotations, background, names, \
              overlap, without_shapes, attribute, unlabeled, classes, values, colors, ignore_label, ignore_color, ignore_classes, \
-             split, test_images, val_images, group",
+             split, test_images, val_images, group, splits, recursive",
         ),
     ];
     for (line, expected) in cases {

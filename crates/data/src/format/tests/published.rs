@@ -78,8 +78,7 @@ fn missing_images_and_tables_of_aachen_are_named() {
     let text = error.to_string().replace(&format!("{}/", root.path().display()), "");
     assert_eq!(
         text,
-        "2 files of the data set cannot be used:\n  PNG/IMG_00007.png: not there; the table has annotations for it: \
-         download the images again\n  PNG/IMG_00009.png: not there; the table has annotations for it: download the images again"
+        "2 files (PNG/IMG_00007.png, IMG_00009.png): not there; the table has annotations for it: download the images again"
     );
     grey(root.path(), "PNG/IMG_00007.png", (1024, 768), 7, 3);
     grey(root.path(), "PNG/IMG_00009.png", (1024, 30), 9, 3);

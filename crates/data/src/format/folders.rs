@@ -1,0 +1,63 @@
+//! Folders of images, with the folders inside them if the data set is `recursive`.
+
+use super::files::{FilesOfFolder, directly_in, files_in};
+use crate::DataError;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The folders of a data set that hold images or masks.
+#[derive(Debug)]
+pub(super) struct Folders<'a> {
+    root: &'a Path,
+    /// All of them; one that lies inside another is not a part of that.
+    named: Vec<PathBuf>,
+    recursive: bool,
+}
+
+impl<'a> Folders<'a> {
+    /// The folders `named` (inside the data set) of the data set at `root`.
+    pub(super) fn new<'n>(root: &'a Path, named: impl IntoIterator<Item = &'n str>, recursive: bool) -> Self {
+        let named = named.into_iter().map(|folder| root.join(folder)).collect();
+        Folders { root, named, recursive }
+    }
+
+    /// The files of `folder`, if the data set is recursive with those of all folders in it. Links are followed, each folder
+    /// is read once.
+    ///
+    /// # Errors
+    /// [`DataError`] with `cure` if there is no such folder.
+    pub(super) fn files(&self, folder: &str, cure: impl FnOnce() -> String) -> Result<FilesOfFolder, DataError> {
+        let mut all = files_in(self.root, folder, cure)?;
+        if !self.recursive {
+            return Ok(all);
+        }
+        let mut seen: BTreeSet<PathBuf> = self.root.join(folder).canonicalize().into_iter().collect();
+        let mut waiting = std::mem::take(&mut all.folders);
+        while let Some((name, path)) = waiting.pop() {
+            if self.named.contains(&path) || !path.canonicalize().is_ok_and(|path| seen.insert(path)) {
+                continue;
+            }
+            let mut inside = files_in(self.root, &name, || "put the folder back".into())?;
+            all.images.append(&mut inside.images);
+            all.others.append(&mut inside.others);
+            waiting.append(&mut inside.folders);
+        }
+        all.images.sort();
+        all.others.sort();
+        Ok(all)
+    }
+
+    /// Those of `names` (paths inside the data set) that [`Folders::files`] of `folder` gives, in order.
+    pub(super) fn among<'n>(&self, names: &[&'n str], folder: &str) -> Vec<&'n str> {
+        if !self.recursive {
+            return directly_in(names, folder);
+        }
+        let wanted = self.root.join(folder);
+        let is_inside = |name: &&&str| {
+            let path = self.root.join(name);
+            let holds = |folder: &&PathBuf| path.starts_with(folder);
+            self.named.iter().filter(holds).max_by_key(|folder| folder.components().count()) == Some(&wanted)
+        };
+        names.iter().filter(is_inside).copied().collect()
+    }
+}
