@@ -1,6 +1,5 @@
 //! Annotations in the place of masks: which file holds those of an image.
 
-use super::files::directly_in;
 use super::params::{DatasetParams, ParamProblem};
 use crate::annotations::{AnnotationFile, AnnotationRules, Unknown, WithoutShapes, check_length};
 use crate::stem::stem;
@@ -155,8 +154,8 @@ pub(super) struct Annotated {
 }
 
 impl Annotated {
-    /// Reads the annotation files among `names`; `None` if the data set has masks. `folders`: each folder of images with the
-    /// pattern of its annotations.
+    /// Reads the annotation files among `names`; `None` if the data set has masks. `folders`: the files in each folder of
+    /// images, with the pattern of its annotations.
     ///
     /// # Errors
     /// [`DataError`] if a file cannot be read, names an image that is not there, or a name that is no class, or if images
@@ -165,20 +164,19 @@ impl Annotated {
         params: &DatasetParams,
         root: &Path,
         names: &[&str],
-        folders: &[(String, String)],
+        folders: &[(Vec<&str>, String)],
     ) -> Result<Option<Self>, DataError> {
         let Some(rules) = rules(params) else { return Ok(None) };
         // (annotation file, image it must be of) → candidates.
         let mut candidates: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let mut errors = Vec::new();
-        for (folder, pattern) in folders {
+        for (images, pattern) in folders {
             let Some((before, after)) = pattern.split_once(STEM) else {
                 if let Some(name) = names.iter().find(|name| *name == pattern) {
-                    candidates.entry(name).or_default().extend(directly_in(names, folder));
+                    candidates.entry(name).or_default().extend(images);
                 }
                 continue;
             };
-            let images = directly_in(names, folder);
             let stem_in = |name: &'_ str| -> Option<String> {
                 let stem = name.strip_prefix(before)?.strip_suffix(after)?;
                 (!stem.is_empty() && !stem.contains('/')).then(|| stem.to_owned())
@@ -190,7 +188,7 @@ impl Annotated {
                 let found: Vec<&str> = of_stem.copied().collect();
                 if found.is_empty() {
                     let problem =
-                        format!("annotations without an image (no {wanted}.png, .tif, .jpg or .bmp in {folder})");
+                        format!("annotations without an image (no {wanted}.png, .tif, .jpg or .bmp among them)");
                     errors.push(DataError::bad(&root.join(file), problem, "give image and annotations the same stem"));
                 }
                 candidates.entry(file).or_default().extend(found);

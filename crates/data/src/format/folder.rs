@@ -145,7 +145,9 @@ impl Dataset for Folder {
         let pattern = params.mask_pattern.as_deref().unwrap_or(SAME_STEM);
         // `check` refused what is no regular expression.
         let specimens = params.group.as_ref().and_then(|group| Regex::new(group).ok()).map(Specimens::ByPattern);
-        let annotated = Annotated::read(params, root, names, &annotated_folders(params))?;
+        let of_folder = |folders: FolderPair| Some((directly_in(names, &folders.images), folders.annotations?));
+        let of_folders: Vec<_> = folder_pairs(params).into_iter().filter_map(of_folder).collect();
+        let annotated = Annotated::read(params, root, names, &of_folders)?;
         for folders in folder_pairs(params) {
             let pairs = match &annotated {
                 Some(annotated) => {
@@ -266,9 +268,4 @@ fn folder_pairs(params: &DatasetParams) -> Vec<FolderPair> {
         split: Some(split),
     };
     [Split::Train, Split::Val, Split::Test].map(pair_of).into()
-}
-
-/// The folder of images and the annotation file or files of each split.
-fn annotated_folders(params: &DatasetParams) -> Vec<(String, String)> {
-    folder_pairs(params).into_iter().filter_map(|folders| Some((folders.images, folders.annotations?))).collect()
 }

@@ -115,7 +115,7 @@ fn each_image_may_have_its_own_file_also_beside_it() {
     write(root.path(), "labels/s9.json", &labelme("s9.png", "pore"));
     assert_eq!(
         message(&params, root.path()),
-        "labels/s9.json: annotations without an image (no s9.png, .tif, .jpg or .bmp in images); give image and annotations the \
+        "labels/s9.json: annotations without an image (no s9.png, .tif, .jpg or .bmp among them); give image and annotations the \
          same stem"
     );
     fs::remove_file(root.path().join("labels/s9.json")).unwrap();
