@@ -295,7 +295,7 @@ mod tests {
         };
         let set = |instance: usize, name: &str, images: Vec<Entry>| {
             let manifest = Manifest {
-        annotations: None,
+                annotations: None,
                 format: "folder".into(),
                 classes: Vec::new(),
                 ignore_classes: Vec::new(),
