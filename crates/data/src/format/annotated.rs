@@ -154,8 +154,8 @@ pub(super) struct Annotated {
 }
 
 impl Annotated {
-    /// Reads the annotation files among `names`; `None` if the data set has masks. `folders`: each folder of images with the
-    /// pattern of its annotations.
+    /// Reads the annotation files among `names`; `None` if the data set has masks. `folders`: the files in each folder of
+    /// images, with the pattern of its annotations.
     ///
     /// # Errors
     /// [`DataError`] if a file cannot be read, names an image that is not there, or a name that is no class, or if images
