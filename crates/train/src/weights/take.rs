@@ -124,11 +124,18 @@ fn nothing(path: &Path, file: &WeightFile<'_>, expected: &Expected, request: &Re
     if (request.key.is_some() || request.prefix.is_some()) && !anywhere.is_empty() {
         let what = [("key", request.key), ("prefix", request.prefix)];
         let what = what.iter().filter_map(|(what, chosen)| Some(format!("{what} `{}`", (*chosen)?)));
-        let mut known: Vec<&Candidate> = anywhere.iter().collect();
-        known.sort_by_key(|one| std::cmp::Reverse(one.found.len()));
-        let known: Vec<String> = known.iter().take(4).map(|one| one.place()).collect();
+        // Parts of a network, as the first layer inside another one, are no places of it.
+        let most = anywhere.iter().map(|one| one.found.len()).max().unwrap_or(0);
+        let mut known: Vec<String> = Vec::new();
+        for one in anywhere.iter().filter(|one| 2 * one.found.len() > most) {
+            let place = one.place();
+            let place = if place.starts_with("at ") { place } else { format!("at {place}") };
+            if !known.contains(&place) {
+                known.push(place);
+            }
+        }
         let what = what.collect::<Vec<_>>().join(", ");
-        return WeightsError::NotInFile { path, what, known: format!("they are at {}", known.join("; or ")) };
+        return WeightsError::NotInFile { path, what, known: format!("they are {}", known.join("; or ")) };
     }
     if let Some(class) = &file.module {
         return WeightsError::format(&path, module_text(class));

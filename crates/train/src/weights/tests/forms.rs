@@ -198,7 +198,7 @@ fn the_same_tensors_by_two_names_are_no_choice() -> Outcome {
 fn a_choice_that_is_not_in_the_file_names_what_is() {
     let bytes = form("dino.pth");
     for (key, prefix, expected) in [
-        (Some("model"), None, "key `model`: they are at key `student`, prefix `module.backbone.`; or key `teacher`"),
+        (Some("model"), None, "key `model`: they are at key `student`, prefix `module.backbone.`; or at key `teacher`"),
         (Some("teacher"), Some("module.backbone."), "key `teacher`, prefix `module.backbone.`: they are at key"),
     ] {
         let request = Request { key, prefix, ..Request::default() };
