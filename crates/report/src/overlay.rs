@@ -6,14 +6,17 @@
 //! negative of the true one. Background that was predicted as such keeps the image's colour. Pixels with unknown truth are striped
 //! and not scored.
 
+mod canvas;
 mod errors;
 mod legend;
 mod panels;
 mod pixel_size;
+mod preview;
 mod scale;
 #[cfg(test)]
 mod tests;
 
 pub use panels::Panels;
 pub use pixel_size::PixelSize;
+pub use preview::Preview;
 pub use scale::Scale;
