@@ -13,6 +13,7 @@ mod error;
 pub mod format;
 pub mod leaks;
 pub mod loader;
+pub mod look;
 pub mod manifest;
 mod mask_reader;
 mod micrograph;

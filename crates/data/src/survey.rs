@@ -123,7 +123,7 @@ fn most_frequent<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<(T, usize)> 
 }
 
 /// `8-bit RGB jpg`, from the file's header.
-fn stored_as(path: &Path) -> Option<String> {
+pub(crate) fn stored_as(path: &Path) -> Option<String> {
     let reader = ImageReader::open(path).ok()?.with_guessed_format().ok()?;
     let format = match reader.format()? {
         ImageFormat::Jpeg => "jpg",

@@ -2,6 +2,7 @@
 
 use super::super::open_experiment::OpenExperiment;
 use super::super::outcome::{Ending, Stop};
+use super::preview::PreviewReport;
 use super::sets::{Set, SetState};
 use crate::cache::Store;
 use crate::data::leaks::Pair;
@@ -31,6 +32,9 @@ pub(super) struct Report {
     pub(super) specimens: Option<Vec<SpecimenLine>>,
     /// Why images could not be compared.
     pub(super) problem: Option<String>,
+    /// Left out without `--preview`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) preview: Option<PreviewReport>,
     #[serde(skip)]
     ending: Ending,
 }
@@ -124,6 +128,7 @@ impl Report {
             compared: None,
             specimens: None,
             problem: None,
+            preview: None,
             ending: Ending::Done,
         };
         for set in sets {
@@ -154,6 +159,11 @@ impl Report {
     pub(super) fn with_problem(mut self, error: &DataError) -> Report {
         self.ending = self.ending.max(error.into());
         self.problem = Some(error.to_string());
+        self
+    }
+
+    pub(super) fn with_preview(mut self, preview: Option<PreviewReport>) -> Report {
+        self.preview = preview;
         self
     }
 

@@ -5,7 +5,7 @@ use crate::stem::stem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const EXTENSIONS: [&str; 6] = ["png", "tif", "tiff", "jpg", "jpeg", "bmp"];
+pub(crate) const EXTENSIONS: [&str; 6] = ["png", "tif", "tiff", "jpg", "jpeg", "bmp"];
 
 /// The image files (png, tif, jpg, bmp) directly in `root/folder`, as (path inside the data set, file), sorted.
 /// Hidden files and other files are skipped. `"."` is the root itself.

@@ -18,5 +18,6 @@ mod split;
 mod tests;
 mod uhcs;
 
+pub(crate) use files::EXTENSIONS;
 pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitParams};
 pub use scan::{SourceFile, list_files, scan};

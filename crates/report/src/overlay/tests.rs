@@ -1,6 +1,6 @@
+use super::canvas::{CAPTION, GAP, panel_size};
 use super::errors::{CONFUSED, FALSE, FOUND, MISSED, OPACITY, UNKNOWN};
 use super::legend::{ROW, indent};
-use super::canvas::{CAPTION, GAP, panel_size};
 use super::panels::PANEL;
 use super::*;
 use crate::palette::{self, INK, blend};
