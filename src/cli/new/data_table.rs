@@ -11,7 +11,7 @@ struct Line {
 }
 
 /// Column of the comments.
-const COMMENTS: usize = 48;
+const COMMENTS: usize = 47;
 /// From so many images on, splits are shares of them, so that images added later are split too.
 const SHARES: usize = 30;
 
@@ -70,7 +70,7 @@ pub(super) fn table(found: &Found, path: &Path, splits: Splits) -> String {
         if comment.is_empty() {
             text += &format!("{content}\n");
         } else {
-            text += &format!("{content:<COMMENTS$}# {comment}\n");
+            text += &format!("{content:<COMMENTS$} # {comment}\n");
         }
     }
     text

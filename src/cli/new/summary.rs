@@ -39,7 +39,7 @@ pub(super) fn lines(found: &Found, splits: Splits) -> Vec<String> {
         lines.push(format!("splits     {train} train, {val} val, {test} test, {how}"));
     }
     if let Some(unlabeled) = &found.unlabeled {
-        lines.push(format!("unlabelled {unlabeled}"));
+        lines.push(format!("unlabelled in {unlabeled}"));
     }
     lines
 }

@@ -135,7 +135,7 @@ fn add_unlabeled(layout: &mut Layout, folders: &[Folder], used: &BTreeSet<String
             }
             _ => "`unlabeled` names one folder: put them into it to use them, too",
         };
-        layout.passed_over.push(format!("{files} image files in {}: {reason}", or_dot(&folder.path)));
+        layout.passed_over.push(format!("{} in {}: {reason}", image_files(files), or_dot(&folder.path)));
     }
     if let Some(folder) = chosen {
         layout.unlabeled = Some(or_dot(&folder.path));
@@ -166,4 +166,9 @@ fn parent(path: &str) -> String {
 /// A path as parameters spell it: `"."` is the folder itself.
 pub(super) fn or_dot(path: &str) -> String {
     if path.is_empty() { ".".into() } else { path.to_owned() }
+}
+
+/// `1 image file`, `2 image files`.
+pub(super) fn image_files(count: usize) -> String {
+    format!("{count} image file{}", if count == 1 { "" } else { "s" })
 }

@@ -7,7 +7,7 @@ use super::folders::{Folder, folders};
 use super::found::{Bar, Found, FoundMasks};
 use super::image_headers;
 use super::labels;
-use super::layout::{Layout, layout, or_dot};
+use super::layout::{Layout, image_files, layout, or_dot};
 use super::listing::{Listing, list};
 use super::names::Role;
 use super::pairs;
@@ -166,8 +166,9 @@ fn refuse_masks_of_other_names(root: &Path, folders: &[Folder]) -> Result<(), Da
 /// What was looked for, and what is there.
 fn nothing(root: &Path, listing: &Listing, folders: &[Folder]) -> DataError {
     let mut there = others(listing);
-    there
-        .extend(folders.iter().map(|folder| format!("{} image files in {}", folder.files.len(), or_dot(&folder.path))));
+    there.extend(
+        folders.iter().map(|folder| format!("{} in {}", image_files(folder.files.len()), or_dot(&folder.path))),
+    );
     let there = if there.is_empty() { "it is empty".into() } else { format!("there are: {}", there.join("; ")) };
     let problem = format!(
         "no images found in it or below ({}; folders of masks, predictions and thumbnails do not count); {there}",
