@@ -180,8 +180,13 @@ fn annotated(lines: &mut Vec<Line>, found: &Found) {
     let background = ["background", "matrix", "rest"];
     let free = background.into_iter().find(|name| !annotations.classes.iter().any(|class| class == name));
     let background = free.unwrap_or("no_shape");
-    let names: Vec<String> =
-        std::iter::once(background).chain(annotations.classes.iter().map(String::as_str)).map(quoted).collect();
+    // A class of its own, should the shapes have no names.
+    let unnamed = annotations.classes.is_empty().then_some("class_1");
+    let names: Vec<String> = std::iter::once(background)
+        .chain(unnamed)
+        .chain(annotations.classes.iter().map(String::as_str))
+        .map(quoted)
+        .collect();
     lines.push(line("annotations", quoted(&annotations.pattern), annotations.kind));
     lines.push(line(
         "classes",

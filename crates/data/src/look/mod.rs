@@ -12,8 +12,7 @@ mod image_headers;
 mod labels;
 mod layout;
 mod listing;
-#[path = "look.rs"]
-mod looking;
+mod look_at;
 mod names;
 mod pairs;
 mod pattern;
@@ -22,5 +21,5 @@ mod split_sizes;
 
 pub use found::{Bar, Found, FoundAnnotations, FoundLabels, FoundMasks, FoundSplit};
 pub use labels::{FoundColor, FoundValue};
-pub use looking::look;
+pub use look_at::look;
 pub use split_sizes::{SplitSizes, split_sizes};

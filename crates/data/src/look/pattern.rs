@@ -1,16 +1,20 @@
 //! How masks are named after their images.
 
 use super::names::is_mask_word;
+use super::sample::sample;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the image's stem stands in a pattern.
 const STEM: &str = "{stem}";
+/// Most masks whose names are looked at.
+const MOST: usize = 500;
 /// Longest stem that is searched for parts.
 const LONGEST: usize = 200;
 
 /// The pattern (`"{stem}"` or, e.g., `"{stem}_mask"`) by which most of `masks` are named after one of `images` (stems), and
-/// the number of those. `None` if no name of an image is in the name of a mask.
+/// the number of those in an evenly spaced sample. `None` if no name of an image is in the name of a mask.
 pub(super) fn between(images: &BTreeSet<&str>, masks: &[&str]) -> Option<(String, usize)> {
+    let masks: Vec<&str> = sample(masks, MOST).copied().collect();
     let same = masks.iter().filter(|mask| images.contains(**mask)).count();
     let others = most_frequent(masks.iter().flat_map(|mask| patterns(images, mask)));
     let same = (same > 0).then(|| (STEM.to_owned(), same));
@@ -27,7 +31,8 @@ pub(super) fn within(stems: &BTreeSet<&str>) -> Option<(String, usize)> {
         let added = pattern.replace(STEM, " ").to_ascii_lowercase();
         added.split(|c: char| !c.is_alphanumeric()).any(is_mask_word)
     };
-    most_frequent(stems.iter().flat_map(|stem| patterns(stems, stem)).filter(names_a_mask))
+    let all: Vec<&str> = stems.iter().copied().collect();
+    most_frequent(sample(&all, MOST).flat_map(|stem| patterns(stems, stem)).filter(names_a_mask))
 }
 
 /// Every pattern that makes `mask` of one of `images`: something before it, or behind it, or both.
