@@ -270,7 +270,10 @@ fn unescaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(name: &str, text: &str) -> Option<(&'static str, Option<Vec<String>>, Vec<String>, Option<String>)> {
+    /// Kind, names of images, names of classes, attribute.
+    type Read = (&'static str, Option<Vec<String>>, Vec<String>, Option<String>);
+
+    fn read(name: &str, text: &str) -> Option<Read> {
         let content = content(name, text.as_bytes())?;
         Some((content.kind, content.images, content.classes.into_iter().collect(), content.attribute))
     }
