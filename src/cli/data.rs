@@ -1,6 +1,8 @@
 //! `matssl-run data FILE`: whether data sets and weights are there, what they hold, and what leaks between splits.
 
 mod counter;
+mod preview;
+mod preview_folder;
 mod report;
 mod sets;
 mod text;
@@ -17,7 +19,10 @@ use crate::plan::CacheState;
 use crate::stage;
 use clap::Args;
 use counter::Counter;
+use preview_folder::PreviewFolder;
 use regex::Regex;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(
@@ -41,6 +46,13 @@ pub(super) struct DataArgs {
     /// there is one. Specimens that are both trained on and scored on are reported.
     #[arg(long, value_name = "REGEX")]
     specimen: Option<String>,
+    /// Draw each labelled image with its classes in colour into DIR, a new or empty folder or that of an earlier preview,
+    /// with a page of all: DIR/index.html.
+    #[arg(long, value_name = "DIR")]
+    preview: Option<PathBuf>,
+    /// Maximum number of pictures of a data set; of more images, evenly spaced ones are drawn.
+    #[arg(long, value_name = "N", requires = "preview", default_value = "200")]
+    preview_count: NonZeroUsize,
     /// No progress, only errors and results.
     #[arg(long, short)]
     quiet: bool,
@@ -49,6 +61,7 @@ pub(super) struct DataArgs {
 pub(super) fn data(args: &DataArgs) -> Result<Ending, Stop> {
     let specimen = args.specimen.as_deref().map(Regex::new).transpose();
     let specimen = specimen.map_err(|error| Stop::bad_request(format!("--specimen: {error}")))?;
+    let folder = args.preview.as_deref().map(PreviewFolder::open).transpose()?;
     let experiment = open_experiment::open(&args.experiment)?;
     let counter = Counter { quiet: args.quiet };
     let sets = sets::all(&experiment, &counter);
@@ -63,9 +76,16 @@ pub(super) fn data(args: &DataArgs) -> Result<Ending, Stop> {
         Ok(leaks) => report.with_leaks(leaks),
         Err(error) => report.with_problem(&error),
     };
+    let experiment_title = &experiment.plan.experiment.name;
+    let drawn =
+        folder.map(|folder| preview::write(&folder, experiment_title, &sets, args.preview_count, &counter)).transpose();
+    let (report, failed) = match drawn {
+        Ok(drawn) => (report.with_preview(drawn), None),
+        Err(stop) => (report, Some(stop)),
+    };
     print(&if args.json { report.json() } else { text::of(&report) });
     experiment.leave();
-    if let Some(stop) = report.stop() {
+    if let Some(stop) = Stop::all(report.stop().into_iter().chain(failed)) {
         return Err(stop);
     }
     let warnings = report.leaking();

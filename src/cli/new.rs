@@ -1,17 +1,28 @@
 //! `matssl-run new NAME`: an experiment to start from.
 
+mod data_table;
+mod file;
+mod from;
+mod summary;
+
 use super::outcome::{Ending, Stop};
 use super::output::print;
 use crate::data::synthesize::write_layouts;
 use clap::{Args, ValueEnum};
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::path::Path;
+use file::write_new;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(super) struct NewArgs {
-    /// The name of the experiment; the file is NAME.toml, in this folder.
-    name: String,
+    /// The name of the experiment; the file is NAME.toml, in this folder. With --from also a path [default: the name of
+    /// FOLDER].
+    #[arg(required_unless_present = "from")]
+    name: Option<String>,
+    /// Look at a folder of micrographs (and masks or annotations), and write the experiment that fits: layout, classes, sizes,
+    /// splits.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["template", "made_data"])]
+    from: Option<PathBuf>,
     /// What to start from.
     #[arg(long, value_enum, default_value_t = Template::Folder)]
     template: Template,
@@ -33,7 +44,10 @@ const FOLDER: &str = include_str!("new/folder.toml");
 const QUICKSTART: &str = include_str!("../../experiments/quickstart.toml");
 
 pub(super) fn new(args: &NewArgs) -> Result<Ending, Stop> {
-    let name = &args.name;
+    if let Some(folder) = &args.from {
+        return from::from(folder, args.name.as_deref());
+    }
+    let name = args.name.as_deref().unwrap_or_default();
     if !crate::experiment::is_file_name(name) {
         return Err(Stop::bad_request(format!(
             "{name:?} cannot name an experiment: use 1 to 100 letters, digits, `.`, `_` and `-`, and no `.` at the \
@@ -65,21 +79,9 @@ pub(super) fn new(args: &NewArgs) -> Result<Ending, Stop> {
     };
     let path = format!("{name}.toml");
     let text = template.replacen(named, &format!("name  = \"{name}\""), 1);
-    // `create_new` never overwrites a file, not even one that was created a moment ago.
-    let written = OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    match written {
-        Ok(()) => {
-            print(&next);
-            Ok(Ending::Done)
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            Err(Stop::bad_request(format!("{path} exists already; choose another name")))
-        }
-        Err(error) => Err(Stop::bad_request(format!("cannot write {path}: {error}"))),
-    }
+    write_new(Path::new(&path), &text)?;
+    print(&next);
+    Ok(Ending::Done)
 }
 
 fn made_data(name: &str) -> Result<Ending, Stop> {

@@ -97,6 +97,13 @@ impl Stop {
         Stop { ending, message: message.into() }
     }
 
+    /// All of `stops` in one: their messages, and the greatest of their endings.
+    pub(super) fn all(stops: impl IntoIterator<Item = Stop>) -> Option<Self> {
+        stops.into_iter().reduce(|one, other| {
+            Stop::new(one.ending.max(other.ending), format!("{}\n{}", one.message.trim_end(), other.message))
+        })
+    }
+
     /// The experiment file, the command line or the environment asks for what cannot be.
     pub(super) fn bad_request(message: impl std::fmt::Display) -> Self {
         Stop::new(Ending::BadRequest, format!("error: {message}"))

@@ -214,7 +214,7 @@ fn evaluate(
 
 /// The file name of each prediction in `predictions/`: the stem of the image or, if two images share a stem (`a/1.png`
 /// and `b/1.png`), its path with `__` for `/`, including the extension.
-pub(super) fn prediction_files(entries: &[&Entry]) -> Vec<String> {
+pub(crate) fn prediction_files(entries: &[&Entry]) -> Vec<String> {
     let name = |entry: &Entry| {
         // Ignores case, as some file systems do.
         let twins = entries.iter().filter(|other| other.stem().eq_ignore_ascii_case(entry.stem())).count();

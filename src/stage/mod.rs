@@ -31,6 +31,7 @@ pub(crate) use artifacts::HistoryFile;
 pub use data_set::DATASET;
 use data_set::open_dataset;
 pub use dataset::dataset_params;
+pub(crate) use evaluate::prediction_files as picture_files;
 pub use kinds::KINDS;
 pub use matssl_pipeline::stage::*;
 pub use outlook::images;

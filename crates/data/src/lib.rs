@@ -20,6 +20,7 @@ mod instrument;
 pub mod leaks;
 mod legend;
 pub mod loader;
+pub mod look;
 pub mod manifest;
 mod mask_reader;
 mod micrograph;

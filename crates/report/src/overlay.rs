@@ -6,12 +6,15 @@
 //! negative of the true one. Background that was predicted as such keeps the image's colour. Pixels with unknown truth are striped
 //! and not scored.
 
+mod canvas;
 mod errors;
 mod legend;
 mod panels;
+mod preview;
 mod scale;
 #[cfg(test)]
 mod tests;
 
 pub use panels::Panels;
+pub use preview::Preview;
 pub use scale::Scale;

@@ -3,6 +3,7 @@
 use super::super::foreseen::{Foresights, Line};
 use super::super::open_experiment::OpenExperiment;
 use super::super::outcome::{Ending, Stop};
+use super::preview::PreviewReport;
 use super::sets::{Set, SetState};
 use crate::cache::Store;
 use crate::data::format::PassedOver;
@@ -37,6 +38,9 @@ pub(super) struct Report {
     pub(super) must_fail: Vec<Line>,
     /// What is suspicious about the use of these data.
     pub(super) warnings: Vec<Line>,
+    /// Left out without `--preview`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) preview: Option<PreviewReport>,
     #[serde(skip)]
     ending: Ending,
 }
@@ -141,6 +145,7 @@ impl Report {
             compared: None,
             specimens: None,
             problem: None,
+            preview: None,
             ending: foreseen.stop().map_or(Ending::Done, |stop| stop.ending),
             must_fail: foreseen.problems,
             warnings: foreseen.warnings,
@@ -173,6 +178,11 @@ impl Report {
     pub(super) fn with_problem(mut self, error: &DataError) -> Report {
         self.ending = self.ending.max(error.into());
         self.problem = Some(error.to_string());
+        self
+    }
+
+    pub(super) fn with_preview(mut self, preview: Option<PreviewReport>) -> Report {
+        self.preview = preview;
         self
     }
 

@@ -1,5 +1,6 @@
 //! The report of `data` as text.
 
+use super::super::wording::plural;
 use super::report::{DatasetLine, Report, WeightsLine};
 use crate::data::format::PassedOver;
 use crate::data::leaks::Pair;
@@ -54,6 +55,16 @@ pub(super) fn of(report: &Report) -> String {
             aligned(rows.collect())
         );
     }
+    if let Some(preview) = &report.preview {
+        let rows = preview.datasets.iter().map(|line| vec![format!("        {}", line.name), line.note.clone()]);
+        let _ = write!(
+            text,
+            "\npreview: {} in {}\n{}",
+            plural(preview.pictures, "picture"),
+            preview.page,
+            aligned(rows.collect())
+        );
+    }
     text
 }
 
@@ -64,7 +75,6 @@ fn none_or(count: usize) -> String {
 fn summary(report: &Report) -> String {
     let states: Vec<&str> =
         report.datasets.iter().map(|line| line.state).chain(report.weights.iter().map(|line| line.state)).collect();
-    let plural = |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
     let mut text = format!("{}: {}", report.experiment, plural(report.datasets.len(), "data set"));
     match report.weights.len() {
         0 => {}

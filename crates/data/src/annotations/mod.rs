@@ -26,6 +26,7 @@
 //!
 //! The polygons of Aachen–Heerlen, which were clicked on pixels, have a rule of their own (`rasterize.rs`).
 
+mod bytes;
 mod check;
 mod coco;
 mod coverage;
@@ -45,6 +46,7 @@ mod tests;
 mod via;
 mod via_csv;
 
+pub use bytes::check_bytes;
 pub(crate) use check::Unknown;
 pub(crate) use file::AnnotationFile;
 pub(crate) use reader::{AnnotationReader, check_length};

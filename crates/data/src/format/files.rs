@@ -4,7 +4,7 @@ use super::links::broken_link;
 use crate::DataError;
 use std::path::{Path, PathBuf};
 
-const EXTENSIONS: [&str; 6] = ["png", "tif", "tiff", "jpg", "jpeg", "bmp"];
+pub(crate) const EXTENSIONS: [&str; 6] = ["png", "tif", "tiff", "jpg", "jpeg", "bmp"];
 
 /// The files of a folder.
 #[derive(Debug, Default)]

@@ -27,6 +27,7 @@ mod split;
 mod tests;
 mod uhcs;
 
+pub(crate) use files::EXTENSIONS;
 pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitFolders, SplitParams};
 pub use passed_over::PassedOver;
 pub use scan::{SourceFile, list_files, scan};

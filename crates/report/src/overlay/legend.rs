@@ -5,6 +5,7 @@ use super::scale::{self, Scale};
 use crate::font;
 use crate::palette::{self, Colour, GREY, INK};
 use crate::scene::{Anchor, Scene};
+use std::borrow::Cow;
 
 /// Pixels an em.
 pub(super) const SIZE: f64 = 14.0;
@@ -16,42 +17,44 @@ const MARGIN: f64 = 6.0;
 
 /// What a legend says of one image.
 pub(super) struct Legend<'a> {
-    /// Names of classes, by label.
-    pub(super) classes: &'a [String],
-    /// Whether some pixels have no known truth.
-    pub(super) has_unknown: bool,
+    /// A heading with its colours, from the top down.
+    pub(super) rows: Vec<(&'static str, Vec<Swatch<'a>>)>,
     /// Width of the image in pixels.
     pub(super) image_width: usize,
     pub(super) scale: Option<Scale>,
 }
 
 /// A colour and its meaning.
-type Swatch<'a> = (Colour, &'a str);
+pub(super) type Swatch<'a> = (Colour, Cow<'a, str>);
 
-impl Legend<'_> {
-    /// `width` pixels wide, below panels of `panel` pixels: swatches of the classes, swatches of the errors, and a scale bar.
+impl<'a> Legend<'a> {
+    /// `width` pixels wide, below panels of `panel` pixels: rows of swatches, and a scale bar.
     pub(super) fn scene(&self, width: f64, panel: f64) -> Scene {
         let mut scene = Scene { width, ..Scene::default() };
-        let y = swatches(&mut scene, "classes", &self.class_swatches(), MARGIN);
-        let y = swatches(&mut scene, "errors", &self.error_swatches(), y);
+        let mut y = MARGIN;
+        for (heading, row) in &self.rows {
+            y = swatches(&mut scene, heading, row, y);
+        }
         self.draw_bar(&mut scene, y + ROW / 2.0, panel);
         scene.height = y + ROW + MARGIN;
         scene
     }
 
-    fn class_swatches(&self) -> Vec<Swatch<'_>> {
-        (0..=u8::MAX).zip(self.classes).map(|(label, name)| (palette::class(label), name.as_str())).collect()
+    /// Swatches of the classes, by label.
+    pub(super) fn classes(names: &'a [String]) -> Vec<Swatch<'a>> {
+        (0..=u8::MAX).zip(names).map(|(label, name)| (palette::class(label), Cow::from(name))).collect()
     }
 
-    fn error_swatches(&self) -> Vec<Swatch<'_>> {
+    /// Swatches of the errors among `classes` classes; `has_unknown`: some pixels have no known truth.
+    pub(super) fn errors(classes: usize, has_unknown: bool) -> Vec<Swatch<'a>> {
         let mut swatches = vec![(FOUND, "true positive"), (FALSE, "false positive"), (MISSED, "false negative")];
-        if self.classes.len() > 2 {
+        if classes > 2 {
             swatches.push((CONFUSED, "wrong class"));
         }
-        if self.has_unknown {
+        if has_unknown {
             swatches.push((UNKNOWN[0], "unknown truth (not scored)"));
         }
-        swatches
+        swatches.into_iter().map(|(colour, words)| (colour, Cow::from(words))).collect()
     }
 
     /// A bar whose middle is at height `y`, as long as its words say in panels of `panel` pixels.

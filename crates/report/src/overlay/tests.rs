@@ -1,6 +1,7 @@
+use super::canvas::{CAPTION, GAP, panel_size};
 use super::errors::{CONFUSED, FALSE, FOUND, MISSED, OPACITY, UNKNOWN};
 use super::legend::{ROW, indent};
-use super::panels::{GAP, panel_size};
+use super::panels::PANEL;
 use super::*;
 use crate::palette::{self, INK, blend};
 use image::RgbImage;
@@ -97,10 +98,11 @@ fn a_picture_has_the_same_bytes_each_time_and_sizes_are_checked() {
 
 #[test]
 fn large_images_are_scaled_down_and_small_ones_up() {
-    assert_eq!(panel_size(1280, 895), (512, 358));
-    assert_eq!(panel_size(512, 100), (512, 100));
-    assert_eq!(panel_size(64, 48), (256, 192));
-    assert_eq!(panel_size(4000, 1), (512, 1));
+    let size = |width, height| panel_size(width, height, PANEL / 2, PANEL);
+    assert_eq!(size(1280, 895), (512, 358));
+    assert_eq!(size(512, 100), (512, 100));
+    assert_eq!(size(64, 48), (256, 192));
+    assert_eq!(size(4000, 1), (512, 1));
 }
 
 /// See `curve::tests::pictures_to_look_at`.
@@ -138,4 +140,44 @@ fn pictures_to_look_at() {
         let picture = panels.render().unwrap();
         std::fs::write(folder.join(format!("{name}.png")), crate::png_rgb(&picture).unwrap()).unwrap();
     }
+}
+
+#[test]
+fn a_preview_shows_the_micrograph_beside_its_classes_with_shares() {
+    let classes = ["matrix".to_owned(), "pore".to_owned(), "crack".to_owned()];
+    let labels = [0u8, 0, 0, 1, 1, 1, 255, 255].repeat(4);
+    let mut preview = Preview {
+        width: 8,
+        height: 4,
+        image: &[GREY_LEVEL; 32],
+        channels: 1,
+        labels: &labels,
+        ignore: Some(255),
+        classes: &classes,
+        title: "steel: train: a.png",
+        scale: None,
+    };
+    let picture = preview.render().unwrap();
+    // 8 pixels across are shown 32 times as large, below the title and the captions.
+    let at = |panel: u32, x: u32| picture.get_pixel(GAP + panel * (256 + GAP) + x, 2 * CAPTION as u32 + 64).0;
+    let over = |label| blend([GREY_LEVEL; 3], palette::class(label), preview::OPACITY);
+    assert_eq!([at(0, 16), at(0, 112), at(0, 240)], [[GREY_LEVEL; 3]; 3]);
+    assert_eq!([at(1, 16), at(1, 112)], [over(0), over(1)]);
+    assert!(UNKNOWN.contains(&at(1, 240)));
+    // Where classes meet, the colours are full.
+    assert_eq!([at(1, 95), at(1, 96)], [0, 1].map(palette::class));
+    let words: Vec<String> = preview.legend().rows[0].1.iter().map(|(_, words)| words.to_string()).collect();
+    assert_eq!(words, ["matrix 37.5 %", "pore 37.5 %", "crack 0 %", "ignored 25.0 %"]);
+    assert_eq!(picture, preview.render().unwrap());
+    // In colour, and larger than a panel; rows of one pixel are no error.
+    let (width, height) = (3000usize, 2usize);
+    let colours: Vec<u8> = [200u8, 10, 10].repeat(width * height);
+    let zeros = vec![0; width * height];
+    (preview.width, preview.height, preview.image, preview.channels) = (width, height, &colours, 3);
+    preview.labels = &zeros;
+    let picture = preview.render().unwrap();
+    assert_eq!(picture.width(), 2 * preview::PANEL + 3 * GAP);
+    assert_eq!(picture.get_pixel(GAP + 100, 2 * CAPTION as u32).0, [200, 10, 10]);
+    preview.width = 7;
+    assert!(preview.render().unwrap_err().to_string().contains("7×2"));
 }
