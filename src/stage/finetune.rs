@@ -251,6 +251,10 @@ impl StageKind for Finetune {
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
         let classes = dataset.manifest.classes.clone();
+        let config = self.network(context, classes.len())?;
+        let splits = [Split::Train, self.validation_split()];
+        let fit = dataset.manifest.check_channels(&splits, true, config.encoder.in_channels);
+        fit.map_err(StageError::BadData)?;
         let mut samples = self.samples(&dataset, Split::Train)?;
         if samples.is_empty() {
             let message = "the data set has no training images with masks; check its `split`, `test_images` and \
@@ -260,7 +264,7 @@ impl StageKind for Finetune {
         let validation = self.take_validation(&mut samples, &dataset)?;
         self.keep_fraction(&mut samples, context.seed)?;
         let validation = self.validation(&dataset, validation)?;
-        let network = SegmentationNetwork::new(self.network(context, classes.len())?);
+        let network = SegmentationNetwork::new(config);
         let mut parameters = self.training.parameters(context)?;
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
         self.load_encoder(&parameters, context)?;

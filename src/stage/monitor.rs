@@ -38,8 +38,10 @@ impl Monitor {
     /// Cuts patches of `size` pixels from the training and validation images with masks; never from test images.
     ///
     /// # Errors
-    /// If an image cannot be read, or fewer than two images or classes have patches.
-    pub(super) fn open(dataset: &OpenDataset, size: usize) -> Result<Self, StageError> {
+    /// If an image cannot be read or does not fit a network of `in_channels`, or fewer than two images or classes have patches.
+    pub(super) fn open(dataset: &OpenDataset, size: usize, in_channels: usize) -> Result<Self, StageError> {
+        let fit = dataset.manifest.check_channels(&[Split::Train, Split::Val], true, in_channels);
+        fit.map_err(|message| StageError::BadData(format!("`monitor`: {message}")))?;
         let mut monitor = Monitor { patches: Vec::new(), classes: Vec::new(), images: Vec::new() };
         let entries = [Split::Train, Split::Val].into_iter().flat_map(|split| dataset.entries(split));
         for (index, entry) in entries.enumerate() {
@@ -91,7 +93,8 @@ impl Monitor {
             let size = batch.first().map_or(0, |patch| patch.width);
             let tiling = Tiling::new(size, size, size, 0.0);
             let patches: Vec<_> = batch.iter().map(|patch| (&tiling, patch, 0)).collect();
-            let pixels = Batches::on(parameters.device())?.tiles(&patches)?.normalized(parameters, normalization())?;
+            let tiles = Batches::on(parameters.device(), encoder.config().in_channels)?.tiles(&patches)?;
+            let pixels = tiles.normalized(parameters, normalization())?;
             let tape = Tape::new(parameters, Mode::Eval);
             let [.., last] = encoder.features(&tape, ENCODER, &tape.input(&pixels)?)?;
             features.push(tape.global_average_pool(&last)?.tensor().to_device(&Device::Cpu)?.to_dtype(DType::F64)?);

@@ -10,6 +10,7 @@ use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
 use super::{Context, Places, StageError, StageKind, open_dataset};
 use crate::data::augment::ViewParams;
+use crate::data::check_channels;
 use crate::data::patches::Patches;
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
 use crate::nn::ResNet;
@@ -153,6 +154,9 @@ impl StageKind for Pretrain {
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let files = context.inputs("patches").iter().map(|input| Ok(input.file(Patches::FILE)?.to_path_buf()));
         let patches = Patches::open_all(&files.collect::<anyhow::Result<Vec<_>>>()?).map_err(data_error)?;
+        let sets = context.inputs("patches").iter().zip(patches.channels_by_file());
+        let sets = sets.map(|(input, channels)| (input.label.as_str(), channels));
+        check_channels("sets of patches", sets, self.encoder.in_channels).map_err(StageError::BadData)?;
         let batch_size = self.training.batch_size.get();
         if patches.len() < batch_size {
             return Err(StageError::BadData(format!(
@@ -172,7 +176,7 @@ impl StageKind for Pretrain {
         let views = ViewParams { size, ..self.views.clone() };
         let training = self.training.training(fingerprint(self, patches.len(), context)?, context);
         let monitor = match &self.monitor {
-            Some(_) => Some(Monitor::open(&open_dataset(context.input("monitor")?)?, size)?),
+            Some(_) => Some(Monitor::open(&open_dataset(context.input("monitor")?)?, size, self.encoder.in_channels)?),
             None => None,
         };
         let (patches, epochs) = (Arc::new(patches), self.training.epochs.get());

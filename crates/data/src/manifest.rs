@@ -59,7 +59,7 @@ pub struct Entry {
     /// Width and height after the crop and before resizing, if it is resized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resized_from: Option<(usize, usize)>,
-    /// 1 or 3.
+    /// 1 to 8: 1 is grey, 3 are RGB.
     pub channels: usize,
     /// What the image is used for.
     pub split: Split,

@@ -2,6 +2,7 @@
 
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
+use matssl_data::{MOST_CHANNELS, RGB};
 use matssl_tensor::init::{self, ConvInit, join};
 use matssl_tensor::ops::{Conv2d, MaxPool};
 use matssl_tensor::{Parameters, Tape, Value};
@@ -81,6 +82,17 @@ pub struct ResNetConfig {
     /// `"v1.5"` (torchvision) or `"v1"`.
     #[serde(default)]
     pub variant: Variant,
+    /// Channels of the images, 1 to 8. Left out if it is 3, as it was before it could be chosen.
+    #[serde(default = "rgb", skip_serializing_if = "is_rgb")]
+    pub in_channels: usize,
+}
+
+fn rgb() -> usize {
+    RGB
+}
+
+fn is_rgb(channels: &usize) -> bool {
+    *channels == RGB
 }
 
 fn published_width() -> usize {
@@ -155,10 +167,13 @@ impl ResNet {
     /// batch norms of weight 1 and bias 0.
     ///
     /// # Errors
-    /// If a name is taken, or the width is 0.
+    /// If a name is taken, the width is 0, or images have not 1 to 8 channels.
     pub fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
         if self.config.width == 0 {
             bail!("a ResNet needs a width of at least 1");
+        }
+        if !(1..=MOST_CHANNELS).contains(&self.config.in_channels) {
+            bail!("a ResNet takes images of 1 to {MOST_CHANNELS} channels, not {}", self.config.in_channels);
         }
         self.stem().init(parameters, &join(prefix, "conv1"), &join(prefix, "bn1"), stream)?;
         for block in (0..4).flat_map(|stage| self.blocks(stage)) {
@@ -174,10 +189,10 @@ impl ResNet {
     }
 
     /// The stem after its ReLU (stride 2) and the four stages (strides 4, 8, 16, 32) for `x`
-    /// `[batch, height, width, 3]`.
+    /// `[batch, height, width, in_channels]`.
     ///
     /// # Errors
-    /// If parameters are missing or `x` has not three channels.
+    /// If parameters are missing or `x` has not `in_channels` channels.
     pub fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 5]> {
         let names = (&*join(prefix, "conv1"), &*join(prefix, "bn1"));
         let stem = tape.keep(self.stem().apply(tape, x, names, None, true)?);
@@ -218,7 +233,7 @@ impl ResNet {
     }
 
     fn stem(&self) -> Conv {
-        Conv::new(7, [3, self.config.width], 2)
+        Conv::new(7, [self.config.in_channels, self.config.width], 2)
     }
 
     fn blocks(&self, stage: usize) -> Vec<Block> {
@@ -260,7 +275,7 @@ mod tests {
     #[test]
     fn defaults_are_filled_in_and_unknown_keys_refused() {
         let config = config(r#"{"arch": "resnet50"}"#);
-        assert_eq!(config, ResNetConfig { arch: Arch::ResNet50, width: 64, variant: Variant::V15 });
+        assert_eq!(config, ResNetConfig { arch: Arch::ResNet50, width: 64, variant: Variant::V15, in_channels: 3 });
         assert_eq!(serde_json::to_string(&config).unwrap(), r#"{"arch":"resnet50","width":64,"variant":"v1.5"}"#);
         assert!(serde_json::from_str::<ResNetConfig>(r#"{"arch": "resnet50", "depth": 3}"#).is_err());
         assert!(serde_json::from_str::<ResNetConfig>(r#"{"arch": "resnet51"}"#).is_err());
