@@ -156,7 +156,8 @@ impl StageKind for Pretrain {
         let patches = Patches::open_all(&files.collect::<anyhow::Result<Vec<_>>>()?).map_err(data_error)?;
         let sets = context.inputs("patches").iter().zip(patches.channels_by_file());
         let sets = sets.map(|(input, channels)| (input.label.as_str(), channels));
-        check_channels("sets of patches", sets, self.encoder.in_channels).map_err(StageError::BadData)?;
+        let fit = check_channels("sets of patches", sets, self.encoder.in_channels);
+        fit.map_err(|message| StageError::BadData(format!("`patches`: {message}")))?;
         let batch_size = self.training.batch_size.get();
         if patches.len() < batch_size {
             return Err(StageError::BadData(format!(

@@ -281,6 +281,48 @@ mod tests {
         assert!(serde_json::from_str::<ResNetConfig>(r#"{"arch": "resnet51"}"#).is_err());
     }
 
+    /// Three channels are not written: the bytes of configurations, and so keys, are as before there was a choice.
+    #[test]
+    fn other_channels_than_three_are_written() {
+        let two = config(r#"{"arch": "resnet18", "in_channels": 2}"#);
+        let text = r#"{"arch":"resnet18","width":64,"variant":"v1.5","in_channels":2}"#;
+        assert_eq!(serde_json::to_string(&two).unwrap(), text);
+        assert_eq!(config(text), two);
+        let three = config(r#"{"arch": "resnet18", "in_channels": 3}"#);
+        assert_eq!(serde_json::to_string(&three).unwrap(), r#"{"arch":"resnet18","width":64,"variant":"v1.5"}"#);
+        for in_channels in [0, 9] {
+            let net = ResNet::new(ResNetConfig { in_channels, ..three.clone() });
+            let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+            let error = net.init(&mut parameters, "", &Stream::new(0, "init", 0, 0)).unwrap_err().to_string();
+            assert_eq!(error, format!("a ResNet takes images of 1 to 8 channels, not {in_channels}"));
+        }
+    }
+
+    /// As `torchvision.models.resnet18` with another `conv1`: `Conv2d(in_channels, 64, 7, 2, 3, bias=False)`.
+    #[test]
+    fn only_the_first_convolution_knows_the_channels() -> Result<()> {
+        let parameters = |in_channels: usize| -> Result<Parameters> {
+            let text = format!(r#"{{"arch": "resnet18", "width": 8, "in_channels": {in_channels}}}"#);
+            let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
+            ResNet::new(config(&text)).init(&mut parameters, "", &Stream::new(0, "init", 0, 0))?;
+            Ok(parameters)
+        };
+        let three = parameters(3)?;
+        for in_channels in 1..=8 {
+            let other = parameters(in_channels)?;
+            assert_eq!(other.len(), three.len());
+            for (name, parameter) in other.iter() {
+                let expected =
+                    if name == "conv1.weight" { &[7, 7, in_channels, 8] } else { three.get(name)?.var.dims() };
+                assert_eq!(parameter.var.dims(), expected, "{name}");
+            }
+            // Kaiming normal, fan out: 7 · 7 · 8 values, whatever the number of input channels.
+            let deviation = other.tensor("conv1.weight")?.sqr()?.mean_all()?.to_scalar::<f64>()?.sqrt();
+            assert!((deviation / (2.0 / (49.0 * 8.0f64)).sqrt() - 1.0).abs() < 0.1, "{in_channels}: {deviation}");
+        }
+        Ok(())
+    }
+
     /// Counts of torchvision 0.26 without `fc`.
     #[test]
     fn parameters_are_as_many_as_torchvisions() -> Result<()> {

@@ -215,9 +215,15 @@ mod tests {
         let text = r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":3}"#;
         check(serde_json::from_str(text).unwrap());
         check(serde_json::from_str(&text.replacen('{', r#"{"architecture":"unet","#, 1)).unwrap());
+        for in_channels in [1, 2, 5] {
+            let text = text.replace(r#""width":4"#, &format!(r#""width":4,"in_channels":{in_channels}"#));
+            check(serde_json::from_str(&text).unwrap());
+        }
     }
 
     fn check(network: SegmentationConfig) {
+        let in_channels = network.encoder.in_channels;
+        let channels = if in_channels == 3 { 1 } else { in_channels };
         let class_names = ["a", "b", "c"].map(str::to_owned).into();
         let config = ModelConfig { network: network.clone(), crop_size: 32, class_names, selected_on: SelectedOn::Val };
         let network = SegmentationNetwork::new(network);
@@ -229,8 +235,8 @@ mod tests {
         let segmenter = Segmenter::load(&path, &Device::Cpu).unwrap();
         assert_eq!(segmenter.config(), &config);
         let mut stream = Stream::new(2, "image", 0, 0);
-        let pixels = (0..50 * 41).map(|_| stream.next_u32() as u8).collect();
-        let image = Micrograph { width: 50, height: 41, channels: 1, pixels };
+        let pixels = (0..50 * 41 * channels).map(|_| stream.next_u32() as u8).collect();
+        let image = Micrograph { width: 50, height: 41, channels, pixels };
         let mask = segmenter.predict(&image, 32, 0.25).unwrap();
         assert_eq!((mask.width, mask.height), (50, 41));
         assert_eq!(mask, predict(&network, &parameters, &image, 32, 0.25).unwrap().mask);
@@ -240,6 +246,9 @@ mod tests {
             assert!(pixel.iter().all(|&p| p <= pixel[usize::from(*label)]));
         }
         assert!(segmenter.predict(&image, 40, 0.0).is_err());
+        let other = Micrograph { width: 1, height: 1, channels: 8, pixels: vec![0; 8] };
+        let error = segmenter.predict(&other, 32, 0.0).unwrap_err().to_string();
+        assert!(error.starts_with("the image has 8 channels, but the network takes"), "{error}");
         let (_, first) = parameters.iter().next().unwrap();
         first.var.set(&(first.var.as_detached_tensor() * f64::NAN).unwrap()).unwrap();
         let error = predict(&network, &parameters, &image, 32, 0.25).err().unwrap().to_string();
