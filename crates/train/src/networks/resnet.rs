@@ -294,7 +294,10 @@ mod tests {
             let net = ResNet::new(ResNetConfig { in_channels, ..three.clone() });
             let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
             let error = net.init(&mut parameters, "", &Stream::new(0, "init", 0, 0)).unwrap_err().to_string();
-            assert_eq!(error, format!("a ResNet takes images of 1 to 8 channels, not {in_channels}"));
+            assert!(
+                error.starts_with(&format!("a ResNet takes images of 1 to 8 channels, not {in_channels}")),
+                "{error}"
+            );
         }
     }
 

@@ -120,8 +120,8 @@ mod tests {
         let with = |in_channels: usize, weight: &Tensor| -> Result<(SegmentationNetwork, Parameters)> {
             let (network, own) = network("unet", in_channels)?;
             for (name, parameter) in own.iter() {
-                let value = if name == "encoder.conv1.weight" { weight.clone() } else { parameters.tensor(name)? };
-                parameter.var.set(&value)?;
+                let value = if name == "encoder.conv1.weight" { weight } else { parameters.tensor(name)? };
+                parameter.var.set(value)?;
             }
             Ok((network, own))
         };
