@@ -230,7 +230,7 @@ mod tests {
                 let slope = (values[1] - values[0]) / (plain[1] - plain[0]);
                 (slope, values[0] - slope * plain[0])
             };
-            let clamped = values.iter().any(|&value| value < 1e-2 || value > 254.9);
+            let clamped = values.iter().any(|value| !(1e-2..=254.9).contains(value));
             assert!(clamped || values.iter().zip(&plain).all(|(v, p)| (v - (slope * p + intercept)).abs() < 0.05));
         }
     }
