@@ -35,7 +35,7 @@ pub(crate) fn work() -> Result<()> {
                 let start = Instant::now();
                 for batch in indices.chunks(BATCH) {
                     epoch += 1;
-                    black_box(view_batch(patches, batch, &params, 0, epoch));
+                    black_box(view_batch(patches, batch, &params, (0, epoch), 3));
                 }
                 format!("{}", start.elapsed().as_secs_f64())
             }

@@ -2,6 +2,7 @@
 
 use super::errors::weights_error;
 use super::{Context, Places, Progress, StageError, StageKind};
+use crate::data::{MOST_CHANNELS, RGB};
 use crate::nn::weights::{self, LoadReport, Published, PublishedFile, Request};
 use crate::nn::{Arch, Parameters, ResNet, ResNetConfig, Variant};
 use anyhow::Context as _;
@@ -28,6 +29,12 @@ pub(super) struct EncoderSpec {
     /// Position of the strides in bottleneck blocks: `"v1.5"` as in torchvision, or `"v1"`.
     #[serde(default)]
     pub(super) variant: Variant,
+    /// Number of channels of the images, 1 to 8. With 3 (the default) grey images are shown as red, green and blue. The first
+    /// convolution of a weight file is adapted to any other number as in segmentation_models_pytorch: summed for 1, else
+    /// repeated and scaled by 3 / `in_channels`. All channels are then normalised alike (mean 0.449, deviation 0.226 of values
+    /// from 0 to 1), and augmentation changes no colours.
+    #[serde(default = "rgb", skip_serializing_if = "is_rgb")]
+    pub(super) in_channels: usize,
     /// Initial weights: `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, or a file with torchvision's names,
     /// under any key and behind any prefix.
     pub(super) weights: Weights,
@@ -46,6 +53,15 @@ pub(super) struct EncoderSpec {
 
 fn published_width() -> usize {
     64
+}
+
+fn rgb() -> usize {
+    RGB
+}
+
+/// Whether the default applies. It is left out of the JSON, so that keys do not change.
+fn is_rgb(channels: &usize) -> bool {
+    *channels == RGB
 }
 
 /// Source of the initial weights.
@@ -83,7 +99,7 @@ impl From<Weights> for String {
 impl EncoderSpec {
     /// The configuration of the network.
     pub(super) fn config(&self) -> ResNetConfig {
-        ResNetConfig { arch: self.arch, width: self.width, variant: self.variant }
+        ResNetConfig { arch: self.arch, width: self.width, variant: self.variant, in_channels: self.in_channels }
     }
 
     /// Checks what serde cannot check.
@@ -93,6 +109,9 @@ impl EncoderSpec {
     pub(super) fn check(&self) -> Result<(), String> {
         if !(1..=1024).contains(&self.width) {
             return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", self.width));
+        }
+        if !(1..=MOST_CHANNELS).contains(&self.in_channels) {
+            return Err(format!("in_channels = {}; expected 1 to {MOST_CHANNELS}", self.in_channels));
         }
         if self.allow_missing && self.weights == Weights::Random {
             return Err("`allow_missing` needs weights from a file".into());

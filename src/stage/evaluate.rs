@@ -98,9 +98,15 @@ impl StageKind for Evaluate {
             Some(Outlook::Training { classes: Some(classes), .. }) => check_classes(classes, &manifest.classes),
             _ => Ok(()),
         };
+        let fit = match model {
+            Some(&Outlook::Training { in_channels: Some(in_channels), .. }) => {
+                manifest.check_channels(&[self.split], true, in_channels)
+            }
+            _ => Ok(()),
+        };
         let scores = Scores { manifest: manifest.clone(), split: self.split, miou_batch: self.miou_batch.get() };
         let problems: Vec<String> =
-            [scored(manifest, name, self.split).err(), same.err()].into_iter().flatten().collect();
+            [scored(manifest, name, self.split).err(), same.err(), fit.err()].into_iter().flatten().collect();
         let prospect = if problems.is_empty() { Outlook::Scores(scores).prospect() } else { None };
         Foresight { prospect, problems, ..Foresight::nothing() }
     }
@@ -112,6 +118,8 @@ impl StageKind for Evaluate {
         let device = open_device(context, Precision::Float32, true)?;
         let segmenter = ModelFile::load(context.input("model")?, &device)?;
         check_classes(&segmenter.config().class_names, &dataset.manifest.classes).map_err(StageError::BadData)?;
+        let in_channels = segmenter.config().network.encoder.in_channels;
+        dataset.manifest.check_channels(&[self.split], true, in_channels).map_err(StageError::BadData)?;
         let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
         let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));
         admit(&segmenter.memory(tile, self.overlap, sizes)?, context)?;

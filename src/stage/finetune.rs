@@ -16,7 +16,7 @@ use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
 use super::{Context, DATASET, DataUse, Foresight, Known, Places, StageError, StageKind, Uses, open_dataset};
 use crate::data::augment::FinetuneAugment;
-use crate::data::{Entry, Mask, Micrograph, OpenDataset, Split};
+use crate::data::{Entry, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
 use crate::nn::weights::LoadReport;
@@ -267,10 +267,20 @@ impl StageKind for Finetune {
             Ok(parts) => parts,
             Err(problem) => return Foresight::of(Err(problem)),
         };
+        let pretrained = known.inputs("encoder").next().and_then(Outlook::of);
+        let in_channels = match (self.encoder(), pretrained) {
+            (Some(encoder), _) => Some(encoder.in_channels),
+            (None, Some(&Outlook::Training { in_channels, .. })) => in_channels,
+            (None, _) => None,
+        };
+        if let Some(Err(problem)) = in_channels.map(|in_channels| self.check_channels(manifest, in_channels)) {
+            return Foresight::of(Err(problem));
+        }
         let columns = ["step", "learning_rate", "gradient_norm"].into_iter().map(str::to_owned);
         let outlook = Outlook::Training {
             columns: Some(columns.chain(Segmentation::columns(&manifest.classes)).collect()),
             classes: Some(manifest.classes.clone()),
+            in_channels,
         };
         Foresight {
             prospect: outlook.prospect(),
@@ -283,10 +293,12 @@ impl StageKind for Finetune {
         let dataset = open_dataset(context.input("dataset")?)?;
         let classes = dataset.manifest.classes.clone();
         let name = &context.input("dataset")?.label;
+        let config = self.network(context, classes.len())?;
         let parts = self.parts(&dataset.manifest, name, context.seed).map_err(StageError::BadData)?;
+        self.check_channels(&dataset.manifest, config.encoder.in_channels).map_err(StageError::BadData)?;
         let (samples, validation) = (samples(&dataset, &parts.train)?, samples(&dataset, &parts.validation)?);
         let validation = self.validation(&dataset, validation);
-        let network = SegmentationNetwork::new(self.network(context, classes.len())?);
+        let network = SegmentationNetwork::new(config);
         let mut parameters = self.training.parameters(context)?;
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
         self.load_encoder(&parameters, &classes, context)?;
@@ -384,6 +396,11 @@ impl Finetune {
             overlap: self.validation_overlap,
             selects: self.select_on != SelectedOn::Last,
         }
+    }
+
+    /// Checks that a network of `in_channels` takes the images that it is trained and validated on.
+    fn check_channels(&self, manifest: &Manifest, in_channels: usize) -> Result<(), String> {
+        manifest.check_channels(&[Split::Train, self.validation_split()], true, in_channels)
     }
 
     fn network(&self, context: &Context, classes: usize) -> Result<SegmentationConfig, StageError> {

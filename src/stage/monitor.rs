@@ -37,12 +37,13 @@ pub(super) struct Monitor {
     images: Vec<usize>,
 }
 
-/// Checks whether the images of the data set `name` can have patches of `size` pixels of two images and two classes.
+/// Checks whether the images of the data set `name` fit a network of `in_channels`, and can have patches of `size` pixels of two images and two classes.
 ///
 /// # Errors
 /// One line with the cure.
-pub(super) fn check(manifest: &Manifest, name: &str, size: usize) -> Result<(), String> {
-    let used = [Split::Train, Split::Val].into_iter().flat_map(|split| manifest.entries(split));
+pub(super) fn check(manifest: &Manifest, name: &str, size: usize, in_channels: usize) -> Result<(), String> {
+    manifest.check_channels(&SPLITS, true, in_channels).map_err(|message| format!("`monitor`: {message}"))?;
+    let used = SPLITS.into_iter().flat_map(|split| manifest.entries(split));
     let images: Vec<&Entry> =
         used.filter(|entry| entry.mask.is_some() && entry.width.min(entry.height) >= size).collect();
     // Of images that are not drawn yet, the classes are not known.
@@ -64,9 +65,9 @@ impl Monitor {
     /// Cuts patches of `size` pixels from the data set `name`: from its training and validation images with masks; never from test images.
     ///
     /// # Errors
-    /// If an image cannot be read, or fewer than two images or classes have patches.
-    pub(super) fn open(dataset: &OpenDataset, name: &str, size: usize) -> Result<Self, StageError> {
-        check(&dataset.manifest, name, size).map_err(StageError::BadData)?;
+    /// If an image cannot be read or does not fit a network of `in_channels`, or fewer than two images or classes have patches.
+    pub(super) fn open(dataset: &OpenDataset, name: &str, size: usize, in_channels: usize) -> Result<Self, StageError> {
+        check(&dataset.manifest, name, size, in_channels).map_err(StageError::BadData)?;
         let mut monitor = Monitor { patches: Vec::new(), classes: Vec::new(), images: Vec::new() };
         let entries = SPLITS.into_iter().flat_map(|split| dataset.entries(split));
         for (index, entry) in entries.enumerate() {
@@ -115,7 +116,8 @@ impl Monitor {
             let size = batch.first().map_or(0, |patch| patch.width);
             let tiling = Tiling::new(size, size, size, 0.0);
             let patches: Vec<_> = batch.iter().map(|patch| (&tiling, patch, 0)).collect();
-            let pixels = Batches::on(parameters.device())?.tiles(&patches)?.normalized(parameters, normalization())?;
+            let tiles = Batches::on(parameters.device(), encoder.config().in_channels)?.tiles(&patches)?;
+            let pixels = tiles.normalized(parameters, normalization())?;
             let tape = Tape::new(parameters, Mode::Eval);
             let [.., last] = encoder.features(&tape, ENCODER, &tape.input(&pixels)?)?;
             features.push(tape.global_average_pool(&last)?.tensor().to_device(&Device::Cpu)?.to_dtype(DType::F64)?);

@@ -14,6 +14,8 @@ pub(super) enum Outlook {
         count: usize,
         /// Their side in pixels.
         size: usize,
+        /// Their number of channels.
+        channels: usize,
     },
     /// A training.
     Training {
@@ -21,6 +23,8 @@ pub(super) enum Outlook {
         columns: Option<Vec<String>>,
         /// Class names of the model that it trains, if it trains one and they are known.
         classes: Option<Vec<String>>,
+        /// Number of channels that its network takes, if it is known.
+        in_channels: Option<usize>,
     },
     /// An evaluation.
     Scores(Scores),

@@ -113,6 +113,7 @@ impl StageKind for Overlay {
                 let path = evaluated.files.get(&format!("predictions/{name}")).ok_or_else(other_data)?;
                 let prediction = decode::decode_mask(path, &std::fs::read(path)?, None).map_err(data_error)?;
                 let (image, truth) = dataset.read(entry).map_err(data_error)?;
+                let image = image.visible();
                 let (Some(truth), true) = (truth, (prediction.width, prediction.height) == (image.width, image.height))
                 else {
                     return Err(other_data());

@@ -133,7 +133,9 @@ impl StageKind for Patchify {
         let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };
         let count = self.count(manifest, name);
         let warnings = self.warning(manifest, name).into_iter().filter(|_| count.is_ok()).collect();
-        let patches = count.map(|count| Outlook::Patches { count, size: self.size }.prospect());
+        let used = self.from.splits().iter().flat_map(|split| manifest.entries(*split));
+        let channels = used.map(|entry| entry.channels).max().unwrap_or(1);
+        let patches = count.map(|count| Outlook::Patches { count, size: self.size, channels }.prospect());
         Foresight { warnings, ..Foresight::of(patches) }
     }
 

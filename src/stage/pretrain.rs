@@ -12,6 +12,7 @@ use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
 use super::{Context, Foresight, Known, Places, StageError, StageKind, open_dataset};
 use crate::data::augment::ViewParams;
+use crate::data::check_channels;
 use crate::data::patches::Patches;
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
 use crate::nn::ResNet;
@@ -119,9 +120,15 @@ impl Pretrain {
         }
         let size = self.crop_size.map(NonZeroUsize::get).or(size);
         if let (Some((name, manifest)), Some(size)) = (Outlook::images(known, "monitor"), size) {
-            problems.extend(monitor::check(manifest, name, size).err());
+            problems.extend(monitor::check(manifest, name, size, self.encoder.in_channels).err());
         }
         problems
+    }
+
+    /// Checks that the network takes patches of the channels that `sets` (label, channels) have.
+    fn check_channels<'a>(&self, sets: impl IntoIterator<Item = (&'a str, usize)>) -> Result<(), String> {
+        let fit = check_channels("sets of patches", sets, self.encoder.in_channels);
+        fit.map_err(|message| format!("`patches`: {message}"))
     }
 
     /// The encoder that it starts with.
@@ -204,17 +211,30 @@ impl StageKind for Pretrain {
         let patches: Vec<_> = known
             .inputs("patches")
             .map(|input| match Outlook::of(input) {
-                Some(&Outlook::Patches { count, size }) => Some((input.label, count, size)),
+                Some(&Outlook::Patches { count, size, .. }) => Some((input.label, count, size)),
                 _ => None,
             })
             .collect();
-        let training = Outlook::Training { columns: Some(self.columns()), classes: None };
-        Foresight { prospect: training.prospect(), problems: self.problems(&patches, known), ..Foresight::nothing() }
+        let training = Outlook::Training {
+            columns: Some(self.columns()),
+            classes: None,
+            in_channels: Some(self.encoder.in_channels),
+        };
+        let channels = known.inputs("patches").filter_map(|input| match Outlook::of(input) {
+            Some(&Outlook::Patches { channels, .. }) => Some((input.label, channels)),
+            _ => None,
+        });
+        let mut problems = self.problems(&patches, known);
+        problems.extend(self.check_channels(channels).err());
+        Foresight { prospect: training.prospect(), problems, ..Foresight::nothing() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let files = context.inputs("patches").iter().map(|input| Ok(input.file(Patches::FILE)?.to_path_buf()));
         let patches = Patches::open_all(&files.collect::<anyhow::Result<Vec<_>>>()?).map_err(data_error)?;
+        let sets = context.inputs("patches").iter().zip(patches.channels_by_file());
+        let sets = sets.map(|(input, channels)| (input.label.as_str(), channels));
+        self.check_channels(sets).map_err(StageError::BadData)?;
         let batch_size = self.training.batch_size.get();
         self.check_count(patches.len()).map_err(StageError::BadData)?;
         let seed = context.seed;
@@ -230,7 +250,7 @@ impl StageKind for Pretrain {
         let monitor = match &self.monitor {
             Some(_) => {
                 let input = context.input("monitor")?;
-                Some(Monitor::open(&open_dataset(input)?, &input.label, size)?)
+                Some(Monitor::open(&open_dataset(input)?, &input.label, size, self.encoder.in_channels)?)
             }
             None => None,
         };

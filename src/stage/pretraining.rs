@@ -1,6 +1,7 @@
 //! The pretraining task of the training loop.
 
 use super::monitor::{self, Monitor};
+use crate::data::RGB;
 use crate::data::augment::{ViewParams, normalization};
 use crate::data::loader::prefetch;
 use crate::data::patches::Patches;
@@ -44,18 +45,17 @@ impl Pretraining {
     /// If the views do not fit the encoder.
     pub(super) fn memory(&self, optimizer: OptimizerSpec) -> anyhow::Result<Needs> {
         let held = machine::held_memory();
-        let (batch_size, size) = (self.batch_size, self.views.size);
-        let pass = crate::nn::footprint(&self.parameters, [batch_size, size, size, 3], |tape, x| {
+        let (batch_size, size, in_channels) = (self.batch_size, self.views.size, self.encoder.config().in_channels);
+        let pass = crate::nn::footprint(&self.parameters, [batch_size, size, size, in_channels], |tape, x| {
             let [.., last] = self.encoder.features(tape, ENCODER, x)?;
             Ok(last)
         })?;
         let (parameters, trainable) = parameter_bytes(&self.parameters);
         let (gpu, pixels) = (!self.parameters.device().is_cpu(), 2 * batch_size * size * size);
-        // Two views in float32: normalised on a CPU; on a GPU before normalisation, which needs a second buffer.
-        let (channels, normalised) = match gpu {
-            false => (3, 0),
-            true => (self.patches.channels(), 3 * pixels * self.parameters.activations().size_in_bytes()),
-        };
+        // Two views in float32, normalised, or before a GPU normalises them; there the network's input is a second buffer.
+        let channels = if gpu && in_channels == RGB { self.patches.channels() } else { in_channels };
+        let input = in_channels * pixels * self.parameters.activations().size_in_bytes();
+        let normalised = if gpu { input } else { 0 };
         Ok(Needs {
             work: Work::Pretraining,
             gpu,
@@ -76,6 +76,10 @@ impl Pretraining {
             between_steps: 0,
         })
     }
+
+    fn batch_maker(&self) -> anyhow::Result<Batches> {
+        Batches::on(self.parameters.device(), self.encoder.config().in_channels)
+    }
 }
 
 impl Task for Pretraining {
@@ -93,7 +97,7 @@ impl Task for Pretraining {
     fn batches(&self, epoch: u64, from: u64) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Views>>>> {
         let order = Stream::new(self.seed, "order", epoch, 0).permutation(self.patches.len());
         let (patches, views, batch, seed) = (self.patches.clone(), self.views.clone(), self.batch_size, self.seed);
-        let (maker, steps, epochs) = (Batches::on(self.parameters.device())?, self.steps_per_epoch(), self.epochs);
+        let (maker, steps, epochs) = (self.batch_maker()?, self.steps_per_epoch(), self.epochs);
         let make = move |step: usize| {
             let step = from as usize + step;
             let views = maker.views(&patches, &order[step * batch..(step + 1) * batch], &views, seed, epoch)?;

@@ -2,7 +2,7 @@
 
 use crate::data::augment::{FinetuneAugment, normalization};
 use crate::data::loader::prefetch;
-use crate::data::{IGNORE, Mask, Micrograph};
+use crate::data::{IGNORE, Mask, Micrograph, RGB};
 use crate::machine;
 use crate::metrics::Confusion;
 use crate::nn::losses::{LossGradient, cross_entropy, dice};
@@ -122,13 +122,14 @@ impl Segmentation {
     pub(super) fn memory(&self, optimizer: OptimizerSpec) -> Result<Needs> {
         let held = machine::held_memory();
         let (batch_size, size) = (self.batch_size.min(self.samples.len() * self.crops_per_image), self.crop_size());
-        let shape = [batch_size, size, size, 3];
+        let in_channels = self.in_channels();
+        let shape = [batch_size, size, size, in_channels];
         let pass = crate::nn::footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;
         let (parameters, trainable) = parameter_bytes(&self.parameters);
         let gpu = !self.parameters.device().is_cpu();
-        // Bytes of a pixel and its class: float32 as the network reads it or, on a GPU, as it is transferred.
-        let pixel = match (gpu, self.augment.keeps_values()) {
-            (false, _) => 3 * 4 + 1,
+        // Bytes of a pixel and its class: float32 as the network reads it or, if a GPU normalises, as it is transferred.
+        let pixel = match (gpu && in_channels == RGB, self.augment.keeps_values()) {
+            (false, _) => in_channels * 4 + 1,
             (true, false) => self.channels() * 4 + 1,
             (true, true) => self.channels() + 1,
         };
@@ -162,7 +163,11 @@ impl Segmentation {
         self.augment.crop_size.unwrap_or_default()
     }
 
-    /// Number of channels of a batch: 3 if any image has colours.
+    fn in_channels(&self) -> usize {
+        self.network.config().encoder.in_channels
+    }
+
+    /// Number of channels of a batch that a GPU normalises: 3 if any image has colours.
     fn channels(&self) -> usize {
         self.samples.iter().map(|(image, _)| image.channels).max().unwrap_or(1)
     }
@@ -209,7 +214,7 @@ impl Task for Segmentation {
         let (samples, augment) = (self.samples.clone(), self.augment.clone());
         let batches: Vec<Range<usize>> = self.ranges().skip(from as usize).collect();
         let (steps, channels, size) = (batches.len(), self.channels(), self.crop_size());
-        let maker = Batches::on(self.parameters.device())?;
+        let maker = Batches::on(self.parameters.device(), self.in_channels())?;
         let make = move |step: usize| {
             let drawn = &order[batches[step].clone()];
             let (images, masks) = maker.pairs(&samples, drawn, &augment, seed, (size, channels))?;

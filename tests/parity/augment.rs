@@ -95,7 +95,7 @@ impl Case {
 
     /// Numbers of 255ths `[size, size, 3]`, still normalised if that is the transform.
     fn run(&self) -> Vec<f64> {
-        let view = self.recipe().view(&self.image(), self.width, self.channels, &mut Scratch::default());
+        let view = self.recipe().view(&self.image(), self.width, self.channels, 3, &mut Scratch::default());
         let is_normalized = self.step.transform == "normalize";
         let plain = |(i, value): (usize, f32)| {
             let (mean, std) = (f64::from(IMAGENET_MEAN[i % 3]), f64::from(IMAGENET_STD[i % 3]));

@@ -36,7 +36,7 @@ struct Sgd {
 impl Described {
     /// Losses and all parameters and buffers after the steps.
     fn run(&self) -> anyhow::Result<Pairs> {
-        let encoder = ResNet::new(ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15 });
+        let encoder = ResNet::new(ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 });
         let mut parameters = Parameters::new(DType::F64, hashed::device());
         let stream = Stream::new(0, "parity", 0, 0);
         encoder.init(&mut parameters, ENCODER, &stream)?;

@@ -2,11 +2,12 @@
 //!
 //! A data set is read in its own folder ([`mod@format`]) and checked once, which gives a [`Manifest`]. After that it is read
 //! through [`OpenDataset`], which has the manifest and refuses a file that has changed. Pixels are u8, channels last. Batches
-//! are candle f32 `[batch, height, width, 3]`, normalised with ImageNet's statistics; for a GPU they are not normalised
-//! ([`augment::Pixel`]).
+//! are f32 `[batch, height, width, in_channels]` (3 if an experiment says nothing else), normalised with ImageNet's statistics;
+//! for a GPU, batches of 3 channels are not normalised ([`augment::Pixel`]).
 
 pub mod annotations;
 pub mod augment;
+mod channels;
 mod checked_file;
 mod color;
 mod crop;
@@ -39,6 +40,7 @@ pub mod synthesize;
 mod test_tiff;
 pub mod tiles;
 
+pub use channels::{MOST_CHANNELS, RGB, check_channels, fits};
 pub use color::{ClassColor, Color};
 pub use crop::{Auto, Crop, Margin, Sides};
 pub use error::DataError;

@@ -78,7 +78,7 @@ pub struct Entry {
     /// Where the size of a pixel comes from: `"experiment"`, or whose metadata of the image (`"FEI"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel_size_from: Option<String>,
-    /// 1 or 3.
+    /// 1 to 8: 1 is grey, 3 are RGB.
     pub channels: usize,
     /// How the image file says that its pixels are turned (2 to 8, tag 274 of TIFF and EXIF), if it says so. They are read
     /// as they are to be seen.

@@ -10,7 +10,8 @@ pub struct Micrograph {
     pub width: usize,
     /// Pixels down.
     pub height: usize,
-    /// 1 (grey) or 3 (RGB). An RGB file with three equal channels is grey.
+    /// 1 to [`MOST_CHANNELS`](crate::MOST_CHANNELS): 1 is grey, 3 are RGB, other numbers have no colours. Three equal channels
+    /// are grey.
     pub channels: usize,
     /// `height · width · channels` values, row by row.
     pub pixels: Vec<u8>,

@@ -27,11 +27,15 @@ impl Tiling {
         Tiling { width, height, tile, corners }
     }
 
-    /// Tile `i` of `image`, normalised, `[tile, tile, 3]`. Outside the image, the image is mirrored.
-    pub fn cut(&self, image: &Micrograph, i: usize) -> Vec<f32> {
+    /// Tile `i` of `image` for a network of `in_channels`, normalised, `[tile, tile, in_channels]`. Outside the image, the image
+    /// is mirrored.
+    ///
+    /// # Panics
+    /// If the image does not fit the network ([`fits`](crate::fits)).
+    pub fn cut(&self, image: &Micrograph, i: usize, in_channels: usize) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.tile * self.tile * image.channels);
         self.each_pixel(image, i, |pixel| values.extend(pixel.iter().map(|&v| f32::from(v))));
-        normalize(&values, image.channels)
+        normalize(&values, image.channels, in_channels)
     }
 
     /// The same before it is normalised, for a GPU, in `channels` channels (those of the image, or 3). Writes all of `out`
@@ -160,17 +164,32 @@ mod tests {
     }
 
     #[test]
+    fn a_tile_has_the_channels_of_its_image() {
+        let image = Micrograph { width: 2, height: 1, channels: 2, pixels: vec![10, 200, 20, 210] };
+        let tiling = Tiling::new(2, 1, 2, 0.0);
+        let values = [10.0, 200.0, 20.0, 210.0].repeat(2);
+        assert_eq!(tiling.cut(&image, 0, 2), normalize(&values, 2, 2));
+    }
+
+    #[test]
+    #[should_panic(expected = "an image of 2 channels for a network of 3")]
+    fn an_image_for_another_network_is_no_tile() {
+        let image = Micrograph { width: 1, height: 1, channels: 2, pixels: vec![1, 2] };
+        Tiling::new(1, 1, 1, 0.0).cut(&image, 0, 3);
+    }
+
+    #[test]
     fn a_small_image_is_mirrored_into_its_tile() {
         let image = Micrograph { width: 2, height: 1, channels: 1, pixels: vec![10, 20] };
         let tiling = Tiling::new(2, 1, 3, 0.5);
         assert_eq!(tiling.corners, [(0, 0)]);
-        let expected = normalize(&[10.0, 20.0, 10.0].repeat(3), 1);
-        assert_eq!(tiling.cut(&image, 0), expected);
+        let expected = normalize(&[10.0, 20.0, 10.0].repeat(3), 1, 3);
+        assert_eq!(tiling.cut(&image, 0, 3), expected);
         for channels in [1, 3] {
             let mut bytes = vec![0; 9 * channels];
             tiling.cut_bytes(&image, 0, channels, &mut bytes);
             let values: Vec<f32> = bytes.into_iter().map(f32::from).collect();
-            assert_eq!(normalize(&values, channels), expected);
+            assert_eq!(normalize(&values, channels, 3), expected);
         }
     }
 }

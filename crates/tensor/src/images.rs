@@ -17,7 +17,7 @@ pub fn feeder(device: &Device) -> Result<Option<Arc<Feeder>>> {
 
 /// A batch of images.
 pub enum Images {
-    /// Normalised `[batch, height, width, 3]`, on the CPU.
+    /// Normalised `[batch, height, width, in_channels]`, on the CPU.
     Ready(Tensor),
     /// Pixels on a GPU, or being copied there, which it will normalise.
     Sent(Pixels),
@@ -35,14 +35,15 @@ impl Images {
         Ok(self)
     }
 
-    /// What a [`Tape`](super::Tape) of `parameters` takes as its input: on a GPU `[batch, height, width, 3]` in the type of
-    /// its activations, channel `c` times `factors[0][c]`, plus `factors[1][c]`.
+    /// What a [`Tape`](super::Tape) of `parameters` takes as its input, on its device in the type of its activations. What was
+    /// sent to a GPU before normalisation becomes `[batch, height, width, 3]`: channel `c` times `factors[0][c]`, plus `factors[1][c]`.
     ///
     /// # Errors
     /// If there is no memory for it, or the images were sent elsewhere.
     pub fn normalized(self, parameters: &Parameters, factors: [[f32; 3]; 2]) -> Result<Tensor> {
         match (self, gpu::find(parameters.device())?) {
-            (Images::Ready(images), _) => Ok(images),
+            // Converted on the CPU: the GPU side has no operation for it.
+            (Images::Ready(images), _) => images.to_dtype(parameters.activations())?.to_device(parameters.device()),
             (Images::Sent(pixels), Some(gpu)) => {
                 let (form, shape) = pixels.layout();
                 let dtype = parameters.activations();

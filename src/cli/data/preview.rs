@@ -130,6 +130,7 @@ fn chosen<'a>(set: &'a Set, folder: &str, count: NonZeroUsize) -> (String, Vec<J
 
 fn draw(folder: &PreviewFolder, set: &Set, open: &OpenDataset, job: &Job<'_>) -> Result<(), Stop> {
     let (image, mask) = open.read(job.entry).map_err(stopped)?;
+    let image = image.visible();
     let Some(mask) = mask else { return Ok(()) };
     let title = format!("{}: {}: {}", set.name, job.picture.split.name(), job.picture.image);
     let preview = Preview {

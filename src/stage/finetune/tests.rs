@@ -3,6 +3,8 @@ pub(super) use super::super::pretrain::tests::parse;
 use super::*;
 use crate::data::{Entry, Manifest};
 use crate::nn::weights;
+use crate::stage::InputFiles;
+use crate::stage::evaluate::Evaluate;
 use crate::train::History;
 use crate::train::inference::Segmenter;
 use std::collections::BTreeMap;
@@ -282,4 +284,59 @@ fn a_models_file_starts_an_encoder_or_a_whole_model() {
     run_from(&format!("{still}start = 'decoder'\n"), &other_path).unwrap();
     let plain = serde_json::to_value(parse::<Finetune>(TOY).unwrap()).unwrap();
     assert!(plain.get("start").is_none() && plain["encoder"].get("key").is_none(), "old keys stay: {plain}");
+}
+
+/// Grey images and a network of one channel, from the encoder's pretraining to the scores.
+#[test]
+fn a_network_of_one_channel_is_trained_and_evaluated() {
+    let text = TOY.replace("epochs = 6", "epochs = 1").replace("width = 4", "width = 4, in_channels = 1");
+    let folder = tempfile::tempdir().unwrap();
+    let files = dataset(folder.path(), &ALL);
+    let mut trained = context(folder.path(), "dataset", &files);
+    parse::<Finetune>(&text).unwrap().run(&mut trained).unwrap();
+    let model = trained.out.join("model.safetensors");
+    let segmenter = Segmenter::load(&model, &candle_core::Device::Cpu).unwrap();
+    assert_eq!(segmenter.config().network.encoder.in_channels, 1);
+    let bytes = std::fs::read(&model).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("encoder.conv1.weight").unwrap().shape(), [4, 1, 7, 7]);
+    let scored = folder.path().join("scored");
+    let mut scores = context(&scored, "dataset", &files);
+    let input = |name: &str, path: PathBuf| InputFiles {
+        label: "model".into(),
+        seed: None,
+        files: [(name.to_owned(), path)].into(),
+        source: None,
+    };
+    scores.inputs.insert("model".into(), vec![input("model.safetensors", model)]);
+    let evaluate: Evaluate = parse("model = '<input>'\ndataset = '<input>'\n").unwrap();
+    evaluate.run(&mut scores).unwrap();
+    assert!(scores.out.join("metrics.json").is_file());
+    // Images of another number of channels are told before one is read.
+    let mut manifest = Manifest::read(&folder.path().join("manifest.json")).unwrap();
+    manifest.images.iter_mut().for_each(|entry| entry.channels = 2);
+    manifest.write(folder.path()).unwrap();
+    let error = evaluate.run(&mut scores).unwrap_err().to_string();
+    assert!(error.starts_with("3.png has 2 channels, but the network takes 1 channel (`in_channels = 1`)"), "{error}");
+    let mut again = context(&folder.path().join("again"), "dataset", &files);
+    let error = parse::<Finetune>(TOY).unwrap().run(&mut again).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "3 of 3 images (the first is 0.png) have 2 channels, but the network takes 3 channels (`in_channels = 3`): set \
+         `in_channels = 2` in the `encoder` of the training, or pick one of the channels in the data set's table, e.g. \
+         `channels = [0]`"
+    );
+}
+
+#[test]
+fn three_channels_are_not_written_and_more_than_eight_refused() {
+    let json = |text: &str| serde_json::to_string(&parse::<Finetune>(text).unwrap()).unwrap();
+    let with = |in_channels: usize| TOY.replace("width = 4", &format!("width = 4, in_channels = {in_channels}"));
+    assert_eq!(json(&with(3)), json(TOY));
+    assert!(!json(TOY).contains("in_channels") && json(&with(2)).contains(r#""in_channels":2"#));
+    for in_channels in [0, 9] {
+        let errors = parse::<Finetune>(&with(in_channels)).unwrap_err();
+        let [ParamError::Check { param: "encoder", message }] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!(message, &format!("in_channels = {in_channels}; expected 1 to 8"));
+    }
 }

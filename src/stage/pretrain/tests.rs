@@ -294,3 +294,17 @@ fn parameters_round_trip_through_json_without_the_size_of_a_view() {
     let again: Pretrain = serde_json::from_value(json.clone()).unwrap();
     assert_eq!(serde_json::to_value(&again).unwrap(), json);
 }
+
+#[test]
+fn patches_of_other_channels_than_the_encoders_are_refused() {
+    let one = TOY.replace("width = 4", "width = 4, in_channels = 1").replace("epochs = 3", "epochs = 1");
+    let encoder = &run(&one).unwrap()[EncoderFile::FILE];
+    let tensors = safetensors::SafeTensors::deserialize(encoder).unwrap();
+    assert_eq!(tensors.tensor("conv1.weight").unwrap().shape(), [4, 1, 7, 7]);
+    let error = run(&one.replace("in_channels = 1", "in_channels = 2")).unwrap_err().to_string();
+    assert!(
+        error
+            .starts_with("`patches`: patches has 1 channel, but the network takes 2 channels (`in_channels = 2`): set"),
+        "{error}"
+    );
+}

@@ -29,7 +29,8 @@ fn patches(folder: &Path, channels: usize) -> PathBuf {
 fn epochs(method: &str, channels: &[usize], dtype: DType, precision: Precision) -> Vec<(String, Vec<f64>)> {
     let folder = tempfile::tempdir().unwrap();
     let files: Vec<PathBuf> = channels.iter().map(|&channels| patches(folder.path(), channels)).collect();
-    let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":4}"#).unwrap();
+    let mut config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":4}"#).unwrap();
+    config.in_channels = if channels[0] == 1 { 3 } else { channels[0] };
     let encoder = ResNet::new(config);
     let mut parameters = Parameters::new(dtype, &Device::Cpu).with_precision(precision);
     let stream = Stream::new(1, "pretraining test", 0, 9);
@@ -69,7 +70,7 @@ fn batches_and_steps_on_a_gpu_equal_those_on_the_cpu() {
     let float64 = |method: &str, channels: &[usize]| epochs(method, channels, DType::F64, Precision::Float32);
     let methods = [r#""name":"matssl","temperature":0.5"#, r#""name":"mocov2","queue_size":8,"batch_norm_groups":2"#];
     for method in methods.map(|method| format!("{{{method},{sizes}}}")) {
-        for channels in [&[1][..], &[3], &[1, 3]] {
+        for channels in [&[1][..], &[3], &[1, 3], &[2], &[5]] {
             let Some(on_gpu) = pretend::on(|| float64(&method, channels)) else { return };
             let on_cpu = float64(&method, channels);
             assert_eq!(on_cpu.iter().filter(|(name, _)| name == "view").count(), 4 * channels.len());

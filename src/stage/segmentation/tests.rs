@@ -13,9 +13,11 @@ fn sample(index: u64, width: usize, height: usize, channels: usize) -> (Microgra
 }
 
 /// A task in float64, so that only faults make large differences. `channels` are those of three images.
-fn task(augment: &FinetuneAugment, channels: [usize; 3]) -> Segmentation {
+fn task(augment: &FinetuneAugment, channels: [usize; 3], in_channels: usize) -> Segmentation {
     let text = r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":3}"#;
-    let network = SegmentationNetwork::new(serde_json::from_str::<SegmentationConfig>(text).unwrap());
+    let mut config = serde_json::from_str::<SegmentationConfig>(text).unwrap();
+    config.encoder.in_channels = in_channels;
+    let network = SegmentationNetwork::new(config);
     let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
     network.init(&mut parameters, &Stream::new(1, "segmentation test", 0, 9)).unwrap();
     let samples = (0..).zip(channels).map(|(i, channels)| sample(i, 50, 41, channels)).collect();
@@ -42,8 +44,8 @@ fn task(augment: &FinetuneAugment, channels: [usize; 3]) -> Segmentation {
 }
 
 /// The images, masks, losses and gradients of all steps of two epochs, and the validation.
-fn epoch(augment: &FinetuneAugment, channels: [usize; 3]) -> Vec<(String, Vec<f64>)> {
-    let mut task = task(augment, channels);
+fn epoch(augment: &FinetuneAugment, channels: [usize; 3], in_channels: usize) -> Vec<(String, Vec<f64>)> {
+    let mut task = task(augment, channels, in_channels);
     let mut found = Vec::new();
     for round in [0, 1] {
         for batch in task.batches(round, 0).unwrap() {
@@ -65,9 +67,9 @@ fn epoch(augment: &FinetuneAugment, channels: [usize; 3]) -> Vec<(String, Vec<f6
 fn batches_and_steps_on_a_gpu_equal_those_on_the_cpu() {
     // If augmentation keeps values, the CPU still multiplies by a contrast of 1, which rounds the last digits.
     for (augment, digits) in [(FinetuneAugment::default(), 0.0), (FinetuneAugment::none(), 1e-6)] {
-        for channels in [[1; 3], [3; 3], [1, 3, 1]] {
-            let Some(on_gpu) = pretend::on(|| epoch(&augment, channels)) else { return };
-            let on_cpu = epoch(&augment, channels);
+        for (channels, in_channels) in [([1; 3], 3), ([3; 3], 3), ([1, 3, 1], 3), ([1; 3], 1), ([2; 3], 2)] {
+            let Some(on_gpu) = pretend::on(|| epoch(&augment, channels, in_channels)) else { return };
+            let on_cpu = epoch(&augment, channels, in_channels);
             assert_eq!(on_cpu.iter().filter(|(name, _)| name == "images").count(), 4);
             for ((name, cpu), (other, gpu)) in on_cpu.iter().zip(&on_gpu) {
                 let limit = if matches!(name.as_str(), "images" | "masks") { digits } else { 1e-9 + 1e3 * digits };
@@ -76,4 +78,16 @@ fn batches_and_steps_on_a_gpu_equal_those_on_the_cpu() {
             assert_eq!(on_cpu.len(), on_gpu.len());
         }
     }
+}
+
+#[test]
+fn several_channels_are_trained_on_and_validated() {
+    let mut task = task(&FinetuneAugment::default(), [5; 3], 5);
+    let batch = task.batches(0, 0).unwrap().next().unwrap().unwrap();
+    let step = task.step(batch).unwrap();
+    assert!(step.loss.is_finite());
+    assert_eq!(step.gradients.get("encoder.conv1.weight").unwrap().dims(), [7, 7, 5, 4]);
+    assert!(task.end_of_epoch(0).unwrap().values.into_iter().flatten().all(f64::is_finite));
+    let needs = task.memory(OptimizerSpec::adam(1e-3, 0.0)).unwrap();
+    assert_eq!(needs.batch, 4 * 32 * 32 * (5 * 4 + 1));
 }

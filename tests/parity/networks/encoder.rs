@@ -19,7 +19,7 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn net(&self) -> ResNet {
-        ResNet::new(ResNetConfig { arch: self.arch, width: 64, variant: self.variant })
+        ResNet::new(ResNetConfig { arch: self.arch, width: 64, variant: self.variant, in_channels: 3 })
     }
 
     fn features(&self, tape: &Tape<'_>) -> Result<[Value; 5]> {

@@ -24,7 +24,7 @@ struct OnResNet {
 
 impl OnResNet {
     fn encoder(&self) -> ResNet {
-        ResNet::new(ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15 })
+        ResNet::new(ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 })
     }
 
     /// Head and loss; its parameters go to `parameters`.

@@ -25,7 +25,7 @@ impl Segmentation {
     pub(crate) fn net(&self) -> SegmentationNetwork {
         SegmentationNetwork::new(SegmentationConfig {
             architecture: self.architecture,
-            encoder: ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15 },
+            encoder: ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 },
             decoder_channels: [256, 128, 64, 32, 16],
             classes: self.classes,
         })

@@ -11,11 +11,11 @@ const LANES: usize = 16;
 pub enum Colour {
     /// Multiplies every value.
     Brightness(f32),
-    /// Stretches by this about the image's mean grey value.
+    /// Stretches by this about the image's mean grey value: the mean luma of RGB, else the mean of all channels.
     Contrast(f32),
-    /// Stretches every pixel by this about its own grey value; no effect on grey images.
+    /// Stretches every pixel by this about its own grey value; only of RGB images.
     Saturation(f32),
-    /// Turns the hue by this part of the colour circle (HSV); no effect on grey images.
+    /// Turns the hue by this part of the colour circle (HSV); only of RGB images.
     Hue(f32),
 }
 
@@ -80,8 +80,8 @@ impl Planes {
 
     /// The mean grey value, from eight partial sums, so that no addition waits for the previous one.
     fn mean(&self) -> f32 {
-        let pixels = self.width() * self.height();
         let rgb = self.rgb();
+        let values = if rgb.is_some() { self.width() * self.height() } else { self.values().len() };
         let sums: [f64; 8] = vectorized(
             #[inline(always)]
             || match rgb {
@@ -89,7 +89,7 @@ impl Planes {
                 Some(rgb) => sums(rgb, luma),
             },
         );
-        (sums.iter().sum::<f64>() / pixels as f64) as f32
+        (sums.iter().sum::<f64>() / values as f64) as f32
     }
 
     fn saturation(&mut self, factor: f32) {
@@ -109,8 +109,11 @@ impl Planes {
         );
     }
 
-    /// Makes the image grey.
+    /// Makes an RGB image grey.
     pub(super) fn grayscale(&mut self) {
+        if self.rgb().is_none() {
+            return;
+        }
         self.each_pixel(
             #[inline(always)]
             |[r, g, b]| [luma([r, g, b]), g, b],
@@ -118,7 +121,7 @@ impl Planes {
         self.keep_first();
     }
 
-    /// Changes each pixel of a colour image; does nothing to a grey one.
+    /// Changes each pixel of an RGB image; does nothing to one with another number of channels.
     #[inline(always)]
     fn each_pixel(&mut self, change: impl Fn([f32; 3]) -> [f32; 3] + Copy) {
         let Some([red, green, blue]) = self.rgb_mut() else { return };
@@ -209,6 +212,13 @@ mod tests {
             grey.change(Colour::Hue(0.3));
             close(grey.values(), &[125.0, 175.0].repeat(channels));
         }
+        // Two channels are no colours: the mean is of all values, and nothing else changes them.
+        let mut two = planes(&[[100.0, 60.0, 0.0], [200.0, 80.0, 0.0]], 2);
+        two.change(Colour::Contrast(0.5));
+        two.change(Colour::Saturation(1.8));
+        two.change(Colour::Hue(0.3));
+        two.grayscale();
+        close(two.values(), &[105.0, 155.0, 85.0, 95.0]);
         // A third of a turn: red becomes green, and any colour comes back after three.
         close(&turn_hue([200.0, 0.0, 0.0], 1.0 / 3.0), &[0.0, 200.0, 0.0]);
         let mut colour = planes(&[[30.0, 120.0, 70.0]], 3);

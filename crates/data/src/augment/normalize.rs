@@ -1,8 +1,10 @@
-//! The network's input: three channels, normalised with ImageNet's statistics. A GPU normalises by itself, because what is
+//! The network's input, normalised with ImageNet's statistics: three channels, each with its own, or another number of
+//! channels, which are no colours, all with the mean of the three. A GPU normalises three channels by itself, because what is
 //! sent to it is then a third as large for grey images, and a twelfth if it is bytes.
 
 use super::planes::{Planes, WHITE};
 use super::scratch::Scratch;
+use crate::channels::{RGB, fits};
 use matssl_base::machine::vectorized;
 use std::mem::MaybeUninit;
 
@@ -11,7 +13,18 @@ pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Standard deviation of each channel, likewise.
 pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// By channel: the factor for a value from 0 to 255, and the number that is added to the product.
+/// Mean of every channel of a network that takes another number of channels than 3: the mean of [`IMAGENET_MEAN`], so that the
+/// sum of a published first convolution over red, green and blue sees grey as the convolution saw it.
+pub const GREY_MEAN: f32 = 0.449;
+/// Standard deviation of every such channel: the mean of [`IMAGENET_STD`].
+pub const GREY_STD: f32 = 0.226;
+
+/// The factor for a value from 0 to 255 of such a channel, and the number that is added to the product.
+fn grey_normalization() -> [f32; 2] {
+    [1.0 / (WHITE * GREY_STD), -GREY_MEAN / GREY_STD]
+}
+
+/// Of red, green and blue: the factor for a value from 0 to 255, and the number that is added to the product.
 pub fn normalization() -> [[f32; 3]; 2] {
     let scale = std::array::from_fn(|c| 1.0 / (WHITE * IMAGENET_STD[c]));
     let shift = std::array::from_fn(|c| -IMAGENET_MEAN[c] / IMAGENET_STD[c]);
@@ -20,10 +33,10 @@ pub fn normalization() -> [[f32; 3]; 2] {
 
 /// A type of values that are sent to a GPU, which normalises them.
 pub trait Pixel: Sized + Send {
-    /// Writes the image before normalisation, in `channels` (1 or 3) channels, to all of `out`.
+    /// Writes the image, grey or RGB, before normalisation, in `channels` (1 or 3) channels, to all of `out`.
     ///
     /// # Panics
-    /// If `out` has another length, or if the image has colours and `channels` is 1.
+    /// If `out` has another length, if the image has colours and `channels` is 1, or if it is neither grey nor RGB.
     fn write(image: &Scratch, channels: usize, out: &mut [Self]);
 }
 
@@ -52,8 +65,16 @@ impl Pixel for u8 {
     }
 }
 
-/// Values from 0 to 255, `[pixels, channels]` with 1 or 3 channels, to normalised `[pixels, 3]`.
-pub(crate) fn normalize(values: &[f32], channels: usize) -> Vec<f32> {
+/// Values from 0 to 255, `[pixels, channels]`, to normalised `[pixels, in_channels]`.
+///
+/// # Panics
+/// If images of `channels` do not fit a network of `in_channels`.
+pub(crate) fn normalize(values: &[f32], channels: usize, in_channels: usize) -> Vec<f32> {
+    check_fits(channels, in_channels);
+    if in_channels != RGB {
+        let [scale, shift] = grey_normalization();
+        return values.iter().map(|value| value * scale + shift).collect();
+    }
     let [scale, shift] = normalization();
     let mut out = vec![0.0; values.len() / channels * 3];
     let pixels = out.as_chunks_mut::<3>().0.iter_mut();
@@ -78,20 +99,44 @@ impl Planes {
     /// The same, after a check that `length` values in `channels` channels can hold the image.
     fn as_channels(&self, channels: usize, length: usize) -> [&[f32]; 3] {
         assert_eq!(length, channels * self.width() * self.height(), "length of an image of {channels} channels");
-        assert!(channels == 3 || (channels == 1 && self.rgb().is_none()), "colours in {channels} channels");
+        assert!(matches!(channels, 1 | 3), "{channels} channels for a GPU");
+        check_fits(self.channels(), channels);
         self.as_rgb()
     }
 }
 
+/// Experiments that do not fit were refused before.
+fn check_fits(channels: usize, in_channels: usize) {
+    assert!(fits(channels, in_channels), "an image of {channels} channels for a network of {in_channels}");
+}
+
 impl Scratch {
-    /// Writes the image, normalised, `[height, width, 3]`, to all of `out`.
+    /// Writes the image, normalised, `[height, width, in_channels]`, to all of `out`.
     ///
     /// # Panics
-    /// If `out` has another length. So all of `out` is written when this returns.
-    pub(crate) fn normalize(&self, out: &mut [MaybeUninit<f32>]) {
+    /// If `out` has another length, or the image does not fit a network of `in_channels`. So all of `out` is written when
+    /// this returns.
+    pub(crate) fn normalize(&self, in_channels: usize, out: &mut [MaybeUninit<f32>]) {
         let planes = &self.planes;
-        assert_eq!(out.len(), 3 * planes.width() * planes.height(), "length of a normalised image");
-        let [red, green, blue] = planes.as_rgb();
+        assert_eq!(out.len(), in_channels * planes.width() * planes.height(), "length of a normalised image");
+        check_fits(planes.channels(), in_channels);
+        if in_channels == RGB { planes.normalize_rgb(out) } else { planes.normalize_each(out) }
+    }
+}
+
+impl Planes {
+    /// Each channel by itself; `out` is `[height, width, channels]`.
+    fn normalize_each(&self, out: &mut [MaybeUninit<f32>]) {
+        let [scale, shift] = grey_normalization();
+        for (channel, plane) in self.each().enumerate() {
+            let values = out[channel..].iter_mut().step_by(self.channels()).zip(plane);
+            values.for_each(|(out, value)| _ = out.write(value * scale + shift));
+        }
+    }
+
+    /// Grey or RGB; `out` is `[height, width, 3]`.
+    fn normalize_rgb(&self, out: &mut [MaybeUninit<f32>]) {
+        let [red, green, blue] = self.as_rgb();
         let [scale, shift] = normalization();
         vectorized(
             #[inline(always)]

@@ -128,6 +128,16 @@ pub(crate) fn augment_pair(
     let planes = &mut scratch.planes;
     planes.reshape(image.channels, height, width);
     match planes.rgb_mut() {
+        None if image.channels > 1 => {
+            for (label, i) in labels.iter_mut().zip(sources()) {
+                label.write(mask.labels[i]);
+            }
+            for (channel, plane) in planes.each_mut().enumerate() {
+                for (value, i) in plane.iter_mut().zip(sources()) {
+                    *value = f32::from(image.pixels[i * image.channels + channel]);
+                }
+            }
+        }
         None => {
             for ((label, value), i) in labels.iter_mut().zip(planes.values_mut()).zip(sources()) {
                 label.write(mask.labels[i]);
@@ -161,11 +171,12 @@ mod tests {
         let (width, height) = params.output_size(image.width, image.height);
         let mut scratch = Scratch::default();
         let pixels = width * height;
+        let in_channels = if image.channels == 1 { 3 } else { image.channels };
         // SAFETY: `augment_pair` writes all labels or panics.
         let (labels, ()) =
             unsafe { filled_vec(pixels, |labels| augment_pair(image, mask, params, stream, &mut scratch, labels)) };
         // SAFETY: `normalize` writes all values or panics.
-        let (values, ()) = unsafe { filled_vec(3 * pixels, |values| scratch.normalize(values)) };
+        let (values, ()) = unsafe { filled_vec(in_channels * pixels, |values| scratch.normalize(in_channels, values)) };
         (values, labels)
     }
 
@@ -184,7 +195,7 @@ mod tests {
             for index in 0..64 {
                 let (values, labels) = augmented(&image, &mask, &params, &mut Stream::new(0, "pair", 0, index));
                 let values_of: Vec<f32> = labels.iter().map(|&v| f32::from(v)).collect();
-                let expected = normalize(&values_of, 1);
+                let expected = normalize(&values_of, 1, 3);
                 assert!(values.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4));
                 let size = params.output_size(width, height);
                 assert_eq!(labels.len(), size.0 * size.1);
@@ -198,6 +209,23 @@ mod tests {
                     seen.iter()
                         .all(|labels| labels.iter().collect::<std::collections::BTreeSet<_>>().len() == width * height)
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn every_channel_moves_with_the_mask() {
+        let (grey, mask) = numbered(9, 7);
+        for channels in [2, 5] {
+            let pixels = grey.pixels.iter().flat_map(|&v| (0..channels).map(move |k| v + 30 * k as u8)).collect();
+            let image = Micrograph { channels, pixels, ..grey.clone() };
+            let params = FinetuneAugment { crop_size: Some(5), brightness: 0.0, contrast: 0.0, ..Default::default() };
+            for index in 0..16 {
+                let (values, labels) = augmented(&image, &mask, &params, &mut Stream::new(0, "pair", 0, index));
+                let expected = labels.iter().flat_map(|&v| (0..channels).map(move |k| f32::from(v + 30 * k as u8)));
+                let expected = normalize(&expected.collect::<Vec<_>>(), channels, channels);
+                assert_eq!((values.len(), labels.len()), (25 * channels, 25));
+                assert!(values.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4), "{channels}");
             }
         }
     }

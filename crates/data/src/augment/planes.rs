@@ -3,7 +3,7 @@
 /// The largest pixel value.
 pub(super) const WHITE: f32 = 255.0;
 
-/// Values from 0 to 255, `[channels, height, width]` with 1 or 3 channels.
+/// Values from 0 to 255, `[channels, height, width]`.
 #[derive(Default)]
 pub(super) struct Planes {
     /// At least as many values as the shape has.
@@ -18,6 +18,11 @@ impl Planes {
     pub(super) fn reshape(&mut self, channels: usize, height: usize, width: usize) {
         (self.channels, self.height, self.width) = (channels, height, width);
         at_least(&mut self.buffer, channels * height * width);
+    }
+
+    /// Channels.
+    pub(super) fn channels(&self) -> usize {
+        self.channels
     }
 
     /// Columns.
@@ -46,7 +51,12 @@ impl Planes {
         self.values_mut().chunks_exact_mut(pixels.max(1))
     }
 
-    /// Red, green and blue; `None` for a grey image.
+    /// One channel after the other, `[height, width]` each.
+    pub(super) fn each(&self) -> impl Iterator<Item = &[f32]> {
+        self.values().chunks_exact((self.height * self.width).max(1))
+    }
+
+    /// Red, green and blue; `None` for any other number of channels than 3.
     pub(super) fn rgb(&self) -> Option<[&[f32]; 3]> {
         let (pixels, is_rgb) = (self.height * self.width, self.channels == 3);
         let (red, rest) = is_rgb.then(|| self.values().split_at(pixels))?;
@@ -54,7 +64,7 @@ impl Planes {
         Some([red, green, blue])
     }
 
-    /// Red, green and blue; `None` for a grey image.
+    /// Red, green and blue; `None` for any other number of channels than 3.
     pub(super) fn rgb_mut(&mut self) -> Option<[&mut [f32]; 3]> {
         let (pixels, is_rgb) = (self.height * self.width, self.channels == 3);
         let (red, rest) = is_rgb.then(|| self.values_mut().split_at_mut(pixels))?;
@@ -75,6 +85,8 @@ pub(super) struct Buffers {
     pub(super) rows: Vec<f32>,
     /// One row or a few, with what lies beyond their ends.
     pub(super) line: Vec<f32>,
+    /// One channel of a part of an image.
+    pub(super) channel: Vec<u8>,
 }
 
 /// The first `length` of `values`, which grows if necessary.

@@ -25,8 +25,8 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Draws a recipe for a patch of `width` × `height` pixels. The draws for a grey patch are the same, although changes of
-    /// colour have no effect on it.
+    /// Draws a recipe for a patch of `width` × `height` pixels. The draws for a patch that is not RGB are the same, although
+    /// changes of colour have no effect on it.
     pub fn draw(params: &ViewParams, width: usize, height: usize, stream: &mut Stream) -> Self {
         let window = random_window(width, height, params, stream);
         let flip = [stream.chance(params.horizontal_flip), stream.chance(params.vertical_flip)];
@@ -37,21 +37,22 @@ impl Recipe {
         Recipe { window, size: params.size, flip, jitter, grayscale, blur }
     }
 
-    /// Number of values of a view: `[size, size, 3]`.
-    pub fn len(&self) -> usize {
-        self.size * self.size * 3
-    }
-
-    /// Whether a view has none.
-    pub fn is_empty(&self) -> bool {
-        self.size == 0
-    }
-
-    /// Makes the view of `pixels`, u8 `[height, width, channels]` with 1 or 3 channels: normalised `[size, size, 3]`.
-    pub fn view(&self, pixels: &[u8], width: usize, channels: usize, scratch: &mut Scratch) -> Vec<f32> {
+    /// Makes the view of `pixels`, u8 `[height, width, channels]`, for a network of `in_channels`: normalised
+    /// `[size, size, in_channels]`.
+    ///
+    /// # Panics
+    /// If the patch does not fit the network.
+    pub fn view(
+        &self,
+        pixels: &[u8],
+        width: usize,
+        channels: usize,
+        in_channels: usize,
+        scratch: &mut Scratch,
+    ) -> Vec<f32> {
         self.make(pixels, width, channels, scratch);
         // SAFETY: `normalize` writes all values or panics.
-        unsafe { filled_vec(self.len(), |out| scratch.normalize(out)) }.0
+        unsafe { filled_vec(self.size * self.size * in_channels, |out| scratch.normalize(in_channels, out)) }.0
     }
 
     /// Leaves the view, not normalised yet, in `scratch`.
@@ -109,7 +110,7 @@ fn jitter(params: &ViewParams, stream: &mut Stream) -> [Colour; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::{IMAGENET_MEAN, IMAGENET_STD};
+    use crate::augment::{GREY_MEAN, GREY_STD, IMAGENET_MEAN, IMAGENET_STD};
 
     fn still() -> ViewParams {
         ViewParams {
@@ -127,7 +128,8 @@ mod tests {
     fn view(pixels: &[u8], width: usize, channels: usize, params: &ViewParams, index: u64) -> Vec<f32> {
         let height = pixels.len() / (width * channels);
         let recipe = Recipe::draw(params, width, height, &mut Stream::new(0, "view", 0, index));
-        recipe.view(pixels, width, channels, &mut Scratch::default())
+        let in_channels = if channels == 1 { 3 } else { channels };
+        recipe.view(pixels, width, channels, in_channels, &mut Scratch::default())
     }
 
     #[test]
@@ -172,6 +174,68 @@ mod tests {
     }
 
     #[test]
+    fn channels_without_colours_move_together_and_have_one_normalisation() {
+        let first: Vec<u8> = (0..32 * 32).map(|i| (i * 37 % 200) as u8).collect();
+        for channels in [1, 2, 4, 5, 8] {
+            // Channel k is the first one, brighter by 5 k.
+            let image = |k: usize| first.iter().map(move |&value| value + 5 * k as u8);
+            let pixels: Vec<u8> = (0..first.len())
+                .flat_map(|i| (0..channels).map(move |k| (i, k)))
+                .map(|(i, k)| first[i] + 5 * k as u8)
+                .collect();
+            // Nothing that depends on other channels or clamps: crops, flips and blur. All changes of colour are skipped.
+            let params = ViewParams {
+                size: 24,
+                vertical_flip: 0.5,
+                jitter: 1.0,
+                brightness: 0.0,
+                contrast: 0.0,
+                grayscale: 1.0,
+                ..ViewParams::default()
+            };
+            for index in 0..10 {
+                let recipe = Recipe::draw(&params, 32, 32, &mut Stream::new(0, "view", 0, index));
+                let view = recipe.view(&pixels, 32, channels, channels, &mut Scratch::default());
+                assert_eq!(view.len(), 24 * 24 * channels);
+                for k in 0..channels {
+                    let grey: Vec<u8> = image(k).collect();
+                    let alone = recipe.view(&grey, 32, 1, 1, &mut Scratch::default());
+                    let of_view = view[k..].iter().step_by(channels);
+                    assert!(of_view.zip(&alone).all(|(a, b)| (a - b).abs() < 1e-5), "{channels} {k}");
+                    // The same pixels, brighter by a constant.
+                    let brighter = 5.0 * k as f32 / 255.0 / GREY_STD;
+                    let pairs = view.chunks(channels).map(|pixel| pixel[k] - pixel[0] - brighter);
+                    assert!(pairs.into_iter().all(|difference| difference.abs() < 1e-3), "{channels} {k}");
+                }
+            }
+            let plain = Recipe::draw(&ViewParams { size: 32, ..still() }, 32, 32, &mut Stream::new(0, "view", 0, 0));
+            let values = plain.view(&pixels, 32, channels, channels, &mut Scratch::default());
+            for (value, &pixel) in values.iter().zip(&pixels) {
+                assert!((value - (f32::from(pixel) / 255.0 - GREY_MEAN) / GREY_STD).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn brightness_and_contrast_change_all_channels_alike() {
+        let pixels: Vec<u8> = (0..16 * 16).flat_map(|i| [60 + i % 40, 100 + i % 30]).map(|v| v as u8).collect();
+        let params = ViewParams { size: 16, jitter: 1.0, brightness: 0.5, contrast: 0.5, ..still() };
+        let plain: Vec<f32> = pixels.iter().map(|&value| f32::from(value)).collect();
+        for index in 0..10 {
+            let recipe = Recipe::draw(&params, 16, 16, &mut Stream::new(0, "view", 0, index));
+            let view = recipe.view(&pixels, 16, 2, 2, &mut Scratch::default());
+            let values: Vec<f32> = view.iter().map(|value| (value * GREY_STD + GREY_MEAN) * 255.0).collect();
+            // One line through all values of both channels.
+            let (slope, intercept) = {
+                let slope = (values[1] - values[0]) / (plain[1] - plain[0]);
+                (slope, values[0] - slope * plain[0])
+            };
+            let clamped = values.iter().any(|value| !(1e-2..=254.9).contains(value));
+            assert!(clamped || values.iter().zip(&plain).all(|(v, p)| (v - (slope * p + intercept)).abs() < 0.05));
+        }
+    }
+
+    #[test]
     fn a_view_does_not_depend_on_earlier_ones_in_the_same_scratch() {
         let images: Vec<Vec<u8>> = (0..30u64)
             .map(|i| {
@@ -184,8 +248,8 @@ mod tests {
             let channels = 1 + 2 * (i % 2);
             let params = ViewParams { size: 9 + i % 7 * 8, ..ViewParams::default() };
             let recipe = Recipe::draw(&params, 40, 40, &mut Stream::new(0, "view", 0, i as u64));
-            let reused = recipe.view(image, 40, channels, &mut scratch);
-            assert_eq!(reused, recipe.view(image, 40, channels, &mut Scratch::default()));
+            let reused = recipe.view(image, 40, channels, 3, &mut scratch);
+            assert_eq!(reused, recipe.view(image, 40, channels, 3, &mut Scratch::default()));
             assert!(reused.iter().all(|value| value.is_finite()));
         }
     }

@@ -146,10 +146,35 @@ impl Resampler {
         self.across.triangle(window.width, to.0, flip[0]);
         self.down.triangle(window.height, to.1, flip[1]);
         planes.reshape(channels, to.1, to.0);
+        let planes = planes.values_mut();
         match channels {
             1 => self.resample_by::<1>(pixels, width, window, (planes, buffers)),
-            _ => self.resample_by::<3>(pixels, width, window, (planes, buffers)),
+            3 => self.resample_by::<3>(pixels, width, window, (planes, buffers)),
+            _ => self.resample_each(pixels, (width, channels), window, (planes, buffers)),
         }
+    }
+
+    /// One channel after the other, each as a grey image of the window.
+    fn resample_each(
+        &self,
+        pixels: &[u8],
+        (width, channels): (usize, usize),
+        window: Window,
+        (planes, buffers): (&mut [f32], &mut Buffers),
+    ) {
+        let mut grey = std::mem::take(&mut buffers.channel);
+        grey.resize(window.width * window.height, 0);
+        let inside = Window { left: 0, top: 0, ..window };
+        let size = (planes.len() / channels).max(1);
+        for (channel, plane) in planes.chunks_exact_mut(size).enumerate() {
+            for (y, row) in grey.chunks_exact_mut(window.width).enumerate() {
+                let first = (window.top + y) * width + window.left;
+                let values = pixels[first * channels..][..row.len() * channels].chunks_exact(channels);
+                row.iter_mut().zip(values).for_each(|(value, pixel)| *value = pixel[channel]);
+            }
+            self.resample_by::<1>(&grey, window.width, inside, (plane, buffers));
+        }
+        buffers.channel = grey;
     }
 
     fn resample_by<const CHANNELS: usize>(
@@ -157,11 +182,11 @@ impl Resampler {
         pixels: &[u8],
         width: usize,
         window: Window,
-        (planes, buffers): (&mut Planes, &mut Buffers),
+        (planes, buffers): (&mut [f32], &mut Buffers),
     ) {
         let Resampler { across, down } = self;
-        let (line_in, width_out) = (window.width * CHANNELS, planes.width());
-        let plane = window.height * width_out;
+        let (line_in, width_out) = (window.width * CHANNELS, across.first.len());
+        let (plane_out, plane) = (planes.len() / CHANNELS, window.height * width_out);
         let rows = at_least(&mut buffers.rows, plane * CHANNELS);
         let line = at_least(&mut buffers.line, (line_in + width_out) * LINES);
         let (lines, mixed) = line.split_at_mut(line_in * LINES);
@@ -182,7 +207,7 @@ impl Resampler {
                         separate(mixed, &mut rows[block * width_out..][..count * width_out]);
                     }
                 }
-                for (rows, plane) in rows.chunks_exact(plane).zip(planes.each_mut()) {
+                for (rows, plane) in rows.chunks_exact(plane).zip(planes.chunks_exact_mut(plane_out.max(1))) {
                     down.down(rows, width_out, plane);
                 }
             },
@@ -237,16 +262,18 @@ fn transposed(mut rows: [u64; LINES]) -> [u64; LINES] {
     rows
 }
 
-/// Resamples the part `window` of an image `[_, width, channels]`, of 1 or 3 channels, to `to` = (width, height), none of
-/// them 0. Returns values from 0 to 255, not rounded, `[to.1, to.0, channels]`. Pixels outside the window have no influence.
+/// Resamples the part `window` of an image `[_, width, channels]` to `to` = (width, height), none of them 0. Returns values
+/// from 0 to 255, not rounded, `[to.1, to.0, channels]`. Pixels outside the window have no influence.
 pub fn resample(pixels: &[u8], width: usize, channels: usize, window: Window, to: (usize, usize)) -> Vec<f32> {
     let (mut planes, mut buffers) = (Planes::default(), Buffers::default());
     let out = (&mut planes, &mut buffers);
     Resampler::default().resample(pixels, (width, channels), window, to, [false; 2], out);
-    match planes.rgb() {
-        None => planes.values().to_vec(),
-        Some([red, green, blue]) => red.iter().zip(green).zip(blue).flat_map(|((&r, &g), &b)| [r, g, b]).collect(),
+    let mut values = vec![0.0; planes.values().len()];
+    for (channel, plane) in planes.each().enumerate() {
+        let channel = values[channel..].iter_mut().step_by(channels);
+        channel.zip(plane).for_each(|(value, &of_plane)| *value = of_plane);
     }
+    values
 }
 
 #[cfg(test)]
@@ -270,6 +297,26 @@ mod tests {
         let twice = resample(&[0, 100], 2, 1, all_of(2, 1), (4, 1));
         for (found, expected) in twice.iter().zip([0.0, 25.0, 75.0, 100.0]) {
             assert!((found - expected).abs() < 1e-3, "{twice:?}");
+        }
+    }
+
+    #[test]
+    fn each_of_several_channels_is_resampled_as_a_grey_image() {
+        for channels in 1..=8 {
+            let pixels: Vec<u8> = (0..23 * 17 * channels).map(|i| (i * 89 % 251) as u8).collect();
+            for (window, to) in [
+                (all_of(23, 17), (9, 30)),
+                (Window { left: 3, top: 2, width: 11, height: 13 }, (11, 13)),
+                (Window { left: 5, top: 0, width: 1, height: 16 }, (4, 3)),
+            ] {
+                let all = resample(&pixels, 23, channels, window, to);
+                for channel in 0..channels {
+                    let grey: Vec<u8> = pixels.iter().skip(channel).step_by(channels).copied().collect();
+                    let alone = resample(&grey, 23, 1, window, to);
+                    let of_all: Vec<f32> = all.iter().skip(channel).step_by(channels).copied().collect();
+                    assert_eq!(of_all, alone, "{channel} of {channels}");
+                }
+            }
         }
     }
 

@@ -27,9 +27,9 @@ with_presets! {
         pub brightness: f64,
         /// Contrast likewise.
         pub contrast: f64,
-        /// Saturation likewise; no effect on grey images.
+        /// Saturation likewise; no effect on images that are not RGB.
         pub saturation: f64,
-        /// Hue is turned by ± this part of a circle (at most 0.5); no effect on grey images.
+        /// Hue is turned by ± this part of a circle (at most 0.5); no effect on images that are not RGB.
         pub hue: f64,
         /// Probability of turning an RGB image grey.
         pub grayscale: f64,

@@ -1,5 +1,6 @@
 //! How the image files of a data set are read, where a file alone does not say it.
 
+use crate::MOST_CHANNELS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,16 +52,9 @@ impl ImageOptions {
             return Some(("channels", format!("{} occurs twice", channels[twice])));
         }
         let count = channels.len();
-        (!ImageOptions::is_read_by_networks(count)).then(|| {
-            (
-                "channels",
-                format!("{count} channels: networks read 1 or 3, e.g. `channels = [0]` or `channels = [0, 1, 2]`"),
-            )
+        (!(1..=MOST_CHANNELS).contains(&count)).then(|| {
+            let message = format!("{count} channels: networks read 1 to {MOST_CHANNELS}, e.g. `channels = [0]`");
+            ("channels", message)
         })
-    }
-
-    /// Whether networks read images of so many channels.
-    fn is_read_by_networks(channels: usize) -> bool {
-        matches!(channels, 1 | 3)
     }
 }

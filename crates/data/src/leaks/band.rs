@@ -21,10 +21,7 @@ impl Grey {
     pub(super) fn of(image: &Micrograph) -> Grey {
         let values = match image.channels {
             1 => image.pixels.clone(),
-            channels => {
-                let mean = |pixel: &[u8]| (pixel.iter().map(|&v| u32::from(v)).sum::<u32>() / channels as u32) as u8;
-                image.pixels.chunks_exact(channels).map(mean).collect()
-            }
+            _ => image.mean_of_channels(),
         };
         Grey { width: image.width, height: image.height, values }
     }

@@ -8,14 +8,15 @@ use image::{DynamicImage, GrayImage, ImageEncoder, RgbImage};
 /// JPEG quality: a picture takes a few KiB and its structure stays visible.
 const QUALITY: u8 = 80;
 
-/// The image as a JPEG file of at most `side` pixels a side; smaller images keep their size.
+/// The image as a JPEG file of at most `side` pixels a side; smaller images keep their size. Of channels other than grey and RGB
+/// the mean is shown.
 ///
 /// # Errors
 /// If the image has no pixels.
 pub fn thumbnail(image: &Micrograph, side: u32) -> anyhow::Result<Vec<u8>> {
     let (width, height) = (u32::try_from(image.width)?, u32::try_from(image.height)?);
-    let pixels = image.pixels.clone();
-    let full = match image.channels {
+    let Micrograph { channels, pixels, .. } = image.clone().visible();
+    let full = match channels {
         1 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
         _ => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
     };
@@ -36,12 +37,14 @@ mod tests {
 
     #[test]
     fn keeps_proportions_and_channels() {
-        for (width, height, channels, small) in [(640, 480, 1, (160, 120)), (48, 32, 3, (48, 32))] {
+        for (width, height, channels, small) in
+            [(640, 480, 1, (160, 120)), (48, 32, 3, (48, 32)), (48, 32, 2, (48, 32)), (320, 160, 5, (160, 80))]
+        {
             let image = Micrograph { width, height, channels, pixels: vec![90; width * height * channels] };
             let bytes = thumbnail(&image, 160).unwrap();
             let read = image::load_from_memory(&bytes).unwrap();
             assert_eq!((read.width(), read.height()), small);
-            assert_eq!(usize::from(read.color().channel_count()), channels);
+            assert_eq!(read.color().channel_count(), if channels == 3 { 3 } else { 1 });
         }
     }
 }

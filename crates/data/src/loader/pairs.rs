@@ -15,7 +15,7 @@ pub struct DifferentSizes([usize; 2], [usize; 2]);
 /// A batch of images with their masks, all of one size.
 #[derive(Clone, Debug)]
 pub struct PairBatch {
-    /// Normalised images: `[batch, height, width, 3]`.
+    /// Normalised images: `[batch, height, width, in_channels]`.
     pub images: Vec<f32>,
     /// Class indices.
     pub masks: Masks,
@@ -30,28 +30,33 @@ pub struct Masks {
     pub shape: [usize; 3],
 }
 
-/// The samples `drawn`, (epoch, index) each, changed at random. Sample `i` in an epoch is a pure function of (seed, epoch, i).
+/// The samples `drawn`, (epoch, index) each, changed at random, for a network of `in_channels`. Sample `i` in an epoch is a pure function of (seed, epoch, i).
 ///
 /// # Errors
 /// If the samples have different sizes and no `crop_size` makes them equal.
+///
+/// # Panics
+/// If the images do not fit the network ([`fits`](crate::fits)).
 pub fn pair_batch(
     samples: &[(Micrograph, Mask)],
     drawn: &[(u64, usize)],
     params: &FinetuneAugment,
     seed: u64,
+    in_channels: usize,
 ) -> Result<PairBatch, DifferentSizes> {
     let [width, height] = pair_size(samples, drawn, params)?;
     let (batch, pixels) = (drawn.len(), width * height);
     let make = |images: &mut [MaybeUninit<f32>], masks: &mut [MaybeUninit<u8>]| {
-        make_pairs(samples, drawn, params, seed, (images, masks), Scratch::normalize);
+        make_pairs(samples, drawn, params, seed, (images, masks), |image, out| image.normalize(in_channels, out));
     };
     // SAFETY: `normalize` writes each image, `augment_pair` each mask, and the vectors hold nothing else.
-    let (images, (labels, ())) =
-        unsafe { filled_vec(batch * 3 * pixels, |images| filled_vec(batch * pixels, |masks| make(images, masks))) };
+    let (images, (labels, ())) = unsafe {
+        filled_vec(batch * in_channels * pixels, |images| filled_vec(batch * pixels, |masks| make(images, masks)))
+    };
     Ok(PairBatch { images, masks: Masks { labels, shape: [batch, height, width] } })
 }
 
-/// The same with images that are not normalised yet, in `channels` channels, for a GPU. Writes all of `images` and returns
+/// The same with images, grey or RGB, that are not normalised yet, in `channels` channels, for a GPU. Writes all of `images` and returns
 /// the masks.
 ///
 /// # Errors
@@ -119,11 +124,11 @@ mod tests {
             synthesize_one(&params, Split::Train, 0)
         };
         let samples = [synthetic(64), synthetic(48)];
-        let error = pair_batch(&samples, &[(0, 0), (0, 1)], &FinetuneAugment::none(), 0).unwrap_err().to_string();
+        let error = pair_batch(&samples, &[(0, 0), (0, 1)], &FinetuneAugment::none(), 0, 3).unwrap_err().to_string();
         let expected = "images of 64×64 and 48×48 in one batch: give `crop_size`, or `resize` them";
         assert!(error.contains(expected), "{error}");
         let params = FinetuneAugment { crop_size: Some(40), ..Default::default() };
-        let batch = pair_batch(&samples, &[(0, 1), (0, 0), (0, 1)], &params, 0).unwrap();
+        let batch = pair_batch(&samples, &[(0, 1), (0, 0), (0, 1)], &params, 0, 3).unwrap();
         assert_eq!((batch.images.len(), batch.masks.labels.len()), (3 * 40 * 40 * 3, 3 * 40 * 40));
         assert_eq!(batch.masks.shape, [3, 40, 40]);
     }

@@ -7,13 +7,23 @@ use matssl_base::random::Stream;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
-/// Two views of each of the patches `indices`: `[batch, size, size, 3]` each, normalised.
+/// Two views of each of the patches `indices` for a network of `in_channels`: `[batch, size, size, in_channels]` each,
+/// normalised.
 ///
 /// View `v` of patch `i` in `epoch` is a pure function of (seed, epoch, i, v).
-pub fn view_batch(patches: &Patches, indices: &[usize], params: &ViewParams, seed: u64, epoch: u64) -> [Vec<f32>; 2] {
-    let (batch, each) = (indices.len(), params.size * params.size * 3);
+///
+/// # Panics
+/// If the patches do not fit the network ([`fits`](crate::fits)).
+pub fn view_batch(
+    patches: &Patches,
+    indices: &[usize],
+    params: &ViewParams,
+    (seed, epoch): (u64, u64),
+    in_channels: usize,
+) -> [Vec<f32>; 2] {
+    let (batch, each) = (indices.len(), params.size * params.size * in_channels);
     let make = |out: [&mut [MaybeUninit<f32>]; 2]| {
-        make_views(patches, indices, params, (seed, epoch), out, Scratch::normalize);
+        make_views(patches, indices, params, (seed, epoch), out, |view, out| view.normalize(in_channels, out));
     };
     // SAFETY: `normalize` writes each view, and the vectors hold nothing but views.
     let (first, (second, ())) =
@@ -21,7 +31,7 @@ pub fn view_batch(patches: &Patches, indices: &[usize], params: &ViewParams, see
     [first, second]
 }
 
-/// The same views before they are normalised, in `channels` channels ([`Patches::channels`] or 3), for a GPU. Writes all
+/// The same views, of grey and RGB patches, before they are normalised, in `channels` channels ([`Patches::channels`] or 3), for a GPU. Writes all
 /// of both `out`.
 ///
 /// # Panics
@@ -79,7 +89,7 @@ mod tests {
         let patches = Patches::open(&out.path().join(Patches::FILE)).unwrap();
         let views = ViewParams { size: 24, ..Default::default() };
         let batch = |threads, seed, epoch| {
-            let made = in_pool(threads, || view_batch(&patches, &[7, 0, 17, 3], &views, seed, epoch));
+            let made = in_pool(threads, || view_batch(&patches, &[7, 0, 17, 3], &views, (seed, epoch), 3));
             assert!(made.iter().all(|view| view.len() == 4 * 24 * 24 * 3));
             made
         };

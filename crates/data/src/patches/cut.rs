@@ -4,18 +4,20 @@ use super::file::PatchWriter;
 use super::params::PatchParams;
 use super::positions::positions;
 use crate::augment::reflect;
-use crate::{DataError, Entry, Micrograph, OpenDataset};
+use crate::channels::counted;
+use crate::{DataError, Entry, Micrograph, OpenDataset, fits};
 use rayon::prelude::*;
 use std::path::Path;
 
 /// Number of images that are decoded at a time, in parallel. Bounds the memory.
 const AT_A_TIME: usize = 16;
 
-/// Writes the patches of a data set ([`Patches`](super::Patches), 1 channel if all images are grey) into the folder `out`.
+/// Writes the patches of a data set ([`Patches`](super::Patches), with the channels of the images; 3 if some are grey and some
+/// RGB) into the folder `out`.
 /// Returns the number of patches. `progress(done, total)` counts images.
 ///
 /// # Errors
-/// [`DataError::Bad`] if there is no image to cut or none is large enough; reading and writing errors.
+/// [`DataError::Bad`] if there is no image to cut or none is large enough, or if images differ in channels otherwise; reading and writing errors.
 pub fn cut(
     dataset: &OpenDataset,
     params: &PatchParams,
@@ -41,6 +43,13 @@ pub fn cut(
         return Err(DataError::bad(Path::new(&dataset.manifest.format), problem, cure));
     }
     let channels = entries.iter().map(|entry| entry.channels).max().unwrap_or(1);
+    if let Some(odd) = entries.iter().find(|entry| !fits(entry.channels, channels)) {
+        let most = entries.iter().find(|entry| entry.channels == channels).map_or("", |entry| entry.image.as_str());
+        let problem =
+            format!("has {}, and {most} has {channels}: only grey and RGB go together", counted(odd.channels));
+        let cure = "pick the same channels of all images with `channels` in the data set's table";
+        return Err(DataError::bad(Path::new(&odd.image), problem, cure));
+    }
     let mut writer = PatchWriter::create(out, [count, params.size, params.size, channels])?;
     for (group, chunk) in entries.chunks(AT_A_TIME).enumerate() {
         let cut: Vec<Result<Vec<u8>, DataError>> = chunk

@@ -1,6 +1,6 @@
 //! The files of patches: written patch by patch, read through a memory map.
 
-use crate::{DataError, Entry};
+use crate::{DataError, Entry, MOST_CHANNELS};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use std::fs::File;
@@ -17,7 +17,7 @@ pub struct Patch<'a> {
     pub pixels: &'a [u8],
     /// Side in pixels.
     pub size: usize,
-    /// 1 or 3.
+    /// 1 to 8.
     pub channels: usize,
 }
 
@@ -85,7 +85,12 @@ impl Patches {
         self.size
     }
 
-    /// The largest number of channels of a patch: 3 if there are colours.
+    /// The number of channels of each file's patches.
+    pub fn channels_by_file(&self) -> impl Iterator<Item = usize> + '_ {
+        self.files.iter().map(|file| file.channels)
+    }
+
+    /// The largest number of channels of a patch: of grey and RGB patches, 3 if there are colours.
     pub fn channels(&self) -> usize {
         self.files.iter().map(|file| file.channels).max().unwrap_or(1)
     }
@@ -111,7 +116,7 @@ fn map_file(path: &Path, before: usize) -> Result<(MappedFile, usize), DataError
     let tensors = SafeTensors::deserialize(&map).map_err(|error| wrong(format!("not a file of patches ({error})")))?;
     let patches = tensors.tensor(TENSOR).map_err(|_| wrong(format!("holds no tensor `{TENSOR}`")))?;
     let (count, size, channels) = match (patches.dtype(), patches.shape()) {
-        (Dtype::U8, &[count, size, width, channels]) if size == width && matches!(channels, 1 | 3) => {
+        (Dtype::U8, &[count, size, width, channels]) if size == width && (1..=MOST_CHANNELS).contains(&channels) => {
             (count, size, channels)
         }
         (dtype, shape) => return Err(wrong(format!("its `{TENSOR}` are {dtype:?} {shape:?}"))),

@@ -108,3 +108,40 @@ fn patches_that_cannot_be_cut_or_read_are_refused() {
     assert!(Patches::open(&eight).err().unwrap().to_string().contains("not a file of patches"));
     assert_eq!(Patches::open(&root.path().join("none")).err().unwrap().exit_code(), 4);
 }
+
+/// A file of patches of `channels` whose values are their number in the file.
+fn file(folder: &Path, channels: usize) -> std::path::PathBuf {
+    let values: Vec<u8> = (0..2 * 4 * 4 * channels).map(|i| i as u8).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::U8, vec![2, 4, 4, channels], &values).unwrap();
+    let path = folder.join(format!("{channels}.safetensors"));
+    std::fs::write(&path, safetensors::serialize([("patches", view)], None).unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn patches_have_one_to_eight_channels() {
+    let folder = tempfile::tempdir().unwrap();
+    for channels in 1..=8 {
+        let patches = Patches::open(&file(folder.path(), channels)).unwrap();
+        assert_eq!((patches.len(), patches.channels()), (2, channels));
+        assert_eq!(patches.get(1).pixels[0], 16 * channels as u8);
+    }
+    let error = Patches::open(&file(folder.path(), 9)).err().unwrap().to_string();
+    assert!(error.contains("are U8 [2, 4, 4, 9]"), "{error}");
+    let both = [1, 2].map(|channels| file(folder.path(), channels));
+    assert_eq!(Patches::open_all(&both).unwrap().channels_by_file().collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn patches_of_images_that_differ_in_channels_are_not_cut() {
+    let root = tempfile::tempdir().unwrap();
+    let mut dataset = dataset(root.path(), true);
+    dataset.manifest.images[2].channels = 2;
+    let params = PatchParams { size: 4, overlap: 0.0, edge: Edge::Drop, from: Use::AllButTest };
+    let error = cut(&dataset, &params, root.path(), &mut |_, _| {}).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "b.png: has 1 channel, and c.png has 2: only grey and RGB go together; pick the same channels of all images with \
+         `channels` in the data set's table"
+    );
+}

@@ -2,6 +2,7 @@
 
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
+use matssl_data::{MOST_CHANNELS, RGB};
 use matssl_tensor::init::{self, ConvInit, join};
 use matssl_tensor::ops::{Conv2d, MaxPool};
 use matssl_tensor::{Parameters, Tape, Value};
@@ -81,6 +82,17 @@ pub struct ResNetConfig {
     /// `"v1.5"` (torchvision) or `"v1"`.
     #[serde(default)]
     pub variant: Variant,
+    /// Channels of the images, 1 to 8. Left out if it is 3, as it was before it could be chosen.
+    #[serde(default = "rgb", skip_serializing_if = "is_rgb")]
+    pub in_channels: usize,
+}
+
+fn rgb() -> usize {
+    RGB
+}
+
+fn is_rgb(channels: &usize) -> bool {
+    *channels == RGB
 }
 
 fn published_width() -> usize {
@@ -179,10 +191,13 @@ impl ResNet {
     /// batch norms of weight 1 and bias 0.
     ///
     /// # Errors
-    /// If a name is taken, or the width is 0.
+    /// If a name is taken, the width is 0, or images have not 1 to 8 channels.
     pub fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
         if self.config.width == 0 {
             bail!("a ResNet needs a width of at least 1");
+        }
+        if !(1..=MOST_CHANNELS).contains(&self.config.in_channels) {
+            bail!("a ResNet takes images of 1 to {MOST_CHANNELS} channels, not {}", self.config.in_channels);
         }
         self.stem().init(parameters, &join(prefix, "conv1"), &join(prefix, "bn1"), stream)?;
         for block in (0..4).flat_map(|stage| self.blocks(stage)) {
@@ -198,10 +213,10 @@ impl ResNet {
     }
 
     /// The stem after its ReLU (stride 2) and the four stages (strides 4, 8, 16, 32) for `x`
-    /// `[batch, height, width, 3]`.
+    /// `[batch, height, width, in_channels]`.
     ///
     /// # Errors
-    /// If parameters are missing or `x` has not three channels.
+    /// If parameters are missing or `x` has not `in_channels` channels.
     pub fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 5]> {
         let names = (&*join(prefix, "conv1"), &*join(prefix, "bn1"));
         let stem = tape.keep(self.stem().apply(tape, x, names, None, true)?);
@@ -242,7 +257,7 @@ impl ResNet {
     }
 
     fn stem(&self) -> Conv {
-        Conv::new(7, [3, self.config.width], 2)
+        Conv::new(7, [self.config.in_channels, self.config.width], 2)
     }
 
     fn blocks(&self, stage: usize) -> Vec<Block> {
@@ -284,10 +299,55 @@ mod tests {
     #[test]
     fn defaults_are_filled_in_and_unknown_keys_refused() {
         let config = config(r#"{"arch": "resnet50"}"#);
-        assert_eq!(config, ResNetConfig { arch: Arch::ResNet50, width: 64, variant: Variant::V15 });
+        assert_eq!(config, ResNetConfig { arch: Arch::ResNet50, width: 64, variant: Variant::V15, in_channels: 3 });
         assert_eq!(serde_json::to_string(&config).unwrap(), r#"{"arch":"resnet50","width":64,"variant":"v1.5"}"#);
         assert!(serde_json::from_str::<ResNetConfig>(r#"{"arch": "resnet50", "depth": 3}"#).is_err());
         assert!(serde_json::from_str::<ResNetConfig>(r#"{"arch": "resnet51"}"#).is_err());
+    }
+
+    /// Three channels are not written: the bytes of configurations, and so keys, are as before there was a choice.
+    #[test]
+    fn other_channels_than_three_are_written() {
+        let two = config(r#"{"arch": "resnet18", "in_channels": 2}"#);
+        let text = r#"{"arch":"resnet18","width":64,"variant":"v1.5","in_channels":2}"#;
+        assert_eq!(serde_json::to_string(&two).unwrap(), text);
+        assert_eq!(config(text), two);
+        let three = config(r#"{"arch": "resnet18", "in_channels": 3}"#);
+        assert_eq!(serde_json::to_string(&three).unwrap(), r#"{"arch":"resnet18","width":64,"variant":"v1.5"}"#);
+        for in_channels in [0, 9] {
+            let net = ResNet::new(ResNetConfig { in_channels, ..three.clone() });
+            let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+            let error = net.init(&mut parameters, "", &Stream::new(0, "init", 0, 0)).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("a ResNet takes images of 1 to 8 channels, not {in_channels}")),
+                "{error}"
+            );
+        }
+    }
+
+    /// As `torchvision.models.resnet18` with another `conv1`: `Conv2d(in_channels, 64, 7, 2, 3, bias=False)`.
+    #[test]
+    fn only_the_first_convolution_knows_the_channels() -> Result<()> {
+        let parameters = |in_channels: usize| -> Result<Parameters> {
+            let text = format!(r#"{{"arch": "resnet18", "width": 8, "in_channels": {in_channels}}}"#);
+            let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
+            ResNet::new(config(&text)).init(&mut parameters, "", &Stream::new(0, "init", 0, 0))?;
+            Ok(parameters)
+        };
+        let three = parameters(3)?;
+        for in_channels in 1..=8 {
+            let other = parameters(in_channels)?;
+            assert_eq!(other.len(), three.len());
+            for (name, parameter) in other.iter() {
+                let expected =
+                    if name == "conv1.weight" { &[7, 7, in_channels, 8] } else { three.get(name)?.var.dims() };
+                assert_eq!(parameter.var.dims(), expected, "{name}");
+            }
+            // Kaiming normal, fan out: 7 · 7 · 8 values, whatever the number of input channels.
+            let deviation = other.tensor("conv1.weight")?.sqr()?.mean_all()?.to_scalar::<f64>()?.sqrt();
+            assert!((deviation / (2.0 / (49.0 * 8.0f64)).sqrt() - 1.0).abs() < 0.1, "{in_channels}: {deviation}");
+        }
+        Ok(())
     }
 
     /// Counts of torchvision 0.26 without `fc`.

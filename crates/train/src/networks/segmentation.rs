@@ -46,7 +46,7 @@ impl SegmentationNetwork {
         }
     }
 
-    /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, 3]`.
+    /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, in_channels]`.
     ///
     /// # Errors
     /// If height or width is not a multiple of 32, or parameters are missing.
@@ -63,6 +63,84 @@ mod tests {
     use super::*;
     use candle_core::{DType, Device, Tensor};
     use matssl_tensor::{Mode, footprint};
+
+    fn network(architecture: &str, in_channels: usize) -> Result<(SegmentationNetwork, Parameters)> {
+        let text = format!(
+            r#"{{"architecture":"{architecture}","encoder":{{"arch":"resnet18","width":4,"in_channels":{in_channels}}},"decoder_channels":[8,8,4,4,4],"classes":3}}"#
+        );
+        let network = SegmentationNetwork::new(serde_json::from_str(&text).unwrap());
+        let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
+        network.init(&mut parameters, &Stream::new(5, "channels", 0, 0))?;
+        Ok((network, parameters))
+    }
+
+    fn noise(channels: usize) -> Result<Tensor> {
+        let mut stream = Stream::new(6, "channels", 0, 0);
+        Tensor::from_vec(
+            (0..2 * 32 * 32 * channels).map(|_| stream.normal()).collect(),
+            (2, 32, 32, channels),
+            &Device::Cpu,
+        )
+    }
+
+    #[test]
+    fn a_network_of_any_number_of_channels_takes_a_step() -> Result<()> {
+        for (architecture, in_channels) in [("unet++", 1), ("unet", 2), ("unet++", 2), ("unet", 5)] {
+            let (network, parameters) = network(architecture, in_channels)?;
+            let tape = Tape::new(&parameters, Mode::Train);
+            let logits = network.forward(&tape, &tape.input(&noise(in_channels)?)?)?;
+            assert_eq!(logits.tensor().dims(), [2, 32, 32, 3]);
+            let seed = logits.tensor().sin()?;
+            let gradients = tape.backward(vec![(logits, seed)])?;
+            assert_eq!(gradients.iter().count(), parameters.trainable().count());
+            let first = gradients.get("encoder.conv1.weight").unwrap();
+            assert_eq!(first.dims(), [7, 7, in_channels, 4]);
+            // Every channel is seen.
+            for channel in 0..in_channels {
+                let of_channel = first.narrow(2, channel, 1)?.abs()?.sum_all()?.to_scalar::<f64>()?;
+                assert!(of_channel > 0.0, "{architecture}: channel {channel} of {in_channels}");
+            }
+            let tape = Tape::new(&parameters, Mode::Train);
+            assert!(network.forward(&tape, &tape.input(&noise(in_channels + 1)?)?).is_err());
+        }
+        Ok(())
+    }
+
+    /// Grey shown as RGB to a first convolution, and grey shown to the sum of it; two channels of noise, and the same with a third
+    /// one that has no weights.
+    #[test]
+    fn networks_of_different_channels_agree_where_their_first_convolutions_do() -> Result<()> {
+        let (three, parameters) = network("unet", 3)?;
+        let logits = |network: &SegmentationNetwork, parameters: &Parameters, x: &Tensor| -> Result<Vec<f64>> {
+            let tape = Tape::new(parameters, Mode::Eval);
+            network.forward(&tape, &tape.input(x)?)?.tensor().flatten_all()?.to_vec1()
+        };
+        let close = |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-9);
+        let weight = parameters.tensor("encoder.conv1.weight")?;
+        let with = |in_channels: usize, weight: &Tensor| -> Result<(SegmentationNetwork, Parameters)> {
+            let (network, own) = network("unet", in_channels)?;
+            for (name, parameter) in own.iter() {
+                let value = if name == "encoder.conv1.weight" { weight } else { parameters.tensor(name)? };
+                parameter.var.set(value)?;
+            }
+            Ok((network, own))
+        };
+        let grey = noise(1)?;
+        let (one, summed) = with(1, &weight.sum_keepdim(2)?)?;
+        let rgb = Tensor::cat(&[&grey, &grey, &grey], 3)?;
+        assert!(close(&logits(&one, &summed, &grey)?, &logits(&three, &parameters, &rgb)?));
+        let five = noise(5)?;
+        let padded = Tensor::cat(&[&weight.zeros_like()?, &weight.narrow(2, 0, 2)?], 2)?;
+        let (network, padded) = with(5, &padded)?;
+        let (two, first) = with(2, &weight.narrow(2, 0, 2)?.contiguous()?)?;
+        let last = five.narrow(3, 3, 2)?.contiguous()?;
+        assert!(close(&logits(&network, &padded, &five)?, &logits(&two, &first, &last)?));
+        assert!(!close(
+            &logits(&network, &padded, &five)?,
+            &logits(&two, &first, &five.narrow(3, 2, 2)?.contiguous()?)?
+        ));
+        Ok(())
+    }
 
     /// Recomputation changes no bit of output, gradients or statistics, and keeps less.
     #[test]

@@ -39,7 +39,7 @@ impl Unet {
         init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
     }
 
-    /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, 3]`.
+    /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, in_channels]`.
     ///
     /// # Errors
     /// If height or width is not a multiple of 32, or parameters are missing.
@@ -79,7 +79,7 @@ mod tests {
     use matssl_tensor::Mode;
 
     fn build(width: usize) -> Result<(Unet, Parameters)> {
-        let encoder = ResNetConfig { arch: Arch::ResNet18, width, variant: Variant::V15 };
+        let encoder = ResNetConfig { arch: Arch::ResNet18, width, variant: Variant::V15, in_channels: 3 };
         let net = Unet::new(SegmentationConfig {
             architecture: Architecture::Unet,
             encoder,

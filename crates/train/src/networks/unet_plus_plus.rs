@@ -41,7 +41,7 @@ impl UnetPlusPlus {
         init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
     }
 
-    /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, 3]`.
+    /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, in_channels]`.
     ///
     /// # Errors
     /// If height or width is not a multiple of 32, or parameters are missing.
@@ -100,7 +100,7 @@ mod tests {
     use matssl_tensor::Mode;
 
     fn build(arch: Arch, width: usize) -> Result<(UnetPlusPlus, Parameters)> {
-        let encoder = ResNetConfig { arch, width, variant: Variant::V15 };
+        let encoder = ResNetConfig { arch, width, variant: Variant::V15, in_channels: 3 };
         let net = UnetPlusPlus::new(SegmentationConfig {
             architecture: Architecture::UnetPlusPlus,
             encoder,

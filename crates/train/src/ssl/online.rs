@@ -28,7 +28,7 @@ impl<'a> Online<'a> {
         &self.tape
     }
 
-    /// Global average pooling of each of the four stages of one view `[batch, height, width, 3]`: four values
+    /// Global average pooling of each of the four stages of one view `[batch, height, width, in_channels]`: four values
     /// `[batch, channels]`. Batch norm takes the statistics of this view alone, so call it once a view, as the authors
     /// and lightly's examples do.
     ///

@@ -6,29 +6,33 @@ use matssl_data::augment::{FinetuneAugment, ViewParams};
 use matssl_data::loader::{Masks, PairBatch, pair_batch, pair_pixels, view_batch, view_pixels};
 use matssl_data::patches::Patches;
 use matssl_data::tiles::Tiling;
-use matssl_data::{Mask, Micrograph};
+use matssl_data::{Mask, Micrograph, RGB};
 use matssl_tensor::{Feeder, Images, feeder};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Makes batches for one device.
+/// Makes batches for one network.
 pub struct Batches {
-    /// For a GPU: its page-locked buffers and copy stream.
+    /// For a GPU: its page-locked buffers and copy stream. It normalises red, green and blue only: batches of other numbers of
+    /// channels are normalised on the CPU, and copied when the network takes them.
     feeder: Option<Arc<Feeder>>,
+    in_channels: usize,
 }
 
 impl Batches {
-    /// Makes batches for networks on `device`.
+    /// Makes batches for a network on `device` with `in_channels` input channels, which all images fit
+    /// ([`fits`](matssl_data::fits)).
     ///
     /// # Errors
     /// If a GPU has not enough memory for the buffers.
-    pub fn on(device: &Device) -> Result<Self> {
-        Ok(Batches { feeder: feeder(device)? })
+    pub fn on(device: &Device, in_channels: usize) -> Result<Self> {
+        let feeder = if in_channels == RGB { feeder(device)? } else { None };
+        Ok(Batches { feeder, in_channels })
     }
 
     /// Images `[batch, height, width, channels]` and masks u8 `[batch, height, width]` of the samples `drawn` ((epoch,
-    /// index) each). The masks are on the CPU, where the losses read them. Images have `channels` channels on a GPU, 3
-    /// on a CPU.
+    /// index) each). The masks are on the CPU, where the losses read them. Images have `channels` channels if a
+    /// GPU normalises them, else those of the network.
     ///
     /// # Errors
     /// If the samples have different sizes, or there is not enough memory for them.
@@ -41,9 +45,9 @@ impl Batches {
         (size, channels): (usize, usize),
     ) -> Result<(Images, Tensor)> {
         let Some(feeder) = &self.feeder else {
-            let PairBatch { images, masks } = pair_batch(samples, drawn, augment, seed)?;
+            let PairBatch { images, masks } = pair_batch(samples, drawn, augment, seed, self.in_channels)?;
             let [batch, height, width] = masks.shape;
-            let images = Tensor::from_vec(images, (batch, height, width, 3), &Device::Cpu)?;
+            let images = Tensor::from_vec(images, (batch, height, width, self.in_channels), &Device::Cpu)?;
             return Ok((Images::Ready(images), mask_tensor(masks)?));
         };
         let shape = [drawn.len(), size, size, channels];
@@ -73,8 +77,9 @@ impl Batches {
     ) -> Result<[Images; 2]> {
         let (batch, size) = (indices.len(), views.size);
         let Some(feeder) = &self.feeder else {
-            let [first, second] = view_batch(patches, indices, views, seed, epoch);
-            let ready = |values| Tensor::from_vec(values, (batch, size, size, 3), &Device::Cpu).map(Images::Ready);
+            let [first, second] = view_batch(patches, indices, views, (seed, epoch), self.in_channels);
+            let shape = (batch, size, size, self.in_channels);
+            let ready = |values| Tensor::from_vec(values, shape, &Device::Cpu).map(Images::Ready);
             return Ok([ready(first)?, ready(second)?]);
         };
         let channels = patches.channels();
@@ -93,8 +98,10 @@ impl Batches {
     pub fn tiles(&self, of: &[(&Tiling, &Micrograph, usize)]) -> Result<Images> {
         let (count, tile) = (of.len(), of.first().map_or(0, |(tiling, ..)| tiling.tile));
         let Some(feeder) = &self.feeder else {
-            let pixels: Vec<Vec<f32>> = of.par_iter().map(|&(tiling, image, i)| tiling.cut(image, i)).collect();
-            return Ok(Images::Ready(Tensor::from_vec(pixels.concat(), (count, tile, tile, 3), &Device::Cpu)?));
+            let cut = |&(tiling, image, i): &(&Tiling, &Micrograph, usize)| tiling.cut(image, i, self.in_channels);
+            let pixels: Vec<Vec<f32>> = of.par_iter().map(cut).collect();
+            let shape = (count, tile, tile, self.in_channels);
+            return Ok(Images::Ready(Tensor::from_vec(pixels.concat(), shape, &Device::Cpu)?));
         };
         let channels = of.iter().map(|(_, image, _)| image.channels).max().unwrap_or(1);
         let mut room = feeder.bytes([count, tile, tile, channels])?;

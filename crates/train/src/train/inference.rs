@@ -4,13 +4,13 @@ use super::batches::Batches;
 use super::memory::{Needs, Work, parameter_bytes, prediction_activations};
 use crate::networks::{SegmentationConfig, SegmentationNetwork};
 use crate::weights::{self, WeightsError};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use candle_core::{DType, Device};
 use matssl_base::machine;
 use matssl_base::random::Stream;
 use matssl_data::augment::normalization;
 use matssl_data::tiles::{Stitch, Tiling};
-use matssl_data::{Mask, Micrograph};
+use matssl_data::{Mask, Micrograph, check_channels};
 use matssl_metrics::SelectedOn;
 use matssl_tensor::{Mode, Parameters, Tape};
 use rayon::prelude::*;
@@ -78,7 +78,7 @@ impl Segmenter {
     /// start with the model's `crop_size`) that overlap by the fraction `overlap` of their side.
     ///
     /// # Errors
-    /// If `tile` is no multiple of 32, or the network's output is not finite.
+    /// If `tile` is no multiple of 32, the network takes images of other channels, or its output is not finite.
     pub fn predict(&self, image: &Micrograph, tile: usize, overlap: f64) -> Result<Mask> {
         let tiling = Tiling::new(image.width, image.height, tile, overlap);
         Ok(stitch(&self.network, &self.parameters, image, &tiling)?.labels())
@@ -111,12 +111,12 @@ pub fn memory(
         tiles = Tiling::new(width, height, tile, overlap).corners.len().clamp(tiles, batch(parameters));
         pixels = pixels.max(width * height);
     }
-    let classes = network.config().classes;
-    let passes =
-        matssl_tensor::prediction_footprint(parameters, [tiles, tile, tile, 3], |tape, x| network.forward(tape, x))?;
+    let (classes, in_channels) = (network.config().classes, network.config().encoder.in_channels);
+    let shape = [tiles, tile, tile, in_channels];
+    let passes = matssl_tensor::prediction_footprint(parameters, shape, |tape, x| network.forward(tape, x))?;
     // In float32: sums of probabilities and of weights under the stitch, the tiles' pixels (as bytes, two batches on a GPU), and
     // their probabilities twice.
-    let stitch = 4 * (pixels * (classes + 1) + tiles * tile * tile * (3 + 2 * classes));
+    let stitch = 4 * (pixels * (classes + 1) + tiles * tile * tile * (in_channels + 2 * classes));
     let (parameters, trainable) = parameter_bytes(parameters);
     Ok(Needs {
         work: Work::Prediction,
@@ -131,7 +131,7 @@ pub fn memory(
         accumulates: false,
         averages: false,
         keeps_best: false,
-        batch: (4 * tiles * tile * tile * 3) as u64,
+        batch: (4 * tiles * tile * tile * in_channels) as u64,
         activations: prediction_activations(passes) + stitch as u64,
         between_steps: 0,
     })
@@ -148,7 +148,7 @@ pub struct Prediction {
 /// As [`Segmenter::probabilities`], with a network that may still be in training.
 ///
 /// # Errors
-/// If `tile` is no multiple of 32, or the network's output is not finite.
+/// If `tile` is no multiple of 32, the network takes images of other channels, or its output is not finite.
 pub fn predict(
     network: &SegmentationNetwork,
     parameters: &Parameters,
@@ -167,12 +167,13 @@ fn stitch<'t>(
     image: &Micrograph,
     tiling: &'t Tiling,
 ) -> Result<Stitch<'t>> {
-    let (tile, classes) = (tiling.tile, network.config().classes);
+    let (tile, classes, in_channels) = (tiling.tile, network.config().classes, network.config().encoder.in_channels);
+    check_channels("images", [("the image", image.channels)], in_channels).map_err(Error::msg)?;
     let mut stitch = Stitch::new(tiling, classes);
     let all: Vec<(&Tiling, &Micrograph, usize)> = (0..tiling.corners.len()).map(|i| (tiling, image, i)).collect();
     let mut batches = all
         .chunks(batch(parameters))
-        .map(|batch| Ok::<_, anyhow::Error>((batch, Batches::on(parameters.device())?.tiles(batch)?)));
+        .map(|batch| Ok::<_, Error>((batch, Batches::on(parameters.device(), in_channels)?.tiles(batch)?)));
     let mut next = batches.next();
     while let Some(made) = next {
         let (places, tiles) = made?;
@@ -214,9 +215,15 @@ mod tests {
         let text = r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":3}"#;
         check(serde_json::from_str(text).unwrap());
         check(serde_json::from_str(&text.replacen('{', r#"{"architecture":"unet","#, 1)).unwrap());
+        for in_channels in [1, 2, 5] {
+            let text = text.replace(r#""width":4"#, &format!(r#""width":4,"in_channels":{in_channels}"#));
+            check(serde_json::from_str(&text).unwrap());
+        }
     }
 
     fn check(network: SegmentationConfig) {
+        let in_channels = network.encoder.in_channels;
+        let channels = if in_channels == 3 { 1 } else { in_channels };
         let class_names = ["a", "b", "c"].map(str::to_owned).into();
         let config = ModelConfig { network: network.clone(), crop_size: 32, class_names, selected_on: SelectedOn::Val };
         let network = SegmentationNetwork::new(network);
@@ -228,8 +235,8 @@ mod tests {
         let segmenter = Segmenter::load(&path, &Device::Cpu).unwrap();
         assert_eq!(segmenter.config(), &config);
         let mut stream = Stream::new(2, "image", 0, 0);
-        let pixels = (0..50 * 41).map(|_| stream.next_u32() as u8).collect();
-        let image = Micrograph { width: 50, height: 41, channels: 1, pixels };
+        let pixels = (0..50 * 41 * channels).map(|_| stream.next_u32() as u8).collect();
+        let image = Micrograph { width: 50, height: 41, channels, pixels };
         let mask = segmenter.predict(&image, 32, 0.25).unwrap();
         assert_eq!((mask.width, mask.height), (50, 41));
         assert_eq!(mask, predict(&network, &parameters, &image, 32, 0.25).unwrap().mask);
@@ -239,6 +246,9 @@ mod tests {
             assert!(pixel.iter().all(|&p| p <= pixel[usize::from(*label)]));
         }
         assert!(segmenter.predict(&image, 40, 0.0).is_err());
+        let other = Micrograph { width: 1, height: 1, channels: 8, pixels: vec![0; 8] };
+        let error = segmenter.predict(&other, 32, 0.0).unwrap_err().to_string();
+        assert!(error.starts_with("the image has 8 channels, but the network takes"), "{error}");
         let (_, first) = parameters.iter().next().unwrap();
         first.var.set(&(first.var.as_detached_tensor() * f64::NAN).unwrap()).unwrap();
         let error = predict(&network, &parameters, &image, 32, 0.25).err().unwrap().to_string();

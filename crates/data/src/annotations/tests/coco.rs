@@ -1,25 +1,7 @@
 use super::*;
 
 /// As CVAT and pycocotools write it: several polygons for one object, run lengths in numbers and in text, a crowd.
-pub(super) const FILE: &str = r#"{
-  "info": {"contributor": "", "date_created": "", "description": "", "url": "", "version": "", "year": ""},
-  "licenses": [{"name": "", "id": 0, "url": ""}],
-  "categories": [{"id": 1, "name": "austenite", "supercategory": ""}, {"id": 7, "name": "pore", "supercategory": "defect"}],
-  "images": [
-    {"id": 1, "width": 8, "height": 6, "file_name": "train/a.png", "license": 0, "flickr_url": "", "coco_url": "", "date_captured": 0},
-    {"id": 5, "width": 8, "height": 6, "file_name": "b.png"}
-  ],
-  "annotations": [
-    {"id": 1, "image_id": 1, "category_id": 1, "area": 14.0, "bbox": [1, 0, 7, 4], "iscrowd": 0,
-     "segmentation": [[1, 1, 5, 1, 5, 4, 1, 4], [6.0, 0.0, 8.0, 0.0, 8.0, 2.0, 6.0, 2.0]],
-     "attributes": {"occluded": false}},
-    {"id": 2, "image_id": 1, "category_id": 7, "area": 4, "bbox": [2, 2, 2, 2], "iscrowd": 1,
-     "segmentation": {"counts": [14, 2, 4, 2, 26], "size": [6, 8]}},
-    {"id": 3, "image_id": 5, "category_id": 7, "area": 6, "bbox": [0, 0, 8, 6], "iscrowd": 0,
-     "segmentation": {"size": [6, 8], "counts": "01=1G0e0O"}},
-    {"id": 4, "image_id": 5, "category_id": 1, "iscrowd": 1, "segmentation": {"size": [6, 8], "counts": "Z16"}}
-  ]
-}"#;
+pub(super) const FILE: &str = include_str!("../../../tests/annotations/coco.json");
 
 #[test]
 fn polygons_of_an_object_are_united_and_run_lengths_go_down_the_columns() {

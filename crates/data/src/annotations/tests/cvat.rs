@@ -1,23 +1,7 @@
 use super::*;
 
 /// As CVAT 2 exports "CVAT for images 1.1"; the mask's runs go along the rows of its box.
-pub(super) const FILE: &str = r#"<?xml version="1.0" encoding="utf-8"?>
-<annotations>
-  <version>1.1</version>
-  <meta><task><id>4</id><name>steel &amp; more</name><labels><label><name>pore</name></label></labels></task></meta>
-  <image id="0" name="lot 1/a.png" width="8" height="6">
-    <polygon label="pore" source="manual" occluded="0" points="0.00,0.00;4.00,0.00;4.00,3.00;0.00,3.00" z_order="1">
-      <attribute name="size">small</attribute>
-    </polygon>
-    <box label="austenite" source="manual" occluded="0" xtl="2.00" ytl="1.00" xbr="8.00" ybr="3.00" z_order="0"></box>
-    <ellipse label="scratch" source="manual" occluded="0" cx="6.00" cy="4.00" rx="2.00" ry="2.00" z_order="0"></ellipse>
-    <mask label="pore" source="semi-auto" occluded="0" rle="0, 2, 2, 2" left="1" top="4" width="3" height="2" z_order="0"></mask>
-    <polyline label="scale" source="manual" occluded="0" points="0,0;8,6" z_order="0"></polyline>
-    <tag label="good" source="manual"></tag>
-  </image>
-  <image id="1" name="b.png" width="8" height="6"></image>
-</annotations>
-"#;
+pub(super) const FILE: &str = include_str!("../../../tests/annotations/cvat.xml");
 
 #[test]
 fn shapes_are_drawn_by_their_layer() {

@@ -1,23 +1,7 @@
 use super::*;
 
 /// As labelme 5 writes it, with every kind of area; the mask's png was written by PIL (rows 110, 011).
-const FILE: &str = r#"{
-  "version": "5.5.0",
-  "flags": {},
-  "shapes": [
-    {"label": "austenite", "points": [[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 3.0]], "group_id": null, "description": "",
-     "shape_type": "polygon", "flags": {}, "mask": null},
-    {"label": "pore", "points": [[8.0, 2.0], [6.0, 0.0]], "group_id": 1, "shape_type": "rectangle", "flags": {}},
-    {"label": "scratch", "points": [[6.0, 4.0], [8.0, 4.0]], "group_id": null, "shape_type": "circle", "flags": {}},
-    {"label": "pore", "points": [[1.0, 4.0], [3.0, 5.0]], "group_id": null, "shape_type": "mask", "flags": {},
-     "mask": "iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAAAAAC4HznGAAAAEElEQVR4nGNgZGRgZGBkAAAAGwAFwyGmzgAAAABJRU5ErkJggg=="},
-    {"label": "scale", "points": [[0.0, 5.0], [8.0, 5.0]], "group_id": null, "shape_type": "line", "flags": {}}
-  ],
-  "imagePath": "..\\images\\a b.jpg",
-  "imageData": "/9j/4AAQSkZJRgABAQAAAQABAAD",
-  "imageHeight": 6,
-  "imageWidth": 8
-}"#;
+const FILE: &str = include_str!("../../../tests/annotations/labelme.json");
 
 #[test]
 fn every_kind_of_area_is_drawn_and_a_line_that_is_not_wanted_is_passed_over() {

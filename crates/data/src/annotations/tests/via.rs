@@ -1,19 +1,7 @@
 use super::*;
 
 /// The table of images as VIA 2.0.12 exports it; a project holds it as `_via_img_metadata`.
-const IMAGES: &str = r#"{
-  "a.png4711": {"filename": "a.png", "size": 4711, "file_attributes": {"caption": "", "public_domain": "no"}, "regions": [
-    {"shape_attributes": {"name": "polygon", "all_points_x": [0, 4, 4, 0], "all_points_y": [0, 0, 3, 3]},
-     "region_attributes": {"phase": "austenite", "quality": {"good": true}}},
-    {"shape_attributes": {"name": "rect", "x": 6, "y": 0, "width": 2, "height": 2},
-     "region_attributes": {"phase": "pore", "quality": {}}},
-    {"shape_attributes": {"name": "circle", "cx": 6, "cy": 4, "r": 2}, "region_attributes": {"phase": "scratch", "quality": {}}},
-    {"shape_attributes": {"name": "ellipse", "cx": 2, "cy": 5, "rx": 1, "ry": 2, "theta": 1.5707963267948966},
-     "region_attributes": {"phase": "pore", "quality": {"good": true, "blur": false}}},
-    {"shape_attributes": {"name": "polyline", "all_points_x": [0, 8], "all_points_y": [5, 5]},
-     "region_attributes": {"phase": "scale", "quality": {}}}]},
-  "b.png12": {"filename": "b.png", "size": 12, "regions": [], "file_attributes": {}}
-}"#;
+const IMAGES: &str = include_str!("../../../tests/annotations/via-images.json");
 
 pub(super) const CSV: &str = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\r\n\
 a.png,4711,\"{\"\"caption\"\":\"\"\"\"}\",3,0,\"{\"\"name\"\":\"\"polygon\"\",\"\"all_points_x\"\":[0,4,4,0],\"\"all_points_y\"\":[0,0,3,3]}\",\"{\"\"phase\"\":\"\"austenite\"\"}\"\r\n\

@@ -99,8 +99,8 @@ fn impossible_options_are_refused_at_their_parameter() {
         (|params| params.range = Some([f64::NAN, 1.0]), "`range`: [NaN, 1]: expected two numbers"),
         (|params| params.page = Some(0), "`page`: 0: pages are counted from 1"),
         (|params| params.channels = Some(vec![1, 1]), "`channels`: 1 occurs twice"),
-        (|params| params.channels = Some(vec![]), "`channels`: 0 channels: networks read 1 or 3"),
-        (|params| params.channels = Some(vec![0, 2]), "`channels`: 2 channels: networks read 1 or 3"),
+        (|params| params.channels = Some(vec![]), "`channels`: 0 channels: networks read 1 to 8"),
+        (|params| params.channels = Some((0..9).collect()), "`channels`: 9 channels: networks read 1 to 8"),
         (
             |params| (params.bits, params.range) = (Some(12), Some([0.0, 9.0])),
             "`range`: says the same as `bits`: give one of the two",
