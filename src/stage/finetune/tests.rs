@@ -133,7 +133,7 @@ fn images_that_select_the_epoch_are_required() {
     let few = TOY.replace("epochs = 6", "epochs = 3\nvalidate_every = 2");
     let error = run(&few, &without(Split::Val)).unwrap_err().to_string();
     assert!(error.starts_with("`select_on = \"val\"` needs validation images"), "{error}");
-    assert!(error.contains("add some (`split = { val = … }` or `val_images`"), "{error}");
+    assert!(error.contains("add `split = { val = 0.2 }` or `val_images = […]` to the table of "), "{error}");
     let on_test = format!("{few}select_on = 'test'\n");
     assert!(run(&on_test, &without(Split::Test)).unwrap_err().to_string().contains("needs test images"));
     let (_, history, best) = run(&on_test, &without(Split::Val)).unwrap();
