@@ -367,7 +367,7 @@ mod tests {
     fn files_are_checked_before_the_run() {
         let data = tempfile::tempdir().unwrap();
         let places = Places { data: data.path().into(), ..Places::default() };
-        let config = ResNetConfig { arch: Arch::ResNet18, width: 2, variant: Variant::V15 };
+        let config = ResNetConfig { arch: Arch::ResNet18, width: 2, variant: Variant::V15, in_channels: 3 };
         let network = ResNet::new(config.clone());
         let mut parameters = Parameters::new(candle_core::DType::F32, &candle_core::Device::Cpu);
         network.init(&mut parameters, "", &crate::random::Stream::new(0, "init", 0, 0)).unwrap();

@@ -173,12 +173,12 @@ mod tests {
     fn images_that_cannot_give_two_classes_are_refused_before_they_are_read() {
         use crate::data::synthesize::{SynthesizeParams, outline};
         let images = |train, val| outline(&SynthesizeParams { size: 64, train, val, ..Default::default() });
-        check(&images(1, 1), "steel", 64).unwrap();
-        assert!(check(&images(1, 1), "steel", 65).unwrap_err().contains("patches of 65 pixels in data set steel"));
-        assert!(check(&images(1, 0), "steel", 32).is_err(), "one image");
+        check(&images(1, 1), "steel", 64, 3).unwrap();
+        assert!(check(&images(1, 1), "steel", 65, 3).unwrap_err().contains("patches of 65 pixels in data set steel"));
+        assert!(check(&images(1, 0), "steel", 32, 3).is_err(), "one image");
         let mut mono = images(2, 0);
         mono.images.iter_mut().for_each(|entry| entry.class_pixels = vec![0, 9, 0, 0]);
-        assert!(check(&mono, "steel", 32).is_err(), "one class");
+        assert!(check(&mono, "steel", 32, 3).is_err(), "one class");
     }
 
     #[test]
