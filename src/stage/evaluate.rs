@@ -88,7 +88,8 @@ impl StageKind for Evaluate {
     }
 
     fn reads(&self, role: &str) -> Vec<String> {
-        if role == "dataset" { manifests_of([self.split]) } else { Vec::new() }
+        // The baseline is the class that is most frequent in the training images.
+        if role == "dataset" { manifests_of([Split::Train, self.split]) } else { Vec::new() }
     }
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {

@@ -1,6 +1,5 @@
 //! Channels of images, and of the input of a network: which images a network can be shown.
 
-use super::manifest::{Manifest, Split};
 use super::micrograph::Micrograph;
 
 /// The largest number of channels of an image, and of a network's input.
@@ -75,18 +74,6 @@ fn cure(channels: usize, in_channels: usize, all: bool) -> String {
 /// `2 channels`.
 pub(crate) fn counted(channels: usize) -> String {
     if channels == 1 { "1 channel".into() } else { format!("{channels} channels") }
-}
-
-impl Manifest {
-    /// As [`check_channels`], for the images of `splits`; those without masks only if not `labelled`.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn check_channels(&self, splits: &[Split], labelled: bool, in_channels: usize) -> Result<(), String> {
-        let entries = self.images.iter().filter(|entry| splits.contains(&entry.split));
-        let entries = entries.filter(|entry| entry.mask.is_some() || !labelled);
-        check_channels("images", entries.map(|entry| (entry.image.as_str(), entry.channels)), in_channels)
-    }
 }
 
 impl Micrograph {

@@ -1,6 +1,7 @@
 //! The list of a data set's images, made when every file was decoded and checked.
 
 use super::annotations::AnnotationRules;
+use super::channels::check_channels;
 use super::decode::ImageOptions;
 use super::legend::Legend;
 use super::stem::stem;
@@ -208,6 +209,16 @@ impl Manifest {
             std::fs::write(path, text)
         };
         write().map_err(DataError::writing(path))
+    }
+
+    /// As [`check_channels`](crate::check_channels()), for the images of `splits`; those without masks only if not `labelled`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_channels(&self, splits: &[Split], labelled: bool, in_channels: usize) -> Result<(), String> {
+        let entries = self.images.iter().filter(|entry| splits.contains(&entry.split));
+        let entries = entries.filter(|entry| entry.mask.is_some() || !labelled);
+        check_channels("images", entries.map(|entry| (entry.image.as_str(), entry.channels)), in_channels)
     }
 
     /// What values and colours in mask files mean.

@@ -99,7 +99,7 @@ fn dataset(text: &mut String, line: &DatasetLine) {
         let _ = writeln!(text, "        {what:<10}{value}");
     };
     if let Some(problem) = &line.problem {
-        say("problem", first_line(problem));
+        say("problem", problem.replace('\n', &format!("\n{:18}", "")));
     }
     if let Some(passed_over) = line.passed_over.as_ref().and_then(PassedOver::in_words) {
         say("passed over: ", passed_over);

@@ -96,17 +96,19 @@ fn masks_may_be_named_by_a_pattern_even_beside_their_images() {
 fn a_label_image_of_instances_is_refused_as_such() {
     let root = tempfile::tempdir().unwrap();
     for i in 0..2 {
-        grey(root.path(), &format!("images/s{i}.png"), (3, 2), i, 9);
+        grey(root.path(), &format!("images/s{i}.png"), (6, 2), i, 9);
     }
-    grey(root.path(), "masks/s0.png", (3, 2), 0, 1);
-    GrayImage::from_raw(3, 2, vec![0, 1, 2, 3, 4, 5]).unwrap().save(root.path().join("masks/s1.png")).unwrap();
+    grey(root.path(), "masks/s0.png", (6, 2), 0, 1);
+    GrayImage::from_raw(6, 2, vec![0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
+        .unwrap()
+        .save(root.path().join("masks/s1.png"))
+        .unwrap();
     let mut params = folder(&["matrix", "pore"]);
     params.split = split(0.0, 1.0, 0);
     assert_eq!(
         message(&params, root.path()),
-        "masks/s1.png: label value 2 at column 2, row 0 is no class; the experiment knows 0, 1: its values 1 to 5 look like \
-         numbers of objects (instances), which are not classes: save the class of each object as its value, e.g. 1 for all \
-         objects of one class"
+        "masks/s1.png: its values 1 to 5 look like numbers of objects (instances), not of classes; save the class of each \
+         object as its value, e.g. 1 for all objects of one class"
     );
 }
 
