@@ -76,11 +76,16 @@ impl Survey {
             all if all == self.images => "; all are grey".into(),
             some => format!("; {some} are grey"),
         };
-        let turned = self.turned.iter().map(|&(orientation, count)| match count {
-            1 => format!("; 1 image is turned as its file says (orientation {orientation})"),
-            count => format!("; {count} images are turned as their files say (orientation {orientation})"),
-        });
-        listed(self.stored.iter().cloned()) + &grey + &turned.collect::<String>()
+        let orientations = self.turned.iter().map(|(orientation, _)| orientation.to_string()).collect::<Vec<_>>();
+        let turned = match (self.turned.iter().map(|(_, count)| count).sum::<usize>(), &orientations[..]) {
+            (0, _) => String::new(),
+            (1, _) => format!("; 1 image is turned as its file says (orientation {})", orientations[0]),
+            (count, [one]) => format!("; {count} images are turned as their files say (orientation {one})"),
+            (count, several) => {
+                format!("; {count} images are turned as their files say (orientations {})", several.join(", "))
+            }
+        };
+        listed(self.stored.iter().cloned()) + &grey + &turned
     }
 
     /// `12.5 nm (30), 25 nm (12), unknown (2); from FEI metadata`. `None` if no size is known.

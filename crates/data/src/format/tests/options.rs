@@ -68,8 +68,8 @@ fn images_that_are_turned_are_counted_and_fit_their_masks() {
     let words = survey(&manifest, &|name| Some(root.join(name))).stored_in_words();
     assert_eq!(
         words,
-        "8-bit grey jpg (1), 8-bit grey tif (1); all are grey; 1 image is turned as its file says (orientation 3); 1 image is \
-         turned as its file says (orientation 6)"
+        "8-bit grey jpg (1), 8-bit grey tif (1); all are grey; 2 images are turned as their files say \
+         (orientations 3, 6)"
     );
     // A mask drawn on the image as it is stored.
     grey(root, "masks/a.tif", (18, 27), 0, 1);
