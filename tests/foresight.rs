@@ -1,6 +1,7 @@
 //! What must fail later is said by `data`, `plan` and the start of a run, before any training.
 
 mod common;
+use common::steel::{micrograph, png, small_experiment, steel};
 use common::{Done, Project};
 use image::{GrayImage, Luma};
 use serde_json::Value;
@@ -388,4 +389,18 @@ fn the_report_does_not_repeat_a_long_error() {
         let shown = format!("{}{}", data.stdout, data.stderr).matches(&format!("m{i}.png")).count();
         assert!(shown <= 2, "m{i}.png {shown} times:\n{}{}", data.stdout, data.stderr);
     }
+}
+
+/// `plan` knows what `data` has found out, although no stage has run.
+#[test]
+fn plan_refuses_what_data_has_seen() {
+    let project = steel(&small_experiment().replace("test_images = [\"t-0\", \"t-1\"]\n", ""));
+    assert_eq!(project.run(&["plan", "experiment.toml"]).code, Some(0), "nobody has looked at the images yet");
+    assert_eq!(project.run(&["data", "experiment.toml", "--no-leaks"]).code, Some(5));
+    let plan = project.run(&["plan", "experiment.toml"]);
+    assert_eq!(plan.code, Some(5));
+    assert!(plan.stderr.contains("test@0: data set steel has no test images"), "{}", plan.stderr);
+    // Another image makes it another data set.
+    project.write("steel/unlabeled/u-9.png", png(&micrograph(77)));
+    assert_eq!(project.run(&["plan", "experiment.toml"]).code, Some(0));
 }

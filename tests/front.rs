@@ -283,6 +283,8 @@ fn a_file_in_the_place_of_a_folder_is_refused_before_any_training() {
         assert_eq!(refused.code, Some(i32::from(exit_code::BAD_EXPERIMENT)), "{flag} {folder}: {}", refused.stderr);
         assert_eq!(refused.stderr, format!("error: {flag}: {problem}; name another folder\n"));
     }
-    let nowhere = project.run(&["experiment.toml", "--cache", "/proc/cache"]);
-    assert_eq!(nowhere.code, Some(i32::from(exit_code::BAD_EXPERIMENT)), "{}", nowhere.stderr);
+    for flag in ["--cache", "--reports"] {
+        let nowhere = project.run(&["experiment.toml", flag, "/proc/folder"]);
+        assert_eq!(nowhere.code, Some(i32::from(exit_code::BAD_EXPERIMENT)), "{}", nowhere.stderr);
+    }
 }

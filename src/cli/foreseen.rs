@@ -3,8 +3,9 @@
 use super::open_experiment::OpenExperiment;
 use super::outcome::{Ending, Stop};
 use crate::cache::Record;
+use crate::lineage;
 use crate::plan::{CacheState, Finding, Foreseen};
-use crate::stage::{Prospect, StageError};
+use crate::stage::{Prospect, StageError, images};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -34,16 +35,24 @@ pub(super) struct Foresights {
 }
 
 impl Foresights {
-    /// Of the stages that `judged` marks. Of data sets that are not in the cache, `given` says what they hold.
+    /// Of the stages that `judged` marks. Of data sets that are not in the cache, `given` says what they hold, or what `data`
+    /// has found out earlier.
     pub(super) fn of(experiment: &OpenExperiment, judged: &[bool], given: &BTreeMap<usize, Prospect>) -> Foresights {
         let OpenExperiment { plan, store, places, .. } = experiment;
+        let mut given = given.clone();
+        let unknown: Vec<usize> = (0..plan.states.len()).filter(|stage| !given.contains_key(stage)).collect();
+        for stage in unknown {
+            if let Some(manifest) = lineage::remembered(plan, stage, store) {
+                given.insert(stage, images(&manifest));
+            }
+        }
         let finished = |stage: usize| -> Option<&Record> {
             match &plan.states[stage] {
                 CacheState::Hit(record) => Some(record),
                 _ => None,
             }
         };
-        let Foreseen { problems, warnings } = plan.foresee(judged, finished, given, store, places);
+        let Foreseen { problems, warnings } = plan.foresee(judged, finished, &given, store, places);
         let line = |Finding { stages, text }: Finding| Line {
             names: plan.names(&stages),
             stages: stages.iter().map(|&stage| plan.experiment.instances[stage].name.clone()).collect(),

@@ -91,7 +91,7 @@ fn made_data(name: &str) -> Result<Ending, Stop> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             return Err(Stop::bad_request(format!("{name} exists already; choose another name")));
         }
-        Err(error) => return Err(Stop::bad_request(format!("cannot create {name}: {error}"))),
+        Err(error) => return Err(Stop::writing(folder, &error)),
     }
     write_layouts(folder).map_err(anyhow::Error::from)?;
     print(&format!(

@@ -7,6 +7,7 @@ use crate::experiment::Rejected;
 use crate::machine::is_disk_full;
 use crate::stage::StageError;
 use std::io;
+use std::path::Path;
 
 /// How a verb ended. Of several endings the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +108,12 @@ impl Stop {
     /// The experiment file, the command line or the environment asks for what cannot be.
     pub(super) fn bad_request(message: impl std::fmt::Display) -> Self {
         Stop::new(Ending::BadRequest, format!("error: {message}"))
+    }
+
+    /// The file `path` could not be written.
+    pub(super) fn writing(path: &Path, error: &io::Error) -> Self {
+        let ending = if is_disk_full(error) { Ending::Failed } else { Ending::BadRequest };
+        Stop::new(ending, format!("error: cannot write {}: {error}", path.display()))
     }
 
     /// Something that is needed is not there.

@@ -42,7 +42,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Ending, Stop> {
         print(&drawing(plan).dot());
     } else if let Some(path) = &args.svg {
         let written = std::fs::write(path, drawing(plan).svg());
-        written.map_err(|error| Stop::bad_request(format!("cannot write {}: {error}", path.display())))?;
+        written.map_err(|error| Stop::writing(path, &error))?;
     } else {
         let costs = Costs::of(plan, &experiment.store);
         let foreseen = Foresights::of(&experiment, &costs.must_run, &BTreeMap::new());

@@ -56,6 +56,24 @@ pub fn data_set(plan: &Plan, instance: usize, store: &Store, places: &Places) ->
     Some(DataSet::new(instance, &stage.name, manifest, source.map_or(Root::Files(files), Root::Folder)))
 }
 
+/// What the manifest of a data set follows from whose stage has not run: the key of that stage.
+fn manifest_source(plan: &Plan, instance: usize) -> Option<Digest> {
+    let CacheState::Miss { key, .. } = &plan.states[instance] else { return None };
+    serde_json::to_vec(&("manifest", key)).ok().map(|bytes| Digest::of(&bytes))
+}
+
+/// The manifest of a data set whose stage has not run, if [`remember`] was told of it: then its files are the same.
+pub fn remembered(plan: &Plan, instance: usize, store: &Store) -> Option<Manifest> {
+    store.read_finding(manifest_source(plan, instance)?)
+}
+
+/// Keeps what `data` has found out of a data set whose stage has not run, for `plan` and the next `data`.
+pub fn remember(plan: &Plan, instance: usize, store: &Store, manifest: &Manifest) {
+    if let Some(source) = manifest_source(plan, instance) {
+        store.write_finding(source, manifest);
+    }
+}
+
 /// All data sets whose stages have run, in the order of the experiment.
 pub fn data_sets(plan: &Plan, store: &Store, places: &Places) -> Vec<DataSet> {
     (0..plan.states.len())

@@ -308,6 +308,7 @@ mod tests {
                 label_values: BTreeMap::new(),
                 label_colors: BTreeMap::new(),
                 other_color: None,
+                is_part: false,
                 options: Default::default(),
                 images,
             };

@@ -7,7 +7,7 @@ mod findings;
 mod flows;
 mod trace;
 
-pub use data_set::{DataSet, data_set, data_sets};
+pub use data_set::{DataSet, data_set, data_sets, remember, remembered};
 pub use drawing::drawing;
 pub use findings::{Finding, Findings};
 pub use flows::{Flow, Flows, How, Side};

@@ -2,9 +2,13 @@
 
 use crate::data::{Manifest, Split};
 
-/// `3 train, 0 val, 2 test, 4 unlabeled`.
+/// ` (3 train, 0 val, 2 test, 4 unlabeled)`; empty if the manifest does not know of all images.
 pub(super) fn counts(manifest: &Manifest) -> String {
-    Split::ALL.map(|split| format!("{} {}", manifest.entries(split).len(), split.name())).join(", ")
+    if manifest.is_part {
+        return String::new();
+    }
+    let counts = Split::ALL.map(|split| format!("{} {}", manifest.entries(split).len(), split.name()));
+    format!(" ({})", counts.join(", "))
 }
 
 /// How the data set `name` gets images of `split`: a clause that begins with a verb.

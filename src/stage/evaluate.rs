@@ -153,7 +153,7 @@ fn scored<'m>(manifest: &'m Manifest, name: &str, split: Split) -> Result<Vec<&'
     let entries = manifest.entries(split);
     if entries.is_empty() {
         return Err(format!(
-            "data set {name} has no {} images, and `evaluate` scores them ({}): {}, or set another `split` here",
+            "data set {name} has no {} images, and `evaluate` scores them{}: {}, or set another `split` here",
             split.name(),
             counts(manifest),
             cure(manifest, name, split)

@@ -65,7 +65,7 @@ impl Patchify {
                 };
                 let cure = cure(manifest, name, splits[0]);
                 Err(format!(
-                    "data set {name} has no {words} images to cut patches from ({}): {other}{cure}",
+                    "data set {name} has no {words} images to cut patches from{}: {other}{cure}",
                     counts(manifest)
                 ))
             }

@@ -138,6 +138,9 @@ pub struct Manifest {
     pub options: ImageOptions,
     /// Sorted by `image`.
     pub images: Vec<Entry>,
+    /// Whether it was read from [parts](Manifest::part), so that images of other splits may exist.
+    #[serde(skip)]
+    pub is_part: bool,
 }
 
 impl Manifest {
@@ -174,6 +177,7 @@ impl Manifest {
         let mut whole = whole.ok_or_else(|| {
             DataError::not_there(Path::new(Manifest::FILE), "run the stage that makes the data set again")
         })?;
+        whole.is_part = true;
         whole.images.sort_by(|a, b| a.image.cmp(&b.image));
         Ok(whole)
     }

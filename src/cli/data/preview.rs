@@ -149,5 +149,6 @@ fn draw(folder: &PreviewFolder, set: &Set, open: &OpenDataset, job: &Job<'_>) ->
 }
 
 fn stopped(error: DataError) -> Stop {
-    Stop::new(Ending::from(&error), format!("error: --preview: {error}"))
+    let ending = Ending::from(&error);
+    Stop::new(ending, format!("error: --preview: {:#}", anyhow::Error::from(error)))
 }

@@ -93,13 +93,20 @@ fn open(
         return Ok(set);
     }
     let folder = experiment.places.resolve(&params.path);
+    let set = |manifest, folder| {
+        DataSet::new(stage, &experiment.plan.experiment.instances[stage].name, manifest, Root::Folder(folder))
+    };
+    if let Some(manifest) = lineage::remembered(&experiment.plan, stage, &experiment.store) {
+        return Ok(set(manifest, folder));
+    }
     let files = list_files(params, &folder)?;
     let digests = experiment.store.digests(&folder, &files).map_err(StageError::of_files)?;
     let digest = |name: &str| digests.get(name).map(ToString::to_string).unwrap_or_default();
     let files: Vec<SourceFile> =
         files.into_iter().map(|(name, path)| SourceFile { digest: digest(&name), name, path }).collect();
     let manifest = scan(params, &folder, &files, progress)?;
-    Ok(DataSet::new(stage, &experiment.plan.experiment.instances[stage].name, manifest, Root::Folder(folder)))
+    lineage::remember(&experiment.plan, stage, &experiment.store, &manifest);
+    Ok(set(manifest, folder))
 }
 
 fn drawn(experiment: &OpenExperiment, stage: usize) -> SetState {

@@ -17,6 +17,6 @@ pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Stop> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(Stop::bad_request(format!("{shown} exists already; choose another name")))
         }
-        Err(error) => Err(Stop::bad_request(format!("cannot write {shown}: {error}"))),
+        Err(error) => Err(Stop::writing(path, &error)),
     }
 }

@@ -102,6 +102,7 @@ pub(in crate::stage) fn dataset(folder: &Path) -> InputFiles {
         label_values: [(0, 0), (1, 1), (255, IGNORE)].into(),
         label_colors: BTreeMap::new(),
         other_color: None,
+        is_part: false,
         options: Default::default(),
         images,
     };

@@ -57,6 +57,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
         label_values: BTreeMap::from([(0, 0), (1, 1)]),
         label_colors: BTreeMap::new(),
         other_color: None,
+        is_part: false,
         options: Default::default(),
         images,
     };

@@ -42,12 +42,9 @@ pub fn check_folder(folder: &Path) -> Result<(), String> {
 pub fn check_writable(folder: &Path) -> Result<(), String> {
     check_folder(folder)?;
     let there = what_is_there(folder);
-    let Ok(name) = CString::new(there.as_os_str().as_bytes()) else { return Ok(()) };
-    // SAFETY: `name` ends with a NUL.
-    match unsafe { libc::access(name.as_ptr(), libc::W_OK) } {
-        0 => Ok(()),
-        _ => Err(format!("cannot be written ({}: {})", there.display(), io::Error::last_os_error())),
-    }
+    // Rights do not tell of everything: a folder is made and goes again.
+    let made = tempfile::tempdir_in(&there);
+    made.map(drop).map_err(|error| format!("cannot be written ({}: {})", there.display(), error.kind()))
 }
 
 /// The nearest of `folder` and the folders above it that exists. (A link to nothing is there, and is no folder.)

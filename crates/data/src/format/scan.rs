@@ -108,6 +108,7 @@ pub fn scan(
     check_splits(root, &images)?;
     Ok(Manifest {
         options: params.image_options(),
+        is_part: false,
         annotations: annotated::rules(&params),
         format: params.format.name().into(),
         classes: layout.classes,

@@ -83,6 +83,7 @@ fn dataset(root: &Path, files: &[(Vec<u8>, (usize, usize))]) -> OpenDataset {
         label_values: BTreeMap::new(),
         label_colors: Default::default(),
         other_color: None,
+        is_part: false,
         options: Default::default(),
         images,
     };

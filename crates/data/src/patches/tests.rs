@@ -48,6 +48,7 @@ fn dataset(root: &Path, colour: bool) -> OpenDataset {
         label_values: BTreeMap::new(),
         label_colors: BTreeMap::new(),
         other_color: None,
+        is_part: false,
         options: Default::default(),
         images,
     };

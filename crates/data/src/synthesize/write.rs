@@ -70,6 +70,7 @@ fn manifest(mut images: Vec<Entry>) -> Manifest {
         label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
         label_colors: BTreeMap::new(),
         other_color: None,
+        is_part: false,
         options: Default::default(),
         images,
     }
