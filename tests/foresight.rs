@@ -108,21 +108,21 @@ fn ended(done: &Done, code: i32) {
     assert_eq!(done.code, Some(code), "stdout: {}\nstderr: {}", done.stdout, done.stderr);
 }
 
-/// `data` and a run refuse the experiment with `words`, and so does `plan` once the data sets are in the cache; no training
+/// A run and `data` refuse the experiment with `words`, and so does `plan` once the data sets are in the cache; no training
 /// starts. The words of a run stand in one line of its standard error.
 #[track_caller]
 fn refused(project: &Project, words: &[&str]) {
-    let data = project.run(&["data", "experiment.toml", "--no-leaks", "--quiet"]);
-    ended(&data, 5);
-    says(&data.stdout, &["\nstages that must fail\n"]);
-    says(&data.stdout, words);
-    says(&data.stderr, &["must fail with these data"]);
     let run = project.run(&["experiment.toml"]);
     ended(&run, 5);
     let lines: Vec<&str> = run.stderr.lines().filter(|line| words.iter().all(|word| line.contains(word))).collect();
     assert_eq!(lines.len(), 1, "{words:?} in:\n{}", run.stderr);
     assert!(lines[0].starts_with("error: "), "{}", run.stderr);
     assert!(!trained(project), "{}", run.stderr);
+    let data = project.run(&["data", "experiment.toml", "--no-leaks", "--quiet"]);
+    ended(&data, 5);
+    says(&data.stdout, &["\nstages that must fail\n"]);
+    says(&data.stdout, words);
+    says(&data.stderr, &["must fail with these data"]);
     let plan = project.run(&["plan", "experiment.toml"]);
     ended(&plan, 5);
     says(&plan.stdout, &["own: "]);
