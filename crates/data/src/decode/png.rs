@@ -4,8 +4,9 @@ use super::header::checked_size;
 use super::refusal::{Decoded, Refusal};
 use super::stored::{Stored, Values};
 use super::tif;
+use flate2::read::ZlibDecoder;
 use png::{ColorType, Limits, Transformations};
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 
 /// The values that a png stores: indices if it has a palette.
 ///
@@ -92,7 +93,8 @@ fn unpacked(row: &[u8], bits: u8) -> impl Iterator<Item = u8> + '_ {
     row.iter().flat_map(move |&byte| (0..8 / bits).rev().map(move |i| byte >> (i * bits) & mask))
 }
 
-/// The orientation in the chunk `eXIf`, which may stand before or after the pixels; 1 without it.
+/// The orientation in the chunk `eXIf`, which may stand before or after the pixels, or in the text that programs wrote before
+/// there was this chunk; 1 without both.
 pub(super) fn orientation(bytes: &[u8]) -> u8 {
     let mut at = 8;
     while let Some(&[a, b, c, d, ref kind @ ..]) = bytes.get(at..at + 8) {
@@ -101,7 +103,31 @@ pub(super) fn orientation(bytes: &[u8]) -> u8 {
         if kind == b"eXIf" {
             return tif::exif_orientation(data.strip_prefix(b"Exif\0\0").unwrap_or(data));
         }
+        if (kind == b"zTXt" || kind == b"tEXt")
+            && let Some(exif) = raw_profile(data, kind == b"zTXt")
+        {
+            return tif::exif_orientation(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif));
+        }
         at += 12 + length;
     }
     1
+}
+
+/// The EXIF data in a text chunk of the keyword `Raw profile type exif` (or `APP1`): a name, a length, and hexadecimal digits, each on lines
+/// of their own, as ImageMagick and PIL write them.
+fn raw_profile(chunk: &[u8], is_compressed: bool) -> Option<Vec<u8>> {
+    /// EXIF data are at most so long in hexadecimal digits.
+    const MOST: u64 = 1 << 18;
+    let rest = chunk.strip_prefix(b"Raw profile type ")?;
+    let rest = rest.strip_prefix(b"exif\0").or_else(|| rest.strip_prefix(b"APP1\0"))?;
+    let mut text = Vec::new();
+    if is_compressed {
+        ZlibDecoder::new(rest.get(1..)?).take(MOST).read_to_end(&mut text).ok()?;
+    } else {
+        text.extend_from_slice(rest);
+    }
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).skip(2);
+    let digits: Vec<u8> =
+        lines.flatten().filter_map(|&byte| char::from(byte).to_digit(16)).map(|digit| digit as u8).collect();
+    Some(digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect())
 }

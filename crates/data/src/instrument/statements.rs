@@ -82,6 +82,8 @@ impl Statements {
         let rows = self.scanned.map(|(_, rows)| rows);
         match (rows, self.bar) {
             (Some(rows), Some(bar)) if rows + bar == height => Ok(bar),
+            // The file was saved without its bar, of which the metadata still have the height.
+            (Some(rows), Some(_)) if rows == height && !self.draws_over => Ok(0),
             // Software that leaves the bar out of a file may keep the bar's height of the screen, and the other way round.
             (Some(rows), Some(bar)) if bar > 0 || rows > height => {
                 Err(format!("its {vendor} metadata say {rows} scanned rows and {bar} of a bar, and it has {height}"))

@@ -79,7 +79,8 @@ fn fei_has_metres_and_the_height_of_its_bar() {
         Bar::Rows(59)
     );
     // They contradict each other, or what is left would be the smaller part.
-    assert_eq!(reason(fei(FEI, (1024, 884))), "its FEI metadata say 884 scanned rows and 59 of a bar, and it has 884");
+    assert_eq!(fei(FEI, (1024, 884)).bar, Bar::Rows(0), "saved without its bar");
+    assert_eq!(reason(fei(FEI, (1024, 900))), "its FEI metadata say 884 scanned rows and 59 of a bar, and it has 900");
     assert_eq!(reason(fei("[PrivateFei]\nDatabarHeight=59\n", (96, 64))), "its FEI metadata say 59 rows of 64");
     // Without a size of a pixel, from the field.
     let field = FEI.replace("PixelWidth", "x").replace("PixelHeight", "y");

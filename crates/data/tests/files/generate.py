@@ -133,6 +133,14 @@ def committed():
         end = png.index(b"IEND") - 4
         where = 33 if o % 2 else end  # in front of the pixels, or behind them
         write(f"turned{o}.png", png[:where] + png_chunk(b"eXIf", exif(o)) + png[where:], "image", pixels(RGB))
+    # Where programs wrote the orientation before png had a chunk for it, and where some write it alone.
+    stored = pil(Image.fromarray(np.ascontiguousarray(turned(GREY, 3))), "PNG")
+    profile = b"\nexif\n%8d\n" % (6 + len(exif(3))) + (b"Exif\0\0" + exif(3)).hex().encode() + b"\n"
+    chunk = png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile))
+    write("turned_profile.png", stored[:33] + chunk + stored[33:], "image", pixels(GREY))
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="3"/></x:xmpmeta>'
+    write("turned_xmp.jpg", pil(Image.fromarray(np.ascontiguousarray(turned(SMOOTH, 3))), "JPEG", quality=98, xmp=xmp), "image",
+          error("its XMP metadata say that it is turned (orientation 3), its EXIF do not"))
     write("turned_mask.tif", tif(np.ascontiguousarray(turned(MASK, 6)), extratags=[(274, 3, 1, 6, True)]), "mask", pixels(MASK))
     mask = pil(Image.fromarray(np.ascontiguousarray(turned(MASK, 8))), "PNG", exif=b"Exif\0\0" + exif(8))
     write("turned_mask.png", mask, "mask", pixels(MASK))
