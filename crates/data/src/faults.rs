@@ -72,10 +72,13 @@ fn line(group: &[&Fault]) -> String {
     }
 }
 
-/// The path of a file and the place in it; without the folder if `first`, which was named before, is in the same one.
+/// The path of a file and the place in it; without the folder if `first`, which was named before, is in the same one, and
+/// only the place if `first` is in the same file.
 fn name(fault: &Fault, first: &Fault) -> String {
     let is_first = std::ptr::eq(fault, first);
+    let place = fault.place.trim_start_matches([':', ' ']);
     match fault.path.file_name() {
+        Some(_) if !is_first && fault.path == first.path && !place.is_empty() => place.to_owned(),
         Some(name) if !is_first && fault.path.parent() == first.path.parent() => {
             format!("{}{}", name.display(), fault.place)
         }

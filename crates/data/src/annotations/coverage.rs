@@ -5,8 +5,13 @@ use crate::decode::decode_mask;
 use crate::rasterize::{Corner, Outline, for_each_span};
 use std::path::Path;
 
-/// Largest distance in pixels by which a region may reach out of its image; what is outside is cut off.
+/// Distance in pixels by which any region may reach out of its image; what is outside is cut off.
 const OVERSHOOT: f64 = 8.0;
+/// Smallest part of the box around a region that reaches out farther which must lie inside of the image.
+const INSIDE: f64 = 0.5;
+
+/// Why a region has no pixels: in words for many images, and in full.
+pub(super) type NoPixels = (&'static str, String);
 
 /// A rectangle of pixels inside an image.
 #[derive(Debug)]
@@ -23,11 +28,16 @@ impl Coverage {
     ///
     /// # Errors
     /// What is wrong: the region reaches far out of the image, has no area, or cannot be decoded.
-    pub(super) fn of(region: &Region, size: (usize, usize)) -> Result<Self, String> {
+    pub(super) fn of(region: &Region, size: (usize, usize)) -> Result<Self, NoPixels> {
         let (low, high) = bounds(region);
         let far = |v: f64, length: usize| !(-OVERSHOOT..=length as f64 + OVERSHOOT).contains(&v);
-        if let Some((x, y)) = [low, high].into_iter().find(|(x, y)| far(*x, size.0) || far(*y, size.1)) {
-            return Err(format!("reaches to ({x}, {y}), far outside of the image, which is {}×{}", size.0, size.1));
+        let inside = part_inside((low.0, high.0), size.0) * part_inside((low.1, high.1), size.1);
+        if let Some((x, y)) = [low, high].into_iter().find(|(x, y)| far(*x, size.0) || far(*y, size.1))
+            && inside < INSIDE
+        {
+            let (x, y, (width, height)) = (in_short(x), in_short(y), size);
+            let text = format!("reaches to ({x}, {y}), far outside of the image, which is {width}×{height}");
+            return Err(("a shape that reaches far outside of the image", text));
         }
         let clip = |v: f64, length: usize| (v.max(0.0) as usize).min(length);
         let (left, top) = (clip(low.0.floor(), size.0), clip(low.1.floor(), size.1));
@@ -38,7 +48,7 @@ impl Coverage {
         Ok(coverage)
     }
 
-    fn fill(&mut self, region: &Region, size: (usize, usize)) -> Result<(), String> {
+    fn fill(&mut self, region: &Region, size: (usize, usize)) -> Result<(), NoPixels> {
         match region {
             Region::Polygons(polygons) => {
                 for polygon in polygons {
@@ -77,14 +87,16 @@ impl Coverage {
                 // Bytes 16 to 23 of a png are its width and height: checked before memory is allocated.
                 let stated = bytes.get(16..24).map(|b| b.iter().fold(0u64, |sum, &b| sum << 8 | u64::from(b)));
                 if stated != Some((*width as u64) << 32 | *height as u64) {
-                    return Err(format!("its `mask` is no png of {width}×{height}, the size that its points give"));
+                    let text = format!("its `mask` is no png of {width}×{height}, the size that its points give");
+                    return Err(("a `mask` that is no png of the size that its points give", text));
                 }
-                let mask = decode_mask(Path::new("mask"), bytes, None).map_err(|error| error.to_string())?;
+                let mask = decode_mask(Path::new("mask"), bytes, None);
+                let mask = mask.map_err(|error| ("a `mask` that cannot be read", error.to_string()))?;
                 for (i, _) in mask.labels.iter().enumerate().filter(|(_, value)| **value != 0) {
                     self.set_signed((i % width) as i64 + left, (i / width) as i64 + top);
                 }
             }
-            Region::NoArea(kind) => return Err(format!("a {kind} has no area")),
+            Region::NoArea(kind) => return Err(("a shape without area", format!("a {kind} has no area"))),
         }
         Ok(())
     }
@@ -117,6 +129,24 @@ impl Coverage {
     pub(super) fn pixels(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.bits.iter().enumerate().filter(|(_, bit)| **bit).map(|(i, _)| self.at(i))
     }
+}
+
+/// Which part of the interval from `low` to `high` lies between 0 and `length`.
+fn part_inside((low, high): (f64, f64), length: usize) -> f64 {
+    let inside = high.min(length as f64) - low.max(0.0);
+    if high > low { inside.max(0.0) / (high - low) } else { f64::from(u8::from(inside >= 0.0)) }
+}
+
+/// A coordinate for a message.
+fn in_short(coordinate: f64) -> String {
+    if coordinate.abs() < 1e12 { coordinate.to_string() } else { format!("{coordinate:e}") }
+}
+
+/// Whether a region is drawn by coordinates, all of which lie between 0 and 1.
+pub(super) fn is_in_unit_square(region: &Region) -> bool {
+    let (low, high) = bounds(region);
+    matches!(region, Region::Polygons(_) | Region::Ellipse { .. })
+        && [low, high].iter().all(|(x, y)| (0.0..=1.0).contains(x) && (0.0..=1.0).contains(y))
 }
 
 /// Lowest and highest x and y of a region.

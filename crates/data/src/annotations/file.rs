@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use super::shape::Shape;
 use crate::stem::stem;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The annotations of one file.
 #[derive(Debug, Default)]
@@ -12,6 +12,8 @@ pub(crate) struct AnnotationFile {
     pub(super) images: Vec<AnnotatedImage>,
     /// Whether the tool lists all images of a project, so that one without shapes may not be annotated yet.
     pub(super) lists_all: bool,
+    /// The attributes that shapes have, where the class is one of them.
+    pub(super) attributes: BTreeSet<String>,
     by_stem: BTreeMap<String, Vec<usize>>,
 }
 
@@ -52,7 +54,13 @@ impl AnnotationFile {
         for (i, image) in images.iter().enumerate() {
             by_stem.entry(stem(&image.name).to_owned()).or_default().push(i);
         }
-        AnnotationFile { images, lists_all, by_stem }
+        AnnotationFile { images, lists_all, attributes: BTreeSet::new(), by_stem }
+    }
+
+    /// With the attributes that its shapes have.
+    #[must_use]
+    pub(super) fn with_attributes(self, attributes: BTreeSet<String>) -> Self {
+        AnnotationFile { attributes, ..self }
     }
 
     /// Its images.

@@ -7,7 +7,7 @@ use super::shape::{Region, Shape, ring};
 use crate::rasterize::Corner;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A FeatureCollection, or a feature.
 #[derive(Deserialize)]
@@ -71,6 +71,8 @@ pub(super) fn parse(bytes: &[u8], attribute: Option<&str>) -> Result<AnnotationF
         features.unwrap_or_else(|| vec![Feature { geometry, properties }])
     };
     let mut image = AnnotatedImage::default();
+    let keys = features.iter().filter_map(|feature| feature.properties.as_ref()).flat_map(BTreeMap::keys);
+    let attributes: BTreeSet<String> = keys.cloned().collect();
     for (i, feature) in features.into_iter().enumerate() {
         let place = format!("feature {}", i + 1);
         let name = name_of(&feature.properties.unwrap_or_default(), attribute);
@@ -84,15 +86,19 @@ pub(super) fn parse(bytes: &[u8], attribute: Option<&str>) -> Result<AnnotationF
         };
         image.shapes.push(Shape { place, name, region });
     }
-    Ok(AnnotationFile::new(vec![image], false))
+    Ok(AnnotationFile::new(vec![image], false).with_attributes(attributes))
 }
 
-/// The class: the property `attribute`, or else the classification. Empty if there is none.
+/// The class: the property `attribute`, or else the classification, whose names QuPath joins itself. Empty if there is none.
 fn name_of(properties: &BTreeMap<String, Value>, attribute: Option<&str>) -> String {
     let value = properties.get(attribute.unwrap_or("classification"));
     match value {
         Some(Value::String(name)) => name.clone(),
-        Some(Value::Object(class)) => class.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        Some(Value::Object(class)) => match (class.get("name"), class.get("names")) {
+            (Some(Value::String(name)), _) => name.clone(),
+            (_, Some(Value::Array(names))) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(": "),
+            _ => String::new(),
+        },
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     }

@@ -7,7 +7,8 @@
 //!   neither overlap nor leave a gap. The area of a mask is then, in the mean, the area of the polygon.
 //! * Rings inside others are holes (even-odd rule); several polygons of one object are united.
 //! * Shapes are drawn in the file's order, or as [`Overlap`] says.
-//! * Shapes may reach out of the image by 8 pixels; what is outside is cut off.
+//! * Shapes may reach out of the image by 8 pixels, or by half of the box around them; what is outside is cut off. Those that
+//!   reach farther are refused, and so is an image of which no shape covers a pixel.
 //!
 //! | format | coordinates in the file | what the tool itself exports as a mask |
 //! | --- | --- | --- |

@@ -4,6 +4,7 @@ use super::file::AnnotationFile;
 use super::problem::Problem;
 use super::{coco, cvat, geojson, labelme, via, via_csv};
 use crate::DataError;
+use crate::decode::stand_in;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,6 +24,15 @@ impl AnnotationFile {
 
 fn parse(bytes: &[u8], attribute: Option<&str>) -> Result<AnnotationFile, Problem> {
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'[' | b'<', 0, ..] | [0, b'{' | b'[' | b'<', ..])
+    {
+        return Err(Problem::new("text in UTF-16", "save it in UTF-8"));
+    }
+    if !matches!(first, Some(b'{' | b'['))
+        && let Some((what, cure)) = stand_in(bytes)
+    {
+        return Err(Problem::new(what.replace("the image", "the annotations"), cure));
+    }
     match first {
         None => Err(Problem::new("an empty file", "export the annotations again")),
         Some(b'{') => object(bytes, attribute),

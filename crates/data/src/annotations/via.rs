@@ -9,7 +9,7 @@ use super::problem::{Place, Problem};
 use super::shape::{Region, Shape};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Deserialize)]
 struct Project {
@@ -113,6 +113,8 @@ pub(super) fn shapes(images: Vec<ViaImage>, attribute: Option<&str>) -> Result<A
             }
         })
         .collect();
+    let keys = images.iter().flat_map(|(_, regions)| regions).flat_map(|region| region.region_attributes.keys());
+    let attributes: BTreeSet<String> = keys.cloned().collect();
     let attribute = match attribute {
         Some(attribute) => attribute.to_owned(),
         None => class_attribute(images.iter().flat_map(|(_, regions)| regions))?,
@@ -134,7 +136,8 @@ pub(super) fn shapes(images: Vec<ViaImage>, attribute: Option<&str>) -> Result<A
         }
         Ok(image)
     };
-    Ok(AnnotationFile::new(images.into_iter().map(shapes).collect::<Result<_, Problem>>()?, true))
+    let images = images.into_iter().map(shapes).collect::<Result<_, Problem>>()?;
+    Ok(AnnotationFile::new(images, true).with_attributes(attributes))
 }
 
 /// The attribute that all regions have.

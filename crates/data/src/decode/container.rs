@@ -14,6 +14,9 @@ pub(super) enum Container {
 const READ: &str = "png, tif, jpg and bmp are read";
 const CONVERT: &str = "save it as png or tif";
 
+const ZEROS: (&str, &str) =
+    ("a file of zeros, as a copy leaves that did not finish", "copy or download the file again");
+
 /// First bytes of files that are known and not read, with what they are and the cure.
 const OTHERS: &[(&[u8], &str, &str)] = &[
     (b"version https://git-lfs.github.com/spec", "a Git LFS pointer, not the image", "run `git lfs pull`"),
@@ -67,12 +70,18 @@ pub(super) fn container(bytes: &[u8]) -> Decoded<Container> {
         _ if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") => ("a webp", CONVERT),
         _ if bytes.get(4..8) == Some(b"ftyp") => ("a heic, avif or video file", CONVERT),
         _ if bytes.get(128..132) == Some(b"DICM") => ("a DICOM file", CONVERT),
-        _ if bytes.iter().all(|&byte| byte == 0) => {
-            ("a file of zeros, as a copy leaves that did not finish", "copy or download the file again")
-        }
+        _ if bytes.iter().all(|&byte| byte == 0) => ZEROS,
         _ => text_file(bytes).unwrap_or(("not an image that can be read", "")),
     };
     Err(Refusal::new(problem, if cure.is_empty() { READ.to_owned() } else { format!("{cure}; {READ}") }))
+}
+
+/// What stands where a file of any kind should: a pointer, a web page, an archive, zeros. (What it is, cure.)
+pub(crate) fn stand_in(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    let known = OTHERS.iter().find(|(magic, _, _)| bytes.starts_with(magic)).map(|(_, what, cure)| (*what, *cure));
+    let zeros = || (!bytes.is_empty() && bytes.iter().all(|&byte| byte == 0)).then_some(ZEROS);
+    let found = known.or_else(zeros).or_else(|| text_file(bytes));
+    found.filter(|(_, cure)| !cure.starts_with(CONVERT) && !cure.starts_with("export"))
 }
 
 /// A text that stands where an image should: (what it is, cure).

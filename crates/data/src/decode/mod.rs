@@ -20,6 +20,7 @@ mod stored_as;
 mod tests;
 mod tif;
 
+pub(crate) use container::stand_in;
 pub(crate) use file::orientation;
 pub(crate) use mask::decode_colors;
 pub use mask::decode_mask;

@@ -189,7 +189,8 @@ impl Annotated {
                 if found.is_empty() {
                     let problem =
                         format!("annotations without an image (no {wanted}.png, .tif, .jpg or .bmp among the images)");
-                    errors.push(DataError::bad(&root.join(file), problem, "give image and annotations the same stem"));
+                    let error = DataError::bad(&root.join(file), problem, "give image and annotations the same stem");
+                    errors.push(error.shared("annotations without an image", "", ""));
                 }
                 candidates.entry(file).or_default().extend(found);
             }
@@ -281,6 +282,8 @@ impl Reading<'_> {
             .collect();
         if !missing.is_empty() {
             self.errors.push(missing_images(path, &missing, images, for_one));
+        } else if !for_one && file.images().len() == 1 {
+            self.errors.extend(of_one_image(path, image_of.values().next().copied(), images, self.params));
         }
         let mut labelled = Vec::new();
         for (entry, image) in image_of {
@@ -304,7 +307,7 @@ impl Reading<'_> {
     }
 
     fn finish(mut self, root: &Path) -> Result<(), DataError> {
-        if let Err(error) = self.unknown.check(self.params.class_names()) {
+        if let Err(error) = self.unknown.check(self.params.class_names(), self.rules.attribute.as_deref()) {
             match error {
                 DataError::Several(errors) => self.errors.extend(errors),
                 error => self.errors.push(error),
@@ -325,12 +328,37 @@ impl Reading<'_> {
 }
 
 fn missing_images(path: &Path, missing: &[&str], candidates: &[&str], for_one: bool) -> DataError {
-    if let (true, Some(image)) = (for_one, candidates.first()) {
-        let problem = format!("annotates {}, and by its name it is that of {image}", listed(missing));
-        return DataError::bad(path, problem, "correct the name of the image in the file, or the file's own name");
+    if let (true, [other], Some(image)) = (for_one, missing, candidates.first()) {
+        let problem = format!("annotates {other}, and by its name it is that of {image}");
+        let cure = "correct the name of the image in the file, or the file's own name";
+        let fault = "the name of another image than the file's own";
+        return DataError::bad(path, problem, cure).shared(fault, "annotation files", format!(": {other}"));
     }
-    let problem = format!("annotates {} that are not there: {}", images(missing.len()), listed(missing));
+    if for_one {
+        let fault = format!("annotations of several images, and with `{STEM}` each file is of one image");
+        let problem = format!("annotates {}: with `{STEM}` each file is of one image", listed(missing));
+        let cure = format!("export one file for each image, or name the file of all images without `{STEM}`");
+        return DataError::bad(path, problem, cure).shared(fault, "", "");
+    }
+    let are = if missing.len() == 1 { "is" } else { "are" };
+    let problem = format!("annotates {} that {are} not there: {}", images(missing.len()), listed(missing));
     DataError::bad(path, problem, "add the images, or remove their annotations")
+}
+
+/// An error if the file at `path` is one of several, of which each is of one of `images`: this one of `image`.
+fn of_one_image(path: &Path, image: Option<&str>, images: &[&str], params: &DatasetParams) -> Option<DataError> {
+    let extension = path.extension()?.to_str()?;
+    if path.file_stem()?.to_str()? != stem(image?) {
+        return None;
+    }
+    let others =
+        images.iter().filter(|other| Some(**other) != image).map(|other| format!("{}.{extension}", stem(other)));
+    let beside: Vec<String> = others.filter(|other| path.with_file_name(other).is_file()).collect();
+    let pattern = params.annotations.as_ref()?;
+    let folder = &pattern[..pattern.rfind('/').map_or(0, |slash| slash + 1)];
+    let problem = format!("annotates one image, and there are {} beside it", listed(&beside));
+    let cure = format!("read one file for each image: `annotations = \"{folder}{STEM}.{extension}\"`");
+    (!beside.is_empty()).then(|| DataError::bad(path, problem, cure))
 }
 
 fn images(count: usize) -> String {

@@ -64,6 +64,33 @@ fn shapes_are_cut_off_at_the_image_and_refused_far_outside() {
     );
     let text = file(&[("pore", &square(1.0, -9.0, 2.0))]);
     assert!(drawn(&text, "a.png", (8, 6), &rules()).unwrap_err().contains("reaches to (1, -9)"));
+    // Half of the box inside is enough.
+    let reaching = |right: f64| file(&[("pore", &[(10.0, 0.0), (right, 0.0), (right, 20.0), (10.0, 20.0)])]);
+    let rows = |right: f64| drawn(&reaching(right), "a.png", (40, 20), &rules());
+    assert_eq!(rows(70.0).unwrap(), vec![".".repeat(10) + &"p".repeat(30); 20]);
+    assert!(rows(70.1).unwrap_err().contains("reaches to (70.1, 20), far outside"));
+    assert!(rows(1e300).unwrap_err().contains("reaches to (1e300, 20), far outside"));
+}
+
+#[test]
+fn coordinates_that_are_no_pixels_are_refused() {
+    let error = |shapes: &[(&str, &[(f64, f64)])]| drawn(&file(shapes), "a.png", (8, 6), &rules()).unwrap_err();
+    assert_eq!(
+        error(&[("pore", &square(0.25, 0.5, 0.5)), ("austenite", &square(0.0, 0.0, 1.0))]),
+        "labels.json: annotates a.png with coordinates from 0 to 1; export them in pixels"
+    );
+    let cure = "export the coordinates in pixels, or delete the shapes";
+    assert_eq!(
+        error(&[("pore", &square(2.6, 1.6, 0.5)), ("austenite", &square(0.0, 0.0, 0.2))]),
+        format!("labels.json: a.png, shape 1 (\"pore\"): covers no pixel, as all 2 shapes of the image; {cure}")
+    );
+    assert_eq!(
+        error(&[("pore", &square(2.6, 1.6, 0.5))]),
+        format!("labels.json: a.png, shape 1 (\"pore\"): covers no pixel; {cure}")
+    );
+    // One small shape among others is none.
+    let text = file(&[("austenite", &square(0.0, 0.0, 0.2)), ("pore", &square(2.0, 1.0, 1.0))]);
+    assert_eq!(mask(&text, "a.png")[1], "..p.....");
 }
 
 #[test]
@@ -89,8 +116,10 @@ proptest! {
         let corners = |shift: f64| -> Vec<(f64, f64)> {
             corners.iter().map(|(x, y)| (f64::from(*x) / 4.0 + shift, f64::from(*y) / 4.0 + shift)).collect()
         };
-        let small = drawn(&file(&[("pore", &corners(0.0))]), "a.png", (8, 6), &rules()).unwrap();
-        let large = drawn(&file(&[("pore", &corners(4.0))]), "a.png", (24, 24), &rules()).unwrap();
+        // With a second shape, as an image of which no shape covers a pixel is refused.
+        let with = |shift: f64| file(&[("pore", &corners(shift)), ("matrix", &square(shift, shift, 2.0))]);
+        let small = drawn(&with(0.0), "a.png", (8, 6), &rules()).unwrap();
+        let large = drawn(&with(4.0), "a.png", (24, 24), &rules()).unwrap();
         for (row, of_large) in small.iter().zip(&large[4..]) {
             prop_assert_eq!(row, &of_large[4..12]);
         }

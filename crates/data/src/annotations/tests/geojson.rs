@@ -19,6 +19,11 @@ fn holes_are_holes_and_parts_are_united() {
     // Exported "pretty, as a list": the features without the collection.
     let list = FILE.split_once("\"features\": ").unwrap().1.strip_suffix('}').unwrap();
     assert_eq!(mask(list, "a.png"), expected);
+    // QuPath 0.6 and later list the names of a derived class.
+    let names = |names: &str| FILE.replace("\"name\": \"austenite\"", &format!("\"names\": {names}"));
+    assert_eq!(mask(&names("[\"austenite\"]"), "a.png"), expected);
+    let error = drawn(&names("[\"austenite\", \"fine\"]"), "a.png", (8, 6), &rules()).unwrap_err();
+    assert!(error.starts_with("labels.json: feature 1 (\"austenite: fine\"): its name is no class"), "{error}");
     let one = r#"{"type": "Feature", "geometry": {"type": "GeometryCollection", "geometries": [
         {"type": "Polygon", "coordinates": [[[0, 0, 0], [8, 0, 0], [8, 6, 0], [0, 6, 0]]]}]}, "properties": {"phase": "pore"}}"#;
     let rules = AnnotationRules { attribute: Some("phase".into()), ..rules() };
@@ -46,6 +51,6 @@ fn wrong_features_are_refused_with_their_place() {
     let unnamed = FILE.replace("{\"name\": \"austenite\", \"color\": [255, 0, 0]}", "null");
     assert_eq!(
         drawn(&unnamed, "a.png", (8, 6), &rules()).unwrap_err(),
-        "labels.json: feature 1 (\"\"): its name is no class; add it to `names`"
+        "labels.json: feature 1 (without a class): its name is no class; add it to `names`"
     );
 }

@@ -44,10 +44,34 @@ fn nested_files_are_refused() {
     }
     let nested = format!("<annotations>{}</annotations>", deep("<image name=\"a\">", "</image>"));
     assert!(
-        drawn(&nested, "a", (8, 6), &rules()).unwrap_err().contains("image (shape 1) (\"\"): its name is no class")
+        drawn(&nested, "a", (8, 6), &rules())
+            .unwrap_err()
+            .contains("image (shape 1) (without a class): its name is no class")
     );
     // Nested data that nobody reads does no harm.
     assert!(parse(&format!("{{\"shapes\": [], \"imageData\": {}}}", deep("[", "]"))).is_ok());
+}
+
+#[test]
+fn what_stands_in_the_place_of_annotations_is_named_with_its_cure() {
+    let utf16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12\n".to_vec();
+    for (bytes, expected) in [
+        (pointer, "a Git LFS pointer, not the annotations; run `git lfs pull`"),
+        (b"<!DOCTYPE html><html></html>".to_vec(), "a web page, not the annotations; download the file again"),
+        (b"\n<html>".to_vec(), "a web page, not the annotations; download the file again"),
+        (
+            b"../.git/annex/objects/ab/cd".to_vec(),
+            "a git-annex pointer, not the annotations; run `git annex get` (or `datalad get`)",
+        ),
+        (b"PK\x03\x04...".to_vec(), "a zip archive; unpack it"),
+        (vec![0; 40], "a file of zeros, as a copy leaves that did not finish; copy or download the file again"),
+        (utf16("\u{feff}{\"shapes\": []}"), "text in UTF-16; save it in UTF-8"),
+        (utf16("{\"shapes\": []}"), "text in UTF-16; save it in UTF-8"),
+    ] {
+        let error = AnnotationFile::parse(Path::new("labels.json"), &bytes, None).unwrap_err();
+        assert_eq!(error.to_string(), format!("labels.json: {expected}"));
+    }
 }
 
 proptest! {

@@ -183,13 +183,18 @@ fn names_and_images_that_are_not_known_are_listed_with_the_cure() {
     );
     write(root.path(), "all.json", &coco(&[("s0.png", 4), ("s1.png", 1)], "Pore"));
     assert_eq!(read(&params, root.path()).unwrap().class_pixels(Split::Train).iter().sum::<u64>() % 4, 0);
+    write(root.path(), "all.json", &coco(&[("s0.png", 4), ("s1.png", 1), ("s2.png", 1)], "Pore"));
+    assert_eq!(
+        message(&params, root.path()),
+        "all.json: annotates 1 image that is not there: s2.png; add the images, or remove their annotations"
+    );
     write(root.path(), "all.json", &coco(&[("s0.png", 4), ("s0.png", 1)], "Pore"));
     assert_eq!(
         message(&params, root.path()),
         "all.json: has two entries for images/s0.png: s0.png twice; delete one, or tell them apart by their folders"
     );
     write(root.path(), "all.json", "[{\"type\": \"Feature\", \"geometry\": null, \"properties\": null}]");
-    assert!(message(&params, root.path()).contains("all.json: feature 1 (\"\"): no geometry"));
+    assert!(message(&params, root.path()).contains("all.json: feature 1 (without a class): no geometry"));
     write(root.path(), "all.geojson", "{\"type\": \"FeatureCollection\", \"features\": []}");
     params.annotations = Some("all.geojson".into());
     assert_eq!(
@@ -206,6 +211,152 @@ fn names_and_images_that_are_not_known_are_listed_with_the_cure() {
         message(&params, root.path()),
         "none.json: not there; put the annotations there, or correct `annotations`"
     );
+}
+
+#[test]
+fn a_fault_of_many_files_or_images_is_one_line() {
+    let root = tempfile::tempdir().unwrap();
+    images(root.path(), "images", 5);
+    let mut params = annotated("labels/{stem}.json");
+    params.split = split(0.0, 1.0, 0);
+    let write_all = |change: &dyn Fn(usize, String) -> String| {
+        for i in 0..5 {
+            let text = change(i, labelme(&format!("s{i}.png"), "pore"));
+            write(root.path(), &format!("labels/s{i}.json"), &text);
+        }
+    };
+    write_all(&|_, text| text.replace("\"imageHeight\": 6", "\"imageHeight\": 7"));
+    assert_eq!(
+        message(&params, root.path()),
+        "annotations of another size in 5 images (labels/s0.json: images/s0.png (8×7, and it is 8×6), s1.json: \
+         images/s1.png (8×7, and it is 8×6), s2.json: images/s2.png (8×7, and it is 8×6), …); use the image that was \
+         annotated, at its full size"
+    );
+    write_all(&|_, text| text.replace(", [2, 2], [0, 2]", ""));
+    assert_eq!(
+        message(&params, root.path()),
+        "a polygon of 2 corners in 5 images (labels/s0.json: s0.png shape 1, s1.json: s1.png shape 1, s2.json: s2.png \
+         shape 1, …); correct the shape or delete it"
+    );
+    write_all(&|_, text| text.replace("[2, 2]", "[2, 99]"));
+    assert!(
+        message(&params, root.path())
+            .starts_with("a shape that reaches far outside of the image in 5 images (labels/s0")
+    );
+    write_all(&|_, text| text.replace("[2, 0]", "[1, 0]").replace("[2, 2]", "[1, 1]").replace("[0, 2]", "[0, 1]"));
+    assert!(
+        message(&params, root.path()).starts_with("coordinates from 0 to 1 in 5 images (labels/s0.json: images/s0.png")
+    );
+    write_all(&|i, text| text.replace(&format!("s{i}.png"), &format!("s{}.png", i + 1)));
+    assert_eq!(
+        message(&params, root.path()),
+        "the name of another image than the file's own in 5 annotation files (labels/s0.json: s1.png, s1.json: s2.png, \
+         s2.json: s3.png, …); correct the name of the image in the file, or the file's own name"
+    );
+    write_all(&|_, text| text[..text.len() - 9].to_owned());
+    let text = message(&params, root.path());
+    assert!(text.starts_with("5 files (labels/s0.json, s1.json, s2.json, …): cannot be read as JSON; "), "{text}");
+    let all: Vec<(String, usize)> = (0..5).map(|i| (format!("s{i}.png"), 1)).collect();
+    let all: Vec<(&str, usize)> = all.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    write_all(&|_, _| coco(&all, "pore"));
+    assert_eq!(
+        message(&params, root.path()),
+        "5 files (labels/s0.json, s1.json, s2.json, …): annotations of several images, and with `{stem}` each file is of one \
+         image; export one file for each image, or name the file of all images without `{stem}`"
+    );
+    fs::remove_dir_all(root.path().join("labels")).unwrap();
+    params.annotations = Some("all.json".into());
+    write(root.path(), "all.json", &coco(&all, "pore").replace("\"height\": 6", "\"height\": 7"));
+    assert_eq!(
+        message(&params, root.path()),
+        "annotations of another size in 5 images (all.json: images/s0.png (8×7, and it is 8×6), images/s1.png (8×7, and it \
+         is 8×6), images/s2.png (8×7, and it is 8×6), …); use the image that was annotated, at its full size"
+    );
+}
+
+#[test]
+fn a_file_of_one_image_among_others_points_to_the_stem() {
+    let root = tempfile::tempdir().unwrap();
+    images(root.path(), "images", 4);
+    for i in 0..4 {
+        write(root.path(), &format!("labels/s{i}.json"), &labelme(&format!("s{i}.png"), "pore"));
+    }
+    let mut params = annotated("labels/s0.json");
+    params.split = split(0.0, 1.0, 0);
+    assert_eq!(
+        message(&params, root.path()),
+        "labels/s0.json: annotates one image, and there are s1.json, s2.json, s3.json beside it; read one file for each \
+         image: `annotations = \"labels/{stem}.json\"`"
+    );
+    params.annotations = Some("labels/{stem}.json".into());
+    write(root.path(), "labels/s1.json", &coco(&[("s0.png", 1), ("s1.png", 1), ("s2.png", 1)], "pore"));
+    assert_eq!(
+        message(&params, root.path()),
+        "labels/s1.json: annotates s0.png, s2.png: with `{stem}` each file is of one image; export one file for each image, \
+         or name the file of all images without `{stem}`"
+    );
+}
+
+#[test]
+fn shapes_without_a_class_and_wrong_attributes_are_said_so() {
+    let root = tempfile::tempdir().unwrap();
+    images(root.path(), "images", 3);
+    let mut params = annotated("labels/{stem}.geojson");
+    params.split = split(0.0, 1.0, 0);
+    let feature = |kind: &str, properties: &str| {
+        let corners = if kind == "Polygon" { "[[[0, 0], [2, 0], [2, 2], [0, 2]]]" } else { "[0, 0]" };
+        format!(
+            "[{{\"type\": \"Feature\", \"geometry\": {{\"type\": \"{kind}\", \"coordinates\": {corners}}}, \
+             \"properties\": {properties}}}]"
+        )
+    };
+    let write_all = |kind: &str, properties: &str| {
+        for i in 0..3 {
+            write(root.path(), &format!("labels/s{i}.geojson"), &feature(kind, properties));
+        }
+    };
+    write_all("Polygon", "{\"objectType\": \"annotation\"}");
+    let cure = "give them one where they were drawn, or add `names = { \"\" = \"none\" }` (or a class, or \"ignore\")";
+    assert_eq!(message(&params, root.path()), format!("labels/s0.geojson: 3 shapes without a class; {cure}"));
+    write_all("Point", "{}");
+    assert_eq!(
+        message(&params, root.path()),
+        "labels/s0.geojson: 3 shapes without area (point), the first: feature 1 (without a class); delete them, draw them as \
+         polygons, or map their name to \"none\" in `names`"
+    );
+    write_all("Polygon", "{\"phase\": \"pore\"}");
+    params.attribute = Some("Phase".into());
+    assert_eq!(
+        message(&params, root.path()),
+        "labels/s0.geojson: no region has the attribute Phase (found: phase); correct `attribute`"
+    );
+    params.attribute = Some("phase".into());
+    assert_eq!(by_split(&read(&params, root.path()).unwrap()), [2, 0, 1, 0]);
+    params.annotations = Some("via.json".into());
+    params.attribute = Some("Phase".into());
+    let region = "{\"shape_attributes\": {\"name\": \"rect\", \"x\": 0, \"y\": 0, \"width\": 2, \"height\": 2}, \
+                  \"region_attributes\": {\"phase\": \"pore\", \"quality\": \"good\"}}";
+    let image = |i: usize| format!("\"s{i}.png1\": {{\"filename\": \"s{i}.png\", \"regions\": [{region}]}}");
+    write(root.path(), "via.json", &format!("{{{}}}", (0..3).map(image).collect::<Vec<_>>().join(", ")));
+    assert_eq!(
+        message(&params, root.path()),
+        "via.json: no region has the attribute Phase (found: phase, quality); correct `attribute`"
+    );
+}
+
+#[test]
+fn the_cure_names_the_class_that_is_meant_or_none() {
+    let root = tempfile::tempdir().unwrap();
+    images(root.path(), "images", 5);
+    let mut params = annotated("labels/{stem}.json");
+    params.split = split(0.0, 1.0, 0);
+    for (i, name) in [" PORE", "auustenite", "ferrite", "scratch"].into_iter().enumerate() {
+        write(root.path(), &format!("labels/s{i}.json"), &labelme(&format!("s{i}.png"), name));
+    }
+    let text = message(&params, root.path());
+    let cure =
+        "add `names = { \" PORE\" = \"pore\", \"auustenite\" = \"austenite\", \"ferrite\" = \"<class>\", … }` (or";
+    assert!(text.contains(cure), "{text}");
 }
 
 /// VIA and CVAT list all images of a project, also those that nobody has annotated yet.
