@@ -116,6 +116,26 @@ pub enum WeightsError {
         /// Name and count of each tensor.
         tensors: Vec<String>,
     },
+    /// It holds variances below zero.
+    #[error(
+        "{path} holds negative variances in {} of its tensors:{}\nno training computes them, the file is damaged: download it \
+         again, or save it again", .tensors.len(), lines(.tensors)
+    )]
+    NegativeVariance {
+        /// The file.
+        path: PathBuf,
+        /// Name and count of each tensor.
+        tensors: Vec<String>,
+    },
+    /// All weights of its convolutions are zero.
+    #[error(
+        "{path} holds nothing but zeros in the convolutions of the network, which could learn nothing from there: give the \
+         file of a trained network"
+    )]
+    Zeros {
+        /// The file.
+        path: PathBuf,
+    },
     /// Its content changed after its hash entered the cache key.
     #[error("{path} changed since the run began; run again")]
     Changed {

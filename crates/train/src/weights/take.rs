@@ -11,6 +11,9 @@ use candle_core::{DType, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// How the name of a batch norm's variance ends.
+const VARIANCE: &str = "running_var";
+
 /// Finds the network `expected` in `bytes`, the content of the file `path`, and gives each tensor with its index to `take`,
 /// in the network's shape but the file's type, once it is known to be finite.
 ///
@@ -28,14 +31,26 @@ pub(super) fn take(
     let chosen = choose(path, &mut file, expected, request)?;
     let group = &file.groups[chosen.group];
     let index: BTreeMap<&str, usize> = chosen.found.iter().map(|(at, name)| (name.as_str(), *at)).collect();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut negative) = (Vec::new(), Vec::new());
+    let mut all_zeros = None;
     let read = file.numbers.read(wanted(group, &chosen), |name, tensor| {
         let at = index[name];
         let (_, shape) = &expected[at];
         let mut prepare = |tensor: Tensor| {
-            match not_finite(&tensor)? {
-                0 => {}
-                count => wrong.push(format!("{name}: {count} of {}", tensor.elem_count())),
+            let numbers = if tensor.dtype().is_float() { numbers(&tensor)? } else { Vec::new() };
+            let count = |list: &mut Vec<String>, what: fn(f32) -> bool| {
+                let count = numbers.iter().filter(|number| what(**number)).count();
+                if count > 0 {
+                    list.push(format!("{name}: {count} of {}", tensor.elem_count()));
+                }
+            };
+            count(&mut wrong, |number| !number.is_finite());
+            if expected[at].0.ends_with(VARIANCE) {
+                count(&mut negative, |number| number < 0.0);
+            }
+            if shape.len() == 4 {
+                let zeros = tensor.dtype().is_float() && numbers.iter().all(|number| *number == 0.0);
+                all_zeros = Some(all_zeros.unwrap_or(true) && zeros);
             }
             let tensor = match (tensor.dims(), &shape[..]) {
                 (found, expected) if found == expected => tensor,
@@ -49,6 +64,12 @@ pub(super) fn take(
     read.map_err(format)?;
     if !wrong.is_empty() {
         return Err(WeightsError::NotFinite { path: path.to_owned(), tensors: wrong });
+    }
+    if !negative.is_empty() {
+        return Err(WeightsError::NegativeVariance { path: path.to_owned(), tensors: negative });
+    }
+    if all_zeros == Some(true) {
+        return Err(WeightsError::Zeros { path: path.to_owned() });
     }
     Ok(LoadReport {
         key: chosen.key,
@@ -66,13 +87,9 @@ fn wanted<'g>(group: &'g Group, candidate: &'g Candidate) -> impl Iterator<Item 
     candidate.found.iter().filter_map(|(_, name)| Some((name.as_str(), group.tensors.get(name)?)))
 }
 
-/// How many numbers are NaN or infinite, as float32.
-fn not_finite(tensor: &Tensor) -> candle_core::Result<usize> {
-    if !tensor.dtype().is_float() {
-        return Ok(0);
-    }
-    let numbers = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-    Ok(numbers.iter().filter(|number| !number.is_finite()).count())
+/// The numbers, as float32.
+fn numbers(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
+    tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
 }
 
 /// The one place in `file` where the network lies.

@@ -62,7 +62,9 @@ fn value(salt: &str, name: &str, count: usize) -> Vec<f64> {
     if name.ends_with("num_batches_tracked") {
         return vec![f64::from(start % 1000)];
     }
-    (0..count).map(|i| ((i * 7 + (start % 251) as usize) % 251) as f64 / 64.0 - 125.0 / 64.0).collect()
+    let numbers = (0..count).map(|i| ((i * 7 + (start % 251) as usize) % 251) as f64 / 64.0 - 125.0 / 64.0);
+    // No variance is negative.
+    numbers.map(|number| if name.ends_with("running_var") { number.abs() } else { number }).collect()
 }
 
 /// Loads a form as `request` asks, and holds every tensor to what was written. Returns where it was found and what was passed over.

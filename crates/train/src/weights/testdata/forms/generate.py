@@ -33,7 +33,8 @@ def values(salt, name, shape):
         return torch.tensor(start % 1000)
     count = int(torch.tensor(shape).prod()) if shape else 1
     numbers = (torch.arange(count) * 7 + start % 251) % 251 - 125
-    return (numbers / 64).reshape(shape)
+    numbers = (numbers / 64).reshape(shape)
+    return numbers.abs() if name.endswith("running_var") else numbers
 
 
 def resnet(prefix="", salt="", rename=lambda name: name):
