@@ -14,8 +14,9 @@ macro_rules! forms {
 }
 
 /// Made by testdata/forms/generate.py.
-const FORMS: [(&str, &[u8]); 24] = forms![
+const FORMS: [(&str, &[u8]); 25] = forms![
     "torchvision.pth",
+    "twenty-one-characters.pth",
     "timm.safetensors",
     "timm.pth.tar",
     "micronet.pth.tar",
@@ -91,6 +92,7 @@ fn loaded(name: &str, request: &Request<'_>, salt: &str) -> Result<(String, usiz
 fn the_one_network_of_a_file_is_found_and_said() -> Outcome {
     for (name, found, passed_over) in [
         ("torchvision.pth", "", 2),
+        ("twenty-one-characters.pth", "", 2),
         ("timm.safetensors", "", 2),
         ("micronet.pth.tar", "", 2),
         ("micronet-training.pth.tar", "key `state_dict`, prefix `module.`", 2),
