@@ -92,7 +92,7 @@ pub enum WeightsError {
         path: PathBuf,
         /// Where each lies.
         places: Vec<String>,
-        /// What chooses the first, as in an experiment.
+        /// What chooses the usual one, as in an experiment.
         example: String,
     },
     /// It has nothing at the chosen place.

@@ -113,8 +113,8 @@ fn choose(
             if !equal(&mut file.numbers, &file.groups, &fit[0], other)
                 .map_err(|error| WeightsError::format(path, error))?
             {
-                let example = example(&fit[0], other);
-                let places = fit.iter().chain(&rest).map(Candidate::place).collect();
+                let all: Vec<&Candidate> = fit.iter().chain(&rest).collect();
+                let (example, places) = (example(&all), all.iter().map(|one| one.place()).collect());
                 return Err(WeightsError::Ambiguous { path: path.to_owned(), places, example });
             }
         }
@@ -214,13 +214,25 @@ fn equal(numbers: &mut Numbers<'_>, groups: &[Group], one: &Candidate, other: &C
     Ok(true)
 }
 
-/// What chooses `one` and not `other`, as in an experiment.
-fn example(one: &Candidate, other: &Candidate) -> String {
-    let key = format!("`key = \"{}\"`", one.key);
-    let prefix = format!("`prefix = \"{}\"`", one.prefix);
-    match (one.key != other.key, one.prefix != other.prefix) {
-        (true, false) => key,
-        (false, _) => prefix,
-        (true, true) => format!("{key} and {prefix}"),
+/// Parts of the names of the network that a training is for, and of the copy beside it that only gives it targets.
+const USUAL: [&str; 5] = ["encoder_q", "base_encoder", "online", "teacher", "ema"];
+const COPIES: [&str; 4] = ["encoder_k", "momentum", "target", "queue"];
+
+/// What chooses the usual one of `all`, as in an experiment.
+fn example(all: &[&Candidate]) -> String {
+    let rank = |one: &&&Candidate| {
+        let place = format!("{}.{}", one.key, one.prefix);
+        let has = |parts: &[&str]| parts.iter().any(|part| place.contains(part));
+        if has(&COPIES) { 2 } else { u8::from(!has(&USUAL)) }
+    };
+    let Some(one) = all.iter().min_by_key(rank) else { return String::new() };
+    let (key, prefix) = (format!("`key = \"{}\"`", one.key), format!("`prefix = \"{}\"`", one.prefix));
+    let alone = |same: fn(&Candidate, &Candidate) -> bool| all.iter().filter(|other| same(one, other)).count() == 1;
+    if alone(|one, other| one.key == other.key) {
+        key
+    } else if alone(|one, other| one.prefix == other.prefix) {
+        prefix
+    } else {
+        format!("{key} and {prefix}")
     }
 }
