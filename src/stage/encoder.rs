@@ -191,13 +191,25 @@ impl EncoderSpec {
     /// # Errors
     /// [`StageError::BadData`] if not, [`StageError::NotThere`] if the file is missing.
     pub(super) fn ready(&self, places: &Places) -> Result<Option<LoadReport>, StageError> {
+        self.ready_as(&ResNet::new(self.config()).shapes(), places)
+    }
+
+    /// As [`EncoderSpec::ready`], of a file that holds the network `expected` (names and shapes).
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn ready_as(
+        &self,
+        expected: &[(String, Vec<usize>)],
+        places: &Places,
+    ) -> Result<Option<LoadReport>, StageError> {
         if let Weights::Published(published) = &self.weights {
             let (path, file) = self.published(*published, places)?;
             file.check(&path).map_err(weights_error)?;
             self.check_variant(&path, file.variant)?;
         }
         let Some((_, path)) = self.external_files(places)?.into_iter().next() else { return Ok(None) };
-        let report = weights::check(&path, &ResNet::new(self.config()).shapes(), &self.request());
+        let report = weights::check(&path, expected, &self.request());
         let report = report.map_err(weights_error)?;
         self.check_variant(&path, report.config.as_deref().and_then(written_variant))?;
         Ok(Some(report))
