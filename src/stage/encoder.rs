@@ -2,7 +2,7 @@
 
 use super::errors::weights_error;
 use super::{Context, Places, Progress, StageError, StageKind};
-use crate::data::{MOST_CHANNELS, RGB};
+use crate::data::{MOST_CHANNELS, RGB, composed};
 use crate::nn::weights::{self, LoadReport, Published, PublishedFile, Request};
 use crate::nn::{Arch, Parameters, ResNet, ResNetConfig, Variant};
 use anyhow::Context as _;
@@ -132,7 +132,7 @@ impl EncoderSpec {
     pub(super) fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
         let path = match &self.weights {
             Weights::Random => return Ok(Vec::new()),
-            Weights::File(path) => places.resolve(path),
+            Weights::File(path) => as_written(places.resolve(path)),
             Weights::Published(published) => self.published(*published, places)?.0,
         };
         if path.is_dir() {
@@ -191,13 +191,25 @@ impl EncoderSpec {
     /// # Errors
     /// [`StageError::BadData`] if not, [`StageError::NotThere`] if the file is missing.
     pub(super) fn ready(&self, places: &Places) -> Result<Option<LoadReport>, StageError> {
+        self.ready_as(&ResNet::new(self.config()).shapes(), places)
+    }
+
+    /// As [`EncoderSpec::ready`], of a file that holds the network `expected` (names and shapes).
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn ready_as(
+        &self,
+        expected: &[(String, Vec<usize>)],
+        places: &Places,
+    ) -> Result<Option<LoadReport>, StageError> {
         if let Weights::Published(published) = &self.weights {
             let (path, file) = self.published(*published, places)?;
             file.check(&path).map_err(weights_error)?;
             self.check_variant(&path, file.variant)?;
         }
         let Some((_, path)) = self.external_files(places)?.into_iter().next() else { return Ok(None) };
-        let report = weights::check(&path, &ResNet::new(self.config()).shapes(), &self.request());
+        let report = weights::check(&path, expected, &self.request());
         let report = report.map_err(weights_error)?;
         self.check_variant(&path, report.config.as_deref().and_then(written_variant))?;
         Ok(Some(report))
@@ -256,6 +268,22 @@ impl EncoderSpec {
         tell(&loaded, context);
         Ok(Some(loaded))
     }
+}
+
+/// `path` as the disk writes it: a name may be composed differently there (`é` as `e` and an accent, from macOS).
+fn as_written(path: PathBuf) -> PathBuf {
+    if path.symlink_metadata().is_ok() {
+        return path;
+    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return path;
+    };
+    let folder = as_written(folder.to_owned());
+    let same = |other: &Path| {
+        other.file_name().and_then(|other| other.to_str()).is_some_and(|other| composed(other) == composed(name))
+    };
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.into_iter().find(|other| same(other)).unwrap_or(path)
 }
 
 /// Reports where a network was found in its file and what is missing: as progress and as telemetry.
@@ -392,6 +420,12 @@ mod tests {
             message.contains("no tensors of the network under the key `teacher`: they are at the top"),
             "{message}"
         );
+        // A name that macOS has written: e and an accent.
+        std::fs::create_dir(data.path().join("re\u{301}seaux")).unwrap();
+        std::fs::copy(&path, data.path().join("re\u{301}seaux/e\u{301}.safetensors")).unwrap();
+        let decomposed =
+            EncoderSpec { weights: Weights::File("r\u{e9}seaux/\u{e9}.safetensors".into()), ..own.clone() };
+        assert!(decomposed.ready(&places).unwrap().is_some());
         for (file, expected) in
             [("gone.pth", "gone.pth is a link to ../dvc/gone.pth, which does not exist"), ("", "is a folder")]
         {

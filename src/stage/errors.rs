@@ -29,6 +29,8 @@ pub(super) fn weights_error(error: WeightsError) -> StageError {
         | WeightsError::Ambiguous { .. }
         | WeightsError::NotInFile { .. }
         | WeightsError::NotFinite { .. }
+        | WeightsError::NegativeVariance { .. }
+        | WeightsError::Zeros { .. }
         | WeightsError::NotPublished { .. }
         | WeightsError::Changed { .. } => StageError::BadData(error.to_string()),
         WeightsError::Unrelated { ref looks, .. } => {

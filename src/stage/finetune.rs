@@ -276,6 +276,12 @@ impl StageKind for Finetune {
         if let Some(Err(problem)) = in_channels.map(|in_channels| self.check_channels(manifest, in_channels)) {
             return Foresight::of(Err(problem));
         }
+        if let Some(encoder) = self.encoder() {
+            let network = self.config(encoder.config(), manifest.classes.len());
+            if let Err(problem) = self.start.foresee(encoder, &network, &manifest.classes, known.places) {
+                return Foresight::of(Err(problem));
+            }
+        }
         let columns = ["step", "learning_rate", "gradient_norm"].into_iter().map(str::to_owned);
         let outlook = Outlook::Training {
             columns: Some(columns.chain(Segmentation::columns(&manifest.classes)).collect()),

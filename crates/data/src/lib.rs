@@ -48,3 +48,4 @@ pub use manifest::{Entry, Manifest, Split};
 pub use micrograph::{IGNORE, Mask, Micrograph};
 pub use open::{OpenDataset, Root};
 pub use pixel_size::{PixelSize, PixelSizes};
+pub use stem::composed;

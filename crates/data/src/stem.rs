@@ -11,6 +11,6 @@ pub(crate) fn stem(name: &str) -> &str {
 
 /// The name with composed letters (Unicode's NFC), so that names compare as they look: macOS may write `ö` as `o` and a
 /// diaeresis.
-pub(crate) fn composed(name: &str) -> Cow<'_, str> {
+pub fn composed(name: &str) -> Cow<'_, str> {
     if is_nfc(name) { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) }
 }

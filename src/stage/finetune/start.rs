@@ -3,7 +3,7 @@
 use super::super::encoder::{EncoderSpec, Weights};
 use super::super::{Context, Places, StageError};
 use crate::nn::weights::{LoadReport, Request};
-use crate::nn::{Parameters, SegmentationConfig};
+use crate::nn::{Parameters, SegmentationConfig, SegmentationNetwork};
 use crate::ssl::ENCODER;
 use crate::train::inference::ModelConfig;
 use schemars::JsonSchema;
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// Where the names of the head begin.
 const HEAD: &str = "segmentation_head.";
+/// Where those of the decoder begin.
+const DECODER: &str = "decoder.";
 
 /// What starts from the file of `encoder.weights`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -54,11 +56,11 @@ impl Start {
         ))
     }
 
-    /// Checks, before the run starts, that the file holds the encoder and, as far as its metadata tell, this network. Returns
-    /// where the encoder was found; `None` if the weights are random.
+    /// Checks, before the run starts, that the file holds all of the network that starts from it, whatever the classes of its
+    /// head. Returns where it was found; `None` if the weights are random.
     ///
     /// # Errors
-    /// As [`EncoderSpec::ready`]; [`StageError::BadData`] if the file is of another network.
+    /// As [`EncoderSpec::ready`]; [`StageError::BadData`] if the file is of another network, or of an encoder alone.
     pub(super) fn ready(
         self,
         encoder: &EncoderSpec,
@@ -68,33 +70,102 @@ impl Start {
         if self == Start::Encoder {
             return encoder.ready(places);
         }
-        // The prefix is that of the whole model.
-        let prefix = encoder.prefix.as_deref().map(|prefix| match prefix.trim_end_matches('.') {
-            "" => "encoder.".to_owned(),
-            prefix => format!("{prefix}.encoder."),
-        });
-        let Some(report) = EncoderSpec { prefix, ..encoder.clone() }.ready(places)? else { return Ok(None) };
-        let Some(config) = report.config.as_deref() else { return Ok(Some(report)) };
+        let mut expected = SegmentationNetwork::new(network.clone()).shapes();
+        expected.retain(|(name, _)| !name.starts_with(HEAD));
+        let whole = encoder.ready_as(&expected, places);
+        let found = match &whole {
+            Ok(None) => return Ok(None),
+            Ok(Some(report)) => report.clone(),
+            // What is wrong with the encoder is said first.
+            Err(_) => match encoder_of(encoder).ready(places)? {
+                None => return whole,
+                Some(report) => report,
+            },
+        };
         let weights = String::from(encoder.weights.clone());
-        let Some(theirs) = model(config) else {
+        let is_decoder = |name: &str| name.contains(DECODER);
+        let alone = match &whole {
+            Ok(_) => expected.iter().all(|(name, _)| !is_decoder(name) || found.missing.contains(name)),
+            Err(_) => !found.passed_over.iter().any(|name| is_decoder(name)),
+        };
+        if alone {
             return Err(StageError::BadData(format!(
                 "{weights} holds an encoder alone, but the experiment has `start = \"{}\"`: give the file of a whole \
                  model, or set `start = \"encoder\"`",
                 self.word()
             )));
-        };
+        }
         let describe = |config: &SegmentationConfig| {
             let word = serde_json::to_value(config.architecture).ok();
             let word = word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
             format!("{word} with decoder_channels = {:?}", config.decoder_channels)
         };
-        let (theirs, ours) = (describe(&theirs.network), describe(network));
-        if theirs == ours {
-            return Ok(Some(report));
+        let theirs = found.config.as_deref().and_then(model).map(|theirs| describe(&theirs.network));
+        let ours = describe(network);
+        if let Some(theirs) = theirs.filter(|theirs| *theirs != ours) {
+            return Err(StageError::BadData(format!(
+                "{weights} is a {theirs}, the experiment's network a {ours}: make them the same, or set `start = \
+                 \"encoder\"`"
+            )));
         }
-        Err(StageError::BadData(format!(
-            "{weights} is a {theirs}, the experiment's network a {ours}: make them the same, or set `start = \"encoder\"`"
-        )))
+        let Some(mut report) = whole? else { return Ok(None) };
+        if self == Start::Model {
+            let head = format!("{}{HEAD}", report.prefix);
+            let others = report.passed_over.len();
+            report.passed_over.retain(|name| !name.starts_with(&head));
+            if report.passed_over.len() == others && !encoder.allow_missing {
+                return Err(StageError::BadData(format!(
+                    "{weights} holds no head ({HEAD}0.weight), but the experiment has `start = \"model\"`: set `start = \
+                     \"decoder\"` for a new one"
+                )));
+            }
+        }
+        Ok(Some(report))
+    }
+
+    /// Checks, before the run starts, that the head in the file is for `classes`. What [`Start::ready`] finds is not said again.
+    ///
+    /// # Errors
+    /// The text of the later error.
+    pub(super) fn foresee(
+        self,
+        encoder: &EncoderSpec,
+        network: &SegmentationConfig,
+        classes: &[String],
+        places: &Places,
+    ) -> Result<(), String> {
+        if self != Start::Model || !matches!(self.ready(encoder, network, places), Ok(Some(_))) {
+            return Ok(());
+        }
+        let said = |error| match error {
+            StageError::BadData(message) => Err(message),
+            _ => Ok(()),
+        };
+        let expected = SegmentationNetwork::new(network.clone()).shapes();
+        match encoder.ready_as(&expected, places).map_err(cure) {
+            Ok(report) => self.check_classes(encoder, report.as_ref(), classes).or_else(said),
+            Err(error) => said(error),
+        }
+    }
+
+    /// Checks that the head that was `loaded` predicts `classes`, as far as the file says.
+    fn check_classes(
+        self,
+        encoder: &EncoderSpec,
+        loaded: Option<&LoadReport>,
+        classes: &[String],
+    ) -> Result<(), StageError> {
+        let theirs = loaded.and_then(|LoadReport { config, .. }| model(config.as_deref()?));
+        match theirs.filter(|theirs| self == Start::Model && theirs.class_names != classes) {
+            Some(theirs) => Err(StageError::BadData(format!(
+                "{} predicts the classes {}, the data set has {}: its head would start with the wrong ones; set `start = \
+                 \"decoder\"` for a new head",
+                String::from(encoder.weights.clone()),
+                theirs.class_names.join(", "),
+                classes.join(", ")
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Loads into `parameters` what starts from the file; `classes` are those of the data set.
@@ -117,18 +188,17 @@ impl Start {
             }
             Start::Model => encoder.load_as(&request, parameters, "", context).map_err(cure)?,
         };
-        let theirs = loaded.as_ref().and_then(|LoadReport { config, .. }| model(config.as_deref()?));
-        match theirs.filter(|theirs| self == Start::Model && theirs.class_names != classes) {
-            Some(theirs) => Err(StageError::BadData(format!(
-                "{} predicts the classes {}, the data set has {}: its head would start with the wrong ones; set `start = \
-                 \"decoder\"` for a new head",
-                String::from(encoder.weights.clone()),
-                theirs.class_names.join(", "),
-                classes.join(", ")
-            ))),
-            None => Ok(()),
-        }
+        self.check_classes(encoder, loaded.as_ref(), classes)
     }
+}
+
+/// The encoder in a whole model's file: `prefix` is that of the model.
+fn encoder_of(model: &EncoderSpec) -> EncoderSpec {
+    let prefix = model.prefix.as_deref().map(|prefix| match prefix.trim_end_matches('.') {
+        "" => "encoder.".to_owned(),
+        prefix => format!("{prefix}.encoder."),
+    });
+    EncoderSpec { prefix, ..model.clone() }
 }
 
 /// The configuration that this program wrote into a whole model's file.

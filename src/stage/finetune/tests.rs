@@ -283,8 +283,74 @@ fn a_models_file_starts_an_encoder_or_a_whole_model() {
     let expected = "predicts the classes dank, bright, the data set has dark, bright: its head would";
     assert!(error.contains(expected) && error.contains("`start = \"decoder\"`"), "{error}");
     run_from(&format!("{still}start = 'decoder'\n"), &other_path).unwrap();
+    // Another number of classes, and names in another order, before the run.
+    let places = Places::default();
+    let foreseen = |classes: &[&str], path: &Path| {
+        let text = TOY.replace("'random'", &format!("'{}'", path.display()));
+        let stage = parse::<Finetune>(&format!("{text}start = 'model'\n")).unwrap();
+        let encoder = stage.encoder().unwrap();
+        let classes: Vec<String> = classes.iter().map(|class| class.to_string()).collect();
+        stage.start.foresee(encoder, &stage.config(encoder.config(), classes.len()), &classes, &places)
+    };
+    assert_eq!(foreseen(&["dark", "bright"], &path), Ok(()));
+    let error = foreseen(&["dark", "bright", "grey"], &path).unwrap_err();
+    assert!(error.contains("wrong shape: segmentation_head.0.weight: [2, 4, 3, 3] instead of [3, 4, 3, 3]"), "{error}");
+    assert!(error.contains("With `start = \"decoder\"` the head starts with random values"), "{error}");
+    let error = foreseen(&["bright", "dark"], &path).unwrap_err();
+    assert!(error.contains("predicts the classes dark, bright, the data set has bright, dark"), "{error}");
     let plain = serde_json::to_value(parse::<Finetune>(TOY).unwrap()).unwrap();
     assert!(plain.get("start").is_none() && plain["encoder"].get("key").is_none(), "old keys stay: {plain}");
+}
+
+/// All that starts from the file is checked before the run: not only the encoder.
+#[test]
+fn a_file_that_is_no_whole_model_is_refused_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, places) = (folder.path().join("model.safetensors"), Places::default());
+    let network = SegmentationNetwork::new(
+        parse::<Finetune>(TOY).unwrap().config(serde_json::from_str(r#"{"arch":"resnet18","width":4}"#).unwrap(), 2),
+    );
+    let mut parameters = Parameters::new(candle_core::DType::F32, &candle_core::Device::Cpu);
+    network.init(&mut parameters, &Stream::new(0, "init", 0, 0)).unwrap();
+    let ready = |start: &str, part: Option<&str>, more: &str| {
+        weights::save(&parameters, part, &path, "").unwrap();
+        let from = format!("'{}'{more}", path.display());
+        let stage = parse::<Finetune>(&format!("{}start = '{start}'\n", TOY.replace("'random'", &from))).unwrap();
+        stage.checked_weights(&places).map(Option::unwrap)
+    };
+    let head = ["segmentation_head.0.bias", "segmentation_head.0.weight"];
+    assert_eq!(ready("model", None, "").unwrap().passed_over, [""; 0]);
+    assert_eq!(ready("decoder", None, "").unwrap().passed_over, head);
+    for more in ["", ", allow_missing = true"] {
+        for (start, part) in [("model", Some("encoder")), ("decoder", Some("encoder"))] {
+            let error = ready(start, part, more).unwrap_err().to_string();
+            let expected = format!("holds an encoder alone, but the experiment has `start = \"{start}\"`");
+            assert!(error.contains(&expected) && error.ends_with("or set `start = \"encoder\"`"), "{error}");
+        }
+    }
+    let var = &parameters.get("decoder.blocks.x_0_0.conv1.0.weight").unwrap().var;
+    var.set(&(var.as_tensor() * f64::NAN).unwrap()).unwrap();
+    let error = ready("decoder", None, "").unwrap_err().to_string();
+    assert!(
+        error.contains("NaN or infinite numbers in 1 of its tensors:\n  decoder.blocks.x_0_0.conv1.0.weight"),
+        "{error}"
+    );
+    assert!(ready("encoder", None, "").is_ok());
+    // Encoder and decoder, but no head.
+    var.set(&var.zeros_like().unwrap()).unwrap();
+    let mut without = Parameters::new(candle_core::DType::F32, &candle_core::Device::Cpu);
+    for (name, parameter) in parameters.iter().filter(|(name, _)| !name.starts_with("segmentation_head")) {
+        without.insert(name, parameter.var.as_tensor().clone(), parameter.role).unwrap();
+    }
+    weights::save(&without, None, &path, "").unwrap();
+    let from = TOY.replace("'random'", &format!("'{}'", path.display()));
+    let refused = |start: &str| {
+        parse::<Finetune>(&format!("{from}start = '{start}'\n")).unwrap().checked_weights(&places).map(drop)
+    };
+    assert!(refused("decoder").is_ok());
+    let error = refused("model").unwrap_err().to_string();
+    assert!(error.contains("holds no head (segmentation_head.0.weight)"), "{error}");
+    assert!(error.ends_with("set `start = \"decoder\"` for a new one"), "{error}");
 }
 
 /// Grey images and a network of one channel, from the encoder's pretraining to the scores.

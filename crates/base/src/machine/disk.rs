@@ -28,11 +28,14 @@ pub fn is_disk_full(error: &io::Error) -> bool {
 /// A sentence without the name of the folder: `is a file, not a folder`.
 pub fn check_folder(folder: &Path) -> Result<(), String> {
     let there = what_is_there(folder);
-    match there.is_dir() {
-        true => Ok(()),
-        false if there == folder => Err("is a file, not a folder".into()),
-        false => Err(format!("cannot be made, because {} is a file, not a folder", there.display())),
+    if there.is_dir() {
+        return Ok(());
     }
+    let what = match std::fs::read_link(&there) {
+        Ok(target) if !there.exists() => format!("is a link to {}, which does not exist", target.display()),
+        _ => "is a file, not a folder".into(),
+    };
+    Err(if there == folder { what } else { format!("cannot be made, because {} {what}", there.display()) })
 }
 
 /// As [`check_folder`], and that this process may write there.
@@ -74,5 +77,11 @@ mod tests {
         assert_eq!(check_folder(&file).unwrap_err(), "is a file, not a folder");
         let below = check_folder(&file.join("a")).unwrap_err();
         assert_eq!(below, format!("cannot be made, because {} is a file, not a folder", file.display()));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/not/there", &link).unwrap();
+        assert_eq!(check_folder(&link).unwrap_err(), "is a link to /not/there, which does not exist");
+        let below = check_folder(&link.join("a")).unwrap_err();
+        let expected = "is a link to /not/there, which does not exist";
+        assert_eq!(below, format!("cannot be made, because {} {expected}", link.display()));
     }
 }

@@ -59,7 +59,7 @@ impl Plan {
             });
             let seed = instance.seed.filter(|_| instance.stage.draws()).unwrap_or(0);
             let Foresight { prospect, problems: own, warnings: dubious } =
-                instance.stage.foresee(&Known { output, inputs: inputs.collect(), seed });
+                instance.stage.foresee(&Known { output, inputs: inputs.collect(), seed, places });
             prospects[stage] = prospect;
             if judged[stage] {
                 own.into_iter().for_each(|text| note(&mut problems, stage, text));

@@ -1,6 +1,6 @@
 //! What is known of a stage before it runs: what it will leave, and why it must fail.
 
-use super::InputFiles;
+use super::{InputFiles, Places};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub struct Known<'a> {
     pub inputs: Vec<KnownInput<'a>>,
     /// The seed of its run.
     pub seed: u64,
+    /// Where its files are.
+    pub places: &'a Places,
 }
 
 impl<'a> Known<'a> {

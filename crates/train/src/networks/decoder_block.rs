@@ -40,6 +40,18 @@ impl DecoderBlock {
         Ok(())
     }
 
+    /// Names and shapes (PyTorch's layout) of its parameters, in the order of [`DecoderBlock::init`].
+    pub(super) fn shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
+        let (name, out) = (&self.name, self.channels_out);
+        [(1, self.channels_in), (2, out)].into_iter().flat_map(move |(number, from)| {
+            let conv = format!("{name}.conv{number}");
+            let vectors = ["weight", "bias", "running_mean", "running_var"];
+            let vectors = vectors.map(|vector| (format!("{conv}.1.{vector}"), vec![out]));
+            let counter = (format!("{conv}.1.num_batches_tracked"), Vec::new());
+            [(format!("{conv}.0.weight"), vec![out, from, 3, 3])].into_iter().chain(vectors).chain([counter])
+        })
+    }
+
     /// `[batch, 2 height, 2 width, channels_out]` from `x` `[batch, height, width, _]` and `skips`, of twice its size.
     ///
     /// # Errors
@@ -65,6 +77,14 @@ pub(super) fn init_head(parameters: &mut Parameters, channels: usize, classes: u
     init::conv_weight(parameters, "segmentation_head.0.weight", shape, ConvInit::XavierUniform, stream)?;
     let bias = Tensor::zeros(classes, parameters.dtype(), parameters.device())?;
     parameters.insert("segmentation_head.0.bias", bias, Role::Bias)
+}
+
+/// Names and shapes (PyTorch's layout) of what [`init_head`] adds.
+pub(super) fn head_shapes(channels: usize, classes: usize) -> [(String, Vec<usize>); 2] {
+    [
+        ("segmentation_head.0.weight".into(), vec![classes, channels, 3, 3]),
+        ("segmentation_head.0.bias".into(), vec![classes]),
+    ]
 }
 
 /// Logits `[batch, height, width, classes]` of the decoder's output.

@@ -1,5 +1,7 @@
 //! A segmentation network of either architecture.
 
+use super::decoder_block::{DecoderBlock, head_shapes};
+use super::resnet::ResNet;
 use super::segmentation_config::{Architecture, SegmentationConfig};
 use super::unet::Unet;
 use super::unet_plus_plus::UnetPlusPlus;
@@ -33,6 +35,18 @@ impl SegmentationNetwork {
     /// What it was made from.
     pub fn config(&self) -> &SegmentationConfig {
         &self.config
+    }
+
+    /// Names and shapes (PyTorch's layout) of all parameters, in their order.
+    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let SegmentationConfig { encoder, decoder_channels: [.., last], classes, .. } = &self.config;
+        let blocks: Vec<DecoderBlock> = match &self.network {
+            Network::UnetPlusPlus(network) => network.blocks().collect(),
+            Network::Unet(network) => network.blocks().collect(),
+        };
+        let encoder = ResNet::new(encoder.clone()).shapes().into_iter();
+        let encoder = encoder.map(|(name, shape)| (format!("encoder.{name}"), shape));
+        encoder.chain(blocks.iter().flat_map(DecoderBlock::shapes)).chain(head_shapes(*last, *classes)).collect()
     }
 
     /// Adds all parameters with smp's initial values.
@@ -81,6 +95,22 @@ mod tests {
             (2, 32, 32, channels),
             &Device::Cpu,
         )
+    }
+
+    #[test]
+    fn shapes_are_those_of_the_parameters() -> Result<()> {
+        for architecture in ["unet++", "unet"] {
+            let (network, parameters) = network(architecture, 2)?;
+            let expected = parameters.iter().map(|(name, parameter)| {
+                let shape = match parameter.var.dims() {
+                    &[height, width, channels_in, channels_out] => vec![channels_out, channels_in, height, width],
+                    other => other.to_vec(),
+                };
+                (name.to_owned(), shape)
+            });
+            assert_eq!(network.shapes(), expected.collect::<Vec<_>>());
+        }
+        Ok(())
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Unet {
     }
 
     /// The decoder's blocks, deepest first.
-    fn blocks(&self) -> impl Iterator<Item = DecoderBlock> {
+    pub(super) fn blocks(&self) -> impl Iterator<Item = DecoderBlock> {
         let ([stem, first, second, third, deepest], decoder) = (self.encoder.channels(), self.config.decoder_channels);
         let before = [deepest, decoder[0], decoder[1], decoder[2], decoder[3]];
         let skips = [third, second, first, stem, 0];

@@ -32,12 +32,9 @@ impl UnetPlusPlus {
             bail!("U-Net++ needs at least one class and one channel a level");
         }
         self.encoder.init(parameters, "encoder", stream)?;
-        for layer in 0..LEVELS - 1 {
-            for depth in 0..=layer {
-                self.block(depth, layer).init(parameters, stream)?;
-            }
+        for block in self.blocks() {
+            block.init(parameters, stream)?;
         }
-        self.block(0, LEVELS - 1).init(parameters, stream)?;
         init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
     }
 
@@ -73,6 +70,12 @@ impl UnetPlusPlus {
         }
         let y = self.block(0, LEVELS - 1).forward(tape, &dense[0], &[])?;
         head(tape, &y)
+    }
+
+    /// The decoder's blocks, in smp's order.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = DecoderBlock> {
+        let dense = (0..LEVELS - 1).flat_map(|layer| (0..=layer).map(move |depth| (depth, layer)));
+        dense.chain([(0, LEVELS - 1)]).map(|(depth, layer)| self.block(depth, layer))
     }
 
     /// Block `x_{depth}_{layer}`.

@@ -92,7 +92,7 @@ pub enum WeightsError {
         path: PathBuf,
         /// Where each lies.
         places: Vec<String>,
-        /// What chooses the first, as in an experiment.
+        /// What chooses the usual one, as in an experiment.
         example: String,
     },
     /// It has nothing at the chosen place.
@@ -115,6 +115,26 @@ pub enum WeightsError {
         path: PathBuf,
         /// Name and count of each tensor.
         tensors: Vec<String>,
+    },
+    /// It holds variances below zero.
+    #[error(
+        "{path} holds negative variances in {} of its tensors:{}\nno training computes them, the file is damaged: download it \
+         again, or save it again", .tensors.len(), lines(.tensors)
+    )]
+    NegativeVariance {
+        /// The file.
+        path: PathBuf,
+        /// Name and count of each tensor.
+        tensors: Vec<String>,
+    },
+    /// All weights of its convolutions are zero.
+    #[error(
+        "{path} holds nothing but zeros in the convolutions of the network, which could learn nothing from there: give the \
+         file of a trained network"
+    )]
+    Zeros {
+        /// The file.
+        path: PathBuf,
     },
     /// Its content changed after its hash entered the cache key.
     #[error("{path} changed since the run began; run again")]

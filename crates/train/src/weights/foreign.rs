@@ -1,5 +1,7 @@
 //! Files that are no weight files, by their first bytes, with the cure for each.
 
+use std::fmt::Display;
+
 /// A file of which this many bytes are text is called a text file.
 const TEXT: usize = 512;
 /// No weight file is as short as this.
@@ -82,6 +84,18 @@ pub(super) fn with_cure(reason: String) -> String {
         format!("{reason}: download or copy it again")
     } else {
         reason
+    }
+}
+
+/// What to say of the file `name` in an archive that cannot be read.
+pub(super) fn unread(name: &str, error: &dyn Display) -> String {
+    let text = format!("{name}: {error}");
+    if text.contains("not supported") {
+        format!(
+            "{text}: the archive was packed again after `torch.save`; load it in Python, and save it again with `torch.save`"
+        )
+    } else {
+        text
     }
 }
 

@@ -2,12 +2,14 @@
 //! (`torch/serialization.py`, `_legacy_save`): pickles of a magic number, the protocol's version, facts about the
 //! machine, the object, and the keys of its storages; then the storages.
 
+use super::foreign::unread;
 use super::pickle::{Id, Object, Pickle, Result};
 use super::storage::{StorageRef, Storages, View};
 use super::stored::{Group, Place, Stored};
 use std::collections::{BTreeMap, HashSet};
 use std::io::{Cursor, Read};
 use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
 
 /// How a zip archive begins.
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -52,8 +54,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Pth<'_>> {
 
 fn read_zip(bytes: &[u8]) -> Result<Pth<'_>> {
     // The end of the archive lists its files: without it there is nothing to read.
-    let mut archive =
-        ZipArchive::new(Cursor::new(bytes)).map_err(|error| format!("the file is cut off or damaged ({error})"))?;
+    // It begins with the file, as `is_one` knows. Where to begin must not be guessed: PyTorch writes records of zip64 after the
+    // list, and the guess takes the second file of the list for the first if the first one's record is as long as they are.
+    let begins = Config { archive_offset: ArchiveOffset::Known(0) };
+    let mut archive = ZipArchive::with_config(begins, Cursor::new(bytes))
+        .map_err(|error| format!("the file is cut off or damaged ({error})"))?;
     let names: Vec<String> = archive.file_names().flatten().map(|name| name.to_string()).collect();
     // PyTorch names the folder inside after the file.
     let prefix = names.iter().filter_map(|name| name.strip_suffix("data.pkl")).min_by_key(|prefix| prefix.len());
@@ -64,9 +69,9 @@ fn read_zip(bytes: &[u8]) -> Result<Pth<'_>> {
             .into());
     }
     let mut entry = |name: &str| -> Result<Vec<u8>> {
-        let entry = archive.by_name(&format!("{prefix}{name}")).map_err(|error| format!("{name}: {error}"))?;
+        let entry = archive.by_name(&format!("{prefix}{name}")).map_err(|error| unread(name, &error))?;
         let mut bytes = Vec::new();
-        entry.take(MAX_PICKLE).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
+        entry.take(MAX_PICKLE).read_to_end(&mut bytes).map_err(|error| unread(name, &error))?;
         Ok(bytes)
     };
     // Files of before 2.1 do not say, and are little-endian.

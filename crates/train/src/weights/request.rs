@@ -42,8 +42,13 @@ impl LoadReport {
         let mut parts = place(&self.key, &self.prefix);
         parts.extend(self.naming.map(str::to_owned));
         if let Some((from, to)) = self.channels {
-            let how = if to == 1 { "summed" } else { "repeated and scaled" };
-            parts.push(format!("first convolution {how} from {from} to {to} channels"));
+            parts.push(match to {
+                1 => format!("first convolution summed from {from} to 1 channels"),
+                _ if to < from => {
+                    format!("first {to} of {from} channels of the first convolution kept, times {from}/{to}")
+                }
+                _ => format!("first convolution repeated and scaled from {from} to {to} channels"),
+            });
         }
         (!parts.is_empty()).then(|| parts.join(", "))
     }

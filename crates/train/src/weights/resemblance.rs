@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 /// Names that only one family of networks has, and its name. The first that is found counts.
-const FAMILIES: [(&str, &str); 22] = [
+const FAMILIES: [(&str, &str); 26] = [
     ("relative_position_bias_table", "a Swin transformer"),
     ("patch_embed.proj.weight", "a vision transformer (ViT)"),
     ("patch_embeddings.projection.weight", "a vision transformer (ViT)"),
     ("encoder_layer_0.", "a vision transformer (ViT)"),
+    ("attn.qkv.weight", "a vision transformer (ViT)"),
+    ("cls_token", "a vision transformer (ViT)"),
+    ("class_token", "a vision transformer (ViT)"),
     ("denseblock1.denselayer1.", "a DenseNet"),
     ("_blocks.0._depthwise_conv.weight", "an EfficientNet"),
     ("blocks.0.0.conv_dw.weight", "an EfficientNet or MobileNet"),
@@ -26,6 +29,7 @@ const FAMILIES: [(&str, &str); 22] = [
     ("inc.double_conv.0.weight", "a U-Net with an encoder of its own"),
     ("text_projection", "a CLIP model"),
     ("classifier.6.weight", "a VGG or AlexNet"),
+    ("features.0.weight", "a VGG or AlexNet"),
 ];
 
 /// DenseNets by the layers of their third block.
@@ -151,6 +155,13 @@ mod tests {
             .unwrap(),
             "a densenet121"
         );
+        for (name, family) in [
+            ("blocks.0.attn.qkv.weight", "a vision transformer (ViT)"),
+            ("cls_token", "a vision transformer (ViT)"),
+            ("features.0.weight", "a VGG or AlexNet"),
+        ] {
+            assert_eq!(of(&[(name, &[1])]).unwrap(), family);
+        }
         assert_eq!(of(&[("0.weight", &[1])]), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The storages behind the tensors of a `.pth` file: runs of numbers, which tensors look at by offset, size and stride.
 
+use super::foreign::unread;
 use super::pickle::{Id, Object, Pickle, Result};
 use candle_core::{DType, Device, Tensor};
 use std::borrow::Cow;
@@ -137,11 +138,11 @@ impl<'b> Storages<'b> {
         let bytes: Cow<'b, [u8]> = match self {
             Storages::Legacy(found) => (*found.get(key).ok_or_else(|| format!("storage {key} is missing"))?).into(),
             Storages::Zip(archive, prefix) => {
-                let failed = |error: &dyn std::fmt::Display| format!("storage {key}: {error}");
-                let entry = archive.by_name(&format!("{prefix}data/{key}")).map_err(|error| failed(&error))?;
+                let name = format!("storage {key}");
+                let entry = archive.by_name(&format!("{prefix}data/{key}")).map_err(|error| unread(&name, &error))?;
                 let mut bytes = Vec::new();
                 // One more than expected, so that the end is met and the checksum compared.
-                entry.take(expected as u64 + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+                entry.take(expected as u64 + 1).read_to_end(&mut bytes).map_err(|error| unread(&name, &error))?;
                 bytes.into()
             }
         };

@@ -11,6 +11,9 @@ use candle_core::{DType, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// How the name of a batch norm's variance ends.
+const VARIANCE: &str = "running_var";
+
 /// Finds the network `expected` in `bytes`, the content of the file `path`, and gives each tensor with its index to `take`,
 /// in the network's shape but the file's type, once it is known to be finite.
 ///
@@ -28,14 +31,26 @@ pub(super) fn take(
     let chosen = choose(path, &mut file, expected, request)?;
     let group = &file.groups[chosen.group];
     let index: BTreeMap<&str, usize> = chosen.found.iter().map(|(at, name)| (name.as_str(), *at)).collect();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut negative) = (Vec::new(), Vec::new());
+    let mut all_zeros = None;
     let read = file.numbers.read(wanted(group, &chosen), |name, tensor| {
         let at = index[name];
         let (_, shape) = &expected[at];
         let mut prepare = |tensor: Tensor| {
-            match not_finite(&tensor)? {
-                0 => {}
-                count => wrong.push(format!("{name}: {count} of {}", tensor.elem_count())),
+            let numbers = if tensor.dtype().is_float() { numbers(&tensor)? } else { Vec::new() };
+            let count = |list: &mut Vec<String>, what: fn(f32) -> bool| {
+                let count = numbers.iter().filter(|number| what(**number)).count();
+                if count > 0 {
+                    list.push(format!("{name}: {count} of {}", tensor.elem_count()));
+                }
+            };
+            count(&mut wrong, |number| !number.is_finite());
+            if expected[at].0.ends_with(VARIANCE) {
+                count(&mut negative, |number| number < 0.0);
+            }
+            if shape.len() == 4 {
+                let zeros = tensor.dtype().is_float() && numbers.iter().all(|number| *number == 0.0);
+                all_zeros = Some(all_zeros.unwrap_or(true) && zeros);
             }
             let tensor = match (tensor.dims(), &shape[..]) {
                 (found, expected) if found == expected => tensor,
@@ -49,6 +64,12 @@ pub(super) fn take(
     read.map_err(format)?;
     if !wrong.is_empty() {
         return Err(WeightsError::NotFinite { path: path.to_owned(), tensors: wrong });
+    }
+    if !negative.is_empty() {
+        return Err(WeightsError::NegativeVariance { path: path.to_owned(), tensors: negative });
+    }
+    if all_zeros == Some(true) {
+        return Err(WeightsError::Zeros { path: path.to_owned() });
     }
     Ok(LoadReport {
         key: chosen.key,
@@ -66,13 +87,9 @@ fn wanted<'g>(group: &'g Group, candidate: &'g Candidate) -> impl Iterator<Item 
     candidate.found.iter().filter_map(|(_, name)| Some((name.as_str(), group.tensors.get(name)?)))
 }
 
-/// How many numbers are NaN or infinite, as float32.
-fn not_finite(tensor: &Tensor) -> candle_core::Result<usize> {
-    if !tensor.dtype().is_float() {
-        return Ok(0);
-    }
-    let numbers = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-    Ok(numbers.iter().filter(|number| !number.is_finite()).count())
+/// The numbers, as float32.
+fn numbers(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
+    tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
 }
 
 /// The one place in `file` where the network lies.
@@ -96,8 +113,8 @@ fn choose(
             if !equal(&mut file.numbers, &file.groups, &fit[0], other)
                 .map_err(|error| WeightsError::format(path, error))?
             {
-                let example = example(&fit[0], other);
-                let places = fit.iter().chain(&rest).map(Candidate::place).collect();
+                let all: Vec<&Candidate> = fit.iter().chain(&rest).collect();
+                let (example, places) = (example(&all), all.iter().map(|one| one.place()).collect());
                 return Err(WeightsError::Ambiguous { path: path.to_owned(), places, example });
             }
         }
@@ -197,13 +214,25 @@ fn equal(numbers: &mut Numbers<'_>, groups: &[Group], one: &Candidate, other: &C
     Ok(true)
 }
 
-/// What chooses `one` and not `other`, as in an experiment.
-fn example(one: &Candidate, other: &Candidate) -> String {
-    let key = format!("`key = \"{}\"`", one.key);
-    let prefix = format!("`prefix = \"{}\"`", one.prefix);
-    match (one.key != other.key, one.prefix != other.prefix) {
-        (true, false) => key,
-        (false, _) => prefix,
-        (true, true) => format!("{key} and {prefix}"),
+/// Parts of the names of the network that a training is for, and of the copy beside it that only gives it targets.
+const USUAL: [&str; 5] = ["encoder_q", "base_encoder", "online", "teacher", "ema"];
+const COPIES: [&str; 4] = ["encoder_k", "momentum", "target", "queue"];
+
+/// What chooses the usual one of `all`, as in an experiment.
+fn example(all: &[&Candidate]) -> String {
+    let rank = |one: &&&Candidate| {
+        let place = format!("{}.{}", one.key, one.prefix);
+        let has = |parts: &[&str]| parts.iter().any(|part| place.contains(part));
+        if has(&COPIES) { 2 } else { u8::from(!has(&USUAL)) }
+    };
+    let Some(one) = all.iter().min_by_key(rank) else { return String::new() };
+    let (key, prefix) = (format!("`key = \"{}\"`", one.key), format!("`prefix = \"{}\"`", one.prefix));
+    let alone = |same: fn(&Candidate, &Candidate) -> bool| all.iter().filter(|other| same(one, other)).count() == 1;
+    if alone(|one, other| one.key == other.key) {
+        key
+    } else if alone(|one, other| one.prefix == other.prefix) {
+        prefix
+    } else {
+        format!("{key} and {prefix}")
     }
 }

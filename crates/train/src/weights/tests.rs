@@ -139,6 +139,7 @@ fn a_first_convolution_for_other_channels_is_adapted_and_said() -> Outcome {
     for (from, to, expected, said) in [
         (3, 1, vec![6.0], "first convolution summed from 3 to 1 channels"),
         (3, 4, vec![0.75, 1.5, 2.25, 0.75], "first convolution repeated and scaled from 3 to 4 channels"),
+        (4, 3, vec![4.0 / 3.0, 8.0 / 3.0, 4.0], "first 3 of 4 channels of the first convolution kept, times 4/3"),
         (1, 3, vec![1.0 / 3.0; 3], "first convolution repeated and scaled from 1 to 3 channels"),
         (3, 3, vec![1.0, 2.0, 3.0], ""),
     ] {

@@ -2,9 +2,13 @@ use super::super::weight_file::WeightFile;
 use super::super::{WeightsError, load};
 use super::MAGIC;
 use candle_core::{DType, Device, Tensor};
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use matssl_tensor::{Parameters, Role};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::io::{Cursor, Read, Write};
+use zip::ZipArchive;
 
 /// Made by testdata/generate.py.
 const FILES: [(&str, &[u8]); 4] = [
@@ -69,6 +73,94 @@ fn weights_are_found_inside_a_training_checkpoint() {
         assert_eq!(tensors.keys().collect::<Vec<_>>(), ["weight"], "{file}");
         assert_eq!(values(&tensors["weight"]), [0.0, 1.0], "{file}");
     }
+}
+
+/// How the files of an archive are packed.
+#[derive(Clone, Copy)]
+enum Packed {
+    /// As they are: PyTorch's way.
+    Stored = 0,
+    Deflated = 8,
+    /// By a method that is not read.
+    Bzip2 = 12,
+}
+
+/// The files of the archive FILES[0] in an archive as PyTorch writes it under the name `stem` (`caffe2/serialize/inline_container.cc`
+/// with miniz): each begins at a multiple of 64 bytes, behind a field "FB"; after the list of files, the end record of zip64, its
+/// locator, and the end record.
+fn archive(stem: &str, packed: Packed) -> Vec<u8> {
+    let mut original = ZipArchive::new(Cursor::new(FILES[0].1)).unwrap();
+    let (mut zip, mut list) = (Vec::new(), Vec::new());
+    for index in 0..original.len() {
+        let mut entry = original.by_index(index).unwrap();
+        let name = format!("{stem}/{}", entry.name().unwrap().split_once('/').unwrap().1);
+        let (mut content, crc, size) = (Vec::new(), entry.crc32(), entry.size() as u32);
+        entry.read_to_end(&mut content).unwrap();
+        if let Packed::Deflated = packed {
+            let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(&content).unwrap();
+            content = encoder.finish().unwrap();
+        }
+        let start = zip.len() as u32;
+        let padding = 64 - (zip.len() + 30 + name.len() + 4) % 64;
+        let version = [&b"\0\0\0\x08"[..], &(packed as u16).to_le_bytes(), &[0; 4], &crc.to_le_bytes()].concat();
+        let sizes = [(content.len() as u32).to_le_bytes(), size.to_le_bytes()].concat();
+        let length = (name.len() as u16).to_le_bytes();
+        let extra = ((padding + 4) as u16).to_le_bytes();
+        zip.extend([b"PK\x03\x04", &version[..], &sizes, &length, &extra, name.as_bytes()].concat());
+        zip.extend([b"FB", &(padding as u16).to_le_bytes()[..], &b"Z".repeat(padding), &content].concat());
+        list.extend([b"PK\x01\x02\0\0", &version[..], &sizes, &length, &[0; 12], &start.to_le_bytes()].concat());
+        list.extend(name.as_bytes());
+    }
+    let (count, size, start) = (original.len() as u64, list.len() as u64, zip.len() as u64);
+    let numbers = |numbers: &[u64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    let short = [&(count as u16).to_le_bytes()[..], &(count as u16).to_le_bytes()].concat();
+    zip.extend(list);
+    zip.extend([b"PK\x06\x06", &numbers(&[44])[..], b"\x1e\x03\x2d\0", &[0; 8]].concat());
+    zip.extend(numbers(&[count, count, size, start]));
+    zip.extend([b"PK\x06\x07", &[0; 4][..], &numbers(&[start + size]), b"\x01\0\0\0"].concat());
+    zip.extend([b"PK\x05\x06\0\0\0\0", &short[..]].concat());
+    zip.extend([&(size as u32).to_le_bytes()[..], &(start as u32).to_le_bytes(), &[0; 2]].concat());
+    zip
+}
+
+/// With 21 letters, the first file's record in the list is as long as the records of zip64 after it.
+#[test]
+fn archives_of_any_name_are_read() {
+    for length in 1..=64 {
+        let tensors = read(&archive(&"n".repeat(length), Packed::Stored));
+        let tensors = tensors.unwrap_or_else(|error| panic!("a name of {length} letters: {error}"));
+        assert_eq!((tensors.len(), values(&tensors["int64"])), (15, vec![-1099511627776.0, 3.0]), "{length}");
+    }
+}
+
+#[test]
+fn archives_that_were_packed_again_are_read_or_named() {
+    let tensors = read(&archive("archive", Packed::Deflated)).unwrap();
+    assert_eq!((tensors.len(), values(&tensors["int64"])), (15, vec![-1099511627776.0, 3.0]));
+    let error = read(&archive("archive", Packed::Bzip2)).unwrap_err();
+    let cure =
+        "the archive was packed again after `torch.save`; load it in Python, and save it again with `torch.save`";
+    assert_eq!(error, format!("data.pkl: compression method not supported: 12: {cure}"));
+}
+
+/// Reads every file of the folder in MATSSL_PTH, which Python wrote.
+#[test]
+fn all_files_of_a_folder_are_read() {
+    let Some(folder) = std::env::var_os("MATSSL_PTH") else {
+        println!("skipped: MATSSL_PTH is not set");
+        return;
+    };
+    let (mut count, mut wrong) = (0, Vec::new());
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        count += 1;
+        if let Err(error) = read(&std::fs::read(&path).unwrap()) {
+            wrong.push(format!("{}: {error}", path.display()));
+        }
+    }
+    println!("{count} files");
+    assert!(wrong.is_empty() && count > 0, "{}", wrong.join("\n"));
 }
 
 /// A legacy file of one float32 tensor `w` over storage `0`.

@@ -102,7 +102,7 @@ fn numbers_that_are_none_are_named() -> Outcome {
     let mut tensors: HashMap<String, Tensor> = HashMap::new();
     for (name, shape) in resnet().shapes() {
         let dtype = if shape.is_empty() { DType::I64 } else { DType::F32 };
-        tensors.insert(name, Tensor::zeros(shape, dtype, &Device::Cpu)?);
+        tensors.insert(name, Tensor::ones(shape, dtype, &Device::Cpu)?);
     }
     tensors.insert("fc.weight".into(), Tensor::new(&[f32::NAN], &Device::Cpu)?);
     candle_core::safetensors::save(&tensors, &path)?;
@@ -119,5 +119,18 @@ fn numbers_that_are_none_are_named() -> Outcome {
     ] {
         assert!(error.contains(part), "{error}");
     }
+    let zeros: HashMap<String, Tensor> = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name.clone(), tensor.zeros_like()?)))
+        .collect::<candle_core::Result<_>>()?;
+    tensors.insert("bn1.bias".into(), Tensor::new(&[-1f32], &Device::Cpu)?);
+    tensors.insert("layer1.0.bn1.running_var".into(), Tensor::new(&[-1e-9f64], &Device::Cpu)?);
+    candle_core::safetensors::save(&tensors, &path)?;
+    let error = refusal(&std::fs::read(&path)?);
+    let expected = "holds negative variances in 1 of its tensors:\n  layer1.0.bn1.running_var: 1 of 1\n";
+    assert!(error.contains(expected), "{error}");
+    candle_core::safetensors::save(&zeros, &path)?;
+    let error = refusal(&std::fs::read(&path)?);
+    assert!(error.contains("holds nothing but zeros in the convolutions of the network"), "{error}");
     Ok(())
 }

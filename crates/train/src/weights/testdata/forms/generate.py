@@ -10,6 +10,7 @@ import gzip
 import io
 from collections import OrderedDict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 import torchvision
@@ -33,7 +34,8 @@ def values(salt, name, shape):
         return torch.tensor(start % 1000)
     count = int(torch.tensor(shape).prod()) if shape else 1
     numbers = (torch.arange(count) * 7 + start % 251) % 251 - 125
-    return (numbers / 64).reshape(shape)
+    numbers = (numbers / 64).reshape(shape)
+    return numbers.abs() if name.endswith("running_var") else numbers
 
 
 def resnet(prefix="", salt="", rename=lambda name: name):
@@ -59,6 +61,7 @@ class Net(torch.nn.Module):
 
 def write(name, content, legacy=False):
     if not isinstance(content, bytes):
+        # PyTorch names the folder inside after a file, and "archive" without one.
         buffer = io.BytesIO()
         torch.save(content, buffer, _use_new_zipfile_serialization=not legacy)
         content = buffer.getvalue()
@@ -76,6 +79,12 @@ def optimizer(state):
 
 # torchvision's published files.
 write("torchvision.pth", resnet() | head("fc.weight", "fc.bias"))
+# The same, with the name of the file in the archive: of 21 letters, which makes the first record of the list of files as long as
+# the records of zip64 behind the list.
+with TemporaryDirectory() as folder:
+    path = Path(folder) / "twenty-one-characters.pth"
+    torch.save(resnet() | head("fc.weight", "fc.bias"), path)
+    write(path.name, path.read_bytes())
 # timm: on Hugging Face, and its training's checkpoints (`utils/checkpoint_saver.py`).
 write("timm.safetensors", safetensors(resnet() | head("fc.weight", "fc.bias"), {"format": "pt"}))
 write("timm.pth.tar", {
