@@ -74,14 +74,14 @@ impl Dataset for Folder {
     }
 
     fn check(&self, params: &DatasetParams) -> Result<(), ParamProblem> {
-        if params.mask_pattern.as_ref().is_some_and(|pattern| pattern.matches(SAME_STEM).count() != 1) {
-            return Err(ParamProblem::new("mask_pattern", "needs {stem} once, e.g. \"{stem}_mask\""));
-        }
         if let Some(error) = params.group.as_ref().and_then(|pattern| Regex::new(pattern).err()) {
             let message = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
             return Err(ParamProblem::new("group", format!("not a regular expression: {message}")));
         }
         folder_pairs::check(params)?;
+        if params.mask_pattern.as_ref().is_some_and(|pattern| pattern.matches(SAME_STEM).count() != 1) {
+            return Err(ParamProblem::new("mask_pattern", "needs {stem} once, e.g. \"{stem}_mask\""));
+        }
         let Some(names) = class_names(params)? else {
             let message = "name the classes in the order of their label values: [\"matrix\", …]";
             return if params.unlabeled.is_some() { Ok(()) } else { Err(ParamProblem::new("classes", message)) };
@@ -113,7 +113,7 @@ impl Dataset for Folder {
             };
             if needed {
                 let cure = || neighbours::cure(params, root, pair).unwrap_or(CURE.into());
-                let images = folders.files(&pair.images, cure)?;
+                let images = folders.images(&pair.images, cure)?;
                 if let Some(annotations) = &pair.annotations {
                     files.extend(annotated::list(root, annotations, &images.images)?);
                     files.extend(images.images);
@@ -136,7 +136,9 @@ impl Dataset for Folder {
             }
         }
         if let Some(folder) = &params.unlabeled {
-            files.extend(folders.files(folder, || "correct `unlabeled` or make the folder".into())?.images);
+            let cure = || neighbours::composed_otherwise(root, folder);
+            let cure = || cure().unwrap_or("correct `unlabeled` or make the folder".into());
+            files.extend(folders.images(folder, cure)?.images);
         }
         neighbours::refuse_ignored_splits(params, root)?;
         Ok(files)
@@ -199,8 +201,11 @@ impl Dataset for Folder {
             DataError::check_all(lacking)?;
         }
         if let Some(folder) = &params.unlabeled {
-            let listed = |image: &&str| LayoutImage::new(image, None, Split::Unlabeled);
-            images.extend(places.among(names, folder).iter().map(listed));
+            let listed = places.among(names, folder);
+            let below = |names| Below { folder: recursive.then_some(&**folder), names };
+            for (image, _) in pair_below(root, below(&*listed), below(&[]), SAME_STEM)? {
+                images.push(LayoutImage::new(image, None, Split::Unlabeled));
+            }
         }
         let classes = match &params.classes {
             Some(Classes::Names(names)) => names.clone(),
