@@ -99,7 +99,7 @@ impl Dataset for Folder {
 
     fn list(&self, params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
         let mut files = Vec::new();
-        let pairs = folder_pairs(params);
+        let pairs = pairs_with_classes(params);
         let folders = folders(params, root, &pairs);
         let pattern = params.mask_pattern.as_deref().unwrap_or(SAME_STEM);
         for pair in &pairs {
@@ -149,7 +149,7 @@ impl Dataset for Folder {
         let pattern = params.mask_pattern.as_deref().unwrap_or(SAME_STEM);
         // `check` refused what is no regular expression.
         let specimens = params.group.as_ref().and_then(|group| Regex::new(group).ok()).map(Specimens::ByPattern);
-        let all = folder_pairs(params);
+        let all = pairs_with_classes(params);
         let places = folders(params, root, &all);
         let annotations = all.iter().filter_map(|pair| {
             let images = places.among(names, &pair.images);
@@ -230,6 +230,12 @@ impl Dataset for Folder {
 }
 
 const CURE: &str = "make train/images and train/masks (and val, test), or images and masks with `split`";
+
+/// The pairs of folders that are read: without classes no mask can be, and a folder `train` may be that of `unlabeled`.
+fn pairs_with_classes(params: &DatasetParams) -> Vec<folder_pairs::FolderPair> {
+    let is_given = |pair: &folder_pairs::FolderPair| pair.split.as_ref().is_some_and(|split| split.is_given);
+    folder_pairs(params).into_iter().filter(|pair| params.classes.is_some() || is_given(pair)).collect()
+}
 
 /// All folders of the data set.
 fn folders<'a>(params: &'a DatasetParams, root: &'a Path, pairs: &[folder_pairs::FolderPair]) -> Folders<'a> {

@@ -305,3 +305,13 @@ fn class_names_that_look_the_same_are_refused() {
     assert_eq!(said, expected);
     assert_eq!(folder(&["a", "a"]).check().unwrap_err().to_string(), "`classes`: \"a\" occurs twice");
 }
+
+#[test]
+fn images_to_train_on_may_be_unlabelled_ones() {
+    let root = tempfile::tempdir().unwrap();
+    grey(root.path(), "train/images/u.png", (8, 6), 3, 4);
+    grey(root.path(), "train/images/v.png", (8, 6), 5, 6);
+    let mut params = DatasetParams::of(Format::Folder, "");
+    params.unlabeled = Some("train/images".into());
+    assert_eq!(by_split(&read(&params, root.path()).unwrap()), [0, 0, 0, 2]);
+}
