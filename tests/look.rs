@@ -305,6 +305,136 @@ fn what_cannot_be_looked_at_is_refused_with_what_is_there() {
 }
 
 #[test]
+fn masks_that_cannot_be_used_are_never_images_to_pretrain_on() {
+    type Make = fn(&Project, u32);
+    let cases: [(&str, Make, &[&str]); 5] = [
+        (
+            "one stem",
+            |project, i| {
+                project.write(&format!("data/m{i}.bmp"), encoded(noise(i), ImageFormat::Bmp));
+                project.write(&format!("data/m{i}.png"), striped(&[0, 1], 96, 64));
+            },
+            &[
+                "data: 6 images have a file of the same stem beside it, which looks like its mask (m0.bmp and m0.png); move \
+                 the masks (.png) into a folder of their own (masks/)",
+            ],
+        ),
+        (
+            "twice",
+            |project, i| {
+                project.write(&format!("data/more/m{i}.bmp"), encoded(noise(i), ImageFormat::Bmp));
+                project.write(&format!("data/more/m{i}.png"), grey(i, 96, 64));
+            },
+            &["data/more: 6 images have a file of the same stem beside it (m0.bmp and m0.png); keep one of two files"],
+        ),
+        (
+            "nnU-Net",
+            |project, i| {
+                project.write(&format!("data/imagesTr/m{i}_0000.png"), grey(i, 96, 64));
+                project.write(&format!("data/labelsTr/m{i}.png"), striped(&[0, 1], 96, 64));
+                project.write(&format!("data/imagesTs/t{i}{i}_0000.png"), grey(i + 50, 96, 64));
+            },
+            &["data/labelsTr: its masks are called {stem}, and their images in imagesTr {stem}_0000 (e.g. m0.png and \
+                 m0_0000.png); remove `_0000` from the names of the images"],
+        ),
+        (
+            "gif",
+            |project, i| {
+                project.write(&format!("data/train/images/m{i}.png"), grey(i, 96, 64));
+                project.write(&format!("data/train/masks/m{i}.gif"), "GIF89a");
+            },
+            &[
+                "data/train/masks: 6 masks (e.g. m0.gif) in a format that is not read (.gif); convert masks to png, tif or bmp",
+            ],
+        ),
+        (
+            "grey levels",
+            |project, i| {
+                let values: Vec<u8> = (7..52).map(|i| i * 5).collect();
+                both(project, "data/images", "data/masks", &[&format!("m{i}")], &values);
+            },
+            &["data/masks: its masks hold 45 values (35, 40, 45, …): grey levels"],
+        ),
+    ];
+    for (what, make, words) in cases {
+        let project = Project::new("");
+        (0..6).for_each(|i| make(&project, i));
+        let done = project.run(&["new", "--from", "data"]);
+        assert_eq!(done.code, Some(5), "{what}: {}{}", done.stdout, done.stderr);
+        says(&done.stderr, words);
+        assert!(!project.path("data.toml").exists(), "{what}");
+    }
+}
+
+fn noise(seed: u32) -> GrayImage {
+    image::load_from_memory(&grey(seed, 96, 64)).unwrap().to_luma8()
+}
+
+#[test]
+fn folders_to_test_on_and_masks_are_not_pretrained_on() {
+    let project = Project::new("");
+    for i in 0..4u32 {
+        project.write(&format!("data/train/images/m{i}.png"), grey(i, 96, 64));
+        project.write(&format!("data/test/images/t{i}.png"), grey(20 + i, 96, 64));
+        project.write(&format!("data/test/images/u{i}.png"), grey(30 + i, 96, 64));
+        project.write(&format!("data/odd/z{i}.png"), striped(&[0, 1], 96, 64));
+    }
+    let (table, said) = looked_at(&project, &[], &[("unlabeled", 4)]);
+    says(&table, &["unlabeled    = \"train/images\""]);
+    says(&said, &["8 image files in test/images: by their folder's name they are to validate or to test on"]);
+    says(&said, &["4 image files in odd: they hold few values, as masks do"]);
+}
+
+#[test]
+fn labelled_images_of_other_specimens_are_counted_with_the_cure() {
+    let project = Project::new("");
+    for specimen in ["S1", "S2", "S3"] {
+        let stems = ["a", "b", "c", "d"].map(|stem| format!("{specimen}{stem}"));
+        let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
+        both(&project, &format!("data/{specimen}/images"), &format!("data/{specimen}/masks"), &stems, &[0, 1]);
+    }
+    let (table, said) = looked_at(&project, &[], &[("train", 2), ("val", 1), ("test", 1)]);
+    assert!(!table.contains("unlabeled"), "{table}");
+    says(
+        &said,
+        &[
+            "8 images with a mask in S1/images, S2/images are left out, only S3/images is used: move all images into one \
+             folder and all masks into another, with sub folders of the same names (images/A and masks/A), and add \
+             `recursive = true`",
+        ],
+    );
+}
+
+#[test]
+fn annotations_of_via_as_a_table() {
+    let project = Project::new("");
+    let mut table =
+        "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"
+            .to_owned();
+    for i in 0..5u32 {
+        project.write(&format!("data/images/m{i}.png"), grey(i, 96, 64));
+        table += &format!(
+            "m{i}.png,9,\"{{}}\",1,0,\"{{\"\"name\"\":\"\"rect\"\",\"\"x\"\":5,\"\"y\"\":6,\"\"width\"\":20,\"\"height\"\":30}}\",\
+             \"{{\"\"phase\"\":\"\"pore\"\"}}\"\n"
+        );
+    }
+    project.write("data/labels.csv", table).write("data/more.json", "{}");
+    let (table, said) = looked_at(&project, &["annotations"], &[("train", 3), ("val", 1), ("test", 1)]);
+    insta::assert_snapshot!(table, @r#"
+    format       = "folder"
+    path         = "data"
+    images       = "images"
+    split        = { val = 1, test = 1 }
+    annotations  = "labels.csv"
+    classes      = ["background", "pore"]
+    background   = "background"
+    attribute    = "phase"
+    without_shapes = "unlabeled"
+    "#);
+    says(&said, &["VIA in labels.csv: pore", "1 .json file"]);
+}
+
+#[test]
 fn a_preview_shows_classes_in_colour_and_lists_all_pictures() {
     let project = steel(EXPERIMENT);
     let done = project.run(&["data", "experiment.toml", "--no-leaks", "--preview", "look"]).ok();

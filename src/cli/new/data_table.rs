@@ -139,7 +139,7 @@ fn classes(lines: &mut Vec<Line>, masks: &FoundMasks) {
     };
     let seen = |shares: &[f64]| {
         let shares: Vec<String> = shares.iter().map(|&share| percent(share)).collect();
-        format!("shares of pixels in {} masks: {}", masks.read, shares.join(", "))
+        format!("shares of pixels in {}: {}", counted(masks.read, "mask"), shares.join(", "))
     };
     let rename = "<- give them their names, in the same order (--preview shows them)";
     match &masks.labels {
@@ -151,11 +151,11 @@ fn classes(lines: &mut Vec<Line>, masks: &FoundMasks) {
             lines.push(line("values", format!("[{}]", values.join(", ")), &seen(&shares)));
             if let Some(found) = ignore {
                 let comment = format!(
-                    "<- beside small numbers 255 mostly means \"not annotated\" ({} of pixels, in {} of {} masks); if it is \
+                    "<- beside small numbers 255 mostly means \"not annotated\" ({} of pixels, in {} of {}); if it is \
                      a class, add it to `classes` and `values` and remove this line",
                     percent(found.share),
                     found.masks,
-                    masks.read
+                    counted(masks.read, "mask")
                 );
                 lines.push(line("ignore_label", found.value.to_string(), &comment));
             }
@@ -202,6 +202,11 @@ fn annotated(lines: &mut Vec<Line>, found: &Found) {
         let comment = "images without shapes; \"background\" if they are annotated and hold nothing";
         lines.push(line("without_shapes", "\"unlabeled\"", comment));
     }
+}
+
+/// `1 mask`, `2 masks`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn line(key: &str, value: impl std::fmt::Display, comment: &str) -> Line {

@@ -1,6 +1,7 @@
 //! Checks of `classes`, `values` and `colors` of a data set.
 
 use super::params::{Classes, DatasetParams, ParamProblem};
+use crate::stem::composed;
 use crate::{ClassColor, Color, IGNORE};
 use std::collections::BTreeMap;
 
@@ -33,8 +34,11 @@ pub(super) fn names(params: &DatasetParams) -> Result<Option<&[String]>, ParamPr
         };
         return Err(ParamProblem::new("classes", format!("the name of class {i}, {name:?}, {problem}")));
     }
-    if let Some(twice) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
-        return Err(ParamProblem::new("classes", format!("\"{}\" occurs twice", names[twice])));
+    for (i, name) in names.iter().enumerate() {
+        if let Some(other) = names[..i].iter().find(|other| composed(other) == composed(name)) {
+            let how = if other == name { "" } else { ", with letters that are composed differently (NFC and NFD)" };
+            return Err(ParamProblem::new("classes", format!("\"{name}\" occurs twice{how}")));
+        }
     }
     Ok(Some(names))
 }

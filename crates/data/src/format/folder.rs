@@ -74,14 +74,14 @@ impl Dataset for Folder {
     }
 
     fn check(&self, params: &DatasetParams) -> Result<(), ParamProblem> {
-        if params.mask_pattern.as_ref().is_some_and(|pattern| pattern.matches(SAME_STEM).count() != 1) {
-            return Err(ParamProblem::new("mask_pattern", "needs {stem} once, e.g. \"{stem}_mask\""));
-        }
         if let Some(error) = params.group.as_ref().and_then(|pattern| Regex::new(pattern).err()) {
             let message = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
             return Err(ParamProblem::new("group", format!("not a regular expression: {message}")));
         }
         folder_pairs::check(params)?;
+        if params.mask_pattern.as_ref().is_some_and(|pattern| pattern.matches(SAME_STEM).count() != 1) {
+            return Err(ParamProblem::new("mask_pattern", "needs {stem} once, e.g. \"{stem}_mask\""));
+        }
         let Some(names) = class_names(params)? else {
             let message = "name the classes in the order of their label values: [\"matrix\", …]";
             return if params.unlabeled.is_some() { Ok(()) } else { Err(ParamProblem::new("classes", message)) };
@@ -99,7 +99,7 @@ impl Dataset for Folder {
 
     fn list(&self, params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
         let mut files = Vec::new();
-        let pairs = folder_pairs(params);
+        let pairs = pairs_with_classes(params);
         let folders = folders(params, root, &pairs);
         let pattern = params.mask_pattern.as_deref().unwrap_or(SAME_STEM);
         for pair in &pairs {
@@ -113,7 +113,7 @@ impl Dataset for Folder {
             };
             if needed {
                 let cure = || neighbours::cure(params, root, pair).unwrap_or(CURE.into());
-                let images = folders.files(&pair.images, cure)?;
+                let images = folders.images(&pair.images, cure)?;
                 if let Some(annotations) = &pair.annotations {
                     files.extend(annotated::list(root, annotations, &images.images)?);
                     files.extend(images.images);
@@ -136,7 +136,9 @@ impl Dataset for Folder {
             }
         }
         if let Some(folder) = &params.unlabeled {
-            files.extend(folders.files(folder, || "correct `unlabeled` or make the folder".into())?.images);
+            let cure = || neighbours::composed_otherwise(root, folder);
+            let cure = || cure().unwrap_or("correct `unlabeled` or make the folder".into());
+            files.extend(folders.images(folder, cure)?.images);
         }
         neighbours::refuse_ignored_splits(params, root)?;
         Ok(files)
@@ -147,7 +149,7 @@ impl Dataset for Folder {
         let pattern = params.mask_pattern.as_deref().unwrap_or(SAME_STEM);
         // `check` refused what is no regular expression.
         let specimens = params.group.as_ref().and_then(|group| Regex::new(group).ok()).map(Specimens::ByPattern);
-        let all = folder_pairs(params);
+        let all = pairs_with_classes(params);
         let places = folders(params, root, &all);
         let annotations = all.iter().filter_map(|pair| {
             let images = places.among(names, &pair.images);
@@ -199,8 +201,11 @@ impl Dataset for Folder {
             DataError::check_all(lacking)?;
         }
         if let Some(folder) = &params.unlabeled {
-            let listed = |image: &&str| LayoutImage::new(image, None, Split::Unlabeled);
-            images.extend(places.among(names, folder).iter().map(listed));
+            let listed = places.among(names, folder);
+            let below = |names| Below { folder: recursive.then_some(&**folder), names };
+            for (image, _) in pair_below(root, below(&*listed), below(&[]), SAME_STEM)? {
+                images.push(LayoutImage::new(image, None, Split::Unlabeled));
+            }
         }
         let classes = match &params.classes {
             Some(Classes::Names(names)) => names.clone(),
@@ -225,6 +230,12 @@ impl Dataset for Folder {
 }
 
 const CURE: &str = "make train/images and train/masks (and val, test), or images and masks with `split`";
+
+/// The pairs of folders that are read: without classes no mask can be, and a folder `train` may be that of `unlabeled`.
+fn pairs_with_classes(params: &DatasetParams) -> Vec<folder_pairs::FolderPair> {
+    let is_given = |pair: &folder_pairs::FolderPair| pair.split.as_ref().is_some_and(|split| split.is_given);
+    folder_pairs(params).into_iter().filter(|pair| params.classes.is_some() || is_given(pair)).collect()
+}
 
 /// All folders of the data set.
 fn folders<'a>(params: &'a DatasetParams, root: &'a Path, pairs: &[folder_pairs::FolderPair]) -> Folders<'a> {

@@ -88,6 +88,17 @@ pub(super) fn check(params: &DatasetParams) -> Result<(), ParamProblem> {
         ("splits.val", splits.val.as_deref()),
         ("splits.test", splits.test.as_deref()),
     ];
+    let with_placeholders = [
+        ("images", params.images.as_deref(), &[SPLIT][..]),
+        ("masks", params.masks.as_deref(), &[SPLIT]),
+        ("mask_pattern", params.mask_pattern.as_deref(), &[SAME_STEM]),
+        ("annotations", params.annotations.as_deref(), &[SPLIT, SAME_STEM]),
+    ];
+    for (param, text, known) in with_placeholders.into_iter().filter_map(|(p, text, known)| Some((p, text?, known))) {
+        if let Some(message) = unknown_placeholder(text, known) {
+            return Err(ParamProblem::new(param, message));
+        }
+    }
     for (param, folder) in named.into_iter().filter_map(|(param, folder)| Some((param, folder?))) {
         if folder.is_empty() {
             return Err(ParamProblem::new(param, "is empty: for the folder of the data set itself write \".\""));
@@ -119,6 +130,20 @@ pub(super) fn check(params: &DatasetParams) -> Result<(), ParamProblem> {
         return Err(ParamProblem::new("masks", message));
     }
     Ok(())
+}
+
+/// What is wrong with the first part of `text` in braces that is none of `known`.
+fn unknown_placeholder(text: &str, known: &[&str]) -> Option<String> {
+    let mut rest = text;
+    while let Some((_, behind)) = rest.split_once('{') {
+        let (name, after) = behind.split_once('}')?;
+        let found = format!("{{{name}}}");
+        if !known.contains(&&*found) {
+            return Some(format!("unknown placeholder {found}; did you mean {}?", known.join(" or ")));
+        }
+        rest = after;
+    }
+    None
 }
 
 impl SplitFolders {

@@ -47,6 +47,43 @@ impl<'a> Folders<'a> {
         Ok(all)
     }
 
+    /// [`Folders::files`] of a folder of images.
+    ///
+    /// # Errors
+    /// [`DataError`] as there, and if only the folders inside hold images, which are not read.
+    pub(super) fn images(&self, folder: &str, cure: impl FnOnce() -> String) -> Result<FilesOfFolder, DataError> {
+        let all = self.files(folder, cure)?;
+        if self.recursive || !all.images.is_empty() {
+            return Ok(all);
+        }
+        match self.deeper(&all.folders) {
+            None => Ok(all),
+            Some(inside) => {
+                let problem = format!("holds no images itself, and the folders inside it do ({inside})");
+                let cure = "add `recursive = true`, which reads them, too";
+                let path = if folder == "." { self.root.to_path_buf() } else { self.root.join(folder) };
+                Err(DataError::bad(&path, problem, cure))
+            }
+        }
+    }
+
+    /// The first folder in or below `folders` that holds images and is no folder of its own of the data set.
+    fn deeper(&self, folders: &[(String, PathBuf)]) -> Option<String> {
+        let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut waiting: Vec<(String, PathBuf)> = folders.iter().rev().cloned().collect();
+        while let Some((name, path)) = waiting.pop() {
+            if self.named.contains(&path) || !path.canonicalize().is_ok_and(|path| seen.insert(path)) {
+                continue;
+            }
+            let Ok(inside) = files_in(self.root, &name, String::new) else { continue };
+            if !inside.images.is_empty() {
+                return Some(name);
+            }
+            waiting.extend(inside.folders.into_iter().rev());
+        }
+        None
+    }
+
     /// Those of `names` (paths inside the data set) that [`Folders::files`] of `folder` gives, in order.
     pub(super) fn among<'n>(&self, names: &[&'n str], folder: &str) -> Vec<&'n str> {
         if !self.recursive {

@@ -1,9 +1,9 @@
 //! Format `folder`: folders under other names beside those that are missing, so that an error can say the cure.
 
 use super::files::files_in;
-use super::folder_pairs::{FolderPair, SPLIT, filled_in, folder_pairs, is_drawn};
+use super::folder_pairs::{FolderPair, SPLIT, SplitFolder, filled_in, folder_pairs, is_drawn};
 use super::params::DatasetParams;
-use crate::stem::stem;
+use crate::stem::{composed, stem};
 use crate::{DataError, Split};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -71,9 +71,40 @@ const MASKS: [&str; 29] = [
 const ENDINGS: [&str; 10] =
     ["_mask", "_label", "_seg", "_gt", "_labels", "_masks", "_annot", "-mask", "_segmentation", "_m"];
 /// Names that people give to folders of splits, likewise.
-const TRAIN: [&str; 7] = ["train", "training", "trn", "tr", "trainset", "traindata", "trainingset"];
-const VAL: [&str; 9] = ["val", "valid", "validate", "validation", "dev", "eval", "vali", "valset", "validationset"];
-const TEST: [&str; 8] = ["test", "testing", "tst", "ts", "holdout", "testset", "heldout", "evaluation"];
+const TRAIN: [&str; 8] = ["train", "training", "trn", "tr", "trainset", "traindata", "trainingset", "trainingdata"];
+const VAL: [&str; 14] = [
+    "val",
+    "vals",
+    "valid",
+    "validate",
+    "validation",
+    "validations",
+    "dev",
+    "devset",
+    "eval",
+    "vali",
+    "valset",
+    "valdata",
+    "validationset",
+    "validationdata",
+];
+const TEST: [&str; 15] = [
+    "test",
+    "tests",
+    "testing",
+    "tst",
+    "ts",
+    "holdout",
+    "holdouts",
+    "heldout",
+    "holdoutset",
+    "testset",
+    "testsets",
+    "testdata",
+    "testingset",
+    "testingdata",
+    "evaluation",
+];
 
 impl Role {
     fn words(self) -> &'static [&'static str] {
@@ -121,8 +152,19 @@ fn bare(name: &str) -> String {
 
 /// The cure for the missing folder `role` of `pair`, if there is a folder that could be meant.
 pub(super) fn cure(params: &DatasetParams, root: &Path, pair: &FolderPair) -> Option<String> {
+    if let Some(cure) = [&pair.images, &pair.masks].iter().find_map(|folder| composed_otherwise(root, folder)) {
+        return Some(cure);
+    }
     if let Some((found, name, split)) = split_under_another_name(root, pair) {
-        return Some(format!("found `{found}`: add `splits = {{ {split} = \"{name}\" }}`"));
+        let splits = format!("add `splits = {{ {split} = \"{name}\" }}`");
+        let named = in_split(params, root, pair, &name);
+        return Some(match named.as_deref() {
+            Some([_, ..]) => {
+                let (folders, keys): (Vec<String>, Vec<String>) = named.into_iter().flatten().unzip();
+                format!("found {}: {splits}, {}", folders.join(" and "), keys.join(" and "))
+            }
+            _ => format!("found `{found}`: {splits}"),
+        });
     }
     let missing: Vec<Role> =
         [Role::Images, Role::Masks].into_iter().filter(|role| !root.join(role.folder(pair)).is_dir()).collect();
@@ -199,9 +241,57 @@ fn split_under_another_name(root: &Path, pair: &FolderPair) -> Option<(String, S
     let words = words_of(own.split);
     let found =
         folders_in(root, &parent).into_iter().find(|name| words.contains(&&*bare(name)) && *name != own.name)?;
-    let mut path = parts.clone();
-    path[at] = &found;
-    holds_images(root, &path.join("/")).then(|| (join(&parent, &found), found.clone(), own.split.name()))
+    let found_path = join(&parent, &found);
+    // Images lie in it, or in a folder of the name that `images` gives, in upper or lower case, or of one of the usual ones.
+    let rest = parts[at + 1..].join("/");
+    let is_meant = |name: &&String| name.to_lowercase() == rest.to_lowercase() || IMAGES.contains(&&*bare(name));
+    let folders = folders_in(root, &found_path);
+    let inside = [rest.clone()].into_iter().chain(folders.iter().filter(is_meant).cloned()).collect::<Vec<_>>();
+    let holds = inside.iter().any(|inside| holds_images(root, &join_if(&found_path, inside)));
+    (holds || holds_images(root, &found_path)).then(|| (found_path, found, own.split.name()))
+}
+
+/// In the folder `name` of the split of `pair`, those folders of images and masks that have other names than `params` gives:
+/// each in quotes, with the parameter that names it. `None` if one cannot be found.
+fn in_split(params: &DatasetParams, root: &Path, pair: &FolderPair, name: &str) -> Option<Vec<(String, String)>> {
+    let own = pair.split.as_ref()?;
+    let renamed = |value: &str| filled_in(value, name);
+    let pair = FolderPair {
+        images: renamed(params.images.as_deref()?),
+        masks: renamed(params.masks.as_deref().unwrap_or("masks")),
+        annotations: pair.annotations.clone(),
+        split: Some(SplitFolder { name: name.to_owned(), ..own.clone() }),
+    };
+    let roles = if pair.annotations.is_some() { &[Role::Images][..] } else { &[Role::Images, Role::Masks] };
+    let missing = roles.iter().filter(|role| !root.join(role.folder(&pair)).is_dir());
+    let one = |role: &Role| {
+        let folder = find(params, root, &pair, *role)?;
+        Some((format!("`{folder}`"), format!("`{} = \"{}\"`", role.param(), value_for(&folder, &pair)?)))
+    };
+    missing.map(one).collect()
+}
+
+/// What to do if `folder` is there under a name that looks the same, with letters that are composed otherwise.
+pub(super) fn composed_otherwise(root: &Path, folder: &str) -> Option<String> {
+    let mut found = String::new();
+    let mut other = None;
+    for part in folder.split('/').filter(|part| *part != ".") {
+        let next = join(&found, part);
+        if root.join(&next).is_dir() {
+            found = next;
+            continue;
+        }
+        let name = folders_in(root, &found).into_iter().find(|name| composed(name) == composed(part))?;
+        found = join(&found, &name);
+        other.get_or_insert_with(|| found.clone());
+    }
+    let forms = if composed(folder) == folder { "NFD, the name here NFC" } else { "NFC, the name here NFD" };
+    other.map(|other| {
+        format!(
+            "found `{other}`, whose letters are composed differently (its name is {forms}): rename it, or copy its name \
+             from the computer's list of files"
+        )
+    })
 }
 
 /// The folder that could be meant by the missing folder `role` of `pair`.
@@ -270,6 +360,10 @@ pub(super) fn refuse_ignored_splits(params: &DatasetParams, root: &Path) -> Resu
         Some(DataError::bad(&root.join(found), problem, cure))
     };
     DataError::check_all(folder_pairs(params).into_iter().filter_map(ignored).collect())
+}
+
+fn join_if(parent: &str, name: &str) -> String {
+    if name.is_empty() { parent.into() } else { join(parent, name) }
 }
 
 fn join(parent: &str, name: &str) -> String {

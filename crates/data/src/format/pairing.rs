@@ -77,7 +77,7 @@ pub(super) fn pair_below<'a>(
         match image_of(key, pattern) {
             Some(image) => {
                 if let Some(other) = by_key.insert(image, name) {
-                    return Err(twice(root, name, other));
+                    return Err(twice(root, name, other, "keep one of the two, or rename one"));
                 }
             }
             None => unfit.push((key, *name)),
@@ -97,20 +97,24 @@ pub(super) fn pair_below<'a>(
     for (key, name) in image_keys {
         let mask = by_key.remove(&key);
         if let Some((other, _)) = pairs.insert(key, (name, mask)) {
-            return Err(twice(root, name, other));
+            let cure = match stem(name) == stem(other) {
+                true => "keep one of the two, or rename one; if one is a mask, move it to a folder of masks",
+                false => "keep one of the two, or rename one",
+            };
+            return Err(twice(root, name, other, cure));
         }
     }
     without_image(root, &pairs, &by_key, &mask_keys)?;
     Ok(pairs.into_values().collect())
 }
 
-fn twice(root: &Path, name: &str, other: &str) -> DataError {
+fn twice(root: &Path, name: &str, other: &str, cure: &str) -> DataError {
     let problem = if stem(name) == stem(other) {
         format!("has the same stem as {other}")
     } else {
         format!("has the same name as {other}, with other bytes for the same letters (NFC and NFD)")
     };
-    DataError::bad(&root.join(name), problem, "keep one of the two, or rename one")
+    DataError::bad(&root.join(name), problem, cure)
 }
 
 /// Refuses masks that no image belongs to; `masks` has them by the key of the image.

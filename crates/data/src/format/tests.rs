@@ -227,7 +227,8 @@ fn all_bad_files_are_reported_at_once_each_with_problem_and_cure() {
     grey(root.path(), "images/s00.png", (8, 6), 0, 1);
     assert_eq!(
         message(&params, root.path()),
-        "images/s00.tif: has the same stem as images/s00.png; keep one of the two, or rename one"
+        "images/s00.tif: has the same stem as images/s00.png; keep one of the two, or rename one; if one is a mask, \
+         move it to a folder of masks"
     );
 }
 

@@ -149,6 +149,10 @@ fn template(path: &str) -> (String, Option<(crate::Split, String)>) {
 /// What a file holds, if it is one of annotations.
 fn content(name: &str, bytes: &[u8]) -> Option<Content> {
     let extension = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if extension == "csv" {
+        return via_table(bytes);
+    }
     if extension == "xml" {
         return cvat(&String::from_utf8_lossy(bytes));
     }
@@ -227,6 +231,28 @@ fn via(object: &Map<String, Value>) -> Option<Content> {
     (!images.is_empty()).then_some(Content { kind: "VIA", images: Some(images), classes, attribute })
 }
 
+/// VIA's export as a table.
+fn via_table(bytes: &[u8]) -> Option<Content> {
+    let mut table = csv::Reader::from_reader(bytes);
+    let header = table.headers().ok()?.clone();
+    let column = |name: &str| header.iter().position(|column| column.trim().trim_start_matches('#') == name);
+    let [file, shape, attributes] =
+        [column("filename")?, column("region_shape_attributes")?, column("region_attributes")?];
+    let (mut images, mut regions) = (BTreeSet::new(), Vec::new());
+    for row in table.records().map_while(Result::ok) {
+        let object = |column: usize| serde_json::from_str::<Map<String, Value>>(row.get(column)?).ok();
+        // The row of an image without shapes has `{}`.
+        if object(shape).is_some_and(|shape| !shape.is_empty()) {
+            images.insert(row.get(file)?.to_owned());
+            regions.extend(object(attributes));
+        }
+    }
+    let attribute = most_used(regions.iter());
+    let classes = regions.iter().filter_map(|region| text(region.get(attribute.as_deref()?))).collect();
+    let images: Vec<String> = images.into_iter().collect();
+    (!images.is_empty()).then_some(Content { kind: "VIA", images: Some(images), classes, attribute })
+}
+
 /// The key that most often holds text.
 fn most_used<'a>(tables: impl Iterator<Item = &'a Map<String, Value>>) -> Option<String> {
     let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
@@ -296,6 +322,12 @@ mod tests {
             read("v.json", via),
             Some(("VIA", Some(owned(&["a.png"])), owned(&["crack"]), Some("class".into())))
         );
+        let table = "filename,region_shape_attributes,region_attributes\n\
+            a.png,\"{\"\"name\"\":\"\"rect\"\"}\",\"{\"\"class\"\":\"\"crack\"\"}\"\nb.png,{},{}\n";
+        let expected = Some(("VIA", Some(owned(&["a.png"])), owned(&["crack"]), Some("class".into())));
+        assert_eq!(read("v.csv", table), expected);
+        assert_eq!(read("v.csv", &format!("\u{feff}{table}")), expected);
+        assert_eq!(read("x.csv", "image,size\na.png,3\n"), None);
         let cvat = r#"<?xml version="1.0"?><annotations><image id="0" name="d/a&amp;b.png"><polygon label="m"/>
             <polygon label="n"/></image><image id="1" name="c.png"></image></annotations>"#;
         assert_eq!(read("c.xml", cvat), Some(("CVAT", Some(owned(&["d/a&b.png"])), owned(&["m", "n"]), None)));

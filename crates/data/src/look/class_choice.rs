@@ -11,6 +11,8 @@ const MOST_VALUES: usize = 64;
 const NUMBERS: u8 = 64;
 /// From so many values on, two that hold nearly all pixels are a smoothed mask of two classes.
 const SMOOTHED: usize = 12;
+/// More values than this with wider gaps than those of numbers are grey levels.
+const MOST_SCATTERED: usize = 32;
 /// The share of pixels that is nearly all.
 const NEARLY_ALL: f64 = 0.9;
 
@@ -38,6 +40,15 @@ fn by_value(folder: &Path, mut values: Vec<FoundValue>) -> Result<FoundLabels, D
         );
         return Err(DataError::bad(folder, problem, "export the masks without smoothing, or threshold them"));
     }
+    if values.len() > MOST_SCATTERED && is_scattered(&values) {
+        let shown: Vec<String> = values.iter().take(3).map(|found| found.value.to_string()).collect();
+        let problem = format!(
+            "its masks hold {} values ({}, …): grey levels of images or of smoothed edges, not classes",
+            values.len(),
+            shown.join(", ")
+        );
+        return Err(DataError::bad(folder, problem, "save one value for each class, e.g. 0, 1, 2, without smoothing"));
+    }
     if values.len() > MOST_VALUES {
         let problem =
             format!("its masks hold {} values: numbers of objects, or grey levels, not classes", values.len());
@@ -50,6 +61,28 @@ fn by_value(folder: &Path, mut values: Vec<FoundValue>) -> Result<FoundLabels, D
         values.sort_by_key(|found| found.value);
     }
     Ok(FoundLabels::Values { classes: values, ignore })
+}
+
+/// Whether between values are more gaps than values; 255 does not count.
+fn is_scattered(values: &[FoundValue]) -> bool {
+    let plain: Vec<usize> =
+        values.iter().map(|found| usize::from(found.value)).filter(|&value| value < usize::from(u8::MAX)).collect();
+    let (Some(first), Some(last)) = (plain.first(), plain.last()) else { return false };
+    last - first + 1 > 2 * plain.len()
+}
+
+/// A warning about labels that are probably no classes.
+pub(super) fn doubt(labels: &FoundLabels) -> Option<String> {
+    let (count, what) = match labels {
+        FoundLabels::Values { classes, .. } => (if is_scattered(classes) { classes.len() } else { 0 }, "values"),
+        FoundLabels::Colors { classes, .. } => (classes.len(), "colours"),
+    };
+    (count > SMOOTHED).then(|| {
+        format!(
+            "masks hold {count} {what}: if there are not so many classes, their edges were smoothed or compressed, or they are \
+             no masks of classes: export them again, without smoothing, as png"
+        )
+    })
 }
 
 fn by_color(folder: &Path, mut colors: Vec<FoundColor>) -> Result<FoundLabels, DataError> {
@@ -115,6 +148,14 @@ mod tests {
         assert!(values(&smoothed).unwrap_err().to_string().contains("smoothed"));
         let objects: Vec<(u8, f64)> = (0..90).map(|i| (i, 1.0 / 90.0)).collect();
         assert!(values(&objects).unwrap_err().to_string().contains("numbers of objects"));
+        let steps: Vec<(u8, f64)> = (7..52).map(|i| (i * 5, 1.0 / 45.0)).collect();
+        let said = values(&steps).unwrap_err().to_string();
+        assert!(said.contains("its masks hold 45 values (35, 40, 45, …): grey levels"), "{said}");
+        // Numbers of classes with few gaps are classes; fewer scattered ones are doubted.
+        let numbers: Vec<(u8, f64)> = (0..40).map(|i| (i, 1.0 / 40.0)).collect();
+        assert_eq!(doubt(&values(&numbers).unwrap()), None);
+        let few: Vec<(u8, f64)> = (0..13).map(|i| (i * 20, 1.0 / 13.0)).collect();
+        assert!(doubt(&values(&few).unwrap()).unwrap().starts_with("masks hold 13 values: if there are not so many"));
         let color = |r: u8, g: u8, b: u8| FoundColor { color: Color([r, g, b]), share: 0.001, masks: 1 };
         let of =
             |colors: Vec<FoundColor>| classes(Path::new("masks"), Contents { colors, read: 1, ..Contents::default() });

@@ -43,6 +43,11 @@ pub(super) fn folders(listing: &Listing) -> Vec<Folder> {
     listing.images.iter().map(|(path, files)| folder(path, files)).collect()
 }
 
+/// What the folder `path` holds, by its name.
+pub(super) fn role(path: &str) -> Role {
+    folder(path, &[]).role
+}
+
 fn folder(path: &str, files: &[String]) -> Folder {
     let (mut role, mut split) = (Role::Neutral, None);
     let mut template = Vec::new();

@@ -3,10 +3,16 @@
 use super::folders::Folder;
 use super::found::FoundSplit;
 use super::names::Role;
-use super::pairs::Pair;
+use super::pairs::{Pair, looks_like_masks};
 use crate::Split;
 use crate::stem::stem;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Folders whose files are decoded to see whether they are masks.
+const DECODED: usize = 50;
+/// Folders that are named in one sentence.
+const NAMED: usize = 4;
 
 /// Where the data set's images and masks lie. Paths are inside the folder that is looked at.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +37,7 @@ pub(super) struct Layout {
 }
 
 /// The layout of the pairs with the most images.
-pub(super) fn layout(folders: &[Folder], pairs: &[Pair<'_>]) -> Layout {
+pub(super) fn layout(root: &Path, folders: &[Folder], pairs: &[Pair<'_>]) -> Layout {
     let mut groups: BTreeMap<(String, &str, &str), Vec<&Pair<'_>>> = BTreeMap::new();
     for pair in pairs {
         let place = match pair.images.split {
@@ -50,7 +56,8 @@ pub(super) fn layout(folders: &[Folder], pairs: &[Pair<'_>]) -> Layout {
     };
     let used: BTreeSet<String> =
         layout.matched.iter().flat_map(|(image, mask)| [parent(image), parent(mask)]).collect();
-    add_unlabeled(&mut layout, folders, &used);
+    let left_out = left_out(&mut layout, pairs, &used);
+    add_unlabeled(root, &mut layout, folders, &used, &left_out);
     move_base(&mut layout);
     layout
 }
@@ -88,7 +95,8 @@ fn of_group(folders: &[Folder], mut group: Vec<&Pair<'_>>) -> Layout {
     };
     if let (Some(folder), false) = (lacks_masks, has_folders) {
         layout.warnings.push(format!(
-            "the images in {} have no masks: they count as unlabelled, and the splits are drawn from {}",
+            "the images in {0} have no masks: the splits are drawn from {1}; add the masks, or move {0} away, to use the folders \
+             of splits",
             folder.path, used[0].images.path
         ));
     }
@@ -97,8 +105,8 @@ fn of_group(folders: &[Folder], mut group: Vec<&Pair<'_>>) -> Layout {
         layout.without_mask.extend(pair.without_mask.iter().cloned());
         if pair.without_image > 0 {
             layout.warnings.push(format!(
-                "{} of {} have no image of their name in {}: remove or rename them",
-                pair.without_image,
+                "{} of {} without an image of the same name in {}: remove or rename what is left over",
+                counted(pair.without_image, "mask"),
                 or_dot(&pair.masks),
                 or_dot(&pair.images.path)
             ));
@@ -106,8 +114,8 @@ fn of_group(folders: &[Folder], mut group: Vec<&Pair<'_>>) -> Layout {
         let needs_masks = has_folders && matches!(pair.images.split, Some((Split::Val | Split::Test, _)));
         if needs_masks && !pair.without_mask.is_empty() {
             layout.warnings.push(format!(
-                "{} images in {} have no mask, and validation and test images need one: move them away",
-                pair.without_mask.len(),
+                "{} in {} without a mask, and validation and test images need one: move what has none away",
+                counted(pair.without_mask.len(), "image"),
                 pair.images.path
             ));
         }
@@ -115,13 +123,49 @@ fn of_group(folders: &[Folder], mut group: Vec<&Pair<'_>>) -> Layout {
     layout
 }
 
-/// Chooses a folder of images without masks, and names what is left.
-fn add_unlabeled(layout: &mut Layout, folders: &[Folder], used: &BTreeSet<String>) {
+/// The folders of the pairs that are not used, with a warning that counts their images.
+fn left_out<'p>(layout: &mut Layout, pairs: &'p [Pair<'_>], used: &BTreeSet<String>) -> BTreeSet<&'p str> {
+    let others: Vec<&Pair<'_>> =
+        pairs.iter().filter(|pair| !used.contains(&pair.images.path) && !pair.matched.is_empty()).collect();
+    if others.is_empty() {
+        return BTreeSet::new();
+    }
+    let count: usize = others.iter().map(|pair| pair.matched.len()).sum();
+    let mut places: Vec<String> = others.iter().map(|pair| or_dot(&pair.images.path)).collect();
+    places.sort();
+    let more = places.len().saturating_sub(NAMED);
+    places.truncate(NAMED);
+    if more > 0 {
+        places.push(format!("{more} more folders"));
+    }
+    let own = layout.images.clone().unwrap_or_default();
+    layout.warnings.push(format!(
+        "{} with a mask in {} {} left out, only {own} is used: move all images into one folder and all masks into another, \
+         with sub folders of the same names (images/A and masks/A), and add `recursive = true`",
+        counted(count, "image"),
+        places.join(", "),
+        if count == 1 { "is" } else { "are" }
+    ));
+    others.iter().flat_map(|pair| [pair.images.path.as_str(), pair.masks.as_str()]).collect()
+}
+
+/// Chooses a folder of images without masks, and names what is left. Neither a folder to validate or to test on is chosen, nor
+/// one whose files look like masks, nor one of those `left_out`.
+fn add_unlabeled(
+    root: &Path,
+    layout: &mut Layout,
+    folders: &[Folder],
+    used: &BTreeSet<String>,
+    left_out: &BTreeSet<&str>,
+) {
     let labelled: BTreeSet<&str> = layout.matched.iter().map(|(image, _)| stem(image)).collect();
-    let mut rest: Vec<&Folder> = folders.iter().filter(|folder| !used.contains(&folder.path)).collect();
+    let mut rest: Vec<&Folder> = folders
+        .iter()
+        .filter(|folder| !used.contains(&folder.path) && !left_out.contains(folder.path.as_str()))
+        .collect();
     rest.sort_by_key(|folder| (folder.role != Role::Unlabeled, std::cmp::Reverse(folder.files.len())));
     let mut chosen: Option<&Folder> = None;
-    for folder in rest {
+    for (i, folder) in rest.into_iter().enumerate() {
         let files = folder.files.len();
         let copies = folder.files.iter().filter(|file| labelled.contains(stem(file))).count();
         let reason = match folder.role {
@@ -129,6 +173,12 @@ fn add_unlabeled(layout: &mut Layout, folders: &[Folder], used: &BTreeSet<String
             Role::Masks => "by their folder's name they are masks, and they belong to no images that are used",
             _ if 2 * copies > files => "they have the names of labelled images: copies, or a second set of masks",
             _ if !layout.splits.is_empty() && folder.split.is_some() => "their split has no masks in the same place",
+            _ if matches!(folder.split, Some((Split::Val | Split::Test, _))) => {
+                "by their folder's name they are to validate or to test on, and they have no masks"
+            }
+            Role::Neutral if i < DECODED && looks_like_masks(root, folder) => {
+                "they hold few values, as masks do, and they belong to no images that are used"
+            }
             _ if chosen.is_none() => {
                 chosen = Some(folder);
                 continue;
@@ -170,5 +220,10 @@ pub(super) fn or_dot(path: &str) -> String {
 
 /// `1 image file`, `2 image files`.
 pub(super) fn image_files(count: usize) -> String {
-    format!("{count} image file{}", if count == 1 { "" } else { "s" })
+    counted(count, "image file")
+}
+
+/// `1 mask`, `2 masks`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -10,7 +10,10 @@ const DEPTH: usize = 8;
 /// Files that are looked at; a folder with more is looked at in part.
 const FILES: usize = 200_000;
 /// Extensions of files that may hold annotations.
-const ANNOTATIONS: [&str; 3] = ["json", "geojson", "xml"];
+const ANNOTATIONS: [&str; 4] = ["json", "geojson", "xml", "csv"];
+/// Extensions of files that hold pictures and are not read.
+const UNREAD: [&str; 15] =
+    ["gif", "webp", "npy", "npz", "mat", "jp2", "pgm", "ppm", "pbm", "tga", "nii", "h5", "mha", "nrrd", "svg"];
 
 /// What lies below a folder. Paths are inside it, with `/`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(super) struct Listing {
     pub(super) images: BTreeMap<String, Vec<String>>,
     /// Files that may hold annotations, sorted.
     pub(super) annotations: Vec<String>,
+    /// Folder → names of files that hold pictures and are not read. They are among the others, too.
+    pub(super) unread: BTreeMap<String, Vec<String>>,
     /// Number of other files, by extension.
     pub(super) others: BTreeMap<String, usize>,
     /// Number of hidden files and folders.
@@ -86,6 +91,7 @@ pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
         }
     }
     listing.images.values_mut().for_each(|names| names.sort());
+    listing.unread.values_mut().for_each(|names| names.sort());
     listing.annotations.sort();
     listing.unreadable.sort();
     Ok(listing)
@@ -99,6 +105,9 @@ impl Listing {
         } else if ANNOTATIONS.contains(&extension.as_str()) {
             self.annotations.push(inside);
         } else {
+            if UNREAD.contains(&extension.as_str()) {
+                self.unread.entry(folder.to_owned()).or_default().push(name);
+            }
             *self.others.entry(extension).or_default() += 1;
         }
     }

@@ -7,10 +7,11 @@ use super::folders::{Folder, folders};
 use super::found::{Bar, Found, FoundMasks};
 use super::image_headers;
 use super::labels;
-use super::layout::{Layout, image_files, layout, or_dot};
+use super::layout::{Layout, counted, image_files, layout, or_dot};
 use super::listing::{Listing, list};
 use super::names::Role;
 use super::pairs;
+use super::refusals;
 use super::sample::sample;
 use crate::DataError;
 use crate::format::EXTENSIONS;
@@ -42,26 +43,35 @@ pub fn look(root: &Path) -> Result<Found, DataError> {
     }
     let pairs = pairs::pairs(root, &folders);
     let mut annotations = None;
-    let layout = if pairs.is_empty() {
+    let mut layout = if pairs.is_empty() {
         match annotation_files::pairs(root, &listing.annotations, &folders) {
             Some((pairs, found)) => {
                 annotations = Some(found);
-                layout(&folders, &pairs)
+                layout(root, &folders, &pairs)
             }
             None => {
-                refuse_masks_of_other_names(root, &folders)?;
-                layout(&folders, &[])
+                refusals::refuse_unread_masks(root, &listing, &folders)?;
+                refusals::refuse_masks_of_other_names(root, &folders)?;
+                layout(root, &folders, &[])
             }
         }
     } else {
-        layout(&folders, &pairs)
+        layout(root, &folders, &pairs)
     };
+    if layout.images.is_none() && layout.unlabeled.is_none() {
+        return Err(nothing(root, &listing, &folders));
+    }
+    refusals::refuse_two_files_of_one_stem(root, &layout)?;
     let masks = match (&layout.masks, &mut annotations) {
         (Some(masks), Some(annotations)) => {
             annotations.pattern.clone_from(masks);
             None
         }
-        (Some(folder), None) => Some(masks(root, folder, &layout)?),
+        (Some(folder), None) => {
+            let masks = masks(root, folder, &layout)?;
+            layout.warnings.extend(class_choice::doubt(&masks.labels));
+            Some(masks)
+        }
         (None, _) => None,
     };
     Ok(found(root, &listing, layout, masks, annotations))
@@ -87,7 +97,8 @@ fn found(
     sizes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let paths: Vec<PathBuf> = sample(&images, STORED).map(|image| root.join(image)).collect();
     let mut passed_over = layout.passed_over;
-    passed_over.extend(others(listing));
+    let read = annotations.as_ref().map(|annotations| extension(&annotations.pattern));
+    passed_over.extend(others(listing, read.as_deref()));
     let group = group(&layout.matched);
     Found {
         base: layout.base,
@@ -133,7 +144,9 @@ fn bar(root: &Path, layout: &mut Layout) -> Bar {
     }
     if other > 0 {
         layout.warnings.push(format!(
-            "{other} masks have another size than their images: export them at the size of their images"
+            "{} of another size than {}: export masks at the size of their images",
+            counted(other, "mask"),
+            if other == 1 { "its image" } else { "their images" }
         ));
     }
     let mut rows: Vec<(usize, usize)> = rows.into_iter().collect();
@@ -145,27 +158,9 @@ fn bar(root: &Path, layout: &mut Layout) -> Bar {
     }
 }
 
-/// Masks whose names do not tell their images are no reason to go on without masks.
-fn refuse_masks_of_other_names(root: &Path, folders: &[Folder]) -> Result<(), DataError> {
-    let largest = |masks: bool| {
-        let of_kind =
-            folders.iter().filter(|folder| folder.role != Role::PassedOver && (folder.role == Role::Masks) == masks);
-        of_kind.max_by_key(|folder| folder.files.len())
-    };
-    let (Some(masks), Some(images)) = (largest(true), largest(false)) else { return Ok(()) };
-    let problem = format!(
-        "no mask in it has a name with that of an image in {} in it: masks are called, for instance, {}, images {}",
-        or_dot(&images.path),
-        masks.files[0],
-        images.files[0]
-    );
-    let cure = format!("name masks after their images ({0}_mask or {0})", stem(&images.files[0]));
-    Err(DataError::bad(&root.join(&masks.path), problem, cure))
-}
-
 /// What was looked for, and what is there.
 fn nothing(root: &Path, listing: &Listing, folders: &[Folder]) -> DataError {
-    let mut there = others(listing);
+    let mut there = others(listing, None);
     there.extend(
         folders.iter().map(|folder| format!("{} in {}", image_files(folder.files.len()), or_dot(&folder.path))),
     );
@@ -177,11 +172,18 @@ fn nothing(root: &Path, listing: &Listing, folders: &[Folder]) -> DataError {
     DataError::bad(root, problem, "name the folder that holds your micrographs, or export them as png or tif")
 }
 
-/// Files that are no images.
-fn others(listing: &Listing) -> Vec<String> {
+fn extension(path: &str) -> String {
+    path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default()
+}
+
+/// Files that are no images; those with the extension `read` hold the annotations.
+fn others(listing: &Listing, read: Option<&str>) -> Vec<String> {
     let files = |count: usize, what: &str| format!("{count} {what} file{}", if count == 1 { "" } else { "s" });
-    let mut lines: Vec<String> = listing
-        .others
+    let mut others = listing.others.clone();
+    for extension in listing.annotations.iter().map(|file| extension(file)).filter(|found| Some(&**found) != read) {
+        *others.entry(extension).or_default() += 1;
+    }
+    let mut lines: Vec<String> = others
         .iter()
         .map(|(extension, &count)| match extension.as_str() {
             "" => format!("{} without an extension", files(count, "other")),

@@ -16,6 +16,7 @@ mod look_at;
 mod names;
 mod pairs;
 mod pattern;
+mod refusals;
 mod sample;
 mod split_sizes;
 

@@ -138,22 +138,31 @@ pub(super) fn is_mask_word(word: &str) -> bool {
 }
 
 /// Understands the name of one folder. Words are separated by anything but letters and digits; a split may also stand right
-/// before a word, as in `trainannot`.
+/// before a word, as in `trainannot`, or behind one, as in `imagesTr` of nnU-Net.
 pub(super) fn understand(name: &str) -> Name {
     let mut split = None;
     let mut template = name.to_owned();
     let mut words: Vec<String> = Vec::new();
+    let is_known = |word: &str| IMAGES.contains(&word) || MASKS.contains(&word);
     let mut start = 0;
     for part in name.split(|c: char| !c.is_alphanumeric()) {
         let lower = part.to_ascii_lowercase();
         let known = SPLITS.iter().find_map(|&(word, split)| {
             let rest = lower.strip_prefix(word)?;
-            (rest.is_empty() || IMAGES.contains(&rest) || MASKS.contains(&rest)).then_some((word, split, rest))
+            (rest.is_empty() || is_known(rest)).then_some((0, word, split, rest))
         });
-        match known {
-            Some((word, found, rest)) if split.is_none() => {
-                split = Some((found, part[..word.len()].to_owned()));
-                template = format!("{}{{split}}{}", &name[..start], &name[start + word.len()..]);
+        let behind = || {
+            let ends = SPLITS.iter().chain(&[("tr", Split::Train), ("ts", Split::Test)]);
+            ends.clone().find_map(|&(word, split)| {
+                let rest = lower.strip_suffix(word)?;
+                (is_known(rest) && !is_known(&lower)).then_some((rest.len(), word, split, rest))
+            })
+        };
+        match known.or_else(behind) {
+            Some((at, word, found, rest)) if split.is_none() => {
+                let end = at + word.len();
+                split = Some((found, part[at..end].to_owned()));
+                template = format!("{}{{split}}{}", &name[..start + at], &name[start + end..]);
                 words.push(rest.to_owned());
             }
             _ => words.push(lower),
@@ -193,6 +202,11 @@ mod tests {
             ("train_annot", Role::Masks, Some(Split::Train), "{split}_annot"),
             ("trainannot", Role::Masks, Some(Split::Train), "{split}annot"),
             ("images-Testing", Role::Images, Some(Split::Test), "images-{split}"),
+            ("imagesTr", Role::Images, Some(Split::Train), "images{split}"),
+            ("labelsTs", Role::Masks, Some(Split::Test), "labels{split}"),
+            ("masks_train", Role::Masks, Some(Split::Train), "masks_{split}"),
+            ("annots", Role::Masks, None, "annots"),
+            ("str", Role::Neutral, None, "str"),
             ("ground_truth", Role::Masks, None, "ground_truth"),
             ("unlabeled_images", Role::Unlabeled, None, "unlabeled_images"),
             ("predictions", Role::PassedOver, None, "predictions"),

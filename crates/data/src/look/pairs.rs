@@ -109,7 +109,7 @@ fn pair<'a>(images: &'a Folder, masks: &'a Folder, pattern: String) -> Pair<'a> 
 }
 
 /// Whether some of a folder's files hold few values or colours.
-fn looks_like_masks(root: &Path, folder: &Folder) -> bool {
+pub(super) fn looks_like_masks(root: &Path, folder: &Folder) -> bool {
     let paths = folder.paths();
     let files: Vec<&String> = sample(&paths, 3).collect();
     !files.is_empty() && files.iter().all(|file| labels::looks_like_a_mask(&root.join(file)))

@@ -144,6 +144,13 @@ fn folders_that_cannot_work_are_refused() {
             "`splits`: names folders of splits, but the splits are drawn or listed",
         ),
         ("splits = { val = \"test\" }", "`splits`: \"test\" is the folder of two splits"),
+        ("images = \"{splt}/images\"", "`images`: unknown placeholder {splt}; did you mean {split}?"),
+        ("masks = \"{split}/{stem}\"", "`masks`: unknown placeholder {stem}; did you mean {split}?"),
+        ("mask_pattern = \"{name}_mask\"", "`mask_pattern`: unknown placeholder {name}; did you mean {stem}?"),
+        (
+            "background = \"a\"\nannotations = \"x/{name}.json\"",
+            "`annotations`: unknown placeholder {name}; did you mean {split} or {stem}?",
+        ),
         ("unlabeled = \"{split}/more\"", "`unlabeled`: {split} has a meaning in `images` and `masks` only"),
     ];
     for (line, expected) in cases {
@@ -244,4 +251,67 @@ fn names_that_look_alike_belong_together() {
         text.ends_with("with other bytes for the same letters (NFC and NFD); keep one of the two, or rename one"),
         "{text}"
     );
+}
+
+#[test]
+fn images_in_folders_below_need_recursive() {
+    let root = tempfile::tempdir().unwrap();
+    let cure = "; add `recursive = true`, which reads them, too";
+    let says = |params: &DatasetParams, place: &str, inside: &str| {
+        let said = message(params, root.path());
+        let expected = format!("{place}: holds no images itself, and the folders inside it do ({inside}){cure}");
+        assert_eq!(said, expected);
+    };
+    pairs(root.path(), "train/images/A/b", "train/masks/A/b", &["a", "b"]);
+    let mut params = folder(&["a", "b"]);
+    says(&params, "train/images", "train/images/A/b");
+    params.recursive = Some(true);
+    assert_eq!(by_split(&read(&params, root.path()).unwrap()), [2, 0, 0, 0]);
+    pairs(root.path(), "images/A", "masks/A", &["a", "b"]);
+    let mut params = folder(&["a", "b"]);
+    params.split = split(0.0, 1.0, 0);
+    says(&params, "images", "images/A");
+    fs::remove_dir_all(root.path().join("train")).unwrap();
+    let mut params = DatasetParams::of(Format::Folder, "");
+    params.unlabeled = Some("images".into());
+    says(&params, "images", "images/A");
+    // Folders with a name of their own in the data set are none of its images.
+    pairs(root.path(), "flat/masks", "flat/other", &["a"]);
+    let mut params = placed("flat", "flat/masks");
+    params.split = split(0.0, 1.0, 0);
+    params.unlabeled = Some("flat/other".into());
+    assert!(message(&params, root.path()).contains("a mask without an image"));
+}
+
+#[test]
+fn two_unlabelled_files_of_one_stem_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    grey(root.path(), "more/u.png", (8, 6), 3, 4);
+    grey(root.path(), "more/u.tif", (8, 6), 0, 1);
+    let mut params = DatasetParams::of(Format::Folder, "");
+    params.unlabeled = Some("more".into());
+    assert_eq!(
+        message(&params, root.path()),
+        "more/u.tif: has the same stem as more/u.png; keep one of the two, or rename one; if one is a mask, move it to a \
+         folder of masks"
+    );
+}
+
+#[test]
+fn class_names_that_look_the_same_are_refused() {
+    let said = folder(&["Gef\u{fc}ge", "Gefu\u{308}ge"]).check().unwrap_err().to_string();
+    let expected =
+        "`classes`: \"Gefu\u{308}ge\" occurs twice, with letters that are composed differently (NFC and NFD)";
+    assert_eq!(said, expected);
+    assert_eq!(folder(&["a", "a"]).check().unwrap_err().to_string(), "`classes`: \"a\" occurs twice");
+}
+
+#[test]
+fn images_to_train_on_may_be_unlabelled_ones() {
+    let root = tempfile::tempdir().unwrap();
+    grey(root.path(), "train/images/u.png", (8, 6), 3, 4);
+    grey(root.path(), "train/images/v.png", (8, 6), 5, 6);
+    let mut params = DatasetParams::of(Format::Folder, "");
+    params.unlabeled = Some("train/images".into());
+    assert_eq!(by_split(&read(&params, root.path()).unwrap()), [0, 0, 0, 2]);
 }

@@ -52,6 +52,19 @@ fn neighbours_of_missing_folders_are_named_with_the_cure() {
             "train/images: not there; found `Train`: add `splits = { train = \"Train\" }`",
         ),
         (
+            "both levels",
+            |r| pairs(r, "Train/Images", "Train/Masks", &["a"]),
+            None,
+            "found `Train/Images` and `Train/Masks`: add `splits = { train = \"Train\" }`, `images = \"Images\"` and \
+             `masks = \"Masks\"`",
+        ),
+        (
+            "both levels, masks only",
+            |r| pairs(r, "training/images", "training/labels", &["a"]),
+            None,
+            "found `training/labels`: add `splits = { train = \"training\" }`, `masks = \"labels\"`",
+        ),
+        (
             "annot",
             |r| pairs(r, "train", "train_annot", &["a"]),
             None,
@@ -249,6 +262,40 @@ fn animated() -> Vec<u8> {
         b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x00\x00\x02\x00\x00\x00\x02\x08\x00\x00\x00\x00????".to_vec();
     bytes.extend(b"\x00\x00\x00\x08acTL\x00\x00\x00\x02\x00\x00\x00\x00????");
     bytes
+}
+
+#[test]
+fn folders_whose_letters_are_composed_differently_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    pairs(root.path(), "train/Gefu\u{308}ge", "train/masks", &["a"]);
+    let mut params = folder(&["a", "b"]);
+    params.images = Some("Gef\u{fc}ge".into());
+    assert_eq!(
+        message(&params, root.path()),
+        "train/Gef\u{fc}ge: not there; found `train/Gefu\u{308}ge`, whose letters are composed differently (its name is NFD, \
+         the name here NFC): rename it, or copy its name from the computer's list of files"
+    );
+    let mut params = DatasetParams::of(Format::Folder, "");
+    let root = tempfile::tempdir().unwrap();
+    grey(root.path(), "more/Gefu\u{308}ge/a.png", (8, 6), 3, 4);
+    params.unlabeled = Some("more/Gef\u{fc}ge".into());
+    assert!(message(&params, root.path()).contains("found `more/Gefu\u{308}ge`"));
+}
+
+#[test]
+fn folders_of_splits_under_other_names_are_not_left_out() {
+    for (found, images, masks) in
+        [("tests", "images", "masks"), ("test_set", "Images", "Masks"), ("Hold-out", "images", "masks")]
+    {
+        let root = tempfile::tempdir().unwrap();
+        pairs(root.path(), "train/images", "train/masks", &["a"]);
+        pairs(root.path(), &format!("{found}/{images}"), &format!("{found}/{masks}"), &["t"]);
+        let expected = format!(
+            "{found}: looks like the folder of the split test, which is named otherwise; add `splits = {{ test = \
+             \"{found}\" }}`, rename it to test, or move it away"
+        );
+        assert_eq!(message(&folder(&["a", "b"]), root.path()), expected);
+    }
 }
 
 #[test]
