@@ -20,6 +20,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("data", &["base"]),
     ("report", &["base", "data", "metrics"]),
     ("train", &["base", "data", "metrics", "tensor"]),
+    ("onnx", &["base", "tensor"]),
+    ("predict", &["base", "data", "metrics", "report", "tensor", "train"]),
 ];
 
 /// What crates do without: (the packages, the crates).

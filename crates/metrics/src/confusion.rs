@@ -1,5 +1,7 @@
 //! The confusion matrix.
 
+use serde::{Deserialize, Serialize};
+
 /// Labels that cannot be counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetricError {
@@ -25,11 +27,29 @@ pub enum MetricError {
 
 /// Number of pixels of each true class that were predicted as each class. [`add`](Self::add) and [`merge`](Self::merge) add to
 /// it. The scores are methods in other files of this crate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Vec<u64>>", into = "Vec<Vec<u64>>")]
 pub struct Confusion {
     classes: usize,
     /// `[truth, prediction]`, row-major.
     counts: Vec<u64>,
+}
+
+impl From<Confusion> for Vec<Vec<u64>> {
+    fn from(confusion: Confusion) -> Self {
+        confusion.counts.chunks(confusion.classes.max(1)).map(<[u64]>::to_vec).collect()
+    }
+}
+
+impl TryFrom<Vec<Vec<u64>>> for Confusion {
+    type Error = String;
+
+    fn try_from(rows: Vec<Vec<u64>>) -> Result<Self, String> {
+        let classes = rows.len();
+        let is_square = rows.iter().all(|row| row.len() == classes);
+        let counts = rows.into_iter().flatten().collect();
+        is_square.then_some(Confusion { classes, counts }).ok_or_else(|| "a confusion matrix that is not square".into())
+    }
 }
 
 impl Confusion {
