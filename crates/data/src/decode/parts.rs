@@ -34,6 +34,8 @@ pub(crate) struct Parts {
     channels: usize,
     /// Rows of pieces, decoded, as stored.
     kept: BTreeMap<usize, Vec<u8>>,
+    /// Bytes of them, at most, between two calls; of larger ones, the last is kept.
+    most_kept: usize,
 }
 
 impl Parts {
@@ -52,6 +54,7 @@ impl Parts {
             has_negative: false,
             channels: 0,
             kept: BTreeMap::new(),
+            most_kept: KEPT,
         };
         let empty = parts.empty();
         if parts.pieces.may_be_negative() || parts.hangs_on_all(&empty) {
@@ -89,6 +92,13 @@ impl Parts {
         let pixels = self.stored_rows(stored).map_err(|refusal| refusal.on_command_line(&self.path))?;
         let (pixels, _) = upright(pixels, size, channels, orientation);
         Ok(Micrograph { width, height: size.1, channels, pixels })
+    }
+
+    /// The bytes of each row of pieces that is kept, after no more than `most` may be.
+    #[cfg(test)]
+    pub(crate) fn kept(&mut self, most: usize) -> Vec<usize> {
+        self.most_kept = most;
+        self.kept.values().map(Vec::len).collect()
     }
 
     /// No pixels, with what the file says of them.
@@ -142,7 +152,9 @@ impl Parts {
                 .map(|i| {
                     guarded(|| {
                         let (values, is_negative) = self.pieces.values(&self.source, (i % across, i / across))?;
-                        let stored = self.pieces.stored((0, 0), values, is_negative);
+                        // The extent of signed values is told in a refusal, also of pieces without negative ones.
+                        let is_signed = is_negative || self.pieces.may_be_negative() && !self.pieces.has_palette();
+                        let stored = self.pieces.stored((0, 0), values, is_signed);
                         Ok((Facts::of(&stored, &self.options), is_negative))
                     })
                 })
@@ -181,7 +193,7 @@ impl Parts {
             let part = rows.start.max(first) - first..rows.end.min(first + high) - first;
             pixels.extend_from_slice(&self.kept[&band][part.start * line..part.end * line]);
         }
-        self.forget(bands.end - 1, KEPT);
+        self.forget(bands.end - 1, self.most_kept);
         Ok(pixels)
     }
 
@@ -192,7 +204,7 @@ impl Parts {
         let most = (self.together() / across).max(1);
         let end = bands.clone().take(most).take_while(|band| !self.kept.contains_key(band)).last();
         let bands = bands.start..end.unwrap_or(bands.start) + 1;
-        self.forget(bands.start, KEPT / 2);
+        self.forget(bands.start, self.most_kept / 2);
         let pieces: Vec<Decoded<Vec<u8>>> = (bands.start * across..bands.end * across)
             .into_par_iter()
             .map(|i| guarded(|| self.piece((i % across, i / across))))

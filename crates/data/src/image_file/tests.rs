@@ -221,3 +221,27 @@ fn damage_is_told_when_its_rows_are_read() {
     assert!(error.ends_with("; copy or download the file again"), "{error}");
     assert_eq!(error, decode_image(Path::new("a/b.tif"), &damaged, &ImageOptions::default()).unwrap_err().to_string());
 }
+
+/// However the rows are asked for, little more than the last of them is kept.
+#[test]
+fn few_rows_of_pieces_are_kept() {
+    let band = 90 * 16;
+    for (orientation, pieces) in [(1, Ok((32, 16))), (4, Ok((32, 16))), (1, Err(16))] {
+        let bytes = MadeTif { size: (90, 70 * 16), orientation, pieces, ..tiled() }.bytes();
+        let mut file = ImageFile::of_bytes(Path::new("x"), bytes, &ReadAs::default()).unwrap();
+        let whole = file.rows(0..70 * 16).unwrap();
+        for most in [3 * band, band / 2] {
+            let kept = |file: &mut ImageFile| match &mut file.image {
+                Opened::Parts(parts) => parts.kept(most),
+                Opened::Whole(_) => panic!("read at once"),
+            };
+            kept(&mut file);
+            for range in [0..40, 30..70, 0..1120, 1000..1120, 500..501] {
+                let rows = file.rows(range.clone()).unwrap();
+                assert_eq!(rows.pixels, whole.pixels[range.start * 90..range.end * 90]);
+                let kept = kept(&mut file);
+                assert!(kept.iter().sum::<usize>() <= most.max(band), "{kept:?} after {range:?}");
+            }
+        }
+    }
+}

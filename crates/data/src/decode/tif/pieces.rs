@@ -204,6 +204,11 @@ impl Pieces {
         self.page.format == Format::Signed && self.page.bits <= 16
     }
 
+    /// Whether values are indices into a palette.
+    pub(in crate::decode) fn has_palette(&self) -> bool {
+        self.page.palette.is_some()
+    }
+
     /// The values of the piece at (column, row), as their bits are, of all channels; and whether one is negative.
     ///
     /// # Errors
