@@ -1,5 +1,6 @@
 //! `crop`: the margins of images that are no part of the micrograph.
 
+use crate::instrument::Bar;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +52,39 @@ pub enum Margin {
     Auto(Auto),
 }
 
+/// The part of an image that is used: columns from the left and rows from the top, and its width and height.
+pub(crate) type Part = ((usize, usize), (usize, usize));
+
+/// Why a crop gives no part of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoPart {
+    /// The height of the info bar is not known, for this reason.
+    Unknown(String),
+    /// Nothing would be left.
+    Nothing,
+}
+
 impl Crop {
+    /// The part of an image of `width` × `height` pixels with the info bar `bar`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn part(self, (width, height): (usize, usize), bar: &Bar) -> Result<Part, NoPart> {
+        let (top, bottom, left, right) = self.margins();
+        let bottom = match (bottom, bar) {
+            (Some(rows), _) => rows,
+            (None, Bar::Rows(rows)) => *rows,
+            (None, Bar::Unknown(reason)) => return Err(NoPart::Unknown(reason.clone())),
+        };
+        let rest = |length: usize, margins: [usize; 2]| {
+            margins.iter().try_fold(length, |rest, margin| rest.checked_sub(*margin)).filter(|&rest| rest > 0)
+        };
+        match (rest(width, [left, right]), rest(height, [top, bottom])) {
+            (Some(columns), Some(rows)) => Ok(((left, top), (columns, rows))),
+            _ => Err(NoPart::Nothing),
+        }
+    }
+
     /// The four margins; `None` for one that comes from the metadata: top, bottom, left, right.
     pub(crate) fn margins(self) -> (usize, Option<usize>, usize, usize) {
         match self {

@@ -32,6 +32,15 @@ pub(super) fn stored(bytes: &[u8]) -> Decoded<Stored> {
     Ok(Stored { channels, colours, has_alpha: channels == 4, ..indexed(size, values, None) })
 }
 
+/// Width and height, by the header.
+///
+/// # Errors
+/// Damaged, or too large.
+pub(super) fn size(bytes: &[u8]) -> Decoded<(usize, usize)> {
+    let (width, height) = BmpDecoder::new(Cursor::new(bytes)).map_err(refused)?.dimensions();
+    checked_size(width.into(), height.into())
+}
+
 fn indexed(size: (usize, usize), values: Vec<u8>, palette: Option<Vec<[u8; 4]>>) -> Stored {
     Stored {
         size,

@@ -2,11 +2,16 @@
 
 use super::container::{Container, container};
 use super::refusal::{Decoded, Refusal};
+use super::source::Source;
 use super::stored::Stored;
 use super::{bmp, jpg, png, tif};
 use regex::bytes::Regex;
+use std::borrow::Cow;
 use std::io::Cursor;
 use std::sync::LazyLock;
+
+/// Bytes by which a kind of file is known.
+pub(super) const HEAD: u64 = 1 << 16;
 
 /// The values that the file `bytes` stores; of a tif those of `page` (from 1).
 ///
@@ -19,14 +24,60 @@ pub(super) fn stored(bytes: &[u8], page: Option<usize>) -> Decoded<Stored> {
         Container::Jpg => jpg::stored(bytes),
         Container::Bmp => bmp::stored(bytes),
     }?;
-    match xmp_orientation(bytes).filter(|_| stored.orientation == 1) {
-        Some(orientation) => {
-            let problem =
-                format!("its XMP metadata say that it is turned (orientation {orientation}), its EXIF do not");
+    check_xmp(xmp_orientation(bytes), stored.orientation)?;
+    Ok(stored)
+}
+
+/// Refuses a file that is upright by its own `orientation`, but not by that of its XMP metadata.
+///
+/// # Errors
+/// It is one.
+pub(super) fn check_xmp(xmp: Option<u8>, orientation: u8) -> Decoded<()> {
+    match xmp.filter(|_| orientation == 1) {
+        Some(xmp) => {
+            let problem = format!("its XMP metadata say that it is turned (orientation {xmp}), its EXIF do not");
             Err(Refusal::new(problem, "programs do not agree what is up: save it upright, as png"))
         }
-        None => Ok(stored),
+        None => Ok(()),
     }
+}
+
+/// The blake3 of `source`, and the orientation in its XMP metadata. It is read once, a block at a time.
+///
+/// # Errors
+/// The disk's.
+pub(super) fn digest(source: &Source<'_>) -> Decoded<(blake3::Hash, Option<u8>)> {
+    const BLOCK: u64 = 1 << 20;
+    /// Metadata may lie across two blocks; this is longer than what is looked for.
+    const ACROSS: usize = 1 << 12;
+    let (mut hasher, mut xmp, mut window) = (blake3::Hasher::new(), None, Vec::new());
+    for start in (0..source.length()).step_by(BLOCK as usize) {
+        let block = source.bytes(start, BLOCK.min(source.length() - start) as usize)?.unwrap_or_default();
+        hasher.update(&block);
+        window.drain(..window.len().saturating_sub(ACROSS));
+        window.extend_from_slice(&block);
+        xmp = xmp.or_else(|| xmp_orientation(&window));
+    }
+    Ok((hasher.finalize(), xmp))
+}
+
+/// Width and height of the image in `source`, turned upright, by its header.
+///
+/// # Errors
+/// Not an image; damaged; too large; several pages without `page`.
+pub(super) fn size(source: &Source<'_>, page: Option<usize>) -> Decoded<(usize, usize)> {
+    let kind = container(&source.head(HEAD)?)?;
+    let bytes = match kind {
+        Container::Tif => Cow::Borrowed(&[][..]),
+        _ => source.head(u64::MAX)?,
+    };
+    let ((width, height), orientation) = match kind {
+        Container::Tif => tif::size(source.reader(), page)?,
+        Container::Png => (png::size(&bytes)?, png::orientation(&bytes)),
+        Container::Jpg => (super::jpeg::header(&bytes)?.size, jpg::orientation(&bytes)?),
+        Container::Bmp => (bmp::size(&bytes)?, 1),
+    };
+    Ok(if orientation >= 5 { (height, width) } else { (width, height) })
 }
 
 /// The orientation in XMP metadata, 2 to 8. Some programs turn the image by it, browsers do not.

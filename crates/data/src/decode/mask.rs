@@ -1,6 +1,7 @@
 //! From the bytes of a file to the labels or colours of a mask.
 
 use super::container::{Container, container};
+use super::facts::Facts;
 use super::guard::guarded;
 use super::micrograph::decode_image;
 use super::options::ImageOptions;
@@ -44,7 +45,9 @@ fn decode(bytes: &[u8], page: Option<usize>) -> Decoded<Mask> {
     refuse_lossy(bytes, page)?;
     let mut stored = file::stored(bytes, page_of_mask(bytes, page)?)?;
     if stored.palette.is_none() {
-        stored = stored.without_alpha()?;
+        let facts = Facts::of(&stored, &ImageOptions::default());
+        let alpha = facts.channel(stored.colours);
+        stored = stored.without_alpha(alpha)?;
     }
     let Stored { size, channels, orientation, bits, values, .. } = stored;
     let labels = match values {

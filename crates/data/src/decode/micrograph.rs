@@ -1,11 +1,12 @@
 //! From the bytes of a file to the pixels of a micrograph.
 
+use super::facts::Facts;
 use super::file;
 use super::guard::guarded;
 use super::options::ImageOptions;
 use super::orientation::upright;
+use super::pixels::pixels;
 use super::refusal::Decoded;
-use super::scale::to_8_bits;
 use crate::{DataError, Micrograph};
 use std::path::Path;
 
@@ -23,13 +24,15 @@ pub fn decode_image(path: &Path, bytes: &[u8], options: &ImageOptions) -> Result
     guarded(|| decode(bytes, options)).map_err(|refusal| refusal.of(path))
 }
 
-fn decode(bytes: &[u8], options: &ImageOptions) -> Decoded<Micrograph> {
-    let stored = file::stored(bytes, options.page)?.with_colours(options.channels.is_none())?;
-    let stored = match &options.channels {
-        Some(channels) => stored.picked(channels)?,
-        None => stored.without_alpha()?,
-    };
-    let (size, channels, orientation) = (stored.size, stored.channels, stored.orientation);
-    let (pixels, (width, height)) = upright(to_8_bits(stored, options)?, size, channels, orientation);
+/// As [`decode_image`], of a file whose path is not known.
+///
+/// # Errors
+/// As there.
+pub(super) fn decode(bytes: &[u8], options: &ImageOptions) -> Decoded<Micrograph> {
+    let stored = file::stored(bytes, options.page)?;
+    let (size, orientation) = (stored.size, stored.orientation);
+    let facts = Facts::of(&stored, options);
+    let (pixels, channels) = pixels(stored, &facts, options)?;
+    let (pixels, (width, height)) = upright(pixels, size, channels, orientation);
     Ok(Micrograph { width, height, channels, pixels }.grey_if_equal_channels())
 }

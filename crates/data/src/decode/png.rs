@@ -87,6 +87,16 @@ pub(super) fn stored(bytes: &[u8]) -> Decoded<Stored> {
     })
 }
 
+/// Width and height, by the header.
+///
+/// # Errors
+/// Damaged, or too large.
+pub(super) fn size(bytes: &[u8]) -> Decoded<(usize, usize)> {
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: usize::MAX });
+    let info = decoder.read_header_info().map_err(Refusal::damaged)?;
+    checked_size(info.width.into(), info.height.into())
+}
+
 /// The values of `bits` (1, 2 or 4) each that are packed into bytes, the first in the highest bits.
 fn unpacked(row: &[u8], bits: u8) -> impl Iterator<Item = u8> + '_ {
     let mask = u8::MAX >> (8 - bits);

@@ -8,6 +8,8 @@ use std::path::Path;
 pub(super) struct Refusal {
     problem: String,
     cure: String,
+    /// The cure for a user of the command line, who has no data set, if it is another.
+    on_command_line: Option<String>,
 }
 
 /// Result of a step of decoding.
@@ -16,7 +18,7 @@ pub(super) type Decoded<T> = Result<T, Refusal>;
 impl Refusal {
     /// A file that is whole but not read.
     pub(super) fn new(problem: impl Into<String>, cure: impl Into<String>) -> Self {
-        Refusal { problem: problem.into(), cure: cure.into() }
+        Refusal { problem: problem.into(), cure: cure.into(), on_command_line: None }
     }
 
     /// A file whose content contradicts itself or ends early.
@@ -31,8 +33,19 @@ impl Refusal {
         Refusal::new(format!("{what}, which is not read"), "save it as png, or as tif without compression")
     }
 
-    /// The error of the file `path`.
+    /// With another `cure` for a user of the command line, who has no data set.
+    pub(super) fn or_on_command_line(mut self, cure: impl Into<String>) -> Self {
+        self.on_command_line = Some(cure.into());
+        self
+    }
+
+    /// The error of the file `path` of a data set.
     pub(super) fn of(self, path: &Path) -> DataError {
         DataError::bad(path, self.problem, self.cure)
+    }
+
+    /// The error of the file `path` that was named on the command line.
+    pub(super) fn on_command_line(self, path: &Path) -> DataError {
+        DataError::bad(path, self.problem, self.on_command_line.unwrap_or(self.cure))
     }
 }

@@ -1,5 +1,6 @@
 //! The values of an image file as they are stored, before anything is made of them.
 
+use super::extent::Extent;
 use super::refusal::{Decoded, Refusal};
 
 /// Values of one kind, `[height, width, channels]`.
@@ -44,34 +45,31 @@ pub(super) struct Stored {
 
 impl Stored {
     /// The value of opaque alpha.
-    fn opaque(&self) -> u16 {
-        ((1u32 << self.bits.min(16)) - 1) as u16
+    fn opaque(&self) -> f64 {
+        match self.values {
+            Values::Real(..) => 1.0,
+            Values::U8(_) | Values::U16(_) => f64::from((1u32 << self.bits.min(16)) - 1),
+        }
     }
 
-    /// Drops a channel behind grey or RGB that is opaque everywhere.
+    /// Drops a channel behind grey or RGB that is opaque everywhere; `alpha` is the extent of that channel in the whole image.
     ///
     /// # Errors
     /// Transparent pixels; other channels behind the colours.
-    pub(super) fn without_alpha(self) -> Decoded<Stored> {
+    pub(super) fn without_alpha(self, alpha: Extent) -> Decoded<Stored> {
         if self.channels == self.colours {
             return Ok(self);
         }
         let (channels, colours) = (self.channels, self.colours);
-        let opaque = self.opaque();
-        let is_opaque = channels == colours + 1
-            && match &self.values {
-                Values::U8(values) => values.chunks_exact(channels).all(|pixel| u16::from(pixel[colours]) == opaque),
-                Values::U16(values) => values.chunks_exact(channels).all(|pixel| pixel[colours] == opaque),
-                Values::Real(values, _) => values.chunks_exact(channels).all(|pixel| pixel[colours] == 1.0),
-            };
-        if is_opaque {
+        if channels == colours + 1 && alpha.is_only(self.opaque()) {
             return self.picked(&(0..colours).collect::<Vec<_>>());
         }
         if self.has_alpha && channels == colours + 1 {
             return Err(transparent());
         }
         let problem = format!("{channels} channels, which are neither grey nor RGB");
-        Err(Refusal::new(problem, "set `channels` for the data set, e.g. `channels = [0]` for the first one"))
+        let cure = "set `channels` for the data set, e.g. `channels = [0]` for the first one";
+        Err(Refusal::new(problem, cure).or_on_command_line("give `--channels`, e.g. `--channels 0` for the first one"))
     }
 
     /// The channels `picked` (from 0), in this order.
@@ -83,7 +81,8 @@ impl Stored {
         if let Some(channel) = picked.iter().find(|&&channel| channel >= channels) {
             let has = if channels == 1 { "1 channel".to_owned() } else { format!("{channels} channels") };
             let problem = format!("{has}, and `channels` names channel {channel} (they are counted from 0)");
-            return Err(Refusal::new(problem, "correct the data set's `channels`"));
+            let refusal = Refusal::new(problem, "correct the data set's `channels`");
+            return Err(refusal.or_on_command_line("correct `--channels`"));
         }
         fn pick<T: Copy>(values: &[T], channels: usize, picked: &[usize]) -> Vec<T> {
             let mut out = Vec::with_capacity(values.len() / channels * picked.len());
@@ -101,14 +100,13 @@ impl Stored {
         Ok(self)
     }
 
-    /// The colours of a palette in the place of its indices. If all that occur are grey and `may_be_grey`, one value a pixel.
+    /// The colours of a palette in the place of its indices. If all that are `used` in the whole image are grey and
+    /// `may_be_grey`, one value a pixel.
     ///
     /// # Errors
     /// An index without a colour.
-    pub(super) fn with_colours(mut self, may_be_grey: bool) -> Decoded<Stored> {
+    pub(super) fn with_colours(mut self, may_be_grey: bool, is_used: &[bool; 256]) -> Decoded<Stored> {
         let (Some(palette), Values::U8(indices)) = (&self.palette, &self.values) else { return Ok(self) };
-        let mut is_used = [false; 256];
-        indices.iter().for_each(|&index| is_used[usize::from(index)] = true);
         let used = |index: usize| is_used[index];
         if let Some(index) = (palette.len()..256).find(|&index| used(index)) {
             return Err(Refusal::damaged(format!("index {index} of {} colours", palette.len())));

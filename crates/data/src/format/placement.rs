@@ -3,6 +3,7 @@
 
 use super::params::DatasetParams;
 use super::reader::reader;
+use crate::crop::{NoPart, Part};
 use crate::geometry::{Geometry, Scaling};
 use crate::instrument::{Bar, Instrument};
 use crate::{Crop, DataError, Mask, Micrograph, PixelSize, resample};
@@ -103,33 +104,15 @@ impl Placement {
     }
 }
 
-type Part = ((usize, usize), (usize, usize));
-
-fn cropped(
-    crop: Crop,
-    (name, path): (&str, &Path),
-    (width, height): (usize, usize),
-    bar: &Bar,
-) -> Result<Part, Unplaced> {
-    let (top, bottom, left, right) = crop.margins();
-    let bottom = match (bottom, bar) {
-        (Some(rows), _) => rows,
-        (None, Bar::Rows(rows)) => *rows,
-        (None, Bar::Unknown(reason)) => {
-            return Err(Unplaced::Unknown(Fact::Bar, (name.into(), Some(reason.clone()))));
-        }
-    };
-    let rest = |length: usize, margins: [usize; 2]| {
-        margins.iter().try_fold(length, |rest, margin| rest.checked_sub(*margin)).filter(|&rest| rest > 0)
-    };
-    match (rest(width, [left, right]), rest(height, [top, bottom])) {
-        (Some(columns), Some(rows)) => Ok(((left, top), (columns, rows))),
-        _ => {
-            let problem = format!("is {width}×{height}, and `crop` leaves nothing of it");
+fn cropped(crop: Crop, (name, path): (&str, &Path), full: (usize, usize), bar: &Bar) -> Result<Part, Unplaced> {
+    crop.part(full, bar).map_err(|none| match none {
+        NoPart::Unknown(reason) => Unplaced::Unknown(Fact::Bar, (name.into(), Some(reason))),
+        NoPart::Nothing => {
+            let problem = format!("is {}×{}, and `crop` leaves nothing of it", full.0, full.1);
             let cure = "correct `crop`: the margins must be smaller than the image";
-            Err(DataError::bad(path, problem, cure).into())
+            DataError::bad(path, problem, cure).into()
         }
-    }
+    })
 }
 
 fn resampled(

@@ -18,6 +18,6 @@ mod tiff_resolution;
 mod tiff_tags;
 mod zeiss;
 
-pub(crate) use read::read;
+pub(crate) use read::{read, read_at};
 pub(crate) use side_files::{SideFiles, is_side_file, side_files};
 pub(crate) use statements::{Bar, Instrument};

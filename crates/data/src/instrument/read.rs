@@ -2,7 +2,7 @@
 
 use super::statements::{Instrument, Statements};
 use super::text::{decoded, latin_1};
-use super::tiff_tags::TiffTags;
+use super::tiff_tags::{ReadAt, TiffTags};
 use super::{fei, hitachi, imagej, jeol, ome, tescan, tiff_resolution, zeiss};
 
 const IMAGE_DESCRIPTION: u16 = 270;
@@ -17,7 +17,16 @@ const TESCAN: u16 = 50_431;
 /// image's width and height, turned upright. What is in the file comes before its side file, and a vendor's own metadata
 /// before TIFF's resolution.
 pub(crate) fn read(bytes: &[u8], side_file: Option<&[u8]>, size: (usize, usize)) -> Instrument {
-    let tags = TiffTags::of(bytes);
+    let inside = |at: u64, length: usize| {
+        let at = usize::try_from(at).ok()?;
+        Some(bytes.get(at..at.checked_add(length)?)?.to_vec())
+    };
+    read_at(&inside, side_file, size)
+}
+
+/// As [`read`], of a file that is not in memory.
+pub(crate) fn read_at(file: &ReadAt<'_>, side_file: Option<&[u8]>, size: (usize, usize)) -> Instrument {
+    let tags = TiffTags::of(file);
     let orientation = tags.as_ref().and_then(|tags| tags.number(ORIENTATION)).unwrap_or(1);
     // Orientations from 5 on exchange rows and columns.
     let is_turned = (5..=8).contains(&orientation);
@@ -32,7 +41,7 @@ pub(crate) fn read(bytes: &[u8], side_file: Option<&[u8]>, size: (usize, usize))
     instrument
 }
 
-fn in_tiff(tags: &TiffTags<'_>, width: usize) -> Option<Statements> {
+fn in_tiff(tags: &TiffTags, width: usize) -> Option<Statements> {
     let text = |tag: u16| tags.bytes(tag).map(decoded);
     let description = text(IMAGE_DESCRIPTION).unwrap_or_default();
     let mut readers = [
@@ -60,7 +69,7 @@ fn in_side_file(bytes: &[u8]) -> Option<Statements> {
     Some(statements).filter(Statements::say_something)
 }
 
-fn resolution(tags: &TiffTags<'_>) -> Option<Statements> {
+fn resolution(tags: &TiffTags) -> Option<Statements> {
     const INCH: u64 = 2;
     // ImageJ's resolution is per its own unit, which the description has.
     let is_image_j = tags.bytes(IMAGE_DESCRIPTION).is_some_and(|text| imagej::is_it(&decoded(text)));
@@ -69,6 +78,6 @@ fn resolution(tags: &TiffTags<'_>) -> Option<Statements> {
     statements.filter(Statements::say_something)
 }
 
-fn resolutions(tags: &TiffTags<'_>) -> [Option<f64>; 2] {
+fn resolutions(tags: &TiffTags) -> [Option<f64>; 2] {
     RESOLUTION.map(|tag| tags.fraction(tag))
 }

@@ -59,6 +59,7 @@ pub(crate) fn side_files(images: &[(String, PathBuf)]) -> Vec<(String, PathBuf)>
     let mut found = Vec::new();
     for (name, path) in images.iter().filter(|(name, _)| !is_side_file(name)) {
         let Some(folder) = path.parent() else { continue };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let here = listed.entry(folder).or_insert_with(|| texts_in(folder));
         if here.is_empty() {
             continue;

@@ -4,23 +4,24 @@ use super::codec::{self, short};
 use super::page::Page;
 use crate::decode::jpeg::{self, Colours};
 use crate::decode::refusal::{Decoded, Refusal};
+use crate::decode::source::Source;
 use std::borrow::Cow;
 
 /// The first `rows` rows of the strip or tile `index` of `page`, `row_bytes` bytes each.
 ///
 /// # Errors
-/// It does not lie inside of the file `bytes`, or is damaged.
-pub(super) fn chunk<'b>(page: &Page, bytes: &'b [u8], index: usize, rows: usize) -> Decoded<Cow<'b, [u8]>> {
+/// It does not lie inside of `source`, or is damaged.
+pub(super) fn chunk<'s>(page: &Page, source: &'s Source<'_>, index: usize, rows: usize) -> Decoded<Cow<'s, [u8]>> {
     let row_bytes = page.row_bytes(page.chunk.0).ok_or_else(short)?;
     let length = row_bytes.checked_mul(rows).ok_or_else(short)?;
-    let compressed = compressed(page, bytes, index, length)?;
+    let compressed = compressed(page, source, index, length)?;
     if compressed.len().saturating_add(1).saturating_mul(codec::largest_ratio(page.compression)) < length {
         return Err(short());
     }
     let compressed = if page.is_reversed && page.compression != 7 {
         Cow::Owned(compressed.iter().map(|byte| byte.reverse_bits()).collect())
     } else {
-        Cow::Borrowed(compressed)
+        compressed
     };
     Ok(match page.compression {
         4 => Cow::Owned(codec::group_4(&compressed, page.chunk.0, rows)?),
@@ -32,26 +33,22 @@ pub(super) fn chunk<'b>(page: &Page, bytes: &'b [u8], index: usize, rows: usize)
     })
 }
 
-fn compressed<'b>(page: &Page, bytes: &'b [u8], index: usize, length: usize) -> Decoded<&'b [u8]> {
+fn compressed<'s>(page: &Page, source: &'s Source<'_>, index: usize, length: usize) -> Decoded<Cow<'s, [u8]>> {
     let offset = *page.offsets.get(index).ok_or_else(short)?;
     let count = page.counts.as_ref().and_then(|counts| counts.get(index)).copied();
-    let start = usize::try_from(offset).map_err(|_| short())?;
-    if start == 0 {
+    if offset == 0 {
         return Err(Refusal::not_read("a tif with pieces left out (a sparse one)"));
     }
-    let rest = bytes.get(start..).ok_or_else(short)?;
+    let rest = source.length().checked_sub(offset).ok_or_else(short)?;
     if page.compression == 1 {
         // Programs that write wrong counts are many; 0 stands for none.
         if count.is_some_and(|count| count != 0 && count < length as u64) {
             return Err(short());
         }
-        return rest.get(..length).ok_or_else(short);
+        return source.bytes(offset, length)?.ok_or_else(short);
     }
-    match count.map(usize::try_from) {
-        None => Ok(rest),
-        Some(Ok(count)) => rest.get(..count).ok_or_else(short),
-        Some(Err(_)) => Err(short()),
-    }
+    let count = usize::try_from(count.unwrap_or(rest)).map_err(|_| short())?;
+    source.bytes(offset, count)?.ok_or_else(short)
 }
 
 fn from_jpeg(page: &Page, stream: &[u8], length: usize) -> Decoded<Vec<u8>> {

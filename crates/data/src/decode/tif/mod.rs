@@ -9,8 +9,10 @@ mod directory;
 mod names;
 mod page;
 mod pages;
+mod pieces;
 mod read;
 mod row;
 
 pub(super) use pages::{exif_orientation, orientation, page_count};
-pub(super) use read::{lossy_compression, stored, stored_as};
+pub(super) use pieces::Pieces;
+pub(super) use read::{lossy_compression, size, stored, stored_as};

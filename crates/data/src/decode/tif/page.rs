@@ -3,9 +3,10 @@
 use super::directory::Tif;
 use super::names;
 use super::pages::Chosen;
-use crate::decode::header::checked_size;
+use crate::decode::header::checked_size_up_to;
 use crate::decode::orientation::{TAG, valid};
 use crate::decode::refusal::{Decoded, Refusal};
+use crate::decode::stored::{Stored, Values};
 use std::io::{Read, Seek};
 
 /// What the bits of a value are.
@@ -45,23 +46,29 @@ pub(super) struct Page {
     pub(super) jpeg_tables: Option<Vec<u8>>,
 }
 
-/// Values of an image: so many times its pixels may be.
-const MAX_VALUES: usize = 1_600_000_000;
+/// Largest number of values for each of the largest number of pixels.
+const VALUES_A_PIXEL: u64 = 4;
+
+/// Bytes of a strip without compression that is left as it is.
+const SHORT_STRIP: usize = 1 << 20;
+/// Bytes of the strips that longer ones are cut into, at least.
+const SHORTEST_STRIP: usize = 1 << 16;
 
 impl Page {
-    /// Reads the tags of a page.
+    /// Reads the tags of a page of at most `most` pixels.
     ///
     /// # Errors
     /// They are damaged, contradict each other, or the page is too large. A way of storing pixels that is not
     /// read is no error here.
-    pub(super) fn read<R: Read + Seek>(tif: &mut Tif<R>, chosen: &Chosen) -> Decoded<Page> {
+    pub(super) fn read<R: Read + Seek>(tif: &mut Tif<R>, chosen: &Chosen, most: u64) -> Decoded<Page> {
         let directory = &chosen.directory;
         let mut one = |tag: u16| tif.first_number(directory, tag);
         let missing = |what: &str| Refusal::damaged(format!("no {what}"));
         let (width, height) = (one(256)?.ok_or_else(|| missing("width"))?, one(257)?.ok_or_else(|| missing("height"))?);
-        let size = checked_size(width, height)?;
+        let size = checked_size_up_to(most, width, height)?;
         let samples = one(277)?.unwrap_or(1) as usize;
-        if samples == 0 || samples.checked_mul(size.0 * size.1).is_none_or(|values| values > MAX_VALUES) {
+        let values = (samples as u64).checked_mul(size.0 as u64 * size.1 as u64);
+        if samples == 0 || values.is_none_or(|values| values > VALUES_A_PIXEL * most) {
             return Err(Refusal::damaged(format!("{samples} values a pixel")));
         }
         let small = |number: u64| u16::try_from(number).unwrap_or(u16::MAX);
@@ -150,6 +157,56 @@ impl Page {
         self.offsets = (0..planes as u64).map(|i| start.saturating_add(plane.saturating_mul(i))).collect();
         self.counts = None;
         Ok(self)
+    }
+
+    /// The same page, long strips without compression as several short ones: every row of them can be read alone. Strips that
+    /// the file does not have are left as they are.
+    pub(super) fn with_short_strips(mut self) -> Page {
+        let (height, rows) = (self.size.1, self.chunk.1.min(self.size.1));
+        let Some(row_bytes) = self.row_bytes(self.chunk.0).filter(|&bytes| bytes > 0) else { return self };
+        let is_long = row_bytes.saturating_mul(rows) > SHORT_STRIP;
+        if self.compression != 1 || self.chunk.0 != self.size.0 || !is_long {
+            return self;
+        }
+        let down = height.div_ceil(rows);
+        let least = SHORTEST_STRIP.div_ceil(row_bytes);
+        // All but the last of the short strips must have as many rows.
+        let short = if down == 1 {
+            Some(least)
+        } else {
+            (least..=(SHORT_STRIP / row_bytes).max(least)).find(|&short| rows % short == 0)
+        };
+        let Some(short) = short.filter(|&short| short < rows) else { return self };
+        let strips = down * if self.is_planar { self.samples } else { 1 };
+        let rows_of = |strip: usize| rows.min(height - strip % down * rows);
+        let is_there = |strip: usize| {
+            let count = self.counts.as_ref().and_then(|counts| counts.get(strip)).copied().unwrap_or(0);
+            let is_long_enough = count == 0 || count >= (row_bytes * rows_of(strip)) as u64;
+            self.offsets.get(strip).is_some_and(|&offset| offset > 0) && is_long_enough
+        };
+        if !(0..strips).all(is_there) {
+            return self;
+        }
+        let cut = |strip: usize| (0..rows_of(strip)).step_by(short).map(move |row| (strip, row));
+        let offset = |(strip, row): (usize, usize)| self.offsets[strip].saturating_add((row * row_bytes) as u64);
+        let offsets = (0..strips).flat_map(cut).map(offset).collect();
+        (self.offsets, self.counts, self.chunk.1) = (offsets, None, short);
+        self
+    }
+
+    /// `values` of a part of `size` pixels of this page, with what the page says of them.
+    pub(super) fn stored(&self, size: (usize, usize), values: Values) -> Stored {
+        Stored {
+            size,
+            channels: self.samples,
+            colours: self.colours(),
+            has_alpha: self.has_alpha,
+            bits: self.bits,
+            values,
+            is_inverted: self.photometric == 0,
+            palette: self.palette.clone(),
+            orientation: self.orientation,
+        }
     }
 
     /// Refuses, by name, what is not read.

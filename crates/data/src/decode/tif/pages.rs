@@ -39,11 +39,14 @@ pub(super) fn choose<R: Read + Seek>(tif: &mut Tif<R>, page: Option<usize>) -> D
             let how = if frames > 1 { ", a stack behind one directory" } else { "" };
             let cure =
                 format!("set `page = 1` (or up to {count}) for the data set, or save each page as an image of its own");
-            Err(Refusal::new(format!("a tif of {count} pages{how}"), cure))
+            let command = format!("give `--page 1` (or up to {count}), or save each page as an image of its own");
+            Err(Refusal::new(format!("a tif of {count} pages{how}"), cure).or_on_command_line(command))
         }
         Some(page) if page as u64 > count => {
             let pages = if count == 1 { "1 page".to_owned() } else { format!("{count} pages") };
-            Err(Refusal::new(format!("a tif of {pages}, and `page` is {page}"), "correct the data set's `page`"))
+            let refusal =
+                Refusal::new(format!("a tif of {pages}, and `page` is {page}"), "correct the data set's `page`");
+            Err(refusal.or_on_command_line("correct `--page`"))
         }
         Some(page) if frames > 1 => Ok(Chosen { directory, frame: page as u64 - 1 }),
         Some(page) => Ok(Chosen { directory: tif.directory(full[page - 1])?, frame: 0 }),

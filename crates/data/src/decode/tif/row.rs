@@ -123,15 +123,20 @@ fn real(bytes: &[u8], format: Format, is_big_endian: bool) -> f64 {
     }
 }
 
-/// Values of a signed format: as they are if none is negative.
+/// Whether one of the values of a signed format of 8 or 16 bits is negative. Without any they are read as unsigned ones.
+pub(super) fn is_negative(values: &Values) -> bool {
+    match values {
+        Values::U8(values) => values.iter().any(|&value| value > 0x7F),
+        Values::U16(values) => values.iter().any(|&value| value > 0x7FFF),
+        Values::Real(..) => false,
+    }
+}
+
+/// Values of a signed format, some of which are negative in the image.
 pub(super) fn signed(values: Values) -> Values {
     match values {
-        Values::U8(values) if values.iter().any(|&value| value > 0x7F) => {
-            Values::Real(values.iter().map(|&value| f64::from(value as i8)).collect(), Real::Whole)
-        }
-        Values::U16(values) if values.iter().any(|&value| value > 0x7FFF) => {
-            Values::Real(values.iter().map(|&value| f64::from(value as i16)).collect(), Real::Whole)
-        }
-        values => values,
+        Values::U8(values) => Values::Real(values.iter().map(|&value| f64::from(value as i8)).collect(), Real::Whole),
+        Values::U16(values) => Values::Real(values.iter().map(|&value| f64::from(value as i16)).collect(), Real::Whole),
+        values @ Values::Real(..) => values,
     }
 }
