@@ -1,7 +1,9 @@
 //! `evaluate`: predicts one split of a data set with a trained model and scores the predictions.
 
+mod fractions;
+
 use super::Uses;
-use super::artifacts::ModelFile;
+use super::artifacts::{ModelFile, ReferenceFile};
 use super::counts::{counts, cure};
 use super::data_set::manifests_of;
 use super::device::open_device;
@@ -9,19 +11,24 @@ use super::errors::data_error;
 use super::memory::admit;
 use super::outlook::{Outlook, Scores};
 use super::{Context, DATASET, Foresight, Known, Progress, StageError, StageKind, open_dataset};
-use crate::data::{Entry, IGNORE, Manifest, Mask, Micrograph, OpenDataset, Split};
+use crate::data::{Entry, IGNORE, Manifest, Micrograph, OpenDataset, Split};
 use crate::experiment::{Input, ParamError, ReferenceSpec};
-use crate::metrics::{AUTHORS_BATCH, Confusion, Evaluation, ImageConfusions, ImageScores, SelectedOn};
+use crate::metrics::{
+    AUTHORS_BATCH, CalibrationMeter, Confusion, Evaluation, ImageConfusions, ImageScores, SelectedOn,
+};
 use crate::nn::Precision;
 use crate::report;
+use crate::train::inference::Prediction;
+use fractions::FractionTable;
+use matssl_predict::reference::Reference;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
 /// Evaluates a model. Writes `metrics.json`, `per_image.csv`, `confusion.csv` (pixels; rows are the truth, columns the
-/// prediction), `per_image_confusion.csv` (the same per image), and the predicted masks `predictions/IMAGE.png` (8
-/// bits, the grey value is the index of the class).
+/// prediction), `per_image_confusion.csv` (the same per image), `fractions.csv` (true and predicted area fraction of each class per
+/// image), and the predicted masks `predictions/IMAGE.png` (8 bits, the grey value is the index of the class).
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Evaluate {
@@ -62,9 +69,9 @@ fn default_overlap() -> f64 {
 
 impl StageKind for Evaluate {
     const KIND: &'static str = "evaluate";
-    const CODE_VERSION: u32 = 5;
+    const CODE_VERSION: u32 = 6;
     const LEAVES: &'static [&'static str] =
-        &[Evaluation::FILE, ImageScores::FILE, Confusion::FILE, ImageConfusions::FILE];
+        &[Evaluation::FILE, ImageScores::FILE, Confusion::FILE, ImageConfusions::FILE, FractionTable::FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("model", &["finetune"]), DATASET];
 
     fn check(&self) -> Result<(), ParamError> {
@@ -124,8 +131,9 @@ impl StageKind for Evaluate {
         let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
         let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));
         admit(&segmenter.memory(tile, self.overlap, sizes)?, context)?;
-        let predict = |image: &Micrograph| Ok(segmenter.predict(image, tile, self.overlap)?);
-        evaluate(context, &dataset, self.split, selected_on, self.miou_batch, predict)
+        let reference = ReferenceFile::read(context.input("model")?)?;
+        let predict = |image: &Micrograph| Ok(segmenter.probabilities(image, tile, self.overlap)?);
+        evaluate(context, &dataset, self.split, selected_on, self.miou_batch, reference.as_ref(), predict)
     }
 }
 
@@ -165,14 +173,16 @@ fn scored<'m>(manifest: &'m Manifest, name: &str, split: Split) -> Result<Vec<&'
     }
 }
 
-/// Predicts and scores each image, and writes the results.
+/// Predicts and scores each image, and writes the results. The model's `reference` has its temperature, and its errors on the
+/// validation images.
 fn evaluate(
     context: &mut Context,
     dataset: &OpenDataset,
     split: Split,
     selected_on: SelectedOn,
     miou_batch: NonZeroUsize,
-    mut predict: impl FnMut(&Micrograph) -> Result<Mask, StageError>,
+    reference: Option<&Reference>,
+    mut predict: impl FnMut(&Micrograph) -> Result<Prediction, StageError>,
 ) -> Result<(), StageError> {
     let manifest = &dataset.manifest;
     let entries = dataset.entries(split);
@@ -180,17 +190,27 @@ fn evaluate(
     let mut confusion = Confusion::new(manifest.classes.len());
     let mut images = Vec::new();
     let mut matrices = Vec::new();
+    let mut fractions = FractionTable::new(&manifest.classes);
+    let mut calibration = reference.map(|reference| {
+        let temperature = reference.calibration.as_ref().map_or(1.0, |calibration| calibration.temperature);
+        CalibrationMeter::new(manifest.classes.len(), Some(IGNORE), temperature)
+    });
     let started = Instant::now();
     for (entry, name) in entries.iter().zip(prediction_files(&entries)) {
         let (image, truth) = dataset.read(entry).map_err(data_error)?;
         let truth =
             truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
-        let prediction = predict(&image)?;
+        let Prediction { mask: prediction, probabilities } = predict(&image)?;
         let mut own = Confusion::new(manifest.classes.len());
         own.add(&truth.labels, &prediction.labels, Some(IGNORE))
             .map_err(|error| StageError::BadData(format!("{}: {error}", entry.image)))?;
         let picture = report::png_grey(&prediction.labels, prediction.width, prediction.height)?;
         std::fs::write(context.out.join("predictions").join(name), picture)?;
+        if let Some(calibration) = &mut calibration {
+            calibration.add(&probabilities, &truth.labels);
+        }
+        drop(probabilities);
+        fractions.add(&entry.image, &truth, &prediction, reference);
         confusion.merge(&own);
         images.push(ImageScores::new(&entry.image, &own, &manifest.ignore_classes));
         matrices.push(own);
@@ -212,12 +232,15 @@ fn evaluate(
         selected_on,
     )
     .with_images(&matrices, miou_batch.get());
+    let calibration = calibration.and_then(CalibrationMeter::finish);
+    let evaluation = Evaluation { calibration, ..evaluation };
     evaluation.write(&context.out).map_err(StageError::failed)?;
     ImageScores::write_all(&context.out, &manifest.classes, &images).map_err(StageError::failed)?;
     confusion.write(&context.out, &manifest.classes).map_err(StageError::failed)?;
     let names = images.into_iter().map(|scores| scores.image);
     let of_images = ImageConfusions(names.zip(matrices).collect());
     of_images.write(&context.out, &manifest.classes).map_err(StageError::failed)?;
+    fractions.write(&context.out)?;
     Ok(())
 }
 

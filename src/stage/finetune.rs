@@ -1,11 +1,12 @@
 //! `finetune`: trains a segmentation model from an encoder and images with masks.
 
 mod parts;
+mod reference;
 mod start;
 mod train_fraction;
 mod val_fraction;
 
-use super::artifacts::{EncoderFile, HistoryFile, ModelFile, Selection};
+use super::artifacts::{EncoderFile, HistoryFile, ModelFile, ReferenceFile, Selection};
 use super::data_set::manifests_of;
 use super::encoder::{EncoderSpec, fingerprint};
 use super::errors::data_error;
@@ -25,17 +26,20 @@ use crate::random::Stream;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Training};
+use reference::Names;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use start::Start;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Trains a segmentation model. Writes `model.safetensors` (segmentation_models_pytorch's names) of the epoch that
 /// `select_on` chooses, `history.csv` (epoch, step, train_loss, learning_rate, gradient_norm, val_loss, val_miou,
-/// iou_CLASS; empty where an epoch was not validated) and `selection.json`: the images of val_miou and iou_CLASS, and
-/// the chosen epoch.
+/// iou_CLASS; empty where an epoch was not validated), `selection.json`: the images of val_miou and iou_CLASS, and
+/// the chosen epoch, and `reference.safetensors`: the temperature that calibrates the probabilities and the confusion matrix
+/// of each image, both of the validation images (never of test images), and what the training images look like.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Finetune {
@@ -145,11 +149,11 @@ impl TrainingDefaults for Finetune {
 
 impl StageKind for Finetune {
     const KIND: &'static str = "finetune";
-    const CODE_VERSION: u32 = 5;
+    const CODE_VERSION: u32 = 6;
     const TRAINS: bool = true;
     // The key contains the content of the weight file. Random weights have no file.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
-    const LEAVES: &'static [&'static str] = &[ModelFile::FILE, HistoryFile::FILE, Selection::FILE];
+    const LEAVES: &'static [&'static str] = &[ModelFile::FILE, HistoryFile::FILE, Selection::FILE, ReferenceFile::FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET, ReferenceSpec::one("encoder", &["pretrain"]).or_value()];
 
     fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
@@ -304,6 +308,8 @@ impl StageKind for Finetune {
         self.check_channels(&dataset.manifest, config.encoder.in_channels).map_err(StageError::BadData)?;
         let (samples, validation) = (samples(&dataset, &parts.train)?, samples(&dataset, &parts.validation)?);
         let validation = self.validation(&dataset, validation);
+        let named = |entries: &[&Entry]| entries.iter().map(|entry| entry.image.clone()).collect();
+        let names = Names { training: named(&parts.train), validation: named(&parts.validation) };
         let network = SegmentationNetwork::new(config);
         let mut parameters = self.training.parameters(context)?;
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
@@ -346,6 +352,10 @@ impl StageKind for Finetune {
             epoch: outcome.best.map_or(self.training.epochs.get(), |best| best.epoch),
         };
         selection.write(&context.out)?;
+        let started = Instant::now();
+        let reference = reference::of(&task, names, &selection)?;
+        context.telemetry.insert("reference_seconds".into(), started.elapsed().as_secs_f64().into());
+        ReferenceFile::write(&reference, &context.out)?;
         let config = ModelConfig {
             network: task.network.config().clone(),
             crop_size: self.crop_size.get(),

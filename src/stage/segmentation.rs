@@ -4,7 +4,7 @@ use crate::data::augment::{FinetuneAugment, normalization};
 use crate::data::loader::prefetch;
 use crate::data::{IGNORE, Mask, Micrograph, RGB};
 use crate::machine;
-use crate::metrics::Confusion;
+use crate::metrics::{CalibrationSample, Confusion};
 use crate::nn::losses::{LossGradient, cross_entropy, dice};
 use crate::nn::{Images, Mode, Parameters, SegmentationNetwork, Tape};
 use crate::random::Stream;
@@ -138,7 +138,9 @@ impl Segmentation {
             0
         } else {
             let images = validation.samples.iter().map(|(image, _)| (image.width, image.height));
-            inference::memory(&self.network, &self.parameters, size, validation.overlap, images)?.activations
+            let prediction = inference::memory(&self.network, &self.parameters, size, validation.overlap, images)?;
+            // After the last epoch the temperature is fitted on a sample of the validation images' pixels.
+            prediction.activations + CalibrationSample::most_bytes(self.class_names.len())
         };
         Ok(Needs {
             work: Work::Finetuning,
@@ -159,7 +161,8 @@ impl Segmentation {
         })
     }
 
-    fn crop_size(&self) -> usize {
+    /// Side of a crop in pixels.
+    pub(super) fn crop_size(&self) -> usize {
         self.augment.crop_size.unwrap_or_default()
     }
 

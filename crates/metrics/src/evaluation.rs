@@ -1,7 +1,7 @@
 //! All scores of one model on one set of images.
 
 use super::file_error::FileError;
-use super::{Averaging, Confusion, Overlap, majority};
+use super::{Averaging, Calibration, Confusion, Overlap, majority};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -91,6 +91,10 @@ pub struct Evaluation {
     /// mIoU by each [`Averaging`]; empty without [`Evaluation::with_images`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub miou_by: Vec<MiouBy>,
+    /// How well the probabilities agree with frequencies on these images, before and after the model's temperature; `None` for a
+    /// model without a reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
 }
 
 impl Evaluation {
@@ -161,6 +165,7 @@ impl Evaluation {
                 }
             }),
             miou_by: Vec::new(),
+            calibration: None,
         }
     }
 

@@ -26,7 +26,7 @@ mod wilcoxon;
 
 pub use averaging::{AUTHORS_BATCH, Averaging, Overlap};
 pub use bootstrap::{LEAST_IMAGES, RESAMPLES, Sampled, interval, paired_p, resample};
-pub use calibration::{Calibration, Reliability};
+pub use calibration::{Calibration, CalibrationMeter, CalibrationSample, Reliability, temper};
 pub use confusion::{Confusion, MetricError};
 pub use confusion_file::ImageConfusions;
 pub use evaluation::{ClassScores, Evaluation, MajorityScores, MiouBy, SelectedOn};

@@ -4,9 +4,11 @@
 mod encoder;
 mod history;
 mod model;
+mod reference;
 mod selection;
 
 pub(super) use encoder::EncoderFile;
 pub(crate) use history::HistoryFile;
 pub(super) use model::ModelFile;
+pub(super) use reference::ReferenceFile;
 pub(super) use selection::Selection;

@@ -2,7 +2,9 @@
 
 use super::super::{InputFiles, Places};
 use super::*;
-use crate::metrics::Averaging;
+use crate::data::Mask;
+use crate::metrics::{Averaging, Calibration, Reliability};
+use matssl_predict::reference::{GreyStatistics, KnownImage};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -128,6 +130,7 @@ pub(in crate::stage) fn evaluated(
         Split::Test,
         SelectedOn::Last,
         default_miou_batch(),
+        None,
         constant(class),
     )
     .unwrap();
@@ -143,10 +146,14 @@ pub(in crate::stage) fn evaluated(
     InputFiles { label: label.into(), seed, files, source: None }
 }
 
-fn constant(class: u8) -> impl FnMut(&Micrograph) -> Result<Mask, StageError> {
+/// Everywhere `class`, with a probability of 0.9.
+fn constant(class: u8) -> impl FnMut(&Micrograph) -> Result<Prediction, StageError> {
     move |image| {
-        let labels = vec![class; image.width * image.height];
-        Ok(Mask { width: image.width, height: image.height, labels })
+        let (width, height) = (image.width, image.height);
+        let labels = vec![class; width * height];
+        let mut pixel = [0.1, 0.1];
+        pixel[usize::from(class)] = 0.9;
+        Ok(Prediction { mask: Mask { width, height, labels }, probabilities: pixel.repeat(width * height) })
     }
 }
 
@@ -179,6 +186,94 @@ fn writes_scores_matrices_and_masks() {
     assert!(mask.to_luma8().pixels().all(|pixel| pixel.0 == [1]));
 }
 
+fn known(image: &str) -> KnownImage {
+    let grey = GreyStatistics { mean: 90.0, contrast: 0.0, dark: 90.0, bright: 90.0, noise: 0.0 };
+    KnownImage { image: image.into(), statistics: vec![grey], embeddings: vec![1.0] }
+}
+
+/// The reference of a model with a temperature of 2, whose validation image `image` has 8 pixels of each class, of which 4 of the
+/// matrix are predicted as austenite.
+fn reference(image: &str) -> Reference {
+    let confusion = Confusion::from_counts(2, vec![4, 4, 0, 8]).unwrap();
+    let classes = ["matrix", "austenite"].map(String::from).to_vec();
+    let calibration = Calibration {
+        temperature: 2.0,
+        pixels: 16,
+        log_loss: [1.0, 0.5],
+        expected_error: [0.2, 0.1],
+        before: Reliability::default(),
+        after: Reliability::default(),
+    };
+    Reference::new(classes, &[], vec![known("x/c.png")], vec![(known(image), confusion)], Some(calibration), (32, 1))
+}
+
+/// Scores predictions that are austenite everywhere. Returns `metrics.json` and `fractions.csv`.
+fn scored_with(reference: Option<&Reference>) -> (Evaluation, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = open_dataset(&dataset(folder.path())).unwrap();
+    let mut context = context(folder.path(), []);
+    let batch = default_miou_batch();
+    evaluate(&mut context, &dataset, Split::Test, SelectedOn::Val, batch, reference, constant(1)).unwrap();
+    let read = |name: &str| std::fs::read_to_string(context.out.join(name)).unwrap();
+    (serde_json::from_str(&read("metrics.json")).unwrap(), read("metrics.json"), read("fractions.csv"))
+}
+
+#[test]
+fn a_model_with_a_reference_is_scored_for_its_calibration() {
+    let reference = reference("x/v.png");
+    let (evaluation, ..) = scored_with(Some(&reference));
+    let found = evaluation.calibration.clone().unwrap();
+    // 62 pixels with a known class, 32 of them austenite; odds of 9 become 3.
+    assert_eq!((found.temperature, found.pixels), (2.0, 62));
+    let right = 32.0 / 62.0;
+    let loss = |p: f64| -(right * p.ln() + (1.0 - right) * (1.0 - p).ln());
+    for (at, p) in [0.9, 0.75].into_iter().enumerate() {
+        assert!((found.expected_error[at] - (p - right)).abs() < 1e-6, "{found:?}");
+        assert!((found.log_loss[at] - loss(p)).abs() < 1e-6, "{found:?}");
+    }
+    assert_eq!((found.before.pixels[13], found.after.pixels[11]), (62, 62));
+    // Nothing else changes, and without a reference the file is as before.
+    let (without, text, _) = scored_with(None);
+    assert_eq!(without, Evaluation { calibration: None, ..evaluation });
+    assert!(!text.contains("calibration"));
+    // Without a temperature, the probabilities are scored as they are.
+    let (as_they_are, ..) = scored_with(Some(&Reference { calibration: None, ..reference }));
+    let found = as_they_are.calibration.unwrap();
+    assert_eq!((found.temperature, found.expected_error[0]), (1.0, found.expected_error[1]));
+}
+
+#[test]
+fn fractions_are_of_the_pixels_with_a_known_class() {
+    let (.., table) = scored_with(None);
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    let header = "image,class,true,raw,raw_low,raw_high,corrected,corrected_low,corrected_high";
+    assert_eq!(table.lines().next(), Some(header));
+    let expected = [("x/a.png", "matrix", 15.0 / 31.0, "0"), ("x/a.png", "austenite", 16.0 / 31.0, "1")];
+    assert_eq!(rows.len(), 5);
+    for (row, (image, class, truth, raw)) in rows[1..].iter().zip(expected) {
+        assert_eq!((row[0], row[1], row[3]), (image, class, raw));
+        assert_eq!(row[2].parse::<f64>().unwrap(), truth);
+        assert_eq!(row[6..], ["", "", ""], "nothing is known of the model's errors");
+    }
+}
+
+/// Of what was predicted as austenite, a third was matrix.
+#[test]
+fn fractions_are_corrected_by_the_errors_on_other_images() {
+    let corrected = |image: &str| -> Vec<String> {
+        let (.., table) = scored_with(Some(&reference(image)));
+        table.lines().skip(1).map(|line| line.split(',').nth(6).unwrap().to_owned()).collect()
+    };
+    let found: Vec<f64> = corrected("x/v.png").iter().filter_map(|cell| cell.parse().ok()).collect();
+    if !found.is_empty() {
+        for pair in found.chunks(2) {
+            assert!((pair[0] - 1.0 / 3.0).abs() < 1e-12 && (pair[1] - 2.0 / 3.0).abs() < 1e-12, "{found:?}");
+        }
+    }
+    // The validation image is the scored one: its own errors say nothing.
+    assert_eq!(corrected("x/a.png")[..2], ["", ""]);
+}
+
 #[test]
 fn a_split_without_images_is_an_error_with_the_counts() {
     let folder = tempfile::tempdir().unwrap();
@@ -202,9 +297,11 @@ fn a_prediction_of_another_size_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = open_dataset(&dataset(folder.path())).unwrap();
     let mut context = context(folder.path(), []);
-    let small = |_: &Micrograph| Ok(Mask { width: 1, height: 1, labels: vec![0] });
+    let small = |_: &Micrograph| {
+        Ok(Prediction { mask: Mask { width: 1, height: 1, labels: vec![0] }, probabilities: vec![1.0, 0.0] })
+    };
     let error =
-        evaluate(&mut context, &dataset, Split::Test, SelectedOn::Val, default_miou_batch(), small).unwrap_err();
+        evaluate(&mut context, &dataset, Split::Test, SelectedOn::Val, default_miou_batch(), None, small).unwrap_err();
     assert_eq!(error.to_string(), "x/a.png: the truth has 32 pixels, the prediction 1");
 }
 

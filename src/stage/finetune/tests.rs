@@ -7,6 +7,7 @@ use crate::stage::InputFiles;
 use crate::stage::evaluate::Evaluate;
 use crate::train::History;
 use crate::train::inference::Segmenter;
+use matssl_predict::reference::Reference;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -406,4 +407,64 @@ fn three_channels_are_not_written_and_more_than_eight_refused() {
         let [ParamError::Check { param: "encoder", message }] = &errors[..] else { panic!("{errors:?}") };
         assert_eq!(message, &format!("in_channels = {in_channels}; expected 1 to 8"));
     }
+}
+
+/// Runs the stage. Returns its reference, with the bytes of the file, and the history.
+fn referenced(text: &str, splits: &[Split]) -> (Reference, Vec<u8>, History) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut context = context(folder.path(), "dataset", &dataset(folder.path(), splits));
+    parse::<Finetune>(text).unwrap().run(&mut context).unwrap();
+    let path = context.out.join(ReferenceFile::FILE);
+    let history = std::fs::read_to_string(context.out.join("history.csv")).unwrap();
+    (Reference::read(&path).unwrap(), std::fs::read(&path).unwrap(), History::from_csv(&history).unwrap())
+}
+
+#[test]
+fn the_reference_is_of_training_and_validation_images_whatever_the_threads() {
+    let text = TOY.replace("epochs = 6", "epochs = 2");
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| referenced(&text, &ALL))
+    };
+    let (reference, bytes, history) = with(1);
+    assert!(with(2).1 == bytes, "the same bytes for any number of threads");
+    let names: Vec<&str> = reference.training.iter().map(|image| image.image.as_str()).collect();
+    assert_eq!((names, reference.validation.len()), (vec!["0.png", "1.png"], 1));
+    let [validation] = &reference.validation[..] else { panic!("one validation image") };
+    assert_eq!((validation.image.as_str(), validation.confusion.total()), ("2.png", 48 * 40));
+    // Of the epoch that was kept.
+    let best = history.column("val_miou").into_iter().flatten().fold(0.0, f64::max);
+    let miou = reference.scores.as_ref().unwrap().miou.unwrap();
+    assert!((miou - best).abs() < 1e-12, "{miou} {best}");
+    let calibration = reference.calibration.as_ref().unwrap();
+    assert_eq!(calibration.pixels, 48 * 40);
+    assert!(calibration.log_loss[1] <= calibration.log_loss[0], "{calibration:?}");
+    // 2 × 2 patches of 32 pixels cover an image; the encoder of width 4 ends with 32 channels.
+    assert!(reference.training.iter().all(|image| image.patches == 4));
+    assert_eq!((reference.patch_size, reference.channels, reference.embeddings.len()), (32, 32, 8 * 32));
+    assert_eq!(reference.distance.unwrap().tiles, 8 + 4 + 1);
+    for image in reference.training.iter().map(|image| &image.statistics).chain([&validation.statistics]) {
+        assert_eq!(reference.judge(image, None), [""; 0]);
+    }
+    let dark = [dark(validation.statistics[0].noise)];
+    let found = reference.judge(&dark, None);
+    assert!(found[0].starts_with("mean grey level 5.0: the 3 training and validation images have 1"), "{found:?}");
+}
+
+fn dark(noise: f64) -> matssl_predict::reference::GreyStatistics {
+    matssl_predict::reference::GreyStatistics { mean: 5.0, contrast: 5.0, dark: 0.0, bright: 20.0, noise }
+}
+
+#[test]
+fn test_images_calibrate_no_model() {
+    let text = TOY.replace("epochs = 6", "epochs = 1");
+    let (reference, ..) = referenced(&format!("{text}select_on = 'test'\n"), &ALL);
+    assert!(reference.calibration.is_none() && reference.validation.is_empty() && reference.scores.is_none());
+    let why = "the epochs were validated on the test images, which must not calibrate a model";
+    assert_eq!(reference.without_validation.as_deref(), Some(why));
+    let (reference, ..) = referenced(&format!("{text}select_on = 'last'\n"), &[Split::Train, Split::Train]);
+    assert_eq!(reference.without_validation.as_deref(), Some("the data set has no validation images"));
+    // Two training images: their patches can be compared, their grey levels not.
+    assert_eq!((reference.distance.unwrap().tiles, reference.usual.len()), (8, 1));
+    assert!(reference.usual[0].is_none() && reference.rule().starts_with("Grey levels are not judged"));
 }

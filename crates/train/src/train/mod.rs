@@ -4,6 +4,7 @@ mod accumulation;
 mod averaged_weights;
 mod batches;
 mod checkpoint;
+mod embedding;
 mod epoch_sums;
 mod history;
 pub mod inference;
@@ -17,6 +18,7 @@ mod training;
 mod training_state;
 
 pub use batches::Batches;
+pub use embedding::embeddings;
 pub use history::History;
 pub use optimizer::OptimizerSpec;
 pub use schedule::ScheduleSpec;
