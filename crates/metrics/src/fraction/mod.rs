@@ -2,6 +2,8 @@
 
 mod blocks;
 mod estimate;
+mod specimen;
 
 pub use blocks::BlockCounts;
 pub use estimate::{ClassFraction, Estimate, fractions};
+pub use specimen::{SpecimenFraction, specimen_fractions};
