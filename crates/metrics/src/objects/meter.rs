@@ -7,7 +7,7 @@ use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
 /// Smallest number of labels at which unused ones are dropped.
-const LABELS: usize = 4096;
+const LABELS: usize = 512;
 
 /// Finds the objects of one class (connected components, 8 neighbours) in rows of labels that come from top to bottom. It holds
 /// the objects and the last row's runs, not the pixels.
