@@ -32,7 +32,9 @@ pub use confusion::{Confusion, MetricError};
 pub use confusion_file::ImageConfusions;
 pub use evaluation::{ClassScores, Evaluation, MajorityScores, MiouBy, SelectedOn};
 pub use file_error::FileError;
-pub use fraction::{BlockCounts, ClassFraction, Estimate, SpecimenFraction, fractions, specimen_fractions};
+pub use fraction::{
+    BlockCounts, ClassFraction, Correction, Estimate, SpecimenFraction, correction, fractions, specimen_fractions,
+};
 pub use holm::holm;
 pub use image_scores::ImageScores;
 pub use intercepts::{Intercept, InterceptMeter};

@@ -22,6 +22,12 @@ impl BlockCounts {
         BlockCounts { classes, side, size, counts: vec![0; blocks * classes] }
     }
 
+    /// No pixels yet, in blocks that suit [`fractions`](super::fractions): about 64 × 64 of them, whatever the size of the image.
+    pub fn for_image(classes: usize, size: (usize, usize)) -> Self {
+        let side = (size.0 as f64 * size.1 as f64).sqrt() / 64.0;
+        BlockCounts::new(classes, (side as usize).max(1), size)
+    }
+
     /// Adds the rows from `top` on: labels `[rows, width]`, each less than the number of classes.
     pub fn add(&mut self, top: usize, labels: &[u8]) {
         let columns = self.size.0.div_ceil(self.side);

@@ -118,7 +118,8 @@ fn check_against_flood(mask: &[u8], width: usize) {
         assert_eq!(ours.area, pixels.len() as u64);
         let distance = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).hypot(a[1] - b[1]);
         assert!(distance(ours.centroid, centres[index]) < 1e-9);
-        let edge = |p: &usize| p % width == 0 || p % width == width - 1 || p / width == 0 || p / width == height - 1;
+        let sides = |p: usize| [(p % width, width - 1), (p / width, height - 1)];
+        let edge = |p: &usize| sides(*p).iter().any(|&(at, last)| at == 0 || at == last);
         assert_eq!(ours.touches_edge, pixels.iter().any(edge));
         let others = (0..centres.len()).filter(|&other| other != index);
         let nearest = others.map(|other| distance(centres[index], centres[other])).reduce(f64::min);
