@@ -18,6 +18,7 @@ mod file_error;
 mod fraction;
 mod holm;
 mod image_scores;
+mod intercepts;
 mod iou;
 mod majority;
 mod objects;
@@ -31,10 +32,13 @@ pub use confusion::{Confusion, MetricError};
 pub use confusion_file::ImageConfusions;
 pub use evaluation::{ClassScores, Evaluation, MajorityScores, MiouBy, SelectedOn};
 pub use file_error::FileError;
-pub use fraction::{BlockCounts, ClassFraction, Estimate, fractions};
+pub use fraction::{
+    BlockCounts, ClassFraction, Correction, Estimate, SpecimenFraction, correction, fractions, specimen_fractions,
+};
 pub use holm::holm;
 pub use image_scores::ImageScores;
+pub use intercepts::{Intercept, InterceptMeter};
 pub use majority::majority;
-pub use objects::Object;
+pub use objects::{Distribution, Object, ObjectMeter, ObjectSummary};
 pub use summary::Summary;
 pub use wilcoxon::{LEAST_PAIRS, signed_rank};

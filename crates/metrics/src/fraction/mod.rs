@@ -1,7 +1,14 @@
 //! Area fractions of classes with intervals.
 
 mod blocks;
+mod cells;
+mod correction;
 mod estimate;
+mod matrix;
+mod specimen;
+mod spread;
 
 pub use blocks::BlockCounts;
-pub use estimate::{ClassFraction, Estimate, fractions};
+pub use correction::Correction;
+pub use estimate::{ClassFraction, Estimate, correction, fractions};
+pub use specimen::{SpecimenFraction, specimen_fractions};

@@ -1,0 +1,108 @@
+//! How many intervals hold the truth.
+
+use crate::micrograph::{Classifier, Micrograph, Structure};
+use matssl_base::random::Stream;
+use matssl_metrics::{Confusion, fractions};
+use rayon::prelude::*;
+use std::fmt;
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Experiment {
+    pub(crate) structure: Structure,
+    /// The structure of the validation images, if it is another.
+    pub(crate) validated_on: Structure,
+    pub(crate) classifier: Classifier,
+    pub(crate) side: usize,
+    /// Number of micrographs to draw fields from, and of those to draw validation images from.
+    pub(crate) pool: u64,
+}
+
+/// Shares of intervals that hold the truth, over all classes, and mean widths.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Coverage {
+    /// Of a model without errors.
+    pub(crate) perfect: f64,
+    /// Raw intervals, and the fraction that the model predicts in the mean.
+    pub(crate) predicted: f64,
+    /// Raw intervals, and the true fraction.
+    pub(crate) raw: f64,
+    /// Corrected intervals, and the true fraction.
+    pub(crate) corrected: f64,
+    /// Mean widths of the raw and the corrected intervals.
+    pub(crate) widths: [f64; 2],
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Coverage { perfect, predicted, raw, corrected, widths: [narrow, wide] } = self;
+        let [perfect, predicted, raw, corrected] = [perfect, predicted, raw, corrected].map(|share| 100.0 * share);
+        write!(f, "{perfect:5.1} {predicted:5.1} {raw:5.1} {corrected:5.1}   {narrow:.3} {wide:.3}")
+    }
+}
+
+/// The micrographs of an experiment.
+pub(crate) struct Pool {
+    fields: Vec<Micrograph>,
+    validation: Vec<Micrograph>,
+    truth: Vec<f64>,
+}
+
+impl Experiment {
+    pub(crate) fn pool(&self) -> Pool {
+        let draw = |structure, first: u64| {
+            let numbers = first..first + self.pool;
+            numbers.into_par_iter().map(|n| Micrograph::new(structure, self.classifier, self.side, n)).collect()
+        };
+        let truth = self.structure.fractions();
+        Pool { fields: draw(self.structure, 0), validation: draw(self.validated_on, self.pool), truth }
+    }
+}
+
+impl Pool {
+    /// The coverage of `specimens` specimens with `fields` fields each and `images` validation images. A pool is used again only if
+    /// there are more specimens than it has fields for.
+    pub(crate) fn coverage(&self, specimens: usize, fields: usize, images: usize) -> Coverage {
+        let classes = self.truth.len();
+        let pooled = |class: usize| self.fields.iter().map(|m| m.predicted.totals()[class]).sum::<u64>() as f64;
+        let all: f64 = (0..classes).map(pooled).sum();
+        let expected: Vec<f64> = (0..classes).map(|class| pooled(class) / all).collect();
+        let one = |specimen: usize| {
+            let mut stream = Stream::new(19, "validation", fields as u64, (specimen * 100 + images) as u64);
+            let order = stream.permutation(self.validation.len());
+            let validation: Vec<Confusion> =
+                order[..images].iter().map(|&index| self.validation[index].confusion.clone()).collect();
+            let chosen: Vec<&Micrograph> =
+                (0..fields).map(|field| &self.fields[(specimen * fields + field) % self.fields.len()]).collect();
+            let perfect = fractions(&chosen.iter().map(|m| &m.truth).collect::<Vec<_>>(), &[]);
+            let predicted = fractions(&chosen.iter().map(|m| &m.predicted).collect::<Vec<_>>(), &validation);
+            let mut sum = Coverage::default();
+            // With two classes the second interval is the first one mirrored.
+            let shown = if classes == 2 { 1..2 } else { 0..classes };
+            let weight = 1.0 / (shown.len() * specimens) as f64;
+            for class in shown {
+                let holds = |interval: Option<[f64; 2]>, truth: f64| {
+                    let [low, high] = interval.expect("a class with pixels has an interval");
+                    (f64::from(u8::from(low <= truth && truth <= high)) * weight, (high - low) * weight)
+                };
+                let (raw, truth) = (predicted[class].raw.interval, self.truth[class]);
+                let corrected = holds(predicted[class].corrected.unwrap().interval, truth);
+                sum.perfect += holds(perfect[class].raw.interval, truth).0;
+                sum.predicted += holds(raw, expected[class]).0;
+                sum.raw += holds(raw, truth).0;
+                sum.corrected += corrected.0;
+                sum.widths[0] += holds(raw, truth).1;
+                sum.widths[1] += corrected.1;
+            }
+            sum
+        };
+        let parts: Vec<Coverage> = (0..specimens).into_par_iter().map(one).collect();
+        parts.into_iter().fold(Coverage::default(), |a, b| Coverage {
+            perfect: a.perfect + b.perfect,
+            predicted: a.predicted + b.predicted,
+            raw: a.raw + b.raw,
+            corrected: a.corrected + b.corrected,
+            widths: [a.widths[0] + b.widths[0], a.widths[1] + b.widths[1]],
+        })
+    }
+}
