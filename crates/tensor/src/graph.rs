@@ -9,10 +9,19 @@ use std::collections::HashMap;
 /// of node `i`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
+    /// Channels of the input.
+    pub channels: usize,
     /// The operations.
     pub nodes: Vec<GraphNode>,
     /// The value that the network returns.
     pub output: usize,
+}
+
+impl Graph {
+    /// Channels of the output.
+    pub fn output_channels(&self) -> usize {
+        self.output.checked_sub(1).map_or(self.channels, |node| self.nodes[node].channels)
+    }
 }
 
 /// An operation.
@@ -75,6 +84,7 @@ pub(crate) type Description = std::result::Result<(Operation, Vec<TensorId>), &'
 
 /// A [`Graph`] in the making.
 pub(super) struct Recorder {
+    channels: usize,
     values: HashMap<TensorId, usize>,
     nodes: Vec<GraphNode>,
 }
@@ -82,7 +92,7 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Of a network with the input `input`.
     pub(super) fn new(input: &Tensor) -> Self {
-        Recorder { values: HashMap::from([(input.id(), 0)]), nodes: Vec::new() }
+        Recorder { channels: channels(input), values: HashMap::from([(input.id(), 0)]), nodes: Vec::new() }
     }
 
     /// Adds the operation with the output `output`.
@@ -98,8 +108,7 @@ impl Recorder {
         let Some(inputs) = values else {
             bail!("{operation:?} reads a tensor that is neither the network's input nor an operation's output");
         };
-        let channels = output.dims().last().copied().unwrap_or(0);
-        self.nodes.push(GraphNode { operation, inputs, channels });
+        self.nodes.push(GraphNode { operation, inputs, channels: channels(output) });
         self.values.insert(output.id(), self.nodes.len());
         Ok(())
     }
@@ -110,8 +119,12 @@ impl Recorder {
     /// If `output` is not the input or an operation's output.
     pub(super) fn finish(self, output: &Tensor) -> Result<Graph> {
         match self.values.get(&output.id()) {
-            Some(&output) => Ok(Graph { nodes: self.nodes, output }),
+            Some(&output) => Ok(Graph { channels: self.channels, nodes: self.nodes, output }),
             None => bail!("the network's output is no operation's output"),
         }
     }
+}
+
+fn channels(tensor: &Tensor) -> usize {
+    tensor.dims().last().copied().unwrap_or(0)
 }

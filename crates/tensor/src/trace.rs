@@ -77,7 +77,7 @@ mod tests {
         let node =
             |(operation, inputs, channels): (_, &[usize], _)| GraphNode { operation, inputs: inputs.into(), channels };
         assert_eq!(graph.nodes, expected.into_iter().map(node).collect::<Vec<_>>());
-        assert_eq!(graph.output, 10);
+        assert_eq!((graph.channels, graph.output, graph.output_channels()), (2, 10, 4));
         assert_eq!(parameters.tensor("bn.num_batches_tracked")?.to_scalar::<i64>()?, 0);
         Ok(())
     }
