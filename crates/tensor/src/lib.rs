@@ -61,6 +61,7 @@
 mod count;
 pub mod device;
 mod footprint;
+mod graph;
 mod images;
 pub mod init;
 pub mod moving_average;
@@ -72,12 +73,15 @@ mod saved;
 mod tape;
 #[doc(hidden)]
 pub mod testing;
+mod trace;
 
 pub use count::Footprint;
 pub use device::OpenDevice;
 pub use footprint::{convolutions, footprint, prediction_footprint};
+pub use graph::{Graph, GraphNode, Operation};
 pub use images::{Feeder, Images, Pixels, Room, feeder};
 pub use matssl_base::device_name::DeviceName;
 pub use parameters::{Gradients, Parameter, Parameters, Role};
 pub use precision::Precision;
 pub use tape::{Mode, Tape, Value};
+pub use trace::trace;

@@ -5,6 +5,7 @@
 //! its ReLU) is not saved: its [`Saved`] recomputes it in the backward pass.
 
 use super::count::{Count, Footprint, placeholder};
+use super::graph::{Description, Graph, Recorder};
 use super::ops::gpu::Sizes;
 use super::ops::sum;
 use super::parameters::{Gradients, Parameters};
@@ -82,6 +83,8 @@ pub struct Tape<'p> {
     recompute: bool,
     /// On a dry tape, which computes nothing: what it has counted.
     count: Option<RefCell<Count>>,
+    /// On a dry tape: the operations so far, if they are recorded.
+    recorder: Option<RefCell<Recorder>>,
 }
 
 impl<'p> Tape<'p> {
@@ -89,12 +92,31 @@ impl<'p> Tape<'p> {
     pub fn new(parameters: &'p Parameters, mode: Mode) -> Self {
         let id = NEXT_TAPE.fetch_add(1, Ordering::Relaxed);
         let recompute = parameters.recomputes() && mode != Mode::Eval;
-        Tape { parameters, mode, id, nodes: RefCell::default(), leaves: RefCell::default(), recompute, count: None }
+        let (nodes, leaves) = (RefCell::default(), RefCell::default());
+        Tape { parameters, mode, id, nodes, leaves, recompute, count: None, recorder: None }
     }
 
     /// A tape for training that computes nothing and counts what it would save.
     pub(super) fn dry(parameters: &'p Parameters) -> Self {
         Tape { count: Some(RefCell::default()), ..Tape::new(parameters, Mode::Train) }
+    }
+
+    /// A tape that computes nothing and records the operations of a network with the input `input`, as it predicts.
+    pub(super) fn tracing(parameters: &'p Parameters, input: &Tensor) -> Self {
+        // In `Mode::Eval` a convolution and its batch norm would be one.
+        let tape = Tape { count: Some(RefCell::default()), ..Tape::new(parameters, Mode::Frozen) };
+        Tape { recorder: Some(RefCell::new(Recorder::new(input))), ..tape.keeping_all() }
+    }
+
+    /// What a [`tracing`](Self::tracing) tape has recorded, up to `output`.
+    ///
+    /// # Errors
+    /// If `output` is not the output of an operation on it.
+    pub(super) fn traced(self, output: &Value) -> Result<Graph> {
+        match self.recorder {
+            Some(recorder) => recorder.into_inner().finish(&output.tensor),
+            None => bail!("this tape records no operations"),
+        }
     }
 
     /// The same tape, with everything kept.
@@ -190,14 +212,22 @@ impl<'p> Tape<'p> {
         value.saved.clone()
     }
 
-    /// The output of an operation: that of `compute`, or on a dry tape a placeholder of `shape`.
+    /// The output of the operation that `describe` describes: that of `compute`, or on a dry tape a placeholder of `shape`.
     ///
     /// # Errors
-    /// Those of `compute`.
-    pub(crate) fn output(&self, shape: &[usize], compute: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+    /// Those of `compute`; on a tracing tape, if a graph cannot hold the operation.
+    pub(crate) fn output(
+        &self,
+        shape: &[usize],
+        describe: impl FnOnce() -> Description,
+        compute: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let Some(count) = &self.count else { return compute() };
         let output = placeholder(shape, self.parameters.activations(), self.parameters)?;
         count.borrow_mut().output(&output);
+        if let Some(recorder) = &self.recorder {
+            recorder.borrow_mut().push(describe(), &output)?;
+        }
         Ok(output)
     }
 

@@ -2,6 +2,7 @@
 
 use super::gpu::{self, Gpu, on_device};
 use super::host::{Element, elements, filled, tensor};
+use crate::graph::Operation;
 use crate::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -105,7 +106,9 @@ impl Tape<'_> {
         let tensors: Vec<&Tensor> = inputs.iter().map(|input| input.tensor()).collect();
         let channels: Vec<usize> = tensors.iter().map(|tensor| tensor.dims().last().copied().unwrap_or(0)).collect();
         let common = tensors.first().and_then(|tensor| tensor.dims().split_last()).map_or(&[][..], |(_, rest)| rest);
-        let output = self.output(&[common, &[channels.iter().sum()]].concat(), || forward(&tensors))?;
+        let shape = [common, &[channels.iter().sum()]].concat();
+        let describe = || Ok((Operation::Concat, tensors.iter().map(|tensor| tensor.id()).collect()));
+        let output = self.output(&shape, describe, || forward(&tensors))?;
         Ok(self.record(output, inputs, move |gradient, wanted| {
             let mut first = 0;
             let parts = channels.iter().zip(wanted).map(|(&channels, &wanted)| {

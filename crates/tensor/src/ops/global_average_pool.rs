@@ -103,7 +103,7 @@ impl Tape<'_> {
     /// If an image is empty, or the device or type is not supported.
     pub fn global_average_pool(&self, x: &Value) -> Result<Value> {
         let (batch, _, _, channels) = x.tensor().dims4()?;
-        let output = self.output(&[batch, channels], || forward(x.tensor()))?;
+        let output = self.output(&[batch, channels], || Err("global_average_pool"), || forward(x.tensor()))?;
         let (shape, dtype) = (x.tensor().dims().to_vec(), x.tensor().dtype());
         Ok(self.record(output, &[x], move |gradient, _| Ok(vec![Some(backward(&shape, dtype, gradient)?)])))
     }

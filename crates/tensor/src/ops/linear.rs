@@ -186,7 +186,7 @@ impl Tape<'_> {
         let bias = bias.map(|name| self.parameter(name)).transpose()?;
         let [batch, _, outputs] = sizes(x.tensor(), weight.tensor())?;
         let compute = || forward(x.tensor(), weight.tensor(), bias.as_ref().map(Value::tensor));
-        let output = self.output(&[batch, outputs], compute)?;
+        let output = self.output(&[batch, outputs], || Err("linear"), compute)?;
         let (saved_x, saved_weight) = (self.save(x), weight.tensor().clone());
         let inputs: Vec<&Value> = [x, &weight].into_iter().chain(bias.as_ref()).collect();
         Ok(self.record(output, &inputs, move |gradient, wanted| {

@@ -3,6 +3,7 @@
 use super::gpu::{Gpu, launch, on_device};
 use super::host::{Element, elements, tensor};
 use super::vector::vectorized;
+use crate::graph::Operation;
 use crate::{Tape, Value};
 use candle_core::{DType, Result, Tensor, bail};
 use rayon::prelude::*;
@@ -201,7 +202,11 @@ impl Tape<'_> {
         let (batch, height, width, channels) = x.tensor().dims4()?;
         let pooled = [batch, options.output_size(height)?, options.output_size(width)?, channels];
         let mut winners = None;
-        let output = self.output(&pooled, || {
+        let describe = || {
+            let MaxPool { kernel, stride, padding, ceil_mode } = options;
+            Ok((Operation::MaxPool { kernel, stride, padding, ceil_mode }, vec![x.tensor().id()]))
+        };
+        let output = self.output(&pooled, describe, || {
             let (output, found) = forward(x.tensor(), options)?;
             winners = Some(found);
             Ok(output)

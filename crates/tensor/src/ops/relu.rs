@@ -3,6 +3,7 @@
 use super::gpu::{Gpu, launch, on_device};
 use super::host::{Element, elements, filled, tensor};
 use super::vector::vectorized;
+use crate::graph::Operation;
 use crate::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -85,7 +86,8 @@ impl Tape<'_> {
     /// # Errors
     /// As [`forward`].
     pub fn relu(&self, x: &Value) -> Result<Value> {
-        let output = self.output(x.tensor().dims(), || forward(x.tensor()))?;
+        let output =
+            self.output(x.tensor().dims(), || Ok((Operation::Relu, vec![x.tensor().id()])), || forward(x.tensor()))?;
         let saved = self.save(x);
         Ok(self.record(output, &[x], move |gradient, _| Ok(vec![Some(backward(&saved.tensor()?, gradient)?)])))
     }

@@ -1,5 +1,6 @@
 //! Batches put together and maps taken apart into rows: no arithmetic, only where numbers lie.
 
+use crate::graph::Operation;
 use crate::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 
@@ -18,7 +19,7 @@ impl Tape<'_> {
             bail!("stack: nothing to put together");
         };
         let shape = [&[batches.iter().sum()], rest].concat();
-        let output = self.output(&shape, || Tensor::cat(&tensors, 0))?;
+        let output = self.output(&shape, || Err("stack"), || Tensor::cat(&tensors, 0))?;
         Ok(self.record(output, parts, move |gradient, _| {
             let mut first = 0;
             let part = |&batch: &usize| {
@@ -39,7 +40,7 @@ impl Tape<'_> {
         let (batch, height, width, channels) = x.tensor().dims4()?;
         let (shape, from, to) = (x.tensor().dims().to_vec(), x.tensor().dtype(), self.parameters().dtype());
         let rows = (batch * height * width, channels);
-        let output = self.output(&[rows.0, rows.1], || x.tensor().reshape(rows)?.to_dtype(to))?;
+        let output = self.output(&[rows.0, rows.1], || Err("pixels"), || x.tensor().reshape(rows)?.to_dtype(to))?;
         Ok(self.record(output, &[x], move |gradient, _| {
             Ok(vec![Some(gradient.reshape(shape.as_slice())?.to_dtype(from)?)])
         }))
@@ -50,7 +51,8 @@ impl Tape<'_> {
     /// # Errors
     /// If shapes or types differ.
     pub fn sum(&self, a: &Value, b: &Value) -> Result<Value> {
-        let output = self.output(a.tensor().dims(), || super::sum::forward(a.tensor(), b.tensor()))?;
+        let describe = || Ok((Operation::Sum, vec![a.tensor().id(), b.tensor().id()]));
+        let output = self.output(a.tensor().dims(), describe, || super::sum::forward(a.tensor(), b.tensor()))?;
         let both = |gradient: &Tensor, _: &[bool]| Ok(vec![Some(gradient.clone()), Some(gradient.clone())]);
         Ok(self.record(output, &[a, b], both))
     }

@@ -169,7 +169,7 @@ impl Tape<'_> {
     pub fn upsample_bilinear(&self, x: &Value, align_corners: bool) -> Result<Value> {
         let (batch, height, width, channels) = x.tensor().dims4()?;
         let doubled = [batch, 2 * height, 2 * width, channels];
-        let output = self.output(&doubled, || forward(x.tensor(), align_corners))?;
+        let output = self.output(&doubled, || Err("upsample_bilinear"), || forward(x.tensor(), align_corners))?;
         Ok(self.record(output, &[x], move |gradient, _| Ok(vec![Some(backward(gradient, align_corners)?)])))
     }
 }

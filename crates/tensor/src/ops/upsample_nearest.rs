@@ -2,6 +2,7 @@
 
 use super::gpu::{self, Gpu, on_device};
 use super::host::{Element, elements, filled, tensor};
+use crate::graph::Operation;
 use crate::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -77,7 +78,8 @@ impl Tape<'_> {
     /// If the device or type is not supported.
     pub fn upsample_nearest(&self, x: &Value) -> Result<Value> {
         let (batch, height, width, channels) = x.tensor().dims4()?;
-        let output = self.output(&[batch, 2 * height, 2 * width, channels], || forward(x.tensor()))?;
+        let describe = || Ok((Operation::UpsampleNearest, vec![x.tensor().id()]));
+        let output = self.output(&[batch, 2 * height, 2 * width, channels], describe, || forward(x.tensor()))?;
         Ok(self.record(output, &[x], |gradient, _| Ok(vec![Some(backward(gradient)?)])))
     }
 }

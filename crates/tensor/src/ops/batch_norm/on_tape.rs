@@ -6,6 +6,7 @@ use super::forward::forward;
 use super::gpu;
 use super::moments::{moments, trainable_channels};
 use super::statistics::Moments;
+use crate::graph::Operation;
 use crate::ops::gpu::of;
 use crate::saved::Saved;
 use crate::tape::{Mode, Tape, Value};
@@ -50,7 +51,15 @@ impl Tape<'_> {
         };
         let inputs: Vec<&Value> = [x, &weight, &bias].into_iter().chain(residual).collect();
         let vectors = (weight.tensor().clone(), bias.tensor().clone());
-        let output = self.output(x.tensor().dims(), || {
+        let describe = || {
+            // Without a scale of its own there is no name for one.
+            if self.parameters().get(&format!("{prefix}.weight")).is_err() {
+                return Err("plain_batch_norm");
+            }
+            let operation = Operation::BatchNorm { prefix: prefix.to_owned(), epsilon: EPSILON, relu };
+            Ok((operation, [x].into_iter().chain(residual).map(|value| value.tensor().id()).collect()))
+        };
+        let output = self.output(x.tensor().dims(), describe, || {
             forward(x.tensor(), &moments, (&vectors.0, &vectors.1), residual.map(Value::tensor), relu)
         })?;
         let saved = (self.save(x), residual.map(|residual| self.save(residual)));

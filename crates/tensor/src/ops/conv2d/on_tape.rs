@@ -7,6 +7,7 @@ use super::gpu;
 use super::gradients::Wanted;
 use super::options::{After, Conv2d};
 use super::source::{self, Joined};
+use crate::graph::Operation;
 use crate::saved::Saved;
 use crate::tape::{Mode, Tape, Value};
 use candle_core::{Result, Tensor};
@@ -41,14 +42,19 @@ impl Tape<'_> {
         bias: Option<&str>,
         options: Conv2d,
     ) -> Result<Value> {
-        let weight = self.parameter(weight)?;
-        let bias = bias.map(|name| self.parameter(name)).transpose()?;
+        let describe = || {
+            let doubled = inputs.iter().map(|(_, doubled)| *doubled).collect();
+            let operation =
+                Operation::Conv2d { doubled, weight: weight.to_owned(), bias: bias.map(str::to_owned), options };
+            Ok((operation, inputs.iter().map(|(value, _)| value.tensor().id()).collect()))
+        };
+        let (weight, bias) = (self.parameter(weight)?, bias.map(|name| self.parameter(name)).transpose()?);
         let joined = joined(inputs);
         let after = After { bias: bias.as_ref().map(Value::tensor), ..After::default() };
         let geometry = Geometry::new(&source::shape(&joined)?, weight.tensor().dims(), &options)?;
         let shape = geometry.shape();
         self.count_convolution(gpu::sizes(&geometry), gpu::writes_out(&joined)?);
-        let output = self.output(&shape, || forward(&joined, weight.tensor(), after, options))?;
+        let output = self.output(&shape, describe, || forward(&joined, weight.tensor(), after, options))?;
         let saved: Vec<(Saved, bool)> = inputs.iter().map(|(value, doubled)| (self.save(value), *doubled)).collect();
         let saved_weight = weight.tensor().clone();
         let values: Vec<&Value> = inputs.iter().map(|(value, _)| *value).chain([&weight]).chain(&bias).collect();
