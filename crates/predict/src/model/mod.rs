@@ -19,4 +19,4 @@ pub use description::{ClassDescription, FORMAT_VERSION, ModelDescription, Normal
 pub use ensemble::{EnsembleDescription, Member};
 pub use error::{ModelFolderError, ModelWriteError};
 pub use folder::ModelFolder;
-pub use write::{ModelFiles, write_ensemble};
+pub use write::{ModelFiles, update_ensemble, write_ensemble};

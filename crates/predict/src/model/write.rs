@@ -3,7 +3,7 @@
 use super::description::ModelDescription;
 use super::ensemble::{EnsembleDescription, Member};
 use super::error::{ModelFolderError, ModelWriteError};
-use super::folder::{ModelFolder, hash_of, is_name};
+use super::folder::{Described, ModelFolder, hash_of, is_name, read_description};
 use super::open_all::agree;
 use super::publish::{publish, write_description};
 use super::readme::{ensemble_readme, readme};
@@ -72,6 +72,22 @@ pub fn write_ensemble(
         write_description(new, &description)?;
         Ok(models)
     })
+}
+
+/// Takes the present members of the ensemble `folder` into its `model.json`, after [`ModelFolder::add_file`] changed theirs.
+///
+/// # Errors
+/// It is no ensemble, a member is damaged, or `model.json` cannot be written.
+pub fn update_ensemble(folder: &Path) -> Result<(), ModelWriteError> {
+    let Described::Ensemble(mut ensemble) = read_description(folder)? else {
+        let problem = "is one model, not an ensemble";
+        return Err(ModelFolderError::bad(folder, problem, "give the folder of an ensemble").into());
+    };
+    for member in &mut ensemble.ensemble {
+        member.model = ModelFolder::open(&folder.join(&member.folder))?.digest;
+    }
+    write_description(folder, &ensemble)?;
+    Ok(())
 }
 
 /// Writes the files of a model into the empty folder `new`, and opens it.
