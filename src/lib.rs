@@ -14,6 +14,7 @@ pub use matssl_base::{exit_code, machine, random, units};
 pub use matssl_data as data;
 pub use matssl_metrics as metrics;
 pub use matssl_pipeline::{cache, events, exec, experiment, plan};
+pub use matssl_predict as predict;
 pub use matssl_report as report;
 pub use matssl_train::{ssl, train};
 

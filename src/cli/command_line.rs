@@ -1,7 +1,9 @@
 //! The command line as a whole: its verbs, and the way from the arguments to the exit code.
 
 use super::outcome::{Ending, Stop};
-use super::{cache, completions, data, doctor, explain, logging, new, output, plan, report, run, schema, status};
+use super::{
+    cache, completions, data, doctor, explain, export, logging, new, output, plan, report, run, schema, status,
+};
 use crate::program::PROGRAM;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
@@ -39,6 +41,8 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Show the state of runs, from any terminal.
     Status(status::StatusArgs),
+    /// Write a trained model as a folder that stands by itself: weights, classes, normalisation, scores.
+    Export(export::ExportArgs),
     /// Show which data sets and weights are there, what they hold, and which images leak between splits.
     Data(data::DataArgs),
     /// List, verify or clean the cache.
@@ -92,6 +96,7 @@ fn obey(verb: Verb) -> Result<Ending, Stop> {
         Verb::Report(args) => report::report(args),
         Verb::Explain(args) => explain::explain(&args),
         Verb::Status(args) => status::status(&args),
+        Verb::Export(args) => export::export(&args),
         Verb::Data(args) => data::data(&args),
         Verb::Cache(args) => cache::cache(&args),
         Verb::New(args) => new::new(&args),

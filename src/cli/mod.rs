@@ -9,6 +9,7 @@ mod data;
 mod device;
 mod doctor;
 mod explain;
+mod export;
 mod foreseen;
 mod logging;
 mod new;

@@ -131,8 +131,20 @@ impl OpenExperiment {
         Err(Stop::new(ending, message))
     }
 
-    /// The stages that `name` means: one with or without its seed, a family, or a pattern. `flag` is where it was given.
+    /// The stages that `name` means: one with or without its seed, a family, or a pattern, also of seeds. `flag` is where it was
+    /// given.
     pub(super) fn stages_called(&self, name: &str, flag: &str) -> Result<Vec<usize>, Stop> {
+        let found = self.stages_named(name, flag)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let nearest = self.nearest(name, |_| true);
+        let help = nearest.map(|nearest| format!("\nhelp: did you mean `{nearest}`?")).unwrap_or_default();
+        Err(Stop::bad_request(format!("{flag}: no stage is called `{name}`{help}")))
+    }
+
+    /// As [`OpenExperiment::stages_called`], but a name that means no stage is no error.
+    pub(super) fn stages_named(&self, name: &str, flag: &str) -> Result<Vec<usize>, Stop> {
         let Experiment { instances, .. } = &self.plan.experiment;
         let bad = |problem: String| Stop::bad_request(format!("{flag}: `{name}`: {problem}"));
         let pattern = experiment::Named::parse(name).map_err(bad)?;
@@ -141,15 +153,23 @@ impl OpenExperiment {
             instance.name == name || pattern.names(&instance.family, instance.label())
         };
         let found: Vec<usize> = (0..instances.len()).filter(called).collect();
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        let nearest = instances.iter().max_by(|a, b| {
-            let likeness = |instance: &experiment::Instance| strsim::jaro_winkler(&instance.name, name);
-            likeness(a).total_cmp(&likeness(b))
-        });
-        let help = nearest.map(|instance| format!("\nhelp: did you mean `{}`?", instance.name)).unwrap_or_default();
-        Err(Stop::bad_request(format!("{flag}: no stage is called `{name}`{help}")))
+        let Some((label, seeds)) = name.rsplit_once('@').filter(|_| found.is_empty()) else { return Ok(found) };
+        let pattern = experiment::Named::parse(label).map_err(bad)?;
+        let seeds = globset::Glob::new(seeds).map_err(|error| bad(error.kind().to_string()))?.compile_matcher();
+        let called = |i: &usize| {
+            let instance = &instances[*i];
+            let is_seed = instance.seed.is_some_and(|seed| seeds.is_match(seed.to_string()));
+            is_seed && (label == instance.label() || pattern.names(&instance.family, instance.label()))
+        };
+        Ok((0..instances.len()).filter(called).collect())
+    }
+
+    /// The name that is most like `name` among the stages that are `wanted`.
+    pub(super) fn nearest(&self, name: &str, wanted: impl Fn(usize) -> bool) -> Option<&str> {
+        let instances = self.plan.experiment.instances.iter().enumerate().filter(|(stage, _)| wanted(*stage));
+        let likeness = |other: &str| strsim::jaro_winkler(other, name);
+        let names = instances.map(|(_, instance)| instance.name.as_str());
+        names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
     }
 }
 

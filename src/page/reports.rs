@@ -1,7 +1,7 @@
 //! Reads tables, figures and overlays from the outputs of their stages.
 
 use crate::cache::{Output, Record, Store};
-use crate::experiment::Instance;
+use crate::experiment::{Instance, Section};
 use crate::plan::{CacheState, Plan};
 use crate::report::page::{FigureView, OverlayView, Picture, TableView};
 use crate::report::{FileForm, safe_names};
@@ -33,7 +33,8 @@ pub(super) fn read(plan: &Plan, store: &Store) -> Result<Reports> {
     let mut reports = Reports::default();
     for (instance, state) in plan.experiment.instances.iter().zip(&plan.states) {
         let CacheState::Hit(record) = state else { continue };
-        if instance.kind.section.is_report() {
+        // A model folder has a README, which is no table.
+        if instance.kind.section.is_report() && instance.kind.section != Section::Models {
             Report { plan, store, instance, record: record.as_ref() }.add_to(&mut reports)?;
             reports.stages.extend(instance.inputs.iter().map(|input| input.instance));
         }

@@ -63,7 +63,7 @@ fn default_split() -> Split {
     Split::Test
 }
 
-fn default_overlap() -> f64 {
+pub(super) fn default_overlap() -> f64 {
     0.5
 }
 

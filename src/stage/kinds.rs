@@ -6,6 +6,7 @@ use super::dataset::Dataset;
 use super::evaluate::Evaluate;
 use super::figure::Figure;
 use super::finetune::Finetune;
+use super::models::Models;
 use super::overlay::Overlay;
 use super::patchify::Patchify;
 use super::pretrain::Pretrain;
@@ -26,4 +27,5 @@ pub static KINDS: &Kinds = &[
     &Kind::of::<DataTable>(),
     &Kind::of::<Figure>(),
     &Kind::of::<Overlay>(),
+    &Kind::of::<Models>(),
 ];

@@ -22,6 +22,7 @@ pub mod table;
 
 pub use file_form::FileForm;
 pub use file_name::{FileName, safe_names};
+pub use palette::class as class_colour;
 pub use png::{png_grey, png_rgb};
 pub use predictions_page::{ClassObjects, PredictedImage, PredictionsPage, SpecimenRow, predictions_page};
 pub use preview_page::{PreviewPicture, PreviewSet, preview_page};

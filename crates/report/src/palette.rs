@@ -35,7 +35,7 @@ const CLASSES: [Colour; 9] =
     [[0x2b, 0x2f, 0x36], ORANGE, SKY_BLUE, PURPLE, GREEN, YELLOW, VERMILION, BLUE, [0xd9, 0xd9, 0xd9]];
 
 /// The colour of a class, by label. From the tenth on, hues at multiples of the golden angle.
-pub(crate) fn class(label: u8) -> Colour {
+pub fn class(label: u8) -> [u8; 3] {
     let label = usize::from(label);
     CLASSES.get(label).copied().unwrap_or_else(|| {
         let hue = (label as f64 * 137.508) % 360.0 / 60.0;

@@ -68,6 +68,7 @@ pub fn schema(vocabulary: &Kinds) -> Value {
             "data_tables": listed(Section::DataTables, "Tables of data sets: images, classes, numbers of patches."),
             "figures": listed(Section::Figures, "Curves of metrics over the epochs."),
             "overlays": listed(Section::Overlays, "Images of predictions beside the ground truth."),
+            "models": listed(Section::Models, "Trained models as folders that stand by themselves."),
         },
         "required": ["name"],
         "additionalProperties": false,

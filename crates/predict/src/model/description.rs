@@ -1,6 +1,7 @@
 //! What `model.json` says.
 
-use matssl_data::{Color, ReadAs};
+use matssl_data::augment::{GREY_MEAN, GREY_STD, IMAGENET_MEAN, IMAGENET_STD};
+use matssl_data::{Color, RGB, ReadAs};
 use matssl_metrics::{Calibration, Confusion};
 use matssl_train::networks::SegmentationConfig;
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,9 @@ use std::collections::BTreeMap;
 /// The version of the format that this program writes. It reads this one and all before.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// A model folder's `model.json`.
+/// A model folder's `model.json`. An unknown key is an error: it may be a damaged one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelDescription {
     /// [`FORMAT_VERSION`] of the program that wrote it.
     pub format_version: u32,
@@ -72,6 +74,17 @@ pub struct Normalisation {
     pub std: Vec<f32>,
 }
 
+impl Normalisation {
+    /// What the program does to all images of a network that takes `in_channels`: ImageNet's statistics, or for other
+    /// channels than three their means.
+    pub fn of(in_channels: usize) -> Self {
+        if in_channels == RGB {
+            return Normalisation { mean: IMAGENET_MEAN.to_vec(), std: IMAGENET_STD.to_vec() };
+        }
+        Normalisation { mean: vec![GREY_MEAN; in_channels], std: vec![GREY_STD; in_channels] }
+    }
+}
+
 /// Scores on one split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitScores {
@@ -95,16 +108,21 @@ pub struct SplitScores {
 /// Where a model comes from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// Name of the experiment file.
+    /// Name of the experiment; empty if it is not known, as in a folder of `[[models]]`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub experiment: String,
     /// The stage.
     pub stage: String,
-    /// Its key.
+    /// Its key; empty if it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub key: String,
     /// Its seed, if it draws random numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// The program and its build.
+    /// The program and its build; empty if they are not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub program: String,
     /// Content hashes of the stage's inputs, by label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
 }

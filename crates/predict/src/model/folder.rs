@@ -1,7 +1,17 @@
 //! A model folder on disk.
 
+use super::check;
 use super::description::{FORMAT_VERSION, ModelDescription};
-use std::path::{Path, PathBuf};
+use super::ensemble::EnsembleDescription;
+use super::error::ModelFolderError;
+use super::no_model::no_model;
+use super::sealed;
+use matssl_train::train::inference::ModelConfig;
+use matssl_train::weights;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 /// A folder that was opened and checked.
 #[derive(Clone, Debug)]
@@ -14,18 +24,12 @@ pub struct ModelFolder {
     pub digest: String,
 }
 
-/// Why a folder is no model folder.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: {problem}; {cure}", path = path.display())]
-pub struct ModelFolderError {
-    /// The folder or the file in it.
-    pub path: PathBuf,
-    /// What is wrong.
-    pub problem: String,
-    /// What to do.
-    pub cure: String,
-    /// Whether nothing is there at all.
-    pub is_missing: bool,
+/// A `model.json` that was read.
+pub(super) enum Described {
+    /// Of a model, and the digest of the file.
+    Model(Box<ModelDescription>, String),
+    /// Of an ensemble.
+    Ensemble(EnsembleDescription),
 }
 
 impl ModelFolder {
@@ -35,33 +39,115 @@ impl ModelFolder {
     pub const WEIGHTS: &'static str = "model.safetensors";
     /// What the images that it was trained on look like.
     pub const REFERENCE: &'static str = "reference.safetensors";
+    /// What the model is, and how Python loads it.
+    pub const README: &'static str = "README.md";
 
-    /// Opens the folder `path`, and checks its version and hashes.
+    /// Opens the folder `path`, and checks its version, its hashes, and that its files belong together.
     ///
     /// # Errors
-    /// It is not there, damaged, or of a newer version.
+    /// It is not there, damaged, or of a newer version; it is something else, which is then said.
     pub fn open(path: &Path) -> Result<Self, ModelFolderError> {
-        let file = path.join(Self::DESCRIPTION);
-        let wrong = |problem: String, cure: &str, is_missing| ModelFolderError {
-            path: file.clone(),
-            problem,
-            cure: cure.into(),
-            is_missing,
-        };
-        let text = std::fs::read(&file)
-            .map_err(|error| wrong(error.to_string(), "give a folder that `export` wrote", true))?;
-        let description: ModelDescription =
-            serde_json::from_slice(&text).map_err(|error| wrong(error.to_string(), "export the model again", false))?;
-        if description.format_version > FORMAT_VERSION {
-            let problem = format!("format version {}, newer than {FORMAT_VERSION}", description.format_version);
-            return Err(wrong(problem, "use a newer matssl-run", false));
+        match read_description(path)? {
+            Described::Model(description, digest) => Self::checked(path, *description, digest),
+            Described::Ensemble(ensemble) => {
+                let first = ensemble.ensemble.first().map(|member| path.join(&member.folder));
+                Err(ModelFolderError::bad(
+                    path,
+                    format!("holds an ensemble of {} models, and one is expected", ensemble.ensemble.len()),
+                    first.map_or_else(|| "give one of them".into(), |first| format!("give e.g. {}", first.display())),
+                ))
+            }
         }
-        let digest = blake3::hash(&text).to_hex().to_string();
-        Ok(ModelFolder { path: path.to_owned(), description, digest })
+    }
+
+    /// Checks the files of a folder whose description was read.
+    pub(super) fn checked(
+        path: &Path,
+        description: ModelDescription,
+        digest: String,
+    ) -> Result<Self, ModelFolderError> {
+        let file = path.join(Self::DESCRIPTION);
+        let bad = |problem: String| ModelFolderError::bad(&file, problem, ModelFolderError::EXPORT_AGAIN);
+        if let Some(problem) = check::problem(&description) {
+            return Err(bad(problem));
+        }
+        if !description.files.contains_key(Self::WEIGHTS) {
+            return Err(bad(format!("has no hash of {}", Self::WEIGHTS)));
+        }
+        for (name, hash) in &description.files {
+            if !is_name(name) {
+                return Err(bad(format!("names the file {name:?}, which is not in its folder")));
+            }
+            let file = path.join(name);
+            let found = hash_of(&file).map_err(|error| ModelFolderError::reading(&file, &error))?;
+            if found != *hash {
+                let problem = "is damaged, or of another model: its hash is not the one in model.json";
+                return Err(ModelFolderError::bad(&file, problem, ModelFolderError::EXPORT_AGAIN));
+            }
+        }
+        let folder = ModelFolder { path: path.to_owned(), description, digest };
+        let file = folder.weights();
+        let bad = |problem: String| ModelFolderError::bad(&file, problem, ModelFolderError::EXPORT_AGAIN);
+        let config = weights::read_config(&file).map_err(|error| bad(format!("is no file of weights ({error})")))?;
+        let config = config.ok_or_else(|| bad("does not say of which network its weights are".into()))?;
+        let config: ModelConfig =
+            serde_json::from_str(&config).map_err(|error| bad(format!("describes no network ({error})")))?;
+        match check::contradiction(&folder.description, &config) {
+            Some(problem) => Err(bad(problem)),
+            None => Ok(folder),
+        }
     }
 
     /// The file of the weights.
     pub fn weights(&self) -> PathBuf {
         self.path.join(Self::WEIGHTS)
     }
+
+    /// What the training images look like, if the folder says it.
+    pub fn reference(&self) -> Option<PathBuf> {
+        self.description.files.contains_key(Self::REFERENCE).then(|| self.path.join(Self::REFERENCE))
+    }
+}
+
+/// Whether `name` is that of a file in a folder, and leads nowhere else.
+pub(super) fn is_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
+}
+
+/// blake3 of a file, in hexadecimal digits.
+pub(super) fn hash_of(file: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_mmap_rayon(file)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Reads the `model.json` in `folder`: its version first, because a newer one may look otherwise.
+pub(super) fn read_description(folder: &Path) -> Result<Described, ModelFolderError> {
+    let file = folder.join(ModelFolder::DESCRIPTION);
+    if !file.is_file() {
+        return Err(no_model(folder));
+    }
+    let bad = |problem: String| ModelFolderError::bad(&file, problem, ModelFolderError::EXPORT_AGAIN);
+    let (bytes, object) = sealed::read(&file)?;
+    match object.get("format_version").map(Value::as_u64) {
+        Some(Some(version)) if version > u64::from(FORMAT_VERSION) => {
+            return Err(ModelFolderError::bad(
+                &file,
+                format!("has the format version {version}; this program reads versions up to {FORMAT_VERSION}"),
+                "use a newer matssl-run, or export the model with this one",
+            ));
+        }
+        Some(Some(1..)) => {}
+        _ => return Err(bad("says no `format_version`, so it describes no model".into())),
+    }
+    if object.contains_key(EnsembleDescription::KEY) {
+        return read_as(object).map(Described::Ensemble).map_err(bad);
+    }
+    let description = read_as(object).map_err(bad)?;
+    Ok(Described::Model(Box::new(description), blake3::hash(&bytes).to_hex().to_string()))
+}
+
+fn read_as<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, String> {
+    serde_json::from_value(Value::Object(object)).map_err(|error| format!("is damaged ({error})"))
 }

@@ -1,7 +1,22 @@
-//! Model folders: `model.safetensors`, `model.json`, `reference.safetensors`, `README.md`.
+//! Model folders: `model.safetensors`, `model.json`, `reference.safetensors`, `README.md`; and folders of several models that
+//! predict together.
 
+mod add_file;
+mod check;
 mod description;
+mod ensemble;
+mod error;
 mod folder;
+mod no_model;
+mod open_all;
+mod publish;
+mod python;
+mod readme;
+mod sealed;
+mod write;
 
 pub use description::{ClassDescription, FORMAT_VERSION, ModelDescription, Normalisation, Provenance, SplitScores};
-pub use folder::{ModelFolder, ModelFolderError};
+pub use ensemble::{EnsembleDescription, Member};
+pub use error::{ModelFolderError, ModelWriteError};
+pub use folder::ModelFolder;
+pub use write::{ModelFiles, update_ensemble, write_ensemble};

@@ -1,0 +1,55 @@
+//! `model.json` with a digest over all that it says, so that damage anywhere in it is noticed.
+
+use super::error::ModelFolderError;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::io::Read;
+use std::path::Path;
+
+/// The key of the digest.
+const DIGEST: &str = "digest";
+/// A description is never larger: it holds one matrix for each validation image.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// blake3 of the compact JSON of `object`, whose keys are sorted.
+fn digest(object: &Map<String, Value>) -> String {
+    let text = serde_json::to_vec(object).expect("plain data always serialises");
+    blake3::hash(&text).to_hex().to_string()
+}
+
+/// `description` as JSON for people, with its digest at the end. Equal descriptions give equal bytes.
+pub(super) fn seal(description: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let text = serde_json::to_string_pretty(description)?;
+    // As a reader reads it: float32 have the digits of float32, not of the float64 in a `Value` of them.
+    let object: Map<String, Value> = serde_json::from_str(&text)?;
+    let all = text.trim_end().trim_end_matches('}').trim_end();
+    Ok(format!("{all},\n  \"{DIGEST}\": \"{}\"\n}}\n", digest(&object)).into_bytes())
+}
+
+/// The bytes of `file`, and the object in it, with its digest checked. A file without a digest was written by hand; whoever
+/// reads it must refuse keys that he does not know, because one of them may be a damaged `digest`.
+pub(super) fn read(file: &Path) -> Result<(Vec<u8>, Map<String, Value>), ModelFolderError> {
+    let bad = |problem: String| Err(ModelFolderError::bad(file, problem, ModelFolderError::EXPORT_AGAIN));
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file);
+    opened
+        .and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes))
+        .map_err(|error| ModelFolderError::reading(file, &error))?;
+    let mut object: Map<String, Value> = match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => return bad("is damaged (it holds no JSON object)".into()),
+        Err(error) => return bad(format!("is damaged ({error})")),
+    };
+    match object.remove(DIGEST) {
+        Some(Value::String(written)) if written == digest(&object) => {}
+        None => {}
+        Some(_) => {
+            return Err(ModelFolderError::bad(
+                file,
+                "is damaged or was changed: its `digest` is that of another content",
+                "export the model again, or remove the line `digest` if you changed it yourself",
+            ));
+        }
+    }
+    Ok((bytes, object))
+}
