@@ -1,6 +1,5 @@
 //! `matssl-run export FILE STAGE… -o DIR`: trained models as folders that stand by themselves.
 
-mod onnx;
 mod selection;
 
 use super::arguments::ExperimentArgs;
@@ -10,7 +9,7 @@ use super::output::{print, say};
 use crate::lineage::ModelSource;
 use crate::predict::model::{ModelFolder, ModelWriteError, update_ensemble, write_ensemble};
 use crate::report::safe_names;
-use crate::stage::Folder;
+use crate::stage::{Folder, write_onnx};
 use clap::Args;
 use selection::models;
 use serde_json::json;
@@ -72,7 +71,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<Ending, Stop> {
         }
     }
     if args.onnx {
-        written.iter().try_for_each(onnx::write)?;
+        written.iter_mut().try_for_each(write_onnx)?;
         if args.ensemble {
             update_ensemble(&args.out).map_err(not_written)?;
         }

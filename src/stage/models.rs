@@ -1,7 +1,6 @@
 //! `[[models]]`: trained models as folders that stand by themselves.
 
 mod labels;
-mod onnx;
 
 use super::artifacts::ModelFile;
 use super::data_set::manifests_of;
@@ -9,7 +8,7 @@ use super::errors::data_error;
 use super::outlook::Outlook;
 use super::table::by_label;
 use super::{Context, Cropped, DATASET, Evaluated, Folder, Foresight, InputFiles, Known, StageError, StageKind};
-use super::{Progress, TrainedModel};
+use super::{Progress, TrainedModel, write_onnx};
 use crate::cache::Digest;
 use crate::data::{Manifest, Split};
 use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
@@ -115,7 +114,7 @@ impl StageKind for Models {
             }
         }
         if self.onnx {
-            written.iter_mut().try_for_each(onnx::write)?;
+            written.iter_mut().try_for_each(write_onnx)?;
             if self.ensemble {
                 update_ensemble(&target).map_err(not_written)?;
             }

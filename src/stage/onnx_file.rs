@@ -1,6 +1,5 @@
-//! `--onnx`: the network of a model folder as an ONNX file in it.
+//! The network of a model folder as an ONNX file in it.
 
-use crate::cli::outcome::Stop;
 use crate::nn::{Parameters, SegmentationNetwork, trace, weights};
 use crate::random::Stream;
 use anyhow::{Context, Result};
@@ -21,12 +20,11 @@ const WHITE: f32 = 255.0;
 ///
 /// # Errors
 /// The weights are damaged, or the folder cannot be written to.
-pub(super) fn write(folder: &mut ModelFolder) -> Result<(), Stop> {
+pub(crate) fn write_onnx(folder: &mut ModelFolder) -> Result<()> {
     let bytes = encode(folder)?;
     let path = folder.path.join(FILE);
-    publish(&folder.path, &path, &bytes).map_err(|error| Stop::writing(&path, &error))?;
-    folder.add_file(FILE).map_err(anyhow::Error::from)?;
-    Ok(())
+    publish(&folder.path, &path, &bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(folder.add_file(FILE)?)
 }
 
 /// Puts `bytes` at `path`, whole or not at all.
