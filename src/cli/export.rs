@@ -46,11 +46,12 @@ pub(super) fn export(args: &ExportArgs) -> Result<Ending, Stop> {
     let plan = &experiment.plan;
     let mut sources = Vec::new();
     for (stage, record) in &found {
-        sources.push(ModelSource::of(plan, &experiment.store, *stage, record)?);
+        sources.push(ModelSource::of(plan, &experiment.store, *stage, record).map_err(not_usable)?);
     }
     let mut folders: Vec<Folder<'_>> = Vec::new();
     for source in &sources {
-        let mut folder = source.model()?.folder().map_err(anyhow::Error::from)?;
+        let mut folder =
+            source.model().map_err(not_usable)?.folder().map_err(anyhow::Error::from).map_err(not_usable)?;
         if !source.waiting().is_empty() {
             folder.notes.push(format!("without the scores of {}, which has not run", source.waiting().join(", ")));
         }
@@ -102,6 +103,11 @@ fn of_json(model: &ModelFolder, folder: &Folder<'_>) -> serde_json::Value {
         "digest": model.digest,
         "notes": folder.notes,
     })
+}
+
+/// A model that lies damaged in the cache.
+fn not_usable(error: anyhow::Error) -> Stop {
+    Stop::new(Ending::from(&error), format!("error: {error:#}"))
 }
 
 fn not_written(error: ModelWriteError) -> Stop {

@@ -164,12 +164,12 @@ impl OpenExperiment {
         Ok((0..instances.len()).filter(called).collect())
     }
 
-    /// The name that is most like `name` among the stages that are `wanted`.
+    /// The name that is most like `name` among the stages that are `wanted`; of several the first.
     pub(super) fn nearest(&self, name: &str, wanted: impl Fn(usize) -> bool) -> Option<&str> {
         let instances = self.plan.experiment.instances.iter().enumerate().filter(|(stage, _)| wanted(*stage));
         let likeness = |other: &str| strsim::jaro_winkler(other, name);
         let names = instances.map(|(_, instance)| instance.name.as_str());
-        names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        names.rev().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
     }
 }
 

@@ -13,4 +13,4 @@ pub use drawing::drawing;
 pub use findings::{Finding, Findings};
 pub use flows::{Flow, Flows, How, Side};
 pub use trace::{DataFiles, Sample, StageTrace, Trace, cell, describe, point};
-pub use trained_models::{ModelSource, trains_model};
+pub use trained_models::{ModelSource, complete_models, trains_model};

@@ -1,14 +1,15 @@
 //! Trained models of an experiment, with what it knows of them.
 
 use crate::cache::{Digest, KeyInput, Provenance as Made, Record, Store};
-use crate::data::{Manifest, Split};
+use crate::data::{Crop, Manifest, Split};
+use crate::experiment::InputRef;
 use crate::metrics::{Evaluation, ImageConfusions};
 use crate::plan::{CacheState, Plan};
-use crate::predict::model::{ModelFolder, Provenance};
-use crate::stage::{self, Cropped, Evaluated, TrainedModel};
-use anyhow::{Context as _, Result, bail};
+use crate::predict::model::{ModelFolder, Provenance, update_ensemble};
+use crate::stage::{self, Cropped, Evaluated, StageError, TrainedModel};
+use anyhow::{Context as _, Result, anyhow};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A trained model of a finished stage, as it lies in the cache.
@@ -18,7 +19,7 @@ pub struct ModelSource {
     reference: Option<PathBuf>,
     dataset: String,
     manifest: Manifest,
-    cropped: Option<crate::data::Crop>,
+    cropped: Option<Crop>,
     contents: BTreeMap<Split, String>,
     provenance: Provenance,
     /// Files of each finished evaluation, name of its data set, contents of that one's splits.
@@ -43,7 +44,9 @@ impl ModelSource {
         let data = stage.inputs.iter().find(|input| input.role == stage::DATASET.param);
         let data = data.with_context(|| format!("{} has no data set", stage.name))?.instance;
         let Some(of_data) = record_of(plan, data) else {
-            bail!("the data set {} is not in the cache; run the experiment again", instances[data].name)
+            let message =
+                format!("the data set {} is not in the cache: run the experiment again", instances[data].name);
+            return Err(StageError::NotThere(message).into());
         };
         let weights = intact(store, record, ModelFolder::WEIGHTS)?;
         let manifest =
@@ -111,6 +114,45 @@ impl ModelSource {
     }
 }
 
+/// Adds to the folders of `[[models]]` that `record` of the stage `instance` left, and that were copied to `folder`, what no stage
+/// knows: experiment, keys and builds of the trainings (`records`, by stage), and how the experiment crops its images.
+///
+/// # Errors
+/// A folder that was changed in the meantime, or cannot be written.
+pub fn complete_models(
+    plan: &Plan,
+    instance: usize,
+    record: &Record,
+    records: &dyn Fn(usize) -> Option<Arc<Record>>,
+    folder: &Path,
+) -> Result<()> {
+    let instances = &plan.experiment.instances;
+    let mut ensembles = Vec::new();
+    for output in record.outputs.iter().filter(|output| output.path.ends_with(ModelFolder::DESCRIPTION)) {
+        let path = folder.join(&output.path);
+        let place = path.parent().unwrap_or(folder);
+        let mut models = ModelFolder::open_all(place)?;
+        let Some(model) = models.iter_mut().find(|model| model.path == place) else {
+            // Of an ensemble the models are in folders of their own.
+            ensembles.push(place.to_owned());
+            continue;
+        };
+        let is_of = |input: &&InputRef| {
+            let seed = instances[input.instance].seed.map(|seed| format!("@{seed}")).unwrap_or_default();
+            format!("{}{seed}", input.label) == model.description.name
+        };
+        let trained = instances[instance].inputs.iter().find(is_of).map(|input| input.instance);
+        let Some((trained, record)) = trained.and_then(|trained| Some((trained, records(trained)?))) else { continue };
+        let data = instances[trained].inputs.iter().find(|input| input.role == stage::DATASET.param);
+        let params = data.and_then(|data| stage::dataset_params(instances[data.instance].stage.as_ref()));
+        let mut description = model.description.clone();
+        description.provenance = provenance(plan, trained, &record);
+        description.read_as.crop = params.and_then(|params| params.crop);
+        model.describe_as(description)?;
+    }
+    ensembles.iter().try_for_each(|folder| Ok(update_ensemble(folder)?))
+}
+
 fn record_of(plan: &Plan, instance: usize) -> Option<&Arc<Record>> {
     match &plan.states[instance] {
         CacheState::Hit(record) => Some(record),
@@ -126,7 +168,7 @@ fn intact(store: &Store, record: &Record, name: &str) -> Result<Option<PathBuf>>
     let Some(output) = record.outputs.iter().find(|output| output.path == name) else { return Ok(None) };
     let path = store.object(output.digest);
     if !Digest::of_file(&path).is_ok_and(|(digest, _)| digest == output.digest) {
-        return Err(crate::stage::StageError::Failed(anyhow::anyhow!(
+        return Err(StageError::Failed(anyhow!(
             "{name} of {} is damaged in the cache ({}); `matssl-run cache verify` sets damaged files aside, and the next run \
              makes them again",
             record.made.stage,

@@ -38,7 +38,6 @@ fn networks() -> Vec<String> {
         config("unet", r#""arch":"resnet50","width":4"#, 4),
         config("unet++", r#""arch":"resnet34","width":20,"in_channels":1"#, 2),
         config("unet", r#""arch":"resnet18","width":64"#, 3),
-        config("unet++", r#""arch":"resnet50","width":64,"variant":"v1""#, 2),
     ]
 }
 

@@ -6,6 +6,8 @@ use super::super::outcome::{Ending, Stop};
 use super::super::output::{print, say};
 use super::args::RunArgs;
 use crate::exec::{self, Outcome, Signals, StageOutcome};
+use crate::experiment::Section;
+use crate::lineage;
 use crate::page;
 use crate::plan::CacheState;
 use std::path::Path;
@@ -52,12 +54,19 @@ pub(super) fn finish(
 /// Copies the reports to `folder` and prints the tables. Returns the number of report stages.
 fn export(experiment: &OpenExperiment, outcome: &Outcome, folder: &Path) -> Result<usize, Stop> {
     let (mut exported, mut tables) = (0, String::new());
-    for (instance, stage) in experiment.plan.experiment.instances.iter().zip(&outcome.stages) {
-        let StageOutcome::Done(record) = stage else { continue };
+    for (stage, instance) in experiment.plan.experiment.instances.iter().enumerate() {
+        let StageOutcome::Done(record) = &outcome.stages[stage] else { continue };
         if !instance.kind.section.is_report() {
             continue;
         }
         exec::export(&experiment.store, [record.as_ref()], folder)?;
+        if instance.kind.section == Section::Models {
+            let records = |stage: usize| match &outcome.stages[stage] {
+                StageOutcome::Done(record) => Some(Arc::clone(record)),
+                _ => None,
+            };
+            lineage::complete_models(&experiment.plan, stage, record, &records, folder)?;
+        }
         tracing::debug!(stage = %instance.name, folder = %folder.display(), "copied a report");
         exported += 1;
         for output in record.outputs.iter().filter(|output| output.path.ends_with(".txt")) {

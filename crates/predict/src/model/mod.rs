@@ -1,8 +1,8 @@
 //! Model folders: `model.safetensors`, `model.json`, `reference.safetensors`, `README.md`; and folders of several models that
 //! predict together.
 
-mod add_file;
 mod check;
+mod describe;
 mod description;
 mod ensemble;
 mod error;

@@ -50,6 +50,8 @@ pub(super) fn python(description: &ModelDescription) -> String {
         Reader::Tifffile => "import tifffile\n",
     };
     text += "from safetensors.torch import load_file\n";
+    // Under a name of its own, so that models of several widths are loaded side by side.
+    let name = if width == PUBLISHED_WIDTH { arch.to_owned() } else { format!("{arch}-{width}") };
     if width != PUBLISHED_WIDTH {
         let channels = ResNet::new(encoder.clone()).channels();
         let channels = list([RGB].into_iter().chain(channels));
@@ -68,8 +70,10 @@ class Encoder(ResNetEncoder):
         return super()._make_layer(block, planes * {width} // {PUBLISHED_WIDTH}, *args, **kwargs)
 
 
-smp.encoders.encoders["{arch}"]["encoder"] = Encoder
-smp.encoders.encoders["{arch}"]["params"]["out_channels"] = {channels}
+smp.encoders.encoders["{name}"] = {{
+    "encoder": Encoder,
+    "params": smp.encoders.encoders["{arch}"]["params"] | {{"out_channels": {channels}}},
+}}
 "#
         );
     }
@@ -80,7 +84,7 @@ smp.encoders.encoders["{arch}"]["params"]["out_channels"] = {channels}
     text += &format!(
         r#"
 model = smp.{class}(
-    "{arch}",
+    "{name}",
     encoder_weights=None,
     decoder_channels={decoder},
     in_channels={in_channels},
