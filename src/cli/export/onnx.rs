@@ -1,12 +1,12 @@
 //! `--onnx`: the network of a model folder as an ONNX file in it.
 
-use crate::cli::outcome::Stop;
+use super::super::outcome::Stop;
 use crate::nn::{Parameters, SegmentationNetwork, trace, weights};
+use crate::predict::model::{ModelDescription, ModelFolder};
 use crate::random::Stream;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
 use matssl_onnx::OnnxModel;
-use matssl_predict::model::{ModelDescription, ModelFolder};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,11 +21,11 @@ const WHITE: f32 = 255.0;
 ///
 /// # Errors
 /// The weights are damaged, or the folder cannot be written to.
-pub(super) fn write(folder: &mut ModelFolder) -> Result<(), Stop> {
+pub(super) fn write(folder: &ModelFolder) -> Result<(), Stop> {
     let bytes = encode(folder)?;
     let path = folder.path.join(FILE);
     publish(&folder.path, &path, &bytes).map_err(|error| Stop::writing(&path, &error))?;
-    folder.add_file(FILE).map_err(anyhow::Error::from)?;
+    folder.clone().add_file(FILE).map_err(anyhow::Error::from)?;
     Ok(())
 }
 
