@@ -21,11 +21,11 @@ const WHITE: f32 = 255.0;
 ///
 /// # Errors
 /// The weights are damaged, or the folder cannot be written to.
-pub(super) fn write(folder: &ModelFolder) -> Result<(), Stop> {
+pub(super) fn write(folder: &mut ModelFolder) -> Result<(), Stop> {
     let bytes = encode(folder)?;
     let path = folder.path.join(FILE);
     publish(&folder.path, &path, &bytes).map_err(|error| Stop::writing(&path, &error))?;
-    folder.clone().add_file(FILE).map_err(anyhow::Error::from)?;
+    folder.add_file(FILE).map_err(anyhow::Error::from)?;
     Ok(())
 }
 
