@@ -1,11 +1,11 @@
 //! The network of a model folder as an ONNX file in it.
 
 use crate::nn::{Parameters, SegmentationNetwork, trace, weights};
+use crate::predict::model::{ModelDescription, ModelFolder};
 use crate::random::Stream;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
 use matssl_onnx::OnnxModel;
-use matssl_predict::model::{ModelDescription, ModelFolder};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -86,7 +86,8 @@ pub(crate) type Description = std::result::Result<(Operation, Vec<TensorId>), &'
 pub(super) struct Recorder {
     channels: usize,
     values: HashMap<TensorId, usize>,
-    nodes: Vec<GraphNode>,
+    /// Each operation, or why a graph cannot hold it.
+    nodes: Vec<std::result::Result<GraphNode, String>>,
 }
 
 impl Recorder {
@@ -96,32 +97,47 @@ impl Recorder {
     }
 
     /// Adds the operation with the output `output`.
-    ///
-    /// # Errors
-    /// If a graph cannot hold it, or it reads what is neither the network's input nor the output of an operation.
-    pub(super) fn push(&mut self, description: Description, output: &Tensor) -> Result<()> {
-        let (operation, inputs) = match description {
-            Ok(known) => known,
-            Err(name) => bail!("a network with the operation `{name}` cannot be written as a graph"),
-        };
-        let values: Option<Vec<usize>> = inputs.iter().map(|id| self.values.get(id).copied()).collect();
-        let Some(inputs) = values else {
-            bail!("{operation:?} reads a tensor that is neither the network's input nor an operation's output");
-        };
-        self.nodes.push(GraphNode { operation, inputs, channels: channels(output) });
+    pub(super) fn push(&mut self, description: Description, output: &Tensor) {
+        let node = description.map_err(|name| format!("the operation `{name}`")).and_then(|(operation, inputs)| {
+            let values: Option<Vec<usize>> = inputs.iter().map(|id| self.values.get(id).copied()).collect();
+            match values {
+                Some(inputs) => Ok(GraphNode { operation, inputs, channels: channels(output) }),
+                None => Err(format!("{operation:?} of a tensor that is neither its input nor an operation's output")),
+            }
+        });
+        self.nodes.push(node);
         self.values.insert(output.id(), self.nodes.len());
-        Ok(())
     }
 
-    /// The graph that returns `output`.
+    /// The graph that returns `output`: the operations that it depends on.
     ///
     /// # Errors
-    /// If `output` is not the input or an operation's output.
+    /// If a graph cannot hold one of them, or `output` is not the input or an operation's output.
     pub(super) fn finish(self, output: &Tensor) -> Result<Graph> {
-        match self.values.get(&output.id()) {
-            Some(&output) => Ok(Graph { channels: self.channels, nodes: self.nodes, output }),
-            None => bail!("the network's output is no operation's output"),
+        let Some(&output) = self.values.get(&output.id()) else {
+            bail!("the network's output is no operation's output");
+        };
+        let mut needed = vec![false; self.nodes.len() + 1];
+        needed[output] = true;
+        for (at, node) in self.nodes.iter().enumerate().rev().filter(|(_, node)| node.is_ok()) {
+            if needed[at + 1] {
+                node.iter().flat_map(|node| &node.inputs).for_each(|&input| needed[input] = true);
+            }
         }
+        // Of each value: its index among those that are needed.
+        let mut places = vec![0; needed.len()];
+        let mut nodes = Vec::new();
+        for (at, node) in self.nodes.into_iter().enumerate().filter(|(at, _)| needed[at + 1]) {
+            match node {
+                Ok(node) => {
+                    let inputs = node.inputs.iter().map(|&input| places[input]).collect();
+                    nodes.push(GraphNode { inputs, ..node });
+                }
+                Err(reason) => bail!("a network with {reason} cannot be written as a graph"),
+            }
+            places[at + 1] = nodes.len();
+        }
+        Ok(Graph { channels: self.channels, nodes, output: places[output] })
     }
 }
 

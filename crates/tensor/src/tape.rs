@@ -111,7 +111,7 @@ impl<'p> Tape<'p> {
     /// What a [`tracing`](Self::tracing) tape has recorded, up to `output`.
     ///
     /// # Errors
-    /// If `output` is not the output of an operation on it.
+    /// If `output` is not the output of an operation on it, or depends on one that a graph cannot hold.
     pub(super) fn traced(self, output: &Value) -> Result<Graph> {
         match self.recorder {
             Some(recorder) => recorder.into_inner().finish(&output.tensor),
@@ -215,7 +215,7 @@ impl<'p> Tape<'p> {
     /// The output of the operation that `describe` describes: that of `compute`, or on a dry tape a placeholder of `shape`.
     ///
     /// # Errors
-    /// Those of `compute`; on a tracing tape, if a graph cannot hold the operation.
+    /// Those of `compute`.
     pub(crate) fn output(
         &self,
         shape: &[usize],
@@ -226,7 +226,7 @@ impl<'p> Tape<'p> {
         let output = placeholder(shape, self.parameters.activations(), self.parameters)?;
         count.borrow_mut().output(&output);
         if let Some(recorder) = &self.recorder {
-            recorder.borrow_mut().push(describe(), &output)?;
+            recorder.borrow_mut().push(describe(), &output);
         }
         Ok(output)
     }
