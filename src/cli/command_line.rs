@@ -1,13 +1,10 @@
 //! The command line as a whole: its verbs, and the way from the arguments to the exit code.
 
 use super::outcome::{Ending, Stop};
-<<<<<<< HEAD
 use super::{
-    cache, completions, data, doctor, explain, export, logging, new, output, plan, report, run, schema, status,
+    cache, completions, data, doctor, explain, export, logging, new, output, plan, predict, report, run, schema,
+    status,
 };
-=======
-use super::{cache, completions, data, doctor, explain, logging, new, output, plan, predict, report, run, schema, status};
->>>>>>> bcd5a65 (Write masks, maps, overlays and tables of predictions as their bands arrive)
 use crate::program::PROGRAM;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
@@ -91,9 +88,14 @@ pub fn main() -> u8 {
 
 fn obey(verb: Verb) -> Result<Ending, Stop> {
     if !matches!(verb, Verb::Worker | Verb::Guard { .. }) {
-        // This thread joins the pool: it would only wait for the others.
-        let jobs = if let Verb::Predict(args) = &verb { args.jobs() } else { 0 };
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(jobs).use_current_thread().build_global();
+        let pool = rayon::ThreadPoolBuilder::new();
+        let pool = match &verb {
+            // Its images are opened and finished on threads of their own, which must not wait for this one.
+            Verb::Predict(args) => pool.num_threads(args.jobs()),
+            // This thread joins the pool: it would only wait for the others.
+            _ => pool.use_current_thread(),
+        };
+        let _ = pool.build_global();
     }
     match verb {
         Verb::Worker => Ok(if crate::exec::work(&PROGRAM)? { Ending::Done } else { Ending::Failed }),

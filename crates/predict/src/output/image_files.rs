@@ -65,8 +65,7 @@ pub struct ImageFiles {
 impl ImageFiles {
     /// Those of the image whose files are called `stem`, predicted by `models` models.
     pub fn new(stem: &str, options: &OutputOptions, models: usize) -> Self {
-        let file =
-            |wanted: bool, folder: &str, extension: &str| wanted.then(|| format!("{folder}/{stem}.{extension}"));
+        let file = |wanted: bool, folder: &str, extension: &str| wanted.then(|| format!("{folder}/{stem}.{extension}"));
         ImageFiles {
             mask: format!("masks/{stem}.{}", options.format.extension()),
             overlay: file(options.overlay, "overlays", "jpg"),
@@ -80,14 +79,8 @@ impl ImageFiles {
 
     /// All paths.
     pub fn all(&self) -> impl Iterator<Item = &str> {
-        let others = [
-            &self.overlay,
-            &self.thumbnail,
-            &self.probabilities,
-            &self.uncertainty,
-            &self.disagreement,
-            &self.objects,
-        ];
+        let others =
+            [&self.overlay, &self.thumbnail, &self.probabilities, &self.uncertainty, &self.disagreement, &self.objects];
         std::iter::once(self.mask.as_str()).chain(others.into_iter().flatten().map(String::as_str))
     }
 

@@ -1,5 +1,6 @@
 //! PNG files of bytes that are written row by row.
 
+use super::encoder_error::of_png;
 use super::whole_file::{WholeFile, Write};
 use anyhow::{Context, Result};
 use png::{BitDepth, ColorType, Compression, Encoder, Filter, PixelDimensions, StreamWriter, Unit};
@@ -47,7 +48,8 @@ impl BytePng {
             }
         }
         encoder.set_pixel_dims(pixel_size.and_then(per_metre));
-        let writer = encoder.write_header()?.into_stream_writer_with_size(1 << 16)?;
+        let writer = encoder.write_header().and_then(|writer| writer.into_stream_writer_with_size(1 << 16));
+        let writer = writer.map_err(of_png).with_context(|| format!("{}: cannot be written", path.display()))?;
         Ok(BytePng { file, writer })
     }
 
@@ -58,7 +60,8 @@ impl BytePng {
 
     /// Ends the file and gives it its name.
     pub(super) fn finish(self) -> Result<()> {
-        self.writer.finish().with_context(|| format!("{}: cannot be written", self.file.path().display()))?;
+        let finished = self.writer.finish().map_err(of_png);
+        finished.with_context(|| format!("{}: cannot be written", self.file.path().display()))?;
         self.file.finish()?;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! TIFF files of masks, written strip by strip.
 
+use super::encoder_error::of_tiff;
 use super::spooled::Spooled;
 use super::whole_file::{WholeFile, Write};
 use anyhow::{Context, Result};
@@ -24,12 +25,7 @@ pub(super) struct MaskTif {
 
 impl MaskTif {
     /// A file of `size` (width, height).
-    pub(super) fn create(
-        work: &Path,
-        path: &Path,
-        size: (usize, usize),
-        pixel_size: Option<[f64; 2]>,
-    ) -> Result<Self> {
+    pub(super) fn create(work: &Path, path: &Path, size: (usize, usize), pixel_size: Option<[f64; 2]>) -> Result<Self> {
         let file = WholeFile::create(work, path)?;
         Ok(MaskTif { file, labels: Spooled::create(work)?, size, pixel_size })
     }
@@ -52,8 +48,9 @@ impl MaskTif {
 
     fn encode<K: TiffKind>(&mut self, writer: Write) -> Result<()> {
         let compression = Compression::Deflate(DeflateLevel::Balanced);
-        let mut encoder = TiffEncoder::<_, K>::new_generic(writer)?.with_compression(compression);
-        let mut image = encoder.new_image::<Gray8>(u32::try_from(self.size.0)?, u32::try_from(self.size.1)?)?;
+        let mut encoder = TiffEncoder::<_, K>::new_generic(writer).map_err(of_tiff)?.with_compression(compression);
+        let mut image =
+            encoder.new_image::<Gray8>(u32::try_from(self.size.0)?, u32::try_from(self.size.1)?).map_err(of_tiff)?;
         set_resolution(&mut image, self.pixel_size);
         let mut at = 0;
         loop {
@@ -61,10 +58,10 @@ impl MaskTif {
             if count == 0 {
                 break;
             }
-            image.write_strip(&self.labels.read(at, count)?)?;
+            image.write_strip(&self.labels.read(at, count)?).map_err(of_tiff)?;
             at += count as u64;
         }
-        image.finish()?;
+        image.finish().map_err(of_tiff)?;
         Ok(())
     }
 }

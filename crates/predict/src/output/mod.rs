@@ -1,6 +1,7 @@
 //! The files that a prediction leaves, written as its bands arrive. Each is written under a temporary name and renamed, so it is
 //! whole or not there.
 
+mod encoder_error;
 mod grey_map;
 mod image_files;
 mod image_outputs;

@@ -1,6 +1,7 @@
 //! Probabilities as float16, one plane a class.
 
 use super::ProbabilityFormat;
+use super::encoder_error::{of_tiff, of_zip};
 use super::mask_tif::set_resolution;
 use super::spooled::Spooled;
 use super::whole_file::{WholeFile, Write};
@@ -86,7 +87,7 @@ impl Planes {
             .last_modified_time(zip::DateTime::default())
             .large_file(bytes >= BIG);
         let mut zip = ZipWriter::new(writer);
-        zip.start_file(format!("{ARRAY}.npy"), options)?;
+        zip.start_file(format!("{ARRAY}.npy"), options).map_err(of_zip)?;
         zip.write_all(&npy_header([self.classes, self.size.1, self.size.0]))?;
         let mut at = 0;
         while at < bytes {
@@ -94,15 +95,15 @@ impl Planes {
             zip.write_all(&self.planes.read(at, count as usize)?)?;
             at += count;
         }
-        zip.finish()?.flush()?;
+        zip.finish().map_err(of_zip)?.flush()?;
         Ok(())
     }
 
     fn tif<K: TiffKind>(&self, writer: Write) -> Result<()> {
-        let mut encoder = TiffEncoder::<_, K>::new_generic(writer)?;
+        let mut encoder = TiffEncoder::<_, K>::new_generic(writer).map_err(of_tiff)?;
         let (width, height) = (u32::try_from(self.size.0)?, u32::try_from(self.size.1)?);
         for class in 0..self.classes {
-            let mut image = encoder.new_image::<GreyHalf>(width, height)?;
+            let mut image = encoder.new_image::<GreyHalf>(width, height).map_err(of_tiff)?;
             set_resolution(&mut image, self.pixel_size);
             let mut at = class as u64 * self.plane_bytes();
             loop {
@@ -112,10 +113,10 @@ impl Planes {
                 }
                 let bytes = self.planes.read(at, 2 * count)?;
                 let halves: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|&half| u16::from_le_bytes(half)).collect();
-                image.write_strip(&halves)?;
+                image.write_strip(&halves).map_err(of_tiff)?;
                 at += 2 * count as u64;
             }
-            image.finish()?;
+            image.finish().map_err(of_tiff)?;
         }
         Ok(())
     }

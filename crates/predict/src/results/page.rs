@@ -12,9 +12,10 @@ impl Results {
         let failed = self.failed.iter().map(|failed| (failed.image.clone(), failed.reason.clone()));
         let has_specimens = self.fields.iter().any(|field| field.specimen.is_some());
         let specimens = if has_specimens || self.fields.len() > 1 { self.specimen_rows() } else { Vec::new() };
-        let calibrated = self.models.iter().filter_map(|model| {
-            Some((model.description.name.clone(), model.description.calibration.clone()?))
-        });
+        let calibrated = self
+            .models
+            .iter()
+            .filter_map(|model| Some((model.description.name.clone(), model.description.calibration.clone()?)));
         predictions_page(&PredictionsPage {
             title: format!("Predictions of {}", names.join(", ")),
             facts: self.facts(),

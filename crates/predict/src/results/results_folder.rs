@@ -57,8 +57,7 @@ impl ResultsFolder {
             ErrorKind::AlreadyExists | ErrorKind::NotADirectory => refuse("is not a folder".into(), OTHER),
             _ => refuse(format!("cannot be made ({error})"), OTHER),
         })?;
-        let mut entries =
-            fs::read_dir(root).map_err(|error| refuse(format!("cannot be listed ({error})"), OTHER))?;
+        let mut entries = fs::read_dir(root).map_err(|error| refuse(format!("cannot be listed ({error})"), OTHER))?;
         if entries.next().is_some() && !Self::is_one(root) {
             return Err(refuse("holds files that `predict` did not write".into(), OTHER));
         }

@@ -82,7 +82,11 @@ impl Results {
             } else {
                 format!("The size of a pixel of {unknown} of {} images is not known", self.fields.len())
             };
-            let so = if scaled { ": they were not scaled to the model's, and lengths are in pixels" } else { ": lengths are in pixels" };
+            let so = if scaled {
+                ": they were not scaled to the model's, and lengths are in pixels"
+            } else {
+                ": lengths are in pixels"
+            };
             notes.push(format!("{which}{so}. `--pixel-size \"50 nm\"` says it."));
         }
         if self.validation.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::ImageResult;
 use crate::measure::{ObjectSummary, SpecimenFraction, Unit, specimen_fractions};
-use matssl_metrics::{BlockCounts, Confusion, Object};
+use matssl_metrics::{BlockCounts, ClassFraction, Confusion, Object};
 use std::collections::BTreeMap;
 
 /// An image with the specimen that it shows.
@@ -23,15 +23,18 @@ pub struct Specimen<'a> {
     pub(crate) fractions: Vec<SpecimenFraction>,
 }
 
-/// What specimens are called that are not known.
+/// What the specimen is called where none is known.
 const ALL: &str = "all";
+/// What the specimen of an image is called whose name does not say it, where others do.
+const NONE: &str = "(no specimen)";
 
 impl<'a> Specimen<'a> {
     /// The specimens of `fields`, by name.
     pub(super) fn all(fields: &'a [Field], validation: &[Confusion]) -> Vec<Specimen<'a>> {
+        let unknown = if fields.iter().any(|field| field.specimen.is_some()) { NONE } else { ALL };
         let mut by_name: BTreeMap<&str, Vec<&ImageResult>> = BTreeMap::new();
         for field in fields {
-            by_name.entry(field.specimen.as_deref().unwrap_or(ALL)).or_default().push(&field.result);
+            by_name.entry(field.specimen.as_deref().unwrap_or(unknown)).or_default().push(&field.result);
         }
         let specimen = |(name, fields): (&str, Vec<&'a ImageResult>)| {
             let counts: Vec<&BlockCounts> = fields.iter().map(|field| &field.measured.counts).collect();
@@ -39,6 +42,11 @@ impl<'a> Specimen<'a> {
             Specimen { name: name.to_owned(), fields, fractions }
         };
         by_name.into_iter().map(specimen).collect()
+    }
+
+    /// The area fraction of each class.
+    pub fn fractions(&self) -> impl Iterator<Item = ClassFraction> + '_ {
+        self.fractions.iter().map(|of| of.fraction)
     }
 
     /// The unit in which lengths of all fields can be given; `None` where some are in µm and some in pixels.
