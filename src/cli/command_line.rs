@@ -88,14 +88,9 @@ pub fn main() -> u8 {
 
 fn obey(verb: Verb) -> Result<Ending, Stop> {
     if !matches!(verb, Verb::Worker | Verb::Guard { .. }) {
-        let pool = rayon::ThreadPoolBuilder::new();
-        let pool = match &verb {
-            // Its images are opened and finished on threads of their own, which must not wait for this one.
-            Verb::Predict(args) => pool.num_threads(args.jobs()),
-            // This thread joins the pool: it would only wait for the others.
-            _ => pool.use_current_thread(),
-        };
-        let _ = pool.build_global();
+        let jobs = if let Verb::Predict(args) = &verb { args.jobs() } else { 0 };
+        // This thread joins the pool: it would only wait for the others.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(jobs).use_current_thread().build_global();
     }
     match verb {
         Verb::Worker => Ok(if crate::exec::work(&PROGRAM)? { Ending::Done } else { Ending::Failed }),

@@ -19,6 +19,7 @@ mod monitor;
 mod outlook;
 mod overlay;
 mod patchify;
+mod predict;
 mod pretrain;
 mod pretraining;
 mod segmentation;

@@ -64,14 +64,19 @@ impl<'a> Apply<'a> {
         open: &(dyn Fn(usize) -> Result<Opened> + Sync),
         keep: &(dyn Fn(usize, &Outcome) -> Result<()> + Sync),
     ) -> Result<Vec<Outcome>> {
+        // The caller's thread may be all of its pool, and it waits for these: their parallel work needs a pool of its own.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).build()?;
+        let pool = &pool;
         std::thread::scope(|scope| {
             let (opened, images) = mpsc::sync_channel(1);
             let (predicted, finished) = mpsc::sync_channel(1);
             scope.spawn(move || {
                 // Nobody receives any more after an error.
-                let _ = (0..items.len()).map(|index| opened.send((index, open(index)))).find(Result::is_err);
+                let _ = (0..items.len())
+                    .map(|index| opened.send((index, pool.install(|| open(index)))))
+                    .find(Result::is_err);
             });
-            let finisher = scope.spawn(move || finish_all(&finished, keep));
+            let finisher = scope.spawn(move || finish_all(&finished, pool, keep));
             self.predict_all(items, &images, &predicted);
             drop((images, predicted));
             finisher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -153,13 +158,16 @@ impl Unfinished<'_> {
 
 fn finish_all(
     finished: &Receiver<Step<Predicted<'_>>>,
+    pool: &rayon::ThreadPool,
     keep: &(dyn Fn(usize, &Outcome) -> Result<()> + Sync),
 ) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for (index, step) in finished {
         let outcome = match step {
             Ok(Predicted::Known(result)) => Outcome::Done { result, known: true },
-            Ok(Predicted::New(unfinished)) => Outcome::Done { result: Box::new(unfinished.finish()?), known: false },
+            Ok(Predicted::New(unfinished)) => {
+                Outcome::Done { result: Box::new(pool.install(|| unfinished.finish())?), known: false }
+            }
             Err(error) => failed(error)?,
         };
         keep(index, &outcome)?;

@@ -93,6 +93,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_mask_is_read_as_it_was_written() {
+        // More than one strip: those of tiff hold a million bytes.
+        for size in [(5, 3), (96, 64), (1500, 1400)] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("mask.tif");
+            let mut mask = MaskTif::create(folder.path(), &path, size, Some([50.0, 50.0])).unwrap();
+            let values: Vec<u8> = (0..size.0 * size.1).map(|i| (i / 7 % 251) as u8).collect();
+            values.chunks(size.0 * 2).for_each(|rows| mask.add(rows).unwrap());
+            mask.finish().unwrap();
+            let mut decoder = tiff::decoder::Decoder::new(std::fs::File::open(path).unwrap()).unwrap();
+            let tiff::decoder::DecodingResult::U8(found) = decoder.read_image().unwrap() else { panic!("not 8 bits") };
+            assert!(found == values, "{size:?}");
+        }
+    }
+
+    #[test]
     fn sizes_of_pixels_fit_into_fractions() {
         let value = |number: f64| rational(number).map(|r| f64::from(r.n) / f64::from(r.d));
         // 50 nm are 200,000 pixels a centimetre, 0.5 nm are 2e7, 1 mm are 10.
