@@ -2,7 +2,8 @@
 
 use super::outcome::{Ending, Stop};
 use super::{
-    cache, completions, data, doctor, explain, export, logging, new, output, plan, report, run, schema, status,
+    cache, completions, data, doctor, explain, export, logging, new, output, plan, predict, report, run, schema,
+    status,
 };
 use crate::program::PROGRAM;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
@@ -41,8 +42,13 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Show the state of runs, from any terminal.
     Status(status::StatusArgs),
+<<<<<<< HEAD
     /// Write a trained model as a folder that stands by itself: weights, classes, normalisation, scores.
     Export(export::ExportArgs),
+=======
+    /// Predict images with exported models: masks, overlays, area fractions, a page.
+    Predict(predict::PredictArgs),
+>>>>>>> bcd5a65 (Write masks, maps, overlays and tables of predictions as their bands arrive)
     /// Show which data sets and weights are there, what they hold, and which images leak between splits.
     Data(data::DataArgs),
     /// List, verify or clean the cache.
@@ -82,8 +88,9 @@ pub fn main() -> u8 {
 
 fn obey(verb: Verb) -> Result<Ending, Stop> {
     if !matches!(verb, Verb::Worker | Verb::Guard { .. }) {
+        let jobs = if let Verb::Predict(args) = &verb { args.jobs() } else { 0 };
         // This thread joins the pool: it would only wait for the others.
-        let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(jobs).use_current_thread().build_global();
     }
     match verb {
         Verb::Worker => Ok(if crate::exec::work(&PROGRAM)? { Ending::Done } else { Ending::Failed }),
@@ -93,6 +100,7 @@ fn obey(verb: Verb) -> Result<Ending, Stop> {
         }
         Verb::Run(args) => run::run(&args),
         Verb::Plan(args) => plan::plan(&args),
+        Verb::Predict(args) => predict::predict(&args),
         Verb::Report(args) => report::report(args),
         Verb::Explain(args) => explain::explain(&args),
         Verb::Status(args) => status::status(&args),

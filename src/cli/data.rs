@@ -1,6 +1,6 @@
 //! `matssl-run data FILE`: whether data sets and weights are there, what they hold, and what leaks between splits.
 
-mod counter;
+pub(super) mod counter;
 mod preview;
 mod preview_folder;
 mod report;

@@ -68,8 +68,13 @@ fn pretended() -> Option<Vec<DeviceName>> {
 
 /// Says which GPUs are used. A build that could use GPUs says why it uses none, unless the CPU was asked for.
 pub(super) fn say_device(asked: Device, gpus: &[Gpu]) {
+    say_gpus(asked, &gpus.iter().map(|gpu| gpu.name).collect::<Vec<DeviceName>>());
+}
+
+/// As [`say_device`], by their names.
+pub(super) fn say_gpus(asked: Device, gpus: &[DeviceName]) {
     if !gpus.is_empty() {
-        let named: Vec<String> = gpus.iter().map(|gpu| nn::device::with_model(gpu.name)).collect();
+        let named: Vec<String> = gpus.iter().map(|&gpu| nn::device::with_model(gpu)).collect();
         say(&format!("computing on {}", named.join(", ")));
     } else if let (Device::Auto, true, Err(why)) = (asked, cfg!(feature = "cuda"), nn::device::gpus()) {
         say(&format!("computing on the CPU: {why}"));

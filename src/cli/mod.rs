@@ -17,6 +17,7 @@ mod open_experiment;
 mod outcome;
 mod output;
 mod plan;
+mod predict;
 mod progress;
 mod report;
 mod run;

@@ -9,6 +9,7 @@ use super::finetune::Finetune;
 use super::models::Models;
 use super::overlay::Overlay;
 use super::patchify::Patchify;
+use super::predict::Predict;
 use super::pretrain::Pretrain;
 use super::synthesize::Synthesize;
 use super::table::Table;
@@ -22,6 +23,7 @@ pub static KINDS: &Kinds = &[
     &Kind::of::<Pretrain>(),
     &Kind::of::<Finetune>(),
     &Kind::of::<Evaluate>(),
+    &Kind::of::<Predict>(),
     &Kind::of::<Command>(),
     &Kind::of::<Table>(),
     &Kind::of::<DataTable>(),

@@ -20,6 +20,7 @@ mod onnx_file;
 mod outlook;
 mod overlay;
 mod patchify;
+mod predict;
 mod pretrain;
 mod pretraining;
 mod segmentation;

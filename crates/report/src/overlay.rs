@@ -12,9 +12,11 @@ mod legend;
 mod panels;
 mod preview;
 mod scale;
+mod strip;
 #[cfg(test)]
 mod tests;
 
 pub use panels::Panels;
 pub use preview::Preview;
 pub use scale::Scale;
+pub use strip::LegendStrip;

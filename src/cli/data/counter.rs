@@ -5,13 +5,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
 /// Progress on standard error: a bar on a terminal, one line in a pipe.
-pub(super) struct Counter {
-    pub(super) quiet: bool,
+pub(in super::super) struct Counter {
+    pub(in super::super) quiet: bool,
 }
 
 impl Counter {
     /// Shows progress of `what` while `work` runs. `work` reports (done, total), from any thread.
-    pub(super) fn during<R>(&self, what: &str, work: impl FnOnce(&(dyn Fn(usize, usize) + Sync)) -> R) -> R {
+    pub(in super::super) fn during<R>(&self, what: &str, work: impl FnOnce(&(dyn Fn(usize, usize) + Sync)) -> R) -> R {
         if self.quiet {
             return work(&|_, _| {});
         }

@@ -18,7 +18,7 @@ pub(super) struct FilesOfFolder {
 }
 
 /// Whether files of this name are read as images.
-pub(super) fn is_image_name(name: &str) -> bool {
+pub fn is_image_name(name: &str) -> bool {
     EXTENSIONS.contains(&&*extension(name))
 }
 
@@ -28,7 +28,7 @@ pub(super) fn extension(name: &str) -> String {
 }
 
 /// Whether a file of this name is hidden or belongs to an operating system.
-pub(super) fn is_hidden(name: &str) -> bool {
+pub fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
         || ["thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin"].contains(&&*name.to_lowercase())
 }

@@ -28,6 +28,7 @@ mod tests;
 mod uhcs;
 
 pub(crate) use files::EXTENSIONS;
+pub use files::{is_hidden, is_image_name};
 pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitFolders, SplitParams};
 pub use passed_over::PassedOver;
 pub use scan::{SourceFile, list_files, scan};

@@ -1,0 +1,50 @@
+//! Measures that are taken while rows of labels come.
+
+use super::meters::{InterceptMeter, ObjectMeter};
+use super::{ClassObjects, Measured, Unit};
+use matssl_metrics::BlockCounts;
+
+/// Number of blocks along the longer side of an image: many, so that the interval can join them to the size that the
+/// microstructure needs.
+const BLOCKS: usize = 64;
+/// Smallest side of a block in pixels.
+const LEAST: usize = 8;
+
+/// The measures of an image whose rows are not all there yet.
+pub(crate) struct Measures {
+    counts: BlockCounts,
+    intercepts: InterceptMeter,
+    objects: Vec<(u8, ObjectMeter)>,
+}
+
+impl Measures {
+    /// Of an image of `size` (width, height) with labels `0..classes`; objects of the classes `objects`.
+    pub(crate) fn new(classes: usize, size: (usize, usize), objects: &[u8]) -> Self {
+        let side = size.0.max(size.1).div_ceil(BLOCKS).max(LEAST);
+        Measures {
+            counts: BlockCounts::new(classes, side, size),
+            intercepts: InterceptMeter::new(classes, size.0),
+            objects: objects.iter().map(|&class| (class, ObjectMeter::new(class, size.0))).collect(),
+        }
+    }
+
+    /// Adds the rows from `top` on.
+    pub(crate) fn add(&mut self, top: usize, labels: &[u8]) {
+        self.counts.add(top, labels);
+        self.intercepts.add(labels);
+        self.objects.iter_mut().for_each(|(_, meter)| meter.add(labels));
+    }
+
+    /// The measures, in µm if the size of a pixel (nm, across and down) is known.
+    pub(crate) fn finish(self, pixel_size: Option<[f64; 2]>) -> Measured {
+        let unit = if pixel_size.is_some() { Unit::Micrometre } else { Unit::Pixel };
+        let pixel = pixel_size.map_or([1.0; 2], |size| size.map(|nanometres| nanometres / 1e3));
+        let objects = |(class, meter): (u8, ObjectMeter)| ClassObjects { class, objects: meter.finish_in(pixel) };
+        Measured {
+            counts: self.counts,
+            unit,
+            intercepts: self.intercepts.finish().into_iter().map(|intercept| intercept.mean(pixel)).collect(),
+            objects: self.objects.into_iter().map(objects).collect(),
+        }
+    }
+}
