@@ -7,7 +7,6 @@
 // which it has, take less code here than the backend that would bring them into a `Scene`, where tests check that no texts
 // overlap.
 
-mod axis;
 mod draw;
 mod figure;
 mod history;

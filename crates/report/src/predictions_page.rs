@@ -1,83 +1,17 @@
-//! `index.html` of a folder of predictions: thumbnails, a sortable table of fractions, histograms, what was unusual. It needs no
-//! network.
+//! `index.html` of a folder of predictions: a sortable table of fractions, thumbnails, histograms, objects, what was unusual. It
+//! needs no network, and without script it lacks only sorting and the filter.
 
-use matssl_metrics::{Calibration, ClassFraction, Object};
-use maud::{DOCTYPE, html};
+mod calibration;
+mod content;
+mod document;
+mod fractions;
+mod gallery;
+mod image_table;
+mod number;
+mod objects;
+mod specimens;
+#[cfg(test)]
+mod tests;
 
-/// What the page shows. Texts are plain text.
-#[derive(Clone, Debug, Default)]
-pub struct PredictionsPage {
-    /// Which models predicted what.
-    pub title: String,
-    /// Name and value: models, options, versions.
-    pub facts: Vec<(String, String)>,
-    /// Name and colour of each class.
-    pub classes: Vec<(String, [u8; 3])>,
-    /// Sentences that hold for all images, e.g. that sizes of pixels are not known.
-    pub notes: Vec<String>,
-    /// By image, in the order of the table.
-    pub images: Vec<PredictedImage>,
-    /// Image and reason.
-    pub failed: Vec<(String, String)>,
-    /// Rows over the fields of a specimen.
-    pub specimens: Vec<SpecimenRow>,
-    /// Objects by class.
-    pub objects: Vec<ClassObjects>,
-    /// Name and calibration of each model that has one.
-    pub calibrations: Vec<(String, Calibration)>,
-}
-
-/// A predicted image.
-#[derive(Clone, Debug)]
-pub struct PredictedImage {
-    /// As it was named on the command line.
-    pub image: String,
-    /// Path of a small picture of the overlay, relative to the page.
-    pub thumbnail: String,
-    /// Path of what a click opens.
-    pub overlay: String,
-    /// Width and height in pixels.
-    pub size: (usize, usize),
-    /// Size of a pixel in nm, if known.
-    pub pixel_size_nm: Option<f64>,
-    /// By class.
-    pub fractions: Vec<ClassFraction>,
-    /// Why it is unlike the training images; empty if it is not.
-    pub unusual: Vec<String>,
-}
-
-/// A specimen: mean over its fields.
-#[derive(Clone, Debug)]
-pub struct SpecimenRow {
-    /// Its name.
-    pub specimen: String,
-    /// Number of fields.
-    pub fields: usize,
-    /// By class: mean over fields with its interval, and standard deviation between fields.
-    pub fractions: Vec<(ClassFraction, Option<f64>)>,
-}
-
-/// The objects of one class, over all images.
-#[derive(Clone, Debug)]
-pub struct ClassObjects {
-    /// Index of the class.
-    pub class: usize,
-    /// `"µm"` or `"px"`: the unit of `objects`' lengths.
-    pub unit: String,
-    /// All of them.
-    pub objects: Vec<Object>,
-    /// Mean intercept length, in the same unit.
-    pub mean_intercept: Option<f64>,
-}
-
-/// The page.
-pub fn predictions_page(page: &PredictionsPage) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head { meta charset="utf-8"; title { (page.title) } }
-            body { h1 { (page.title) } }
-        }
-    };
-    page.into_string()
-}
+pub use content::{ClassObjects, PredictedImage, PredictionsPage, SpecimenRow};
+pub use document::predictions_page;

@@ -1,5 +1,6 @@
 //! `index.html` beside the pictures of a preview: all of them, with a choice of splits. It needs no script and no network.
 
+use crate::address::address;
 use matssl_data::Split;
 use maud::{DOCTYPE, PreEscaped, html};
 use std::fmt::Write as _;
@@ -84,20 +85,6 @@ pub fn preview_page(title: &str, sets: &[PreviewSet]) -> String {
         }
     };
     page.into_string()
-}
-
-/// A relative path as a relative URL: what is no letter, digit or `-._~/` is percent-encoded (RFC 3986). `./` in front keeps
-/// a colon from making a scheme.
-fn address(path: &str) -> String {
-    let mut address = "./".to_owned();
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            address.push(char::from(byte));
-        } else {
-            let _ = write!(address, "%{byte:02X}");
-        }
-    }
-    address
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! The figure as a picture.
 
-use super::axis::Axis;
 use super::figure::Curve;
 use super::legend::{Entry, Legend};
 use super::metric::{axis_label, is_share};
 use super::plot::Plot;
 use super::series::{Point, Series};
 use super::style::Style;
+use crate::axis::Axis;
 use crate::font;
 use crate::palette::{GREY, GRID, INK};
 use crate::scene::{Anchor, Scene, Shape, Text};

@@ -1,6 +1,6 @@
 //! From data to pixels.
 
-use super::axis::Axis;
+use crate::axis::Axis;
 
 /// The rectangle that the data is drawn in, and its axes.
 pub(super) struct Plot {

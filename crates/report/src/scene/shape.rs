@@ -94,4 +94,16 @@ impl Scene {
     pub(crate) fn text(&mut self, text: impl Into<String>, at: Point, anchor: Anchor, size: f64, colour: Colour) {
         self.shapes.push(Shape::Text(Text { text: text.into(), at, anchor, size, colour, turned: false }));
     }
+
+    /// Adds all shapes of `other`, moved by `by`.
+    pub(crate) fn place(&mut self, other: Scene, by: Point) {
+        let moved = |(x, y): Point| (x + by.0, y + by.1);
+        let all = |points: Vec<Point>| points.into_iter().map(moved).collect();
+        self.shapes.extend(other.shapes.into_iter().map(|shape| match shape {
+            Shape::Line { points, colour, width, dash } => Shape::Line { points: all(points), colour, width, dash },
+            Shape::Area { points, colour, opacity } => Shape::Area { points: all(points), colour, opacity },
+            Shape::Disc { centre, radius, colour } => Shape::Disc { centre: moved(centre), radius, colour },
+            Shape::Text(text) => Shape::Text(Text { at: moved(text.at), ..text }),
+        }));
+    }
 }

@@ -2,16 +2,16 @@
 
 /// A range of values and its ticks.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Axis {
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(crate) struct Axis {
+    pub(crate) low: f64,
+    pub(crate) high: f64,
     step: f64,
 }
 
 impl Axis {
     /// Covers `low` to `high`, from one round number to another, in about `ticks` steps of 1, 2 or 5 times a power of ten. The
     /// step is at least `finest`. The axis does not go beyond `limits`.
-    pub(super) fn covering(low: f64, high: f64, ticks: f64, finest: f64, limits: (f64, f64)) -> Axis {
+    pub(crate) fn covering(low: f64, high: f64, ticks: f64, finest: f64, limits: (f64, f64)) -> Axis {
         let (low, high) = if high > low { (low, high) } else { widened(low, limits) };
         let raw = (high - low) / ticks;
         let power = 10f64.powf(raw.log10().floor());
@@ -24,12 +24,12 @@ impl Axis {
     }
 
     /// The same steps, from exactly `low` to `high`.
-    pub(super) fn cut_to(self, low: f64, high: f64) -> Axis {
+    pub(crate) fn cut_to(self, low: f64, high: f64) -> Axis {
         Axis { low, high, ..self }
     }
 
     /// Values and their labels.
-    pub(super) fn ticks(&self) -> Vec<(f64, String)> {
+    pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
         let first = (self.low / self.step - 1e-9).ceil() as i64;
         let last = (self.high / self.step + 1e-9).floor() as i64;
         let largest = self.low.abs().max(self.high.abs());
@@ -53,7 +53,7 @@ impl Axis {
     }
 
     /// The position of `value` between low (0) and high (1).
-    pub(super) fn share(&self, value: f64) -> f64 {
+    pub(crate) fn share(&self, value: f64) -> f64 {
         (value - self.low) / (self.high - self.low)
     }
 }
