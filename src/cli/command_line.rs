@@ -42,13 +42,10 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Show the state of runs, from any terminal.
     Status(status::StatusArgs),
-<<<<<<< HEAD
     /// Write a trained model as a folder that stands by itself: weights, classes, normalisation, scores.
     Export(export::ExportArgs),
-=======
     /// Predict images with exported models: masks, overlays, area fractions, a page.
     Predict(predict::PredictArgs),
->>>>>>> bcd5a65 (Write masks, maps, overlays and tables of predictions as their bands arrive)
     /// Show which data sets and weights are there, what they hold, and which images leak between splits.
     Data(data::DataArgs),
     /// List, verify or clean the cache.
