@@ -433,7 +433,7 @@ fn the_reference_is_of_training_and_validation_images_whatever_the_threads() {
     let [validation] = &reference.validation[..] else { panic!("one validation image") };
     assert_eq!((validation.image.as_str(), validation.confusion.total()), ("2.png", 48 * 40));
     // Of the epoch that was kept.
-    let best = history.column("val_miou").into_iter().flatten().fold(0.0, f64::max);
+    let best = history.column("val_miou").unwrap().into_iter().flatten().fold(0.0, f64::max);
     let miou = reference.scores.as_ref().unwrap().miou.unwrap();
     assert!((miou - best).abs() < 1e-12, "{miou} {best}");
     let calibration = reference.calibration.as_ref().unwrap();
