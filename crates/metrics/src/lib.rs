@@ -5,6 +5,9 @@
 //! set (not from a mean of scores per image). So large images weigh more, and a class may be missing in some images. A class
 //! that is neither in the truth nor in the prediction has no score (`None`) and is in no mean, as in torchmetrics and in the
 //! original U-Net++ evaluation.
+//!
+//! Of predicted masks it measures what metallographers ask for: area fractions with intervals ([`fractions`]), objects
+//! ([`ObjectMeter`]) and intercept lengths ([`InterceptMeter`]), all from rows of labels as they come.
 
 mod accuracy;
 mod averaging;
@@ -33,7 +36,7 @@ pub use confusion_file::ImageConfusions;
 pub use evaluation::{ClassScores, Evaluation, MajorityScores, MiouBy, SelectedOn};
 pub use file_error::FileError;
 pub use fraction::{
-    BlockCounts, ClassFraction, Correction, Estimate, SpecimenFraction, correction, fractions, specimen_fractions,
+    BlockCounts, ClassFraction, Correction, Estimate, SpecimenFraction, fractions, fractions_by, specimen_fractions,
 };
 pub use holm::holm;
 pub use image_scores::ImageScores;

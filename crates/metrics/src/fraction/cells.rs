@@ -129,15 +129,15 @@ mod tests {
         for size in [(160, 160), (320, 80), (170, 90)] {
             let pixels = size.0 * size.1;
             let mut mean = 0.0;
-            for image in 0..60 {
+            for image in 0..30 {
                 let mut stream = Stream::new(1, "pixels", 0, image);
                 let labels: Vec<u8> = (0..pixels).map(|_| u8::from(stream.chance(0.3))).collect();
                 let mut blocks = BlockCounts::for_image(2, size);
                 blocks.add(0, &labels);
-                mean += Cells::new(&blocks).spread(&[0.0, 1.0]).unwrap().variance / 60.0;
+                mean += Cells::new(&blocks).spread(&[0.0, 1.0]).unwrap().variance / 30.0;
             }
             let expected = 0.21 / pixels as f64;
-            assert!((mean / expected - 1.0).abs() < 0.2, "{size:?}: {mean} {expected}");
+            assert!((mean / expected - 1.0).abs() < 0.25, "{size:?}: {mean} {expected}");
         }
     }
 

@@ -10,5 +10,5 @@ mod spread;
 
 pub use blocks::BlockCounts;
 pub use correction::Correction;
-pub use estimate::{ClassFraction, Estimate, correction, fractions};
+pub use estimate::{ClassFraction, Estimate, fractions, fractions_by};
 pub use specimen::{SpecimenFraction, specimen_fractions};

@@ -2,7 +2,7 @@
 
 use crate::micrograph::{Classifier, Micrograph, Structure};
 use matssl_base::random::Stream;
-use matssl_metrics::{Confusion, fractions};
+use matssl_metrics::{Confusion, Correction, fractions, fractions_by};
 use rayon::prelude::*;
 use std::fmt;
 
@@ -29,15 +29,19 @@ pub(crate) struct Coverage {
     pub(crate) raw: f64,
     /// Corrected intervals, and the true fraction.
     pub(crate) corrected: f64,
-    /// Mean widths of the raw and the corrected intervals.
-    pub(crate) widths: [f64; 2],
+    /// The same by the stratified estimator.
+    pub(crate) stratified: f64,
+    /// Mean widths of the raw intervals, the corrected ones, and the latter by the stratified estimator.
+    pub(crate) widths: [f64; 3],
 }
 
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Coverage { perfect, predicted, raw, corrected, widths: [narrow, wide] } = self;
-        let [perfect, predicted, raw, corrected] = [perfect, predicted, raw, corrected].map(|share| 100.0 * share);
-        write!(f, "{perfect:5.1} {predicted:5.1} {raw:5.1} {corrected:5.1}   {narrow:.3} {wide:.3}")
+        let Coverage { perfect, predicted, raw, corrected, stratified, widths } = self;
+        for share in [perfect, predicted, raw, corrected, stratified] {
+            write!(f, "{:5.1} ", 100.0 * share)?;
+        }
+        widths.iter().try_for_each(|width| write!(f, " {width:.3}"))
     }
 }
 
@@ -75,7 +79,9 @@ impl Pool {
             let chosen: Vec<&Micrograph> =
                 (0..fields).map(|field| &self.fields[(specimen * fields + field) % self.fields.len()]).collect();
             let perfect = fractions(&chosen.iter().map(|m| &m.truth).collect::<Vec<_>>(), &[]);
-            let predicted = fractions(&chosen.iter().map(|m| &m.predicted).collect::<Vec<_>>(), &validation);
+            let blocks: Vec<_> = chosen.iter().map(|m| &m.predicted).collect();
+            let predicted = fractions(&blocks, &validation);
+            let stratified = fractions_by(Correction::Stratified, &blocks, &validation);
             let mut sum = Coverage::default();
             // With two classes the second interval is the first one mirrored.
             let shown = if classes == 2 { 1..2 } else { 0..classes };
@@ -86,13 +92,16 @@ impl Pool {
                     (f64::from(u8::from(low <= truth && truth <= high)) * weight, (high - low) * weight)
                 };
                 let (raw, truth) = (predicted[class].raw.interval, self.truth[class]);
-                let corrected = holds(predicted[class].corrected.unwrap().interval, truth);
                 sum.perfect += holds(perfect[class].raw.interval, truth).0;
                 sum.predicted += holds(raw, expected[class]).0;
-                sum.raw += holds(raw, truth).0;
+                let of = |interval| holds(interval, truth);
+                let [raw, corrected, stratified] =
+                    [raw, predicted[class].corrected.unwrap().interval, stratified[class].corrected.unwrap().interval]
+                        .map(of);
+                sum.raw += raw.0;
                 sum.corrected += corrected.0;
-                sum.widths[0] += holds(raw, truth).1;
-                sum.widths[1] += corrected.1;
+                sum.stratified += stratified.0;
+                sum.widths.iter_mut().zip([raw.1, corrected.1, stratified.1]).for_each(|(width, more)| *width += more);
             }
             sum
         };
@@ -102,7 +111,8 @@ impl Pool {
             predicted: a.predicted + b.predicted,
             raw: a.raw + b.raw,
             corrected: a.corrected + b.corrected,
-            widths: [a.widths[0] + b.widths[0], a.widths[1] + b.widths[1]],
+            stratified: a.stratified + b.stratified,
+            widths: [0, 1, 2].map(|index| a.widths[index] + b.widths[index]),
         })
     }
 }

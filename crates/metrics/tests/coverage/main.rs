@@ -35,7 +35,9 @@ fn fields_unlike_the_validation_images_are_covered_too() {
     let experiment = Experiment { structure, validated_on, classifier: CLASSIFIER, side: 192, pool: 100 };
     let coverage = experiment.pool().coverage(100, 1, 8);
     println!("{coverage}");
-    assert!(coverage.corrected >= 0.92, "{coverage}");
+    assert!((0.92..=0.99).contains(&coverage.corrected), "{coverage}");
+    // Drawn towards the validation images.
+    assert!(coverage.stratified < 0.85, "{coverage}");
 }
 
 #[test]
@@ -57,8 +59,8 @@ fn table() {
         for (name, structure) in settings {
             let thresholds = if name.starts_with("rare") { [-2.58, -1.04, -1.41] } else { CLASSIFIER.thresholds };
             let classifier = Classifier { thresholds, ..classifier };
-            let pool = Experiment { structure, validated_on: structure, classifier, side: 512, pool: 2000 }.pool();
-            for (fields, specimens) in [(1, 2000), (2, 1000), (5, 400)] {
+            let pool = Experiment { structure, validated_on: structure, classifier, side: 512, pool: 1000 }.pool();
+            for (fields, specimens) in [(1, 1000), (2, 500), (5, 200)] {
                 for images in [3, 6, 12] {
                     let coverage = pool.coverage(specimens, fields, images);
                     println!("{:32} {fields} fields {images:2} images: {coverage}", format!("{name}{suffix}"));
@@ -69,7 +71,7 @@ fn table() {
     for fraction in [0.15, 0.25, 0.42, 0.55] {
         let (structure, validated_on) = (disks(fraction, 12.0), disks(0.35, 12.0));
         let pool = Experiment { structure, validated_on, classifier: CLASSIFIER, side: 512, pool: 1000 }.pool();
-        for (fields, images) in [(1, 3), (1, 6), (1, 12), (5, 6)] {
+        for (fields, images) in [(1, 3), (1, 6), (1, 12), (2, 6), (5, 6)] {
             let coverage = pool.coverage(1000 / fields, fields, images);
             println!("{:32} {fields} fields {images:2} images: {coverage}", format!("{fraction} validated on 0.35"));
         }
