@@ -2,26 +2,11 @@
 
 use crate::decode::{self, ImageOptions};
 use crate::instrument;
-use crate::{Crop, DataError, Micrograph, PixelSizes};
+use crate::{Crop, DataError, Micrograph, PixelSizes, Rows};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::Path;
-
-/// An image whose rows can be read, 8 bits a channel.
-pub trait Rows: Send {
-    /// Pixels across.
-    fn width(&self) -> usize;
-    /// Pixels down.
-    fn height(&self) -> usize;
-    /// Channels of [`Rows::rows`]: 1 is grey, 3 are RGB, or what the options pick.
-    fn channels(&self) -> usize;
-    /// The rows `rows`, as an image of that height. Any order is allowed; downwards is fast.
-    ///
-    /// # Errors
-    /// The file is damaged there, or cannot be read.
-    fn rows(&mut self, rows: Range<usize>) -> Result<Micrograph, DataError>;
-}
 
 /// How image files are read where a file alone does not say it: as the images of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

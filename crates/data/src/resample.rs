@@ -4,6 +4,7 @@
 
 use crate::{Mask, Micrograph};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Pixels of the source for one of the result, across and down. More than 1 makes images smaller.
 pub(crate) type Factors = [f64; 2];
@@ -14,6 +15,7 @@ pub(crate) fn length(from: usize, factor: f64) -> usize {
 }
 
 /// For each pixel of the result, the first pixel of the source and the weights of it and the next ones. They add up to 1.
+#[derive(Debug)]
 struct Filter {
     first: Vec<usize>,
     weights: Vec<Vec<f32>>,
@@ -43,6 +45,55 @@ impl Filter {
     }
 }
 
+/// Resamples images of one size, whole or a few rows at a time.
+#[derive(Debug)]
+pub(crate) struct Resampler {
+    across: Filter,
+    down: Filter,
+}
+
+impl Resampler {
+    /// For images of the size `from`; `to` as in [`Micrograph::resample`].
+    pub(crate) fn new(from: (usize, usize), factors: Factors, to: (usize, usize)) -> Self {
+        Resampler { across: Filter::of(from.0, to.0, factors[0]), down: Filter::of(from.1, to.1, factors[1]) }
+    }
+
+    /// The rows of the source that the rows `rows` of the result are made of.
+    pub(crate) fn sources(&self, rows: Range<usize>) -> Range<usize> {
+        let of = |row: usize| self.down.first[row]..self.down.first[row] + self.down.weights[row].len();
+        rows.map(of).reduce(|all, next| all.start.min(next.start)..all.end.max(next.end)).unwrap_or(0..0)
+    }
+
+    /// The rows `rows` of the result. `source` has at least [`Resampler::sources`] of them; its first row is row `top` of the
+    /// whole source.
+    pub(crate) fn rows(&self, source: &Micrograph, top: usize, rows: Range<usize>) -> Micrograph {
+        let (channels, line) = (source.channels, source.width * source.channels);
+        let (width, height) = (self.across.first.len(), rows.len());
+        let mut pixels = vec![0; width * height * channels];
+        let filters = self.down.first[rows.clone()].par_iter().zip(&self.down.weights[rows]);
+        // Each row is computed alone, in a fixed order, so threads do not change it.
+        pixels.par_chunks_exact_mut((width * channels).max(1)).zip(filters).for_each_init(
+            || vec![0.0f32; line],
+            |sums, (row, (&first, weights))| {
+                sums.fill(0.0);
+                for (source, weight) in source.pixels[(first - top) * line..].chunks_exact(line).zip(weights) {
+                    sums.iter_mut().zip(source).for_each(|(sum, &value)| *sum += weight * f32::from(value));
+                }
+                let filters = self.across.first.iter().zip(&self.across.weights);
+                for (pixel, (&first, weights)) in row.chunks_exact_mut(channels).zip(filters) {
+                    for (channel, value) in pixel.iter_mut().enumerate() {
+                        let values = sums[first * channels + channel..].iter().step_by(channels);
+                        let sum: f32 = values.zip(weights).map(|(value, weight)| value * weight).sum();
+                        // Cubic interpolation overshoots; the cast keeps 0 to 255.
+                        *value = (sum + 0.5) as u8;
+                    }
+                }
+            },
+        );
+        Micrograph { width, height, channels, pixels }
+    }
+}
+
 fn cubic(x: f64) -> f64 {
     const A: f64 = -0.5;
     match x.abs() {
@@ -58,31 +109,8 @@ impl Micrograph {
     /// `to` (width, height) is what [`length`] gives for the image's sides; none of them is 0.
     #[must_use]
     pub(crate) fn resample(&self, factors: Factors, to: (usize, usize)) -> Self {
-        let across = Filter::of(self.width, to.0, factors[0]);
-        let down = Filter::of(self.height, to.1, factors[1]);
-        let (channels, line) = (self.channels, self.width * self.channels);
-        let mut pixels = vec![0; to.0 * to.1 * channels];
-        let rows = pixels.par_chunks_exact_mut(to.0 * channels).zip(&down.first).zip(&down.weights);
-        // Each row is computed alone, in a fixed order, so threads do not change it.
-        rows.for_each_init(
-            || vec![0.0f32; line],
-            |sums, ((row, &first), weights)| {
-                sums.fill(0.0);
-                for (source, weight) in self.pixels[first * line..].chunks_exact(line).zip(weights) {
-                    sums.iter_mut().zip(source).for_each(|(sum, &value)| *sum += weight * f32::from(value));
-                }
-                for ((pixel, &first), weights) in row.chunks_exact_mut(channels).zip(&across.first).zip(&across.weights)
-                {
-                    for (channel, value) in pixel.iter_mut().enumerate() {
-                        let values = sums[first * channels + channel..].iter().step_by(channels);
-                        let sum: f32 = values.zip(weights).map(|(value, weight)| value * weight).sum();
-                        // Cubic interpolation overshoots; the cast keeps 0 to 255.
-                        *value = (sum + 0.5) as u8;
-                    }
-                }
-            },
-        );
-        Micrograph { width: to.0, height: to.1, channels, pixels }
+        let resampler = Resampler::new((self.width, self.height), factors, to);
+        resampler.rows(self, 0, 0..to.1)
     }
 }
 
