@@ -4,7 +4,7 @@ use super::StageError;
 use super::errors::data_error;
 use crate::data::augment::normalization;
 use crate::data::patches::{Edge, positions};
-use crate::data::tiles::Tiling;
+use crate::data::tiles::{TileBatch, Tiling};
 use crate::data::{Entry, IGNORE, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::nn::{Mode, Parameters, ResNet, Tape};
 use crate::ssl::{ENCODER, normalize};
@@ -115,7 +115,9 @@ impl Monitor {
         for batch in self.patches.chunks(BATCH) {
             let size = batch.first().map_or(0, |patch| patch.width);
             let tiling = Tiling::new(size, size, size, 0.0);
-            let patches: Vec<_> = batch.iter().map(|patch| (&tiling, patch, 0)).collect();
+            let channels = batch.iter().map(|patch| patch.channels).max().unwrap_or(1);
+            let mut patches = TileBatch::new(size, channels);
+            batch.iter().for_each(|patch| patches.push(&tiling, 0, patch, 0));
             let tiles = Batches::on(parameters.device(), encoder.config().in_channels)?.tiles(&patches)?;
             let pixels = tiles.normalized(parameters, normalization())?;
             let tape = Tape::new(parameters, Mode::Eval);

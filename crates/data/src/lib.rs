@@ -38,6 +38,7 @@ mod rows;
 pub mod sources;
 mod stem;
 pub mod survey;
+mod symmetry;
 pub mod synthesize;
 #[cfg(test)]
 mod test_tiff;
@@ -55,3 +56,4 @@ pub use pixel_size::{PixelSize, PixelSizes};
 pub use resampled::Resampled;
 pub use rows::Rows;
 pub use stem::composed;
+pub use symmetry::Symmetry;

@@ -1,8 +1,8 @@
 //! Whether two images match where one is laid on the other.
 
 use super::band::Grey;
-use super::symmetry::Symmetry;
 use super::vote::Displacement;
+use crate::symmetry::Symmetry;
 use matssl_base::machine::vectorized;
 
 /// Smallest number of pixels a side that two images must share.

@@ -1,7 +1,7 @@
 //! Landmarks of an image, and hashes of the tiles around them.
 
 use super::band::{Grey, Radii};
-use super::symmetry::Symmetry;
+use crate::symmetry::Symmetry;
 use std::f32::consts::PI;
 
 /// Number of cells a side to which a tile is averaged before its cosine transform.

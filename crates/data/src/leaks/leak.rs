@@ -1,6 +1,6 @@
 //! What a trained and a scored image have in common.
 
-use super::symmetry::Symmetry;
+use crate::symmetry::Symmetry;
 use serde::{Deserialize, Serialize};
 
 /// What two images have in common.

@@ -30,16 +30,15 @@ mod leak;
 mod pair;
 mod region;
 mod sample;
-mod symmetry;
 #[cfg(test)]
 mod tests;
 mod thumbnail;
 mod vote;
 
+pub use crate::symmetry::Symmetry;
 pub use find::{CODE_VERSION, find};
 pub use leak::{Kind, Leak};
 pub use pair::{Pair, PairImage};
 pub use region::Region;
 pub use sample::Sample;
-pub use symmetry::Symmetry;
 pub use thumbnail::thumbnail;

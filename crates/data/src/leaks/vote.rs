@@ -1,7 +1,7 @@
 //! The displacements that the alike tiles of two images agree on.
 
 use super::landmark::Tile;
-use super::symmetry::Symmetry;
+use crate::symmetry::Symmetry;
 use matssl_base::machine::vectorized;
 
 /// Largest number of the 63 bits in which two alike tiles may differ. By chance 2 of 10⁸ pairs of tiles are alike.

@@ -15,6 +15,7 @@ pub struct Band {
     /// label.
     pub probabilities: Vec<f32>,
     /// With several models: their disagreement, the mutual information between label and model in nats (the entropy of the
-    /// mean minus the mean of the entropies): `[rows, width]`.
+    /// mean minus the mean of the entropies), before the temperature; blended over the tiles as the probabilities are:
+    /// `[rows, width]`.
     pub disagreement: Option<Vec<f32>>,
 }

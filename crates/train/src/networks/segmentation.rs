@@ -65,9 +65,31 @@ impl SegmentationNetwork {
     /// # Errors
     /// If height or width is not a multiple of 32, or parameters are missing.
     pub fn forward(&self, tape: &Tape<'_>, x: &Value) -> Result<Value> {
+        self.decode(tape, self.features(tape, x)?)
+    }
+
+    /// As [`SegmentationNetwork::forward`], with the mean over the pixels of the encoder's deepest feature:
+    /// `[batch, channels]`.
+    ///
+    /// # Errors
+    /// As [`SegmentationNetwork::forward`].
+    pub fn forward_with_embedding(&self, tape: &Tape<'_>, x: &Value) -> Result<(Value, Value)> {
+        let features = self.features(tape, x)?;
+        let embedding = tape.global_average_pool(&features[4])?;
+        Ok((self.decode(tape, features)?, embedding))
+    }
+
+    fn features(&self, tape: &Tape<'_>, x: &Value) -> Result<[Value; 5]> {
         match &self.network {
-            Network::UnetPlusPlus(network) => network.forward(tape, x),
-            Network::Unet(network) => network.forward(tape, x),
+            Network::UnetPlusPlus(network) => network.features(tape, x),
+            Network::Unet(network) => network.features(tape, x),
+        }
+    }
+
+    fn decode(&self, tape: &Tape<'_>, features: [Value; 5]) -> Result<Value> {
+        match &self.network {
+            Network::UnetPlusPlus(network) => network.decode(tape, features),
+            Network::Unet(network) => network.decode(tape, features),
         }
     }
 }
@@ -132,6 +154,25 @@ mod tests {
             }
             let tape = Tape::new(&parameters, Mode::Train);
             assert!(network.forward(&tape, &tape.input(&noise(in_channels + 1)?)?).is_err());
+        }
+        Ok(())
+    }
+
+    /// The logits are those of [`SegmentationNetwork::forward`], and the embedding is that of the encoder alone.
+    #[test]
+    fn an_embedding_comes_with_the_logits() -> Result<()> {
+        for architecture in ["unet++", "unet"] {
+            let (network, parameters) = network(architecture, 3)?;
+            let tape = Tape::new(&parameters, Mode::Eval);
+            let x = tape.input(&noise(3)?)?;
+            let values = |value: &Value| value.tensor().flatten_all()?.to_vec1::<f64>();
+            let (logits, embedding) = network.forward_with_embedding(&tape, &x)?;
+            assert_eq!(values(&logits)?, values(&network.forward(&tape, &x)?)?);
+            assert_eq!(embedding.tensor().dims(), [2, 32]);
+            let [.., last] = ResNet::new(network.config().encoder.clone()).features(&tape, "encoder", &x)?;
+            let mean = last.tensor().mean((1, 2))?.flatten_all()?.to_vec1::<f64>()?;
+            let difference = values(&embedding)?.iter().zip(&mean).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(difference < 1e-12 && mean.iter().any(|value| *value > 0.0), "{architecture}: {difference}");
         }
         Ok(())
     }

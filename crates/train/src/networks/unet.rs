@@ -39,16 +39,24 @@ impl Unet {
         init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
     }
 
-    /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, in_channels]`.
+    /// The encoder's features, the deepest last, for `x` `[batch, height, width, in_channels]`.
     ///
     /// # Errors
     /// If height or width is not a multiple of 32, or parameters are missing.
-    pub(super) fn forward(&self, tape: &Tape<'_>, x: &Value) -> Result<Value> {
+    pub(super) fn features(&self, tape: &Tape<'_>, x: &Value) -> Result<[Value; 5]> {
         let (_, height, width, _) = x.tensor().dims4()?;
         if height % 32 != 0 || width % 32 != 0 || height * width == 0 {
             bail!("U-Net takes images whose sides are multiples of 32, not {height}×{width}; pad or crop them");
         }
-        let [stem, first, second, third, mut y] = self.encoder.features(tape, "encoder", x)?;
+        self.encoder.features(tape, "encoder", x)
+    }
+
+    /// Logits `[batch, height, width, classes]` from the encoder's features.
+    ///
+    /// # Errors
+    /// If parameters are missing.
+    pub(super) fn decode(&self, tape: &Tape<'_>, features: [Value; 5]) -> Result<Value> {
+        let [stem, first, second, third, mut y] = features;
         // The last block, at full size, has no skip. Each feature is dropped after its use.
         let skips = [Some(third), Some(second), Some(first), Some(stem), None];
         for (block, skip) in self.blocks().zip(skips) {
@@ -78,6 +86,10 @@ mod tests {
     use candle_core::{DType, Device, Tensor};
     use matssl_tensor::Mode;
 
+    fn forward(net: &Unet, tape: &Tape<'_>, x: &Value) -> Result<Value> {
+        net.decode(tape, net.features(tape, x)?)
+    }
+
     fn build(width: usize) -> Result<(Unet, Parameters)> {
         let encoder = ResNetConfig { arch: Arch::ResNet18, width, variant: Variant::V15, in_channels: 3 };
         let net = Unet::new(SegmentationConfig {
@@ -96,12 +108,12 @@ mod tests {
         let (net, parameters) = build(4)?;
         let tape = Tape::new(&parameters, Mode::Train);
         let image = |height, width| Tensor::ones((2, height, width, 3), DType::F32, &Device::Cpu);
-        let logits = net.forward(&tape, &tape.constant(image(32, 64)?))?;
+        let logits = forward(&net, &tape, &tape.constant(image(32, 64)?))?;
         assert_eq!(logits.tensor().dims(), [2, 32, 64, 4]);
         let seed = logits.tensor().ones_like()?;
         assert_eq!(tape.backward(vec![(logits, seed)])?.iter().count(), parameters.trainable().count());
         let tape = Tape::new(&parameters, Mode::Eval);
-        let error = net.forward(&tape, &tape.constant(image(48, 64)?)).unwrap_err().to_string();
+        let error = forward(&net, &tape, &tape.constant(image(48, 64)?)).unwrap_err().to_string();
         assert!(error.contains("multiples of 32, not 48×64"), "{error}");
         Ok(())
     }

@@ -38,16 +38,23 @@ impl UnetPlusPlus {
         init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
     }
 
-    /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, in_channels]`.
+    /// The encoder's features, the deepest last, for `x` `[batch, height, width, in_channels]`.
     ///
     /// # Errors
     /// If height or width is not a multiple of 32, or parameters are missing.
-    pub(super) fn forward(&self, tape: &Tape<'_>, x: &Value) -> Result<Value> {
+    pub(super) fn features(&self, tape: &Tape<'_>, x: &Value) -> Result<[Value; 5]> {
         let (_, height, width, _) = x.tensor().dims4()?;
         if height % 32 != 0 || width % 32 != 0 || height * width == 0 {
             bail!("U-Net++ takes images whose sides are multiples of 32, not {height}×{width}; pad or crop them");
         }
-        let mut features = self.encoder.features(tape, "encoder", x)?;
+        self.encoder.features(tape, "encoder", x)
+    }
+
+    /// Logits `[batch, height, width, classes]` from the encoder's features.
+    ///
+    /// # Errors
+    /// If parameters are missing.
+    pub(super) fn decode(&self, tape: &Tape<'_>, mut features: [Value; 5]) -> Result<Value> {
         features.reverse();
         // dense[depth]: the latest output in the row that starts with x_{depth}_{depth}. skips[layer]: the outputs of
         // x_{layer}_{layer}, …, x_{1}_{layer}, in the order in which they are computed.
@@ -102,6 +109,10 @@ mod tests {
     use candle_core::{DType, Device, Tensor};
     use matssl_tensor::Mode;
 
+    fn forward(net: &UnetPlusPlus, tape: &Tape<'_>, x: &Value) -> Result<Value> {
+        net.decode(tape, net.features(tape, x)?)
+    }
+
     fn build(arch: Arch, width: usize) -> Result<(UnetPlusPlus, Parameters)> {
         let encoder = ResNetConfig { arch, width, variant: Variant::V15, in_channels: 3 };
         let net = UnetPlusPlus::new(SegmentationConfig {
@@ -120,8 +131,8 @@ mod tests {
         let (net, parameters) = build(Arch::ResNet18, 4)?;
         let tape = Tape::new(&parameters, Mode::Eval);
         let image = |height, width| Tensor::ones((1, height, width, 3), DType::F32, &Device::Cpu);
-        assert_eq!(net.forward(&tape, &tape.constant(image(32, 64)?))?.tensor().dims(), [1, 32, 64, 4]);
-        let error = net.forward(&tape, &tape.constant(image(48, 64)?)).unwrap_err().to_string();
+        assert_eq!(forward(&net, &tape, &tape.constant(image(32, 64)?))?.tensor().dims(), [1, 32, 64, 4]);
+        let error = forward(&net, &tape, &tape.constant(image(48, 64)?)).unwrap_err().to_string();
         assert!(error.contains("multiples of 32, not 48×64"), "{error}");
         Ok(())
     }

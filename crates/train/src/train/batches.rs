@@ -5,10 +5,9 @@ use candle_core::{Device, Tensor};
 use matssl_data::augment::{FinetuneAugment, ViewParams};
 use matssl_data::loader::{Masks, PairBatch, pair_batch, pair_pixels, view_batch, view_pixels};
 use matssl_data::patches::Patches;
-use matssl_data::tiles::Tiling;
+use matssl_data::tiles::TileBatch;
 use matssl_data::{Mask, Micrograph, RGB};
 use matssl_tensor::{Feeder, Images, feeder};
-use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Makes batches for one network.
@@ -90,23 +89,21 @@ impl Batches {
         Ok([Images::Sent(first.send()?), Images::Sent(second.send()?)])
     }
 
-    /// Tiles `[batch, tile, tile, channels]`, each given by a tiling and its index there: at least one, all of one
-    /// size.
+    /// The tiles, `[batch, side, side, channels]`: at least one.
     ///
     /// # Errors
     /// If there is not enough memory for them.
-    pub fn tiles(&self, of: &[(&Tiling, &Micrograph, usize)]) -> Result<Images> {
-        let (count, tile) = (of.len(), of.first().map_or(0, |(tiling, ..)| tiling.tile));
+    ///
+    /// # Panics
+    /// If the images do not fit the network ([`fits`](matssl_data::fits)).
+    pub fn tiles(&self, tiles: &TileBatch) -> Result<Images> {
+        let (count, side) = (tiles.len(), tiles.side);
         let Some(feeder) = &self.feeder else {
-            let cut = |&(tiling, image, i): &(&Tiling, &Micrograph, usize)| tiling.cut(image, i, self.in_channels);
-            let pixels: Vec<Vec<f32>> = of.par_iter().map(cut).collect();
-            let shape = (count, tile, tile, self.in_channels);
-            return Ok(Images::Ready(Tensor::from_vec(pixels.concat(), shape, &Device::Cpu)?));
+            let shape = (count, side, side, self.in_channels);
+            return Ok(Images::Ready(Tensor::from_vec(tiles.normalized(self.in_channels), shape, &Device::Cpu)?));
         };
-        let channels = of.iter().map(|(_, image, _)| image.channels).max().unwrap_or(1);
-        let mut room = feeder.bytes([count, tile, tile, channels])?;
-        let tiles = room.bytes_mut()?.par_chunks_exact_mut((tile * tile * channels).max(1));
-        tiles.zip(of).for_each(|(out, &(tiling, image, i))| tiling.cut_bytes(image, i, channels, out));
+        let mut room = feeder.bytes([count, side, side, tiles.channels])?;
+        room.bytes_mut()?.copy_from_slice(&tiles.pixels);
         Ok(Images::Sent(room.send()?))
     }
 }

@@ -52,7 +52,7 @@ impl Symmetry {
     }
 
     /// Whether the image is transposed first, and whether then columns and rows are mirrored.
-    pub(super) fn parts(self) -> (bool, bool, bool) {
+    pub(crate) fn parts(self) -> (bool, bool, bool) {
         match self {
             Symmetry::Identity => (false, false, false),
             Symmetry::MirroredX => (false, true, false),
@@ -66,12 +66,12 @@ impl Symmetry {
     }
 
     /// The size after the change of an image of `size` = (width, height).
-    pub(super) fn size(self, size: (usize, usize)) -> (usize, usize) {
+    pub(crate) fn size(self, size: (usize, usize)) -> (usize, usize) {
         if self.parts().0 { (size.1, size.0) } else { size }
     }
 
     /// Where the pixel (column, row) of an image of `size` lies after the change.
-    pub(super) fn apply_to_pixel(self, pixel: (usize, usize), size: (usize, usize)) -> (usize, usize) {
+    pub(crate) fn apply_to_pixel(self, pixel: (usize, usize), size: (usize, usize)) -> (usize, usize) {
         let (transposed, mirror_x, mirror_y) = self.parts();
         let (x, y) = if transposed { (pixel.1, pixel.0) } else { pixel };
         let (width, height) = self.size(size);
@@ -80,7 +80,7 @@ impl Symmetry {
 
     /// Where the pixel (column, row) of the changed image was before the change: the inverse of
     /// [`Symmetry::apply_to_pixel`].
-    pub(super) fn origin(self, pixel: (usize, usize), size: (usize, usize)) -> (usize, usize) {
+    pub fn origin(self, pixel: (usize, usize), size: (usize, usize)) -> (usize, usize) {
         let (transposed, mirror_x, mirror_y) = self.parts();
         let (width, height) = self.size(size);
         let x = if mirror_x { width - 1 - pixel.0 } else { pixel.0 };
@@ -89,7 +89,7 @@ impl Symmetry {
     }
 
     /// The changed image, from `values` `[height, width]`.
-    pub(super) fn apply<T: Copy + Default>(self, values: &[T], size: (usize, usize)) -> Vec<T> {
+    pub(crate) fn apply<T: Copy + Default>(self, values: &[T], size: (usize, usize)) -> Vec<T> {
         if self == Symmetry::Identity {
             return values.to_vec();
         }
