@@ -2,8 +2,7 @@
 
 use super::outcome::{Ending, Stop};
 use super::{
-    cache, completions, data, doctor, explain, export, logging, new, output, plan, predict, report, run, schema,
-    status,
+    cache, completions, data, doctor, explain, export, logging, new, output, plan, predict, report, run, schema, status,
 };
 use crate::program::PROGRAM;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};

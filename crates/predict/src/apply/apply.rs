@@ -128,14 +128,15 @@ impl<'a> Apply<'a> {
             }
         };
         let mut watched = Watched::new(rows.as_mut(), &mut see);
-        self.ensemble.predict(&mut watched, pixel_size, self.predict, &mut |band| {
+        let predicted = self.ensemble.predict(&mut watched, pixel_size, self.predict, &mut |band| {
             if (self.stop)() {
                 return Err(Interrupted.into());
             }
             outputs.take(&band)
         })?;
         watched.finish()?;
-        let unusual = seen.unusual(self.ensemble.models());
+        let reference = self.ensemble.reference();
+        let unusual = reference.map(|reference| seen.unusual(reference, &predicted.embedding)).unwrap_or_default();
         Ok(Unfinished { outputs, picture, item, size, pixel_size, unusual })
     }
 }

@@ -1,19 +1,26 @@
-//! Whether an image is unlike those that the models were trained on.
+//! Whether an image is unlike those that the first model was trained on.
 
-use crate::model::ModelFolder;
+use crate::reference::{ImageStatistics, Reference};
 use matssl_data::Micrograph;
 
 /// What is seen of an image while its rows are read.
 #[derive(Default)]
-pub(super) struct Seen;
+pub(super) struct Seen {
+    statistics: Option<ImageStatistics>,
+    rows: usize,
+}
 
 impl Seen {
     /// Adds the next rows.
-    pub(super) fn add(&mut self, _rows: &Micrograph) {}
+    pub(super) fn add(&mut self, rows: &Micrograph) {
+        let statistics = self.statistics.get_or_insert_with(|| ImageStatistics::new(rows.channels));
+        statistics.add(self.rows, rows);
+        self.rows += rows.height;
+    }
 
-    /// Sentences why the image is unlike the training images of `models`; none if it is not, or if a model does not know its
-    /// training images.
-    pub(super) fn unusual(self, _models: &[ModelFolder]) -> Vec<String> {
-        Vec::new()
+    /// Sentences why the image with `embedding` is unlike the training images of `reference`; none if it is not.
+    pub(super) fn unusual(self, reference: &Reference, embedding: &[f32]) -> Vec<String> {
+        let statistics = self.statistics.map(|statistics| statistics.finish()).unwrap_or_default();
+        reference.judge(&statistics, Some(embedding))
     }
 }

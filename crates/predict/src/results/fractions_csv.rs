@@ -2,7 +2,8 @@
 
 use super::number::{estimate, measure};
 use super::{Field, Results};
-use crate::measure::{ObjectSummary, Unit};
+use crate::measure::Unit;
+use matssl_metrics::ObjectSummary;
 use anyhow::Result;
 
 /// Columns that are always there.

@@ -1,7 +1,8 @@
 //! Images by specimen.
 
 use super::ImageResult;
-use crate::measure::{ObjectSummary, SpecimenFraction, Unit, specimen_fractions};
+use crate::measure::Unit;
+use matssl_metrics::{ObjectSummary, SpecimenFraction, specimen_fractions};
 use matssl_metrics::{BlockCounts, ClassFraction, Confusion, Object};
 use std::collections::BTreeMap;
 

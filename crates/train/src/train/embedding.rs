@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::{DType, Device};
 use matssl_data::Micrograph;
 use matssl_data::augment::normalization;
-use matssl_data::tiles::Tiling;
+use matssl_data::tiles::{TileBatch, Tiling};
 use matssl_tensor::{Mode, Parameters, Tape};
 
 /// The embeddings of tiles: means over the pixels of the encoder's last stage, `[tiles, channels]`. Each tile is given by a tiling, its
@@ -23,7 +23,10 @@ pub fn embeddings(
     let encoder = ResNet::new(network.config().encoder.clone());
     let mut values = Vec::new();
     for batch in tiles.chunks(batch.max(1)) {
-        let tiles = Batches::on(parameters.device(), encoder.config().in_channels)?.tiles(batch)?;
+        let channels = batch.iter().map(|(_, image, _)| image.channels).max().unwrap_or(1);
+        let mut cut = TileBatch::new(batch[0].0.tile, channels);
+        batch.iter().for_each(|&(tiling, image, i)| cut.push(tiling, i, image, 0));
+        let tiles = Batches::on(parameters.device(), encoder.config().in_channels)?.tiles(&cut)?;
         let pixels = tiles.normalized(parameters, normalization())?;
         let tape = Tape::new(parameters, Mode::Eval);
         let [.., last] = encoder.features(&tape, "encoder", &tape.input(&pixels)?)?;
@@ -52,7 +55,9 @@ mod tests {
         let tiles = [(&tiling, &image, 0), (&tiling, &image, 1)];
         let found = embeddings(&network, &parameters, &tiles, 1)?;
         assert_eq!(found.len(), 2 * 32);
-        let cut = Tensor::from_vec(tiling.cut(&image, 1, 3), (1, 64, 64, 3), &Device::Cpu)?;
+        let mut cut = TileBatch::new(64, 1);
+        cut.push(&tiling, 1, &image, 0);
+        let cut = Tensor::from_vec(cut.normalized(3), (1, 64, 64, 3), &Device::Cpu)?;
         let tape = Tape::new(&parameters, Mode::Eval);
         let encoder = ResNet::new(network.config().encoder.clone());
         let [.., last] = encoder.features(&tape, "encoder", &tape.input(&cut)?)?;
