@@ -22,10 +22,19 @@ pub struct ModelSource {
     cropped: Option<Crop>,
     contents: BTreeMap<Split, String>,
     provenance: Provenance,
-    /// Files of each finished evaluation, name of its data set, contents of that one's splits.
-    evaluations: Vec<(BTreeMap<String, PathBuf>, String, BTreeMap<Split, String>)>,
+    evaluations: Vec<FinishedEvaluation>,
     /// Evaluations of the experiment that have not run.
     waiting: Vec<String>,
+}
+
+/// An evaluation of the model that has finished.
+struct FinishedEvaluation {
+    /// Its files by name.
+    files: BTreeMap<String, PathBuf>,
+    /// Name of its data set.
+    dataset: String,
+    /// Content hash of the manifest of each split of it.
+    contents: BTreeMap<Split, String>,
 }
 
 /// Whether the stage `instance` trains a model.
@@ -69,7 +78,8 @@ impl ModelSource {
             for name in [Evaluation::FILE, ImageConfusions::FILE] {
                 files.extend(intact(store, record, name)?.map(|path| (name.to_owned(), path)));
             }
-            evaluations.push((files, instances[data].name.clone(), contents(of_data)));
+            let (dataset, contents) = (instances[data].name.clone(), contents(of_data));
+            evaluations.push(FinishedEvaluation { files, dataset, contents });
         }
         Ok(ModelSource {
             name: stage.name.clone(),
@@ -96,7 +106,7 @@ impl ModelSource {
     /// Damaged scores.
     pub(crate) fn model(&self) -> Result<TrainedModel<'_>> {
         let mut evaluated = Vec::new();
-        for (files, dataset, contents) in &self.evaluations {
+        for FinishedEvaluation { files, dataset, contents } in &self.evaluations {
             let content = |split: &str| Split::named(split).and_then(|split| contents.get(&split)).cloned();
             evaluated.extend(Evaluated::read(files, dataset, |split| content(split).unwrap_or_default())?);
         }

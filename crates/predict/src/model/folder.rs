@@ -4,6 +4,7 @@ use super::check;
 use super::description::{FORMAT_VERSION, ModelDescription};
 use super::ensemble::EnsembleDescription;
 use super::error::ModelFolderError;
+use super::file_names;
 use super::no_model::no_model;
 use super::sealed;
 use matssl_train::train::inference::ModelConfig;
@@ -34,13 +35,13 @@ pub(super) enum Described {
 
 impl ModelFolder {
     /// The description.
-    pub const DESCRIPTION: &'static str = "model.json";
+    pub const DESCRIPTION: &'static str = file_names::DESCRIPTION;
     /// The weights, with segmentation_models_pytorch's names.
-    pub const WEIGHTS: &'static str = "model.safetensors";
+    pub const WEIGHTS: &'static str = file_names::WEIGHTS;
     /// What the images that it was trained on look like.
-    pub const REFERENCE: &'static str = "reference.safetensors";
+    pub const REFERENCE: &'static str = file_names::REFERENCE;
     /// What the model is, and how Python loads it.
-    pub const README: &'static str = "README.md";
+    pub const README: &'static str = file_names::README;
 
     /// Opens the folder `path`, and checks its version, its hashes, and that its files belong together.
     ///

@@ -6,6 +6,7 @@ mod describe;
 mod description;
 mod ensemble;
 mod error;
+mod file_names;
 mod folder;
 mod no_model;
 mod open_all;

@@ -1,7 +1,7 @@
 //! What a path is that was taken for a model folder.
 
 use super::error::ModelFolderError;
-use super::folder::ModelFolder;
+use super::file_names::{DESCRIPTION, WEIGHTS};
 use std::path::Path;
 
 /// How a model folder comes to be.
@@ -15,7 +15,7 @@ pub(super) fn no_model(path: &Path) -> ModelFolderError {
     }
     if path.is_file() {
         let is_weights = path.extension().is_some_and(|e| ["safetensors", "pth", "pt", "onnx"].iter().any(|w| e == *w));
-        return match path.file_name().is_some_and(|name| name == ModelFolder::DESCRIPTION) {
+        return match path.file_name().is_some_and(|name| name == DESCRIPTION) {
             true => ModelFolderError::bad(path, "is a file of a model folder", "give the folder that holds it"),
             false if is_weights => ModelFolderError::bad(
                 path,
@@ -39,17 +39,17 @@ pub(super) fn no_model(path: &Path) -> ModelFolderError {
             format!("give {}, or several for an ensemble", path.join(&inside[0]).display()),
         );
     }
-    if has(ModelFolder::WEIGHTS) {
-        let file = path.join(ModelFolder::DESCRIPTION);
+    if has(WEIGHTS) {
+        let file = path.join(DESCRIPTION);
         return ModelFolderError::missing(&file, "is missing", ModelFolderError::EXPORT_AGAIN);
     }
-    ModelFolderError::bad(path, format!("is no model folder: it holds no {}", ModelFolder::DESCRIPTION), EXPORT)
+    ModelFolderError::bad(path, format!("is no model folder: it holds no {}", DESCRIPTION), EXPORT)
 }
 
 /// The names of the model folders in `folder`, sorted.
 fn models_inside(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let models = entries.filter(|entry| entry.path().join(ModelFolder::DESCRIPTION).is_file());
+    let models = entries.filter(|entry| entry.path().join(DESCRIPTION).is_file());
     let mut names: Vec<String> = models.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names

@@ -32,7 +32,7 @@ pub fn network(config: &str, seed: u64) -> (SegmentationNetwork, Parameters) {
         let values = if name.ends_with("running_mean") || (name.ends_with("bias") && !name.contains("head")) {
             drawn(-0.2, 0.4)
         } else if name.ends_with("running_var") {
-            drawn(0.5, 1.0)
+            drawn(1.0, 1.0)
         } else {
             continue;
         };
