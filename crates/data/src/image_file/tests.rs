@@ -54,7 +54,7 @@ fn difference(path: &Path, bytes: &[u8], read_as: &ReadAs, seed: u64) -> Option<
         return Some(format!("{found:?}, not {:?}", (whole.width, whole.height, whole.channels)));
     }
     let (mut next, line) = (draws(seed), whole.width * whole.channels);
-    let mut ranges = vec![0..whole.height];
+    let mut ranges: Vec<Range<usize>> = std::iter::once(0..whole.height).collect();
     for _ in 0..6 {
         let (a, b) = (next(whole.height + 1), next(whole.height + 1));
         ranges.push(a.min(b)..a.max(b));

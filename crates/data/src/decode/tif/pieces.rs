@@ -3,7 +3,6 @@
 use super::chunk::chunk;
 use super::codec;
 use super::page::{Format, Page};
-use super::read::read_page;
 use super::row::{is_negative, place, room, signed, unpredict};
 use crate::decode::header::{MAX_PIXELS, MAX_PIXELS_IN_PIECES, SAVE_TILED};
 use crate::decode::refusal::{Decoded, Refusal};
@@ -137,7 +136,7 @@ impl Pieces {
     /// # Errors
     /// As [`super::stored`], as far as the tags show it; too large to be read at once.
     pub(in crate::decode) fn open(source: &Source<'_>, page: Option<usize>) -> Decoded<Option<Pieces>> {
-        let page = read_page(source.reader(), page, MAX_PIXELS_IN_PIECES)?;
+        let page = Page::open(source.reader(), page, MAX_PIXELS_IN_PIECES)?;
         page.check()?;
         let page = page.with_short_strips();
         let grid = Grid::of(&page);
