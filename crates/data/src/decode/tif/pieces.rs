@@ -62,14 +62,20 @@ pub(super) fn all(page: &Page, source: &Source<'_>) -> Decoded<Values> {
 fn check(page: &Page, source: &Source<'_>) -> Decoded<()> {
     let grid = Grid::of(page);
     page.row_bytes(page.chunk.0).filter(|&bytes| bytes > 0).ok_or_else(codec::short)?;
-    if page.offsets.len() < grid.count() {
-        return Err(Refusal::damaged(format!("{} of {} pieces", page.offsets.len(), grid.count())));
-    }
+    check_count(page, grid)?;
     let row = page.row_bytes(page.size.0).unwrap_or(usize::MAX);
     let needed = row.saturating_mul(page.size.1).saturating_mul(grid.planes);
     let length = usize::try_from(source.length()).unwrap_or(usize::MAX);
     if length.saturating_mul(codec::largest_ratio(page.compression)) < needed {
         return Err(codec::short());
+    }
+    Ok(())
+}
+
+/// Whether `page` says where each of its pieces is.
+fn check_count(page: &Page, grid: Grid) -> Decoded<()> {
+    if page.offsets.len() < grid.count() {
+        return Err(Refusal::damaged(format!("{} of {} pieces", page.offsets.len(), grid.count())));
     }
     Ok(())
 }
@@ -144,6 +150,7 @@ impl Pieces {
             check(&page, source)?;
             return Ok(Some(Pieces { page, grid }));
         }
+        check_count(&page, grid)?;
         let (width, height) = page.size;
         if width as u64 * height as u64 > MAX_PIXELS {
             let problem = format!(
