@@ -2,7 +2,7 @@
 
 use super::directory::Tif;
 use super::names;
-use super::pages::Chosen;
+use super::pages::{Chosen, choose};
 use crate::decode::header::checked_size_up_to;
 use crate::decode::orientation::{TAG, valid};
 use crate::decode::refusal::{Decoded, Refusal};
@@ -55,12 +55,22 @@ const SHORT_STRIP: usize = 1 << 20;
 const SHORTEST_STRIP: usize = 1 << 16;
 
 impl Page {
+    /// Reads the tags of page `page` (from 1) of a tif, or of its only page, of at most `most` pixels.
+    ///
+    /// # Errors
+    /// As [`choose`] and [`Page::read`].
+    pub(super) fn open(source: impl Read + Seek, page: Option<usize>, most: u64) -> Decoded<Page> {
+        let mut tif = Tif::open(source)?;
+        let chosen = choose(&mut tif, page)?;
+        Page::read(&mut tif, &chosen, most)
+    }
+
     /// Reads the tags of a page of at most `most` pixels.
     ///
     /// # Errors
     /// They are damaged, contradict each other, or the page is too large. A way of storing pixels that is not
     /// read is no error here.
-    pub(super) fn read<R: Read + Seek>(tif: &mut Tif<R>, chosen: &Chosen, most: u64) -> Decoded<Page> {
+    fn read<R: Read + Seek>(tif: &mut Tif<R>, chosen: &Chosen, most: u64) -> Decoded<Page> {
         let directory = &chosen.directory;
         let mut one = |tag: u16| tif.first_number(directory, tag);
         let missing = |what: &str| Refusal::damaged(format!("no {what}"));

@@ -3,7 +3,6 @@
 use super::chunk::chunk;
 use super::codec;
 use super::page::{Format, Page};
-use super::read::read_page;
 use super::row::{is_negative, place, room, signed, unpredict};
 use crate::decode::header::{MAX_PIXELS, MAX_PIXELS_IN_PIECES, SAVE_TILED};
 use crate::decode::refusal::{Decoded, Refusal};
@@ -63,14 +62,20 @@ pub(super) fn all(page: &Page, source: &Source<'_>) -> Decoded<Values> {
 fn check(page: &Page, source: &Source<'_>) -> Decoded<()> {
     let grid = Grid::of(page);
     page.row_bytes(page.chunk.0).filter(|&bytes| bytes > 0).ok_or_else(codec::short)?;
-    if page.offsets.len() < grid.count() {
-        return Err(Refusal::damaged(format!("{} of {} pieces", page.offsets.len(), grid.count())));
-    }
+    check_count(page, grid)?;
     let row = page.row_bytes(page.size.0).unwrap_or(usize::MAX);
     let needed = row.saturating_mul(page.size.1).saturating_mul(grid.planes);
     let length = usize::try_from(source.length()).unwrap_or(usize::MAX);
     if length.saturating_mul(codec::largest_ratio(page.compression)) < needed {
         return Err(codec::short());
+    }
+    Ok(())
+}
+
+/// Whether `page` says where each of its pieces is.
+fn check_count(page: &Page, grid: Grid) -> Decoded<()> {
+    if page.offsets.len() < grid.count() {
+        return Err(Refusal::damaged(format!("{} of {} pieces", page.offsets.len(), grid.count())));
     }
     Ok(())
 }
@@ -137,7 +142,7 @@ impl Pieces {
     /// # Errors
     /// As [`super::stored`], as far as the tags show it; too large to be read at once.
     pub(in crate::decode) fn open(source: &Source<'_>, page: Option<usize>) -> Decoded<Option<Pieces>> {
-        let page = read_page(source.reader(), page, MAX_PIXELS_IN_PIECES)?;
+        let page = Page::open(source.reader(), page, MAX_PIXELS_IN_PIECES)?;
         page.check()?;
         let page = page.with_short_strips();
         let grid = Grid::of(&page);
@@ -145,6 +150,7 @@ impl Pieces {
             check(&page, source)?;
             return Ok(Some(Pieces { page, grid }));
         }
+        check_count(&page, grid)?;
         let (width, height) = page.size;
         if width as u64 * height as u64 > MAX_PIXELS {
             let problem = format!(

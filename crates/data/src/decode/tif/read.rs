@@ -1,8 +1,6 @@
 //! The pixels of a tif.
 
-use super::directory::Tif;
 use super::page::{Format, Page};
-use super::pages::choose;
 use super::row::{is_negative, signed};
 use super::{names, pieces};
 use crate::decode::header::{MAX_PIXELS, MAX_PIXELS_IN_PIECES};
@@ -14,9 +12,9 @@ use std::io::{Cursor, Read, Seek};
 /// The values of page `page` (from 1) of a tif, or of its only page.
 ///
 /// # Errors
-/// As [`choose`]; damaged; too large; stored in a way that is not read, by its name.
+/// As [`super::pages::choose`]; damaged; too large; stored in a way that is not read, by its name.
 pub(in crate::decode) fn stored(bytes: &[u8], page: Option<usize>) -> Decoded<Stored> {
-    let page = read_page(Cursor::new(bytes), page, MAX_PIXELS)?;
+    let page = Page::open(Cursor::new(bytes), page, MAX_PIXELS)?;
     page.check()?;
     let values = pieces::all(&page, &Source::from(bytes))?;
     let has_negative = page.format == Format::Signed && is_negative(&values);
@@ -26,27 +24,27 @@ pub(in crate::decode) fn stored(bytes: &[u8], page: Option<usize>) -> Decoded<St
 /// Width and height of page `page` as stored, and its orientation, 1 to 8.
 ///
 /// # Errors
-/// As [`choose`]; damaged; too large.
+/// As [`super::pages::choose`]; damaged; too large.
 pub(in crate::decode) fn size(source: impl Read + Seek, page: Option<usize>) -> Decoded<((usize, usize), u8)> {
-    let page = read_page(source, page, MAX_PIXELS_IN_PIECES)?;
+    let page = Page::open(source, page, MAX_PIXELS_IN_PIECES)?;
     Ok((page.size, page.orientation))
 }
 
 /// The name of the compression of a page, if it may have changed values.
 ///
 /// # Errors
-/// As [`choose`].
+/// As [`super::pages::choose`].
 pub(in crate::decode) fn lossy_compression(bytes: &[u8], page: Option<usize>) -> Decoded<Option<String>> {
-    let page = read_page(Cursor::new(bytes), page, MAX_PIXELS)?;
+    let page = Page::open(Cursor::new(bytes), page, MAX_PIXELS)?;
     Ok(names::is_lossy(page.compression).then(|| names::compression(page.compression)))
 }
 
 /// `16-bit grey tif`, from the tags.
 ///
 /// # Errors
-/// As [`choose`].
+/// As [`super::pages::choose`].
 pub(in crate::decode) fn stored_as(source: impl Read + Seek, page: Option<usize>) -> Decoded<String> {
-    let page = read_page(source, page, MAX_PIXELS_IN_PIECES)?;
+    let page = Page::open(source, page, MAX_PIXELS_IN_PIECES)?;
     let colours = match (page.photometric, page.samples) {
         (3, _) => "palette".to_owned(),
         (5, _) => "CMYK".to_owned(),
@@ -58,14 +56,4 @@ pub(in crate::decode) fn stored_as(source: impl Read + Seek, page: Option<usize>
     };
     let kind = if page.format == Format::Floating { " floating-point" } else { "" };
     Ok(format!("{}-bit{kind} {colours} tif", page.bits))
-}
-
-/// The tags of page `page` (from 1), or of the only page, of at most `most` pixels.
-///
-/// # Errors
-/// As [`choose`] and [`Page::read`].
-pub(super) fn read_page(source: impl Read + Seek, page: Option<usize>, most: u64) -> Decoded<Page> {
-    let mut tif = Tif::open(source)?;
-    let chosen = choose(&mut tif, page)?;
-    Page::read(&mut tif, &chosen, most)
 }
