@@ -186,10 +186,6 @@ mod tests {
         // 4.303 · 0.02 / √3 = 0.0497, but for the logit.
         let [low, high] = raw.interval.unwrap();
         assert!((low - (0.3 - 0.0497)).abs() < 0.005 && (high - (0.3 + 0.0497)).abs() < 0.005, "{low} {high}");
-        let specimen = crate::specimen_fractions(&fields, &[])[1];
-        assert_eq!((specimen.fields, specimen.fraction.raw), (3, raw));
-        assert!((specimen.deviation.unwrap() - 0.02).abs() < 1e-12);
-        assert_eq!(crate::specimen_fractions(&fields[..1], &[])[1].deviation, None);
     }
 
     #[test]

@@ -35,3 +35,24 @@ fn shares(field: &BlockCounts) -> Vec<f64> {
     let all = totals.iter().sum::<u64>().max(1) as f64;
     totals.iter().map(|&total| total as f64 / all).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_has_weights_by_area_and_the_deviation_is_that_between_fields() {
+        let field = |height: usize, ones: usize| {
+            let mut blocks = BlockCounts::new(2, 5, (10, height));
+            blocks.add(0, &(0..10 * height).map(|i| u8::from(i < ones)).collect::<Vec<_>>());
+            blocks
+        };
+        let (small, large) = (field(10, 20), field(30, 120));
+        let specimen = specimen_fractions(&[&small, &large], &[])[1];
+        assert_eq!((specimen.fields, specimen.fraction), (2, fractions(&[&small, &large], &[])[1]));
+        assert!((specimen.fraction.raw.value - 0.35).abs() < 1e-12);
+        assert!((specimen.deviation.unwrap() - 0.02f64.sqrt()).abs() < 1e-12);
+        assert_eq!(specimen_fractions(&[&small], &[])[1].deviation, None);
+        assert!(specimen_fractions(&[], &[]).is_empty());
+    }
+}

@@ -1,6 +1,18 @@
 //! How often the 95 % intervals of area fractions hold the truth, on synthetic micrographs whose true fractions are known.
 //!
-//! The whole table: `cargo test --release -p matssl-metrics --test coverage -- --ignored --nocapture`.
+//! The whole table: `cargo test --release -p matssl-metrics --test coverage -- --ignored --nocapture`. Of it, one field of 512 × 512
+//! pixels, six validation images from the same process, 1,000 fields a row (standard error 0.7 %), per cent:
+//!
+//! | structure | perfect model | raw | corrected |
+//! | --- | --- | --- | --- |
+//! | disks of radius 4, 25 % | 96.0 | 38.6 | 95.8 |
+//! | radius 12, 35 % | 96.0 | 63.3 | 95.6 |
+//! | radius 35, 40 % | 95.0 | 88.7 | 96.6 |
+//! | radius 70, 40 % | 92.5 | 89.4 | 93.4 |
+//! | radius 6, 3 % | 95.2 | 73.0 | 92.7 |
+//!
+//! Raw intervals hold what they promise only for a model without errors. With two fields, corrected intervals hold 94 to 99 %:
+//! they are too wide.
 
 mod experiment;
 mod micrograph;
