@@ -5,6 +5,7 @@ use super::data_table::DataTable;
 use super::dataset::Dataset;
 use super::evaluate::Evaluate;
 use super::figure::Figure;
+use super::files::Files;
 use super::finetune::Finetune;
 use super::overlay::Overlay;
 use super::patchify::Patchify;
@@ -26,4 +27,5 @@ pub static KINDS: &Kinds = &[
     &Kind::of::<DataTable>(),
     &Kind::of::<Figure>(),
     &Kind::of::<Overlay>(),
+    &Kind::of::<Files>(),
 ];

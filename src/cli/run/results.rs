@@ -6,6 +6,7 @@ use super::super::outcome::{Ending, Stop};
 use super::super::output::{print, say};
 use super::args::RunArgs;
 use crate::exec::{self, Outcome, Signals, StageOutcome};
+use crate::experiment::Section;
 use crate::page;
 use crate::plan::CacheState;
 use std::path::Path;
@@ -60,7 +61,9 @@ fn export(experiment: &OpenExperiment, outcome: &Outcome, folder: &Path) -> Resu
         exec::export(&experiment.store, [record.as_ref()], folder)?;
         tracing::debug!(stage = %instance.name, folder = %folder.display(), "copied a report");
         exported += 1;
-        for output in record.outputs.iter().filter(|output| output.path.ends_with(".txt")) {
+        // Copied files and pictures are no tables.
+        let is_table = matches!(instance.kind.section, Section::Tables | Section::DataTables);
+        for output in record.outputs.iter().filter(|output| is_table && output.path.ends_with(".txt")) {
             tables += &String::from_utf8_lossy(&experiment.store.read(output)?);
             tables.push('\n');
         }

@@ -29,13 +29,14 @@ pub(super) struct Family<'i> {
 }
 
 /// The sections of the file: key, section of the kinds, whether it is a list.
-pub(super) const SECTIONS: [(&str, Section, bool); 6] = [
+pub(super) const SECTIONS: [(&str, Section, bool); 7] = [
     ("datasets", Section::Datasets, false),
     ("stages", Section::Stages, false),
     ("tables", Section::Tables, true),
     ("data_tables", Section::DataTables, true),
     ("figures", Section::Figures, true),
     ("overlays", Section::Overlays, true),
+    ("files", Section::Files, true),
 ];
 
 /// Reads one section of the file into families.
@@ -84,7 +85,7 @@ impl<'i> Reader<'_, 'i> {
         }
     }
 
-    /// `[[tables]]`, `[[data_tables]]`, `[[figures]]`, `[[overlays]]`.
+    /// `[[tables]]`, `[[data_tables]]`, `[[figures]]`, `[[overlays]]`, `[[files]]`.
     pub(super) fn list(&mut self, value: Spanned<DeValue<'i>>) {
         let span = value.span();
         let items = match value.into_inner() {

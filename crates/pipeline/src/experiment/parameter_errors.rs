@@ -89,7 +89,7 @@ impl Context<'_, '_, '_> {
         let own: &[&str] = match self.spec.section {
             Section::Stages => &["kind", "matrix"],
             Section::Datasets => &["matrix"],
-            Section::Tables | Section::DataTables | Section::Figures | Section::Overlays => &[],
+            Section::Tables | Section::DataTables | Section::Figures | Section::Overlays | Section::Files => &[],
         };
         let limits = if own.is_empty() { &[][..] } else { &limits::WORDS };
         let own = own.iter().chain(limits).copied().filter(|_| at_top);
@@ -131,6 +131,7 @@ fn noun(spec: &Kind) -> &'static str {
         Section::DataTables => "a table of data",
         Section::Figures => "a figure",
         Section::Overlays => "an overlay",
+        Section::Files => "a list of files",
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Section {
     Figures,
     /// `[[overlays]]`, likewise.
     Overlays,
+    /// `[[files]]`, likewise.
+    Files,
 }
 
 impl Section {
@@ -31,7 +33,7 @@ impl Section {
     pub fn is_report(self) -> bool {
         match self {
             Section::Stages | Section::Datasets => false,
-            Section::Tables | Section::DataTables | Section::Figures | Section::Overlays => true,
+            Section::Tables | Section::DataTables | Section::Figures | Section::Overlays | Section::Files => true,
         }
     }
 }
