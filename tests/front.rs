@@ -62,6 +62,9 @@ fn the_schema_accepts_what_the_program_accepts() {
         ("/stages/ssl/patches", json!({ "a": ["b", "c"], "d": "e" })),
         ("/stages/segment/augment", json!("none")),
         ("/tables/0/rows", json!(["test.*"])),
+        ("/figures", json!([{ "file": "c", "kind": "confusion", "rows": ["test.*"] }])),
+        ("/figures", json!([{ "file": "r", "kind": "reliability", "rows": { "a": "test.a" } }])),
+        ("/files", json!([{ "file": "f", "rows": ["test.*"], "names": ["per_image.csv"] }])),
         ("/overlays/0/pixel_size", json!("0.05 µm")),
         ("/overlays/0/pixel_size", json!({ "*": "0.05 µm", "a": "5 µm / 504 px" })),
         (
@@ -112,6 +115,8 @@ fn the_schema_refuses_misspelt_keys_and_wrong_types() {
         ("/datasets", json!({ "d": { "format": "folder", "pth": "d" } })),
         ("/tables/0/row", json!("x")),
         ("/figures/0/kind", json!("pie")),
+        ("/figures", json!([{ "file": "c", "kind": "confusion", "row": ["test.*"] }])),
+        ("/files", json!([{ "file": "f", "rows": ["test.*"], "names": "per_image.csv" }])),
         ("/overlays/0/rows", json!(3)),
         ("/overlays/0/pixel_size", json!(0.05)),
         ("/data_tables", json!([{ "file": "d", "rows": "micrographs", "published": { "a": "table1.uchs" } }])),

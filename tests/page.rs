@@ -145,3 +145,139 @@ fn reports_are_made_again_from_the_cache_without_training() {
     assert_eq!(titled.ran(), 1, "only the table: {}", titled.stderr);
     assert!(titled.stdout.starts_with("Another table"), "{}", titled.stdout);
 }
+
+#[test]
+fn confusion_matrices_and_files_of_stages_are_reports() {
+    let more = r#"
+[[figures]]
+file = "confusion"
+kind = "confusion"
+rows = { "MatSSL" = "test.segment.matssl", "random" = "test.segment.random" }
+
+[[files]]
+file = "errors"
+rows = { "MatSSL" = "test.segment.matssl", "trained" = "segment.matssl" }
+"#;
+    let project = Project::new(&(TOY.replace("seeds = [0, 1]", "seeds = [3]") + more));
+    project.edit(
+        "rows = { \"MatSSL\" = \"test.segment.matssl\", \"trained\"",
+        "names = [\"per_imag.csv\"]\nrows = { \"trained\"",
+    );
+    let misspelt = project.run(&["experiment.toml"]);
+    assert_eq!(misspelt.code, Some(2), "{}", misspelt.stderr);
+    assert!(
+        misspelt.stderr.contains("trained leaves no file per_imag.csv; it leaves model.safetensors"),
+        "{}",
+        misspelt.stderr
+    );
+    assert_eq!(project.outputs().len(), 0, "refused before anything runs: {}", misspelt.stderr);
+    project.edit(
+        "names = [\"per_imag.csv\"]\nrows = { \"trained\"",
+        "rows = { \"MatSSL\" = \"test.segment.matssl\", \"trained\"",
+    );
+    project.run(&["experiment.toml"]).ok();
+
+    let reports = project.files("reports/toy");
+    let text = |wanted: &str| {
+        let found = reports.iter().find(|(name, _)| name == wanted);
+        let (_, bytes) =
+            found.unwrap_or_else(|| panic!("{wanted}: {:?}", reports.iter().map(|file| &file.0).collect::<Vec<_>>()));
+        String::from_utf8(bytes.clone()).unwrap()
+    };
+    // The figure counts the same pixels as the evaluation's own table, which was copied.
+    let rows = |csv: &str| -> Vec<Vec<String>> {
+        csv.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+    };
+    let of_stage: Vec<String> =
+        rows(&text("errors/MatSSL@3/confusion.csv")).into_iter().flat_map(|row| row[1..].to_vec()).collect();
+    let of_figure = rows(&text("confusion.csv")).into_iter().filter(|row| row[0] == "MatSSL").map(|row| row[3].clone());
+    assert_eq!(of_figure.collect::<Vec<_>>(), of_stage);
+    assert!(text("errors/trained@3/history.csv").starts_with("epoch,"));
+    assert!(!reports.iter().any(|(name, _)| name.ends_with(".safetensors")), "weights are copied on request only");
+
+    let facts: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(project.path("reports/toy/run.json")).unwrap()).unwrap();
+    let copies = facts["files"][0]["copies"].as_array().unwrap();
+    assert!(copies.iter().any(|copy| copy[0] == "errors/MatSSL@3/per_image.csv"), "{copies:?}");
+    let html = std::fs::read_to_string(project.path("reports/toy/index.html")).unwrap();
+    for words in ["<h2>Figures</h2>", "<h2>Files</h2>", "href=\"./errors/MatSSL%403/metrics.json\"", ">truth</text>"] {
+        assert!(html.contains(words), "{words}");
+    }
+    assert_eq!(project.run(&["experiment.toml"]).ok().ran(), 0);
+    let traced = project.run(&["explain", "experiment.toml", "--point", "confusion:MatSSL,1"]);
+    assert!(traced.stderr.contains("figure confusion has no lines over epochs"), "{}", traced.stderr);
+    kinds_name_all_their_files(&project);
+}
+
+/// `[[files]]` refuses names before the run by what a kind says that it leaves.
+fn kinds_name_all_their_files(project: &Project) {
+    for (_, record) in project.files("cache/records").iter().filter(|(name, _)| name.ends_with(".json")) {
+        let record: serde_json::Value = serde_json::from_slice(record).unwrap();
+        let kind = record["material"]["kind"].as_str().unwrap();
+        let kind = matssl_run::stage::KINDS.iter().find(|known| known.name == kind).unwrap();
+        for output in record["outputs"].as_array().unwrap() {
+            let path = output["path"].as_str().unwrap();
+            let is_known = path.contains('/') || kind.section.is_report() || kind.leaves(path);
+            assert!(is_known, "{} leaves {path}, which is not among its LEAVES", kind.name);
+        }
+    }
+}
+
+#[test]
+fn the_page_of_predictions_sorts_and_filters() {
+    use matssl_run::metrics::{ClassFraction, Estimate};
+    use matssl_run::report::{PredictedImage, PredictionsPage, predictions_page};
+    let Some(chromium) = chromium() else { return };
+    let image = |number: usize| {
+        let value = (number * 7 % 50) as f64 / 100.0;
+        let raw = Estimate { value, interval: Some([value - 0.01, value + 0.01]) };
+        // The correction is not known for one image.
+        let corrected = (number != 3).then_some(Estimate { value: 1.0 - value, interval: None });
+        PredictedImage {
+            image: format!("field {number}.tif"),
+            thumbnail: format!("thumbnails/{number}.png"),
+            overlay: format!("overlays/{number}.png"),
+            size: (100 + number, 100),
+            pixel_size_nm: None,
+            fractions: vec![ClassFraction { raw, corrected }],
+            unusual: if number == 5 { vec!["dark".into()] } else { Vec::new() },
+        }
+    };
+    let page = PredictionsPage {
+        title: "Predictions".into(),
+        classes: vec![("pores".into(), [230, 159, 0])],
+        images: (0..30).map(image).collect(),
+        ..PredictionsPage::default()
+    };
+    let said = after(
+        &chromium,
+        &predictions_page(&page),
+        r##"
+        const table = document.querySelector("table.sortable"), rows = () => [...table.tBodies[0].rows];
+        const heading = (column) => table.querySelector(`th[data-column="${column}"]`);
+        const first = (count) => rows().slice(0, count).map((row) => row.dataset.name.slice(6, -4)).join(",");
+        say([0, 1, 2, 3, 4].map((column) => heading(column).textContent).join(","));
+        heading(0).querySelector("button").click();
+        say(first(3));
+        heading(0).querySelector("button").click();
+        say(first(3));
+        heading(2).querySelector("button").click();
+        say(heading(2).getAttribute("aria-sort") + " " + first(2));
+        heading(3).querySelector("button").click();
+        say(first(2) + " " + rows()[29].dataset.name);
+        heading(3).querySelector("button").click();
+        say(first(2) + " " + rows()[29].dataset.name);
+        heading(4).querySelector("button").click();
+        say(first(1));
+        say(document.querySelector(".scripted").style.display);
+        say(document.documentElement.scrollWidth <= window.innerWidth);
+        "##,
+    );
+    let said: Vec<&str> = said.split('|').collect();
+    assert_eq!(said[0], "image,size,raw,corrected,unusual");
+    assert_eq!(&said[1..3], ["0,1,2", "29,28,27"], "names sort by their numbers");
+    // 7 · 7 = 49, 7 · 14 = 98 → 48.
+    assert_eq!(said[3], "descending 7,14");
+    assert_eq!(&said[4..6], ["0,29 field 3.tif", "7,14 field 3.tif"], "a missing value is always last");
+    assert_eq!(&said[6..], ["5", "inline", "true"]);
+}

@@ -44,7 +44,7 @@ pub(super) fn report(args: ReportArgs) -> Result<Ending, Stop> {
     if ready.is_empty() {
         let file = args.experiment.file.display();
         let message = if waiting.is_empty() {
-            format!("error: {file} has no tables, figures, overlays or models")
+            format!("error: {file} has no tables, figures, overlays, models or files")
         } else {
             format!("error: nothing to report yet on {file}\nhelp: `matssl-run {file}` makes what is missing")
         };

@@ -148,6 +148,10 @@ fn averaging(plan: &Plan, table: usize, methods: &[(String, Vec<Evaluation>)]) -
 pub fn point(plan: &Plan, store: &Store, figure: Option<&str>, series: &str, epoch: u64) -> Result<Trace, String> {
     let report = report(plan, Section::Figures, "figure", figure)?;
     let lines = labels(plan, report, "series");
+    if lines.is_empty() {
+        let name = name_of(plan, report);
+        return Err(format!("figure {name} has no lines over epochs; its numbers are in {name}.csv and on the page"));
+    }
     let names: Vec<Vec<&str>> = lines.iter().map(|(label, _)| vec![label.as_str()]).collect();
     let (label, stages) = &lines[pick("series", series, &names)?];
     check_undamaged(plan, store, stages, HistoryFile::FILE)?;

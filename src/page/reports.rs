@@ -3,7 +3,7 @@
 use crate::cache::{Output, Record, Store};
 use crate::experiment::{Instance, Section};
 use crate::plan::{CacheState, Plan};
-use crate::report::page::{FigureView, OverlayView, Picture, TableView};
+use crate::report::page::{FigureView, FilesView, OverlayView, Picture, TableView};
 use crate::report::{FileForm, safe_names};
 use crate::stage;
 use anyhow::{Context as _, Result};
@@ -15,13 +15,14 @@ pub(super) struct Reports {
     pub(super) tables: Vec<TableView>,
     pub(super) figures: Vec<FigureView>,
     pub(super) overlays: Vec<OverlayView>,
+    pub(super) files: Vec<FilesView>,
     /// The stages (as indices) that they read.
     pub(super) stages: BTreeSet<usize>,
 }
 
 impl Reports {
     pub(super) fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.figures.is_empty() && self.overlays.is_empty()
+        self.tables.is_empty() && self.figures.is_empty() && self.overlays.is_empty() && self.files.is_empty()
     }
 }
 
@@ -53,6 +54,12 @@ struct Report<'a> {
 
 impl Report<'_> {
     fn add_to(&self, reports: &mut Reports) -> Result<()> {
+        if self.instance.kind.section == Section::Files {
+            let copies = self.record.outputs.iter().map(|output| (output.path.clone(), output.size));
+            let (copies, stages) = (copies.collect(), self.labels());
+            reports.files.push(FilesView { file: self.file(), copies, stages });
+            return Ok(());
+        }
         let mut pictures = Vec::new();
         for output in &self.record.outputs {
             let Some((stem, form)) = FileForm::of(&output.path) else { continue };
@@ -77,6 +84,11 @@ impl Report<'_> {
             reports.overlays.push(self.overlay(&pictures)?);
         }
         Ok(())
+    }
+
+    /// The name that the experiment gives it.
+    fn file(&self) -> String {
+        self.instance.params["file"].as_str().unwrap_or(&self.instance.name).to_owned()
     }
 
     fn output(&self, path: &str) -> Option<&Output> {
@@ -119,7 +131,7 @@ impl Report<'_> {
     fn overlay(&self, pictures: &[&Output]) -> Result<OverlayView> {
         let labels = self.labels();
         let folders = safe_names(labels.iter().map(|(label, _)| label.as_str()));
-        let file = self.instance.params["file"].as_str().unwrap_or(&self.instance.name).to_owned();
+        let file = self.file();
         let (mut methods, mut stages): (Vec<(String, Vec<Picture>)>, Vec<_>) = (Vec::new(), Vec::new());
         for output in pictures {
             let mut parts = output.path.rsplitn(3, '/');

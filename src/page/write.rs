@@ -51,6 +51,7 @@ pub(crate) fn write_page(
         tables: reports.tables,
         figures: reports.figures,
         overlays: reports.overlays,
+        files: reports.files,
         ..Page::default()
     };
     let (leaks, problem) = data::fill(&mut page, plan, store, places, progress);

@@ -11,6 +11,7 @@
 
 mod visible;
 
+use super::outlook::Outlook;
 use super::{Context, ExternalFiles, Foresight, InputFiles, Known, Places, StageError, StageKind};
 use crate::cache::Scratch;
 use crate::data::Manifest;
@@ -182,7 +183,7 @@ impl StageKind for Command {
 
     fn foresee(&self, _: &Known<'_>) -> Foresight {
         // Only its program knows what it needs.
-        Foresight::nothing()
+        Foresight { prospect: Outlook::Files(self.outputs.clone()).prospect(), ..Foresight::nothing() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {

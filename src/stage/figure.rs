@@ -1,13 +1,16 @@
-//! `figure`: draws a metric of training histories over the epochs.
+//! `figure`: draws a metric of training histories over the epochs, confusion matrices, or reliability diagrams.
+
+mod panels;
 
 use super::artifacts::{HistoryFile, Selection};
 use super::monitor;
 use super::outlook::Outlook;
 use super::table::by_label;
-use super::{Context, Foresight, Known, StageError, StageKind};
+use super::{Context, Foresight, InputFiles, Known, StageError, StageKind};
 use crate::experiment::{Input, ParamError, ReferenceSpec, Section};
-use crate::report::FileName;
+use crate::metrics::{Evaluation, ImageConfusions};
 use crate::report::curve::{Curve, Series};
+use crate::report::{ConfusionFigure, FileName, ReliabilityFigure};
 use crate::ssl::{self, Watch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +22,10 @@ pub(super) enum FigureKind {
     /// One line over the epochs per label, with a band for its seeds.
     #[default]
     Curve,
+    /// The confusion matrix of each label of `rows`, summed over its seeds.
+    Confusion,
+    /// Accuracy against confidence for each label of `rows`, over all its seeds.
+    Reliability,
 }
 
 /// `[[figures]]`. Writes `FILE.svg`, `FILE.png`, and `FILE.csv` with the plotted numbers.
@@ -38,8 +45,12 @@ pub(super) struct Figure {
     /// `learning_rate`, `gradient_norm`.
     #[serde(default = "default_metric")]
     metric: String,
-    /// Trainings; one line per label, over all its seeds.
-    series: Input,
+    /// Trainings, for curves; one line per label, over all its seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    series: Option<Input>,
+    /// Evaluations, for `confusion` and `reliability`; one panel per label, over all its seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rows: Option<Input>,
 }
 
 /// The columns that a history may have, including those of the methods, but without `iou_CLASS`.
@@ -63,10 +74,35 @@ impl StageKind for Figure {
     const CODE_VERSION: u32 = 3;
     const SECTION: Section = Section::Figures;
     const LABELLED: bool = true;
-    const REFERENCES: &'static [ReferenceSpec] =
-        &[ReferenceSpec::many("series", &["finetune", "pretrain"]).of_all_seeds()];
+    const REFERENCES: &'static [ReferenceSpec] = &[
+        ReferenceSpec::many("series", &["finetune", "pretrain"]).or_value().of_all_seeds(),
+        ReferenceSpec::many("rows", &["evaluate"]).or_value().of_all_seeds(),
+    ];
 
     fn check(&self) -> Result<(), ParamError> {
+        let wrong = |param, message: &str| Err(ParamError::Check { param, message: message.to_owned() });
+        match (self.kind, &self.series, &self.rows) {
+            (FigureKind::Curve, None, Some(_)) => {
+                return wrong(
+                    "rows",
+                    "a curve has `series`, stages that train; `rows` are for `kind = \"confusion\"` or \"reliability\"",
+                );
+            }
+            (FigureKind::Curve, None, None) => {
+                return wrong("series", "a curve needs `series`: names of stages that train");
+            }
+            (FigureKind::Curve, Some(_), Some(_)) => return wrong("rows", "a curve has `series` only"),
+            (FigureKind::Confusion | FigureKind::Reliability, _, None) => {
+                return wrong("rows", "this kind of figure needs `rows`: names of stages of kind `evaluate`");
+            }
+            (FigureKind::Confusion | FigureKind::Reliability, Some(_), Some(_)) => {
+                return wrong("series", "this kind of figure has `rows` only");
+            }
+            (FigureKind::Confusion | FigureKind::Reliability, None, Some(_)) if self.metric != default_metric() => {
+                return wrong("metric", "only curves have a metric");
+            }
+            _ => {}
+        }
         let of_a_class = self.metric.strip_prefix("iou_").is_some_and(|class| !class.is_empty());
         if !of_a_class && !metrics().contains(&self.metric.as_str()) {
             let message = format!("{:?} is not a metric; expected {} or iou_CLASS", self.metric, metrics().join(", "));
@@ -90,9 +126,47 @@ impl StageKind for Figure {
         Foresight { problems, ..Foresight::nothing() }
     }
 
+    fn reads(&self, role: &str) -> Vec<String> {
+        if role == "rows" { self.read_of_rows() } else { Vec::new() }
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
+        let (title, inputs) = (self.title.clone(), context.inputs("rows"));
+        let (csv, svg, png) = match self.kind {
+            FigureKind::Curve => {
+                let curve = self.curve(context.inputs("series"))?;
+                (curve.csv()?, curve.svg(), curve.png()?)
+            }
+            FigureKind::Confusion => {
+                let figure = ConfusionFigure { title, panels: panels::confusion(inputs)? };
+                (figure.csv()?, figure.svg(), figure.png()?)
+            }
+            FigureKind::Reliability => {
+                let figure = ReliabilityFigure { title, panels: panels::reliability(inputs)? };
+                (figure.csv()?, figure.svg(), figure.png()?)
+            }
+        };
+        let file = |extension| context.out.join(self.file.with_extension(extension));
+        std::fs::write(file("csv"), csv)?;
+        std::fs::write(file("svg"), svg)?;
+        std::fs::write(file("png"), png)?;
+        Ok(())
+    }
+}
+
+impl Figure {
+    /// The files of an evaluation that it reads.
+    fn read_of_rows(&self) -> Vec<String> {
+        let files: &[&str] = match self.kind {
+            FigureKind::Confusion => &[Evaluation::FILE, ImageConfusions::FILE],
+            _ => &[Evaluation::FILE],
+        };
+        files.iter().map(|&file| file.to_owned()).collect()
+    }
+
+    fn curve(&self, inputs: &[InputFiles]) -> Result<Curve, StageError> {
         let mut series = Vec::new();
-        for (label, seeds) in by_label(context.inputs("series")) {
+        for (label, seeds) in by_label(inputs) {
             let (mut histories, mut on_test) = (Vec::new(), false);
             for seed in seeds {
                 histories.push(HistoryFile::read(seed, &self.metric)?);
@@ -102,20 +176,13 @@ impl StageKind for Figure {
             let validated = self.metric == "val_miou" || self.metric.starts_with("iou_");
             series.push(Series { on_test: on_test && validated, ..Series::new(label, &histories) });
         }
-        let FigureKind::Curve = self.kind;
-        let curve = Curve { title: self.title.clone(), metric: self.metric.clone(), series };
-        let file = |extension| context.out.join(self.file.with_extension(extension));
-        std::fs::write(file("csv"), curve.csv()?)?;
-        std::fs::write(file("svg"), curve.svg())?;
-        std::fs::write(file("png"), curve.png()?)?;
-        Ok(())
+        Ok(Curve { title: self.title.clone(), metric: self.metric.clone(), series })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::InputFiles;
-    use super::super::evaluate::tests::{context, params};
+    use super::super::evaluate::tests::{context, evaluation_files, params};
     use super::*;
     use std::path::Path;
 
@@ -195,5 +262,107 @@ mod tests {
         assert!(matches!(error, StageError::BadData(_)));
         let expected = "the history of MatSSL: there is no column \"val_dice\"; there are loss, val_miou";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_confusion_matrix_is_the_sum_over_the_seeds_of_its_label() {
+        let folder = tempfile::tempdir().unwrap();
+        // Two images of four pixels each: truth 0, 0, 1, 1.
+        let rows = vec![
+            evaluation_files(folder.path(), "MatSSL", Some(1), &[0, 1, 1, 1]),
+            evaluation_files(folder.path(), "MatSSL", Some(0), &[0, 0, 1, 1]),
+            evaluation_files(folder.path(), "random", Some(0), &[0, 0, 0, 0]),
+        ];
+        let mut context = context(folder.path(), [("rows", rows)]);
+        let figure: Figure = params(r#"{ "file": "confusion", "kind": "confusion", "rows": "<input>" }"#);
+        figure.check().unwrap();
+        figure.run(&mut context).unwrap();
+        let csv = std::fs::read_to_string(context.out.join("confusion.csv")).unwrap();
+        let expected = "row,truth,prediction,pixels,share\n\
+            MatSSL,matrix,matrix,6,0.75\nMatSSL,matrix,austenite,2,0.25\n\
+            MatSSL,austenite,matrix,0,0\nMatSSL,austenite,austenite,8,1\n\
+            random,matrix,matrix,4,1\nrandom,matrix,austenite,0,0\n\
+            random,austenite,matrix,4,1\nrandom,austenite,austenite,0,0\n";
+        assert_eq!(csv, expected);
+        let svg = std::fs::read_to_string(context.out.join("confusion.svg")).unwrap();
+        assert!(
+            svg.contains(">MatSSL (test images, sum of 2 seeds)<") && svg.contains(">random (test images)<"),
+            "{svg}"
+        );
+        assert!(context.out.join("confusion.png").exists());
+    }
+
+    #[test]
+    fn reliability_is_over_all_seeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |seed: u64, calibration: &str| {
+            let files = evaluation_files(folder.path(), "MatSSL", Some(seed), &[0, 0, 1, 1]);
+            let path = &files.files[Evaluation::FILE];
+            let mut metrics: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+            if !calibration.is_empty() {
+                metrics["calibration"] = serde_json::from_str(calibration).unwrap();
+            }
+            std::fs::write(path, metrics.to_string()).unwrap();
+            files
+        };
+        let bins = |pixels: [u64; 2], accuracy: f64| {
+            format!(
+                r#"{{"pixels":[{},{}],"confidence":[0.25,0.75],"accuracy":[{accuracy},0.5]}}"#,
+                pixels[0], pixels[1]
+            )
+        };
+        let calibration = |pixels, accuracy| {
+            let (before, after) = (bins(pixels, accuracy), bins(pixels, 0.25));
+            format!(r#"{{"temperature":1.5,"expected_error":[0.1,0.2],"before":{before},"after":{after}}}"#)
+        };
+        let rows = vec![row(0, &calibration([30, 10], 0.25)), row(1, &calibration([10, 30], 0.65))];
+        let mut context = context(folder.path(), [("rows", rows)]);
+        let figure: Figure = params(r#"{ "file": "r", "kind": "reliability", "rows": "<input>" }"#);
+        figure.run(&mut context).unwrap();
+        let csv = std::fs::read_to_string(context.out.join("r.csv")).unwrap();
+        // 30 pixels with accuracy 0.25 and 10 with 0.65: 0.35. The error: (40 · 0.1 + 40 · 0.25) / 80.
+        let lines: Vec<&str> = csv.lines().collect();
+        assert_eq!(lines[1], "MatSSL,before,0,0.5,40,0.25,0.35", "{csv}");
+        assert_eq!(lines[4], "MatSSL,with temperature,0.5,1,40,0.75,0.5", "{csv}");
+        let svg = std::fs::read_to_string(context.out.join("r.svg")).unwrap();
+        assert!(svg.contains(">before: ECE 17.50 %<") && svg.contains(">with temperature: ECE 12.50 %<"), "{svg}");
+        *context.inputs.get_mut("rows").unwrap() = vec![row(2, "")];
+        let error = figure.run(&mut context).unwrap_err().to_string();
+        assert!(error.starts_with("the evaluation of MatSSL has no calibration"), "{error}");
+    }
+
+    #[test]
+    fn each_kind_of_figure_has_its_own_stages() {
+        let check = |text: &str| {
+            let figure: Figure = params(&format!(r#"{{ "file": "f", {text} }}"#));
+            figure.check().map_err(|error| match error {
+                ParamError::Check { param, message } => format!("{param}: {message}"),
+                other => panic!("{other:?}"),
+            })
+        };
+        for fine in [
+            r#""series": "<input>""#,
+            r#""kind": "confusion", "rows": "<input>""#,
+            r#""kind": "reliability", "rows": "<input>""#,
+        ] {
+            check(fine).unwrap();
+        }
+        for (text, words) in [
+            (r#""rows": "<input>""#, "rows: a curve has `series`"),
+            (r#""kind": "curve""#, "series: a curve needs `series`"),
+            (r#""rows": "<input>", "series": "<input>""#, "rows: a curve has `series` only"),
+            (r#""kind": "confusion""#, "rows: this kind of figure needs `rows`"),
+            (r#""kind": "confusion", "series": "<input>""#, "rows: this kind of figure needs `rows`"),
+            (
+                r#""kind": "reliability", "rows": "<input>", "series": "<input>""#,
+                "series: this kind of figure has `rows` only",
+            ),
+            (r#""kind": "confusion", "rows": "<input>", "metric": "val_loss""#, "metric: only curves have a metric"),
+        ] {
+            let error = check(text).unwrap_err();
+            assert!(error.starts_with(words), "{text}: {error}");
+        }
+        let curve = r#"{"file":"f","title":null,"kind":"curve","metric":"val_miou","series":"<input>"}"#;
+        assert_eq!(serde_json::to_string(&params::<Figure>(curve)).unwrap(), curve, "keys stay as they were");
     }
 }

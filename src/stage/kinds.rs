@@ -5,6 +5,7 @@ use super::data_table::DataTable;
 use super::dataset::Dataset;
 use super::evaluate::Evaluate;
 use super::figure::Figure;
+use super::files::Files;
 use super::finetune::Finetune;
 use super::models::Models;
 use super::overlay::Overlay;
@@ -30,4 +31,5 @@ pub static KINDS: &Kinds = &[
     &Kind::of::<Figure>(),
     &Kind::of::<Overlay>(),
     &Kind::of::<Models>(),
+    &Kind::of::<Files>(),
 ];

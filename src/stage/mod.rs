@@ -11,6 +11,7 @@ mod encoder;
 mod errors;
 mod evaluate;
 mod figure;
+mod files;
 mod finetune;
 mod kinds;
 mod memory;

@@ -28,6 +28,8 @@ pub(super) enum Outlook {
     },
     /// An evaluation.
     Scores(Scores),
+    /// The outputs that a command declares: files, folders or patterns.
+    Files(Vec<String>),
 }
 
 /// An evaluation that has not run yet.

@@ -2,7 +2,7 @@
 
 use crate::font;
 use crate::palette::{BLUE, Colour, GREY, INK, LINE, WHITE, blend};
-use crate::panels::arranged;
+use crate::panels::{arranged, heading};
 use crate::scene::{Anchor, Scene, Shape, Text};
 use matssl_metrics::Confusion;
 
@@ -18,8 +18,10 @@ pub struct ConfusionFigure {
 /// One confusion matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfusionPanel {
-    /// What it is the matrix of.
+    /// What it is the matrix of: in the heading and in the CSV.
     pub label: String,
+    /// Stands in the heading only, e.g. the images and the number of seeds; may be empty.
+    pub detail: String,
     /// Names of the classes.
     pub classes: Vec<String>,
     /// Pixels.
@@ -34,7 +36,7 @@ const LONGEST: f64 = 130.0;
 const SPACE: f64 = 8.0;
 /// What the figure says of itself.
 const NOTE: &str = "Each cell: the share of the true class (row) that was predicted as the class of the column, and its pixels. \
-    Below the names: the class's share of all pixels, in the truth and in the prediction.";
+    Grey: the class's share of all pixels, in the truth (left) and in the prediction (below).";
 
 impl ConfusionFigure {
     /// The figure as an SVG file whose text is text (in the viewer's sans-serif).
@@ -98,7 +100,7 @@ impl ConfusionPanel {
         let is_turned = widest > side - 6.0;
         let left = LABEL + SPACE + widest + SPACE;
         let cells = side * count as f64;
-        let heading = font::wrap(&self.label, LABEL, left + cells);
+        let heading = font::wrap(&heading(&self.label, &self.detail), LABEL, left + cells);
         let top = heading.len() as f64 * LABEL * 1.5 + 2.0;
         let bottom = top + cells;
         let mut scene = Scene { width: left + cells + 1.0, height: 0.0, shapes: Vec::new() };
@@ -214,7 +216,12 @@ mod tests {
         };
         let counts = (0..count * count).map(pixels).collect();
         let classes = classes.iter().map(|&name| name.to_owned()).collect();
-        ConfusionPanel { label: label.into(), classes, confusion: Confusion::from_counts(count, counts).unwrap() }
+        ConfusionPanel {
+            label: label.into(),
+            detail: "test images".into(),
+            classes,
+            confusion: Confusion::from_counts(count, counts).unwrap(),
+        }
     }
 
     #[test]
@@ -224,7 +231,7 @@ mod tests {
         let classes = ["matrix".to_owned(), "a, b".to_owned()].into();
         let figure = ConfusionFigure {
             title: None,
-            panels: vec![ConfusionPanel { label: "MatSSL".into(), classes, confusion }],
+            panels: vec![ConfusionPanel { label: "MatSSL".into(), detail: String::new(), classes, confusion }],
         };
         let expected = "row,truth,prediction,pixels,share\nMatSSL,matrix,matrix,750,0.75\nMatSSL,matrix,\"a, b\",250,0.25\n\
              MatSSL,\"a, b\",matrix,0,\nMatSSL,\"a, b\",\"a, b\",0,\n";

@@ -5,6 +5,7 @@
 mod data;
 mod document;
 mod figure;
+mod files;
 mod leaks;
 mod markdown;
 mod overlay;
@@ -16,6 +17,7 @@ mod timeline;
 pub use data::{Availability, DataView, PublishedView};
 pub use document::Page;
 pub use figure::FigureView;
+pub use files::FilesView;
 pub use leaks::LeaksView;
 pub use overlay::{OverlayView, Picture};
 pub use stage::{DataFiles, Made, StageFacts};

@@ -47,6 +47,11 @@ pub(crate) fn arranged(title: Option<&str>, panels: Vec<Scene>, note: &str) -> S
     scene
 }
 
+/// `label (detail)`.
+pub(crate) fn heading(label: &str, detail: &str) -> String {
+    if detail.is_empty() { label.to_owned() } else { format!("{label} ({detail})") }
+}
+
 /// The texts of a scene must not overlap and must be inside of it.
 #[cfg(test)]
 pub(crate) fn assert_readable(scene: &Scene) {

@@ -2,7 +2,7 @@
 
 use crate::font;
 use crate::palette::{BLUE, GREY, GRID, INK, LINE, ORANGE, SKY_BLUE};
-use crate::panels::arranged;
+use crate::panels::{arranged, heading};
 use crate::scene::{Anchor, Scene, Shape, Text};
 use matssl_metrics::Reliability;
 
@@ -18,8 +18,12 @@ pub struct ReliabilityFigure {
 /// One diagram.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReliabilityPanel {
-    /// What it is the diagram of.
+    /// What it is the diagram of: in the heading and in the CSV.
     pub label: String,
+    /// Stands in the heading only, e.g. the images and the number of seeds; may be empty.
+    pub detail: String,
+    /// Which probabilities, e.g. `before` and `after`; may be empty.
+    pub state: String,
     /// Expected calibration error, 0 to 1.
     pub expected_error: f64,
     /// Confidence and accuracy by bin.
@@ -51,20 +55,20 @@ impl ReliabilityFigure {
         crate::png_rgb(&self.scene().to_image(2)?)
     }
 
-    /// The numbers behind the figure: `row,bin_low,bin_high,pixels,confidence,accuracy`; the last two are empty for a bin
+    /// The numbers behind the figure: `row,state,bin_low,bin_high,pixels,confidence,accuracy`; the last two are empty for a bin
     /// without pixels.
     ///
     /// # Errors
     /// None that come from the numbers: the writer is in memory.
     pub fn csv(&self) -> anyhow::Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(["row", "bin_low", "bin_high", "pixels", "confidence", "accuracy"])?;
+        writer.write_record(["row", "state", "bin_low", "bin_high", "pixels", "confidence", "accuracy"])?;
         for panel in &self.panels {
             for bin in panel.bins() {
                 let known = |value: f64| if bin.pixels > 0 { value.to_string() } else { String::new() };
                 let (confidence, accuracy) = (known(bin.confidence), known(bin.accuracy));
                 let [low, high, pixels] = [bin.low.to_string(), bin.high.to_string(), bin.pixels.to_string()];
-                writer.write_record([&panel.label, &low, &high, &pixels, &confidence, &accuracy])?;
+                writer.write_record([&panel.label, &panel.state, &low, &high, &pixels, &confidence, &accuracy])?;
             }
         }
         Ok(String::from_utf8(writer.into_inner()?)?)
@@ -94,8 +98,9 @@ impl ReliabilityPanel {
 
     fn scene(&self) -> Scene {
         let left = LABEL + 6.0 + font::width("1.0", TICK) + 6.0;
-        let heading = font::wrap(&self.label, LABEL, left + SIDE);
+        let heading = font::wrap(&heading(&self.label, &self.detail), LABEL, left + SIDE);
         let ece = format!("ECE {:.2} %", self.expected_error * 100.0);
+        let ece = if self.state.is_empty() { ece } else { format!("{}: {ece}", self.state) };
         let top = (heading.len() + 1) as f64 * LABEL * 1.5 + 4.0;
         let (bottom, right) = (top + SIDE, left + SIDE);
         let mut scene = Scene { width: right + TICK, height: 0.0, shapes: Vec::new() };
@@ -133,7 +138,7 @@ impl ReliabilityPanel {
         }
         scene.line(vec![(left, base), (right, base)], GREY, 1.0, &[]);
         let all = self.reliability.pixels.iter().sum::<u64>().max(1);
-        let highest = format!("{:.0} %", most as f64 / all as f64 * 100.0);
+        let highest = format!("highest: {:.0} %", most as f64 / all as f64 * 100.0);
         scene.text(highest, (left + 3.0, base - COUNTS + TICK * 0.8), Anchor::Start, TICK, GREY);
         for tick in ticks {
             let label = format!("{tick:.1}");
@@ -171,25 +176,35 @@ mod tests {
             reliability.confidence.push(if is_empty { 0.0 } else { middle });
             reliability.accuracy.push(if is_empty { 0.0 } else { middle * 0.85 });
         }
-        ReliabilityPanel { label: label.into(), expected_error: 0.1234, reliability }
+        ReliabilityPanel {
+            label: label.into(),
+            detail: "2 seeds".into(),
+            state: "before".into(),
+            expected_error: 0.1234,
+            reliability,
+        }
     }
 
     #[test]
     fn the_diagram_shows_bins_error_and_counts() {
         let figure = ReliabilityFigure { title: Some("test images".into()), panels: vec![panel("MatSSL")] };
         let svg = figure.svg();
-        assert!(svg.contains(">ECE 12.34 %</text>") && svg.contains(">test images</text>"), "{svg}");
+        assert!(svg.contains(">before: ECE 12.34 %</text>") && svg.contains(">test images</text>"), "{svg}");
         // Ten bins hold pixels: a bar, a difference and a count each.
         assert_eq!(svg.matches("fill=\"#56b4e9\"").count(), 10);
         assert_eq!(svg.matches("fill=\"#e69f00\" fill-opacity=\"0.6\"").count(), 10);
         assert_eq!(svg.matches("fill=\"#999999\"").count(), 10);
         // The fullest bin has 1000 of 3025 hundreds.
-        assert!(svg.contains(">33 %</text>"), "{svg}");
+        assert!(svg.contains(">highest: 33 %</text>"), "{svg}");
         let csv = figure.csv().unwrap();
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines.len(), 16);
-        assert_eq!(lines[1], "MatSSL,0,0.06666666666666667,0,,", "an empty bin has no accuracy");
-        assert!(lines[15].starts_with("MatSSL,0.9333333333333333,1,100000,0.9666666666666667,0.82"), "{}", lines[15]);
+        assert_eq!(lines[1], "MatSSL,before,0,0.06666666666666667,0,,", "an empty bin has no accuracy");
+        assert!(
+            lines[15].starts_with("MatSSL,before,0.9333333333333333,1,100000,0.9666666666666667,0.82"),
+            "{}",
+            lines[15]
+        );
     }
 
     #[test]
@@ -199,7 +214,13 @@ mod tests {
             let panels = (0..count).map(|_| panel(long)).collect();
             assert_readable(&ReliabilityFigure { title: Some(long.repeat(3)), panels }.scene());
         }
-        let none = ReliabilityPanel { label: "x".into(), expected_error: 0.0, reliability: Reliability::default() };
+        let none = ReliabilityPanel {
+            label: "x".into(),
+            detail: String::new(),
+            state: String::new(),
+            expected_error: 0.0,
+            reliability: Reliability::default(),
+        };
         assert_readable(&ReliabilityFigure { title: None, panels: vec![none] }.scene());
     }
 }

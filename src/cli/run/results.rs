@@ -69,7 +69,9 @@ fn export(experiment: &OpenExperiment, outcome: &Outcome, folder: &Path) -> Resu
         }
         tracing::debug!(stage = %instance.name, folder = %folder.display(), "copied a report");
         exported += 1;
-        for output in record.outputs.iter().filter(|output| output.path.ends_with(".txt")) {
+        // Copied files and pictures are no tables.
+        let is_table = matches!(instance.kind.section, Section::Tables | Section::DataTables);
+        for output in record.outputs.iter().filter(|output| is_table && output.path.ends_with(".txt")) {
             tables += &String::from_utf8_lossy(&experiment.store.read(output)?);
             tables.push('\n');
         }

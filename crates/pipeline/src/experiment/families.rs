@@ -37,6 +37,7 @@ pub(super) const SECTIONS: [(&str, Section, bool); 7] = [
     ("figures", Section::Figures, true),
     ("overlays", Section::Overlays, true),
     ("models", Section::Models, true),
+    ("files", Section::Files, true),
 ];
 
 /// Reads one section of the file into families.
@@ -85,7 +86,7 @@ impl<'i> Reader<'_, 'i> {
         }
     }
 
-    /// `[[tables]]`, `[[data_tables]]`, `[[figures]]`, `[[overlays]]`, `[[models]]`.
+    /// `[[tables]]`, `[[data_tables]]`, `[[figures]]`, `[[overlays]]`, `[[models]]`, `[[files]]`.
     pub(super) fn list(&mut self, value: Spanned<DeValue<'i>>) {
         let span = value.span();
         let items = match value.into_inner() {

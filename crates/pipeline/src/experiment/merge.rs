@@ -6,7 +6,7 @@
 //!   decide what else the table may hold.
 //! - A `matrix.KEY` (`include` and `exclude`, too) replaces the base's, whether it is a list or a table. As
 //!   `matrix.KEY` and `KEY` set the same parameter, each replaces the other.
-//! - Entries of `[[tables]]`, `[[data_tables]]`, `[[figures]]` and `[[overlays]]` with the same `file` are merged; new ones
+//! - Entries of `[[tables]]`, `[[data_tables]]`, `[[figures]]`, `[[overlays]]` and `[[files]]` with the same `file` are merged; new ones
 //!   come after the base's.
 //!
 //! A key that the base has keeps its span there: the order of a matrix's keys is the order of the parts of names.

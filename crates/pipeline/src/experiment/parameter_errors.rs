@@ -89,7 +89,12 @@ impl Context<'_, '_, '_> {
         let own: &[&str] = match self.spec.section {
             Section::Stages => &["kind", "matrix"],
             Section::Datasets => &["matrix"],
-            Section::Tables | Section::DataTables | Section::Figures | Section::Overlays | Section::Models => &[],
+            Section::Tables
+            | Section::DataTables
+            | Section::Figures
+            | Section::Overlays
+            | Section::Models
+            | Section::Files => &[],
         };
         let limits = if own.is_empty() { &[][..] } else { &limits::WORDS };
         let own = own.iter().chain(limits).copied().filter(|_| at_top);
@@ -132,6 +137,7 @@ fn noun(spec: &Kind) -> &'static str {
         Section::Figures => "a figure",
         Section::Overlays => "an overlay",
         Section::Models => "a folder of models",
+        Section::Files => "a list of files",
     }
 }
 

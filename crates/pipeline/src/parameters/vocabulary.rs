@@ -26,6 +26,8 @@ pub enum Section {
     Overlays,
     /// `[[models]]`, likewise.
     Models,
+    /// `[[files]]`, likewise.
+    Files,
 }
 
 impl Section {
@@ -33,7 +35,12 @@ impl Section {
     pub fn is_report(self) -> bool {
         match self {
             Section::Stages | Section::Datasets => false,
-            Section::Tables | Section::DataTables | Section::Figures | Section::Overlays | Section::Models => true,
+            Section::Tables
+            | Section::DataTables
+            | Section::Figures
+            | Section::Overlays
+            | Section::Models
+            | Section::Files => true,
         }
     }
 }

@@ -30,7 +30,8 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
     const UNKEYED: &'static [&'static str] = &[];
     /// Parameters that name other stages.
     const REFERENCES: &'static [ReferenceSpec] = &[];
-    /// Names of its output files that other stages read.
+    /// Names of its output files that other stages read: all that it leaves outside of folders; empty if its parameters say
+    /// which these are.
     const LEAVES: &'static [&'static str] = &[];
 
     /// Reads the parameters. Override this only where the name in a parameter decides which other keys it takes

@@ -3,8 +3,8 @@
 use super::number::{estimate, measure};
 use super::{Field, Results};
 use crate::measure::Unit;
-use matssl_metrics::ObjectSummary;
 use anyhow::Result;
+use matssl_metrics::ObjectSummary;
 
 /// Columns that are always there.
 const COLUMNS: [&str; 20] = [

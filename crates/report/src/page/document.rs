@@ -2,6 +2,7 @@
 
 use super::data::DataView;
 use super::figure::FigureView;
+use super::files::FilesView;
 use super::leaks::LeaksView;
 use super::overlay::OverlayView;
 use super::stage::StageFacts;
@@ -23,10 +24,13 @@ pub struct Page {
     pub state: String,
     /// Tables of scores and of data.
     pub tables: Vec<TableView>,
-    /// Curves.
+    /// Curves, confusion matrices, reliability diagrams.
     pub figures: Vec<FigureView>,
     /// Pictures of predictions.
     pub overlays: Vec<OverlayView>,
+    /// Files of stages beside the page.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FilesView>,
     /// The data sets.
     pub data: Vec<DataView>,
     /// Images that are both trained on and scored on; none without data sets.
@@ -89,12 +93,17 @@ impl Page {
         }
         if !self.figures.is_empty() {
             let figures = html! { @for figure in &self.figures { (figure.markup(&self.stages)) } };
-            sections.push(("figures", "Curves", "Curves", figures));
+            let heading = if self.figures.iter().all(FigureView::is_curve) { "Curves" } else { "Figures" };
+            sections.push(("figures", heading, heading, figures));
         }
         if !self.overlays.is_empty() {
             let numbered = self.overlays.iter().enumerate();
             let overlays = html! { @for (number, overlay) in numbered { (overlay.markup(number)) } };
             sections.push(("overlays", "Predictions", "Predictions", overlays));
+        }
+        if !self.files.is_empty() {
+            let files = html! { @for files in &self.files { (files.markup()) } };
+            sections.push(("files", "Files", "Files", files));
         }
         if !self.data.is_empty() {
             let data = html! {
@@ -163,6 +172,11 @@ mod tests {
                 methods: vec![("x".into(), vec![("a.png".into(), vec![1, 2, 3])])],
                 stages: vec![("x".into(), vec!["test.x@0".into()])],
             }],
+            files: vec![FilesView {
+                file: "errors".into(),
+                copies: vec![("errors/x@0/per_image.csv".into(), 2048)],
+                stages: vec![("x".into(), vec!["test.x@0".into()])],
+            }],
             data: vec![steel()],
             leaks: None,
             timeline: vec![Span {
@@ -188,6 +202,7 @@ mod tests {
         assert!(html.contains("A &lt;b&gt;title") && html.contains("<strong>50.00</strong>"), "{html}");
         assert!(html.contains("data:image/png;base64,AQID") && html.contains("25.00 % (2)"));
         assert!(!html.contains("<?xml"));
+        assert!(html.contains("<h2>Files</h2>") && html.contains("href=\"./errors/x%400/per_image.csv\""), "{html}");
     }
 
     #[test]
@@ -202,6 +217,7 @@ mod tests {
         assert_eq!(json["data"][0]["state"], "found");
         assert_eq!(json["stages"]["test.x@0"]["params"]["note"], "</script>");
         assert_eq!(json.get("graph"), None);
+        assert_eq!(json["files"][0]["copies"], json!([["errors/x@0/per_image.csv", 2048]]));
     }
 
     #[test]

@@ -5,6 +5,25 @@ use maud::{Markup, PreEscaped, html};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// The columns of the numbers behind curves, confusion matrices and reliability diagrams, in their order.
+const COLUMNS: [&str; 15] = [
+    "series",
+    "epoch",
+    "mean",
+    "std",
+    "n",
+    "row",
+    "truth",
+    "prediction",
+    "state",
+    "bin_low",
+    "bin_high",
+    "pixels",
+    "share",
+    "confidence",
+    "accuracy",
+];
+
 /// The points of larger figures are in their CSV and in `run.json` only.
 const MOST_POINTS: usize = 600;
 
@@ -28,6 +47,11 @@ impl FigureView {
         format!("{}.svg", self.file)
     }
 
+    /// Whether it shows lines over the epochs.
+    pub(super) fn is_curve(&self) -> bool {
+        self.rows.iter().all(|row| row.contains_key("epoch"))
+    }
+
     /// The picture; below it the stages behind each line and the values of the points. `stages` holds what is known of them.
     pub(super) fn markup(&self, stages: &BTreeMap<String, StageFacts>) -> Markup {
         html! {
@@ -35,7 +59,7 @@ impl FigureView {
             figure.paper { (PreEscaped(inline(&self.svg))) }
             @if !self.stages.is_empty() {
                 details.origins {
-                    summary { "Stages behind each line" }
+                    summary { "Stages behind each " (if self.is_curve() { "line" } else { "panel" }) }
                     ul {
                         @for (label, names) in &self.stages {
                             li { strong { (label) } ul { @for name in names { li { (line(stages, name)) } } } }
@@ -45,9 +69,9 @@ impl FigureView {
             }
             @if !self.rows.is_empty() {
                 details.origins {
-                    summary { "Values of the points" }
+                    summary { (if self.is_curve() { "Values of the points" } else { "Values" }) }
                     @if self.rows.len() > MOST_POINTS {
-                        p { (self.rows.len()) " points: see " (self.file) ".csv or run.json." }
+                        p { (self.rows.len()) (if self.is_curve() { " points" } else { " values" }) ": see " (self.file) ".csv or run.json." }
                     } @else {
                         (self.points())
                     }
@@ -58,11 +82,12 @@ impl FigureView {
 
     /// A table whose numbers lead to their stages, as those of tables do.
     fn points(&self) -> Markup {
-        const COLUMNS: [&str; 5] = ["series", "epoch", "mean", "std", "n"];
         let exists = |column: &&str| self.rows.iter().any(|row| row.contains_key(*column));
+        // A number of a curve belongs to an epoch.
+        let class = if self.is_curve() { "table points" } else { "table" };
         let columns: Vec<&str> = COLUMNS.into_iter().filter(exists).collect();
         html! {
-            article.table.points data-table=(self.id()) {
+            article class=(class) data-table=(self.id()) {
                 table {
                     thead { tr { @for column in &columns { th { (column) } } } }
                     tbody {

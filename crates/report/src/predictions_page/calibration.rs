@@ -18,8 +18,14 @@ impl PredictionsPage {
                     (format!("{:.2}", after * 100.0)) " % after; log loss " (format!("{:.4}", calibration.log_loss[0]))
                     " and " (format!("{:.4}", calibration.log_loss[1])) " nats."
                 }
-                @let panel = |label: &str, expected_error, reliability: &matssl_metrics::Reliability| {
-                    ReliabilityPanel { label: label.to_owned(), expected_error, reliability: reliability.clone() }
+                @let panel = |state: &str, expected_error, reliability: &matssl_metrics::Reliability| {
+                    ReliabilityPanel {
+                        label: name.clone(),
+                        detail: String::new(),
+                        state: state.to_owned(),
+                        expected_error,
+                        reliability: reliability.clone(),
+                    }
                 };
                 @let panels = vec![panel("before", before, &calibration.before), panel("after", after, &calibration.after)];
                 figure.paper { (PreEscaped(ReliabilityFigure { title: None, panels }.svg())) }
