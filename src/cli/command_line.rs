@@ -2,8 +2,7 @@
 
 use super::outcome::{Ending, Stop};
 use super::{
-    cache, completions, data, doctor, explain, export, logging, new, output, plan, predict, report, run, schema,
-    status,
+    cache, completions, data, doctor, explain, export, logging, new, output, plan, predict, report, run, schema, status,
 };
 use crate::program::PROGRAM;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
@@ -42,13 +41,10 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Show the state of runs, from any terminal.
     Status(status::StatusArgs),
-<<<<<<< HEAD
     /// Write a trained model as a folder that stands by itself: weights, classes, normalisation, scores.
     Export(export::ExportArgs),
-=======
     /// Predict images with exported models: masks, overlays, area fractions, a page.
     Predict(predict::PredictArgs),
->>>>>>> bcd5a65 (Write masks, maps, overlays and tables of predictions as their bands arrive)
     /// Show which data sets and weights are there, what they hold, and which images leak between splits.
     Data(data::DataArgs),
     /// List, verify or clean the cache.

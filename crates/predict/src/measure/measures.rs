@@ -1,8 +1,7 @@
 //! Measures that are taken while rows of labels come.
 
-use super::meters::{InterceptMeter, ObjectMeter};
 use super::{ClassObjects, Measured, Unit};
-use matssl_metrics::BlockCounts;
+use matssl_metrics::{BlockCounts, InterceptMeter, ObjectMeter};
 
 /// Number of blocks along the longer side of an image: many, so that the interval can join them to the size that the
 /// microstructure needs.

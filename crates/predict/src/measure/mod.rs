@@ -2,8 +2,6 @@
 
 mod measured;
 mod measures;
-mod meters;
 
 pub use measured::{ClassObjects, Measured, Unit};
 pub(crate) use measures::Measures;
-pub(crate) use meters::{ObjectSummary, SpecimenFraction, specimen_fractions};

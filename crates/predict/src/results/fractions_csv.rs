@@ -2,8 +2,9 @@
 
 use super::number::{estimate, measure};
 use super::{Field, Results};
-use crate::measure::{ObjectSummary, Unit};
+use crate::measure::Unit;
 use anyhow::Result;
+use matssl_metrics::ObjectSummary;
 
 /// Columns that are always there.
 const COLUMNS: [&str; 20] = [

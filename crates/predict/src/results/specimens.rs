@@ -1,8 +1,10 @@
 //! Images by specimen.
 
 use super::ImageResult;
-use crate::measure::{ObjectSummary, SpecimenFraction, Unit, specimen_fractions};
-use matssl_metrics::{BlockCounts, ClassFraction, Confusion, Object};
+use crate::measure::Unit;
+use matssl_metrics::{
+    BlockCounts, ClassFraction, Confusion, Object, ObjectSummary, SpecimenFraction, specimen_fractions,
+};
 use std::collections::BTreeMap;
 
 /// An image with the specimen that it shows.
