@@ -42,12 +42,13 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Ending, Stop> {
     if !args.quiet {
         device::say_gpus(args.device, &gpus[..gpus.len().min(1)]);
     }
+    let references = models::references(&models)?;
     let ensemble = Ensemble::load(models, opened.candle()).map_err(|error| bad_model(&error))?;
     let folder = ResultsFolder::open(&args.output).map_err(Stop::bad_request)?;
     let signals = Arc::new(Signals::default());
     signals::listen(&signals)?;
     folder.remove_tables()?;
-    let work = Work::new(&ensemble, &settings, &folder, &inputs, args.force);
+    let work = Work::new(&ensemble, &references, &settings, &folder, &inputs, args.force);
     let outcomes = Mutex::new(vec![None; inputs.len()]);
     let done = AtomicUsize::new(0);
     let counter = Counter { quiet: args.quiet };

@@ -2,7 +2,7 @@
 
 mod models;
 
-use super::artifacts::ModelFile;
+use super::artifacts::{ModelFile, ReferenceFile};
 use super::data_set::manifests_of;
 use super::device::open_device;
 use super::errors::data_error;
@@ -15,6 +15,7 @@ use crate::nn::Precision;
 use matssl_predict::apply::{Apply, InMemory, Item, Opened, Outcome};
 use matssl_predict::engine::{Ensemble, PredictOptions, Tta};
 use matssl_predict::output::{ImageFiles, MaskFormat, OutputOptions};
+use matssl_predict::reference::Reference;
 use matssl_predict::results::{Field, Results, ResultsFolder};
 use models::TemporaryModels;
 use schemars::JsonSchema;
@@ -86,7 +87,7 @@ impl StageKind for Predict {
     fn reads(&self, role: &str) -> Vec<String> {
         match role {
             "dataset" => manifests_of(self.splits()),
-            _ => vec![ModelFile::FILE.to_owned()],
+            _ => vec![ModelFile::FILE.to_owned(), ReferenceFile::FILE.to_owned()],
         }
     }
 
@@ -135,7 +136,7 @@ impl StageKind for Predict {
         }
         let models = TemporaryModels::make(context.inputs("model"), self.overlap)?;
         let ensemble = Ensemble::load(models.folders.clone(), &device)?;
-        self.predict(context, &dataset, &entries, &ensemble)
+        self.predict(context, &dataset, &entries, &ensemble, &models.references)
     }
 }
 
@@ -170,6 +171,7 @@ impl Predict {
         dataset: &OpenDataset,
         entries: &[&Entry],
         ensemble: &Ensemble,
+        references: &[Option<Reference>],
     ) -> Result<(), StageError> {
         let classes: Vec<String> =
             ensemble.models()[0].description.classes.iter().map(|class| class.name.clone()).collect();
@@ -193,8 +195,15 @@ impl Predict {
         let work = tempfile::tempdir_in(&context.out)?;
         let started = Instant::now();
         let (root, total) = (context.out.clone(), items.len());
-        let apply =
-            Apply { ensemble, predict: &options, outputs: &outputs, root: &root, work: work.path(), stop: &|| false };
+        let apply = Apply {
+            ensemble,
+            references,
+            predict: &options,
+            outputs: &outputs,
+            root: &root,
+            work: work.path(),
+            stop: &|| false,
+        };
         let open = |index: usize| {
             let image = dataset.read_image(entries[index])?;
             Ok(Opened::Image { rows: Box::new(InMemory(image)), pixel_size: entries[index].pixel_size })

@@ -2,6 +2,7 @@
 
 use super::super::outcome::{Ending, Stop};
 use matssl_predict::model::{ModelFolder, ModelFolderError};
+use matssl_predict::reference::Reference;
 use std::path::{Path, PathBuf};
 
 /// How users get a model.
@@ -17,8 +18,8 @@ pub(super) fn split(paths: &[PathBuf]) -> Result<(Vec<ModelFolder>, Vec<PathBuf>
     for path in paths {
         if is_model(path) {
             is_any = true;
-            match ModelFolder::open(path) {
-                Ok(model) => models.push(model),
+            match ModelFolder::open_all(path) {
+                Ok(members) => models.extend(members),
                 Err(error) => stops.push(refused(&error)),
             }
         } else if path.extension().is_some_and(|extension| extension == "safetensors") {
@@ -37,6 +38,19 @@ pub(super) fn split(paths: &[PathBuf]) -> Result<(Vec<ModelFolder>, Vec<PathBuf>
         stops.push(Stop::bad_request(message));
     }
     Stop::all(stops).map_or(Ok((models, others)), Err)
+}
+
+/// What the training images of each of `models` look like, if it says it.
+///
+/// # Errors
+/// A damaged file.
+pub(super) fn references(models: &[ModelFolder]) -> Result<Vec<Option<Reference>>, Stop> {
+    let read = |model: &ModelFolder| model.reference().map(|path| Reference::read(&path)).transpose();
+    models
+        .iter()
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Stop::new(Ending::BadData, format!("error: {error}")))
 }
 
 /// Whether `path` is a model folder or wants to be one.

@@ -7,6 +7,7 @@ use anyhow::Result;
 use matssl_predict::apply::{Apply, Item, Opened, Outcome};
 use matssl_predict::engine::Ensemble;
 use matssl_predict::output::ImageFiles;
+use matssl_predict::reference::Reference;
 use matssl_predict::results::ResultsFolder;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -18,6 +19,7 @@ const VERSION: u32 = 1;
 /// The images of a run.
 pub(super) struct Work<'a> {
     ensemble: &'a Ensemble,
+    references: &'a [Option<Reference>],
     settings: &'a Settings,
     folder: &'a ResultsFolder,
     inputs: &'a [Input],
@@ -30,6 +32,7 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     pub(super) fn new(
         ensemble: &'a Ensemble,
+        references: &'a [Option<Reference>],
         settings: &'a Settings,
         folder: &'a ResultsFolder,
         inputs: &'a [Input],
@@ -42,7 +45,16 @@ impl<'a> Work<'a> {
             files: ImageFiles::new(&stem, &settings.outputs, ensemble.models().len()),
         };
         let items = inputs.iter().zip(stems).map(item).collect();
-        Work { ensemble, settings, folder, inputs, items, force, keys: Mutex::new(vec![None; inputs.len()]) }
+        Work {
+            ensemble,
+            references,
+            settings,
+            folder,
+            inputs,
+            items,
+            force,
+            keys: Mutex::new(vec![None; inputs.len()]),
+        }
     }
 
     /// Predicts what is not known; `told` hears of each image.
@@ -54,6 +66,7 @@ impl<'a> Work<'a> {
         let unfinished = self.folder.work();
         let apply = Apply {
             ensemble: self.ensemble,
+            references: self.references,
             predict: &self.settings.predict,
             outputs: &self.settings.outputs,
             root: self.folder.root(),

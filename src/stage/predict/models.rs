@@ -1,6 +1,6 @@
 //! The models of fine-tunings as model folders, for as long as a stage runs.
 
-use super::super::artifacts::ModelFile;
+use super::super::artifacts::{ModelFile, ReferenceFile};
 use super::super::errors::weights_error;
 use super::super::{InputFiles, StageError};
 use crate::data::{Color, ReadAs};
@@ -11,12 +11,15 @@ use anyhow::Context as _;
 use matssl_predict::model::{
     ClassDescription, FORMAT_VERSION, ModelDescription, ModelFolder, Normalisation, Provenance,
 };
+use matssl_predict::reference::Reference;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 /// Folders that are removed with it.
 pub(super) struct TemporaryModels {
     pub(super) folders: Vec<ModelFolder>,
+    /// What their training images look like; `None` of a training by an older program.
+    pub(super) references: Vec<Option<Reference>>,
     _folder: tempfile::TempDir,
 }
 
@@ -24,16 +27,22 @@ impl TemporaryModels {
     /// Of the fine-tunings `inputs`.
     pub(super) fn make(inputs: &[InputFiles], overlap: f64) -> Result<Self, StageError> {
         let folder = tempfile::tempdir()?;
-        let mut folders = Vec::new();
+        let (mut folders, mut references) = (Vec::new(), Vec::new());
         for (number, input) in inputs.iter().enumerate() {
             let (path, weights) = (folder.path().join(number.to_string()), input.file(ModelFile::FILE)?);
             std::fs::create_dir(&path)?;
             symlink(std::path::absolute(weights)?, path.join(ModelFolder::WEIGHTS))?;
-            let description = description_of(&input.label, weights, overlap)?;
+            let reference = ReferenceFile::read(input)?;
+            let mut description = description_of(&input.label, weights, overlap)?;
+            if let Some(reference) = &reference {
+                description.calibration = reference.calibration.clone();
+                description.validation = reference.confusions();
+            }
+            references.push(reference);
             // No record is kept by it: the stage's key has the content of the weights.
             folders.push(ModelFolder { path, description, digest: String::new() });
         }
-        Ok(TemporaryModels { folders, _folder: folder })
+        Ok(TemporaryModels { folders, references, _folder: folder })
     }
 }
 
@@ -52,8 +61,8 @@ fn description_of(label: &str, file: &Path, overlap: f64) -> Result<ModelDescrip
         format_version: FORMAT_VERSION,
         name: label.to_owned(),
         classes: (0..=u8::MAX).zip(&config.class_names).map(class).collect(),
+        normalisation: Normalisation::of(config.network.encoder.in_channels),
         network: config.network,
-        normalisation: Normalisation { mean: Vec::new(), std: Vec::new() },
         read_as: ReadAs::default(),
         tile: config.crop_size,
         overlap,

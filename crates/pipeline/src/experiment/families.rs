@@ -29,7 +29,7 @@ pub(super) struct Family<'i> {
 }
 
 /// The sections of the file: key, section of the kinds, whether it is a list.
-pub(super) const SECTIONS: [(&str, Section, bool); 7] = [
+pub(super) const SECTIONS: [(&str, Section, bool); 8] = [
     ("datasets", Section::Datasets, false),
     ("stages", Section::Stages, false),
     ("tables", Section::Tables, true),

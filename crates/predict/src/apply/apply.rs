@@ -4,6 +4,7 @@ use super::unusual::Seen;
 use super::{Item, Opened, Outcome};
 use crate::engine::{Ensemble, PredictOptions};
 use crate::output::{ImageOutputs, OutputOptions, Shrunk, Target, Watched};
+use crate::reference::Reference;
 use crate::results::ImageResult;
 use anyhow::{Error, Result};
 use matssl_base::exit_code;
@@ -21,6 +22,8 @@ pub struct Interrupted;
 pub struct Apply<'a> {
     /// The models.
     pub ensemble: &'a Ensemble,
+    /// What the training images of each model look like, if it says it.
+    pub references: &'a [Option<Reference>],
     /// How they predict.
     pub predict: &'a PredictOptions,
     /// What is written.
@@ -120,7 +123,7 @@ impl<'a> Apply<'a> {
             pixel_size,
         })?;
         let mut picture = item.files.overlay.is_some().then(|| Shrunk::new(size));
-        let mut seen = Seen::default();
+        let mut seen = Seen::new(rows.channels());
         let mut see = |rows: &Micrograph| {
             seen.add(rows);
             if let Some(picture) = &mut picture {
@@ -135,8 +138,7 @@ impl<'a> Apply<'a> {
             outputs.take(&band)
         })?;
         watched.finish()?;
-        let reference = self.ensemble.reference();
-        let unusual = reference.map(|reference| seen.unusual(reference, &predicted.embedding)).unwrap_or_default();
+        let unusual = seen.unusual(self.references, Some(&predicted.embedding));
         Ok(Unfinished { outputs, picture, item, size, pixel_size, unusual })
     }
 }

@@ -7,7 +7,6 @@ use super::interpolated::Interpolated;
 use super::scaling;
 use super::{Band, PredictOptions, Predicted, Tta};
 use crate::model::ModelFolder;
-use crate::reference::Reference;
 use anyhow::{Result, ensure};
 use candle_core::Device;
 use matssl_data::{Resampled, Rows, Symmetry};
@@ -22,7 +21,6 @@ pub struct Ensemble {
     folders: Vec<ModelFolder>,
     segmenters: Vec<Segmenter>,
     temperature: f64,
-    reference: Option<Reference>,
 }
 
 impl Ensemble {
@@ -46,19 +44,12 @@ impl Ensemble {
         };
         let segmenters = folders.iter().map(load).collect::<Result<_>>()?;
         let temperature = calibrated::temperature(&folders);
-        let reference = folders.first().and_then(ModelFolder::reference);
-        let reference = reference.map(|path| Reference::read(&path)).transpose()?;
-        Ok(Ensemble { folders, segmenters, temperature, reference })
+        Ok(Ensemble { folders, segmenters, temperature })
     }
 
     /// Its models.
     pub fn models(&self) -> &[ModelFolder] {
         &self.folders
-    }
-
-    /// What the first model's training images look like, if its folder says it.
-    pub fn reference(&self) -> Option<&Reference> {
-        self.reference.as_ref()
     }
 
     /// Side of the tiles and their overlap, as a fraction of their side: what `options` say, else the largest of the models'.
@@ -70,7 +61,7 @@ impl Ensemble {
         let tile = options.tile.unwrap_or_else(|| of().map(|model| model.tile).max().unwrap_or(0));
         let overlap = options.overlap.unwrap_or_else(|| of().map(|model| model.overlap).fold(0.0, f64::max));
         ensure!(
-            tile > 0 && tile % 32 == 0,
+            tile > 0 && tile.is_multiple_of(32),
             "tiles of {tile} pixels; give a multiple of 32, for example {}",
             nearest(tile)
         );
