@@ -43,7 +43,7 @@ fn network(text: &str) -> Result<(SegmentationNetwork, Parameters)> {
             Some("running_mean" | "bias") => {
                 (0..parameter.var.elem_count()).map(|_| 0.3 * stream.normal() as f32).collect()
             }
-            Some("running_var") => (0..parameter.var.elem_count()).map(|_| stream.range(0.5, 2.0) as f32).collect(),
+            Some("running_var") => (0..parameter.var.elem_count()).map(|_| stream.range(1.0, 3.0) as f32).collect(),
             _ => continue,
         };
         parameter.var.set(&Tensor::from_vec(values, parameter.var.dims(), &Device::Cpu)?)?;
