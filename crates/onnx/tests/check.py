@@ -38,7 +38,7 @@ for case in json.loads((folder / "cases.json").read_text()):
                 "other_labels": int(other.sum()),
                 "undecided": int((~decided).sum()),
                 "largest": float(np.abs(ours).max()),
-                "labels": len(np.unique(ours.argmax(1))),
+                "spread": float(ours.std(axis=(0, 2, 3)).max()),
             }
         )
     found.append(
