@@ -8,7 +8,9 @@ use matssl_data::augment::{IMAGENET_MEAN, IMAGENET_STD};
 use matssl_data::{DataError, Micrograph, ReadAs, Rows};
 use matssl_metrics::SelectedOn;
 use matssl_predict::engine::{Ensemble, PredictOptions};
-use matssl_predict::model::{ClassDescription, FORMAT_VERSION, ModelDescription, ModelFolder, Normalisation, Provenance};
+use matssl_predict::model::{
+    ClassDescription, FORMAT_VERSION, ModelDescription, ModelFolder, Normalisation, Provenance,
+};
 use matssl_tensor::Parameters;
 use matssl_train::networks::SegmentationNetwork;
 use matssl_train::train::inference::ModelConfig;
@@ -113,11 +115,12 @@ fn main() -> Result<()> {
     let needs = ensemble.memory([((width, height), Some([pixel_size; 2]))].into_iter(), &options)?;
     for _ in 0..or(11, "1").parse()? {
         let (started, mut bands, mut labels) = (Instant::now(), 0, 0u64);
-        let predicted = ensemble.predict(&mut Made { width, height }, Some([pixel_size; 2]), &options, &mut |band| {
-            bands += 1;
-            labels += band.labels.iter().map(|&label| u64::from(label)).sum::<u64>();
-            Ok(())
-        })?;
+        let predicted =
+            ensemble.predict(&mut Made { width, height }, Some([pixel_size; 2]), &options, &mut |band| {
+                bands += 1;
+                labels += band.labels.iter().map(|&label| u64::from(label)).sum::<u64>();
+                Ok(())
+            })?;
         let (seconds, pixels) = (started.elapsed().as_secs_f64(), (width * height) as f64 / 1e6);
         println!(
             "{pixels:.2} MP in {seconds:.2} s: {:.3} MP/s; {} tiles, {:.4} s a tile; {bands} bands; labels {labels}; scaled by {:?}",
