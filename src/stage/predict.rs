@@ -2,7 +2,7 @@
 
 mod models;
 
-use super::artifacts::ModelFile;
+use super::artifacts::{ModelFile, ReferenceFile};
 use super::data_set::manifests_of;
 use super::device::open_device;
 use super::errors::data_error;
@@ -86,7 +86,7 @@ impl StageKind for Predict {
     fn reads(&self, role: &str) -> Vec<String> {
         match role {
             "dataset" => manifests_of(self.splits()),
-            _ => vec![ModelFile::FILE.to_owned()],
+            _ => vec![ModelFile::FILE.to_owned(), ReferenceFile::FILE.to_owned()],
         }
     }
 
@@ -122,19 +122,10 @@ impl StageKind for Predict {
         let name = context.input("dataset")?.label.clone();
         let entries = self.entries(&dataset.manifest, &name).map_err(StageError::BadData)?;
         let device = open_device(context, Precision::Float32, true)?;
-        let mut largest = None;
-        for input in context.inputs("model") {
-            let segmenter = ModelFile::load(input, &device)?;
-            let tile = self.tile.map_or(segmenter.config().crop_size, NonZeroUsize::get);
-            let sizes = entries.iter().map(|entry| (entry.width, entry.height));
-            let needs = segmenter.memory(tile, self.overlap, sizes)?;
-            largest = largest.into_iter().chain([needs]).max_by_key(|needs| needs.estimate().total());
-        }
-        if let Some(needs) = &largest {
-            admit(needs, context)?;
-        }
         let models = TemporaryModels::make(context.inputs("model"), self.overlap)?;
-        let ensemble = Ensemble::load(models.folders.clone(), &device)?;
+        let ensemble = Ensemble::load(models.folders.clone(), &device).map_err(StageError::failed)?;
+        let sizes = entries.iter().map(|entry| ((entry.width, entry.height), entry.pixel_size));
+        admit(&ensemble.memory(sizes, &self.options())?, context)?;
         self.predict(context, &dataset, &entries, &ensemble)
     }
 }
@@ -149,6 +140,11 @@ fn class_indices(names: &[String], classes: &[String]) -> Result<Vec<u8>, String
 }
 
 impl Predict {
+    fn options(&self) -> PredictOptions {
+        let tile = self.tile.map(NonZeroUsize::get);
+        PredictOptions { tile, overlap: Some(self.overlap), tta: self.tta, batch: None }
+    }
+
     fn splits(&self) -> Vec<Split> {
         self.split.map_or_else(|| Split::ALL.to_vec(), |split| vec![split])
     }
@@ -183,12 +179,7 @@ impl Predict {
             files: ImageFiles::new(&stem, &outputs, ensemble.models().len()),
         };
         let items: Vec<Item> = names.iter().zip(ImageFiles::stems(&names)).map(item).collect();
-        let options = PredictOptions {
-            tile: self.tile.map(NonZeroUsize::get),
-            overlap: Some(self.overlap),
-            tta: self.tta,
-            batch: None,
-        };
+        let options = self.options();
         // Removed before the end: the folder then holds the output only.
         let work = tempfile::tempdir_in(&context.out)?;
         let started = Instant::now();

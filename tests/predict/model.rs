@@ -15,7 +15,6 @@ use std::path::Path;
 
 /// Writes a model of two classes, `matrix` (value 7) and `carbide` (200), with weights by `seed`.
 pub fn write_model(folder: &Path, seed: u64) {
-    fs::create_dir_all(folder).unwrap();
     let network: SegmentationConfig =
         serde_json::from_str(r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":2}"#)
             .unwrap();
@@ -28,10 +27,10 @@ pub fn write_model(folder: &Path, seed: u64) {
     };
     let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
     SegmentationNetwork::new(network.clone()).init(&mut parameters, &Stream::new(seed, "predict test", 0, 0)).unwrap();
-    let weights_file = folder.join(ModelFolder::WEIGHTS);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let weights_file = elsewhere.path().join(ModelFolder::WEIGHTS);
     weights::save(&parameters, None, &weights_file, &serde_json::to_string(&config).unwrap()).unwrap();
     let class = |name: &str, value, color| ClassDescription { name: name.into(), value, color, ignored: false };
-    let digest = blake3::hash(&fs::read(&weights_file).unwrap()).to_hex().to_string();
     let description = ModelDescription {
         format_version: FORMAT_VERSION,
         name: "segment@0".into(),
@@ -47,9 +46,9 @@ pub fn write_model(folder: &Path, seed: u64) {
         validation: Vec::new(),
         scores: Vec::new(),
         provenance: Provenance::default(),
-        files: [(ModelFolder::WEIGHTS.to_owned(), digest)].into(),
+        files: [].into(),
     };
-    fs::write(folder.join(ModelFolder::DESCRIPTION), serde_json::to_string(&description).unwrap()).unwrap();
+    ModelFolder::write(folder, &description, &weights_file, None).unwrap();
 }
 
 /// Writes blobs in grey, by `seed`.

@@ -17,8 +17,8 @@ pub(super) fn split(paths: &[PathBuf]) -> Result<(Vec<ModelFolder>, Vec<PathBuf>
     for path in paths {
         if is_model(path) {
             is_any = true;
-            match ModelFolder::open(path) {
-                Ok(model) => models.push(model),
+            match ModelFolder::open_all(path) {
+                Ok(members) => models.extend(members),
                 Err(error) => stops.push(refused(&error)),
             }
         } else if path.extension().is_some_and(|extension| extension == "safetensors") {

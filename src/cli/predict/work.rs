@@ -3,6 +3,7 @@
 use super::inputs::Input;
 use super::settings::Settings;
 use crate::data::{DataError, ImageFile};
+use crate::machine::Room;
 use anyhow::Result;
 use matssl_predict::apply::{Apply, Item, Opened, Outcome};
 use matssl_predict::engine::Ensemble;
@@ -23,6 +24,7 @@ pub(super) struct Work<'a> {
     inputs: &'a [Input],
     items: Vec<Item>,
     force: bool,
+    room: Option<Room>,
     /// What each image's results depend on, once it was opened.
     keys: Mutex<Vec<Option<String>>>,
 }
@@ -34,6 +36,7 @@ impl<'a> Work<'a> {
         folder: &'a ResultsFolder,
         inputs: &'a [Input],
         force: bool,
+        room: Option<Room>,
     ) -> Self {
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         let stems = ImageFiles::stems(&names);
@@ -42,7 +45,7 @@ impl<'a> Work<'a> {
             files: ImageFiles::new(&stem, &settings.outputs, ensemble.models().len()),
         };
         let items = inputs.iter().zip(stems).map(item).collect();
-        Work { ensemble, settings, folder, inputs, items, force, keys: Mutex::new(vec![None; inputs.len()]) }
+        Work { ensemble, settings, folder, inputs, items, force, room, keys: Mutex::new(vec![None; inputs.len()]) }
     }
 
     /// Predicts what is not known; `told` hears of each image.
@@ -58,6 +61,7 @@ impl<'a> Work<'a> {
             outputs: &self.settings.outputs,
             root: self.folder.root(),
             work: &unfinished,
+            room: self.room,
             stop,
         };
         let keep = |index: usize, outcome: &Outcome| {

@@ -1,6 +1,6 @@
 //! The models of fine-tunings as model folders, for as long as a stage runs.
 
-use super::super::artifacts::ModelFile;
+use super::super::artifacts::{ModelFile, ReferenceFile};
 use super::super::errors::weights_error;
 use super::super::{InputFiles, StageError};
 use crate::data::{Color, ReadAs};
@@ -29,7 +29,14 @@ impl TemporaryModels {
             let (path, weights) = (folder.path().join(number.to_string()), input.file(ModelFile::FILE)?);
             std::fs::create_dir(&path)?;
             symlink(std::path::absolute(weights)?, path.join(ModelFolder::WEIGHTS))?;
-            let description = description_of(&input.label, weights, overlap)?;
+            let mut description = description_of(&input.label, weights, overlap)?;
+            // A training of an older program has none.
+            if let Some(reference) = ReferenceFile::read(input)? {
+                symlink(std::path::absolute(input.file(ReferenceFile::FILE)?)?, path.join(ModelFolder::REFERENCE))?;
+                description.files.insert(ModelFolder::REFERENCE.to_owned(), String::new());
+                description.validation = reference.confusions();
+                description.calibration = reference.calibration;
+            }
             // No record is kept by it: the stage's key has the content of the weights.
             folders.push(ModelFolder { path, description, digest: String::new() });
         }
@@ -52,8 +59,8 @@ fn description_of(label: &str, file: &Path, overlap: f64) -> Result<ModelDescrip
         format_version: FORMAT_VERSION,
         name: label.to_owned(),
         classes: (0..=u8::MAX).zip(&config.class_names).map(class).collect(),
+        normalisation: Normalisation::of(config.network.encoder.in_channels),
         network: config.network,
-        normalisation: Normalisation { mean: Vec::new(), std: Vec::new() },
         read_as: ReadAs::default(),
         tile: config.crop_size,
         overlap,

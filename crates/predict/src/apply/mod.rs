@@ -1,6 +1,7 @@
 //! Many images through one ensemble, with all their files: while one is predicted, the next one is opened and the files of the
 //! one before are finished.
 
+#[expect(clippy::module_inception, reason = "one noun a file")]
 mod apply;
 mod in_memory;
 mod item;
