@@ -309,3 +309,55 @@ fn a_run_that_was_killed_or_interrupted_goes_on_with_whole_files() {
         assert_eq!(state(project.files("out")), state(fresh.files("out")));
     }
 }
+
+const STAGE: &str = r#"
+name = "toy"
+
+[stages.micrographs]
+kind = "synthesize"
+size = 64
+unlabeled = 2
+train = 2
+val = 1
+test = 1
+
+[stages.segment]
+kind = "finetune"
+dataset = "micrographs"
+encoder = { arch = "resnet18", width = 8, weights = "random" }
+decoder_channels = [16, 16, 8, 8, 8]
+epochs = 1
+batch_size = 2
+crop_size = 32
+
+[stages.new]
+kind = "predict"
+model = "segment"
+dataset = "micrographs"
+split = "unlabeled"
+"#;
+
+#[test]
+fn a_table_of_fractions_is_part_of_an_experiment_and_its_model_predicts_new_files() {
+    let project = Project::new(STAGE);
+    let first = ok(project.run(&["experiment.toml", "--quiet"]));
+    let outputs: Vec<String> =
+        project.outputs().into_iter().filter(|(stage, ..)| stage.starts_with("new")).map(|(_, path, _)| path).collect();
+    assert_eq!(outputs.iter().filter(|path| path.starts_with("masks/")).count(), 2, "{outputs:?} {}", first.stderr);
+    for name in ["fractions.csv", "summary.csv"] {
+        assert!(outputs.iter().any(|path| path == name), "{outputs:?}");
+    }
+    let plan = ok(project.run(&["plan", "experiment.toml"]));
+    assert!(!plan.stdout.contains("to run") || plan.stdout.contains("0 to run"), "{}", plan.stdout);
+    ok(project.run(&["export", "experiment.toml", "segment", "-o", "exported"]));
+    image(&project.path("in/a.png"), 1, (80, 70));
+    let done = ok(project.run(&["predict", "exported", "in/a.png", "-o", "out"]));
+    assert!(done.stdout.contains("out/index.html"), "{}", done.stdout);
+    let rows = table(&project, "out/fractions.csv");
+    assert_eq!(rows.iter().map(|row| row["pixels"].parse::<usize>().unwrap()).sum::<usize>(), 80 * 70);
+    // Wrong parameters are refused with their place.
+    project.edit("split = \"unlabeled\"", "split = \"unlabeled\"\ntile = 100");
+    let done = project.run(&["plan", "experiment.toml"]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains("a tile of 100 pixels; expected a multiple of 32, e.g. 96"), "{}", done.stderr);
+}

@@ -15,6 +15,8 @@ use super::output::{print, say};
 use super::wording::plural;
 use super::{device, signals};
 use crate::exec::Signals;
+use crate::exit_code;
+use crate::machine::{self, Bound, Room};
 use crate::nn::{DeviceName, OpenDevice, Precision};
 use inputs::Input;
 use matssl_predict::apply::{Interrupted, Outcome};
@@ -42,13 +44,14 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Ending, Stop> {
     if !args.quiet {
         device::say_gpus(args.device, &gpus[..gpus.len().min(1)]);
     }
-    let references = models::references(&models)?;
     let ensemble = Ensemble::load(models, opened.candle()).map_err(|error| bad_model(&error))?;
+    let on_gpu = opened.free_memory().map(|bytes| Room { bytes, bound: Bound::Gpu });
+    let room = if on_gpu.is_some() { on_gpu } else { machine::room().map_err(Stop::bad_request)? };
     let folder = ResultsFolder::open(&args.output).map_err(Stop::bad_request)?;
     let signals = Arc::new(Signals::default());
     signals::listen(&signals)?;
     folder.remove_tables()?;
-    let work = Work::new(&ensemble, &references, &settings, &folder, &inputs, args.force);
+    let work = Work::new(&ensemble, &settings, &folder, &inputs, args.force, room);
     let outcomes = Mutex::new(vec![None; inputs.len()]);
     let done = AtomicUsize::new(0);
     let counter = Counter { quiet: args.quiet };
@@ -67,7 +70,7 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Ending, Stop> {
         Err(error) if error.is::<Interrupted>() => true,
         Err(error) => return Err(fatal(error)),
     };
-    let count = Count::of(&outcomes);
+    let (count, ending) = (Count::of(&outcomes), ending(&outcomes));
     let results = results(&ensemble, &settings, &inputs, outcomes, !interrupted);
     folder.write_tables(&results)?;
     if args.json {
@@ -83,7 +86,7 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Ending, Stop> {
         let message = format!("interrupted: {} left; run the same command again to go on", plural(left, "image"));
         return Err(Stop::new(Ending::Interrupted, message));
     }
-    failures(&results, inputs.len()).map_or(Ok(Ending::Done), Err)
+    failures(&results, ending, inputs.len()).map_or(Ok(Ending::Done), Err)
 }
 
 /// Numbers of images by their outcome.
@@ -123,6 +126,15 @@ impl Count {
     }
 }
 
+/// How a run ends with these failures: bad data, unless none failed but for want of memory.
+fn ending(outcomes: &[Option<Outcome>]) -> Ending {
+    let codes = outcomes.iter().flatten().filter_map(|outcome| match outcome {
+        Outcome::Failed { exit_code, .. } => Some(*exit_code),
+        Outcome::Done { .. } => None,
+    });
+    if codes.max() == Some(exit_code::STAGE_FAILED) { Ending::Failed } else { Ending::BadData }
+}
+
 fn results(
     ensemble: &Ensemble,
     settings: &Settings,
@@ -144,7 +156,7 @@ fn results(
 }
 
 /// The images that could not be predicted, each with its reason.
-fn failures(results: &Results, all: usize) -> Option<Stop> {
+fn failures(results: &Results, ending: Ending, all: usize) -> Option<Stop> {
     let failed = results.failed();
     if failed.is_empty() {
         return None;
@@ -153,7 +165,7 @@ fn failures(results: &Results, all: usize) -> Option<Stop> {
     for Failed { reason, .. } in failed {
         message += &format!("\n  {reason}");
     }
-    Some(Stop::new(Ending::BadData, message))
+    Some(Stop::new(ending, message))
 }
 
 fn bad_model(error: &anyhow::Error) -> Stop {

@@ -15,7 +15,6 @@ use crate::nn::Precision;
 use matssl_predict::apply::{Apply, InMemory, Item, Opened, Outcome};
 use matssl_predict::engine::{Ensemble, PredictOptions, Tta};
 use matssl_predict::output::{ImageFiles, MaskFormat, OutputOptions};
-use matssl_predict::reference::Reference;
 use matssl_predict::results::{Field, Results, ResultsFolder};
 use models::TemporaryModels;
 use schemars::JsonSchema;
@@ -123,20 +122,11 @@ impl StageKind for Predict {
         let name = context.input("dataset")?.label.clone();
         let entries = self.entries(&dataset.manifest, &name).map_err(StageError::BadData)?;
         let device = open_device(context, Precision::Float32, true)?;
-        let mut largest = None;
-        for input in context.inputs("model") {
-            let segmenter = ModelFile::load(input, &device)?;
-            let tile = self.tile.map_or(segmenter.config().crop_size, NonZeroUsize::get);
-            let sizes = entries.iter().map(|entry| (entry.width, entry.height));
-            let needs = segmenter.memory(tile, self.overlap, sizes)?;
-            largest = largest.into_iter().chain([needs]).max_by_key(|needs| needs.estimate().total());
-        }
-        if let Some(needs) = &largest {
-            admit(needs, context)?;
-        }
         let models = TemporaryModels::make(context.inputs("model"), self.overlap)?;
-        let ensemble = Ensemble::load(models.folders.clone(), &device)?;
-        self.predict(context, &dataset, &entries, &ensemble, &models.references)
+        let ensemble = Ensemble::load(models.folders.clone(), &device).map_err(StageError::failed)?;
+        let sizes = entries.iter().map(|entry| ((entry.width, entry.height), entry.pixel_size));
+        admit(&ensemble.memory(sizes, &self.options())?, context)?;
+        self.predict(context, &dataset, &entries, &ensemble)
     }
 }
 
@@ -150,6 +140,11 @@ fn class_indices(names: &[String], classes: &[String]) -> Result<Vec<u8>, String
 }
 
 impl Predict {
+    fn options(&self) -> PredictOptions {
+        let tile = self.tile.map(NonZeroUsize::get);
+        PredictOptions { tile, overlap: Some(self.overlap), tta: self.tta, batch: None }
+    }
+
     fn splits(&self) -> Vec<Split> {
         self.split.map_or_else(|| Split::ALL.to_vec(), |split| vec![split])
     }
@@ -171,7 +166,6 @@ impl Predict {
         dataset: &OpenDataset,
         entries: &[&Entry],
         ensemble: &Ensemble,
-        references: &[Option<Reference>],
     ) -> Result<(), StageError> {
         let classes: Vec<String> =
             ensemble.models()[0].description.classes.iter().map(|class| class.name.clone()).collect();
@@ -185,25 +179,13 @@ impl Predict {
             files: ImageFiles::new(&stem, &outputs, ensemble.models().len()),
         };
         let items: Vec<Item> = names.iter().zip(ImageFiles::stems(&names)).map(item).collect();
-        let options = PredictOptions {
-            tile: self.tile.map(NonZeroUsize::get),
-            overlap: Some(self.overlap),
-            tta: self.tta,
-            batch: None,
-        };
+        let options = self.options();
         // Removed before the end: the folder then holds the output only.
         let work = tempfile::tempdir_in(&context.out)?;
         let started = Instant::now();
         let (root, total) = (context.out.clone(), items.len());
-        let apply = Apply {
-            ensemble,
-            references,
-            predict: &options,
-            outputs: &outputs,
-            root: &root,
-            work: work.path(),
-            stop: &|| false,
-        };
+        let apply =
+            Apply { ensemble, predict: &options, outputs: &outputs, root: &root, work: work.path(), stop: &|| false };
         let open = |index: usize| {
             let image = dataset.read_image(entries[index])?;
             Ok(Opened::Image { rows: Box::new(InMemory(image)), pixel_size: entries[index].pixel_size })

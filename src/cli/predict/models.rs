@@ -2,7 +2,6 @@
 
 use super::super::outcome::{Ending, Stop};
 use matssl_predict::model::{ModelFolder, ModelFolderError};
-use matssl_predict::reference::Reference;
 use std::path::{Path, PathBuf};
 
 /// How users get a model.
@@ -38,19 +37,6 @@ pub(super) fn split(paths: &[PathBuf]) -> Result<(Vec<ModelFolder>, Vec<PathBuf>
         stops.push(Stop::bad_request(message));
     }
     Stop::all(stops).map_or(Ok((models, others)), Err)
-}
-
-/// What the training images of each of `models` look like, if it says it.
-///
-/// # Errors
-/// A damaged file.
-pub(super) fn references(models: &[ModelFolder]) -> Result<Vec<Option<Reference>>, Stop> {
-    let read = |model: &ModelFolder| model.reference().map(|path| Reference::read(&path)).transpose();
-    models
-        .iter()
-        .map(read)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Stop::new(Ending::BadData, format!("error: {error}")))
 }
 
 /// Whether `path` is a model folder or wants to be one.

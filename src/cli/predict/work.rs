@@ -3,11 +3,11 @@
 use super::inputs::Input;
 use super::settings::Settings;
 use crate::data::{DataError, ImageFile};
+use crate::machine::Room;
 use anyhow::Result;
 use matssl_predict::apply::{Apply, Item, Opened, Outcome};
 use matssl_predict::engine::Ensemble;
 use matssl_predict::output::ImageFiles;
-use matssl_predict::reference::Reference;
 use matssl_predict::results::ResultsFolder;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -19,12 +19,12 @@ const VERSION: u32 = 1;
 /// The images of a run.
 pub(super) struct Work<'a> {
     ensemble: &'a Ensemble,
-    references: &'a [Option<Reference>],
     settings: &'a Settings,
     folder: &'a ResultsFolder,
     inputs: &'a [Input],
     items: Vec<Item>,
     force: bool,
+    room: Option<Room>,
     /// What each image's results depend on, once it was opened.
     keys: Mutex<Vec<Option<String>>>,
 }
@@ -32,11 +32,11 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     pub(super) fn new(
         ensemble: &'a Ensemble,
-        references: &'a [Option<Reference>],
         settings: &'a Settings,
         folder: &'a ResultsFolder,
         inputs: &'a [Input],
         force: bool,
+        room: Option<Room>,
     ) -> Self {
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         let stems = ImageFiles::stems(&names);
@@ -45,16 +45,7 @@ impl<'a> Work<'a> {
             files: ImageFiles::new(&stem, &settings.outputs, ensemble.models().len()),
         };
         let items = inputs.iter().zip(stems).map(item).collect();
-        Work {
-            ensemble,
-            references,
-            settings,
-            folder,
-            inputs,
-            items,
-            force,
-            keys: Mutex::new(vec![None; inputs.len()]),
-        }
+        Work { ensemble, settings, folder, inputs, items, force, room, keys: Mutex::new(vec![None; inputs.len()]) }
     }
 
     /// Predicts what is not known; `told` hears of each image.
@@ -66,11 +57,11 @@ impl<'a> Work<'a> {
         let unfinished = self.folder.work();
         let apply = Apply {
             ensemble: self.ensemble,
-            references: self.references,
             predict: &self.settings.predict,
             outputs: &self.settings.outputs,
             root: self.folder.root(),
             work: &unfinished,
+            room: self.room,
             stop,
         };
         let keep = |index: usize, outcome: &Outcome| {

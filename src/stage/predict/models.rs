@@ -11,15 +11,12 @@ use anyhow::Context as _;
 use matssl_predict::model::{
     ClassDescription, FORMAT_VERSION, ModelDescription, ModelFolder, Normalisation, Provenance,
 };
-use matssl_predict::reference::Reference;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 /// Folders that are removed with it.
 pub(super) struct TemporaryModels {
     pub(super) folders: Vec<ModelFolder>,
-    /// What their training images look like; `None` of a training by an older program.
-    pub(super) references: Vec<Option<Reference>>,
     _folder: tempfile::TempDir,
 }
 
@@ -27,22 +24,23 @@ impl TemporaryModels {
     /// Of the fine-tunings `inputs`.
     pub(super) fn make(inputs: &[InputFiles], overlap: f64) -> Result<Self, StageError> {
         let folder = tempfile::tempdir()?;
-        let (mut folders, mut references) = (Vec::new(), Vec::new());
+        let mut folders = Vec::new();
         for (number, input) in inputs.iter().enumerate() {
             let (path, weights) = (folder.path().join(number.to_string()), input.file(ModelFile::FILE)?);
             std::fs::create_dir(&path)?;
             symlink(std::path::absolute(weights)?, path.join(ModelFolder::WEIGHTS))?;
-            let reference = ReferenceFile::read(input)?;
             let mut description = description_of(&input.label, weights, overlap)?;
-            if let Some(reference) = &reference {
-                description.calibration = reference.calibration.clone();
+            // A training of an older program has none.
+            if let Some(reference) = ReferenceFile::read(input)? {
+                symlink(std::path::absolute(input.file(ReferenceFile::FILE)?)?, path.join(ModelFolder::REFERENCE))?;
+                description.files.insert(ModelFolder::REFERENCE.to_owned(), String::new());
                 description.validation = reference.confusions();
+                description.calibration = reference.calibration;
             }
-            references.push(reference);
             // No record is kept by it: the stage's key has the content of the weights.
             folders.push(ModelFolder { path, description, digest: String::new() });
         }
-        Ok(TemporaryModels { folders, references, _folder: folder })
+        Ok(TemporaryModels { folders, _folder: folder })
     }
 }
 

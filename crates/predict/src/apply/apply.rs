@@ -4,10 +4,10 @@ use super::unusual::Seen;
 use super::{Item, Opened, Outcome};
 use crate::engine::{Ensemble, PredictOptions};
 use crate::output::{ImageOutputs, OutputOptions, Shrunk, Target, Watched};
-use crate::reference::Reference;
 use crate::results::ImageResult;
 use anyhow::{Error, Result};
 use matssl_base::exit_code;
+use matssl_base::machine::Room;
 use matssl_data::{DataError, Micrograph, Rows, check_channels};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -22,8 +22,6 @@ pub struct Interrupted;
 pub struct Apply<'a> {
     /// The models.
     pub ensemble: &'a Ensemble,
-    /// What the training images of each model look like, if it says it.
-    pub references: &'a [Option<Reference>],
     /// How they predict.
     pub predict: &'a PredictOptions,
     /// What is written.
@@ -32,6 +30,8 @@ pub struct Apply<'a> {
     pub root: &'a Path,
     /// A folder for unfinished files, on the same file system.
     pub work: &'a Path,
+    /// The memory that there is, if images must fit into it that were not asked for before.
+    pub room: Option<Room>,
     /// Whether to stop; asked at every band.
     pub stop: &'a (dyn Fn() -> bool + Sync),
 }
@@ -112,7 +112,14 @@ impl<'a> Apply<'a> {
         let description = &self.ensemble.models()[0].description;
         let size = (rows.width(), rows.height());
         check_channels("the model", [(&*item.image, rows.channels())], description.network.encoder.in_channels)
-            .map_err(OfImage)?;
+            .map_err(|text| OfImage { text, exit_code: exit_code::BAD_DATA })?;
+        if let Some(room) = self.room {
+            let needs = self.ensemble.memory(std::iter::once((size, pixel_size)), self.predict)?;
+            needs.fits(room).map_err(|error| OfImage {
+                text: format!("{}: {error}", item.image),
+                exit_code: exit_code::STAGE_FAILED,
+            })?;
+        }
         let mut outputs = ImageOutputs::begin(Target {
             root: self.root,
             work: self.work,
@@ -123,7 +130,7 @@ impl<'a> Apply<'a> {
             pixel_size,
         })?;
         let mut picture = item.files.overlay.is_some().then(|| Shrunk::new(size));
-        let mut seen = Seen::new(rows.channels());
+        let mut seen = Seen::default();
         let mut see = |rows: &Micrograph| {
             seen.add(rows);
             if let Some(picture) = &mut picture {
@@ -138,7 +145,8 @@ impl<'a> Apply<'a> {
             outputs.take(&band)
         })?;
         watched.finish()?;
-        let unusual = seen.unusual(self.references, Some(&predicted.embedding));
+        let reference = self.ensemble.reference();
+        let unusual = reference.map(|reference| seen.unusual(reference, &predicted.embedding)).unwrap_or_default();
         Ok(Unfinished { outputs, picture, item, size, pixel_size, unusual })
     }
 }
@@ -181,17 +189,21 @@ fn finish_all(
 
 /// A problem of one image that no other has.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct OfImage(String);
+#[error("{text}")]
+struct OfImage {
+    text: String,
+    exit_code: u8,
+}
 
 /// The outcome of an image that cannot be predicted.
 ///
 /// # Errors
 /// `error` itself, if it is none of this image.
 fn failed(error: Error) -> Result<Outcome> {
-    let exit_code = match (error.downcast_ref::<DataError>(), error.is::<OfImage>()) {
-        (Some(DataError::Write { .. }), _) | (None, false) => return Err(error),
-        (Some(_), _) | (None, true) => exit_code::BAD_DATA,
+    let exit_code = match (error.downcast_ref::<DataError>(), error.downcast_ref::<OfImage>()) {
+        (Some(DataError::Write { .. }), _) | (None, None) => return Err(error),
+        (Some(_), _) => exit_code::BAD_DATA,
+        (None, Some(own)) => own.exit_code,
     };
     Ok(Outcome::Failed { reason: error.to_string(), exit_code })
 }

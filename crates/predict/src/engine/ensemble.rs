@@ -7,6 +7,7 @@ use super::interpolated::Interpolated;
 use super::scaling;
 use super::{Band, PredictOptions, Predicted, Tta};
 use crate::model::ModelFolder;
+use crate::reference::Reference;
 use anyhow::{Result, ensure};
 use candle_core::Device;
 use matssl_data::{Resampled, Rows, Symmetry};
@@ -21,6 +22,7 @@ pub struct Ensemble {
     folders: Vec<ModelFolder>,
     segmenters: Vec<Segmenter>,
     temperature: f64,
+    reference: Option<Reference>,
 }
 
 impl Ensemble {
@@ -44,12 +46,19 @@ impl Ensemble {
         };
         let segmenters = folders.iter().map(load).collect::<Result<_>>()?;
         let temperature = calibrated::temperature(&folders);
-        Ok(Ensemble { folders, segmenters, temperature })
+        let reference = folders.first().and_then(ModelFolder::reference);
+        let reference = reference.map(|path| Reference::read(&path)).transpose()?;
+        Ok(Ensemble { folders, segmenters, temperature, reference })
     }
 
     /// Its models.
     pub fn models(&self) -> &[ModelFolder] {
         &self.folders
+    }
+
+    /// What the first model's training images look like, if its folder says it.
+    pub fn reference(&self) -> Option<&Reference> {
+        self.reference.as_ref()
     }
 
     /// Side of the tiles and their overlap, as a fraction of their side: what `options` say, else the largest of the models'.

@@ -4,14 +4,17 @@ use super::encoder_error::of_tiff;
 use super::spooled::Spooled;
 use super::whole_file::{WholeFile, Write};
 use anyhow::{Context, Result};
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use rayon::prelude::*;
+use std::io::Write as _;
 use std::path::Path;
-use tiff::encoder::colortype::{ColorType, Gray8};
-use tiff::encoder::compression::DeflateLevel;
-use tiff::encoder::{
-    Compression, ImageEncoder, Rational, TiffEncoder, TiffKind, TiffKindBig, TiffKindStandard, TiffValue,
-};
-use tiff::tags::ResolutionUnit;
+use tiff::encoder::colortype::ColorType;
+use tiff::encoder::{ImageEncoder, Rational, TiffEncoder, TiffKind, TiffKindBig, TiffKindStandard, TiffValue};
+use tiff::tags::{CompressionMethod, PhotometricInterpretation, ResolutionUnit, Tag};
 
+/// Bytes of a strip before compression.
+const STRIP: usize = 1 << 18;
 /// Bytes from which on a file is a BigTIFF: classic TIFF ends at 4 GiB.
 const BIG: u64 = (4 << 30) - (64 << 20);
 
@@ -46,24 +49,54 @@ impl MaskTif {
         Ok(())
     }
 
+    /// The directory is written tag by tag, because `ImageEncoder` of tiff 0.11 compresses only images that are in memory.
     fn encode<K: TiffKind>(&mut self, writer: Write) -> Result<()> {
-        let compression = Compression::Deflate(DeflateLevel::Balanced);
-        let mut encoder = TiffEncoder::<_, K>::new_generic(writer).map_err(of_tiff)?.with_compression(compression);
-        let mut image =
-            encoder.new_image::<Gray8>(u32::try_from(self.size.0)?, u32::try_from(self.size.1)?).map_err(of_tiff)?;
-        set_resolution(&mut image, self.pixel_size);
-        let mut at = 0;
-        loop {
-            let count = image.next_strip_sample_count() as usize;
-            if count == 0 {
-                break;
+        let [width, height] = [self.size.0, self.size.1].map(u32::try_from);
+        let (width, height) = (width?, height?);
+        let rows = (STRIP / self.size.0.max(1)).clamp(1, self.size.1);
+        let mut encoder = TiffEncoder::<_, K>::new_generic(writer).map_err(of_tiff)?;
+        let mut directory = encoder.image_directory().map_err(of_tiff)?;
+        let (mut offsets, mut counts) = (Vec::new(), Vec::new());
+        let strips: Vec<usize> = (0..self.size.1).step_by(rows).collect();
+        for some in strips.chunks(rayon::current_num_threads()) {
+            let compress = |&top: &usize| {
+                let count = rows.min(self.size.1 - top) * self.size.0;
+                let mut strip = ZlibEncoder::new(Vec::new(), Compression::fast());
+                strip.write_all(&self.labels.read((top * self.size.0) as u64, count)?)?;
+                Ok(strip.finish()?)
+            };
+            let compressed = some.par_iter().map(compress).collect::<Result<Vec<Vec<u8>>>>()?;
+            for strip in compressed {
+                let offset = directory.write_data(strip.as_slice()).map_err(of_tiff)?;
+                offsets.push(K::convert_offset(offset).map_err(of_tiff)?);
+                counts.push(K::convert_offset(strip.len() as u64).map_err(of_tiff)?);
             }
-            image.write_strip(&self.labels.read(at, count)?).map_err(of_tiff)?;
-            at += count as u64;
         }
-        image.finish().map_err(of_tiff)?;
-        Ok(())
+        let mut tag = |tag, value: u32| directory.write_tag(tag, value).map_err(of_tiff);
+        tag(Tag::ImageWidth, width)?;
+        tag(Tag::ImageLength, height)?;
+        tag(Tag::RowsPerStrip, u32::try_from(rows)?)?;
+        let mut tag = |tag, value: u16| directory.write_tag(tag, value).map_err(of_tiff);
+        tag(Tag::BitsPerSample, 8)?;
+        tag(Tag::SamplesPerPixel, 1)?;
+        tag(Tag::Compression, CompressionMethod::Deflate.to_u16())?;
+        tag(Tag::PhotometricInterpretation, PhotometricInterpretation::BlackIsZero.to_u16())?;
+        let resolution = self.pixel_size.and_then(per_centimetre);
+        if let Some([across, down]) = resolution {
+            tag(Tag::ResolutionUnit, ResolutionUnit::Centimeter.to_u16())?;
+            directory.write_tag(Tag::XResolution, across).map_err(of_tiff)?;
+            directory.write_tag(Tag::YResolution, down).map_err(of_tiff)?;
+        }
+        directory.write_tag(Tag::StripOffsets, K::convert_slice(&offsets)).map_err(of_tiff)?;
+        directory.write_tag(Tag::StripByteCounts, K::convert_slice(&counts)).map_err(of_tiff)?;
+        directory.finish().map_err(of_tiff)
     }
+}
+
+/// A pixel's size (nm) as pixels a centimetre; `None` if it does not fit.
+fn per_centimetre(pixel_size: [f64; 2]) -> Option<[Rational; 2]> {
+    let [across, down] = pixel_size.map(|nanometres| rational(1e7 / nanometres));
+    Some([across?, down?])
 }
 
 /// Writes the size of a pixel (nm) as pixels a centimetre.
@@ -73,9 +106,7 @@ pub(super) fn set_resolution<C: ColorType, K: TiffKind>(
 ) where
     [C::Inner]: TiffValue,
 {
-    let Some(pixel_size) = pixel_size else { return };
-    let [across, down] = pixel_size.map(|nanometres| rational(1e7 / nanometres));
-    let (Some(across), Some(down)) = (across, down) else { return };
+    let Some([across, down]) = pixel_size.and_then(per_centimetre) else { return };
     image.resolution_unit(ResolutionUnit::Centimeter);
     image.x_resolution(across);
     image.y_resolution(down);
@@ -94,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_mask_is_read_as_it_was_written() {
-        // More than one strip: those of tiff hold a million bytes.
+        // One strip, and several.
         for size in [(5, 3), (96, 64), (1500, 1400)] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("mask.tif");

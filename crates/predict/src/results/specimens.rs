@@ -2,9 +2,8 @@
 
 use super::ImageResult;
 use crate::measure::Unit;
-use matssl_metrics::{
-    BlockCounts, ClassFraction, Confusion, Object, ObjectSummary, SpecimenFraction, specimen_fractions,
-};
+use matssl_metrics::{BlockCounts, ClassFraction, Confusion, Object};
+use matssl_metrics::{ObjectSummary, SpecimenFraction, specimen_fractions};
 use std::collections::BTreeMap;
 
 /// An image with the specimen that it shows.
