@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// A mask that is being written.
 pub(super) enum MaskFile {
-    Png(BytePng),
+    Png(Box<BytePng>),
     Tif(MaskTif),
 }
 
@@ -25,7 +25,7 @@ impl MaskFile {
         Ok(match format {
             MaskFormat::Png => {
                 let palette = palette(classes);
-                MaskFile::Png(BytePng::create(work, path, size, &Shown::Palette(&palette), pixel_size)?)
+                MaskFile::Png(Box::new(BytePng::create(work, path, size, &Shown::Palette(&palette), pixel_size)?))
             }
             MaskFormat::Tif => MaskFile::Tif(MaskTif::create(work, path, size, pixel_size)?),
         })

@@ -75,7 +75,7 @@ impl Shrunk {
                 sums.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += u32::from(value));
             }
             self.rows += 1;
-            if self.rows % factor == 0 || self.rows == self.size.1 {
+            if self.rows.is_multiple_of(factor) || self.rows == self.size.1 {
                 let height = (self.rows - 1) % factor + 1;
                 for (i, sum) in self.sums.iter_mut().enumerate() {
                     let x = i / rows.channels;

@@ -26,7 +26,7 @@ impl Spooled {
 
     /// Writes `bytes` at `offset`.
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        Ok(self.file.write_all_at(bytes, offset).context("a temporary file cannot be written")?)
+        self.file.write_all_at(bytes, offset).context("a temporary file cannot be written")
     }
 
     /// The `count` bytes at `offset`.
