@@ -164,7 +164,7 @@ rows = { "MatSSL" = "test.segment.matssl", "trained" = "segment.matssl" }
         "names = [\"per_imag.csv\"]\nrows = { \"trained\"",
     );
     let misspelt = project.run(&["experiment.toml"]);
-    assert_eq!(misspelt.code, Some(2), "{}", misspelt.stderr);
+    assert_eq!(misspelt.code, Some(5), "{}", misspelt.stderr);
     assert!(
         misspelt.stderr.contains("trained leaves no file per_imag.csv; it leaves model.safetensors"),
         "{}",

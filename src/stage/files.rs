@@ -80,7 +80,7 @@ impl Files {
             let unknown = named().find(|name| !declares(name))?;
             return Some(missing(input.label, std::slice::from_ref(unknown), outputs.iter().map(String::as_str)));
         }
-        let leaves = input.kind.leaves;
+        let leaves = input.leaves;
         // A kind names no files in folders, such as the masks of an evaluation.
         let unknown = named().find(|name| !name.contains('/') && !leaves.contains(&name.as_str()))?;
         (!leaves.is_empty()).then(|| missing(input.label, std::slice::from_ref(unknown), leaves.iter().copied()))
@@ -257,7 +257,13 @@ mod tests {
             let files: Files = params(&format!(r#"{{ "file": "f", "rows": "<input>", "names": {names} }}"#));
             let outputs = outputs.map(|outputs| outputs.iter().map(|&output| output.to_owned()).collect());
             let prospect = outputs.and_then(|outputs| Outlook::Files(outputs).prospect());
-            files.problem(&KnownInput { role: "rows", label: "x", seed: None, kind: kind(kind_name), prospect })
+            files.problem(&KnownInput {
+                role: "rows",
+                label: "x",
+                seed: None,
+                leaves: kind(kind_name).leaves,
+                prospect,
+            })
         };
         let misspelt = problem(r#"["per_imag.csv"]"#, "evaluate", None).unwrap();
         assert!(

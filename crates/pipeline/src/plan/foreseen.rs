@@ -55,7 +55,7 @@ impl Plan {
                 role: input.role,
                 label: &input.label,
                 seed: self.experiment.instances[input.instance].seed,
-                kind: self.experiment.instances[input.instance].kind,
+                leaves: self.experiment.instances[input.instance].kind.leaves,
                 prospect: prospects[input.instance].clone(),
             });
             let seed = instance.seed.filter(|_| instance.stage.draws()).unwrap_or(0);

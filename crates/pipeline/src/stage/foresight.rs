@@ -1,6 +1,6 @@
 //! What is known of a stage before it runs: what it will leave, and why it must fail.
 
-use super::{InputFiles, Kind, Places};
+use super::{InputFiles, Places};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ pub struct KnownInput<'a> {
     pub label: &'a str,
     /// Its seed.
     pub seed: Option<u64>,
-    /// The kind of its stage.
-    pub kind: &'static Kind,
+    /// Names of the files that its kind leaves: its `LEAVES`.
+    pub leaves: &'static [&'static str],
     /// What its stage leaves; `None` if that is not known yet.
     pub prospect: Option<Prospect>,
 }
