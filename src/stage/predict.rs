@@ -184,8 +184,15 @@ impl Predict {
         let work = tempfile::tempdir_in(&context.out)?;
         let started = Instant::now();
         let (root, total) = (context.out.clone(), items.len());
-        let apply =
-            Apply { ensemble, predict: &options, outputs: &outputs, root: &root, work: work.path(), stop: &|| false };
+        let apply = Apply {
+            ensemble,
+            predict: &options,
+            outputs: &outputs,
+            root: &root,
+            work: work.path(),
+            room: None,
+            stop: &|| false,
+        };
         let open = |index: usize| {
             let image = dataset.read_image(entries[index])?;
             Ok(Opened::Image { rows: Box::new(InMemory(image)), pixel_size: entries[index].pixel_size })
