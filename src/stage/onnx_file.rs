@@ -122,7 +122,7 @@ mod tests {
         let place = folder.path().join("model");
         let mut model = ModelFolder::write(&place, &description, &file, None).unwrap();
         let before = model.digest.clone();
-        write(&mut model).unwrap();
+        write_onnx(&mut model).unwrap();
         let opened = ModelFolder::open(&place).unwrap();
         assert!(opened.digest == model.digest && opened.digest != before);
         assert_eq!(opened.description.files.keys().collect::<Vec<_>>(), [FILE, ModelFolder::WEIGHTS]);
