@@ -61,7 +61,7 @@ impl Ensemble {
         let tile = options.tile.unwrap_or_else(|| of().map(|model| model.tile).max().unwrap_or(0));
         let overlap = options.overlap.unwrap_or_else(|| of().map(|model| model.overlap).fold(0.0, f64::max));
         ensure!(
-            tile > 0 && tile % 32 == 0,
+            tile > 0 && tile.is_multiple_of(32),
             "tiles of {tile} pixels; give a multiple of 32, for example {}",
             nearest(tile)
         );
