@@ -207,8 +207,8 @@ fn models_that_do_not_belong_together_are_refused_with_both_names_and_what_diffe
     };
     let same = |d: &mut ModelDescription| d.pixel_size_nm = Some(50.4);
     assert_eq!(refusal(&same), None);
-    type Change<'a> = &'a dyn Fn(&mut ModelDescription);
-    let cases: [(Change<'_>, &str); 4] = [
+    type Change = dyn Fn(&mut ModelDescription);
+    let cases: [(&Change, &str); 4] = [
         (
             &|d| d.classes.swap(0, 1),
             "the classes are `matrix`, `carbide`, `pore` in the first and `carbide`, `matrix`, `pore`",
