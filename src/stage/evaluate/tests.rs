@@ -271,7 +271,8 @@ fn fractions_are_corrected_by_the_errors_on_other_images() {
         let value = class.corrected.map(|estimate| estimate.value.to_string());
         value.unwrap_or_default()
     });
-    assert_eq!(corrected("x/v.png"), expected.collect::<Vec<_>>().repeat(2));
+    let expected: Vec<String> = expected.collect();
+    assert_eq!(corrected("x/v.png"), [expected.clone(), expected].concat());
     // The validation image is the scored one: its own errors say nothing.
     assert_eq!(corrected("x/a.png")[..2], ["", ""]);
 }
