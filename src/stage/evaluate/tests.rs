@@ -272,7 +272,7 @@ fn fractions_are_corrected_by_the_errors_on_other_images() {
         value.unwrap_or_default()
     });
     let expected: Vec<String> = expected.collect();
-    assert_eq!(corrected("x/v.png"), [expected.as_slice(), &expected].concat());
+    assert_eq!(corrected("x/v.png"), [expected.clone(), expected].concat());
     // The validation image is the scored one: its own errors say nothing.
     assert_eq!(corrected("x/a.png")[..2], ["", ""]);
 }
