@@ -78,12 +78,12 @@ impl Files {
                 })
             };
             let unknown = named().find(|name| !declares(name))?;
-            return Some(missing(input.label, &[unknown.clone()], outputs.iter().map(String::as_str)));
+            return Some(missing(input.label, std::slice::from_ref(unknown), outputs.iter().map(String::as_str)));
         }
         let leaves = input.leaves;
         // A kind names no files in folders, such as the masks of an evaluation.
         let unknown = named().find(|name| !name.contains('/') && !leaves.contains(&name.as_str()))?;
-        (!leaves.is_empty()).then(|| missing(input.label, &[unknown.clone()], leaves.iter().copied()))
+        (!leaves.is_empty()).then(|| missing(input.label, std::slice::from_ref(unknown), leaves.iter().copied()))
     }
 
     /// The files of `input` to copy.
