@@ -341,14 +341,18 @@ split = "unlabeled"
 fn a_table_of_fractions_is_part_of_an_experiment_and_its_model_predicts_new_files() {
     let project = Project::new(STAGE);
     let first = ok(project.run(&["experiment.toml", "--quiet"]));
-    let outputs: Vec<String> =
-        project.outputs().into_iter().filter(|(stage, ..)| stage.starts_with("new")).map(|(_, path, _)| path).collect();
+    let outputs: Vec<String> = project
+        .outputs()
+        .into_iter()
+        .filter(|(stage, ..)| stage.starts_with("toy/new"))
+        .map(|(_, path, _)| path)
+        .collect();
     assert_eq!(outputs.iter().filter(|path| path.starts_with("masks/")).count(), 2, "{outputs:?} {}", first.stderr);
     for name in ["fractions.csv", "summary.csv"] {
         assert!(outputs.iter().any(|path| path == name), "{outputs:?}");
     }
     let plan = ok(project.run(&["plan", "experiment.toml"]));
-    assert!(!plan.stdout.contains("to run") || plan.stdout.contains("0 to run"), "{}", plan.stdout);
+    assert!(plan.stdout.starts_with("toy: 3 stages, 3 cached"), "{}", plan.stdout);
     ok(project.run(&["export", "experiment.toml", "segment", "-o", "exported"]));
     image(&project.path("in/a.png"), 1, (80, 70));
     let done = ok(project.run(&["predict", "exported", "in/a.png", "-o", "out"]));

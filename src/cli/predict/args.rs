@@ -64,8 +64,6 @@ pub(in super::super) struct PredictArgs {
     /// summary.csv has means by specimen.
     #[arg(long, value_name = "REGEX")]
     pub(super) specimen: Option<String>,
-    #[command(flatten)]
-    pub(super) read: ReadArgs,
     /// Predict images again that are predicted already.
     #[arg(long)]
     pub(super) force: bool,
@@ -75,6 +73,9 @@ pub(in super::super) struct PredictArgs {
     /// No progress, only errors and results.
     #[arg(long, short)]
     pub(super) quiet: bool,
+    // Last: its heading would go on.
+    #[command(flatten)]
+    pub(super) read: ReadArgs,
 }
 
 /// How image files are read where they do not say it themselves: in the place of what the model says.

@@ -70,7 +70,7 @@ fn without_a_split_all_images_are_predicted_and_bad_parameters_are_refused() {
     assert!(folder.path().join("out/objects/x/a.csv").is_file());
     let message = |stage: &str| run(stage, &[1]).unwrap_err().to_string();
     let none = r#"{ "model": "<input>", "dataset": "<input>", "split": "val" }"#;
-    assert_eq!(message(none), "data set x has no val images to predict: set another `split`");
+    assert_eq!(message(none), "data set steel has no val images to predict: set another `split`");
     let objects = r#"{ "model": "<input>", "dataset": "<input>", "objects": ["iron"] }"#;
     assert_eq!(message(objects), "`objects` names iron, but the model has the classes matrix, austenite");
     let refused = |stage: &str| params::<Predict>(stage).check().is_err();
