@@ -3,12 +3,6 @@
 use super::{ClassObjects, Measured, Unit};
 use matssl_metrics::{BlockCounts, InterceptMeter, ObjectMeter};
 
-/// Number of blocks along the longer side of an image: many, so that the interval can join them to the size that the
-/// microstructure needs.
-const BLOCKS: usize = 64;
-/// Smallest side of a block in pixels.
-const LEAST: usize = 8;
-
 /// The measures of an image whose rows are not all there yet.
 pub(crate) struct Measures {
     counts: BlockCounts,
@@ -19,9 +13,8 @@ pub(crate) struct Measures {
 impl Measures {
     /// Of an image of `size` (width, height) with labels `0..classes`; objects of the classes `objects`.
     pub(crate) fn new(classes: usize, size: (usize, usize), objects: &[u8]) -> Self {
-        let side = size.0.max(size.1).div_ceil(BLOCKS).max(LEAST);
         Measures {
-            counts: BlockCounts::new(classes, side, size),
+            counts: BlockCounts::for_image(classes, size),
             intercepts: InterceptMeter::new(classes, size.0),
             objects: objects.iter().map(|&class| (class, ObjectMeter::new(class, size.0))).collect(),
         }
