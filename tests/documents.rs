@@ -67,7 +67,7 @@ fn the_readmes_experiment_is_accepted() {
     let blocks: Vec<&str> = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     // The others are parts of experiments.
     let (whole, parts): (Vec<&str>, Vec<&str>) = blocks.into_iter().partition(|block| block.starts_with("name"));
-    assert!(!whole.is_empty() && parts.len() == 3);
+    assert!(!whole.is_empty() && parts.len() == 4);
     for block in parts {
         let project =
             Project::new(&if block.starts_with("extends") { block.to_owned() } else { format!("{PATCHES}\n{block}") });

@@ -3,6 +3,7 @@
 use super::BlockCounts;
 use super::cells::Cells;
 use super::correction::{Correction, Corrector, dot};
+use super::simplex::nearest_shares;
 use super::spread::{Spread, interval};
 use crate::Confusion;
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,8 @@ pub struct ClassFraction {
 /// among the differences between fields. All three have degrees of freedom (Satterthwaite). The fields must be images like the
 /// validation images: same instrument, preparation, magnification. One validation image gives a value without an interval. Without
 /// validation images, or if the model does not tell some classes from each other in them, there is no corrected fraction. A
-/// class that is in no validation image stays as it is predicted.
+/// class that is in no validation image stays as it is predicted. Corrected shares add up to 1: of negative ones 0 is made, and
+/// the others are lowered.
 ///
 /// A class without a pixel, or one that fills the fields, has no raw interval. `tests/coverage` shows how often intervals hold the
 /// truth.
@@ -54,12 +56,18 @@ pub fn fractions(fields: &[&BlockCounts], validation: &[Confusion]) -> Vec<Class
 pub fn fractions_by(correction: Correction, fields: &[&BlockCounts], validation: &[Confusion]) -> Vec<ClassFraction> {
     let sample = Sample::new(fields);
     let corrector = Corrector::new(correction, sample.shares.len(), validation);
+    // Where the model hardly tells classes from each other, the correction may go beyond 0 or 1.
+    let corrected = corrector.as_ref().map(|corrector| {
+        let values: Vec<f64> = corrector.weights.iter().map(|weights| dot(&sample.shares, weights)).collect();
+        nearest_shares(&values)
+    });
     let fraction = |class: usize| {
         let mut own = vec![0.0; sample.shares.len()];
         own[class] = 1.0;
         let value = sample.shares[class];
         let raw = Estimate { value, interval: sample.spread(&own).and_then(|spread| interval(value, spread.reach())) };
-        let corrected = corrector.as_ref().map(|corrector| sample.corrected(class, corrector));
+        let corrected = corrector.as_ref().zip(corrected.as_ref());
+        let corrected = corrected.map(|(corrector, values)| sample.corrected(class, values[class], corrector));
         ClassFraction { raw, corrected }
     };
     (0..sample.shares.len()).map(fraction).collect()
@@ -110,9 +118,9 @@ impl Sample {
         }
     }
 
-    fn corrected(&self, class: usize, corrector: &Corrector) -> Estimate {
+    /// The corrected share `value` of `class`, with its interval.
+    fn corrected(&self, class: usize, value: f64, corrector: &Corrector) -> Estimate {
         let weights = &corrector.weights[class];
-        let value = dot(&self.shares, weights).clamp(0.0, 1.0);
         let estimate = || {
             let field = self.spread(weights)?;
             let errors = corrector.errors(class, &self.shares)?;

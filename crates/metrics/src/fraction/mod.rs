@@ -5,6 +5,7 @@ mod cells;
 mod correction;
 mod estimate;
 mod matrix;
+mod simplex;
 mod specimen;
 mod spread;
 
