@@ -154,7 +154,7 @@ error: unknown key `seed`
   | ^^^^ an experiment file has no such key
   |
   = help: did you mean `seeds`?
-  = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `data_tables`, `figures`, `overlays`, `files`
+  = note: expected one of `name`, `title`, `seeds`, `max_stages`, `extends`, `remove`, `datasets`, `stages`, `tables`, `data_tables`, `figures`, `overlays`, `models`, `files`
 
 error: unknown value `foldr` for `format`
  --> a.toml:4:10
