@@ -313,7 +313,9 @@ mod tests {
         };
         let calibration = |pixels, accuracy| {
             let (before, after) = (bins(pixels, accuracy), bins(pixels, 0.25));
-            format!(r#"{{"temperature":1.5,"expected_error":[0.1,0.2],"before":{before},"after":{after}}}"#)
+            format!(
+                r#"{{"temperature":1.5,"pixels":40,"log_loss":[0.5,0.4],"expected_error":[0.1,0.2],"before":{before},"after":{after}}}"#
+            )
         };
         let rows = vec![row(0, &calibration([30, 10], 0.25)), row(1, &calibration([10, 30], 0.65))];
         let mut context = context(folder.path(), [("rows", rows)]);
