@@ -79,7 +79,7 @@ impl Symmetry {
     }
 
     /// Where the pixel (column, row) of the changed image was before the change: the inverse of
-    /// [`Symmetry::apply_to_pixel`].
+    /// `apply_to_pixel`.
     pub fn origin(self, pixel: (usize, usize), size: (usize, usize)) -> (usize, usize) {
         let (transposed, mirror_x, mirror_y) = self.parts();
         let (width, height) = self.size(size);

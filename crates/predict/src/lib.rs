@@ -2,7 +2,7 @@
 //!
 //! A [`model`] folder holds a trained network with all that is needed to apply it. The [`engine`] predicts an image in bands
 //! of rows, in bounded memory; [`output`] writes them to files, and [`results`] makes tables and a page of all images. A
-//! [`reference`] says what the training images look like.
+//! [`mod@reference`] says what the training images look like.
 
 pub mod apply;
 pub mod engine;
