@@ -45,6 +45,11 @@ pub fn conv_weight(
         ConvInit::XavierUniform => (6.0 / (fan_in + fan_out)).sqrt(),
         _ => (6.0 / fan_in).sqrt(),
     };
+    let shape = (kernel, kernel, channels_in, channels_out);
+    if parameters.starts_as_zeros() {
+        let zeros = Tensor::zeros(shape, parameters.dtype(), parameters.device())?;
+        return parameters.insert(name, zeros, Role::ConvWeight);
+    }
     let mut values = vec![0.0; taps * channels_in * channels_out];
     values.par_chunks_mut(CHUNK).enumerate().for_each(|(index, values)| {
         let mut stream = stream.child(index as u64);
@@ -53,8 +58,7 @@ pub fn conv_weight(
             _ => stream.range(-bound, bound),
         });
     });
-    let weight = Tensor::from_vec(values, (kernel, kernel, channels_in, channels_out), parameters.device())?
-        .to_dtype(parameters.dtype())?;
+    let weight = Tensor::from_vec(values, shape, parameters.device())?.to_dtype(parameters.dtype())?;
     parameters.insert(name, weight, Role::ConvWeight)
 }
 

@@ -5,6 +5,8 @@ use super::precision::Precision;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use indexmap::IndexMap;
 use indexmap::map::Entry;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a parameter is: decides its layout in files, and whether it is trained at all. Weight decay makes a
 /// difference between roles only if an optimiser's `decay_norms_and_biases` is false.
@@ -49,13 +51,17 @@ pub struct Parameters {
     device: Device,
     precision: Precision,
     recompute: bool,
+    zeros: bool,
+    /// Of parameters for inference: by batch norm, the bias that it has become. The weight of its convolution has its scale.
+    folded: Option<Mutex<HashMap<String, Tensor>>>,
 }
 
 impl Parameters {
     /// An empty store; `dtype` (float32 or float64) and `device` are what networks build their tensors with.
     pub fn new(dtype: DType, device: &Device) -> Self {
         let (entries, precision) = (IndexMap::new(), Precision::default());
-        Parameters { entries, dtype, device: device.clone(), precision, recompute: false }
+        let device = device.clone();
+        Parameters { entries, dtype, device, precision, recompute: false, zeros: false, folded: None }
     }
 
     /// The same, for networks that compute with `precision`.
@@ -67,6 +73,23 @@ impl Parameters {
     /// backward pass: about half the memory for a third more time, and the same bits.
     pub fn with_recompute(self, recompute: bool) -> Self {
         Parameters { recompute, ..self }
+    }
+
+    /// The same, for weights that will be read from a file and only predict: networks draw no initial values, and the first
+    /// pass in [`Mode::Eval`](crate::Mode) multiplies the weight of each convolution with the scale of its batch norm, for good. So
+    /// predictions have the same bits in less time, and no other pass is possible.
+    pub fn for_inference(self) -> Self {
+        Parameters { zeros: true, folded: Some(Mutex::default()), ..self }
+    }
+
+    /// Whether initial values are zeros.
+    pub(crate) fn starts_as_zeros(&self) -> bool {
+        self.zeros
+    }
+
+    /// Of parameters for inference: the biases that batch norms have become, by name.
+    pub(crate) fn folded(&self) -> Option<MutexGuard<'_, HashMap<String, Tensor>>> {
+        Some(self.folded.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether networks compute again what they need for their gradients.

@@ -21,7 +21,15 @@ pub fn load(
     path: &Path,
     allow_missing: bool,
 ) -> Result<LoadReport, WeightsError> {
-    set(parameters, prefix, path, None, &Request { allow_missing, ..Request::default() })
+    set(parameters, prefix, path, None, &Request { allow_missing, ..Request::default() }, true)
+}
+
+/// As [`load`] of all parameters, which nobody has used before: with half the memory, and on an error some are set.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_new(parameters: &Parameters, path: &Path) -> Result<LoadReport, WeightsError> {
+    set(parameters, "", path, None, &Request::default(), false)
 }
 
 /// As [`load`], if the file's blake3 is `digest` (hex), and of the network that `request` chooses.
@@ -35,7 +43,7 @@ pub fn load_verified(
     digest: &str,
     request: &Request<'_>,
 ) -> Result<LoadReport, WeightsError> {
-    set(parameters, prefix, path, Some(digest), request)
+    set(parameters, prefix, path, Some(digest), request, true)
 }
 
 fn set(
@@ -44,6 +52,7 @@ fn set(
     path: &Path,
     digest: Option<&str>,
     request: &Request<'_>,
+    all_or_nothing: bool,
 ) -> Result<LoadReport, WeightsError> {
     let bytes = std::fs::read(path).map_err(|error| WeightsError::io(path, error))?;
     if digest.is_some_and(|digest| blake3::hash(&bytes).to_hex().as_str() != digest) {
@@ -56,8 +65,12 @@ fn set(
     let mut converted = Vec::new();
     let report = take(path, &bytes, &expected, request, |at, tensor| {
         let (_, parameter) = wanted[at];
-        converted.push((parameter, from_pytorch(parameter, &tensor)?));
-        Ok(())
+        let tensor = from_pytorch(parameter, &tensor)?;
+        if all_or_nothing {
+            converted.push((parameter, tensor));
+            return Ok(());
+        }
+        parameter.var.set(&tensor)
     })?;
     for (parameter, tensor) in converted {
         parameter.var.set(&tensor)?;

@@ -25,7 +25,7 @@ mod weight_file;
 pub use check::{check, check_bytes};
 pub use config::read_config;
 pub use error::{Differences, WeightsError};
-pub use load::{load, load_verified};
+pub use load::{load, load_new, load_verified};
 pub use published::{Published, PublishedFile};
 pub use request::{LoadReport, Request};
 pub use save::save;

@@ -10,7 +10,7 @@ use super::source::{self, Joined};
 use crate::graph::Operation;
 use crate::saved::Saved;
 use crate::tape::{Mode, Tape, Value};
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
 fn joined(inputs: &[(&Value, bool)]) -> Vec<Joined> {
     inputs.iter().map(|(value, doubled)| Joined { tensor: value.tensor().clone(), doubled: *doubled }).collect()
@@ -94,13 +94,34 @@ impl Tape<'_> {
         relu: bool,
     ) -> Result<Value> {
         if self.mode() != Mode::Eval {
+            if self.parameters().folded().is_some() && !self.is_dry() {
+                bail!("`{norm}` is part of `{conv}` for good: parameters for inference have passes in Mode::Eval only");
+            }
             let y = self.conv2d_joined(inputs, conv, None, options)?;
             return self.batch_norm(&y, norm, residual, relu);
         }
-        let (scale, bias) = self.folded_norm(norm)?;
-        let weight = self.parameter(conv)?.tensor().broadcast_mul(&scale)?;
+        let (weight, bias) = self.folded(conv, norm)?;
         let joined = joined(inputs);
         let after = After { bias: Some(&bias), residual: residual.map(Value::tensor), relu };
         Ok(self.constant(forward(&joined, &weight, after, options)?))
+    }
+
+    /// The weight of `conv` times the scale of `norm`, and the bias that remains of `norm`. Parameters for inference keep both.
+    fn folded(&self, conv: &str, norm: &str) -> Result<(Tensor, Tensor)> {
+        let Some(mut kept) = self.parameters().folded() else {
+            let (scale, bias) = self.folded_norm(norm)?;
+            return Ok((self.parameter(conv)?.tensor().broadcast_mul(&scale)?, bias));
+        };
+        let bias = match kept.get(norm) {
+            Some(bias) => bias.clone(),
+            None => {
+                let (scale, bias) = self.folded_norm(norm)?;
+                let weight = &self.parameters().get(conv)?.var;
+                weight.set(&weight.as_detached_tensor().broadcast_mul(&scale)?)?;
+                kept.insert(norm.to_owned(), bias.clone());
+                bias
+            }
+        };
+        Ok((self.parameters().get(conv)?.var.as_detached_tensor(), bias))
     }
 }

@@ -63,3 +63,41 @@ fn shapes_that_do_not_fit_are_refused() -> Result<()> {
     }
     Ok(())
 }
+
+/// Parameters for inference give the bits of any others, in every pass, and have no other passes.
+#[test]
+fn a_batch_norm_that_is_folded_for_good_changes_no_bit() -> Result<()> {
+    use crate::{Mode, Parameters, Role, Tape, init};
+    let fill = |parameters: &mut Parameters| -> Result<()> {
+        let numbers = |count: usize, seed: usize| (0..count).map(move |i| ((i * 37 + seed) % 19) as f32 / 10.0 - 0.6);
+        let weight = Tensor::from_vec(numbers(9 * 5 * 7, 3).collect(), (3, 3, 5, 7), &Device::Cpu)?;
+        parameters.insert("conv", weight, Role::ConvWeight)?;
+        init::batch_norm(parameters, "norm", 7)?;
+        for (seed, name) in ["weight", "bias", "running_mean", "running_var"].into_iter().enumerate() {
+            let values = numbers(7, seed).map(|value| value.abs() + 0.1).collect();
+            parameters.get(&format!("norm.{name}"))?.var.set(&Tensor::from_vec(values, 7, &Device::Cpu)?)?;
+        }
+        Ok(())
+    };
+    let x = Tensor::from_vec(
+        (0..2 * 8 * 8 * 5).map(|i| (i % 23) as f32 / 7.0 - 1.0).collect(),
+        (2, 8, 8, 5),
+        &Device::Cpu,
+    )?;
+    let pass = |parameters: &Parameters, mode| -> Result<Vec<f32>> {
+        let tape = Tape::new(parameters, mode);
+        let y = tape.conv_norm(&[(&tape.input(&x)?, false)], ("conv", "norm"), Conv2d::new(1, 1), None, false)?;
+        y.tensor().flatten_all()?.to_vec1()
+    };
+    let mut plain = Parameters::new(DType::F32, &Device::Cpu);
+    fill(&mut plain)?;
+    let mut folding = Parameters::new(DType::F32, &Device::Cpu).for_inference();
+    fill(&mut folding)?;
+    let expected = pass(&plain, Mode::Eval)?;
+    for _ in 0..3 {
+        assert_eq!(pass(&folding, Mode::Eval)?, expected);
+    }
+    let error = pass(&folding, Mode::Frozen).unwrap_err().to_string();
+    assert!(error.contains("`norm` is part of `conv` for good"), "{error}");
+    Ok(())
+}

@@ -49,9 +49,9 @@ impl Segmenter {
         let config: ModelConfig = serde_json::from_str(&config)
             .map_err(|error| WeightsError::Format { path: path.into(), reason: error.to_string() })?;
         let network = SegmentationNetwork::new(config.network.clone());
-        let mut parameters = Parameters::new(DType::F32, device);
+        let mut parameters = Parameters::new(DType::F32, device).for_inference();
         network.init(&mut parameters, &Stream::new(0, "overwritten", 0, 0))?;
-        weights::load(&parameters, "", path, false)?;
+        weights::load_new(&parameters, path)?;
         Ok(Segmenter { config, network, parameters })
     }
 
