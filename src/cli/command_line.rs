@@ -75,10 +75,14 @@ enum Verb {
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> u8 {
     let cli = Cli::parse_from(with_verb(std::env::args_os().collect()));
-    let ending = logging::start(cli.verbose).and_then(|()| obey(cli.verb)).unwrap_or_else(|stop| {
+    let mut ending = logging::start(cli.verbose).and_then(|()| obey(cli.verb)).unwrap_or_else(|stop| {
         output::say(stop.message.trim_end());
         stop.ending
     });
+    if let Some(message) = output::lost() {
+        output::say(&message);
+        ending = ending.max(Ending::Failed);
+    }
     ending.code()
 }
 

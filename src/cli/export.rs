@@ -99,7 +99,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<Ending, Stop> {
 fn of_json(model: &ModelFolder, folder: &Folder<'_>) -> serde_json::Value {
     json!({
         "stage": folder.files.description.name,
-        "folder": model.path,
+        "folder": model.path.to_string_lossy(),
         "digest": model.digest,
         "notes": folder.notes,
     })

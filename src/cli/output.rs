@@ -1,19 +1,34 @@
 //! What the program prints: results on standard output, everything else on standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 
-/// Writes results to standard output. A reader that has gone away (`| head`) is no error.
+/// Why results were lost on their way to standard output.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes results to standard output. A reader that has gone away (`| head`) is no error; for others see [`lost`].
 pub(super) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        // The first one counts.
+        let _ = LOST.set(error);
+    }
+}
+
+/// The message that results could not be written to standard output, if so.
+pub(super) fn lost() -> Option<String> {
+    LOST.get().map(|error| format!("error: cannot write to standard output: {error}"))
 }
 
 /// Writes a line to standard error. A closed terminal is no error: a training goes on without it.
 pub(super) fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Whether messages may have colours: on a terminal, unless `NO_COLOR` is set.
 pub(super) fn colour_on_stderr() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal()
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && io::stderr().is_terminal()
 }

@@ -56,13 +56,15 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Ending, Stop> {
     let done = AtomicUsize::new(0);
     let counter = Counter { quiet: args.quiet };
     let what = format!("predicting {}", plural(inputs.len(), "image"));
-    let ended = counter.during(&what, |progress| {
+    let ended = counter.during_with_detail(&what, |progress, detail| {
+        progress(0, inputs.len());
         let keep = |index: usize, outcome: &Outcome| {
             outcomes.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(outcome.clone());
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, inputs.len());
             Ok(())
         };
-        work.all(&keep, &|| signals.interrupts() > 0)
+        let rows = |row: usize, of: usize| detail(format!("  row {row} of {of}"));
+        work.all(&keep, &rows, &|| signals.interrupts() > 0)
     });
     let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     let interrupted = match ended {
@@ -162,8 +164,18 @@ fn failures(results: &Results, ending: Ending, all: usize) -> Option<Stop> {
         return None;
     }
     let mut message = format!("error: {} of {} could not be predicted:", failed.len(), plural(all, "image"));
+    // What several images have in common is said once.
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for Failed { reason, .. } in failed {
-        message += &format!("\n  {reason}");
+        let (path, problem) = reason.split_once(": ").unwrap_or((reason, ""));
+        match reasons.iter_mut().find(|(other, _)| *other == problem) {
+            Some((_, paths)) => paths.push(path),
+            None => reasons.push((problem, vec![path])),
+        }
+    }
+    for (problem, paths) in reasons {
+        let colon = if problem.is_empty() { "" } else { ": " };
+        message += &format!("\n  {}{colon}{problem}", paths.join(", "));
     }
     Some(Stop::new(ending, message))
 }

@@ -59,6 +59,8 @@ fn is_none(tta: &Tta) -> bool {
 
 /// A network halves the size five times.
 const STEP: usize = 32;
+/// Largest side of a tile, as of a crop in a training.
+const MOST_TILE: usize = 4096;
 
 impl StageKind for Predict {
     const KIND: &'static str = "predict";
@@ -67,6 +69,10 @@ impl StageKind for Predict {
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("model", &["finetune"]), DATASET];
 
     fn check(&self) -> Result<(), ParamError> {
+        if let Some(tile) = self.tile.map(NonZeroUsize::get).filter(|&tile| tile > MOST_TILE) {
+            let message = format!("a tile of {tile} pixels; expected a multiple of {STEP} up to {MOST_TILE}");
+            return Err(ParamError::Check { param: "tile", message });
+        }
         if let Some(tile) = self.tile.map(NonZeroUsize::get).filter(|tile| tile % STEP != 0) {
             let below = (tile / STEP * STEP).max(STEP);
             let message = format!("a tile of {tile} pixels; expected a multiple of {STEP}, e.g. {below}");
@@ -176,6 +182,7 @@ impl Predict {
         let names: Vec<&str> = entries.iter().map(|entry| entry.image.as_str()).collect();
         let item = |(image, stem): (&&str, String)| Item {
             image: (*image).to_owned(),
+            shown: (*image).to_owned(),
             files: ImageFiles::new(&stem, &outputs, ensemble.models().len()),
         };
         let items: Vec<Item> = names.iter().zip(ImageFiles::stems(&names)).map(item).collect();
@@ -191,6 +198,7 @@ impl Predict {
             root: &root,
             work: work.path(),
             room: None,
+            rows: &|_, _| {},
             stop: &|| false,
         };
         let open = |index: usize| {

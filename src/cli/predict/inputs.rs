@@ -7,6 +7,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use matssl_predict::results::ResultsFolder;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 /// An image file.
@@ -14,19 +15,34 @@ use std::path::{Component, Path, PathBuf};
 pub(super) struct Input {
     /// Its path below the folder that all arguments have in common, with `/`.
     pub(super) name: String,
+    /// As it was given.
     pub(super) path: PathBuf,
+    /// Why it cannot be predicted, and the cure, if that is known.
+    pub(super) problem: Option<(String, &'static str)>,
 }
 
-/// Files that an argument means, and the folder below which they are named.
+/// Files that an argument means.
 struct Found {
+    /// The folder below which they are named, as it was given and without links.
+    given: PathBuf,
     base: PathBuf,
-    files: Vec<PathBuf>,
+    files: Files,
 }
 
-/// The images of `arguments`, sorted by name, each once.
+/// Files in `base`.
+#[derive(Default)]
+struct Files {
+    images: Vec<PathBuf>,
+    /// Number of other files.
+    others: usize,
+    /// Folders that cannot be listed, and why.
+    unreadable: Vec<(PathBuf, io::Error)>,
+}
+
+/// The images of `arguments`, sorted by name, each once, and what may be images but cannot be used.
 ///
 /// # Errors
-/// Arguments that mean nothing, and names that are not UTF-8; all at once.
+/// Arguments that mean nothing; all at once.
 pub(super) fn find(arguments: &[PathBuf], recursive: bool) -> Result<Vec<Input>, Stop> {
     let (mut found, mut stops) = (Vec::new(), Vec::new());
     for argument in arguments {
@@ -40,23 +56,33 @@ pub(super) fn find(arguments: &[PathBuf], recursive: bool) -> Result<Vec<Input>,
     }
     let root = common(found.iter().map(|found| found.base.as_path()));
     let mut inputs = BTreeMap::new();
-    for path in found.into_iter().flat_map(|found| found.files) {
-        let relative = path.strip_prefix(&root).unwrap_or(&path);
-        let Some(name) = relative.to_str() else {
-            return Err(Stop::bad_request(format!("{}: its name is not UTF-8; rename it", path.display())));
-        };
-        inputs.insert(name.to_owned(), path);
+    for Found { given, base, files } in found {
+        let images = files.images.into_iter().map(|path| (path, None));
+        let cannot = |error: io::Error| Some((format!("cannot be listed ({error})"), "check its permissions"));
+        let unreadable = files.unreadable.into_iter().map(|(path, error)| (path, cannot(error)));
+        for (path, problem) in images.chain(unreadable) {
+            let relative = path.strip_prefix(&root).unwrap_or(&path);
+            let not_text = || ("has a name that is not UTF-8".to_owned(), "rename it");
+            let problem = problem.or_else(|| relative.to_str().is_none().then(not_text));
+            let name = relative.to_string_lossy().into_owned();
+            let shown = path.strip_prefix(&base).map_or_else(|_| path.clone(), |inside| given.join(inside));
+            inputs.insert((name.clone(), path), Input { name, path: shown, problem });
+        }
     }
-    Ok(inputs.into_iter().map(|(name, path)| Input { name, path }).collect())
+    Ok(inputs.into_values().collect())
 }
 
 fn expand(argument: &Path, recursive: bool) -> Result<Found, Stop> {
     let shown = argument.display();
     if argument.is_dir() {
         let base = real(argument)?;
-        let mut files = Vec::new();
-        let elsewhere = walk(&base, if recursive { usize::MAX } else { 1 }, &mut files);
+        let mut files = Files::default();
+        files.walk(&base, if recursive { usize::MAX } else { 1 });
+        if let Some((_, error)) = files.unreadable.iter().find(|(folder, _)| *folder == base) {
+            return Err(unreadable(argument, error));
+        }
         if files.is_empty() {
+            let elsewhere = files.others;
             let inside =
                 if recursive || !has_images_below(&base) { "" } else { ", but its folders hold some: add --recursive" };
             let other = if elsewhere > 0 {
@@ -67,14 +93,15 @@ fn expand(argument: &Path, recursive: bool) -> Result<Found, Stop> {
             let message = format!("{shown}: holds no images{other}{inside}; expected png, tif, jpg or bmp files");
             return Err(Stop::not_there(message));
         }
-        return Ok(Found { base, files });
+        return Ok(Found { given: argument.to_owned(), base, files });
     }
     // A link to nothing is an image that cannot be read.
     if fs::symlink_metadata(argument).is_ok() {
         let folder = argument.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let base = real(folder)?;
-        let files = vec![base.join(argument.file_name().unwrap_or_default())];
-        return Ok(Found { base, files });
+        let images = vec![base.join(argument.file_name().unwrap_or_default())];
+        let given = argument.parent().unwrap_or(folder).to_owned();
+        return Ok(Found { given, base, files: Files { images, ..Files::default() } });
     }
     match argument.to_str().filter(|text| is_pattern(text)) {
         Some(pattern) => expand_pattern(pattern),
@@ -105,50 +132,63 @@ fn expand_pattern(pattern: &str) -> Result<Found, Stop> {
     }
     let base = real(Path::new(&folder))?;
     let depth = if rest.contains("**") { usize::MAX } else { parts.len() - fixed };
-    let mut files = Vec::new();
-    walk(&base, depth, &mut files);
-    files.retain(|path| path.strip_prefix(&base).is_ok_and(|inside| matcher.is_match(inside)));
+    let mut files = Files::default();
+    files.walk(&base, depth);
+    files.images.retain(|path| path.strip_prefix(&base).is_ok_and(|inside| matcher.is_match(inside)));
     if files.is_empty() {
         return Err(none("no image matches (png, tif, jpg or bmp); check the pattern, and quote it"));
     }
-    Ok(Found { base, files })
+    Ok(Found { given: parts[..fixed].iter().fold(start(pattern), |path, part| path.join(part)), base, files })
+}
+
+/// Where a path begins.
+fn start(path: &str) -> PathBuf {
+    if path.starts_with('/') { "/".into() } else { PathBuf::new() }
 }
 
 /// The folder itself, without links and `..`: names never lead out of it.
 fn real(folder: &Path) -> Result<PathBuf, Stop> {
-    fs::canonicalize(folder).map_err(|error| {
-        Stop::not_there(format!("{}: cannot be read ({error}); check the path and its permissions", folder.display()))
-    })
+    fs::canonicalize(folder).map_err(|error| unreadable(folder, &error))
 }
 
-/// Adds the image files in `folder`, down to `depth` levels, sorted. Hidden files and folders of results are passed over. Returns
-/// the number of other files.
-fn walk(folder: &Path, depth: usize, images: &mut Vec<PathBuf>) -> usize {
-    let (mut entries, mut others): (Vec<_>, usize) =
-        (fs::read_dir(folder).into_iter().flatten().flatten().collect(), 0);
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let (name, path) = (entry.file_name(), entry.path());
-        let name = name.to_string_lossy();
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_hidden(&name) || (is_folder && (depth <= 1 || ResultsFolder::is_one(&path))) {
-            continue;
-        }
-        if is_folder {
-            others += walk(&path, depth.saturating_sub(1), images);
-        } else if is_image_name(&name) && !path.is_dir() {
-            images.push(path);
-        } else {
-            others += 1;
+fn unreadable(folder: &Path, error: &io::Error) -> Stop {
+    Stop::not_there(format!("{}: cannot be read ({error}); check the path and its permissions", folder.display()))
+}
+
+impl Files {
+    fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.unreadable.is_empty()
+    }
+
+    /// Adds the files in `folder`, down to `depth` levels, sorted. Hidden files and folders of results are passed over.
+    fn walk(&mut self, folder: &Path, depth: usize) {
+        let mut entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries,
+            Err(error) => return self.unreadable.push((folder.to_owned(), error)),
+        };
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let (name, path) = (entry.file_name(), entry.path());
+            let name = name.to_string_lossy();
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_hidden(&name) || (is_folder && (depth <= 1 || ResultsFolder::is_one(&path))) {
+                continue;
+            }
+            if is_folder {
+                self.walk(&path, depth.saturating_sub(1));
+            } else if is_image_name(&name) && !path.is_dir() {
+                self.images.push(path);
+            } else {
+                self.others += 1;
+            }
         }
     }
-    others
 }
 
 fn has_images_below(folder: &Path) -> bool {
-    let mut images = Vec::new();
-    walk(folder, usize::MAX, &mut images);
-    !images.is_empty()
+    let mut files = Files::default();
+    files.walk(folder, usize::MAX);
+    !files.images.is_empty()
 }
 
 /// The folder that all of `folders`, which are absolute, have in common.

@@ -20,12 +20,17 @@ pub(super) struct Settings {
 /// A network halves the size five times.
 const STEP: usize = 32;
 
+/// Largest side of a tile, as of a crop in a training.
+const MOST: usize = 4096;
+
 impl Settings {
     /// # Errors
     /// All options that make no sense.
     pub(super) fn new(args: &PredictArgs, model: &ModelDescription) -> Result<Self, Stop> {
         let mut wrong = Vec::new();
-        if let Some(tile) = args.tile.filter(|tile| *tile == 0 || tile % STEP != 0) {
+        if let Some(tile) = args.tile.filter(|&tile| tile > MOST) {
+            wrong.push(format!("--tile {tile}: is more than {MOST} pixels; expected a multiple of {STEP} up to {MOST}"));
+        } else if let Some(tile) = args.tile.filter(|tile| *tile == 0 || tile % STEP != 0) {
             let below = (tile / STEP * STEP).max(STEP);
             wrong.push(format!("--tile {tile}: expected a multiple of {STEP}, e.g. {below} or {}", below + STEP));
         }

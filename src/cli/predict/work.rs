@@ -10,6 +10,7 @@ use matssl_predict::engine::Ensemble;
 use matssl_predict::output::ImageFiles;
 use matssl_predict::results::ResultsFolder;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -42,16 +43,19 @@ impl<'a> Work<'a> {
         let stems = ImageFiles::stems(&names);
         let item = |(input, stem): (&Input, String)| Item {
             image: input.name.clone(),
+            shown: input.path.display().to_string(),
             files: ImageFiles::new(&stem, &settings.outputs, ensemble.models().len()),
         };
         let items = inputs.iter().zip(stems).map(item).collect();
         Work { ensemble, settings, folder, inputs, items, force, room, keys: Mutex::new(vec![None; inputs.len()]) }
     }
 
-    /// Predicts what is not known; `told` hears of each image.
+    /// Predicts what is not known; `told` hears of each image, and `rows` of the rows that are done of the one in
+    /// work, and their number.
     pub(super) fn all(
         &self,
         told: &(dyn Fn(usize, &Outcome) -> Result<()> + Sync),
+        rows: &(dyn Fn(usize, usize) + Sync),
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<()> {
         let unfinished = self.folder.work();
@@ -62,9 +66,17 @@ impl<'a> Work<'a> {
             root: self.folder.root(),
             work: &unfinished,
             room: self.room,
+            rows,
             stop,
         };
+        let all = self.items.iter().enumerate();
+        let owners: HashMap<&str, usize> =
+            all.flat_map(|(index, item)| item.files.all().map(move |path| (path, index))).collect();
         let keep = |index: usize, outcome: &Outcome| {
+            let item = &self.items[index];
+            let new = matches!(outcome, Outcome::Done { .. }).then_some(&item.files);
+            let of_other = |path: &str| owners.get(path).is_some_and(|&owner| owner != index);
+            self.folder.remove_earlier(&item.image, new, &of_other)?;
             if let (Outcome::Done { result, known: false }, Some(key)) = (outcome, self.key(index)) {
                 self.folder.keep(&key, result)?;
             }
@@ -78,7 +90,10 @@ impl<'a> Work<'a> {
     }
 
     fn open(&self, index: usize) -> Result<Opened> {
-        let Input { path, name } = &self.inputs[index];
+        let Input { path, name, problem } = &self.inputs[index];
+        if let Some((problem, cure)) = problem {
+            return Err(bad(path, problem, cure).into());
+        }
         let key = self.settings.key(&content(path)?, name, self.ensemble);
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(key.clone());
         let files = &self.items[index].files;
@@ -93,15 +108,14 @@ impl<'a> Work<'a> {
     }
 }
 
+fn bad(path: &Path, problem: &str, cure: &str) -> DataError {
+    DataError::Bad { path: path.to_path_buf(), problem: problem.to_owned(), cure: cure.to_owned(), shared: None }
+}
+
 /// blake3 of a file.
 fn content(path: &Path) -> Result<String, DataError> {
     let mut hasher = blake3::Hasher::new();
-    let bad = |problem: &str, cure: &str| DataError::Bad {
-        path: path.to_path_buf(),
-        problem: problem.to_owned(),
-        cure: cure.to_owned(),
-        shared: None,
-    };
+    let bad = |problem: &str, cure: &str| bad(path, problem, cure);
     match hasher.update_mmap(path).map(drop) {
         Ok(()) if hasher.count() == 0 => Err(bad("is empty (0 bytes)", "copy it again")),
         Ok(()) => Ok(hasher.finalize().to_hex().to_string()),

@@ -2,13 +2,14 @@
 
 use super::unusual::Seen;
 use super::{Item, Opened, Outcome};
-use crate::engine::{Ensemble, PredictOptions};
+use crate::engine::{CannotScale, Ensemble, PredictOptions};
 use crate::output::{ImageOutputs, OutputOptions, Shrunk, Target, Watched};
 use crate::results::ImageResult;
 use anyhow::{Error, Result};
 use matssl_base::exit_code;
 use matssl_base::machine::Room;
-use matssl_data::{DataError, Micrograph, Rows, check_channels};
+use matssl_data::{DataError, Micrograph, Rows, fits};
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
@@ -32,6 +33,8 @@ pub struct Apply<'a> {
     pub work: &'a Path,
     /// The memory that there is, if images must fit into it that were not asked for before.
     pub room: Option<Room>,
+    /// Hears of each band: rows that are done of the image, and its number of rows.
+    pub rows: &'a (dyn Fn(usize, usize) + Sync),
     /// Whether to stop; asked at every band.
     pub stop: &'a (dyn Fn() -> bool + Sync),
 }
@@ -97,8 +100,12 @@ impl<'a> Apply<'a> {
                 _ if (self.stop)() => Err(Interrupted.into()),
                 Ok(Opened::Known(result)) => Ok(Predicted::Known(result)),
                 Ok(Opened::Image { rows, pixel_size }) => {
-                    let predicted = self.predict(&items[index], rows, pixel_size);
-                    predicted.map(|unfinished| Predicted::New(Box::new(unfinished)))
+                    let item = &items[index];
+                    let predicted = self.predict(item, rows, pixel_size);
+                    predicted.map(|unfinished| Predicted::New(Box::new(unfinished))).map_err(|error| {
+                        let error = error.downcast::<CannotScale>();
+                        error.map_or_else(|other| other, |own| item.bad(&own, exit_code::BAD_DATA).into())
+                    })
                 }
                 Err(error) => Err(error),
             };
@@ -111,14 +118,13 @@ impl<'a> Apply<'a> {
     fn predict(self, item: &'a Item, mut rows: Box<dyn Rows>, pixel_size: Option<[f64; 2]>) -> Result<Unfinished<'a>> {
         let description = &self.ensemble.models()[0].description;
         let size = (rows.width(), rows.height());
-        check_channels("the model", [(&*item.image, rows.channels())], description.network.encoder.in_channels)
-            .map_err(|text| OfImage { text, exit_code: exit_code::BAD_DATA })?;
+        let (channels, taken) = (rows.channels(), description.network.encoder.in_channels);
+        if !fits(channels, taken) {
+            return Err(item.bad(&wrong_channels(channels, taken), exit_code::BAD_DATA).into());
+        }
         if let Some(room) = self.room {
             let needs = self.ensemble.memory(std::iter::once((size, pixel_size)), self.predict)?;
-            needs.fits(room).map_err(|error| OfImage {
-                text: format!("{}: {error}", item.image),
-                exit_code: exit_code::STAGE_FAILED,
-            })?;
+            needs.fits(room).map_err(|error| item.bad(&error, exit_code::STAGE_FAILED))?;
         }
         let mut outputs = ImageOutputs::begin(Target {
             root: self.root,
@@ -142,7 +148,9 @@ impl<'a> Apply<'a> {
             if (self.stop)() {
                 return Err(Interrupted.into());
             }
-            outputs.take(&band)
+            outputs.take(&band)?;
+            (self.rows)(band.top + band.rows, size.1);
+            Ok(())
         })?;
         watched.finish()?;
         let reference = self.ensemble.reference();
@@ -193,6 +201,23 @@ fn finish_all(
 struct OfImage {
     text: String,
     exit_code: u8,
+}
+
+impl Item {
+    fn bad(&self, problem: &dyn Display, exit_code: u8) -> OfImage {
+        OfImage { text: format!("{}: {problem}", self.shown), exit_code }
+    }
+}
+
+/// What is wrong with an image that has `channels`, for a model that takes `taken`.
+fn wrong_channels(channels: usize, taken: usize) -> String {
+    let list: Vec<String> = (0..taken).map(|channel| channel.to_string()).collect();
+    let word = if channels == 1 { "channel" } else { "channels" };
+    format!(
+        "has {channels} {word}, but the model takes {taken}; pick as many channels as the model takes with --channels, e.g. \
+         --channels {}",
+        list.join(",")
+    )
 }
 
 /// The outcome of an image that cannot be predicted.

@@ -9,6 +9,8 @@ use matssl_data::Rows;
 pub struct Item {
     /// What it is called in tables.
     pub image: String,
+    /// What it is called in messages: its path as it was given.
+    pub shown: String,
     /// Where its files go.
     pub files: ImageFiles,
 }

@@ -4,7 +4,7 @@ use super::agreement;
 use super::calibrated;
 use super::finish::{BAND, Finish};
 use super::interpolated::Interpolated;
-use super::scaling;
+use super::scaling::{self, CannotScale};
 use super::{Band, PredictOptions, Predicted, Tta};
 use crate::model::ModelFolder;
 use crate::reference::Reference;
@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use candle_core::Device;
 use matssl_data::{Resampled, Rows, Symmetry};
 use matssl_train::train::inference::{Network, Segmenter, Settings, default_batch, memory_in_bands, predict_rows};
-use matssl_train::train::memory::Needs;
+use matssl_train::train::memory::{Needs, Work};
 
 /// The tile as it is, mirrored left to right, top to bottom, and both.
 const FLIPS: &[Symmetry] = &[Symmetry::Identity, Symmetry::MirroredX, Symmetry::MirroredY, Symmetry::Turned180];
@@ -138,6 +138,7 @@ impl Ensemble {
             seen.push(from);
         }
         let mut needs = memory_in_bands(&self.networks(), &settings, seen.into_iter())?;
+        needs.work = Work::Application;
         needs.activations += scaling as u64;
         Ok(needs)
     }
@@ -158,7 +159,7 @@ impl Ensemble {
         self.segmenters.iter().map(Segmenter::network).collect()
     }
 
-    fn factors(&self, pixel_size: Option<[f64; 2]>) -> Result<Option<[f64; 2]>> {
+    fn factors(&self, pixel_size: Option<[f64; 2]>) -> Result<Option<[f64; 2]>, CannotScale> {
         scaling::factors(self.folders[0].description.pixel_size_nm, pixel_size)
     }
 }

@@ -15,3 +15,4 @@ pub use band::Band;
 pub use ensemble::Ensemble;
 pub use options::{PredictOptions, Tta};
 pub use predicted::Predicted;
+pub use scaling::CannotScale;

@@ -1,31 +1,36 @@
 //! From an image's pixels to the model's.
 
 use super::agreement::same_size;
-use anyhow::{Result, ensure};
 use matssl_data::Resampled;
 use matssl_data::pixel_size::in_words;
 
 /// How many times larger or smaller the pixels of an image may be than those of the model's images.
 const MOST: f64 = 64.0;
 
+/// The size of an image's pixels cannot be true.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotScale(String);
+
 /// Pixels of the image, across and down, for one of the model; `None` if both sizes are not known, or the same within 1 %.
 ///
 /// # Errors
 /// If they differ by more than 64 times: one of them is not true.
-pub(super) fn factors(model: Option<f64>, image: Option<[f64; 2]>) -> Result<Option<[f64; 2]>> {
+pub(super) fn factors(model: Option<f64>, image: Option<[f64; 2]>) -> Result<Option<[f64; 2]>, CannotScale> {
     let (Some(model), Some(image)) = (model, image) else { return Ok(None) };
     if image.iter().all(|&size| same_size(size, model)) {
         return Ok(None);
     }
     let factors = image.map(|size| model / size);
-    ensure!(
-        factors.iter().all(|factor| (1.0 / MOST..=MOST).contains(factor)),
-        "a pixel of the image is {} × {}, and of the model's images {}: they are more than {MOST} times apart; check the \
-         size of a pixel, or set it (`--pixel-size`)",
-        in_words(image[0]),
-        in_words(image[1]),
-        in_words(model)
-    );
+    if !factors.iter().all(|factor| (1.0 / MOST..=MOST).contains(factor)) {
+        return Err(CannotScale(format!(
+            "a pixel of the image is {} × {}, and of the model's images {}: they are more than {MOST} times apart; check the \
+             size of a pixel, or set it (`--pixel-size`)",
+            in_words(image[0]),
+            in_words(image[1]),
+            in_words(model)
+        )));
+    }
     Ok(Some(factors))
 }
 
@@ -33,14 +38,15 @@ pub(super) fn factors(model: Option<f64>, image: Option<[f64; 2]>) -> Result<Opt
 ///
 /// # Errors
 /// If nothing would be left.
-pub(super) fn scaled((width, height): (usize, usize), [across, down]: [f64; 2]) -> Result<(usize, usize)> {
+pub(super) fn scaled((width, height): (usize, usize), [across, down]: [f64; 2]) -> Result<(usize, usize), CannotScale> {
     type Any<'a> = Resampled<&'a mut dyn matssl_data::Rows>;
     let size = (Any::length(width, across), Any::length(height, down));
-    ensure!(
-        size.0 > 0 && size.1 > 0,
-        "an image of {width} × {height} pixels has no pixel at the model's size of a pixel, which is {across:.1} × {down:.1} of its \
-         own; check the size of a pixel, or set it (`--pixel-size`)"
-    );
+    if size.0 == 0 || size.1 == 0 {
+        return Err(CannotScale(format!(
+            "an image of {width} × {height} pixels has no pixel at the model's size of a pixel, which is {across:.1} × \
+             {down:.1} of its own; check the size of a pixel, or set it (`--pixel-size`)"
+        )));
+    }
     Ok(size)
 }
 

@@ -12,9 +12,8 @@ const DIGEST: &str = "digest";
 const MOST_BYTES: u64 = 256 << 20;
 
 /// blake3 of the compact JSON of `object`, whose keys are sorted.
-fn digest(object: &Map<String, Value>) -> String {
-    let text = serde_json::to_vec(object).expect("plain data always serialises");
-    blake3::hash(&text).to_hex().to_string()
+fn digest(object: &Map<String, Value>) -> serde_json::Result<String> {
+    Ok(blake3::hash(&serde_json::to_vec(object)?).to_hex().to_string())
 }
 
 /// `description` as JSON for people, with its digest at the end. Equal descriptions give equal bytes.
@@ -23,7 +22,7 @@ pub(super) fn seal(description: &impl Serialize) -> serde_json::Result<Vec<u8>> 
     // As a reader reads it: float32 have the digits of float32, not of the float64 in a `Value` of them.
     let object: Map<String, Value> = serde_json::from_str(&text)?;
     let all = text.trim_end().trim_end_matches('}').trim_end();
-    Ok(format!("{all},\n  \"{DIGEST}\": \"{}\"\n}}\n", digest(&object)).into_bytes())
+    Ok(format!("{all},\n  \"{DIGEST}\": \"{}\"\n}}\n", digest(&object)?).into_bytes())
 }
 
 /// The bytes of `file`, and the object in it, with its digest checked. A file without a digest was written by hand; whoever
@@ -41,7 +40,7 @@ pub(super) fn read(file: &Path) -> Result<(Vec<u8>, Map<String, Value>), ModelFo
         Err(error) => return bad(format!("is damaged ({error})")),
     };
     match object.remove(DIGEST) {
-        Some(Value::String(written)) if written == digest(&object) => {}
+        Some(Value::String(written)) if digest(&object).is_ok_and(|found| found == written) => {}
         None => {}
         Some(_) => {
             return Err(ModelFolderError::bad(

@@ -12,7 +12,7 @@ impl Results {
     pub fn json(&self) -> Value {
         let models = self.models.iter().map(|model| {
             json!({
-                "folder": model.path,
+                "folder": model.path.to_string_lossy(),
                 "name": model.description.name,
                 "digest": model.digest,
             })

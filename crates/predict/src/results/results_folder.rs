@@ -1,17 +1,19 @@
 //! The folder of results: one run at a time, and records of what was predicted.
 
 use super::{ImageResult, Results};
-use crate::output::WholeFile;
+use crate::output::{ImageFiles, WholeFile};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A folder that is new, empty, or was written by `predict`; locked for this run.
 #[derive(Debug)]
 pub struct ResultsFolder {
     root: PathBuf,
+    /// What records of earlier runs name.
+    earlier: Vec<Earlier>,
     /// Held until the run ends.
     _lock: File,
 }
@@ -31,6 +33,30 @@ struct Record {
     /// Hash of all that its results depend on.
     key: String,
     result: ImageResult,
+}
+
+/// What a record of an earlier run names.
+#[derive(Debug)]
+struct Earlier {
+    record: PathBuf,
+    image: String,
+    files: ImageFiles,
+}
+
+impl Earlier {
+    fn read(record: PathBuf) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Named {
+            result: Files,
+        }
+        #[derive(Deserialize)]
+        struct Files {
+            image: String,
+            files: ImageFiles,
+        }
+        let Named { result } = serde_json::from_slice(&fs::read(&record).ok()?).ok()?;
+        Some(Earlier { record, image: result.image, files: result.files })
+    }
 }
 
 /// Inside the folder: the lock, records and unfinished files. That it is there says that `predict` wrote the folder.
@@ -59,6 +85,11 @@ impl ResultsFolder {
         })?;
         let mut entries = fs::read_dir(root).map_err(|error| refuse(format!("cannot be listed ({error})"), OTHER))?;
         if entries.next().is_some() && !Self::is_one(root) {
+            let results = [Self::FRACTIONS, Self::SUMMARY, Self::JSON, Self::PAGE, "masks"];
+            if results.iter().any(|name| root.join(name).exists()) {
+                let problem = format!("looks like results of `predict`, but its hidden folder `{STATE}` is not there");
+                return Err(refuse(problem, "choose a new folder with -o, or delete this one"));
+            }
             return Err(refuse("holds files that `predict` did not write".into(), OTHER));
         }
         let state = root.join(STATE);
@@ -71,7 +102,9 @@ impl ResultsFolder {
             }
             TryLockError::Error(error) => unusable(error),
         })?;
-        let folder = ResultsFolder { root: root.to_path_buf(), _lock: lock };
+        let records = fs::read_dir(state.join("records")).map_err(unusable)?;
+        let earlier = records.flatten().filter_map(|entry| Earlier::read(entry.path())).collect();
+        let folder = ResultsFolder { root: root.to_path_buf(), earlier, _lock: lock };
         let _ = fs::remove_dir_all(folder.work());
         fs::create_dir_all(folder.work()).map_err(unusable)?;
         Ok(folder)
@@ -113,19 +146,39 @@ impl ResultsFolder {
         WholeFile::write(&self.work(), &self.record(&result.files.mask), &serde_json::to_vec(&record)?)
     }
 
+    /// Removes the files that earlier runs wrote for `image`, or for another image with the same mask, and their records.
+    /// What is in `new` (the files of `image`, none if it failed) stays, and what is `of_other` images of this run.
+    ///
+    /// # Errors
+    /// If one cannot be removed.
+    pub fn remove_earlier(&self, image: &str, new: Option<&ImageFiles>, of_other: &dyn Fn(&str) -> bool) -> Result<()> {
+        let new_mask = new.map(|files| files.mask.as_str());
+        let replaced = |earlier: &&Earlier| earlier.image == image || Some(earlier.files.mask.as_str()) == new_mask;
+        for earlier in self.earlier.iter().filter(replaced) {
+            let stays = |name: &str| of_other(name) || new.is_some_and(|new| new.all().any(|path| path == name));
+            let is_inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+            for name in earlier.files.all().filter(|name| is_inside(name) && !stays(name)) {
+                let path = self.root.join(name);
+                remove(&path)?;
+                let folders = path.ancestors().skip(1).take_while(|folder| *folder != self.root);
+                // Up to the first one that holds something.
+                let _ = folders.map(fs::remove_dir).find(Result::is_err);
+            }
+            // The record of another image that is predicted in this run is its own.
+            if new_mask != Some(&*earlier.files.mask) && !of_other(&earlier.files.mask) {
+                remove(&earlier.record)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the tables of an earlier run: they say nothing of the images that are predicted now.
     ///
     /// # Errors
     /// If one cannot be removed.
     pub fn remove_tables(&self) -> Result<()> {
         for name in [Self::FRACTIONS, Self::SUMMARY, Self::JSON, Self::PAGE] {
-            let path = self.root.join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("{}: cannot be removed", path.display()));
-                }
-                _ => {}
-            }
+            remove(&self.root.join(name))?;
         }
         Ok(())
     }
@@ -143,6 +196,16 @@ impl ResultsFolder {
             (Self::PAGE, results.page().into_bytes()),
         ];
         files.iter().try_for_each(|(name, bytes)| WholeFile::write(&self.work(), &self.root.join(name), bytes))
+    }
+}
+
+/// Removes the file `path` if it is there.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -33,20 +33,22 @@ pub enum Work {
     Pretraining,
     /// Batches of crops.
     Finetuning,
-    /// A fixed number of tiles.
+    /// A fixed number of tiles as large as the crops of the training.
     Prediction,
+    /// Tiles of the size that the user chooses.
+    Application,
 }
 
 impl Work {
     fn noun(self) -> &'static str {
-        if self == Work::Prediction { "prediction" } else { "training" }
+        if matches!(self, Work::Prediction | Work::Application) { "prediction" } else { "training" }
     }
 
     fn samples(self) -> &'static str {
         match self {
             Work::Pretraining => "pairs of views",
             Work::Finetuning => "crops",
-            Work::Prediction => "tiles",
+            Work::Prediction | Work::Application => "tiles",
         }
     }
 
@@ -55,7 +57,7 @@ impl Work {
         match self {
             Work::Pretraining => Some(2),
             Work::Finetuning => Some(1),
-            Work::Prediction => None,
+            Work::Prediction | Work::Application => None,
         }
     }
 }
@@ -307,6 +309,9 @@ impl fmt::Display for TooLarge {
             (Work::Prediction, _) => {
                 "a model that was trained with a smaller `crop_size` or an encoder of smaller `width`"
             }
+            (Work::Application, _) => {
+                "smaller tiles (`--tile`; in an experiment `tile`) or a model with an encoder of smaller `width`"
+            }
         };
         match cure {
             Cure::Batch { fits, total } => {
@@ -321,6 +326,7 @@ impl fmt::Display for TooLarge {
         }
         match room.bound {
             Bound::User => return Ok(()),
+            Bound::Gpu if *work == Work::Application => return write!(f, ", or `--device cpu`"),
             Bound::Gpu => return write!(f, ", `precision = \"bf16\"` if not set yet, or `--device cpu`"),
             Bound::ControlGroup | Bound::Machine => {}
         }
