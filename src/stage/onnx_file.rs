@@ -12,7 +12,7 @@ use std::path::Path;
 use std::{fs, io};
 
 /// Its name.
-const FILE: &str = "model.onnx";
+const FILE: &str = ModelFolder::ONNX;
 /// The largest value of a pixel.
 const WHITE: f32 = 255.0;
 

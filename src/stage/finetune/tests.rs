@@ -442,12 +442,12 @@ fn the_reference_is_of_training_and_validation_images_whatever_the_threads() {
     // 2 × 2 patches of 32 pixels cover an image; the encoder of width 4 ends with 32 channels.
     assert!(reference.training.iter().all(|image| image.patches == 4));
     assert_eq!((reference.patch_size, reference.channels, reference.embeddings.len()), (32, 32, 8 * 32));
-    assert_eq!(reference.distance.unwrap().tiles, 8 + 4 + 1);
+    assert_eq!(reference.distance.unwrap().images, 3);
     for image in reference.training.iter().map(|image| &image.statistics).chain([&validation.statistics]) {
-        assert_eq!(reference.judge(image, None), [""; 0]);
+        assert_eq!(reference.judge(image, None, false), [""; 0]);
     }
     let dark = [dark(validation.statistics[0].noise)];
-    let found = reference.judge(&dark, None);
+    let found = reference.judge(&dark, None, false);
     assert!(found[0].starts_with("mean grey level 5.0: the 3 training and validation images have 1"), "{found:?}");
 }
 
@@ -464,7 +464,7 @@ fn test_images_calibrate_no_model() {
     assert_eq!(reference.without_validation.as_deref(), Some(why));
     let (reference, ..) = referenced(&format!("{text}select_on = 'last'\n"), &[Split::Train, Split::Train]);
     assert_eq!(reference.without_validation.as_deref(), Some("the data set has no validation images"));
-    // Two training images: their patches can be compared, their grey levels not.
-    assert_eq!((reference.distance.unwrap().tiles, reference.usual.len()), (8, 1));
+    // Two training images: their features can be compared, their grey levels not.
+    assert_eq!((reference.distance.unwrap().images, reference.usual.len()), (2, 1));
     assert!(reference.usual[0].is_none() && reference.rule().starts_with("Grey levels are not judged"));
 }

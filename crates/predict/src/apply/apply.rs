@@ -154,7 +154,7 @@ impl<'a> Apply<'a> {
         })?;
         watched.finish()?;
         let reference = self.ensemble.reference();
-        let unusual = reference.map(|reference| seen.unusual(reference, &predicted.embedding)).unwrap_or_default();
+        let unusual = reference.map(|reference| seen.unusual(reference, &predicted)).unwrap_or_default();
         Ok(Unfinished { outputs, picture, item, size, pixel_size, unusual })
     }
 }

@@ -1,5 +1,6 @@
 //! Whether an image is unlike those that the first model was trained on.
 
+use crate::engine::Predicted;
 use crate::reference::{ImageStatistics, Reference};
 use matssl_data::Micrograph;
 
@@ -18,9 +19,9 @@ impl Seen {
         self.rows += rows.height;
     }
 
-    /// Sentences why the image with `embedding` is unlike the training images of `reference`; none if it is not.
-    pub(super) fn unusual(self, reference: &Reference, embedding: &[f32]) -> Vec<String> {
+    /// Sentences why the image that was `predicted` is unlike the training images of `reference`; none if it is not.
+    pub(super) fn unusual(self, reference: &Reference, predicted: &Predicted) -> Vec<String> {
         let statistics = self.statistics.map(|statistics| statistics.finish()).unwrap_or_default();
-        reference.judge(&statistics, Some(embedding))
+        reference.judge(&statistics, Some(&predicted.embedding), predicted.scaled_by.is_some())
     }
 }

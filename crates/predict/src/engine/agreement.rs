@@ -20,12 +20,22 @@ pub(super) fn same_size(a: f64, b: f64) -> bool {
 /// Checks that all `folders` can predict one image together.
 ///
 /// # Errors
-/// If two differ in their classes, channels, normalisation, size of pixels, or in how images are read: a sentence that names
+/// If two are the same model. If two differ in their classes, channels, normalisation, size of pixels, or in how images are read: a sentence that names
 /// both and what differs. If a normalisation is not one of this program.
 pub(super) fn check(folders: &[ModelFolder]) -> Result<()> {
     ensure!(!folders.is_empty(), "no model to predict with; give at least one model folder");
     for folder in folders {
         check_normalisation(folder)?;
+    }
+    for (index, folder) in folders.iter().enumerate() {
+        let hash = |folder: &ModelFolder| folder.description.files.get(ModelFolder::WEIGHTS).cloned();
+        if let Some(twin) = folders[..index].iter().find(|other| hash(other).is_some() && hash(other) == hash(folder)) {
+            anyhow::bail!(
+                "{} and {} are the same model; give each model once",
+                twin.path.display(),
+                folder.path.display()
+            );
+        }
     }
     let first = &folders[0];
     for other in &folders[1..] {

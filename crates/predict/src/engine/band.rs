@@ -11,11 +11,10 @@ pub struct Band {
     pub width: usize,
     /// The most probable class of each pixel, as index: `[rows, width]`.
     pub labels: Vec<u8>,
-    /// Mean over the models, with the temperature of the calibration: `[rows, width, classes]`. Its largest class is the
-    /// label.
+    /// Of a single model: with the temperature of its calibration. Of several models: their plain mean, without temperatures.
+    /// The largest is that of the label: `[rows, width, classes]`.
     pub probabilities: Vec<f32>,
     /// With several models: their disagreement, the mutual information between label and model in nats (the entropy of the
-    /// mean minus the mean of the entropies), before the temperature; blended over the tiles as the probabilities are:
-    /// `[rows, width]`.
+    /// mean minus the mean of the entropies), blended over the tiles as the probabilities are: `[rows, width]`.
     pub disagreement: Option<Vec<f32>>,
 }

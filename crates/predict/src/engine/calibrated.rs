@@ -3,14 +3,14 @@
 use crate::model::ModelFolder;
 use rayon::prelude::*;
 
-/// The temperature of models together: the geometric mean of theirs, where a model without calibration has 1.
+/// The temperature of a single model's calibration; 1 without one, and for several models. The mean of several models is already
+/// less confident than each of them, and their temperatures would make it underconfident (Rahaman and Thiery 2021, *Uncertainty
+/// Quantification and Deep Ensembles*).
 pub(super) fn temperature(folders: &[ModelFolder]) -> f64 {
-    let of = |folder: &ModelFolder| folder.description.calibration.as_ref().map_or(1.0, |found| found.temperature);
-    // Exactly that of a single model.
-    if let [folder] = folders {
-        return of(folder);
+    match folders {
+        [folder] => folder.description.calibration.as_ref().map_or(1.0, |found| found.temperature),
+        _ => 1.0,
     }
-    (folders.iter().map(|folder| of(folder).ln()).sum::<f64>() / folders.len().max(1) as f64).exp()
 }
 
 /// Raises `probabilities` `[pixels, classes]` to the power `1 / temperature` and normalises them. So their logarithms are divided

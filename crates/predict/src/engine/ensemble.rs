@@ -82,8 +82,8 @@ impl Ensemble {
     /// `take` from top to bottom, in another thread. Reading, computing and `take` overlap. In memory are the rows of one row of
     /// tiles, whatever the image's height.
     ///
-    /// The models' probabilities are averaged, blended, interpolated to the image's pixels if it was scaled, and then get the
-    /// temperature.
+    /// The models' probabilities are averaged, blended, and interpolated to the image's pixels if it was scaled. Those of a single
+    /// model then get the temperature of its calibration.
     ///
     /// # Errors
     /// Those of the image, of `take`, of [`Ensemble::tiles`], and an output that is not finite.

@@ -7,7 +7,7 @@ use super::publish::write_description;
 use super::readme::readme;
 
 impl ModelFolder {
-    /// Takes the file `name`, which was written into the folder, into `model.json` with its hash.
+    /// Takes the file `name`, which was written into the folder, into `model.json` with its hash, and into `README.md`.
     ///
     /// # Errors
     /// The file cannot be read, or `model.json` cannot be written.
@@ -15,6 +15,8 @@ impl ModelFolder {
         let file = self.path.join(name);
         let hash = hash_of(&file).map_err(ModelWriteError::io(&file))?;
         self.description.files.insert(name.to_owned(), hash);
+        let file = self.path.join(Self::README);
+        std::fs::write(&file, readme(&self.description)).map_err(ModelWriteError::io(&file))?;
         self.digest = write_description(&self.path, &self.description)?;
         Ok(())
     }

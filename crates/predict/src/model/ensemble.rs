@@ -21,7 +21,7 @@ pub struct EnsembleDescription {
 pub struct Member {
     /// Its folder, inside the ensemble's.
     pub folder: String,
-    /// blake3 of its `model.json`.
+    /// Its digest: blake3 of what its `model.json` says, without `model.onnx`.
     pub model: String,
 }
 

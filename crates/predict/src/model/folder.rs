@@ -1,7 +1,7 @@
 //! A model folder on disk.
 
 use super::check;
-use super::description::{FORMAT_VERSION, ModelDescription};
+use super::description::ModelDescription;
 use super::ensemble::EnsembleDescription;
 use super::error::ModelFolderError;
 use super::file_names;
@@ -21,7 +21,8 @@ pub struct ModelFolder {
     pub path: PathBuf,
     /// Its `model.json`.
     pub description: ModelDescription,
-    /// blake3 of `model.json`, which names the hashes of all other files: what a prediction depends on.
+    /// blake3 of what `model.json` says, which names the hashes of all other files: what a prediction depends on. The optional
+    /// `model.onnx` is no part of it.
     pub digest: String,
 }
 
@@ -40,6 +41,8 @@ impl ModelFolder {
     pub const WEIGHTS: &'static str = file_names::WEIGHTS;
     /// What the images that it was trained on look like.
     pub const REFERENCE: &'static str = file_names::REFERENCE;
+    /// The network for other programs, if it was asked for.
+    pub const ONNX: &'static str = file_names::ONNX;
     /// What the model is, and how Python loads it.
     pub const README: &'static str = file_names::README;
 
@@ -80,7 +83,10 @@ impl ModelFolder {
                 return Err(bad(format!("names the file {name:?}, which is not in its folder")));
             }
             let file = path.join(name);
-            let found = hash_of(&file).map_err(|error| ModelFolderError::reading(&file, &error))?;
+            let found = match hash_of(&file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && name == Self::ONNX => continue,
+                found => found.map_err(|error| ModelFolderError::reading(&file, &error))?,
+            };
             if found != *hash {
                 let problem = "is damaged, or of another model: its hash is not the one in model.json";
                 return Err(ModelFolderError::bad(&file, problem, ModelFolderError::EXPORT_AGAIN));
@@ -123,30 +129,24 @@ pub(super) fn hash_of(file: &Path) -> io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Reads the `model.json` in `folder`: its version first, because a newer one may look otherwise.
+/// Reads the `model.json` in `folder`.
 pub(super) fn read_description(folder: &Path) -> Result<Described, ModelFolderError> {
     let file = folder.join(ModelFolder::DESCRIPTION);
     if !file.is_file() {
         return Err(no_model(folder));
     }
     let bad = |problem: String| ModelFolderError::bad(&file, problem, ModelFolderError::EXPORT_AGAIN);
-    let (bytes, object) = sealed::read(&file)?;
+    let object = sealed::read(&file)?;
     match object.get("format_version").map(Value::as_u64) {
-        Some(Some(version)) if version > u64::from(FORMAT_VERSION) => {
-            return Err(ModelFolderError::bad(
-                &file,
-                format!("has the format version {version}; this program reads versions up to {FORMAT_VERSION}"),
-                "use a newer matssl-run, or export the model with this one",
-            ));
-        }
         Some(Some(1..)) => {}
         _ => return Err(bad("says no `format_version`, so it describes no model".into())),
     }
     if object.contains_key(EnsembleDescription::KEY) {
         return read_as(object).map(Described::Ensemble).map_err(bad);
     }
+    let digest = sealed::identity(object.clone());
     let description = read_as(object).map_err(bad)?;
-    Ok(Described::Model(Box::new(description), blake3::hash(&bytes).to_hex().to_string()))
+    Ok(Described::Model(Box::new(description), digest))
 }
 
 fn read_as<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, String> {

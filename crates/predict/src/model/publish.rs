@@ -9,9 +9,12 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Files of a model folder, all of which may be replaced. `model.onnx` is added after it was written.
+/// Files of a model folder, all of which may be replaced. [`ModelFolder::ONNX`] is added after it was written.
 const FILES: [&str; 5] =
-    [ModelFolder::DESCRIPTION, ModelFolder::WEIGHTS, ModelFolder::REFERENCE, ModelFolder::README, "model.onnx"];
+    [ModelFolder::DESCRIPTION, ModelFolder::WEIGHTS, ModelFolder::REFERENCE, ModelFolder::README, ModelFolder::ONNX];
+
+/// Number of random characters at the end of the name of an unfinished folder.
+const RANDOM: usize = 6;
 
 /// Calls `fill` with an empty folder beside `target`, and puts it in the place of `target` when it is full. What was there
 /// before is a folder of models or empty, or is left as it is.
@@ -28,15 +31,21 @@ pub(super) fn publish<T>(
     let beside = |what: &str| {
         tempfile::Builder::new()
             .prefix(&format!(".{name}.{what}-"))
+            .rand_bytes(RANDOM)
             .permissions(fs::Permissions::from_mode(0o777))
             .tempdir_in(parent)
             .map_err(ModelWriteError::io(parent))
     };
     let new = beside("new")?;
+    // Held until the end: it tells this folder from what a killed export left. A file system may know no locks.
+    let held = fs::File::open(new.path()).map_err(ModelWriteError::io(new.path()))?;
+    let _ = held.try_lock();
     let filled = fill(new.path())?;
     let in_place = |from: &Path, to: &Path| fs::rename(from, to).map_err(ModelWriteError::io(target));
     if absolute.exists() {
         let old = beside("old")?;
+        let held = fs::File::open(old.path()).map_err(ModelWriteError::io(old.path()))?;
+        let _ = held.try_lock();
         in_place(&absolute, &old.path().join("model"))?;
         if let Err(error) = in_place(new.path(), &absolute) {
             in_place(&old.path().join("model"), &absolute)?;
@@ -47,7 +56,23 @@ pub(super) fn publish<T>(
     }
     // It has moved: nothing is left to be removed.
     let _ = new.keep();
+    drop(held);
+    // Not before: an old model may be all that is left of it.
+    remove_leftovers(parent, &name);
     Ok(filled)
+}
+
+/// Removes what exports to the folder `name` in `parent` left when they were killed: folders of the names that [`publish`] gives
+/// and that no process has locked. What cannot be removed stays.
+fn remove_leftovers(parent: &Path, name: &str) {
+    for path in fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let found = path.file_name().map(|found| found.to_string_lossy().into_owned()).unwrap_or_default();
+        let random = ["new", "old"].iter().find_map(|what| found.strip_prefix(&format!(".{name}.{what}-")));
+        let is_ours = random.is_some_and(|random| random.len() == RANDOM && random.chars().all(char::is_alphanumeric));
+        if is_ours && !path.is_symlink() && fs::File::open(&path).is_ok_and(|folder| folder.try_lock().is_ok()) {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
 }
 
 fn occupied(path: &Path, problem: &str) -> ModelWriteError {
@@ -96,7 +121,7 @@ fn foreign(folder: &Path, may_hold_members: bool) -> std::io::Result<Option<Path
     Ok(None)
 }
 
-/// Writes `model.json` into `folder`, whole or not at all. Returns the digest of the file.
+/// Writes `model.json` into `folder`, whole or not at all. Returns what [`ModelFolder::digest`] is.
 pub(super) fn write_description(folder: &Path, description: &impl Serialize) -> Result<String, ModelWriteError> {
     let path = folder.join(ModelFolder::DESCRIPTION);
     let text = sealed::seal(description).map_err(std::io::Error::from).map_err(ModelWriteError::io(&path))?;
@@ -107,5 +132,6 @@ pub(super) fn write_description(folder: &Path, description: &impl Serialize) -> 
         Ok(())
     };
     write().map_err(ModelWriteError::io(&path))?;
-    Ok(blake3::hash(&text).to_hex().to_string())
+    let object = serde_json::from_slice(&text).map_err(std::io::Error::from).map_err(ModelWriteError::io(&path))?;
+    Ok(sealed::identity(object))
 }

@@ -5,6 +5,7 @@ use super::ensemble::EnsembleDescription;
 use super::folder::ModelFolder;
 use super::python::{packages, python};
 use matssl_data::Crop;
+use matssl_metrics::Calibration;
 use matssl_train::networks::Architecture;
 use std::fmt::Write;
 
@@ -32,6 +33,13 @@ pub(super) fn readme(description: &ModelDescription) -> String {
     if description.files.contains_key(ModelFolder::REFERENCE) {
         let _ = writeln!(text, "| `{}` | what the training images look like |", ModelFolder::REFERENCE);
     }
+    if description.files.contains_key(ModelFolder::ONNX) {
+        let _ = writeln!(
+            text,
+            "| `{}` | the network for ONNX; its input is pixels from 0 to 255, not normalised as in the Python lines below |",
+            ModelFolder::ONNX
+        );
+    }
     let _ = writeln!(text, "\n## Predict\n\n    matssl-run predict FOLDER IMAGES -o OUT\n\nFOLDER is this folder.\n");
     classes(description, &mut text);
     images(description, &mut text);
@@ -40,10 +48,11 @@ pub(super) fn readme(description: &ModelDescription) -> String {
         text,
         "## Python\n\n\
          These lines run in this folder, with `pip install {}`. They predict the whole image in one piece; for a large one cut \
-         tiles of {} pixels.\n\n```python\n{}```",
+         tiles of {tile} pixels. `matssl-run predict` works in tiles of {tile} pixels, mirrored at the edges of the image, and \
+         averages where they overlap, so some labels differ from those of one piece, mostly near edges.\n\n```python\n{}```",
         packages(description),
-        description.tile,
-        python(description)
+        python(description),
+        tile = description.tile,
     );
     origin(description, &mut text);
     text
@@ -137,6 +146,13 @@ fn scores(description: &ModelDescription, text: &mut String) {
             100.0 * after,
             100.0 * before
         );
+        if Calibration::BOUNDS.contains(&calibration.temperature) {
+            let _ = writeln!(
+                text,
+                "The temperature is at its bound, so the calibration says little: the validation images are too few, or almost all \
+                 of their pixels are right or wrong.\n"
+            );
+        }
     }
 }
 
@@ -162,7 +178,8 @@ fn origin(description: &ModelDescription, text: &mut String) {
 /// The text about an ensemble of `models`.
 pub(super) fn ensemble_readme(description: &EnsembleDescription, models: &[ModelFolder]) -> String {
     let mut text = format!(
-        "# {}\n\n{} models that predict together: the mean of their probabilities. `matssl-run predict FOLDER IMAGES -o OUT` with \
+        "# {}\n\n{} models that predict together: the plain mean of their probabilities, without the temperatures \
+         of their calibrations. `matssl-run predict FOLDER IMAGES -o OUT` with \
          this folder does that. Each folder is a model by itself; its `{}` shows how Python loads it.\n\n| folder | model | mIoU \
          (val) |\n| --- | --- | --- |\n",
         plain(&description.name),

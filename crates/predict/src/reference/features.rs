@@ -2,48 +2,47 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Features that are this many times as far from the training patches as those of any known tile are unusual.
+/// An image whose features are this many times as far from the training patches as those of any known image is unusual.
 const MARGIN: f64 = 1.25;
 
-/// How far features of known tiles are from the training patches. The distance is Euclidean, from the nearest patch, between vectors of
-/// length 1 (Sun et al. 2022, *Out-of-Distribution Detection with Deep Nearest Neighbors*).
+/// How far the features of known images are from the training patches. The features of an image are the mean of its tiles' embeddings.
+/// The distance is Euclidean, from the nearest patch, between vectors of length 1 (Sun et al. 2022, *Out-of-Distribution Detection with
+/// Deep Nearest Neighbors*).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureDistance {
-    /// The largest distance of a tile or of the mean of a validation image, and of a training patch from those of other training images.
+    /// The largest distance of a validation image, and of a training image from the patches of the other training images.
     pub farthest: f64,
-    /// An image is unusual whose mean is farther: 1.25 times `farthest`.
+    /// An image that is farther is unusual: 1.25 times `farthest`.
     pub limit: f64,
-    /// Number of tiles that were compared.
-    pub tiles: usize,
+    /// Number of images that were compared. 0 in a file of a program that compared single tiles.
+    #[serde(default)]
+    pub images: usize,
 }
 
 impl FeatureDistance {
-    /// From the embeddings of each training image and of each validation image, `[tiles, channels]` each. `None` if nothing can be compared:
-    /// one training image and no validation image.
+    /// From the embeddings of each training image and of each validation image, `[tiles, channels]` each. `None` if nothing can be
+    /// compared: one training image and no validation image.
     pub(super) fn new(training: &[&[f32]], validation: &[&[f32]], channels: usize) -> Option<Self> {
-        let patches: Vec<Vec<f64>> =
-            training.iter().map(|image| image.iter().map(|&v| f64::from(v)).collect()).collect();
-        let patches: Vec<Vec<f64>> = patches.iter().map(|image| directions(image, channels)).collect();
-        let mut distances = Vec::new();
-        for (own, image) in patches.iter().enumerate() {
-            let others =
-                || patches.iter().enumerate().filter(|(other, _)| *other != own).map(|(_, image)| image.as_slice());
-            distances.extend(image.chunks_exact(channels).filter_map(|patch| nearest(patch, others(), channels)));
-        }
-        let all = || patches.iter().map(Vec::as_slice);
-        for image in validation.iter().filter(|image| !image.is_empty()) {
-            let image: Vec<f64> = image.iter().map(|&v| f64::from(v)).collect();
-            let tiles = directions(&[image.clone(), mean(&image, channels)].concat(), channels);
-            distances.extend(tiles.chunks_exact(channels).filter_map(|tile| nearest(tile, all(), channels)));
-        }
+        let wide = |image: &&[f32]| image.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+        let patches: Vec<Vec<f64>> = training.iter().map(|image| directions(&wide(image), channels)).collect();
+        // The same statistic as of an image that is judged.
+        let distance = |image: &&[f32], own: Option<usize>| {
+            let others = patches.iter().enumerate().filter(|(other, _)| Some(*other) != own);
+            let mean = directions(&mean(&wide(image), channels), channels);
+            nearest(&mean, others.map(|(_, image)| image.as_slice()), channels)
+        };
+        let of_training = training.iter().enumerate().map(|(own, image)| (image, Some(own)));
+        let all = of_training.chain(validation.iter().map(|image| (image, None)));
+        let distances: Vec<f64> =
+            all.filter(|(image, _)| !image.is_empty()).filter_map(|(image, own)| distance(image, own)).collect();
         let farthest = distances.iter().copied().fold(0.0, f64::max);
         // Equal images, as synthetic ones may be, leave room for rounding only.
         let limit = (MARGIN * farthest).max(1e-3);
-        (!distances.is_empty()).then_some(FeatureDistance { farthest, limit, tiles: distances.len() })
+        (!distances.is_empty()).then_some(FeatureDistance { farthest, limit, images: distances.len() })
     }
 
-    /// By how much an image's `embedding` `[channels]` is farther from `patches` `[patches, channels]` than any known tile is; `None`
-    /// if it is usual.
+    /// How many times as far an image's mean `embedding` `[channels]` is from `patches` `[patches, channels]` as any known image;
+    /// `None` if it is usual.
     pub(super) fn excess(&self, embedding: &[f32], patches: &[f32]) -> Option<f64> {
         let channels = embedding.len();
         let vector = |values: &[f32]| directions(&values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>(), channels);
@@ -94,17 +93,19 @@ mod tests {
         let (one, two) = ([at(0.0, 1.0), at(90.0, 3.0)].concat(), at(30.0, 2.0).to_vec());
         let validation = [at(40.0, 1.0), at(80.0, 1.0)].concat();
         let found = FeatureDistance::new(&[&one, &two], &[&validation], 2).unwrap();
-        // 90° is farthest: 60° from 30°.
-        assert!((found.farthest - chord(60.0)).abs() < 1e-6 && found.tiles == 6, "{found:?}");
+        // The mean of the first training image is at atan(3) = 71.6°, 41.6° from 30°; of the second at 30°, from 0°; of the
+        // validation image at 60°, from 30° (and from 90°).
+        let farthest = chord(3f64.atan().to_degrees() - 30.0);
+        assert!((found.farthest - farthest).abs() < 1e-6 && found.images == 3, "{found:?}");
         assert_eq!(found.limit, 1.25 * found.farthest);
         let patches = [one.clone(), two.clone()].concat();
         assert_eq!(found.excess(&at(60.0, 5.0), &patches), None);
         let excess = found.excess(&at(180.0, 1.0), &patches).unwrap();
-        assert!((excess - chord(90.0) / chord(60.0)).abs() < 1e-6, "{excess}");
+        assert!((excess - chord(90.0) / farthest).abs() < 1e-6, "{excess}");
         assert!(found.excess(&[f32::NAN, 1.0], &patches).is_some());
         // Only validation: one training image.
         let found = FeatureDistance::new(&[&two], &[&validation], 2).unwrap();
-        assert!((found.farthest - chord(50.0)).abs() < 1e-6);
+        assert!((found.farthest - chord(30.0)).abs() < 1e-6 && found.images == 1);
         assert_eq!(FeatureDistance::new(&[&two], &[], 2), None);
     }
 }

@@ -76,6 +76,10 @@ fn parse(bytes: &[u8]) -> Result<Reference, String> {
         ));
     }
     reference.embeddings = tensor.data().as_chunks::<4>().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
+    if reference.distance.is_some_and(|distance| distance.images == 0) {
+        // Distances of single tiles set a limit that no mean over tiles reaches. The embeddings of validation images are not kept.
+        reference.distance = reference.distance_of_training();
+    }
     Ok(reference)
 }
 

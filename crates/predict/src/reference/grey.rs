@@ -25,13 +25,23 @@ pub(super) struct Measure {
     pub(super) of: fn(&GreyStatistics) -> f64,
     /// Whether values are compared by their ratio, not by their difference.
     pub(super) by_ratio: bool,
+    /// Its largest possible value. The smallest is 0.
+    pub(super) most: f64,
 }
+
+/// The name of the noise, which is the one statistic that depends strongly on the size of a pixel.
+pub(super) const NOISE: &str = "noise (standard deviation in grey levels)";
 
 /// All statistics.
 pub(super) const MEASURES: [Measure; 5] = [
-    Measure { name: "mean grey level", of: |grey| grey.mean, by_ratio: false },
-    Measure { name: "contrast (standard deviation of the grey levels)", of: |grey| grey.contrast, by_ratio: true },
-    Measure { name: "grey level of the darkest 1 %", of: |grey| grey.dark, by_ratio: false },
-    Measure { name: "grey level of the brightest 1 %", of: |grey| grey.bright, by_ratio: false },
-    Measure { name: "noise (standard deviation in grey levels)", of: |grey| grey.noise, by_ratio: true },
+    Measure { name: "mean grey level", of: |grey| grey.mean, by_ratio: false, most: 255.0 },
+    Measure {
+        name: "contrast (standard deviation of the grey levels)",
+        of: |grey| grey.contrast,
+        by_ratio: true,
+        most: 127.5,
+    },
+    Measure { name: "grey level of the darkest 1 %", of: |grey| grey.dark, by_ratio: false, most: 255.0 },
+    Measure { name: "grey level of the brightest 1 %", of: |grey| grey.bright, by_ratio: false, most: 255.0 },
+    Measure { name: NOISE, of: |grey| grey.noise, by_ratio: true, most: f64::INFINITY },
 ];

@@ -1,6 +1,6 @@
 //! What a training leaves beside its weights.
 
-use super::grey::MEASURES;
+use super::grey::{MEASURES, Measure, NOISE};
 use super::range::LEAST_IMAGES;
 use super::{FeatureDistance, GreyStatistics, UsualRange};
 use matssl_metrics::{Calibration, Confusion};
@@ -108,9 +108,9 @@ impl Reference {
         let measured = known.first().map_or(0, |image| image.statistics.len());
         let usual = (0..measured).map(|channel| {
             let range = |measure: usize| {
-                let of = MEASURES[measure].of;
+                let Measure { of, by_ratio, most, .. } = MEASURES[measure];
                 let values: Vec<f64> = known.iter().filter_map(|image| image.statistics.get(channel)).map(of).collect();
-                UsualRange::new(&values, MEASURES[measure].by_ratio)
+                UsualRange::new(&values, by_ratio, most)
             };
             Some([range(0)?, range(1)?, range(2)?, range(3)?, range(4)?])
         });
@@ -153,19 +153,34 @@ impl Reference {
         }
     }
 
+    /// How far the features of the training images are from each other.
+    pub(super) fn distance_of_training(&self) -> Option<FeatureDistance> {
+        let mut rest = self.embeddings.as_slice();
+        let mut images = Vec::new();
+        for image in &self.training {
+            let (own, others) = rest.split_at_checked(image.patches.checked_mul(self.channels)?)?;
+            images.push(own);
+            rest = others;
+        }
+        FeatureDistance::new(&images, &[], self.channels)
+    }
+
     /// The confusion matrix of each validation image.
     pub fn confusions(&self) -> Vec<Confusion> {
         self.validation.iter().map(|image| image.confusion.clone()).collect()
     }
 
     /// How an image with `statistics` (by channel) and `embedding` (the mean over its tiles, `[channels]`) is unlike the images
-    /// that the training knows: a sentence for each difference; none for a usual image.
-    pub fn judge(&self, statistics: &[GreyStatistics], embedding: Option<&[f32]>) -> Vec<String> {
+    /// that the training knows: a sentence for each difference; none for a usual image. `is_scaled` says that the models saw the image
+    /// at another size of pixels than its statistics were taken at. Then its noise is not judged, because noise depends on that
+    /// size.
+    pub fn judge(&self, statistics: &[GreyStatistics], embedding: Option<&[f32]>, is_scaled: bool) -> Vec<String> {
         let mut found = Vec::new();
         let known = self.training.len() + self.validation.len();
         for (channel, (grey, usual)) in statistics.iter().zip(&self.usual).enumerate() {
             let of_channel = if statistics.len() > 1 { format!(" of channel {channel}") } else { String::new() };
-            for (measure, range) in MEASURES.iter().zip(usual.iter().flatten()) {
+            let judged = MEASURES.iter().zip(usual.iter().flatten());
+            for (measure, range) in judged.filter(|(measure, _)| !(is_scaled && measure.name == NOISE)) {
                 let value = (measure.of)(grey);
                 if !range.has(value, measure.by_ratio) {
                     let [least, most] = range.known.map(short);
@@ -184,28 +199,30 @@ impl Reference {
             && let Some(excess) = distance.excess(embedding, &self.embeddings)
         {
             found.push(format!(
-                "its features are {excess:.1} times as far from the training patches as those of the most unusual tile of the \
-                 training and validation images",
+                "its features are {excess:.1} times as far from the training patches as those of the most unusual training or \
+                 validation image",
             ));
         }
         found
     }
 
-    /// How unusual images are found, in two sentences.
+    /// How unusual images are found, in sentences.
     pub fn rule(&self) -> String {
         let (training, validation) = (self.training.len(), self.validation.len());
         let known = format!("{training} training and {validation} validation images");
         let grey = if self.usual.iter().any(Option::is_some) {
             format!(
-                "Grey levels are unusual outside of the 99.9 % prediction interval of the {known}, widened to hold all of them."
+                "Grey levels are unusual outside of the 99.9 % prediction interval of the {known}, widened to hold all of them. Noise is not \
+                 judged in images that are scaled to the model's size of pixels."
             )
         } else {
             format!("Grey levels are not judged, because {known} are fewer than {LEAST_IMAGES}.")
         };
         let features = match self.distance {
-            Some(FeatureDistance { farthest, limit, tiles }) => format!(
-                "Features are unusual farther than {limit:.3} from the nearest training patch: the farthest of {tiles} tiles of \
-                 the {known} is at {farthest:.3} (training patches from those of other images), and a quarter more is allowed."
+            Some(FeatureDistance { farthest, limit, images }) => format!(
+                "Features (an image's mean over its tiles) are unusual farther than {limit:.3} from the nearest training patch: the \
+                 farthest of {images} training and validation images is at {farthest:.3} (a training image from the patches of \
+                 the others), and a quarter more is allowed."
             ),
             None => "Features are not judged, because there is no second image to compare with.".to_owned(),
         };

@@ -119,16 +119,19 @@ fn one_model_predicts_as_evaluate_does_bit_for_bit() {
 }
 
 #[test]
-fn the_temperature_of_models_is_their_geometric_mean_and_changes_no_label() {
+fn the_temperature_of_one_model_changes_no_label_and_several_have_none() {
     let root = tempfile::tempdir().unwrap();
-    let of = |temperatures: [Option<Calibration>; 2]| {
-        let folders = temperatures.into_iter().zip(1..);
+    let of = |temperatures: &[Option<Calibration>]| {
+        let folders = temperatures.iter().zip(1..);
         let folders = folders.map(|(found, seed)| model(root.path(), seed, |d| d.calibration = found.clone()));
         predict(&load(folders.collect()), &noise(70, 50), None, &PredictOptions::default()).0
     };
-    let raw = of([None, None]);
-    let calibrated = of([calibration(2.0), calibration(8.0)]);
-    assert_eq!((&calibrated.labels, &calibrated.disagreement), (&raw.labels, &raw.disagreement));
+    let several = of(&[calibration(2.0), calibration(8.0)]);
+    let plain = of(&[None, None]);
+    assert_eq!(several.probabilities, plain.probabilities);
+    assert_eq!((&several.labels, &several.disagreement), (&plain.labels, &plain.disagreement));
+    let (raw, calibrated) = (of(&[None]), of(&[calibration(4.0)]));
+    assert_eq!(calibrated.labels, raw.labels);
     for (found, raw) in calibrated.probabilities.chunks(3).zip(raw.probabilities.chunks(3)) {
         let powers: Vec<f32> = raw.iter().map(|p| p.powf(0.25)).collect();
         let sum: f32 = powers.iter().sum();

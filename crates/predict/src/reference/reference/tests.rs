@@ -27,21 +27,28 @@ fn reference() -> Reference {
 fn known_images_are_usual_and_others_are_described() {
     let reference = reference();
     for (mean, embedding) in [(80.0, [1.0, 0.0]), (131.0, [0.9, 0.2]), (105.0, [0.7, 0.3]), (100.0, [0.8, 0.2])] {
-        assert_eq!(reference.judge(&grey(mean), Some(&embedding)), [""; 0], "{mean}");
+        assert_eq!(reference.judge(&grey(mean), Some(&embedding), false), [""; 0], "{mean}");
     }
     // n = 4, mean 104, s = 20.9921; t capped at 10: 104 ± 234.7. A narrower statistic: contrast.
     let bright = [GreyStatistics { contrast: 60.0, ..grey(130.0)[0] }];
-    let [sentence] = &reference.judge(&bright, None)[..] else { panic!("one sentence") };
+    let [sentence] = &reference.judge(&bright, None, false)[..] else { panic!("one sentence") };
     assert!(
         sentence.starts_with("contrast (standard deviation of the grey levels) 60.0: the 4 training and validation images have 20.8 to 21.3, and "),
         "{sentence}"
     );
-    let [sentence] = &reference.judge(&grey(100.0), Some(&[0.0, 1.0]))[..] else { panic!("one sentence") };
+    let [sentence] = &reference.judge(&grey(100.0), Some(&[0.0, 1.0]), false)[..] else { panic!("one sentence") };
     assert!(sentence.starts_with("its features are ") && sentence.contains(" times as far from the training patches"));
+    assert!(sentence.ends_with(" as those of the most unusual training or validation image"), "{sentence}");
+    // The noise of a scaled image is not judged; all else is.
+    let noisy = [GreyStatistics { noise: 9.0, ..grey(100.0)[0] }];
+    assert!(reference.judge(&noisy, None, false)[0].starts_with("noise (standard deviation in grey levels) 9.0: "));
+    assert_eq!(reference.judge(&noisy, None, true), [""; 0]);
+    assert_eq!(reference.judge(&bright, None, true), reference.judge(&bright, None, false));
     // An embedding of another network is not compared.
-    assert_eq!(reference.judge(&grey(100.0), Some(&[0.0, 1.0, 0.0])), [""; 0]);
+    assert_eq!(reference.judge(&grey(100.0), Some(&[0.0, 1.0, 0.0]), false), [""; 0]);
     let rule = reference.rule();
     assert!(rule.contains("of the 3 training and 1 validation images, widened"), "{rule}");
+    assert!(rule.contains("the farthest of 4 training and validation images is at "), "{rule}");
     let scores = reference.scores.as_ref().unwrap();
     assert_eq!((scores.images, scores.pixel_accuracy, &scores.iou), (1, Some(0.75), &vec![Some(2.0 / 3.0), Some(0.5)]));
 }
@@ -50,8 +57,8 @@ fn known_images_are_usual_and_others_are_described() {
 fn many_training_images_narrow_the_range() {
     let training = (0..20).map(|i| known(&format!("{i}.png"), 100.0 + f64::from(i % 5), &[1.0, 0.0])).collect();
     let reference = Reference::new(vec!["x".into()], &[], training, Vec::new(), None, (32, 2));
-    assert_eq!(reference.judge(&grey(107.0), None), [""; 0]);
-    let found = reference.judge(&grey(212.0), None);
+    assert_eq!(reference.judge(&grey(107.0), None, false), [""; 0]);
+    let found = reference.judge(&grey(212.0), None, false);
     assert_eq!(found.len(), 3, "mean, dark and bright: {found:?}");
     assert_eq!(
         found[0],
