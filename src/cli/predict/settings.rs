@@ -61,7 +61,10 @@ impl Settings {
 
     /// The specimen that the image `name` shows.
     pub(super) fn specimen_of(&self, name: &str) -> Option<String> {
-        let found = self.specimen.as_ref()?.captures(name)?;
+        // As in `data` and `group`: the file's name without folder and extension.
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+        let found = self.specimen.as_ref()?.captures(stem)?;
         found.get(1).or_else(|| found.get(0)).map(|part| part.as_str().to_owned())
     }
 }
