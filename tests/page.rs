@@ -232,7 +232,7 @@ fn the_page_of_predictions_sorts_and_filters() {
         let value = (number * 7 % 50) as f64 / 100.0;
         let raw = Estimate { value, interval: Some([value - 0.01, value + 0.01]) };
         // The correction is not known for one image.
-        let corrected = (number != 3).then_some(Estimate { value: 1.0 - value, interval: None });
+        let corrected = (number != 3).then_some(Estimate { value: 1.0 - value, interval: Some([0.0, 1.0]) });
         PredictedImage {
             image: format!("field {number}.tif"),
             thumbnail: format!("thumbnails/{number}.png"),

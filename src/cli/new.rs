@@ -41,6 +41,8 @@ enum Template {
 }
 
 const FOLDER: &str = include_str!("new/folder.toml");
+/// What a trained model is for.
+const NEXT: &str = "Then `matssl-run export` writes a trained model as a folder, and `matssl-run predict` uses it on new micrographs.\n";
 const QUICKSTART: &str = include_str!("../../experiments/quickstart.toml");
 
 pub(super) fn new(args: &NewArgs) -> Result<Ending, Stop> {
@@ -64,7 +66,7 @@ pub(super) fn new(args: &NewArgs) -> Result<Ending, Stop> {
             format!(
                 "1. Put micrographs and masks where {name}.toml says, or change its `path` and `classes`.\n\
                  2. matssl-run plan {name}.toml     shows what would run.\n\
-                 3. matssl-run {name}.toml          runs it; results are in reports/{name}/.\n"
+                 3. matssl-run {name}.toml          runs it; results are in reports/{name}/.\n{NEXT}"
             ),
         ),
         Template::Quickstart => (
@@ -73,7 +75,7 @@ pub(super) fn new(args: &NewArgs) -> Result<Ending, Stop> {
             format!(
                 "1. matssl-run plan {name}.toml     shows what would run.\n\
                  2. matssl-run {name}.toml          runs it, in minutes; results are in reports/{name}/.\n\
-                 3. Change a line of {name}.toml, and run it again: only what depends on that line runs.\n"
+                 3. Change a line of {name}.toml, and run it again: only what depends on that line runs.\n{NEXT}"
             ),
         ),
     };

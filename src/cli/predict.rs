@@ -80,6 +80,9 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Ending, Stop> {
     } else {
         print(&text::of(&results, &folder));
     }
+    if let Some(unmatched) = results.unmatched().filter(|_| !results.has_specimens()) {
+        say(&format!("warning: {unmatched}"));
+    }
     if !args.quiet {
         say(&count.words());
     }

@@ -41,6 +41,31 @@ pub struct Sides {
     pub right: Option<usize>,
 }
 
+impl Crop {
+    /// What is cut off: `the info bar (by the metadata)`, `the margins top 2, bottom 65 (pixels)`.
+    pub fn in_words(&self) -> String {
+        let sides = match self {
+            Crop::Auto(_) => return "the info bar (by the metadata)".to_owned(),
+            Crop::Sides(sides) => sides,
+        };
+        let bottom = match sides.bottom {
+            Some(Margin::Auto(_)) => Some("the info bar".to_owned()),
+            Some(Margin::Pixels(pixels)) => Some(pixels.to_string()),
+            None => None,
+        };
+        let pixels = |side: Option<usize>| side.map(|pixels| pixels.to_string());
+        let all = [
+            ("top", pixels(sides.top)),
+            ("bottom", bottom),
+            ("left", pixels(sides.left)),
+            ("right", pixels(sides.right)),
+        ];
+        let all: Vec<String> =
+            all.into_iter().filter_map(|(name, margin)| Some(format!("{name} {}", margin?))).collect();
+        format!("the margins {} (pixels)", all.join(", "))
+    }
+}
+
 /// A margin in pixels, or `"auto"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number of pixels, or \"auto\"")]

@@ -36,7 +36,8 @@ pub use confusion_file::ImageConfusions;
 pub use evaluation::{ClassScores, Evaluation, MajorityScores, MiouBy, SelectedOn};
 pub use file_error::FileError;
 pub use fraction::{
-    BlockCounts, ClassFraction, Correction, Estimate, SpecimenFraction, fractions, fractions_by, specimen_fractions,
+    BlockCounts, ClassFraction, Correction, Estimate, SpecimenFraction, Uncorrectable, fractions, fractions_by,
+    specimen_fractions,
 };
 pub use holm::holm;
 pub use image_scores::ImageScores;

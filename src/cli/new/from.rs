@@ -66,6 +66,7 @@ pub(super) fn from(folder: &Path, file: Option<&str>) -> Result<Ending, Stop> {
     steps.push(format!("matssl-run plan {file}   shows what would run."));
     steps.push(format!("matssl-run {file}   runs it; results are in reports/{name}/."));
     steps.iter().enumerate().for_each(|(i, step)| report += &format!("{}. {step}\n", i + 1));
+    report += super::NEXT;
     print(&report);
     Ok(Ending::Done)
 }

@@ -60,8 +60,8 @@ pub(in super::super) struct PredictArgs {
     /// Also measure the objects of this class: number, size, shape, distance; may be repeated.
     #[arg(long, value_name = "CLASS")]
     pub(super) objects: Vec<String>,
-    /// The part of an image's path that names the specimen, e.g. `^[^_]+`; the first group counts, if there is one.
-    /// summary.csv has means by specimen.
+    /// The part of a file name (without folder and extension) that names the specimen, e.g. `^[^_]+`; the first group counts,
+    /// if there is one. summary.csv has means by specimen.
     #[arg(long, value_name = "REGEX")]
     pub(super) specimen: Option<String>,
     /// Predict images again that are predicted already.

@@ -29,7 +29,8 @@ impl Settings {
     pub(super) fn new(args: &PredictArgs, model: &ModelDescription) -> Result<Self, Stop> {
         let mut wrong = Vec::new();
         if let Some(tile) = args.tile.filter(|&tile| tile > MOST) {
-            wrong.push(format!("--tile {tile}: is more than {MOST} pixels; expected a multiple of {STEP} up to {MOST}"));
+            wrong
+                .push(format!("--tile {tile}: is more than {MOST} pixels; expected a multiple of {STEP} up to {MOST}"));
         } else if let Some(tile) = args.tile.filter(|tile| *tile == 0 || tile % STEP != 0) {
             let below = (tile / STEP * STEP).max(STEP);
             wrong.push(format!("--tile {tile}: expected a multiple of {STEP}, e.g. {below} or {}", below + STEP));
@@ -66,7 +67,10 @@ impl Settings {
 
     /// The specimen that the image `name` shows.
     pub(super) fn specimen_of(&self, name: &str) -> Option<String> {
-        let found = self.specimen.as_ref()?.captures(name)?;
+        // As in `data` and `group`: the file's name without folder and extension.
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+        let found = self.specimen.as_ref()?.captures(stem)?;
         found.get(1).or_else(|| found.get(0)).map(|part| part.as_str().to_owned())
     }
 }

@@ -16,7 +16,8 @@ pub(super) fn of(results: &Results, folder: &ResultsFolder) -> String {
         return format!("no image was predicted; see {}\n", page.display());
     }
     let specimens = results.specimens();
-    let mut rows = vec![["specimen", "images", "class", "fraction", "95 % interval", "corrected"].map(str::to_owned)];
+    let heading = ["specimen", "images", "class", "fraction", "95 % interval", "corrected", "95 % interval"];
+    let mut rows = vec![heading.map(str::to_owned)];
     for specimen in specimens.iter().take(MOST) {
         for (class, of) in results.classes().iter().zip(specimen.fractions()) {
             let images = specimen.fields.len().to_string();
@@ -26,12 +27,17 @@ pub(super) fn of(results: &Results, folder: &ResultsFolder) -> String {
                 Default::default()
             };
             let [specimen, images] = first;
-            let corrected = of.corrected.as_ref().map(percent).unwrap_or_default();
-            rows.push([specimen, images, class.name.clone(), percent(&of.raw), interval(&of.raw), corrected]);
+            let [corrected, its_interval] =
+                Results::corrected(&of).map_or_else(Default::default, |of| [percent(of), interval(of)]);
+            let class = class.name.clone();
+            rows.push([specimen, images, class, percent(&of.raw), interval(&of.raw), corrected, its_interval]);
         }
     }
+    if rows[1..].iter().all(|row| row[5].is_empty()) {
+        rows[0][5..].iter_mut().for_each(String::clear);
+    }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
+    let widths: [usize; 7] = std::array::from_fn(width);
     for row in &rows {
         let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         let _ = writeln!(text, "{}", cells.join("  ").trim_end());
@@ -44,7 +50,8 @@ pub(super) fn of(results: &Results, folder: &ResultsFolder) -> String {
     if flagged > 0 {
         let _ = writeln!(text, "{} unlike the training images: see the page", plural(flagged, "image"));
     }
-    for note in results.notes() {
+    let unmatched = results.unmatched().filter(|_| !results.has_specimens());
+    for note in results.notes().into_iter().filter(|note| Some(note) != unmatched.as_ref()) {
         let _ = writeln!(text, "{note}");
     }
     let _ = writeln!(text, "{}", page.display());

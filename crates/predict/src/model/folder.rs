@@ -144,7 +144,7 @@ pub(super) fn read_description(folder: &Path) -> Result<Described, ModelFolderEr
     if object.contains_key(EnsembleDescription::KEY) {
         return read_as(object).map(Described::Ensemble).map_err(bad);
     }
-    let digest = sealed::identity(object.clone());
+    let digest = sealed::identity(object.clone()).map_err(|error| bad(format!("is damaged ({error})")))?;
     let description = read_as(object).map_err(bad)?;
     Ok(Described::Model(Box::new(description), digest))
 }

@@ -133,5 +133,5 @@ pub(super) fn write_description(folder: &Path, description: &impl Serialize) -> 
     };
     write().map_err(ModelWriteError::io(&path))?;
     let object = serde_json::from_slice(&text).map_err(std::io::Error::from).map_err(ModelWriteError::io(&path))?;
-    Ok(sealed::identity(object))
+    sealed::identity(object).map_err(std::io::Error::from).map_err(ModelWriteError::io(&path))
 }

@@ -4,7 +4,6 @@ use super::description::{ModelDescription, SplitScores};
 use super::ensemble::EnsembleDescription;
 use super::folder::ModelFolder;
 use super::python::{packages, python};
-use matssl_data::Crop;
 use matssl_metrics::Calibration;
 use matssl_train::networks::Architecture;
 use std::fmt::Write;
@@ -96,13 +95,9 @@ fn images(description: &ModelDescription, text: &mut String) {
     if let Some(channels) = &options.channels {
         notes.push(format!("The channels {channels:?} (from 0) were read."));
     }
-    match &description.read_as.crop {
-        Some(Crop::Auto(_)) => notes.push("The info bar of the microscope was cut off, by the metadata.".into()),
-        Some(Crop::Sides(sides)) => {
-            let margins = serde_json::to_string(sides).unwrap_or_default();
-            notes.push(format!("Margins were cut off, in pixels: `{margins}`."));
-        }
-        None => {}
+    if let Some(crop) = &description.read_as.crop {
+        let cut = crop.in_words();
+        notes.push(format!("Cut off before training: {cut}; `predict` does it too, the Python lines below do not."));
     }
     match (description.pixel_size_nm, description.pixel_sizes_nm) {
         (Some(size), _) => {

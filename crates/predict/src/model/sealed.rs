@@ -19,7 +19,7 @@ fn digest(object: &Map<String, Value>) -> serde_json::Result<String> {
 }
 
 /// blake3 of what a prediction depends on in `object`: everything but the hash of `model.onnx`.
-pub(super) fn identity(mut object: Map<String, Value>) -> String {
+pub(super) fn identity(mut object: Map<String, Value>) -> serde_json::Result<String> {
     object.remove(DIGEST);
     if let Some(Value::Object(files)) = object.get_mut("files") {
         files.remove(ONNX);

@@ -3,6 +3,7 @@
 mod error;
 mod features;
 mod file;
+mod flag;
 mod grey;
 mod range;
 #[expect(clippy::module_inception, reason = "one noun a file")]
@@ -11,6 +12,7 @@ mod statistics;
 
 pub use error::ReferenceError;
 pub use features::FeatureDistance;
+pub use flag::flag;
 pub use grey::GreyStatistics;
 pub use range::UsualRange;
 pub use reference::{KnownImage, Reference, TrainingImage, ValidationImage, ValidationScores};

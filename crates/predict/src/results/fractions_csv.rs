@@ -3,6 +3,7 @@
 use super::number::{estimate, measure};
 use super::{Field, Results};
 use crate::measure::Unit;
+use crate::reference::flag;
 use anyhow::Result;
 use matssl_metrics::ObjectSummary;
 
@@ -87,7 +88,7 @@ impl Results {
             measure(field.result.measured.intercepts[class]),
             field.result.measured.unit.symbol().to_owned(),
             field.result.files.mask.clone(),
-            self.flags(field),
+            flags(&field.result.unusual),
             self.classes()[class].ignored.to_string(),
         ]
     }
@@ -111,6 +112,11 @@ pub(super) fn object_cells(of: Option<ObjectSummary>) -> [String; 6] {
         measure(aspect_ratio.map(|distribution| distribution.mean)),
         measure(nearest.map(|distribution| distribution.mean)),
     ]
+}
+
+/// The short names of `sentences`; predict.json and the page have the sentences.
+fn flags(sentences: &[String]) -> String {
+    sentences.iter().map(|sentence| flag(sentence)).collect::<Vec<_>>().join("; ")
 }
 
 /// The unit's symbol, or `mixed`.

@@ -1,7 +1,9 @@
 //! The results of many images: tables, a file for programs, and a page.
 
+mod facts;
 mod fractions_csv;
 mod image_result;
+mod notes;
 mod number;
 mod page;
 mod predict_json;

@@ -10,8 +10,7 @@ impl Results {
     pub fn page(&self) -> String {
         let names: Vec<&str> = self.models.iter().map(|model| model.description.name.as_str()).collect();
         let failed = self.failed.iter().map(|failed| (failed.image.clone(), failed.reason.clone()));
-        let has_specimens = self.fields.iter().any(|field| field.specimen.is_some());
-        let specimens = if has_specimens || self.fields.len() > 1 { self.specimen_rows() } else { Vec::new() };
+        let specimens = if self.has_specimens() || self.fields.len() > 1 { self.specimen_rows() } else { Vec::new() };
         let calibrated = self
             .models
             .iter()
@@ -27,21 +26,6 @@ impl Results {
             objects: self.objects.iter().flat_map(|&class| self.class_objects(class)).collect(),
             calibrations: calibrated.collect(),
         })
-    }
-
-    fn facts(&self) -> Vec<(String, String)> {
-        let models = self.models.iter().map(|model| {
-            let description = &model.description;
-            let short = &model.digest[..model.digest.len().min(12)];
-            ("model".to_owned(), format!("{} ({}, {short})", description.name, model.path.display()))
-        });
-        let options = self.options.as_object().into_iter().flatten();
-        let options = options.filter(|(_, value)| !value.is_null()).map(|(name, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            (name.replace('_', " "), text)
-        });
-        let program = ("program".to_owned(), concat!("matssl-run ", env!("CARGO_PKG_VERSION")).to_owned());
-        models.chain(options).chain([program]).collect()
     }
 
     fn specimen_rows(&self) -> Vec<SpecimenRow> {

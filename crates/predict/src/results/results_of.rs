@@ -44,6 +44,7 @@ impl Results {
         let validation = validation(models);
         let of = |field: &Field| fractions(&[&field.result.measured.counts], &validation);
         let fractions = fields.par_iter().map(of).collect();
+        let options = with_outputs(options, outputs, &models[0].description.classes);
         let (models, objects) = (models.to_vec(), outputs.objects.clone());
         Results { models, options, objects, fields, fractions, failed, complete, validation }
     }
@@ -67,38 +68,16 @@ impl Results {
     pub fn failed(&self) -> &[Failed] {
         &self.failed
     }
+}
 
-    /// Sentences that hold for all images.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if !self.complete {
-            notes.push("The run was interrupted: images are missing. Run the same command again to go on.".to_owned());
-        }
-        let unknown = self.fields.iter().filter(|field| field.result.pixel_size_nm.is_none()).count();
-        let scaled = self.models[0].description.pixel_size_nm.is_some();
-        if unknown > 0 {
-            let which = if unknown == self.fields.len() {
-                "The size of a pixel is not known".to_owned()
-            } else {
-                format!("The size of a pixel of {unknown} of {} images is not known", self.fields.len())
-            };
-            let so = if scaled {
-                ": they were not scaled to the model's, and lengths are in pixels"
-            } else {
-                ": lengths are in pixels"
-            };
-            notes.push(format!("{which}{so}. `--pixel-size \"50 nm\"` says it."));
-        }
-        if self.validation.is_empty() {
-            let why = "fractions are not corrected for its errors, and intervals do not know of them";
-            notes.push(format!("The model has no validation images: {why}."));
-        }
-        notes
+/// `options` with what was asked for beside masks: classes whose objects are measured, by name, and maps of the uncertainty.
+fn with_outputs(mut options: Value, outputs: &OutputOptions, classes: &[ClassDescription]) -> Value {
+    if let Some(options) = options.as_object_mut() {
+        let name = |&class: &u8| classes.get(usize::from(class)).map(|class| class.name.clone());
+        options.insert("objects".to_owned(), outputs.objects.iter().filter_map(name).collect());
+        options.insert("uncertainty".to_owned(), outputs.uncertainty.into());
     }
-
-    pub(super) fn flags(&self, field: &Field) -> String {
-        field.result.unusual.join("; ")
-    }
+    options
 }
 
 /// The confusion matrix of each validation image: of several models, the sum over the models that were validated on the same

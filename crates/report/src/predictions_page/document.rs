@@ -31,7 +31,7 @@ pub fn predictions_page(page: &PredictionsPage) -> String {
                 }
                 main {
                     (page.failures())
-                    @for note in &page.notes { p.note { (note) } }
+                    @for note in &page.notes { p.note { (prose(note)) } }
                     @for (id, heading, content) in &sections { section id=(id) { h2 { (heading) } (content) } }
                 }
                 script { (PreEscaped(include_str!("script.js"))) }
@@ -39,6 +39,19 @@ pub fn predictions_page(page: &PredictionsPage) -> String {
         }
     };
     page.into_string()
+}
+
+/// Text in which what stands between backticks is code.
+fn prose(text: &str) -> Markup {
+    // An odd one is no pair: the text stays as it is.
+    let pairs = text.matches('`').count().is_multiple_of(2);
+    html! {
+        @if pairs {
+            @for (number, part) in text.split('`').enumerate() {
+                @if number % 2 == 1 { code { (part) } } @else { (part) }
+            }
+        } @else { (text) }
+    }
 }
 
 impl PredictionsPage {
@@ -61,7 +74,7 @@ impl PredictionsPage {
             @if !self.failed.is_empty() {
                 div.warning {
                     h3 { (counted(self.failed.len(), "image")) " failed" }
-                    ul { @for (image, reason) in &self.failed { li { strong { (image) } ": " (reason) } } }
+                    ul { @for (image, reason) in &self.failed { li { strong { (image) } ": " (prose(reason)) } } }
                 }
             }
         }
@@ -76,7 +89,7 @@ impl PredictionsPage {
                     "Area fractions in per cent; below them 95 % intervals. "
                     strong { "raw" } ": pixels of the class by all pixels. "
                     @if self.is_corrected() {
-                        strong { "corrected" } ": for the model's errors on its validation images. "
+                        strong { "corrected" } ": for the model's errors on its validation images, where these give an interval. "
                     }
                     span.scripted { "Click a heading to sort by it." }
                 }

@@ -6,8 +6,7 @@ use crate::histogram::Histogram;
 use maud::{Markup, PreEscaped, html};
 
 impl PredictionsPage {
-    /// A histogram for each class: of corrected fractions where every image has them, else of raw ones. `None` for fewer than
-    /// two images.
+    /// A histogram of the raw fractions for each class. `None` for fewer than two images.
     pub(super) fn histograms(&self) -> Option<Markup> {
         (self.images.len() > 1).then(|| {
             html! {
@@ -21,13 +20,8 @@ impl PredictionsPage {
     }
 
     fn histogram(&self, class: usize, name: &str, colour: [u8; 3]) -> String {
-        let fractions = || self.images.iter().filter_map(|image| image.fractions.get(class));
-        let corrected: Option<Vec<f64>> =
-            fractions().map(|fraction| fraction.corrected.map(|corrected| corrected.value * 100.0)).collect();
-        let (values, kind) = match corrected.filter(|values| !values.is_empty()) {
-            Some(values) => (values, "corrected"),
-            None => (fractions().map(|fraction| fraction.raw.value * 100.0).collect(), "raw"),
-        };
+        let fractions = self.images.iter().filter_map(|image| image.fractions.get(class));
+        let values: Vec<f64> = fractions.map(|fraction| fraction.raw.value * 100.0).collect();
         let spread = deviation(&values).unwrap_or(0.0);
         let note =
             centre(&values).map(|(mean, median)| format!("mean {mean:.2}, median {median:.2}, deviation {spread:.2}"));
@@ -35,7 +29,7 @@ impl PredictionsPage {
             title: name,
             note: note.unwrap_or_default(),
             values: &values,
-            axis: &format!("{kind} area fraction (%)"),
+            axis: "raw area fraction (%)",
             counted: "images",
             limits: (0.0, 100.0),
             colour,

@@ -1,7 +1,7 @@
 //! The table of all images.
 
 use super::content::{PredictedImage, PredictionsPage};
-use super::number::{cell, counted, pixel_size};
+use super::number::{cell, corrected, counted, pixel_size};
 use crate::address::address;
 use crate::palette::hex;
 use maud::{Markup, html};
@@ -10,15 +10,15 @@ use maud::{Markup, html};
 const MOST_UNBOXED: usize = 30;
 
 impl PredictionsPage {
-    /// Whether any image has corrected fractions.
+    /// Whether any image has corrected fractions with intervals.
     pub(super) fn is_corrected(&self) -> bool {
-        self.images.iter().flat_map(|image| &image.fractions).any(|fraction| fraction.corrected.is_some())
+        self.images.iter().flat_map(|image| &image.fractions).any(|fraction| corrected(fraction).is_some())
     }
 
     /// One row an image: size, fraction of each class with its interval, what is unusual. A heading sorts by its column, cells by
     /// their `data-value` or, without one, their text.
     pub(super) fn image_table(&self) -> Markup {
-        let corrected = self.is_corrected();
+        let is_corrected = self.is_corrected();
         let knows_sizes = self.images.iter().any(|image| image.pixel_size_nm.is_some());
         let marks = self.images.iter().any(|image| !image.unusual.is_empty());
         // The columns in their order: what a heading sorts by.
@@ -31,10 +31,10 @@ impl PredictionsPage {
         let first = [heading("image", rows), heading("size", rows)];
         let size = knows_sizes.then(|| heading("pixel", rows));
         let of_classes: Vec<Markup> = (self.classes.iter())
-            .map(|_| html! { (heading("raw", 1)) @if corrected { (heading("corrected", 1)) } })
+            .map(|_| html! { (heading("raw", 1)) @if is_corrected { (heading("corrected", 1)) } })
             .collect();
         let last = marks.then(|| heading("unusual", rows));
-        let span = if corrected { 2 } else { 1 };
+        let span = if is_corrected { 2 } else { 1 };
         let boxed = if self.images.len() > MOST_UNBOXED { "scroll boxed" } else { "scroll" };
         html! {
             div class=(boxed) {
@@ -51,7 +51,7 @@ impl PredictionsPage {
                         }
                         tr { @for headings in of_classes { (headings) } }
                     }
-                    tbody { @for image in &self.images { (row(image, self.classes.len(), corrected, knows_sizes, marks)) } }
+                    tbody { @for image in &self.images { (row(image, self.classes.len(), is_corrected, knows_sizes, marks)) } }
                 }
             }
         }
@@ -63,7 +63,7 @@ pub(super) fn swatch(colour: [u8; 3]) -> Markup {
     html! { span.swatch style={ "background:" (hex(colour)) } {} }
 }
 
-fn row(image: &PredictedImage, classes: usize, corrected: bool, knows_sizes: bool, marks: bool) -> Markup {
+fn row(image: &PredictedImage, classes: usize, is_corrected: bool, knows_sizes: bool, marks: bool) -> Markup {
     let (width, height) = image.size;
     html! {
         tr data-name=(image.image) {
@@ -83,7 +83,7 @@ fn row(image: &PredictedImage, classes: usize, corrected: bool, knows_sizes: boo
             @for class in 0..classes {
                 @let fraction = image.fractions.get(class);
                 (cell(fraction.map(|fraction| &fraction.raw), None))
-                @if corrected { (cell(fraction.and_then(|fraction| fraction.corrected.as_ref()), None)) }
+                @if is_corrected { (cell(fraction.and_then(corrected), None)) }
             }
             @if marks {
                 td data-value=(image.unusual.len()) {

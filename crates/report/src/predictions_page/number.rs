@@ -1,6 +1,6 @@
 //! Numbers as the page writes them.
 
-use matssl_metrics::Estimate;
+use matssl_metrics::{ClassFraction, Estimate};
 use maud::{Markup, html};
 
 /// A share in per cent, without the unit: two decimals, and two significant digits where these would hide a small share.
@@ -30,6 +30,11 @@ pub(super) fn cell(estimate: Option<&Estimate>, below: Option<String>) -> Markup
             @if let Some(below) = below { br; small.soft { (below) } }
         }
     }
+}
+
+/// The corrected fraction, which says something only with its interval.
+pub(super) fn corrected(fraction: &ClassFraction) -> Option<&Estimate> {
+    fraction.corrected.as_ref().filter(|estimate| estimate.interval.is_some())
 }
 
 /// A length, ratio or distance: four significant digits at most.

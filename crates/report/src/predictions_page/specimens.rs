@@ -2,15 +2,15 @@
 
 use super::content::{PredictionsPage, SpecimenRow};
 use super::image_table::swatch;
-use super::number::{cell, percent};
+use super::number::{cell, corrected, percent};
 use maud::{Markup, html};
 
 impl PredictionsPage {
     /// One row a specimen: the mean over its fields with its interval, and the standard deviation between fields.
     pub(super) fn specimen_table(&self) -> Markup {
         let mut fractions = self.specimens.iter().flat_map(|row| &row.fractions);
-        let corrected = fractions.any(|(fraction, _)| fraction.corrected.is_some());
-        let span = if corrected { 2 } else { 1 };
+        let is_corrected = fractions.any(|(fraction, _)| corrected(fraction).is_some());
+        let span = if is_corrected { 2 } else { 1 };
         let classes = self.classes.len();
         html! {
             div.scroll {
@@ -26,18 +26,18 @@ impl PredictionsPage {
                         tr {
                             @for class in 0..classes {
                                 th data-column=(2 + class * span) { "raw" }
-                                @if corrected { th data-column=(3 + class * span) { "corrected" } }
+                                @if is_corrected { th data-column=(3 + class * span) { "corrected" } }
                             }
                         }
                     }
-                    tbody { @for row in &self.specimens { (specimen(row, classes, corrected)) } }
+                    tbody { @for row in &self.specimens { (specimen(row, classes, is_corrected)) } }
                 }
             }
         }
     }
 }
 
-fn specimen(row: &SpecimenRow, classes: usize, corrected: bool) -> Markup {
+fn specimen(row: &SpecimenRow, classes: usize, is_corrected: bool) -> Markup {
     html! {
         tr data-name=(row.specimen) {
             td.name { (row.specimen) }
@@ -46,7 +46,7 @@ fn specimen(row: &SpecimenRow, classes: usize, corrected: bool) -> Markup {
                 @let found = row.fractions.get(class);
                 @let spread = found.and_then(|(_, spread)| *spread).map(|spread| format!("s = {}", percent(spread)));
                 (cell(found.map(|(fraction, _)| &fraction.raw), spread))
-                @if corrected { (cell(found.and_then(|(fraction, _)| fraction.corrected.as_ref()), None)) }
+                @if is_corrected { (cell(found.and_then(|(fraction, _)| corrected(fraction)), None)) }
             }
         }
     }
