@@ -4,7 +4,7 @@ mod selection;
 
 use super::arguments::ExperimentArgs;
 use super::open_experiment;
-use super::outcome::{Ending, Stop};
+use super::outcome::{Ending, Stop, words};
 use super::output::{print, say};
 use crate::lineage::ModelSource;
 use crate::predict::model::{ModelFolder, ModelWriteError, update_ensemble, write_ensemble};
@@ -107,7 +107,7 @@ fn of_json(model: &ModelFolder, folder: &Folder<'_>) -> serde_json::Value {
 
 /// A model that lies damaged in the cache.
 fn not_usable(error: anyhow::Error) -> Stop {
-    Stop::new(Ending::from(&error), format!("error: {error:#}"))
+    Stop::new(Ending::from(&error), format!("error: {}", words(&error)))
 }
 
 fn not_written(error: ModelWriteError) -> Stop {

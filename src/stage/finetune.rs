@@ -149,7 +149,7 @@ impl TrainingDefaults for Finetune {
 
 impl StageKind for Finetune {
     const KIND: &'static str = "finetune";
-    const CODE_VERSION: u32 = 6;
+    const CODE_VERSION: u32 = 7;
     const TRAINS: bool = true;
     // The key contains the content of the weight file. Random weights have no file.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];

@@ -39,6 +39,7 @@ pub use dataset::dataset_params;
 pub(crate) use evaluate::prediction_files as picture_files;
 pub use kinds::KINDS;
 pub use matssl_pipeline::stage::*;
+pub(crate) use models::FOLDER as MODELS_FOLDER;
 pub(crate) use onnx_file::write_onnx;
 pub use outlook::images;
 pub use patchify::patch_params;

@@ -47,7 +47,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// The folder of all models among the reports.
-const FOLDER: &str = "models";
+pub(crate) const FOLDER: &str = "models";
 
 impl StageKind for Models {
     const KIND: &'static str = "models";
