@@ -7,7 +7,7 @@ use super::open_experiment;
 use super::outcome::{Ending, Stop, words};
 use super::output::{print, say};
 use crate::lineage::ModelSource;
-use crate::predict::model::{ModelFolder, ModelWriteError, update_ensemble, write_ensemble};
+use crate::predict::model::{ModelFolder, ModelWriteError, write_ensemble};
 use crate::report::safe_names;
 use crate::stage::{Folder, write_onnx};
 use clap::Args;
@@ -73,9 +73,6 @@ pub(super) fn export(args: &ExportArgs) -> Result<Ending, Stop> {
     }
     if args.onnx {
         written.iter_mut().try_for_each(write_onnx)?;
-        if args.ensemble {
-            update_ensemble(&args.out).map_err(not_written)?;
-        }
     }
     if args.json {
         let all: Vec<_> = written.iter().zip(&folders).map(|(model, folder)| of_json(model, folder)).collect();

@@ -13,7 +13,7 @@ use crate::cache::Digest;
 use crate::data::{Manifest, Split};
 use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
 use crate::metrics::{Evaluation, ImageConfusions};
-use crate::predict::model::{ModelFolder, ModelWriteError, Provenance, update_ensemble, write_ensemble};
+use crate::predict::model::{ModelFolder, ModelWriteError, Provenance, write_ensemble};
 use crate::report::{FileName, safe_names};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -115,9 +115,6 @@ impl StageKind for Models {
         }
         if self.onnx {
             written.iter_mut().try_for_each(write_onnx)?;
-            if self.ensemble {
-                update_ensemble(&target).map_err(not_written)?;
-            }
         }
         Ok(())
     }
