@@ -2,9 +2,9 @@
 
 use super::outlook::{Outlook, Scores};
 use super::{Context, Foresight, InputFiles, Known, StageError, StageKind};
-use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
+use crate::experiment::{self, Input, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
 use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, ImageConfusions, Sampled};
-use crate::report::published::PublishedId;
+use crate::report::published::{EDITION, PublishedId, first_edition, is_first_edition};
 use crate::report::table::PerImage;
 use crate::report::{self, FileName};
 use anyhow::Context as _;
@@ -38,6 +38,10 @@ pub(super) struct Table {
     /// How mIoU is averaged over images. All other scores are pooled.
     #[serde(default, skip_serializing_if = "is_pooled")]
     miou: Averaging,
+    /// The texts of published values that it prints.
+    #[serde(default = "first_edition", skip_serializing_if = "is_first_edition")]
+    #[schemars(skip)]
+    edition: u32,
 }
 
 /// Whether the default applies. It is left out of the JSON, so that keys do not change.
@@ -51,6 +55,14 @@ impl StageKind for Table {
     const SECTION: Section = Section::Tables;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds()];
+
+    fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
+        let mut table = experiment::deserialize::<Table>(table)?;
+        if !table.published.is_empty() || !table.published_only.is_empty() {
+            table.edition = EDITION;
+        }
+        Ok(table)
+    }
 
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
         let rows: Vec<&str> = labels.iter().filter(|(param, _)| *param == "rows").map(|(_, label)| *label).collect();

@@ -114,8 +114,20 @@ impl Table {
                 Below::Terminal => add(format!("Published: {}.", source.cite)),
             }
         }
-        for value in &values {
-            value.note.iter().for_each(|note| add(format!("On {}: {note}", value.id)));
+        let mut names: Vec<&str> = Vec::new();
+        for name in values.iter().flat_map(|value| &value.notes) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        for (name, text) in names.into_iter().filter_map(|name| Some((name, published::note(name)?))) {
+            let mut ids: Vec<&str> = Vec::new();
+            for value in values.iter().filter(|value| value.notes.iter().any(|own| own == name)) {
+                if !ids.contains(&value.id.as_str()) {
+                    ids.push(&value.id);
+                }
+            }
+            add(format!("On {}: {text}", ids.join(", ")));
         }
         if self.rows.iter().any(Row::is_published_only) {
             add("Published only: not run here.".into());
