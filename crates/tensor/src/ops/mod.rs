@@ -20,10 +20,14 @@ mod max_pool;
 // Only for GPUs, as `gpu`.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub(crate) mod normalize;
+mod pad;
 mod panels;
 pub mod relu;
+mod resample;
+mod resize_bilinear;
 mod rows;
 pub(crate) mod sum;
+mod tokens;
 mod transpose;
 mod upsample_bilinear;
 mod upsample_nearest;
@@ -31,3 +35,5 @@ pub(crate) mod vector;
 
 pub use conv2d::Conv2d;
 pub use max_pool::MaxPool;
+pub use resize_bilinear::Resized;
+pub use tokens::Positions;
