@@ -96,7 +96,17 @@ impl<'p> Tape<'p> {
         let id = NEXT_TAPE.fetch_add(1, Ordering::Relaxed);
         let recompute = parameters.recomputes() && mode != Mode::Eval;
         let (nodes, leaves) = (RefCell::default(), RefCell::default());
-        Tape { parameters, mode, id, nodes, leaves, recompute, freezes: mode == Mode::Train, count: None, recorder: None }
+        Tape {
+            parameters,
+            mode,
+            id,
+            nodes,
+            leaves,
+            recompute,
+            freezes: mode == Mode::Train,
+            count: None,
+            recorder: None,
+        }
     }
 
     /// A tape for training that computes nothing and counts what it would save.
@@ -403,8 +413,13 @@ mod tests {
         let forward = |tape: &Tape<'_>, x: &Value| {
             let part = tape.of_part("encoder");
             let options = Conv2d::new(1, 1);
-            let features =
-                part.as_ref().unwrap_or(tape).conv_norm(&[(x, false)], ("encoder.w", "encoder.bn"), options, None, true)?;
+            let features = part.as_ref().unwrap_or(tape).conv_norm(
+                &[(x, false)],
+                ("encoder.w", "encoder.bn"),
+                options,
+                None,
+                true,
+            )?;
             tape.conv_norm(&[(&features, false)], ("head.w", "head.bn"), options, None, true)
         };
         let names: Vec<&str> = parameters.trainable().map(|(name, _)| name).collect();

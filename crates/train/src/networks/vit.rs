@@ -367,10 +367,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let error = |text: &str| config(text).check().unwrap_err();
-        assert_eq!(
-            error(r#"{"arch":"dinov2-small","heads":5}"#),
-            "width = 384 is not a multiple of heads = 5"
-        );
+        assert_eq!(error(r#"{"arch":"dinov2-small","heads":5}"#), "width = 384 is not a multiple of heads = 5");
         assert_eq!(error(r#"{"arch":"dinov2-small","depth":0}"#), "depth = 0; expected 1 to 100");
         assert!(serde_json::from_str::<VitConfig>(r#"{"arch":"dinov2-small","window":7}"#).is_err());
         assert_eq!(
