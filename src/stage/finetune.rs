@@ -185,6 +185,10 @@ impl StageKind for Finetune {
         if let Err(message) = self.start.check(self.encoder()) {
             return error("start", message);
         }
+        if !self.architecture.has_decoder_channels() && self.decoder_channels != default_decoder() {
+            let message = format!("architecture = \"{}\" has none: leave them out", self.architecture.word());
+            return error("decoder_channels", message);
+        }
         if let Some(decay) = self.layer_decay {
             if !(decay > 0.0 && decay <= 1.0) {
                 return error("layer_decay", format!("{decay} is out of range: above 0, up to 1, e.g. 0.8"));
