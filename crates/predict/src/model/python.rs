@@ -80,6 +80,13 @@ smp.encoders.encoders["{name}"] = {{
     let class = match network.architecture {
         Architecture::UnetPlusPlus => "UnetPlusPlus",
         Architecture::Unet => "Unet",
+        // Small heads on an encoder: no class of segmentation_models_pytorch.
+        Architecture::Linear | Architecture::Conv => {
+            return format!(
+                "# segmentation_models_pytorch has no {}; use matssl-run predict\n",
+                network.architecture.name()
+            );
+        }
     };
     text += &format!(
         r#"

@@ -24,11 +24,15 @@ mod max_pool;
 // Only for GPUs, as `gpu`.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub(crate) mod normalize;
+mod pad;
 mod panels;
 pub mod relu;
+mod resample;
 mod reshape;
+mod resize_bilinear;
 mod rows;
 pub(crate) mod sum;
+mod tokens;
 mod transpose;
 mod upsample_bilinear;
 mod upsample_nearest;
@@ -37,3 +41,5 @@ pub(crate) mod vector;
 pub use cells::CellOrder;
 pub use conv2d::Conv2d;
 pub use max_pool::MaxPool;
+pub use resize_bilinear::Resized;
+pub use tokens::Positions;

@@ -1,6 +1,7 @@
 //! Which encoder: what an experiment chooses, and what encoder files and model files record.
 
 use super::resnet::{ResNetConfig, Variant};
+use super::vit::VitConfig;
 use matssl_data::MOST_CHANNELS;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,6 +16,8 @@ use serde_json::Value;
 pub enum EncoderConfig {
     /// A ResNet.
     ResNet(ResNetConfig),
+    /// DINOv2's vision transformer.
+    Vit(VitConfig),
 }
 
 /// The configuration of one architecture, as a JSON object beside its `arch`.
@@ -27,11 +30,18 @@ struct Family {
 }
 
 /// All architectures, in the order in which messages list them.
-const FAMILIES: [Family; 1] = [Family {
-    words: &["resnet18", "resnet34", "resnet50", "resnet101"],
-    options: &["width", "variant", "in_channels"],
-    read: |value| serde_json::from_value(value).map(EncoderConfig::ResNet),
-}];
+const FAMILIES: [Family; 2] = [
+    Family {
+        words: &["resnet18", "resnet34", "resnet50", "resnet101"],
+        options: &["width", "variant", "in_channels"],
+        read: |value| serde_json::from_value(value).map(EncoderConfig::ResNet),
+    },
+    Family {
+        words: &["dinov2-small", "dinov2-small-reg"],
+        options: &["width", "depth", "heads", "grid", "in_channels"],
+        read: |value| serde_json::from_value(value).map(EncoderConfig::Vit),
+    },
+];
 
 impl EncoderConfig {
     /// The words of `arch`.
@@ -62,6 +72,7 @@ impl EncoderConfig {
     pub fn arch(&self) -> &'static str {
         match self {
             EncoderConfig::ResNet(config) => config.arch.name(),
+            EncoderConfig::Vit(config) => config.arch.name(),
         }
     }
 
@@ -69,6 +80,7 @@ impl EncoderConfig {
     pub fn in_channels(&self) -> usize {
         match self {
             EncoderConfig::ResNet(config) => config.in_channels,
+            EncoderConfig::Vit(config) => config.in_channels,
         }
     }
 
@@ -76,6 +88,7 @@ impl EncoderConfig {
     pub fn width(&self) -> usize {
         match self {
             EncoderConfig::ResNet(config) => config.width,
+            EncoderConfig::Vit(config) => config.width,
         }
     }
 
@@ -83,6 +96,7 @@ impl EncoderConfig {
     pub fn variant(&self) -> Option<Variant> {
         match self {
             EncoderConfig::ResNet(config) => Some(config.variant),
+            EncoderConfig::Vit(_) => None,
         }
     }
 
@@ -90,6 +104,7 @@ impl EncoderConfig {
     pub fn is_convolutional(&self) -> bool {
         match self {
             EncoderConfig::ResNet(_) => true,
+            EncoderConfig::Vit(_) => false,
         }
     }
 
@@ -97,6 +112,7 @@ impl EncoderConfig {
     pub fn has_five_features(&self) -> bool {
         match self {
             EncoderConfig::ResNet(_) => true,
+            EncoderConfig::Vit(_) => false,
         }
     }
 
@@ -104,6 +120,7 @@ impl EncoderConfig {
     pub fn has_four_stages(&self) -> bool {
         match self {
             EncoderConfig::ResNet(_) => true,
+            EncoderConfig::Vit(_) => false,
         }
     }
 
@@ -116,6 +133,7 @@ impl EncoderConfig {
             EncoderConfig::ResNet(config) if !(1..=1024).contains(&config.width) => {
                 return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", config.width));
             }
+            EncoderConfig::Vit(config) => return config.check(),
             EncoderConfig::ResNet(_) => {}
         }
         if !(1..=MOST_CHANNELS).contains(&self.in_channels()) {
@@ -130,7 +148,7 @@ impl EncoderConfig {
     /// One line with the sides that it takes.
     pub fn check_side(&self, _side: usize) -> Result<(), String> {
         match self {
-            EncoderConfig::ResNet(_) => Ok(()),
+            EncoderConfig::ResNet(_) | EncoderConfig::Vit(_) => Ok(()),
         }
     }
 }
@@ -151,10 +169,17 @@ impl From<ResNetConfig> for EncoderConfig {
     }
 }
 
+impl From<VitConfig> for EncoderConfig {
+    fn from(config: VitConfig) -> Self {
+        EncoderConfig::Vit(config)
+    }
+}
+
 impl Serialize for EncoderConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             EncoderConfig::ResNet(config) => config.serialize(serializer),
+            EncoderConfig::Vit(config) => config.serialize(serializer),
         }
     }
 }

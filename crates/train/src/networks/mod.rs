@@ -3,15 +3,18 @@
 mod decoder_block;
 mod encoder;
 mod encoder_config;
+mod patch_head;
 mod resnet;
 mod segmentation;
 mod segmentation_config;
 mod segmentation_model;
 mod unet;
 mod unet_plus_plus;
+mod vit;
 
 pub use encoder::Encoder;
 pub use encoder_config::EncoderConfig;
 pub use resnet::{Arch, ResNetConfig, Variant};
 pub use segmentation::SegmentationNetwork;
 pub use segmentation_config::{Architecture, SegmentationConfig};
+pub use vit::{VitArch, VitConfig};

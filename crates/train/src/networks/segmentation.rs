@@ -1,5 +1,7 @@
 //! A segmentation network of any architecture.
 
+use super::encoder::Encoder;
+use super::patch_head::{HeadKind, PatchHead};
 use super::segmentation_config::{Architecture, SegmentationConfig};
 use super::segmentation_model::SegmentationModel;
 use super::unet::Unet;
@@ -7,6 +9,7 @@ use super::unet_plus_plus::UnetPlusPlus;
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Tape, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A network from images to a logit for each class and pixel.
@@ -22,6 +25,8 @@ impl SegmentationNetwork {
         let model: Arc<dyn SegmentationModel> = match config.architecture {
             Architecture::UnetPlusPlus => Arc::new(UnetPlusPlus::new(config.clone())),
             Architecture::Unet => Arc::new(Unet::new(config.clone())),
+            Architecture::Linear => Arc::new(PatchHead::new(&config, HeadKind::Linear)),
+            Architecture::Conv => Arc::new(PatchHead::new(&config, HeadKind::Convolutional)),
         };
         SegmentationNetwork { config, model }
     }
@@ -34,6 +39,26 @@ impl SegmentationNetwork {
     /// Names and shapes (PyTorch's layout) of all parameters, in their order.
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.model.shapes()
+    }
+
+    /// The factors of the learning rate by the parameter's name, if it falls by `decay` from layer to layer of the encoder towards the
+    /// image: `decay` to the power of (depth - i) for block i of a vision transformer. Decoder and head have the whole rate and are
+    /// not named.
+    ///
+    /// # Errors
+    /// One line, if the encoder has no such layers.
+    pub fn rate_factors(&self, decay: f64) -> std::result::Result<BTreeMap<String, f64>, String> {
+        let encoder = Encoder::new(self.config.encoder.clone());
+        let factor = |(name, _): (String, Vec<usize>)| {
+            let factor = encoder.rate_factor(&name, decay)?;
+            Some((format!("encoder.{name}"), factor))
+        };
+        encoder.shapes().into_iter().map(factor).collect::<Option<_>>().ok_or_else(|| {
+            format!(
+                "{} has no layers for it: it is for a vision transformer, as \"dinov2-small\"",
+                self.config.encoder.arch()
+            )
+        })
     }
 
     /// Adds all parameters with their published initial values.
@@ -73,7 +98,6 @@ impl SegmentationNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::Encoder;
     use candle_core::{DType, Device, Tensor};
     use matssl_tensor::{Mode, footprint};
 

@@ -15,6 +15,12 @@ pub enum Architecture {
     /// Ronneberger et al. 2015, as in segmentation_models_pytorch.
     #[serde(rename = "unet")]
     Unet,
+    /// DINOv2's linear head: batch norm, a 1×1 convolution, and the logits enlarged to the image.
+    #[serde(rename = "linear")]
+    Linear,
+    /// Two 3×3 convolutions, the second at twice the encoder's resolution, then as `linear`.
+    #[serde(rename = "conv")]
+    Conv,
 }
 
 impl Architecture {
@@ -23,6 +29,8 @@ impl Architecture {
         match self {
             Architecture::UnetPlusPlus => "unet++",
             Architecture::Unet => "unet",
+            Architecture::Linear => "linear",
+            Architecture::Conv => "conv",
         }
     }
 
@@ -31,6 +39,8 @@ impl Architecture {
         match self {
             Architecture::UnetPlusPlus => "U-Net++",
             Architecture::Unet => "U-Net",
+            Architecture::Linear => "linear head",
+            Architecture::Conv => "convolutional head",
         }
     }
 
@@ -43,6 +53,7 @@ impl Architecture {
     pub fn has_decoder_channels(self) -> bool {
         match self {
             Architecture::UnetPlusPlus | Architecture::Unet => true,
+            Architecture::Linear | Architecture::Conv => false,
         }
     }
 }
@@ -51,7 +62,7 @@ impl Architecture {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentationConfig {
-    /// `"unet++"` (the default) or `"unet"`.
+    /// `"unet++"` (the default), `"unet"`, `"linear"` or `"conv"`.
     #[serde(default, skip_serializing_if = "Architecture::is_default")]
     pub architecture: Architecture,
     /// The network whose features are decoded.
@@ -103,6 +114,8 @@ impl SegmentationConfig {
     pub fn is_convolutional(&self) -> bool {
         match self.architecture {
             Architecture::UnetPlusPlus | Architecture::Unet => self.encoder.is_convolutional(),
+            // The resizing of the logits is neither on a GPU nor in ONNX yet.
+            Architecture::Linear | Architecture::Conv => false,
         }
     }
 }
