@@ -12,6 +12,7 @@ use super::parameters::{Gradients, Parameters};
 use super::saved::{Forget, Saved};
 use candle_core::{Result, Tensor, bail};
 use indexmap::{IndexMap, IndexSet};
+use matssl_base::random::Stream;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,6 +86,8 @@ pub struct Tape<'p> {
     count: Option<RefCell<Count>>,
     /// On a dry tape: the operations so far, if they are recorded.
     recorder: Option<RefCell<Recorder>>,
+    /// Where operations draw from that drop at random in training.
+    stream: Option<Stream>,
 }
 
 impl<'p> Tape<'p> {
@@ -93,7 +96,18 @@ impl<'p> Tape<'p> {
         let id = NEXT_TAPE.fetch_add(1, Ordering::Relaxed);
         let recompute = parameters.recomputes() && mode != Mode::Eval;
         let (nodes, leaves) = (RefCell::default(), RefCell::default());
-        Tape { parameters, mode, id, nodes, leaves, recompute, count: None, recorder: None }
+        Tape { parameters, mode, id, nodes, leaves, recompute, count: None, recorder: None, stream: None }
+    }
+
+    /// The same tape, with random numbers for operations that drop at random in training (drop path). The caller derives
+    /// `stream` from seed and step, so that a resumed training draws the same.
+    pub fn with_stream(self, stream: Stream) -> Self {
+        Tape { stream: Some(stream), ..self }
+    }
+
+    /// Where operations draw from that drop at random; `None` if the caller gave no stream.
+    pub fn stream(&self) -> Option<&Stream> {
+        self.stream.as_ref()
     }
 
     /// A tape for training that computes nothing and counts what it would save.
