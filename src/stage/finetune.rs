@@ -21,7 +21,7 @@ use crate::data::{Entry, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
 use crate::nn::weights::LoadReport;
-use crate::nn::{Architecture, Parameters, ResNetConfig, SegmentationConfig, SegmentationNetwork};
+use crate::nn::{Architecture, EncoderConfig, Parameters, SegmentationConfig, SegmentationNetwork};
 use crate::random::Stream;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
@@ -273,7 +273,7 @@ impl StageKind for Finetune {
         };
         let pretrained = known.inputs("encoder").next().and_then(Outlook::of);
         let in_channels = match (self.encoder(), pretrained) {
-            (Some(encoder), _) => Some(encoder.in_channels),
+            (Some(encoder), _) => Some(encoder.network.in_channels()),
             (None, Some(&Outlook::Training { in_channels, .. })) => in_channels,
             (None, _) => None,
         };
@@ -281,7 +281,7 @@ impl StageKind for Finetune {
             return Foresight::of(Err(problem));
         }
         if let Some(encoder) = self.encoder() {
-            let network = self.config(encoder.config(), manifest.classes.len());
+            let network = self.config(encoder.network.clone(), manifest.classes.len());
             if let Err(problem) = self.start.foresee(encoder, &network, &manifest.classes, known.places) {
                 return Foresight::of(Err(problem));
             }
@@ -305,7 +305,7 @@ impl StageKind for Finetune {
         let name = &context.input("dataset")?.label;
         let config = self.network(context, classes.len())?;
         let parts = self.parts(&dataset.manifest, name, context.seed).map_err(StageError::BadData)?;
-        self.check_channels(&dataset.manifest, config.encoder.in_channels).map_err(StageError::BadData)?;
+        self.check_channels(&dataset.manifest, config.encoder.in_channels()).map_err(StageError::BadData)?;
         let (samples, validation) = (samples(&dataset, &parts.train)?, samples(&dataset, &parts.validation)?);
         let validation = self.validation(&dataset, validation);
         let named = |entries: &[&Entry]| entries.iter().map(|entry| entry.image.clone()).collect();
@@ -395,7 +395,7 @@ impl Finetune {
     /// As [`EncoderSpec::ready`].
     pub(super) fn checked_weights(&self, places: &Places) -> Result<Option<LoadReport>, StageError> {
         let Some(encoder) = self.encoder() else { return Ok(None) };
-        self.start.ready(encoder, &self.config(encoder.config(), 1), places)
+        self.start.ready(encoder, &self.config(encoder.network.clone(), 1), places)
     }
 
     /// The split of the images of val_miou and iou_CLASS.
@@ -421,17 +421,17 @@ impl Finetune {
 
     fn network(&self, context: &Context, classes: usize) -> Result<SegmentationConfig, StageError> {
         let encoder = match &self.encoder {
-            MaybeInput::Value(encoder) => encoder.config(),
+            MaybeInput::Value(encoder) => encoder.network.clone(),
             MaybeInput::Input(_) => EncoderFile::config(context.input("encoder")?)?,
         };
         Ok(self.config(encoder, classes))
     }
 
-    fn config(&self, encoder: ResNetConfig, classes: usize) -> SegmentationConfig {
+    fn config(&self, encoder: EncoderConfig, classes: usize) -> SegmentationConfig {
         SegmentationConfig {
             architecture: self.architecture,
             encoder,
-            decoder_channels: self.decoder_channels.map(NonZeroUsize::get),
+            decoder_channels: Some(self.decoder_channels.map(NonZeroUsize::get)),
             classes,
         }
     }

@@ -167,7 +167,7 @@ impl Segmentation {
     }
 
     fn in_channels(&self) -> usize {
-        self.network.config().encoder.in_channels
+        self.network.config().encoder.in_channels()
     }
 
     /// Number of channels of a batch that a GPU normalises: 3 if any image has colours.

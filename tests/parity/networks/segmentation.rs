@@ -25,8 +25,8 @@ impl Segmentation {
     pub(crate) fn net(&self) -> SegmentationNetwork {
         SegmentationNetwork::new(SegmentationConfig {
             architecture: self.architecture,
-            encoder: ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 },
-            decoder_channels: [256, 128, 64, 32, 16],
+            encoder: ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 }.into(),
+            decoder_channels: Some([256, 128, 64, 32, 16]),
             classes: self.classes,
         })
     }

@@ -1,35 +1,29 @@
-//! A segmentation network of either architecture.
+//! A segmentation network of any architecture.
 
-use super::decoder_block::{DecoderBlock, head_shapes};
-use super::resnet::ResNet;
 use super::segmentation_config::{Architecture, SegmentationConfig};
+use super::segmentation_model::SegmentationModel;
 use super::unet::Unet;
 use super::unet_plus_plus::UnetPlusPlus;
-use candle_core::Result;
+use candle_core::{Result, bail};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Tape, Value};
+use std::sync::Arc;
 
 /// A network from images to a logit for each class and pixel.
 #[derive(Clone, Debug)]
 pub struct SegmentationNetwork {
     config: SegmentationConfig,
-    network: Network,
-}
-
-#[derive(Clone, Debug)]
-enum Network {
-    UnetPlusPlus(UnetPlusPlus),
-    Unet(Unet),
+    model: Arc<dyn SegmentationModel>,
 }
 
 impl SegmentationNetwork {
     /// The network that `config` names.
     pub fn new(config: SegmentationConfig) -> Self {
-        let network = match config.architecture {
-            Architecture::UnetPlusPlus => Network::UnetPlusPlus(UnetPlusPlus::new(config.clone())),
-            Architecture::Unet => Network::Unet(Unet::new(config.clone())),
+        let model: Arc<dyn SegmentationModel> = match config.architecture {
+            Architecture::UnetPlusPlus => Arc::new(UnetPlusPlus::new(config.clone())),
+            Architecture::Unet => Arc::new(Unet::new(config.clone())),
         };
-        SegmentationNetwork { config, network }
+        SegmentationNetwork { config, model }
     }
 
     /// What it was made from.
@@ -39,33 +33,23 @@ impl SegmentationNetwork {
 
     /// Names and shapes (PyTorch's layout) of all parameters, in their order.
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let SegmentationConfig { encoder, decoder_channels: [.., last], classes, .. } = &self.config;
-        let blocks: Vec<DecoderBlock> = match &self.network {
-            Network::UnetPlusPlus(network) => network.blocks().collect(),
-            Network::Unet(network) => network.blocks().collect(),
-        };
-        let encoder = ResNet::new(encoder.clone()).shapes().into_iter();
-        let encoder = encoder.map(|(name, shape)| (format!("encoder.{name}"), shape));
-        encoder.chain(blocks.iter().flat_map(DecoderBlock::shapes)).chain(head_shapes(*last, *classes)).collect()
+        self.model.shapes()
     }
 
-    /// Adds all parameters with smp's initial values.
+    /// Adds all parameters with their published initial values.
     ///
     /// # Errors
     /// If a name is taken, or a number of channels or classes is 0.
     pub fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()> {
-        match &self.network {
-            Network::UnetPlusPlus(network) => network.init(parameters, stream),
-            Network::Unet(network) => network.init(parameters, stream),
-        }
+        self.model.init(parameters, stream)
     }
 
     /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, in_channels]`.
     ///
     /// # Errors
-    /// If height or width is not a multiple of 32, or parameters are missing.
+    /// If height or width does not fit ([`SegmentationConfig::check_side`]), or parameters are missing.
     pub fn forward(&self, tape: &Tape<'_>, x: &Value) -> Result<Value> {
-        self.decode(tape, self.features(tape, x)?)
+        self.model.forward(tape, x, &mut |_| Ok(()))
     }
 
     /// As [`SegmentationNetwork::forward`], with the mean over the pixels of the encoder's deepest feature:
@@ -74,22 +58,14 @@ impl SegmentationNetwork {
     /// # Errors
     /// As [`SegmentationNetwork::forward`].
     pub fn forward_with_embedding(&self, tape: &Tape<'_>, x: &Value) -> Result<(Value, Value)> {
-        let features = self.features(tape, x)?;
-        let embedding = tape.global_average_pool(&features[4])?;
-        Ok((self.decode(tape, features)?, embedding))
-    }
-
-    fn features(&self, tape: &Tape<'_>, x: &Value) -> Result<[Value; 5]> {
-        match &self.network {
-            Network::UnetPlusPlus(network) => network.features(tape, x),
-            Network::Unet(network) => network.features(tape, x),
-        }
-    }
-
-    fn decode(&self, tape: &Tape<'_>, features: [Value; 5]) -> Result<Value> {
-        match &self.network {
-            Network::UnetPlusPlus(network) => network.decode(tape, features),
-            Network::Unet(network) => network.decode(tape, features),
+        let mut embedding = None;
+        let logits = self.model.forward(tape, x, &mut |deepest| {
+            embedding = Some(tape.global_average_pool(deepest)?);
+            Ok(())
+        })?;
+        match embedding {
+            Some(embedding) => Ok((logits, embedding)),
+            None => bail!("the network has shown no map of its encoder"),
         }
     }
 }
@@ -97,6 +73,7 @@ impl SegmentationNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::networks::Encoder;
     use candle_core::{DType, Device, Tensor};
     use matssl_tensor::{Mode, footprint};
 
@@ -169,7 +146,7 @@ mod tests {
             let (logits, embedding) = network.forward_with_embedding(&tape, &x)?;
             assert_eq!(values(&logits)?, values(&network.forward(&tape, &x)?)?);
             assert_eq!(embedding.tensor().dims(), [2, 32]);
-            let [.., last] = ResNet::new(network.config().encoder.clone()).features(&tape, "encoder", &x)?;
+            let last = Encoder::new(network.config().encoder.clone()).deepest(&tape, "encoder", &x)?;
             let mean = last.tensor().mean((1, 2))?.flatten_all()?.to_vec1::<f64>()?;
             let difference = values(&embedding)?.iter().zip(&mean).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(difference < 1e-12 && mean.iter().any(|value| *value > 0.0), "{architecture}: {difference}");

@@ -1,7 +1,7 @@
 //! Which segmentation network: what an experiment chooses and a model file records.
 
 use super::decoder_block::{LEVELS, published_channels};
-use super::resnet::ResNetConfig;
+use super::encoder_config::EncoderConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,26 +18,93 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// The word in an experiment.
+    pub fn word(self) -> &'static str {
+        match self {
+            Architecture::UnetPlusPlus => "unet++",
+            Architecture::Unet => "unet",
+        }
+    }
+
+    /// Its name in texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::UnetPlusPlus => "U-Net++",
+            Architecture::Unet => "U-Net",
+        }
+    }
+
     /// Whether files leave it out: they were written before there was another one.
     fn is_default(&self) -> bool {
         *self == Architecture::default()
     }
+
+    /// Whether its decoder is one of five levels, whose `decoder_channels` an experiment may choose.
+    pub fn has_decoder_channels(self) -> bool {
+        match self {
+            Architecture::UnetPlusPlus | Architecture::Unet => true,
+        }
+    }
 }
 
 /// A segmentation network as experiments and model files describe it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentationConfig {
     /// `"unet++"` (the default) or `"unet"`.
     #[serde(default, skip_serializing_if = "Architecture::is_default")]
     pub architecture: Architecture,
     /// The network whose features are decoded.
-    pub encoder: ResNetConfig,
-    /// Channels of the decoder (U-Net++: of its main branch), deepest first.
-    #[serde(default = "published_channels")]
-    pub decoder_channels: [usize; LEVELS],
+    pub encoder: EncoderConfig,
+    /// Channels of the decoder of U-Net or U-Net++ (of its main branch), deepest first; by default the published ones. Other
+    /// architectures have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_channels: Option<[usize; LEVELS]>,
     /// Channels of the output.
     pub classes: usize,
+}
+
+impl SegmentationConfig {
+    /// Channels of the decoder of U-Net or U-Net++, deepest first.
+    pub fn unet_channels(&self) -> [usize; LEVELS] {
+        self.decoder_channels.unwrap_or_else(published_channels)
+    }
+
+    /// Checks that the architecture can stand on the encoder.
+    ///
+    /// # Errors
+    /// One line that says what fits.
+    pub fn check(&self) -> Result<(), String> {
+        match self.architecture {
+            Architecture::UnetPlusPlus | Architecture::Unet if !self.encoder.has_five_features() => Err(format!(
+                "{} needs an encoder with a feature of half the image's size, which {} has not: choose a ResNet (`arch = \
+                 \"resnet50\"`), or another `architecture`",
+                self.architecture.name(),
+                self.encoder.arch()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that it takes crops and tiles whose sides are `side` pixels.
+    ///
+    /// # Errors
+    /// One line with the sides that it takes.
+    pub fn check_side(&self, side: usize) -> Result<(), String> {
+        match self.architecture {
+            _ if side == 0 || !side.is_multiple_of(32) => {
+                Err(format!("{side} is not a multiple of 32, which the network requires"))
+            }
+            _ => self.encoder.check_side(side),
+        }
+    }
+
+    /// Whether it consists of convolutions alone: such networks run on a GPU and are written as ONNX, transformers do not yet.
+    pub fn is_convolutional(&self) -> bool {
+        match self.architecture {
+            Architecture::UnetPlusPlus | Architecture::Unet => self.encoder.is_convolutional(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! nasa/pretrained-microscopy-models (`util.py`); no hash of them is published.
 
 use super::error::WeightsError;
-use crate::networks::{Arch, Variant};
+use crate::networks::{Arch, EncoderConfig, Variant};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -55,15 +55,25 @@ impl Published {
 
     /// The files that may hold them, in order of preference: a converted one (`resnet50-imagenet.safetensors`), then the
     /// published ones.
-    pub fn files(self, arch: Arch) -> Vec<PublishedFile> {
+    pub fn files(self, encoder: &EncoderConfig) -> Vec<PublishedFile> {
         let own = ["safetensors", "pth"].map(|kind| PublishedFile {
-            name: format!("{}-{}.{kind}", arch.name(), self.word()),
+            name: format!("{}-{}.{kind}", encoder.arch(), self.word()),
             url: None,
             sha256: None,
             kib: None,
             variant: None,
         });
-        let published = match self {
+        let published = match encoder {
+            EncoderConfig::ResNet(config) => self.resnet(config.arch),
+        };
+        own.into_iter().chain(published).collect()
+    }
+}
+
+impl Published {
+    /// The published files of a ResNet.
+    fn resnet(self, arch: Arch) -> Vec<PublishedFile> {
+        match self {
             Published::ImageNet => torchvision(arch),
             Published::MicroNet => {
                 // Only ResNet-50 has a second version.
@@ -71,8 +81,7 @@ impl Published {
                 versions.iter().map(|version| nasa(arch, "microscopynet", version)).collect()
             }
             Published::ImageMicroNet => vec![nasa(arch, "imagenet-microscopynet", "1.0")],
-        };
-        own.into_iter().chain(published).collect()
+        }
     }
 }
 
@@ -133,6 +142,7 @@ fn sha256(path: &Path) -> Result<String, WeightsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::networks::ResNetConfig;
 
     #[test]
     fn a_file_is_known_by_the_beginning_of_its_hash() {
@@ -159,7 +169,8 @@ mod tests {
     #[test]
     fn names_are_those_of_the_publishers() {
         let names = |published: Published, arch| {
-            let files = published.files(arch).into_iter();
+            let config = ResNetConfig { arch, width: 64, variant: Variant::V15, in_channels: 3 };
+            let files = published.files(&config.into()).into_iter();
             files.filter_map(|file| file.url).collect::<Vec<_>>().join("\n")
         };
         assert_eq!(

@@ -1,0 +1,25 @@
+//! What a segmentation network of one architecture is.
+
+use candle_core::Result;
+use matssl_base::random::Stream;
+use matssl_tensor::{Parameters, Tape, Value};
+use std::fmt::Debug;
+
+/// One architecture: encoder, decoder and head. `SegmentationNetwork` chooses among them.
+pub(super) trait SegmentationModel: Debug + Send + Sync {
+    /// Names and shapes (PyTorch's layout) of all parameters, in the order of [`init`](SegmentationModel::init).
+    fn shapes(&self) -> Vec<(String, Vec<usize>)>;
+
+    /// Adds all parameters with their published initial values.
+    ///
+    /// # Errors
+    /// If a name is taken, or a number of channels or classes is 0.
+    fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()>;
+
+    /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, in_channels]`. `deepest` is shown the encoder's
+    /// deepest map `[batch, height, width, channels]` before it is decoded.
+    ///
+    /// # Errors
+    /// If the sides of `x` do not fit, or parameters are missing.
+    fn forward(&self, tape: &Tape<'_>, x: &Value, deepest: &mut dyn FnMut(&Value) -> Result<()>) -> Result<Value>;
+}
