@@ -432,6 +432,7 @@ impl Finetune {
             architecture: self.architecture,
             encoder,
             decoder_channels: Some(self.decoder_channels.map(NonZeroUsize::get)),
+            transformer: None,
             classes,
         }
     }

@@ -80,6 +80,9 @@ smp.encoders.encoders["{name}"] = {{
     let class = match network.architecture {
         Architecture::UnetPlusPlus => "UnetPlusPlus",
         Architecture::Unet => "Unet",
+        Architecture::SwinUnet | Architecture::CsUnet => {
+            return format!("# segmentation_models_pytorch has no {}: use matssl-run.\n", network.architecture.name());
+        }
     };
     text += &format!(
         r#"

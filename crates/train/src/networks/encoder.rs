@@ -2,7 +2,8 @@
 
 use super::encoder_config::EncoderConfig;
 use super::resnet::ResNet;
-use candle_core::Result;
+use super::swin::Swin;
+use candle_core::{Result, bail};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Tape, Value};
 
@@ -20,6 +21,7 @@ pub struct Encoder {
 #[derive(Clone, Debug)]
 enum Trunk {
     ResNet(ResNet),
+    Swin(Swin),
 }
 
 impl Encoder {
@@ -28,6 +30,7 @@ impl Encoder {
         let config = config.into();
         let trunk = match &config {
             EncoderConfig::ResNet(config) => Trunk::ResNet(ResNet::new(config.clone())),
+            EncoderConfig::Swin(config) => Trunk::Swin(Swin::new(config.clone())),
         };
         Encoder { config, trunk }
     }
@@ -41,6 +44,7 @@ impl Encoder {
     pub fn channels(&self) -> [usize; 5] {
         match &self.trunk {
             Trunk::ResNet(network) => network.channels(),
+            Trunk::Swin(network) => network.channels(),
         }
     }
 
@@ -48,6 +52,7 @@ impl Encoder {
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         match &self.trunk {
             Trunk::ResNet(network) => network.shapes(),
+            Trunk::Swin(network) => network.shapes(),
         }
     }
 
@@ -58,6 +63,7 @@ impl Encoder {
     pub fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
         match &self.trunk {
             Trunk::ResNet(network) => network.init(parameters, prefix, stream),
+            Trunk::Swin(network) => network.init(parameters, prefix, stream),
         }
     }
 
@@ -69,6 +75,7 @@ impl Encoder {
     pub fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 5]> {
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x),
+            Trunk::Swin(_) => bail!("{} has no feature of half the image's size", self.config.arch()),
         }
     }
 
@@ -80,6 +87,7 @@ impl Encoder {
     pub fn stages(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 4]> {
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x).map(|[_, stages @ ..]| stages),
+            Trunk::Swin(network) => network.stages(tape, prefix, x),
         }
     }
 
@@ -90,6 +98,7 @@ impl Encoder {
     pub fn deepest(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<Value> {
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x).map(|[.., last]| last),
+            Trunk::Swin(network) => network.stages(tape, prefix, x).map(|[.., last]| last),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which encoder: what an experiment chooses, and what encoder files and model files record.
 
 use super::resnet::{ResNetConfig, Variant};
+use super::swin_config::SwinConfig;
 use matssl_data::MOST_CHANNELS;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,6 +16,8 @@ use serde_json::Value;
 pub enum EncoderConfig {
     /// A ResNet.
     ResNet(ResNetConfig),
+    /// A Swin transformer.
+    Swin(SwinConfig),
 }
 
 /// The configuration of one architecture, as a JSON object beside its `arch`.
@@ -27,11 +30,18 @@ struct Family {
 }
 
 /// All architectures, in the order in which messages list them.
-const FAMILIES: [Family; 1] = [Family {
-    words: &["resnet18", "resnet34", "resnet50", "resnet101"],
-    options: &["width", "variant", "in_channels"],
-    read: |value| serde_json::from_value(value).map(EncoderConfig::ResNet),
-}];
+const FAMILIES: [Family; 2] = [
+    Family {
+        words: &["resnet18", "resnet34", "resnet50", "resnet101"],
+        options: &["width", "variant", "in_channels"],
+        read: |value| serde_json::from_value(value).map(EncoderConfig::ResNet),
+    },
+    Family {
+        words: &["swin-tiny"],
+        options: &["width", "depths", "heads", "window", "drop_path", "mlp", "in_channels"],
+        read: |value| serde_json::from_value(value).map(EncoderConfig::Swin),
+    },
+];
 
 impl EncoderConfig {
     /// The words of `arch`.
@@ -62,6 +72,7 @@ impl EncoderConfig {
     pub fn arch(&self) -> &'static str {
         match self {
             EncoderConfig::ResNet(config) => config.arch.name(),
+            EncoderConfig::Swin(config) => config.arch.name(),
         }
     }
 
@@ -69,6 +80,7 @@ impl EncoderConfig {
     pub fn in_channels(&self) -> usize {
         match self {
             EncoderConfig::ResNet(config) => config.in_channels,
+            EncoderConfig::Swin(config) => config.in_channels,
         }
     }
 
@@ -76,6 +88,7 @@ impl EncoderConfig {
     pub fn width(&self) -> usize {
         match self {
             EncoderConfig::ResNet(config) => config.width,
+            EncoderConfig::Swin(config) => config.width,
         }
     }
 
@@ -83,6 +96,7 @@ impl EncoderConfig {
     pub fn variant(&self) -> Option<Variant> {
         match self {
             EncoderConfig::ResNet(config) => Some(config.variant),
+            EncoderConfig::Swin(_) => None,
         }
     }
 
@@ -90,6 +104,7 @@ impl EncoderConfig {
     pub fn is_convolutional(&self) -> bool {
         match self {
             EncoderConfig::ResNet(_) => true,
+            EncoderConfig::Swin(_) => false,
         }
     }
 
@@ -97,13 +112,14 @@ impl EncoderConfig {
     pub fn has_five_features(&self) -> bool {
         match self {
             EncoderConfig::ResNet(_) => true,
+            EncoderConfig::Swin(_) => false,
         }
     }
 
     /// Whether it has four stages, of strides 4, 8, 16 and 32.
     pub fn has_four_stages(&self) -> bool {
         match self {
-            EncoderConfig::ResNet(_) => true,
+            EncoderConfig::ResNet(_) | EncoderConfig::Swin(_) => true,
         }
     }
 
@@ -117,6 +133,7 @@ impl EncoderConfig {
                 return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", config.width));
             }
             EncoderConfig::ResNet(_) => {}
+            EncoderConfig::Swin(config) => config.check()?,
         }
         if !(1..=MOST_CHANNELS).contains(&self.in_channels()) {
             return Err(format!("in_channels = {}; expected 1 to {MOST_CHANNELS}", self.in_channels()));
@@ -128,9 +145,10 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// One line with the sides that it takes.
-    pub fn check_side(&self, _side: usize) -> Result<(), String> {
+    pub fn check_side(&self, side: usize) -> Result<(), String> {
         match self {
             EncoderConfig::ResNet(_) => Ok(()),
+            EncoderConfig::Swin(config) => config.check_sides(side, side),
         }
     }
 }
@@ -151,10 +169,17 @@ impl From<ResNetConfig> for EncoderConfig {
     }
 }
 
+impl From<SwinConfig> for EncoderConfig {
+    fn from(config: SwinConfig) -> Self {
+        EncoderConfig::Swin(config)
+    }
+}
+
 impl Serialize for EncoderConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             EncoderConfig::ResNet(config) => config.serialize(serializer),
+            EncoderConfig::Swin(config) => config.serialize(serializer),
         }
     }
 }

@@ -140,12 +140,7 @@ impl Swin {
     fn layers(&self) -> Vec<Layer> {
         let SwinConfig { width, in_channels, .. } = self.config;
         let mut layers = vec![
-            Layer::Conv {
-                name: "patch_embed.proj".into(),
-                kernel: PATCH,
-                channels: [in_channels, width],
-                bias: true,
-            },
+            Layer::Conv { name: "patch_embed.proj".into(), kernel: PATCH, channels: [in_channels, width], bias: true },
             Layer::Norm { name: "patch_embed.norm".into(), channels: width },
         ];
         for stage in 0..4 {
@@ -159,5 +154,74 @@ impl Swin {
         }
         layers.push(Layer::Norm { name: "norm".into(), channels: 8 * width });
         layers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device, Tensor};
+    use matssl_tensor::Mode;
+
+    fn narrow(depths: [usize; 4], window: usize) -> Swin {
+        Swin::new(SwinConfig { width: 6, heads: 3, depths, window, drop_path: 0.0, ..SwinConfig::default() })
+    }
+
+    /// As many as torchvision's `swin_t` and Microsoft's Swin-T have without their classifier, name by name.
+    #[test]
+    fn parameters_are_those_of_swin_t() {
+        let shapes = Swin::new(SwinConfig::default()).shapes();
+        let count: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        assert_eq!((shapes.len(), count), (171, 27_519_354));
+        for (name, shape) in [
+            ("patch_embed.proj.weight", &[96, 3, 4, 4][..]),
+            ("patch_embed.norm.bias", &[96]),
+            ("layers.0.blocks.1.attn.relative_position_bias_table", &[169, 3]),
+            ("layers.1.blocks.0.attn.qkv.weight", &[576, 192]),
+            ("layers.2.blocks.5.mlp.fc1.bias", &[1536]),
+            ("layers.2.downsample.reduction.weight", &[768, 1536]),
+            ("layers.2.downsample.norm.weight", &[1536]),
+            ("layers.3.blocks.1.mlp.fc2.weight", &[768, 3072]),
+            ("norm.weight", &[768]),
+        ] {
+            assert!(shapes.iter().any(|(n, s)| n == name && s == shape), "{name}");
+        }
+    }
+
+    #[test]
+    fn stages_have_the_channels_and_strides_they_say() -> Result<()> {
+        for (window, height, width) in [(4, 128, 64), (8, 64, 64), (2, 64, 64)] {
+            let swin = narrow([1, 1, 2, 1], window);
+            let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+            swin.init(&mut parameters, "encoder", &Stream::new(0, "init", 0, 0))?;
+            let expected = parameters.iter().map(|(name, parameter)| match parameter.var.dims() {
+                &[h, w, i, o] => (name.to_owned(), vec![o, i, h, w]),
+                other => (name.to_owned(), other.to_vec()),
+            });
+            let shapes = super::super::layer::prefixed("encoder", swin.shapes());
+            assert_eq!(shapes.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+            let tape = Tape::new(&parameters, Mode::Eval);
+            let x = tape.constant(Tensor::ones((1, height, width, 3), DType::F32, &Device::Cpu)?);
+            for (stage, value) in swin.stages(&tape, "encoder", &x)?.iter().enumerate() {
+                let side = |side: usize| side / PATCH >> stage;
+                assert_eq!(value.tensor().dims(), [1, side(height), side(width), swin.channels()[stage + 1]]);
+            }
+            let odd = tape.constant(Tensor::ones((1, 48, 64, 3), DType::F32, &Device::Cpu)?);
+            let error = swin.stages(&tape, "encoder", &odd).unwrap_err().to_string();
+            assert!(error.starts_with("images of 48×64 pixels do not consist of windows"), "{error}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn sizes_out_of_range_are_refused() {
+        for (config, expected) in [
+            (SwinConfig { heads: 5, ..SwinConfig::default() }, "heads = 5"),
+            (SwinConfig { in_channels: 9, ..SwinConfig::default() }, "images of 1 to 8 channels, not 9"),
+        ] {
+            let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
+            let error = Swin::new(config).init(&mut parameters, "", &Stream::new(0, "init", 0, 0)).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
     }
 }

@@ -119,7 +119,10 @@ impl SwinConfig {
             return Err(format!("width = {}; expected 1 to 1024 (96 in Swin-T)", self.width));
         }
         if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
-            return Err(format!("heads = {}; expected a divisor of the width, {} (3 in Swin-T)", self.heads, self.width));
+            return Err(format!(
+                "heads = {}; expected a divisor of the width, {} (3 in Swin-T)",
+                self.heads, self.width
+            ));
         }
         if self.depths.iter().any(|depth| !(1..=64).contains(depth)) {
             return Err(format!("depths = {:?}; expected 1 to 64 blocks a stage (2, 2, 6, 2 in Swin-T)", self.depths));
@@ -162,7 +165,8 @@ impl SwinConfig {
 
     /// Published windows with which images of this size fit.
     fn windows_for(&self, height: usize, width: usize) -> Vec<usize> {
-        let whole = |window: &usize| [height, width].iter().all(|side| *side > 0 && side.is_multiple_of(STRIDE * window));
+        let whole =
+            |window: &usize| [height, width].iter().all(|side| *side > 0 && side.is_multiple_of(STRIDE * window));
         [7, 8].into_iter().filter(whole).collect()
     }
 }
@@ -175,7 +179,8 @@ mod tests {
     fn defaults_are_swin_t_and_unknown_keys_are_refused() {
         let config: SwinConfig = serde_json::from_str(r#"{"arch":"swin-tiny"}"#).unwrap();
         assert_eq!(config, SwinConfig::default());
-        let text = r#"{"arch":"swin-tiny","width":96,"depths":[2,2,6,2],"heads":3,"window":7,"drop_path":0.2,"mlp":"plain"}"#;
+        let text =
+            r#"{"arch":"swin-tiny","width":96,"depths":[2,2,6,2],"heads":3,"window":7,"drop_path":0.2,"mlp":"plain"}"#;
         assert_eq!(serde_json::to_string(&config).unwrap(), text);
         assert!(serde_json::from_str::<SwinConfig>(r#"{"arch":"swin-tiny","variant":"v1"}"#).is_err());
         assert!(config.check().is_ok());

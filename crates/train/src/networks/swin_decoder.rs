@@ -67,7 +67,12 @@ impl SwinDecoder {
     ///
     /// # Errors
     /// If parameters are missing or shapes do not fit.
-    pub(super) fn forward(&self, tape: &Tape<'_>, features: SwinFeatures, beside: Option<[Value; LEVELS]>) -> Result<Value> {
+    pub(super) fn forward(
+        &self,
+        tape: &Tape<'_>,
+        features: SwinFeatures,
+        beside: Option<[Value; LEVELS]>,
+    ) -> Result<Value> {
         let SwinFeatures { skips: [first, second, third], last } = features;
         let mut beside: Vec<Option<Value>> = match beside {
             Some(beside) => beside.into_iter().map(Some).collect(),
@@ -158,5 +163,29 @@ fn join_with(tape: &Tape<'_>, first: Value, others: [Option<Value>; 2]) -> Resul
     match &values[..] {
         [alone] => Ok(alone.clone()),
         several => tape.concat(&several.iter().collect::<Vec<_>>()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device, Tensor};
+    use matssl_tensor::Mode;
+
+    /// Patches are expanded row by row and merged column by column: the middle two of each square change places.
+    #[test]
+    fn what_is_expanded_is_merged_again_in_swins_order() -> Result<()> {
+        let parameters = Parameters::new(DType::F64, &Device::Cpu);
+        let tape = Tape::new(&parameters, Mode::Eval);
+        let values: Vec<f64> = (0..2 * 3 * 8).map(f64::from).collect();
+        let x = Tensor::from_vec(values, (1, 2, 3, 8), &Device::Cpu)?;
+        let pixels = tape.expand_cells(&tape.constant(x.clone()), 2, CellOrder::RowMajor)?;
+        assert_eq!(pixels.tensor().dims(), [1, 4, 6, 2]);
+        let merged = tape.merge_cells(&pixels, 2, CellOrder::RowsFirst)?.tensor().clone();
+        let parts = [0, 4, 2, 6].map(|first| merged.narrow(3, first, 2));
+        let [a, b, c, d] = parts.map(|part| part.unwrap());
+        let again = Tensor::cat(&[a, b, c, d], 3)?;
+        assert_eq!((again - x)?.abs()?.max_all()?.to_scalar::<f64>()?, 0.0);
+        Ok(())
     }
 }

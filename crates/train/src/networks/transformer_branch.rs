@@ -1,6 +1,8 @@
 //! The transformer beside CS-UNet's convolutional encoder: what an experiment chooses and a model file records.
 
-use super::swin_config::{Mlp, SwinArch, SwinConfig, published_depths, published_drop_path, published_heads, published_width};
+use super::swin_config::{
+    Mlp, SwinArch, SwinConfig, published_depths, published_drop_path, published_heads, published_width,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
