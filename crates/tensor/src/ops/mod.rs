@@ -5,6 +5,7 @@
 //! The size of the problem alone decides how work is cut into pieces, and sums have a fixed order. So results are the same bits
 //! for any number of threads.
 
+mod attention;
 mod batch_norm;
 mod concat;
 pub mod conv2d;
@@ -29,5 +30,6 @@ mod upsample_bilinear;
 mod upsample_nearest;
 pub(crate) mod vector;
 
+pub use attention::WindowAttention;
 pub use conv2d::Conv2d;
 pub use max_pool::MaxPool;
