@@ -7,14 +7,18 @@
 
 mod attention;
 mod batch_norm;
+mod cells;
 mod concat;
 pub mod conv2d;
+mod drop_path;
+mod gelu;
 mod global_average_pool;
 // Without `cuda` and outside of tests there is no GPU, but the code for one is compiled and linted all the same.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub mod gpu;
 pub(crate) mod host;
 pub mod in_place;
+mod layer_norm;
 mod linear;
 mod matrix;
 mod max_pool;
@@ -23,6 +27,7 @@ mod max_pool;
 pub(crate) mod normalize;
 mod panels;
 pub mod relu;
+mod reshape;
 mod rows;
 pub(crate) mod sum;
 mod transpose;
@@ -31,5 +36,6 @@ mod upsample_nearest;
 pub(crate) mod vector;
 
 pub use attention::WindowAttention;
+pub use cells::CellOrder;
 pub use conv2d::Conv2d;
 pub use max_pool::MaxPool;

@@ -4,7 +4,7 @@
 use super::exponential::Exponential;
 use super::heads::{Head, by_queries, lanes, scaled, scores, turn, turned_length, with_buffers};
 use super::softmax::MoreWeights;
-use crate::ops::host::{Element, elements, filled, on_host, tensor};
+use crate::ops::host::{Element, elements, filled, on_cpu_only, tensor};
 use crate::ops::vector;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -80,7 +80,7 @@ impl Sizes {
 pub(super) fn forward(qkv: &Tensor, heads: usize) -> Result<(Tensor, Tensor)> {
     let sizes = Sizes::new(qkv, heads)?;
     let qkv = qkv.contiguous()?;
-    on_host!("attention", &qkv, forward_host(&qkv, sizes))
+    on_cpu_only!("attention", &qkv, forward_host(&qkv, sizes))
 }
 
 /// Queries of a task.

@@ -6,7 +6,7 @@ use super::exponential::Exponential;
 use super::global::{KEYS, QUERIES, Sizes};
 use super::heads::{by_keys, by_queries, lanes, scaled, scores, turn, turned_length, with_buffers};
 use super::softmax::ScoresBackward;
-use crate::ops::host::{Element, elements, filled, on_host, tensor};
+use crate::ops::host::{Element, elements, filled, on_cpu_only, tensor};
 use crate::ops::vector;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -33,7 +33,7 @@ pub(super) fn backward(before: &Before<'_>, heads: usize, gradient: &Tensor) -> 
         bail!("attention: a gradient of {:?} for an output of {expected:?}", gradient.shape());
     }
     let (qkv, output, gradient) = (qkv.contiguous()?, output.contiguous()?, gradient.contiguous()?);
-    on_host!("attention", &qkv, backward_host(&qkv, &output, logarithms, &gradient, sizes))
+    on_cpu_only!("attention", &qkv, backward_host(&qkv, &output, logarithms, &gradient, sizes))
 }
 
 /// For each token its channels of a head in the gradient.

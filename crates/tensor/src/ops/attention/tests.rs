@@ -1,5 +1,5 @@
 use super::windows::{WindowAttention, Windows};
-use crate::testing::{Inputs, check_gradients, farthest, same_bits_for_any_threads};
+use crate::testing::{Inputs, check_gradients_on_cpu, farthest, same_bits_for_any_threads};
 use crate::{Mode, Parameters, Tape};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use proptest::prelude::*;
@@ -184,7 +184,7 @@ proptest! {
         let options = WindowAttention { heads, window: side, shift: shift % side };
         let table = [(2 * side - 1).pow(2), heads];
         let inputs = window_inputs([1, rows * side, columns * side, heads * width], table, seed);
-        check_gradients(&inputs, |tape| tape.window_attention(&tape.parameter("qkv")?, &options, "table"));
+        check_gradients_on_cpu(&inputs, |tape| tape.window_attention(&tape.parameter("qkv")?, &options, "table"));
     }
 
     #[test]
@@ -193,7 +193,7 @@ proptest! {
     ) {
         let mut inputs = Inputs::new(seed);
         inputs.normal("qkv", &[batch, tokens, 3 * heads * width]);
-        check_gradients(&inputs, |tape| tape.attention(&tape.parameter("qkv")?, heads));
+        check_gradients_on_cpu(&inputs, |tape| tape.attention(&tape.parameter("qkv")?, heads));
     }
 }
 

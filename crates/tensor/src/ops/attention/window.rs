@@ -5,7 +5,7 @@ use super::exponential::Exponential;
 use super::heads::{Head, by_keys, by_queries, lanes, scores, turn, turned_length, with_buffers};
 use super::softmax::{Mask, Weights, WeightsBackward};
 use super::windows::{WindowAttention, Windows};
-use crate::ops::host::{Element, elements, filled, on_host, tensor};
+use crate::ops::host::{Element, elements, filled, on_cpu_only, tensor};
 use crate::ops::vector;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -137,7 +137,7 @@ pub(super) fn output_shape(qkv: &Tensor, table: &Tensor, options: &WindowAttenti
 pub(super) fn forward(qkv: &Tensor, table: &Tensor, options: &WindowAttention) -> Result<Tensor> {
     let sizes = Sizes::new(qkv, table, options)?;
     let (qkv, table) = (qkv.contiguous()?, table.contiguous()?);
-    on_host!("window_attention", &qkv, forward_host(&qkv, &table, sizes))
+    on_cpu_only!("window_attention", &qkv, forward_host(&qkv, &table, sizes))
 }
 
 fn forward_host<T: Element + Exponential>(qkv: &Tensor, table: &Tensor, sizes: Sizes) -> Result<Tensor> {
@@ -203,7 +203,7 @@ pub(super) fn backward(
         bail!("window_attention: a gradient of {:?} for an output of {expected:?}", gradient.shape());
     }
     let (qkv, table, gradient) = (qkv.contiguous()?, table.contiguous()?, gradient.contiguous()?);
-    on_host!("window_attention", &qkv, backward_host(&qkv, &table, sizes, &gradient))
+    on_cpu_only!("window_attention", &qkv, backward_host(&qkv, &table, sizes, &gradient))
 }
 
 fn backward_host<T: Element + Exponential>(
