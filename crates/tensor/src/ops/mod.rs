@@ -6,6 +6,7 @@
 //! for any number of threads.
 
 mod add;
+mod attention;
 mod batch_norm;
 mod cells;
 mod concat;
@@ -39,6 +40,7 @@ mod upsample_bilinear;
 mod upsample_nearest;
 pub(crate) mod vector;
 
+pub use attention::WindowAttention;
 pub use cells::CellOrder;
 pub use conv2d::Conv2d;
 pub use max_pool::MaxPool;
