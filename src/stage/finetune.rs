@@ -260,6 +260,13 @@ impl StageKind for Finetune {
         }
     }
 
+    fn wants(&self, places: &Places) -> Option<String> {
+        match &self.encoder {
+            MaybeInput::Input(_) => None,
+            MaybeInput::Value(encoder) => encoder.wants(places),
+        }
+    }
+
     fn source(&self, places: &Places) -> Option<PathBuf> {
         match &self.encoder {
             MaybeInput::Input(_) => None,

@@ -16,6 +16,7 @@ mod files;
 mod finetune;
 mod kinds;
 mod memory;
+mod missing;
 mod models;
 mod monitor;
 mod onnx_file;

@@ -121,7 +121,8 @@ fn pixel_size_in_words(entry: &Entry) -> String {
 
 /// What is cut from an image, if the data set has `crop`.
 fn crop_in_words(entry: &Entry) -> Option<String> {
-    let ((width, height), (left, top), part) = (entry.file_size?, entry.offset.unwrap_or_default(), entry.cropped());
+    let (width, height) = entry.file_size?;
+    let ((left, top), part) = entry.window_of.unwrap_or((entry.offset.unwrap_or_default(), entry.cropped()));
     let margins = [
         (height.saturating_sub(top + part.1), "at the bottom"),
         (top, "at the top"),

@@ -2,7 +2,7 @@
 
 use super::params::{DatasetParams, Format, ParamProblem};
 use super::reader::reader;
-use crate::{Crop, Window};
+use crate::{Crop, Margin, Sides, Window};
 use std::path::PathBuf;
 
 impl DatasetParams {
@@ -54,6 +54,13 @@ impl DatasetParams {
     pub fn with_defaults(mut self) -> Self {
         reader(self.format).fill(&mut self);
         self
+    }
+
+    /// How further images of the kind are cropped: as `crop` says, or by the format's own band (MetalDAM: 65 rows at the bottom).
+    pub fn crop_of_others(&self) -> Option<Crop> {
+        let own =
+            || reader(self.format).band().map(|rows| Sides { bottom: Some(Margin::Pixels(rows)), ..Sides::default() });
+        self.crop.or_else(|| own().map(Crop::Sides))
     }
 
     /// Refuses parameters that the format does not take, values out of range and impossible combinations.

@@ -34,7 +34,7 @@ impl EbcPreset {
     }
 
     /// The published folder that holds it.
-    pub(crate) fn folder(self) -> &'static str {
+    pub fn folder(self) -> &'static str {
         match self {
             EbcPreset::Ebc1 => "EBC1",
             EbcPreset::Ebc2 => "EBC2",

@@ -5,6 +5,8 @@ use crate::published::PublishedId;
 use matssl_metrics::{Averaging, Confusion, Evaluation, Sampled, SelectedOn};
 use std::collections::BTreeMap;
 
+mod not_run;
+
 /// Three classes, the last left out of the means; `right` of the 100 + 60 pixels of the first two are right.
 fn evaluation(right: (u8, u8), selected_on: SelectedOn) -> Evaluation {
     let mut confusion = Confusion::new(3);
