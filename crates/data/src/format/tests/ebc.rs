@@ -94,6 +94,8 @@ fn a_window_is_cut_from_the_images_of_its_splits_and_their_masks() {
             assert_eq!(crack, Some(10 + 1));
         }
     }
+    let survey = crate::survey::survey(&manifest, &|_| None);
+    assert_eq!(survey.crops_in_words().unwrap(), "all but 10×6 px at (4, 8) (3), nothing (2)");
     let outside = message(&params("window = { x = 11, y = 8, width = 10, height = 8 }"), root.path());
     assert!(
         outside.starts_with("3 files (test/040610#2_S127(2)0015.tif,")
