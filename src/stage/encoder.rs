@@ -1,13 +1,15 @@
 //! The parameter `encoder` of a training stage: architecture and initial weights.
 
+use super::encoder_table::EncoderTable;
 use super::errors::weights_error;
 use super::{Context, Places, Progress, StageError, StageKind};
-use crate::data::{MOST_CHANNELS, RGB, composed};
+use crate::data::composed;
 use crate::nn::weights::{self, LoadReport, Published, PublishedFile, Request};
-use crate::nn::{Arch, Parameters, ResNet, ResNetConfig, Variant};
+use crate::nn::{Encoder, EncoderConfig, Parameters, Variant};
 use anyhow::Context as _;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Name of the weight file among the external files of a stage.
@@ -17,51 +19,43 @@ const FOLDER: &str = "weights";
 /// Maximum number of missing tensors that the progress names.
 const NAMED: usize = 3;
 
-/// A ResNet and its initial weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// An encoder and its initial weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "EncoderTable")]
 pub(super) struct EncoderSpec {
-    /// Architecture: `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
-    pub(super) arch: Arch,
-    /// Number of channels of the stem: 64 in every published network.
-    #[serde(default = "published_width")]
-    pub(super) width: usize,
-    /// Position of the strides in bottleneck blocks: `"v1.5"` as in torchvision, or `"v1"`.
-    #[serde(default)]
-    pub(super) variant: Variant,
-    /// Number of channels of the images, 1 to 8. With 3 (the default) grey images are shown as red, green and blue. The first
-    /// convolution of a weight file is adapted to any other number as in segmentation_models_pytorch: summed for 1, else
-    /// repeated and scaled by 3 / `in_channels`. All channels are then normalised alike (mean 0.449, deviation 0.226 of values
-    /// from 0 to 1), and augmentation changes no colours.
-    #[serde(default = "rgb", skip_serializing_if = "is_rgb")]
-    pub(super) in_channels: usize,
-    /// Initial weights: `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, or a file with torchvision's names,
-    /// under any key and behind any prefix.
+    /// The network.
+    #[serde(flatten)]
+    pub(super) network: EncoderConfig,
+    /// Its initial weights.
     pub(super) weights: Weights,
-    /// Whether tensors that are missing in the file start with random values and are listed. Otherwise they are an
-    /// error.
-    #[serde(default)]
+    /// Whether tensors that are missing in the file start with random values.
     pub(super) allow_missing: bool,
-    /// The key of the file under which the network lies, e.g. `"teacher"`, if several networks in it fit. `""` is the top of
-    /// the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The key of the file under which the network lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,
-    /// What stands before the network's names in the file, e.g. `"module.encoder_q."`, if several networks in it fit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What stands before the network's names in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) prefix: Option<String>,
 }
 
-fn published_width() -> usize {
-    64
+impl TryFrom<EncoderTable> for EncoderSpec {
+    type Error = String;
+
+    fn try_from(table: EncoderTable) -> Result<Self, String> {
+        let network = table.network()?;
+        let EncoderTable { weights, allow_missing, key, prefix, .. } = table;
+        Ok(EncoderSpec { network, weights, allow_missing, key, prefix })
+    }
 }
 
-fn rgb() -> usize {
-    RGB
-}
+impl JsonSchema for EncoderSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "EncoderSpec".into()
+    }
 
-/// Whether the default applies. It is left out of the JSON, so that keys do not change.
-fn is_rgb(channels: &usize) -> bool {
-    *channels == RGB
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        EncoderTable::json_schema(generator)
+    }
 }
 
 /// Source of the initial weights.
@@ -97,22 +91,13 @@ impl From<Weights> for String {
 }
 
 impl EncoderSpec {
-    /// The configuration of the network.
-    pub(super) fn config(&self) -> ResNetConfig {
-        ResNetConfig { arch: self.arch, width: self.width, variant: self.variant, in_channels: self.in_channels }
-    }
-
     /// Checks what serde cannot check.
     ///
     /// # Errors
     /// One line with the remedy.
     pub(super) fn check(&self) -> Result<(), String> {
-        if !(1..=1024).contains(&self.width) {
-            return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", self.width));
-        }
-        if !(1..=MOST_CHANNELS).contains(&self.in_channels) {
-            return Err(format!("in_channels = {}; expected 1 to {MOST_CHANNELS}", self.in_channels));
-        }
+        self.network.check()?;
+        self.check_published()?;
         if self.allow_missing && self.weights == Weights::Random {
             return Err("`allow_missing` needs weights from a file".into());
         }
@@ -123,6 +108,23 @@ impl EncoderSpec {
             return Err(format!("`{name}` needs weights from a file"));
         }
         Ok(())
+    }
+
+    /// Checks that weights that are called by name are published for this architecture.
+    fn check_published(&self) -> Result<(), String> {
+        let Weights::Published(published) = &self.weights else { return Ok(()) };
+        let is_published = |published: &Published| published.files(&self.network).iter().any(|file| file.url.is_some());
+        if is_published(published) {
+            return Ok(());
+        }
+        let words: Vec<String> = Published::ALL
+            .iter()
+            .filter(|other| is_published(other))
+            .map(|other| format!("\"{}\"", other.word()))
+            .collect();
+        let choice = if words.is_empty() { String::new() } else { format!("{}, ", words.join(", ")) };
+        let (word, arch) = (published.word(), self.network.arch());
+        Err(format!("no weights \"{word}\" of {arch} are published: use {choice}\"random\" or the path of a file"))
     }
 
     /// The weight file, if there is one: an external file of the stage.
@@ -160,7 +162,7 @@ impl EncoderSpec {
     /// The first existing file of the published weights.
     fn published(&self, published: Published, places: &Places) -> Result<(PathBuf, PublishedFile), StageError> {
         let folder = places.resolve(Path::new(FOLDER));
-        let files = published.files(self.arch);
+        let files = published.files(&self.network);
         if let Some(file) = files.iter().find(|file| folder.join(&file.name).is_file()) {
             return Ok((folder.join(&file.name), file.clone()));
         }
@@ -191,7 +193,7 @@ impl EncoderSpec {
     /// # Errors
     /// [`StageError::BadData`] if not, [`StageError::NotThere`] if the file is missing.
     pub(super) fn ready(&self, places: &Places) -> Result<Option<LoadReport>, StageError> {
-        self.ready_as(&ResNet::new(self.config()).shapes(), places)
+        self.ready_as(&Encoder::new(self.network.clone()).shapes(), places)
     }
 
     /// As [`EncoderSpec::ready`], of a file that holds the network `expected` (names and shapes).
@@ -217,13 +219,14 @@ impl EncoderSpec {
 
     /// Checks that the file `path` is for this variant, if it is known for which.
     fn check_variant(&self, path: &Path, variant: Option<Variant>) -> Result<(), StageError> {
-        match variant.filter(|variant| *variant != self.variant) {
+        let Some(ours) = self.network.variant() else { return Ok(()) };
+        match variant.filter(|variant| *variant != ours) {
             Some(variant) => Err(StageError::BadData(format!(
                 "{} is for a ResNet {}, but the experiment has `variant = \"{}\"`: the tensors have the same names, \
                  but the networks differ; correct `encoder.variant`",
                 path.display(),
                 variant.name(),
-                self.variant.name()
+                ours.name()
             ))),
             None => Ok(()),
         }
@@ -342,6 +345,10 @@ mod tests {
         serde_json::from_value(serde_json::json!({ "arch": "resnet50", "weights": weights })).unwrap()
     }
 
+    fn network(text: &str) -> EncoderConfig {
+        serde_json::from_str(text).unwrap()
+    }
+
     #[test]
     fn published_weights_are_found_by_name_or_an_error_names_their_source() {
         let data = tempfile::tempdir().unwrap();
@@ -384,7 +391,7 @@ mod tests {
         let mut image_micronet = spec("image-micronet");
         let Err(StageError::BadData(message)) = image_micronet.ready(&places) else { panic!("no weights") };
         assert!(message.contains("v1.0.pth.tar is no weight file: it is a text file"), "{message}");
-        image_micronet.variant = Variant::V1;
+        image_micronet.network = network(r#"{"arch":"resnet50","variant":"v1"}"#);
         let Err(StageError::BadData(message)) = image_micronet.ready(&places) else { panic!("a wrong variant") };
         assert!(message.contains("is for a ResNet v1.5, but the experiment has `variant = \"v1\"`"), "{message}");
         assert_eq!(spec("random").ready(&places).unwrap(), None);
@@ -395,25 +402,26 @@ mod tests {
     fn files_are_checked_before_the_run() {
         let data = tempfile::tempdir().unwrap();
         let places = Places { data: data.path().into(), ..Places::default() };
-        let config = ResNetConfig { arch: Arch::ResNet18, width: 2, variant: Variant::V15, in_channels: 3 };
-        let network = ResNet::new(config.clone());
+        let config = network(r#"{"arch":"resnet18","width":2}"#);
+        let encoder = Encoder::new(config.clone());
         let mut parameters = Parameters::new(candle_core::DType::F32, &candle_core::Device::Cpu);
-        network.init(&mut parameters, "", &crate::random::Stream::new(0, "init", 0, 0)).unwrap();
+        encoder.init(&mut parameters, "", &crate::random::Stream::new(0, "init", 0, 0)).unwrap();
         let path = data.path().join("own.safetensors");
         weights::save(&parameters, None, &path, &serde_json::to_string(&config).unwrap()).unwrap();
-        let own = EncoderSpec { arch: Arch::ResNet18, width: 2, ..spec("own.safetensors") };
+        let own = EncoderSpec { network: config, ..spec("own.safetensors") };
         assert_eq!(own.ready(&places).unwrap().unwrap().found(), None);
         let refused = |spec: EncoderSpec| match spec.ready(&places) {
             Err(StageError::BadData(message)) => message,
             other => panic!("{other:?}"),
         };
-        let message = refused(EncoderSpec { arch: Arch::ResNet34, ..own.clone() });
+        let message = refused(EncoderSpec { network: network(r#"{"arch":"resnet34","width":2}"#), ..own.clone() });
         assert!(
             message.contains("these look like a resnet18 (width 2); the network is a resnet34 (width 2)"),
             "{message}"
         );
         assert!(message.contains("correct `encoder.arch`"), "{message}");
-        let message = refused(EncoderSpec { variant: Variant::V1, ..own.clone() });
+        let message =
+            refused(EncoderSpec { network: network(r#"{"arch":"resnet18","width":2,"variant":"v1"}"#), ..own.clone() });
         assert!(message.contains("is for a ResNet v1.5"), "{message}");
         let message = refused(EncoderSpec { key: Some("teacher".into()), ..own.clone() });
         assert!(

@@ -21,8 +21,9 @@ use crate::data::{Entry, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
 use crate::nn::weights::LoadReport;
-use crate::nn::{Architecture, Parameters, ResNetConfig, SegmentationConfig, SegmentationNetwork};
+use crate::nn::{Architecture, EncoderConfig, Parameters, SegmentationConfig, SegmentationNetwork};
 use crate::random::Stream;
+use crate::ssl::ENCODER;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Training};
@@ -51,9 +52,17 @@ pub(super) struct Finetune {
     /// decoder, with a new head) or `"model"` (all of it).
     #[serde(default, skip_serializing_if = "Start::is_default")]
     start: Start,
-    /// `"unet++"` (the paper's) or `"unet"`.
+    /// `"unet++"` (the paper's) or `"unet"`; on the deepest map of any encoder `"linear"` (batch norm and a 1×1 convolution, the
+    /// logits enlarged to the image) or `"conv"` (two 3×3 convolutions before that).
     #[serde(default)]
     architecture: Architecture,
+    /// Whether the encoder stays as it is: it runs as in a prediction, and only decoder and head are trained.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    freeze: bool,
+    /// Factor of the learning rate from layer to layer of a vision transformer towards the image, e.g. 0.8: block i of n has
+    /// `layer_decay` to the power of (n - i), counted from 0, of the learning rate; decoder and head have all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layer_decay: Option<f64>,
     /// Channels of the decoder, deepest first: 256, 128, 64, 32, 16 in segmentation_models_pytorch and the paper.
     #[serde(default = "default_decoder")]
     decoder_channels: [NonZeroUsize; 5],
@@ -176,6 +185,22 @@ impl StageKind for Finetune {
         if let Err(message) = self.start.check(self.encoder()) {
             return error("start", message);
         }
+        if !self.architecture.has_decoder_channels() && self.decoder_channels != default_decoder() {
+            let message = format!("architecture = \"{}\" has none: leave them out", self.architecture.word());
+            return error("decoder_channels", message);
+        }
+        if let Some(decay) = self.layer_decay {
+            if !(decay > 0.0 && decay <= 1.0) {
+                return error("layer_decay", format!("{decay} is out of range: above 0, up to 1, e.g. 0.8"));
+            }
+            if self.freeze {
+                return error("layer_decay", "has no effect with `freeze = true`: choose one of them".into());
+            }
+            let encoder = self.encoder().map(|encoder| self.config(encoder.network.clone(), 1));
+            if let Some(Err(message)) = encoder.map(|config| SegmentationNetwork::new(config).rate_factors(decay)) {
+                return error("layer_decay", message);
+            }
+        }
         if !self.crop_size.get().is_multiple_of(32) {
             return error(
                 "crop_size",
@@ -273,7 +298,7 @@ impl StageKind for Finetune {
         };
         let pretrained = known.inputs("encoder").next().and_then(Outlook::of);
         let in_channels = match (self.encoder(), pretrained) {
-            (Some(encoder), _) => Some(encoder.in_channels),
+            (Some(encoder), _) => Some(encoder.network.in_channels()),
             (None, Some(&Outlook::Training { in_channels, .. })) => in_channels,
             (None, _) => None,
         };
@@ -281,7 +306,7 @@ impl StageKind for Finetune {
             return Foresight::of(Err(problem));
         }
         if let Some(encoder) = self.encoder() {
-            let network = self.config(encoder.config(), manifest.classes.len());
+            let network = self.config(encoder.network.clone(), manifest.classes.len());
             if let Err(problem) = self.start.foresee(encoder, &network, &manifest.classes, known.places) {
                 return Foresight::of(Err(problem));
             }
@@ -305,13 +330,18 @@ impl StageKind for Finetune {
         let name = &context.input("dataset")?.label;
         let config = self.network(context, classes.len())?;
         let parts = self.parts(&dataset.manifest, name, context.seed).map_err(StageError::BadData)?;
-        self.check_channels(&dataset.manifest, config.encoder.in_channels).map_err(StageError::BadData)?;
+        self.check_channels(&dataset.manifest, config.encoder.in_channels()).map_err(StageError::BadData)?;
         let (samples, validation) = (samples(&dataset, &parts.train)?, samples(&dataset, &parts.validation)?);
         let validation = self.validation(&dataset, validation);
         let named = |entries: &[&Entry]| entries.iter().map(|entry| entry.image.clone()).collect();
         let names = Names { training: named(&parts.train), validation: named(&parts.validation) };
         let network = SegmentationNetwork::new(config);
         let mut parameters = self.training.parameters(context)?;
+        if self.freeze {
+            parameters = parameters.with_frozen(ENCODER);
+        }
+        let rate_factors = self.layer_decay.map(|decay| network.rate_factors(decay)).transpose();
+        let rate_factors = rate_factors.map_err(|message| StageError::BadData(format!("`layer_decay`: {message}")))?;
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
         self.load_encoder(&parameters, &classes, context)?;
         let training = Training {
@@ -323,6 +353,7 @@ impl StageKind for Finetune {
         let mut task = Segmentation {
             parameters,
             network,
+            rate_factors: rate_factors.unwrap_or_default(),
             loss: self.loss,
             samples: Arc::new(samples),
             augment: FinetuneAugment { crop_size: Some(self.crop_size.get()), ..self.augment.clone() },
@@ -395,7 +426,7 @@ impl Finetune {
     /// As [`EncoderSpec::ready`].
     pub(super) fn checked_weights(&self, places: &Places) -> Result<Option<LoadReport>, StageError> {
         let Some(encoder) = self.encoder() else { return Ok(None) };
-        self.start.ready(encoder, &self.config(encoder.config(), 1), places)
+        self.start.ready(encoder, &self.config(encoder.network.clone(), 1), places)
     }
 
     /// The split of the images of val_miou and iou_CLASS.
@@ -421,17 +452,21 @@ impl Finetune {
 
     fn network(&self, context: &Context, classes: usize) -> Result<SegmentationConfig, StageError> {
         let encoder = match &self.encoder {
-            MaybeInput::Value(encoder) => encoder.config(),
+            MaybeInput::Value(encoder) => encoder.network.clone(),
             MaybeInput::Input(_) => EncoderFile::config(context.input("encoder")?)?,
         };
         Ok(self.config(encoder, classes))
     }
 
-    fn config(&self, encoder: ResNetConfig, classes: usize) -> SegmentationConfig {
+    fn config(&self, encoder: EncoderConfig, classes: usize) -> SegmentationConfig {
         SegmentationConfig {
             architecture: self.architecture,
             encoder,
-            decoder_channels: self.decoder_channels.map(NonZeroUsize::get),
+            decoder_channels: self
+                .architecture
+                .has_decoder_channels()
+                .then(|| self.decoder_channels.map(NonZeroUsize::get)),
+            transformer: None,
             classes,
         }
     }

@@ -8,6 +8,7 @@ mod data_table;
 mod dataset;
 mod device;
 mod encoder;
+mod encoder_table;
 mod errors;
 mod evaluate;
 mod figure;

@@ -43,7 +43,7 @@ fn encode(folder: &ModelFolder) -> Result<Vec<u8>> {
     network.init(&mut parameters, &Stream::new(0, "overwritten", 0, 0))?;
     weights::load(&parameters, "", &folder.weights(), false)?;
     // Any size will do: the graph does not depend on it.
-    let shape = [1, 32, 32, description.network.encoder.in_channels];
+    let shape = [1, 32, 32, description.network.encoder.in_channels()];
     let graph = trace(&parameters, shape, |tape, x| network.forward(tape, x))?;
     let [scale, shift] = factors(&description.normalisation);
     let model = OnnxModel {

@@ -89,7 +89,7 @@ fn the_lines_of_the_readme_give_our_labels_and_logits() {
         }
         let folder = root.path().join(format!("model-{seed}"));
         ModelFolder::write(&folder, &description, &weights, None).unwrap();
-        write_png(&image(72, 56, description.network.encoder.in_channels), &folder.join("image.png"));
+        write_png(&image(72, 56, description.network.encoder.in_channels()), &folder.join("image.png"));
         fs::write(folder.join("lines.py"), block(&folder)).unwrap();
         script += &format!(
             "os.chdir({folder:?})\nfound = runpy.run_path('lines.py')\n\
@@ -126,7 +126,7 @@ fn compare(folder: &Path, config: &str, seed: u64) {
         bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
     };
     let (theirs, labels) = (floats("logits"), fs::read(folder.join("labels")).unwrap());
-    let image = image(72, 56, description.network.encoder.in_channels);
+    let image = image(72, 56, description.network.encoder.in_channels());
     let ours = own_logits(config, seed, &image, description);
     assert_eq!((ours.len(), labels.len()), (theirs.len(), image.width * image.height));
     let scale = ours.iter().fold(1.0f32, |most, logit| most.max(logit.abs()));

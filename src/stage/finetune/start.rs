@@ -96,9 +96,12 @@ impl Start {
             )));
         }
         let describe = |config: &SegmentationConfig| {
-            let word = serde_json::to_value(config.architecture).ok();
-            let word = word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-            format!("{word} with decoder_channels = {:?}", config.decoder_channels)
+            let word = config.architecture.word();
+            if config.architecture.has_decoder_channels() {
+                format!("{word} with decoder_channels = {:?}", config.unet_channels())
+            } else {
+                word.to_owned()
+            }
         };
         let theirs = found.config.as_deref().and_then(model).map(|theirs| describe(&theirs.network));
         let ours = describe(network);

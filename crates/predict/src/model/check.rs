@@ -23,7 +23,7 @@ pub(super) fn problem(description: &ModelDescription) -> Option<String> {
     if let Some(problem) = twins(classes) {
         return Some(problem);
     }
-    let channels = network.encoder.in_channels;
+    let channels = network.encoder.in_channels();
     let is_right =
         |values: &[f32], least: f32| values.len() == channels && values.iter().all(|v| v.is_finite() && *v > least);
     if !is_right(&normalisation.mean, f32::MIN) || !is_right(&normalisation.std, 0.0) {

@@ -3,7 +3,7 @@
 use super::description::ModelDescription;
 use super::folder::ModelFolder;
 use matssl_data::RGB;
-use matssl_train::networks::{Architecture, ResNet, Variant};
+use matssl_train::networks::{Architecture, Encoder, Variant};
 use std::fmt::Display;
 
 /// The image that the lines read.
@@ -28,7 +28,7 @@ enum Reader {
 }
 
 fn reader(description: &ModelDescription) -> Reader {
-    match description.network.encoder.in_channels {
+    match description.network.encoder.in_channels() {
         1 => Reader::Pillow("L"),
         RGB => Reader::Pillow("RGB"),
         _ => Reader::Tifffile,
@@ -43,7 +43,7 @@ fn list(values: impl IntoIterator<Item = impl Display>) -> String {
 /// The lines. They run as they are in the folder of the model; `logits` and `labels` are what they end with.
 pub(super) fn python(description: &ModelDescription) -> String {
     let (network, encoder) = (&description.network, &description.network.encoder);
-    let (arch, width, in_channels) = (encoder.arch.name(), encoder.width, encoder.in_channels);
+    let (arch, width, in_channels) = (encoder.arch(), encoder.width(), encoder.in_channels());
     let mut text = String::from("import numpy as np\nimport segmentation_models_pytorch as smp\nimport torch\n");
     text += match reader(description) {
         Reader::Pillow(_) => "from PIL import Image\n",
@@ -53,7 +53,7 @@ pub(super) fn python(description: &ModelDescription) -> String {
     // Under a name of its own, so that models of several widths are loaded side by side.
     let name = if width == PUBLISHED_WIDTH { arch.to_owned() } else { format!("{arch}-{width}") };
     if width != PUBLISHED_WIDTH {
-        let channels = ResNet::new(encoder.clone()).channels();
+        let channels = Encoder::new(encoder.clone()).channels();
         let channels = list([RGB].into_iter().chain(channels));
         text += &format!(
             r#"from segmentation_models_pytorch.encoders.resnet import ResNetEncoder
@@ -80,6 +80,13 @@ smp.encoders.encoders["{name}"] = {{
     let class = match network.architecture {
         Architecture::UnetPlusPlus => "UnetPlusPlus",
         Architecture::Unet => "Unet",
+        // Small heads on an encoder, and transformers: no classes of segmentation_models_pytorch.
+        Architecture::Linear | Architecture::Conv | Architecture::SwinUnet | Architecture::CsUnet => {
+            return format!(
+                "# segmentation_models_pytorch has no {}: use matssl-run predict.\n",
+                network.architecture.name()
+            );
+        }
     };
     text += &format!(
         r#"
@@ -91,10 +98,10 @@ model = smp.{class}(
     classes={classes},
 )
 "#,
-        decoder = list(network.decoder_channels),
+        decoder = list(network.unet_channels()),
         classes = network.classes,
     );
-    if encoder.variant == Variant::V1 {
+    if encoder.variant() == Some(Variant::V1) {
         text += "# As the ResNet was first published: pooling without padding, and strides on the first convolution of a stage.\n";
         text += "model.encoder.maxpool = torch.nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)\n";
         text += "for stage in (model.encoder.layer2, model.encoder.layer3, model.encoder.layer4):\n";

@@ -5,27 +5,23 @@ use super::ensemble::EnsembleDescription;
 use super::folder::ModelFolder;
 use super::python::{packages, python};
 use matssl_metrics::Calibration;
-use matssl_train::networks::Architecture;
 use std::fmt::Write;
 
 /// The text about the model that `description` describes.
 pub(super) fn readme(description: &ModelDescription) -> String {
     let encoder = &description.network.encoder;
-    let architecture = match description.network.architecture {
-        Architecture::UnetPlusPlus => "U-Net++",
-        Architecture::Unet => "U-Net",
-    };
+    let architecture = description.network.architecture.name();
     let mut text = format!("# {}\n\n", plain(&description.name));
     let _ = writeln!(
         text,
-        "A {architecture} with a {arch} encoder (width {width}, {variant}) that segments micrographs. It was trained by \
+        "A {architecture} with a {arch} encoder (width {width}{variant}) that segments micrographs. It was trained by \
          matssl-run.\n\n\
          | file | what |\n| --- | --- |\n\
          | `{weights}` | the weights, with the names of segmentation_models_pytorch |\n\
          | `{json}` | everything else that a program needs: network, classes, normalisation, tiles, scores, origin |",
-        arch = encoder.arch.name(),
-        width = encoder.width,
-        variant = encoder.variant.name(),
+        arch = encoder.arch(),
+        width = encoder.width(),
+        variant = encoder.variant().map_or_else(String::new, |variant| format!(", {}", variant.name())),
         weights = ModelFolder::WEIGHTS,
         json = ModelFolder::DESCRIPTION,
     );
@@ -72,7 +68,7 @@ fn images(description: &ModelDescription, text: &mut String) {
         text,
         "## Images\n\nThe network takes images of 8 bits with {} whose sides are multiples of 32. Each value is normalised: `(value \
          / 255 - mean) / std` with the mean {} and the standard deviation {}{}.",
-        match description.network.encoder.in_channels {
+        match description.network.encoder.in_channels() {
             1 => "one channel (grey)".to_owned(),
             3 => "three channels (RGB; a grey image has three equal ones)".to_owned(),
             channels => format!("{channels} channels"),

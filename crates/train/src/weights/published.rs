@@ -5,13 +5,14 @@
 //! nasa/pretrained-microscopy-models (`util.py`); no hash of them is published.
 
 use super::error::WeightsError;
-use crate::networks::{Arch, Variant};
+use crate::networks::{Arch, EncoderConfig, Variant, VitArch};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 const TORCHVISION: &str = "https://download.pytorch.org/models/";
+const META: &str = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/";
 const NASA: &str = "https://nasa-public-data.s3.amazonaws.com/microscopy_segmentation_models/";
 
 /// Weights that an experiment may call by name.
@@ -23,6 +24,8 @@ pub enum Published {
     MicroNet,
     /// Trained on ImageNet, then on MicroNet.
     ImageMicroNet,
+    /// DINOv2's, trained on LVD-142M without labels: Meta's files (Apache-2.0).
+    Lvd142M,
 }
 
 /// A file that may hold them.
@@ -42,7 +45,8 @@ pub struct PublishedFile {
 
 impl Published {
     /// All of them.
-    pub const ALL: [Published; 3] = [Published::ImageNet, Published::MicroNet, Published::ImageMicroNet];
+    pub const ALL: [Published; 4] =
+        [Published::ImageNet, Published::MicroNet, Published::ImageMicroNet, Published::Lvd142M];
 
     /// The word in an experiment.
     pub fn word(self) -> &'static str {
@@ -50,20 +54,33 @@ impl Published {
             Published::ImageNet => "imagenet",
             Published::MicroNet => "micronet",
             Published::ImageMicroNet => "image-micronet",
+            Published::Lvd142M => "lvd-142m",
         }
     }
 
     /// The files that may hold them, in order of preference: a converted one (`resnet50-imagenet.safetensors`), then the
     /// published ones.
-    pub fn files(self, arch: Arch) -> Vec<PublishedFile> {
+    pub fn files(self, encoder: &EncoderConfig) -> Vec<PublishedFile> {
         let own = ["safetensors", "pth"].map(|kind| PublishedFile {
-            name: format!("{}-{}.{kind}", arch.name(), self.word()),
+            name: format!("{}-{}.{kind}", encoder.arch(), self.word()),
             url: None,
             sha256: None,
             kib: None,
             variant: None,
         });
-        let published = match self {
+        let published = match encoder {
+            EncoderConfig::ResNet(config) => self.resnet(config.arch),
+            EncoderConfig::Vit(config) if self == Published::Lvd142M => vec![dinov2(config.arch)],
+            EncoderConfig::Vit(_) => Vec::new(),
+        };
+        own.into_iter().chain(published).collect()
+    }
+}
+
+impl Published {
+    /// The published files of a ResNet.
+    fn resnet(self, arch: Arch) -> Vec<PublishedFile> {
+        match self {
             Published::ImageNet => torchvision(arch),
             Published::MicroNet => {
                 // Only ResNet-50 has a second version.
@@ -71,8 +88,8 @@ impl Published {
                 versions.iter().map(|version| nasa(arch, "microscopynet", version)).collect()
             }
             Published::ImageMicroNet => vec![nasa(arch, "imagenet-microscopynet", "1.0")],
-        };
-        own.into_iter().chain(published).collect()
+            Published::Lvd142M => Vec::new(),
+        }
     }
 }
 
@@ -96,6 +113,15 @@ fn nasa(arch: Arch, corpus: &str, version: &str) -> PublishedFile {
     let name = format!("{}_pretrained_{corpus}_v{version}.pth.tar", arch.name());
     // torchvision's architecture, with other weights.
     PublishedFile { url: Some(format!("{NASA}{name}")), name, sha256: None, kib: None, variant: Some(Variant::V15) }
+}
+
+/// As `dinov2/hub/backbones.py` names it; no hash is published.
+fn dinov2(arch: VitArch) -> PublishedFile {
+    let name = match arch {
+        VitArch::Small => "dinov2_vits14_pretrain.pth",
+        VitArch::SmallWithRegisters => "dinov2_vits14_reg4_pretrain.pth",
+    };
+    PublishedFile { url: Some(format!("{META}{name}")), name: name.into(), sha256: None, kib: None, variant: None }
 }
 
 impl PublishedFile {
@@ -133,6 +159,7 @@ fn sha256(path: &Path) -> Result<String, WeightsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::networks::ResNetConfig;
 
     #[test]
     fn a_file_is_known_by_the_beginning_of_its_hash() {
@@ -159,7 +186,8 @@ mod tests {
     #[test]
     fn names_are_those_of_the_publishers() {
         let names = |published: Published, arch| {
-            let files = published.files(arch).into_iter();
+            let config = ResNetConfig { arch, width: 64, variant: Variant::V15, in_channels: 3 };
+            let files = published.files(&config.into()).into_iter();
             files.filter_map(|file| file.url).collect::<Vec<_>>().join("\n")
         };
         assert_eq!(
@@ -176,6 +204,11 @@ mod tests {
                  {nasa}/resnet50_pretrained_microscopynet_v1.0.pth.tar"
             )
         );
+        let vit: EncoderConfig = serde_json::from_str(r#"{"arch":"dinov2-small-reg"}"#).unwrap();
+        let files: Vec<_> = Published::Lvd142M.files(&vit).into_iter().filter_map(|file| file.url).collect();
+        let meta = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14";
+        assert_eq!(files, [format!("{meta}/dinov2_vits14_reg4_pretrain.pth")]);
+        assert!(Published::ImageNet.files(&vit).iter().all(|file| file.url.is_none()));
         assert_eq!(
             names(Published::ImageMicroNet, Arch::ResNet18),
             format!("{nasa}/resnet18_pretrained_imagenet-microscopynet_v1.0.pth.tar")
