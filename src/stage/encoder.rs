@@ -97,6 +97,7 @@ impl EncoderSpec {
     /// One line with the remedy.
     pub(super) fn check(&self) -> Result<(), String> {
         self.network.check()?;
+        self.check_published()?;
         if self.allow_missing && self.weights == Weights::Random {
             return Err("`allow_missing` needs weights from a file".into());
         }
@@ -107,6 +108,23 @@ impl EncoderSpec {
             return Err(format!("`{name}` needs weights from a file"));
         }
         Ok(())
+    }
+
+    /// Checks that weights that are called by name are published for this architecture.
+    fn check_published(&self) -> Result<(), String> {
+        let Weights::Published(published) = &self.weights else { return Ok(()) };
+        let is_published = |published: &Published| published.files(&self.network).iter().any(|file| file.url.is_some());
+        if is_published(published) {
+            return Ok(());
+        }
+        let words: Vec<String> = Published::ALL
+            .iter()
+            .filter(|other| is_published(other))
+            .map(|other| format!("\"{}\"", other.word()))
+            .collect();
+        let choice = if words.is_empty() { String::new() } else { format!("{}, ", words.join(", ")) };
+        let (word, arch) = (published.word(), self.network.arch());
+        Err(format!("no weights \"{word}\" of {arch} are published: use {choice}\"random\" or the path of a file"))
     }
 
     /// The weight file, if there is one: an external file of the stage.

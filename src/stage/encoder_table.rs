@@ -13,8 +13,8 @@ use std::borrow::Cow;
 pub(super) struct EncoderTable {
     #[serde(flatten)]
     options: Options,
-    /// Initial weights: `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, or a file with the published names (a
-    /// ResNet: torchvision's), under any key and behind any prefix.
+    /// Initial weights: `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, `"lvd-142m"` (DINOv2's), or a file with the
+    /// published names (a ResNet: torchvision's), under any key and behind any prefix.
     pub(super) weights: Weights,
     /// Whether tensors that are missing in the file start with random values and are listed. Otherwise they are an
     /// error.
@@ -32,14 +32,23 @@ pub(super) struct EncoderTable {
 /// What describes the network. Each architecture has some of the options.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Options {
-    /// Architecture: `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
+    /// Architecture: `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`, `"dinov2-small"` or `"dinov2-small-reg"`.
     arch: Arch,
-    /// Number of channels with which the network begins. ResNets: 64 in every published network.
+    /// Number of channels with which the network begins. ResNets: 64 in every published network; dinov2-small: 384.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     width: Option<usize>,
     /// ResNets: position of the strides in bottleneck blocks: `"v1.5"` as in torchvision (the default), or `"v1"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     variant: Option<crate::nn::Variant>,
+    /// dinov2-small: number of blocks, 12 in the published network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    depth: Option<usize>,
+    /// dinov2-small: number of heads of an attention, 6 in the published network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heads: Option<usize>,
+    /// dinov2-small: side of the square of patches whose positions the weights hold, 37 in the published network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grid: Option<usize>,
     /// Number of channels of the images, 1 to 8. With 3 (the default) grey images are shown as red, green and blue. The first
     /// convolution of a weight file is adapted to any other number as in segmentation_models_pytorch: summed for 1, else
     /// repeated and scaled by 3 / `in_channels`. All channels are then normalised alike (mean 0.449, deviation 0.226 of values

@@ -23,6 +23,7 @@ use crate::metrics::SelectedOn;
 use crate::nn::weights::LoadReport;
 use crate::nn::{Architecture, EncoderConfig, Parameters, SegmentationConfig, SegmentationNetwork};
 use crate::random::Stream;
+use crate::ssl::ENCODER;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Training};
@@ -51,9 +52,17 @@ pub(super) struct Finetune {
     /// decoder, with a new head) or `"model"` (all of it).
     #[serde(default, skip_serializing_if = "Start::is_default")]
     start: Start,
-    /// `"unet++"` (the paper's) or `"unet"`.
+    /// `"unet++"` (the paper's) or `"unet"`; on the deepest map of any encoder `"linear"` (batch norm and a 1×1 convolution, the
+    /// logits enlarged to the image) or `"conv"` (two 3×3 convolutions before that).
     #[serde(default)]
     architecture: Architecture,
+    /// Whether the encoder stays as it is: it runs as in a prediction, and only decoder and head are trained.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    freeze: bool,
+    /// Factor of the learning rate from layer to layer of a vision transformer towards the image, e.g. 0.8: block i of n has
+    /// `layer_decay` to the power of (n - i), counted from 0, of the learning rate; decoder and head have all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layer_decay: Option<f64>,
     /// Channels of the decoder, deepest first: 256, 128, 64, 32, 16 in segmentation_models_pytorch and the paper.
     #[serde(default = "default_decoder")]
     decoder_channels: [NonZeroUsize; 5],
@@ -175,6 +184,22 @@ impl StageKind for Finetune {
         }
         if let Err(message) = self.start.check(self.encoder()) {
             return error("start", message);
+        }
+        if !self.architecture.has_decoder_channels() && self.decoder_channels != default_decoder() {
+            let message = format!("architecture = \"{}\" has none: leave them out", self.architecture.word());
+            return error("decoder_channels", message);
+        }
+        if let Some(decay) = self.layer_decay {
+            if !(decay > 0.0 && decay <= 1.0) {
+                return error("layer_decay", format!("{decay} is out of range: above 0, up to 1, e.g. 0.8"));
+            }
+            if self.freeze {
+                return error("layer_decay", "has no effect with `freeze = true`: choose one of them".into());
+            }
+            let encoder = self.encoder().map(|encoder| self.config(encoder.network.clone(), 1));
+            if let Some(Err(message)) = encoder.map(|config| SegmentationNetwork::new(config).rate_factors(decay)) {
+                return error("layer_decay", message);
+            }
         }
         if !self.crop_size.get().is_multiple_of(32) {
             return error(
@@ -312,6 +337,11 @@ impl StageKind for Finetune {
         let names = Names { training: named(&parts.train), validation: named(&parts.validation) };
         let network = SegmentationNetwork::new(config);
         let mut parameters = self.training.parameters(context)?;
+        if self.freeze {
+            parameters = parameters.with_frozen(ENCODER);
+        }
+        let rate_factors = self.layer_decay.map(|decay| network.rate_factors(decay)).transpose();
+        let rate_factors = rate_factors.map_err(|message| StageError::BadData(format!("`layer_decay`: {message}")))?;
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
         self.load_encoder(&parameters, &classes, context)?;
         let training = Training {
@@ -323,6 +353,7 @@ impl StageKind for Finetune {
         let mut task = Segmentation {
             parameters,
             network,
+            rate_factors: rate_factors.unwrap_or_default(),
             loss: self.loss,
             samples: Arc::new(samples),
             augment: FinetuneAugment { crop_size: Some(self.crop_size.get()), ..self.augment.clone() },
@@ -431,7 +462,10 @@ impl Finetune {
         SegmentationConfig {
             architecture: self.architecture,
             encoder,
-            decoder_channels: Some(self.decoder_channels.map(NonZeroUsize::get)),
+            decoder_channels: self
+                .architecture
+                .has_decoder_channels()
+                .then(|| self.decoder_channels.map(NonZeroUsize::get)),
             transformer: None,
             classes,
         }

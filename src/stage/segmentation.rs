@@ -6,15 +6,17 @@ use crate::data::{IGNORE, Mask, Micrograph, RGB};
 use crate::machine;
 use crate::metrics::{CalibrationSample, Confusion};
 use crate::nn::losses::{LossGradient, cross_entropy, dice};
-use crate::nn::{Images, Mode, Parameters, SegmentationNetwork, Tape};
+use crate::nn::{Encoder, Images, Mode, Parameters, SegmentationNetwork, Tape, Value};
 use crate::random::Stream;
+use crate::ssl::ENCODER;
 use crate::train::inference::{self, predict};
-use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
+use crate::train::memory::{Needs, Work, parameter_bytes, prediction_activations, training_activations};
 use crate::train::{Batches, EpochEnd, OptimizerSpec, Step, Task};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -43,6 +45,8 @@ impl Loss {
 pub(super) struct Segmentation {
     pub(super) parameters: Parameters,
     pub(super) network: SegmentationNetwork,
+    /// Factors of the learning rate by parameter; 1 for all others.
+    pub(super) rate_factors: BTreeMap<String, f64>,
     pub(super) loss: Loss,
     pub(super) samples: Arc<Vec<(Micrograph, Mask)>>,
     /// Includes `crop_size`.
@@ -125,6 +129,14 @@ impl Segmentation {
         let in_channels = self.in_channels();
         let shape = [batch_size, size, size, in_channels];
         let pass = crate::nn::footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;
+        // A frozen encoder's pass comes before, and nothing of it is kept but its output.
+        let frozen = if self.parameters.is_frozen(&format!("{ENCODER}.")) {
+            let encoder = Encoder::new(self.network.config().encoder.clone());
+            let pass = |tape: &Tape<'_>, x: &Value| encoder.deepest(tape, ENCODER, x);
+            prediction_activations(crate::nn::prediction_footprint(&self.parameters, shape, pass)?)
+        } else {
+            0
+        };
         let (parameters, trainable) = parameter_bytes(&self.parameters);
         let gpu = !self.parameters.device().is_cpu();
         // Bytes of a pixel and its class: float32 as the network reads it or, if a GPU normalises, as it is transferred.
@@ -156,7 +168,7 @@ impl Segmentation {
             averages: false,
             keeps_best: validation.selects,
             batch: (pixel * batch_size * size * size) as u64,
-            activations: training_activations(pass, 1),
+            activations: training_activations(pass, 1).max(frozen),
             between_steps,
         })
     }
@@ -199,6 +211,10 @@ impl Task for Segmentation {
 
     fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    fn rate_factors(&self) -> BTreeMap<String, f64> {
+        self.rate_factors.clone()
     }
 
     fn steps_per_epoch(&self) -> u64 {

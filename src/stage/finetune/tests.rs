@@ -1,3 +1,5 @@
+mod frozen;
+
 use super::super::pretrain::tests::context;
 pub(super) use super::super::pretrain::tests::parse;
 use super::*;

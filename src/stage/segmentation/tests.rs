@@ -24,6 +24,7 @@ fn task(augment: &FinetuneAugment, channels: [usize; 3], in_channels: usize) -> 
     Segmentation {
         parameters,
         network,
+        rate_factors: Default::default(),
         loss: Loss::Dice,
         samples: Arc::new(samples),
         augment: FinetuneAugment { crop_size: Some(32), ..augment.clone() },

@@ -80,8 +80,12 @@ smp.encoders.encoders["{name}"] = {{
     let class = match network.architecture {
         Architecture::UnetPlusPlus => "UnetPlusPlus",
         Architecture::Unet => "Unet",
-        Architecture::SwinUnet | Architecture::CsUnet => {
-            return format!("# segmentation_models_pytorch has no {}: use matssl-run.\n", network.architecture.name());
+        // Small heads on an encoder, and transformers: no classes of segmentation_models_pytorch.
+        Architecture::Linear | Architecture::Conv | Architecture::SwinUnet | Architecture::CsUnet => {
+            return format!(
+                "# segmentation_models_pytorch has no {}: use matssl-run predict.\n",
+                network.architecture.name()
+            );
         }
     };
     text += &format!(

@@ -6,6 +6,7 @@
 //! for any number of threads.
 
 mod add;
+mod attention;
 mod batch_norm;
 mod cells;
 mod concat;
@@ -25,16 +26,23 @@ mod max_pool;
 // Only for GPUs, as `gpu`.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub(crate) mod normalize;
+mod pad;
 mod panels;
 pub mod relu;
+mod resample;
 mod reshape;
+mod resize_bilinear;
 mod rows;
 pub(crate) mod sum;
+mod tokens;
 mod transpose;
 mod upsample_bilinear;
 mod upsample_nearest;
 pub(crate) mod vector;
 
+pub use attention::WindowAttention;
 pub use cells::CellOrder;
 pub use conv2d::Conv2d;
 pub use max_pool::MaxPool;
+pub use resize_bilinear::Resized;
+pub use tokens::Positions;

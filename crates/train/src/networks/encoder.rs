@@ -3,14 +3,18 @@
 use super::encoder_config::EncoderConfig;
 use super::resnet::ResNet;
 use super::swin::Swin;
+use super::vit::{PATCH, Vit};
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
+use matssl_tensor::ops::Resized;
 use matssl_tensor::{Parameters, Tape, Value};
 
 /// A network without a classifier, whose maps of features SSL methods and decoders read.
 ///
 /// An encoder has up to five [`features`](Encoder::features), of strides 2, 4, 8, 16 and 32. The last four are its
-/// [`stages`](Encoder::stages). A transformer with patches of 4 pixels has the stages alone.
+/// [`stages`](Encoder::stages). A transformer with patches of 4 pixels has the stages alone, a plain vision transformer only the
+/// [`deepest`](Encoder::deepest) map. An encoder that a training leaves as it is runs as in a prediction
+/// ([`Tape::of_part`]).
 #[derive(Clone, Debug)]
 pub struct Encoder {
     config: EncoderConfig,
@@ -21,6 +25,7 @@ pub struct Encoder {
 #[derive(Clone, Debug)]
 enum Trunk {
     ResNet(ResNet),
+    Vit(Vit),
     Swin(Swin),
 }
 
@@ -30,6 +35,7 @@ impl Encoder {
         let config = config.into();
         let trunk = match &config {
             EncoderConfig::ResNet(config) => Trunk::ResNet(ResNet::new(config.clone())),
+            EncoderConfig::Vit(config) => Trunk::Vit(Vit::new(config.clone())),
             EncoderConfig::Swin(config) => Trunk::Swin(Swin::new(config.clone())),
         };
         Encoder { config, trunk }
@@ -44,6 +50,7 @@ impl Encoder {
     pub fn channels(&self) -> [usize; 5] {
         match &self.trunk {
             Trunk::ResNet(network) => network.channels(),
+            Trunk::Vit(network) => [0, 0, 0, 0, network.config().width],
             Trunk::Swin(network) => network.channels(),
         }
     }
@@ -52,6 +59,7 @@ impl Encoder {
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         match &self.trunk {
             Trunk::ResNet(network) => network.shapes(),
+            Trunk::Vit(network) => network.shapes(),
             Trunk::Swin(network) => network.shapes(),
         }
     }
@@ -63,6 +71,7 @@ impl Encoder {
     pub fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
         match &self.trunk {
             Trunk::ResNet(network) => network.init(parameters, prefix, stream),
+            Trunk::Vit(network) => network.init(parameters, prefix, stream),
             Trunk::Swin(network) => network.init(parameters, prefix, stream),
         }
     }
@@ -73,8 +82,11 @@ impl Encoder {
     /// If parameters are missing, `x` has not `in_channels` channels or sides that do not fit, or the encoder has no feature of
     /// stride 2 ([`EncoderConfig::has_five_features`]).
     pub fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 5]> {
+        let part = tape.of_part(prefix);
+        let tape = part.as_ref().unwrap_or(tape);
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x),
+            Trunk::Vit(_) => bail!("{} has one map of features, not five", self.config.arch()),
             Trunk::Swin(_) => bail!("{} has no feature of half the image's size", self.config.arch()),
         }
     }
@@ -85,8 +97,11 @@ impl Encoder {
     /// If parameters are missing, `x` has not `in_channels` channels or sides that do not fit, or the encoder has no four stages
     /// ([`EncoderConfig::has_four_stages`]).
     pub fn stages(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 4]> {
+        let part = tape.of_part(prefix);
+        let tape = part.as_ref().unwrap_or(tape);
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x).map(|[_, stages @ ..]| stages),
+            Trunk::Vit(_) => bail!("{} has one map of features, not four", self.config.arch()),
             Trunk::Swin(network) => network.stages(tape, prefix, x),
         }
     }
@@ -96,9 +111,36 @@ impl Encoder {
     /// # Errors
     /// If parameters are missing, or `x` has not `in_channels` channels or sides that do not fit.
     pub fn deepest(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<Value> {
+        let part = tape.of_part(prefix);
+        let tape = part.as_ref().unwrap_or(tape);
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x).map(|[.., last]| last),
+            Trunk::Vit(network) => network.features(tape, prefix, x),
             Trunk::Swin(network) => network.stages(tape, prefix, x).map(|[.., last]| last),
+        }
+    }
+
+    /// Where an image of `size` `[height, width]` lies under the [`deepest`](Self::deepest) map, in pixels: the size that the map
+    /// covers, and the image's rows and columns in it.
+    pub fn covered(&self, size: [usize; 2]) -> Resized {
+        match &self.trunk {
+            Trunk::ResNet(_) | Trunk::Swin(_) => Resized::whole(size),
+            Trunk::Vit(_) => {
+                let (patches, kept) = Vit::padded(size);
+                Resized { size: patches.map(|count| PATCH * count), kept }
+            }
+        }
+    }
+
+    /// The factor of the learning rate for the parameter `name` of the encoder, if it falls by `decay` from layer to layer towards
+    /// the image; 1 for what has the whole rate. None if the encoder has no such layers.
+    pub fn rate_factor(&self, name: &str, decay: f64) -> Option<f64> {
+        match &self.trunk {
+            Trunk::ResNet(_) | Trunk::Swin(_) => None,
+            Trunk::Vit(network) => {
+                let steps = network.layer(name).map_or(0, |layer| network.layers() - layer);
+                Some(decay.powi(i32::try_from(steps).unwrap_or(i32::MAX)))
+            }
         }
     }
 }

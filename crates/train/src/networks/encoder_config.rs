@@ -2,6 +2,7 @@
 
 use super::resnet::{ResNetConfig, Variant};
 use super::swin_config::SwinConfig;
+use super::vit::VitConfig;
 use matssl_data::MOST_CHANNELS;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -16,6 +17,8 @@ use serde_json::Value;
 pub enum EncoderConfig {
     /// A ResNet.
     ResNet(ResNetConfig),
+    /// DINOv2's vision transformer.
+    Vit(VitConfig),
     /// A Swin transformer.
     Swin(SwinConfig),
 }
@@ -30,7 +33,7 @@ struct Family {
 }
 
 /// All architectures, in the order in which messages list them.
-const FAMILIES: [Family; 2] = [
+const FAMILIES: [Family; 3] = [
     Family {
         words: &["resnet18", "resnet34", "resnet50", "resnet101"],
         options: &["width", "variant", "in_channels"],
@@ -40,6 +43,11 @@ const FAMILIES: [Family; 2] = [
         words: &["swin-tiny"],
         options: &["width", "depths", "heads", "window", "drop_path", "mlp", "in_channels"],
         read: |value| serde_json::from_value(value).map(EncoderConfig::Swin),
+    },
+    Family {
+        words: &["dinov2-small", "dinov2-small-reg"],
+        options: &["width", "depth", "heads", "grid", "in_channels"],
+        read: |value| serde_json::from_value(value).map(EncoderConfig::Vit),
     },
 ];
 
@@ -72,6 +80,7 @@ impl EncoderConfig {
     pub fn arch(&self) -> &'static str {
         match self {
             EncoderConfig::ResNet(config) => config.arch.name(),
+            EncoderConfig::Vit(config) => config.arch.name(),
             EncoderConfig::Swin(config) => config.arch.name(),
         }
     }
@@ -80,6 +89,7 @@ impl EncoderConfig {
     pub fn in_channels(&self) -> usize {
         match self {
             EncoderConfig::ResNet(config) => config.in_channels,
+            EncoderConfig::Vit(config) => config.in_channels,
             EncoderConfig::Swin(config) => config.in_channels,
         }
     }
@@ -88,6 +98,7 @@ impl EncoderConfig {
     pub fn width(&self) -> usize {
         match self {
             EncoderConfig::ResNet(config) => config.width,
+            EncoderConfig::Vit(config) => config.width,
             EncoderConfig::Swin(config) => config.width,
         }
     }
@@ -96,6 +107,7 @@ impl EncoderConfig {
     pub fn variant(&self) -> Option<Variant> {
         match self {
             EncoderConfig::ResNet(config) => Some(config.variant),
+            EncoderConfig::Vit(_) => None,
             EncoderConfig::Swin(_) => None,
         }
     }
@@ -104,6 +116,7 @@ impl EncoderConfig {
     pub fn is_convolutional(&self) -> bool {
         match self {
             EncoderConfig::ResNet(_) => true,
+            EncoderConfig::Vit(_) => false,
             EncoderConfig::Swin(_) => false,
         }
     }
@@ -112,6 +125,7 @@ impl EncoderConfig {
     pub fn has_five_features(&self) -> bool {
         match self {
             EncoderConfig::ResNet(_) => true,
+            EncoderConfig::Vit(_) => false,
             EncoderConfig::Swin(_) => false,
         }
     }
@@ -120,6 +134,7 @@ impl EncoderConfig {
     pub fn has_four_stages(&self) -> bool {
         match self {
             EncoderConfig::ResNet(_) | EncoderConfig::Swin(_) => true,
+            EncoderConfig::Vit(_) => false,
         }
     }
 
@@ -132,6 +147,7 @@ impl EncoderConfig {
             EncoderConfig::ResNet(config) if !(1..=1024).contains(&config.width) => {
                 return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", config.width));
             }
+            EncoderConfig::Vit(config) => config.check()?,
             EncoderConfig::ResNet(_) => {}
             EncoderConfig::Swin(config) => config.check()?,
         }
@@ -147,7 +163,7 @@ impl EncoderConfig {
     /// One line with the sides that it takes.
     pub fn check_side(&self, side: usize) -> Result<(), String> {
         match self {
-            EncoderConfig::ResNet(_) => Ok(()),
+            EncoderConfig::ResNet(_) | EncoderConfig::Vit(_) => Ok(()),
             EncoderConfig::Swin(config) => config.check_sides(side, side),
         }
     }
@@ -169,6 +185,12 @@ impl From<ResNetConfig> for EncoderConfig {
     }
 }
 
+impl From<VitConfig> for EncoderConfig {
+    fn from(config: VitConfig) -> Self {
+        EncoderConfig::Vit(config)
+    }
+}
+
 impl From<SwinConfig> for EncoderConfig {
     fn from(config: SwinConfig) -> Self {
         EncoderConfig::Swin(config)
@@ -179,6 +201,7 @@ impl Serialize for EncoderConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             EncoderConfig::ResNet(config) => config.serialize(serializer),
+            EncoderConfig::Vit(config) => config.serialize(serializer),
             EncoderConfig::Swin(config) => config.serialize(serializer),
         }
     }

@@ -4,6 +4,7 @@ use super::cs_unet::CsUnet;
 use super::encoder::Encoder;
 use super::encoder_config::EncoderConfig;
 use super::misfit::Misfit;
+use super::patch_head::{HeadKind, PatchHead};
 use super::segmentation_config::{Architecture, SegmentationConfig};
 use super::segmentation_model::SegmentationModel;
 use super::swin_unet::SwinUnet;
@@ -12,6 +13,7 @@ use super::unet_plus_plus::UnetPlusPlus;
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Tape, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A network from images to a logit for each class and pixel.
@@ -27,6 +29,8 @@ impl SegmentationNetwork {
         let model: Arc<dyn SegmentationModel> = match (config.architecture, &config.encoder) {
             (Architecture::UnetPlusPlus, _) => Arc::new(UnetPlusPlus::new(config.clone())),
             (Architecture::Unet, _) => Arc::new(Unet::new(config.clone())),
+            (Architecture::Linear, _) => Arc::new(PatchHead::new(&config, HeadKind::Linear)),
+            (Architecture::Conv, _) => Arc::new(PatchHead::new(&config, HeadKind::Convolutional)),
             (Architecture::SwinUnet, EncoderConfig::Swin(encoder)) => {
                 Arc::new(SwinUnet::new(encoder.clone(), config.classes))
             }
@@ -61,6 +65,26 @@ impl SegmentationNetwork {
     /// Names and shapes (PyTorch's layout) of all parameters, in their order.
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.model.shapes()
+    }
+
+    /// The factors of the learning rate by the parameter's name, if it falls by `decay` from layer to layer of the encoder towards the
+    /// image: `decay` to the power of (depth - i) for block i of a vision transformer. Decoder and head have the whole rate and are
+    /// not named.
+    ///
+    /// # Errors
+    /// One line, if the encoder has no such layers.
+    pub fn rate_factors(&self, decay: f64) -> std::result::Result<BTreeMap<String, f64>, String> {
+        let encoder = Encoder::new(self.config.encoder.clone());
+        let factor = |(name, _): (String, Vec<usize>)| {
+            let factor = encoder.rate_factor(&name, decay)?;
+            Some((format!("encoder.{name}"), factor))
+        };
+        encoder.shapes().into_iter().map(factor).collect::<Option<_>>().ok_or_else(|| {
+            format!(
+                "{} has no layers for it: it is for a vision transformer, as \"dinov2-small\"",
+                self.config.encoder.arch()
+            )
+        })
     }
 
     /// Adds all parameters with their published initial values.
@@ -100,7 +124,6 @@ impl SegmentationNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::Encoder;
     use candle_core::{DType, Device, Tensor};
     use matssl_tensor::{Mode, footprint};
 

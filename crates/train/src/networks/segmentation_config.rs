@@ -16,6 +16,12 @@ pub enum Architecture {
     /// Ronneberger et al. 2015, as in segmentation_models_pytorch.
     #[serde(rename = "unet")]
     Unet,
+    /// DINOv2's linear head: batch norm, a 1×1 convolution, and the logits enlarged to the image.
+    #[serde(rename = "linear")]
+    Linear,
+    /// Two 3×3 convolutions, the second at twice the encoder's resolution, then as `linear`.
+    #[serde(rename = "conv")]
+    Conv,
     /// Cao et al. 2021: a Swin transformer and a decoder of its blocks.
     #[serde(rename = "swin-unet")]
     SwinUnet,
@@ -30,6 +36,8 @@ impl Architecture {
         match self {
             Architecture::UnetPlusPlus => "unet++",
             Architecture::Unet => "unet",
+            Architecture::Linear => "linear",
+            Architecture::Conv => "conv",
             Architecture::SwinUnet => "swin-unet",
             Architecture::CsUnet => "cs-unet",
         }
@@ -40,6 +48,8 @@ impl Architecture {
         match self {
             Architecture::UnetPlusPlus => "U-Net++",
             Architecture::Unet => "U-Net",
+            Architecture::Linear => "linear head",
+            Architecture::Conv => "convolutional head",
             Architecture::SwinUnet => "Swin-Unet",
             Architecture::CsUnet => "CS-UNet",
         }
@@ -54,6 +64,7 @@ impl Architecture {
     pub fn has_decoder_channels(self) -> bool {
         match self {
             Architecture::UnetPlusPlus | Architecture::Unet => true,
+            Architecture::Linear | Architecture::Conv => false,
             Architecture::SwinUnet | Architecture::CsUnet => false,
         }
     }
@@ -63,7 +74,7 @@ impl Architecture {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentationConfig {
-    /// `"unet++"` (the default), `"unet"`, `"swin-unet"` or `"cs-unet"`.
+    /// `"unet++"` (the default), `"unet"`, `"linear"`, `"conv"`, `"swin-unet"` or `"cs-unet"`.
     #[serde(default, skip_serializing_if = "Architecture::is_default")]
     pub architecture: Architecture,
     /// The network whose features are decoded.
@@ -147,6 +158,8 @@ impl SegmentationConfig {
     pub fn is_convolutional(&self) -> bool {
         match self.architecture {
             Architecture::UnetPlusPlus | Architecture::Unet => self.encoder.is_convolutional(),
+            // The resizing of the logits is neither on a GPU nor in ONNX yet.
+            Architecture::Linear | Architecture::Conv => false,
             Architecture::SwinUnet | Architecture::CsUnet => false,
         }
     }

@@ -5,13 +5,14 @@
 //! nasa/pretrained-microscopy-models (`util.py`); no hash of them is published.
 
 use super::error::WeightsError;
-use crate::networks::{Arch, EncoderConfig, Variant};
+use crate::networks::{Arch, EncoderConfig, Variant, VitArch};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 const TORCHVISION: &str = "https://download.pytorch.org/models/";
+const META: &str = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/";
 const NASA: &str = "https://nasa-public-data.s3.amazonaws.com/microscopy_segmentation_models/";
 
 /// Weights that an experiment may call by name.
@@ -23,6 +24,8 @@ pub enum Published {
     MicroNet,
     /// Trained on ImageNet, then on MicroNet.
     ImageMicroNet,
+    /// DINOv2's, trained on LVD-142M without labels: Meta's files (Apache-2.0).
+    Lvd142M,
 }
 
 /// A file that may hold them.
@@ -42,7 +45,8 @@ pub struct PublishedFile {
 
 impl Published {
     /// All of them.
-    pub const ALL: [Published; 3] = [Published::ImageNet, Published::MicroNet, Published::ImageMicroNet];
+    pub const ALL: [Published; 4] =
+        [Published::ImageNet, Published::MicroNet, Published::ImageMicroNet, Published::Lvd142M];
 
     /// The word in an experiment.
     pub fn word(self) -> &'static str {
@@ -50,6 +54,7 @@ impl Published {
             Published::ImageNet => "imagenet",
             Published::MicroNet => "micronet",
             Published::ImageMicroNet => "image-micronet",
+            Published::Lvd142M => "lvd-142m",
         }
     }
 
@@ -65,6 +70,8 @@ impl Published {
         });
         let published = match encoder {
             EncoderConfig::ResNet(config) => self.resnet(config.arch),
+            EncoderConfig::Vit(config) if self == Published::Lvd142M => vec![dinov2(config.arch)],
+            EncoderConfig::Vit(_) => Vec::new(),
         };
         own.into_iter().chain(published).collect()
     }
@@ -81,6 +88,7 @@ impl Published {
                 versions.iter().map(|version| nasa(arch, "microscopynet", version)).collect()
             }
             Published::ImageMicroNet => vec![nasa(arch, "imagenet-microscopynet", "1.0")],
+            Published::Lvd142M => Vec::new(),
         }
     }
 }
@@ -105,6 +113,15 @@ fn nasa(arch: Arch, corpus: &str, version: &str) -> PublishedFile {
     let name = format!("{}_pretrained_{corpus}_v{version}.pth.tar", arch.name());
     // torchvision's architecture, with other weights.
     PublishedFile { url: Some(format!("{NASA}{name}")), name, sha256: None, kib: None, variant: Some(Variant::V15) }
+}
+
+/// As `dinov2/hub/backbones.py` names it; no hash is published.
+fn dinov2(arch: VitArch) -> PublishedFile {
+    let name = match arch {
+        VitArch::Small => "dinov2_vits14_pretrain.pth",
+        VitArch::SmallWithRegisters => "dinov2_vits14_reg4_pretrain.pth",
+    };
+    PublishedFile { url: Some(format!("{META}{name}")), name: name.into(), sha256: None, kib: None, variant: None }
 }
 
 impl PublishedFile {
@@ -187,6 +204,11 @@ mod tests {
                  {nasa}/resnet50_pretrained_microscopynet_v1.0.pth.tar"
             )
         );
+        let vit: EncoderConfig = serde_json::from_str(r#"{"arch":"dinov2-small-reg"}"#).unwrap();
+        let files: Vec<_> = Published::Lvd142M.files(&vit).into_iter().filter_map(|file| file.url).collect();
+        let meta = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14";
+        assert_eq!(files, [format!("{meta}/dinov2_vits14_reg4_pretrain.pth")]);
+        assert!(Published::ImageNet.files(&vit).iter().all(|file| file.url.is_none()));
         assert_eq!(
             names(Published::ImageMicroNet, Arch::ResNet18),
             format!("{nasa}/resnet18_pretrained_imagenet-microscopynet_v1.0.pth.tar")
