@@ -57,6 +57,11 @@ impl Value {
         self.origin.is_some()
     }
 
+    /// Whether it is freed after the forward pass and recomputed when a gradient needs it.
+    pub(crate) fn is_recomputed(&self) -> bool {
+        matches!(self.saved, Saved::Recomputed(_))
+    }
+
     fn kept(tensor: Tensor, origin: Option<Origin>) -> Self {
         Value { saved: Saved::Kept(tensor.clone()), tensor, origin, _forget: None }
     }

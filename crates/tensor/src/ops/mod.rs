@@ -6,14 +6,18 @@
 //! for any number of threads.
 
 mod batch_norm;
+mod cells;
 mod concat;
 pub mod conv2d;
+mod drop_path;
+mod gelu;
 mod global_average_pool;
 // Without `cuda` and outside of tests there is no GPU, but the code for one is compiled and linted all the same.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub mod gpu;
 pub(crate) mod host;
 pub mod in_place;
+mod layer_norm;
 mod linear;
 mod matrix;
 mod max_pool;
@@ -24,6 +28,7 @@ mod pad;
 mod panels;
 pub mod relu;
 mod resample;
+mod reshape;
 mod resize_bilinear;
 mod rows;
 pub(crate) mod sum;
@@ -33,6 +38,7 @@ mod upsample_bilinear;
 mod upsample_nearest;
 pub(crate) mod vector;
 
+pub use cells::CellOrder;
 pub use conv2d::Conv2d;
 pub use max_pool::MaxPool;
 pub use resize_bilinear::Resized;
