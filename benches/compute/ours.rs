@@ -172,8 +172,9 @@ pub(crate) fn segmentation(spec: &Spec) -> Result<SegmentationNetwork> {
     let classes = spec.number("classes")?;
     let architecture = Architecture::UnetPlusPlus;
     let encoder = resnet(spec)?;
-    let decoder_channels = Some(decoder_channels);
-    Ok(SegmentationNetwork::new(SegmentationConfig { architecture, encoder, decoder_channels, classes }))
+    let (decoder_channels, transformer) = (Some(decoder_channels), None);
+    let config = SegmentationConfig { architecture, encoder, decoder_channels, transformer, classes };
+    Ok(SegmentationNetwork::new(config))
 }
 
 pub(crate) fn unet_plus_plus(place: &Place, spec: &Spec) -> Result<(SegmentationNetwork, Parameters)> {

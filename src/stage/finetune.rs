@@ -466,6 +466,7 @@ impl Finetune {
                 .architecture
                 .has_decoder_channels()
                 .then(|| self.decoder_channels.map(NonZeroUsize::get)),
+            transformer: None,
             classes,
         }
     }

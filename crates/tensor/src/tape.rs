@@ -13,6 +13,7 @@ use super::parameters::{Gradients, Parameters};
 use super::saved::{Forget, Saved};
 use candle_core::{Result, Tensor, bail};
 use indexmap::{IndexMap, IndexSet};
+use matssl_base::random::Stream;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,6 +94,8 @@ pub struct Tape<'p> {
     count: Option<RefCell<Count>>,
     /// On a dry tape: the operations so far, if they are recorded.
     recorder: Option<RefCell<Recorder>>,
+    /// Where operations draw from that drop at random in training.
+    stream: RefCell<Option<Stream>>,
 }
 
 impl<'p> Tape<'p> {
@@ -111,7 +114,25 @@ impl<'p> Tape<'p> {
             freezes: mode == Mode::Train,
             count: None,
             recorder: None,
+            stream: RefCell::default(),
         }
+    }
+
+    /// The same tape, with random numbers for operations that drop at random in training (drop path). The caller derives
+    /// `stream` from seed and step, so that a resumed training draws the same.
+    pub fn with_stream(self, stream: Stream) -> Self {
+        self.set_stream(stream);
+        self
+    }
+
+    /// Other random numbers from here on: of two passes through one network each needs its own.
+    pub fn set_stream(&self, stream: Stream) {
+        *self.stream.borrow_mut() = Some(stream);
+    }
+
+    /// Where operations draw from that drop at random; `None` if the caller gave no stream.
+    pub fn stream(&self) -> Option<Stream> {
+        self.stream.borrow().clone()
     }
 
     /// A tape for training that computes nothing and counts what it would save.

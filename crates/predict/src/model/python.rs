@@ -80,10 +80,10 @@ smp.encoders.encoders["{name}"] = {{
     let class = match network.architecture {
         Architecture::UnetPlusPlus => "UnetPlusPlus",
         Architecture::Unet => "Unet",
-        // Small heads on an encoder: no class of segmentation_models_pytorch.
-        Architecture::Linear | Architecture::Conv => {
+        // Small heads on an encoder, and transformers: no classes of segmentation_models_pytorch.
+        Architecture::Linear | Architecture::Conv | Architecture::SwinUnet | Architecture::CsUnet => {
             return format!(
-                "# segmentation_models_pytorch has no {}; use matssl-run predict\n",
+                "# segmentation_models_pytorch has no {}: use matssl-run predict.\n",
                 network.architecture.name()
             );
         }

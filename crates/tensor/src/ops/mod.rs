@@ -5,6 +5,8 @@
 //! The size of the problem alone decides how work is cut into pieces, and sums have a fixed order. So results are the same bits
 //! for any number of threads.
 
+mod add;
+mod attention;
 mod batch_norm;
 mod cells;
 mod concat;
@@ -38,6 +40,7 @@ mod upsample_bilinear;
 mod upsample_nearest;
 pub(crate) mod vector;
 
+pub use attention::WindowAttention;
 pub use cells::CellOrder;
 pub use conv2d::Conv2d;
 pub use max_pool::MaxPool;

@@ -2,6 +2,7 @@
 
 use super::encoder_config::EncoderConfig;
 use super::resnet::ResNet;
+use super::swin::Swin;
 use super::vit::{PATCH, Vit};
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
@@ -25,6 +26,7 @@ pub struct Encoder {
 enum Trunk {
     ResNet(ResNet),
     Vit(Vit),
+    Swin(Swin),
 }
 
 impl Encoder {
@@ -34,6 +36,7 @@ impl Encoder {
         let trunk = match &config {
             EncoderConfig::ResNet(config) => Trunk::ResNet(ResNet::new(config.clone())),
             EncoderConfig::Vit(config) => Trunk::Vit(Vit::new(config.clone())),
+            EncoderConfig::Swin(config) => Trunk::Swin(Swin::new(config.clone())),
         };
         Encoder { config, trunk }
     }
@@ -48,6 +51,7 @@ impl Encoder {
         match &self.trunk {
             Trunk::ResNet(network) => network.channels(),
             Trunk::Vit(network) => [0, 0, 0, 0, network.config().width],
+            Trunk::Swin(network) => network.channels(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Encoder {
         match &self.trunk {
             Trunk::ResNet(network) => network.shapes(),
             Trunk::Vit(network) => network.shapes(),
+            Trunk::Swin(network) => network.shapes(),
         }
     }
 
@@ -67,6 +72,7 @@ impl Encoder {
         match &self.trunk {
             Trunk::ResNet(network) => network.init(parameters, prefix, stream),
             Trunk::Vit(network) => network.init(parameters, prefix, stream),
+            Trunk::Swin(network) => network.init(parameters, prefix, stream),
         }
     }
 
@@ -81,6 +87,7 @@ impl Encoder {
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x),
             Trunk::Vit(_) => bail!("{} has one map of features, not five", self.config.arch()),
+            Trunk::Swin(_) => bail!("{} has no feature of half the image's size", self.config.arch()),
         }
     }
 
@@ -95,6 +102,7 @@ impl Encoder {
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x).map(|[_, stages @ ..]| stages),
             Trunk::Vit(_) => bail!("{} has one map of features, not four", self.config.arch()),
+            Trunk::Swin(network) => network.stages(tape, prefix, x),
         }
     }
 
@@ -108,6 +116,7 @@ impl Encoder {
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x).map(|[.., last]| last),
             Trunk::Vit(network) => network.features(tape, prefix, x),
+            Trunk::Swin(network) => network.stages(tape, prefix, x).map(|[.., last]| last),
         }
     }
 
@@ -115,7 +124,7 @@ impl Encoder {
     /// covers, and the image's rows and columns in it.
     pub fn covered(&self, size: [usize; 2]) -> Resized {
         match &self.trunk {
-            Trunk::ResNet(_) => Resized::whole(size),
+            Trunk::ResNet(_) | Trunk::Swin(_) => Resized::whole(size),
             Trunk::Vit(_) => {
                 let (patches, kept) = Vit::padded(size);
                 Resized { size: patches.map(|count| PATCH * count), kept }
@@ -127,7 +136,7 @@ impl Encoder {
     /// the image; 1 for what has the whole rate. None if the encoder has no such layers.
     pub fn rate_factor(&self, name: &str, decay: f64) -> Option<f64> {
         match &self.trunk {
-            Trunk::ResNet(_) => None,
+            Trunk::ResNet(_) | Trunk::Swin(_) => None,
             Trunk::Vit(network) => {
                 let steps = network.layer(name).map_or(0, |layer| network.layers() - layer);
                 Some(decay.powi(i32::try_from(steps).unwrap_or(i32::MAX)))

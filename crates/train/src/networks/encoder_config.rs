@@ -1,6 +1,7 @@
 //! Which encoder: what an experiment chooses, and what encoder files and model files record.
 
 use super::resnet::{ResNetConfig, Variant};
+use super::swin_config::SwinConfig;
 use super::vit::VitConfig;
 use matssl_data::MOST_CHANNELS;
 use serde::de::Error as _;
@@ -18,6 +19,8 @@ pub enum EncoderConfig {
     ResNet(ResNetConfig),
     /// DINOv2's vision transformer.
     Vit(VitConfig),
+    /// A Swin transformer.
+    Swin(SwinConfig),
 }
 
 /// The configuration of one architecture, as a JSON object beside its `arch`.
@@ -30,11 +33,16 @@ struct Family {
 }
 
 /// All architectures, in the order in which messages list them.
-const FAMILIES: [Family; 2] = [
+const FAMILIES: [Family; 3] = [
     Family {
         words: &["resnet18", "resnet34", "resnet50", "resnet101"],
         options: &["width", "variant", "in_channels"],
         read: |value| serde_json::from_value(value).map(EncoderConfig::ResNet),
+    },
+    Family {
+        words: &["swin-tiny"],
+        options: &["width", "depths", "heads", "window", "drop_path", "mlp", "in_channels"],
+        read: |value| serde_json::from_value(value).map(EncoderConfig::Swin),
     },
     Family {
         words: &["dinov2-small", "dinov2-small-reg"],
@@ -73,6 +81,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::ResNet(config) => config.arch.name(),
             EncoderConfig::Vit(config) => config.arch.name(),
+            EncoderConfig::Swin(config) => config.arch.name(),
         }
     }
 
@@ -81,6 +90,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::ResNet(config) => config.in_channels,
             EncoderConfig::Vit(config) => config.in_channels,
+            EncoderConfig::Swin(config) => config.in_channels,
         }
     }
 
@@ -89,6 +99,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::ResNet(config) => config.width,
             EncoderConfig::Vit(config) => config.width,
+            EncoderConfig::Swin(config) => config.width,
         }
     }
 
@@ -97,6 +108,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::ResNet(config) => Some(config.variant),
             EncoderConfig::Vit(_) => None,
+            EncoderConfig::Swin(_) => None,
         }
     }
 
@@ -105,6 +117,7 @@ impl EncoderConfig {
         match self {
             EncoderConfig::ResNet(_) => true,
             EncoderConfig::Vit(_) => false,
+            EncoderConfig::Swin(_) => false,
         }
     }
 
@@ -113,13 +126,14 @@ impl EncoderConfig {
         match self {
             EncoderConfig::ResNet(_) => true,
             EncoderConfig::Vit(_) => false,
+            EncoderConfig::Swin(_) => false,
         }
     }
 
     /// Whether it has four stages, of strides 4, 8, 16 and 32.
     pub fn has_four_stages(&self) -> bool {
         match self {
-            EncoderConfig::ResNet(_) => true,
+            EncoderConfig::ResNet(_) | EncoderConfig::Swin(_) => true,
             EncoderConfig::Vit(_) => false,
         }
     }
@@ -133,8 +147,9 @@ impl EncoderConfig {
             EncoderConfig::ResNet(config) if !(1..=1024).contains(&config.width) => {
                 return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", config.width));
             }
-            EncoderConfig::Vit(config) => return config.check(),
+            EncoderConfig::Vit(config) => config.check()?,
             EncoderConfig::ResNet(_) => {}
+            EncoderConfig::Swin(config) => config.check()?,
         }
         if !(1..=MOST_CHANNELS).contains(&self.in_channels()) {
             return Err(format!("in_channels = {}; expected 1 to {MOST_CHANNELS}", self.in_channels()));
@@ -146,9 +161,10 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// One line with the sides that it takes.
-    pub fn check_side(&self, _side: usize) -> Result<(), String> {
+    pub fn check_side(&self, side: usize) -> Result<(), String> {
         match self {
             EncoderConfig::ResNet(_) | EncoderConfig::Vit(_) => Ok(()),
+            EncoderConfig::Swin(config) => config.check_sides(side, side),
         }
     }
 }
@@ -175,11 +191,18 @@ impl From<VitConfig> for EncoderConfig {
     }
 }
 
+impl From<SwinConfig> for EncoderConfig {
+    fn from(config: SwinConfig) -> Self {
+        EncoderConfig::Swin(config)
+    }
+}
+
 impl Serialize for EncoderConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             EncoderConfig::ResNet(config) => config.serialize(serializer),
             EncoderConfig::Vit(config) => config.serialize(serializer),
+            EncoderConfig::Swin(config) => config.serialize(serializer),
         }
     }
 }

@@ -1,9 +1,13 @@
 //! A segmentation network of any architecture.
 
+use super::cs_unet::CsUnet;
 use super::encoder::Encoder;
+use super::encoder_config::EncoderConfig;
+use super::misfit::Misfit;
 use super::patch_head::{HeadKind, PatchHead};
 use super::segmentation_config::{Architecture, SegmentationConfig};
 use super::segmentation_model::SegmentationModel;
+use super::swin_unet::SwinUnet;
 use super::unet::Unet;
 use super::unet_plus_plus::UnetPlusPlus;
 use candle_core::{Result, bail};
@@ -20,13 +24,21 @@ pub struct SegmentationNetwork {
 }
 
 impl SegmentationNetwork {
-    /// The network that `config` names.
+    /// The network that `config` names. One that [`SegmentationConfig::check`] refuses has no parameters, and no image fits it.
     pub fn new(config: SegmentationConfig) -> Self {
-        let model: Arc<dyn SegmentationModel> = match config.architecture {
-            Architecture::UnetPlusPlus => Arc::new(UnetPlusPlus::new(config.clone())),
-            Architecture::Unet => Arc::new(Unet::new(config.clone())),
-            Architecture::Linear => Arc::new(PatchHead::new(&config, HeadKind::Linear)),
-            Architecture::Conv => Arc::new(PatchHead::new(&config, HeadKind::Convolutional)),
+        let model: Arc<dyn SegmentationModel> = match (config.architecture, &config.encoder) {
+            (Architecture::UnetPlusPlus, _) => Arc::new(UnetPlusPlus::new(config.clone())),
+            (Architecture::Unet, _) => Arc::new(Unet::new(config.clone())),
+            (Architecture::Linear, _) => Arc::new(PatchHead::new(&config, HeadKind::Linear)),
+            (Architecture::Conv, _) => Arc::new(PatchHead::new(&config, HeadKind::Convolutional)),
+            (Architecture::SwinUnet, EncoderConfig::Swin(encoder)) => {
+                Arc::new(SwinUnet::new(encoder.clone(), config.classes))
+            }
+            (Architecture::SwinUnet, _) => Arc::new(Misfit(config.check().err().unwrap_or_default())),
+            (Architecture::CsUnet, encoder) => {
+                let transformer = config.transformer().swin(encoder.in_channels());
+                Arc::new(CsUnet::new(transformer, Encoder::new(encoder.clone()), config.classes))
+            }
         };
         SegmentationNetwork { config, model }
     }
@@ -34,6 +46,20 @@ impl SegmentationNetwork {
     /// What it was made from.
     pub fn config(&self) -> &SegmentationConfig {
         &self.config
+    }
+
+    /// Where the parameters of the [encoder](SegmentationConfig::encoder) lie; nothing if they have no prefix.
+    pub fn encoder_prefix(&self) -> &'static str {
+        self.model.encoder_prefix()
+    }
+
+    /// Copies the blocks of Swin-Unet's or CS-UNet's transformer to the decoder's blocks of the same width (`layers.i` to
+    /// `layers_up.(3 − i)`), as Swin-Unet's loader does with pretrained weights. Gives the names of what was written.
+    ///
+    /// # Errors
+    /// If the decoder has no such blocks, or parameters are missing.
+    pub fn copy_decoder_from_encoder(&self, parameters: &Parameters) -> Result<Vec<String>> {
+        self.model.copy_decoder_from_encoder(parameters)
     }
 
     /// Names and shapes (PyTorch's layout) of all parameters, in their order.

@@ -2,6 +2,7 @@
 
 use super::decoder_block::{LEVELS, published_channels};
 use super::encoder_config::EncoderConfig;
+use super::transformer_branch::TransformerBranch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,12 @@ pub enum Architecture {
     /// Two 3×3 convolutions, the second at twice the encoder's resolution, then as `linear`.
     #[serde(rename = "conv")]
     Conv,
+    /// Cao et al. 2021: a Swin transformer and a decoder of its blocks.
+    #[serde(rename = "swin-unet")]
+    SwinUnet,
+    /// Alrfou et al. 2023: a transformer beside a convolutional encoder, and a decoder of the transformer's blocks.
+    #[serde(rename = "cs-unet")]
+    CsUnet,
 }
 
 impl Architecture {
@@ -31,6 +38,8 @@ impl Architecture {
             Architecture::Unet => "unet",
             Architecture::Linear => "linear",
             Architecture::Conv => "conv",
+            Architecture::SwinUnet => "swin-unet",
+            Architecture::CsUnet => "cs-unet",
         }
     }
 
@@ -41,6 +50,8 @@ impl Architecture {
             Architecture::Unet => "U-Net",
             Architecture::Linear => "linear head",
             Architecture::Conv => "convolutional head",
+            Architecture::SwinUnet => "Swin-Unet",
+            Architecture::CsUnet => "CS-UNet",
         }
     }
 
@@ -54,6 +65,7 @@ impl Architecture {
         match self {
             Architecture::UnetPlusPlus | Architecture::Unet => true,
             Architecture::Linear | Architecture::Conv => false,
+            Architecture::SwinUnet | Architecture::CsUnet => false,
         }
     }
 }
@@ -62,7 +74,7 @@ impl Architecture {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentationConfig {
-    /// `"unet++"` (the default), `"unet"`, `"linear"` or `"conv"`.
+    /// `"unet++"` (the default), `"unet"`, `"linear"`, `"conv"`, `"swin-unet"` or `"cs-unet"`.
     #[serde(default, skip_serializing_if = "Architecture::is_default")]
     pub architecture: Architecture,
     /// The network whose features are decoded.
@@ -71,6 +83,9 @@ pub struct SegmentationConfig {
     /// architectures have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder_channels: Option<[usize; LEVELS]>,
+    /// The transformer beside the encoder of a CS-UNet; by default the published one. Other architectures have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformer: Option<TransformerBranch>,
     /// Channels of the output.
     pub classes: usize,
 }
@@ -79,6 +94,11 @@ impl SegmentationConfig {
     /// Channels of the decoder of U-Net or U-Net++, deepest first.
     pub fn unet_channels(&self) -> [usize; LEVELS] {
         self.decoder_channels.unwrap_or_else(published_channels)
+    }
+
+    /// The transformer beside the encoder of a CS-UNet.
+    pub fn transformer(&self) -> TransformerBranch {
+        self.transformer.clone().unwrap_or_default()
     }
 
     /// Checks that the architecture can stand on the encoder.
@@ -93,6 +113,26 @@ impl SegmentationConfig {
                 self.architecture.name(),
                 self.encoder.arch()
             )),
+            Architecture::SwinUnet if !matches!(self.encoder, EncoderConfig::Swin(_)) => Err(format!(
+                "Swin-Unet needs a Swin transformer (`arch = \"swin-tiny\"`), not {}; CS-UNet (`architecture = \"cs-unet\"`) \
+                 joins one to a ResNet",
+                self.encoder.arch()
+            )),
+            Architecture::CsUnet if !self.encoder.is_convolutional() || !self.encoder.has_four_stages() => {
+                Err(format!(
+                    "CS-UNet needs a convolutional encoder (`arch = \"resnet50\"`) beside its `transformer`, not {}; \
+                 `architecture = \"swin-unet\"` has a transformer alone",
+                    self.encoder.arch()
+                ))
+            }
+            Architecture::CsUnet => self.transformer().swin(self.encoder.in_channels()).check(),
+            _ => Ok(()),
+        }?;
+        match &self.transformer {
+            Some(_) if self.architecture != Architecture::CsUnet => Err(format!(
+                "`transformer` is an option of CS-UNet, not of {}: correct `architecture`, or remove it",
+                self.architecture.name()
+            )),
             _ => Ok(()),
         }
     }
@@ -106,6 +146,10 @@ impl SegmentationConfig {
             _ if side == 0 || !side.is_multiple_of(32) => {
                 Err(format!("{side} is not a multiple of 32, which the network requires"))
             }
+            Architecture::CsUnet => {
+                self.encoder.check_side(side)?;
+                self.transformer().swin(self.encoder.in_channels()).check_sides(side, side)
+            }
             _ => self.encoder.check_side(side),
         }
     }
@@ -116,6 +160,7 @@ impl SegmentationConfig {
             Architecture::UnetPlusPlus | Architecture::Unet => self.encoder.is_convolutional(),
             // The resizing of the logits is neither on a GPU nor in ONNX yet.
             Architecture::Linear | Architecture::Conv => false,
+            Architecture::SwinUnet | Architecture::CsUnet => false,
         }
     }
 }

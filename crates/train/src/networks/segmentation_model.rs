@@ -1,6 +1,6 @@
 //! What a segmentation network of one architecture is.
 
-use candle_core::Result;
+use candle_core::{Result, bail};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Tape, Value};
 use std::fmt::Debug;
@@ -22,4 +22,17 @@ pub(super) trait SegmentationModel: Debug + Send + Sync {
     /// # Errors
     /// If the sides of `x` do not fit, or parameters are missing.
     fn forward(&self, tape: &Tape<'_>, x: &Value, deepest: &mut dyn FnMut(&Value) -> Result<()>) -> Result<Value>;
+
+    /// Where the parameters of the experiment's `encoder` lie.
+    fn encoder_prefix(&self) -> &'static str {
+        "encoder"
+    }
+
+    /// Copies to the decoder what it has in common with the encoder. Gives the names of what was written.
+    ///
+    /// # Errors
+    /// If they have nothing in common.
+    fn copy_decoder_from_encoder(&self, _: &Parameters) -> Result<Vec<String>> {
+        bail!("the decoder has no blocks as those of the encoder: none can be copied")
+    }
 }

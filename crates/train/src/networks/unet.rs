@@ -110,6 +110,7 @@ mod tests {
             architecture: Architecture::Unet,
             encoder: encoder.into(),
             decoder_channels: Some(published_channels()),
+            transformer: None,
             classes: 4,
         });
         let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
