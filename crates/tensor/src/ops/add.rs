@@ -2,10 +2,10 @@
 
 use super::sum;
 use crate::{Tape, Value};
-use candle_core::{Result, bail};
+use candle_core::{Result, Tensor, bail};
 
 impl Tape<'_> {
-    /// `a + b`, of one shape. Saves nothing.
+    /// `a + b`, of one shape. Saves nothing, unless the sum is to be recomputed.
     ///
     /// # Errors
     /// If shapes or types differ.
@@ -15,9 +15,15 @@ impl Tape<'_> {
         }
         let compute = || sum::forward(a.tensor(), b.tensor());
         let output = self.output(a.tensor().dims(), || Err("add"), compute)?;
-        Ok(self.record(output, &[a, b], |gradient, wanted| {
+        let backward = |gradient: &Tensor, wanted: &[bool]| {
             Ok(wanted.iter().map(|wanted| wanted.then(|| gradient.clone())).collect())
-        }))
+        };
+        if !self.recomputes() {
+            return Ok(self.record(output, &[a, b], backward));
+        }
+        let saved = (self.save(a), self.save(b));
+        let again = move || sum::forward(&saved.0.tensor()?, &saved.1.tensor()?);
+        Ok(self.record_recomputable(output, &[a, b], again, backward))
     }
 }
 
