@@ -3,7 +3,7 @@
 use super::description::ModelDescription;
 use super::folder::ModelFolder;
 use matssl_data::RGB;
-use matssl_train::networks::{Architecture, Encoder, EncoderConfig, Variant};
+use matssl_train::networks::{Architecture, Encoder, EncoderConfig, SegmentationConfig, Variant};
 use std::fmt::Display;
 
 /// The image that the lines read.
@@ -66,9 +66,21 @@ class Encoder(SENetEncoder):
         return super()._make_layer(block, planes * WIDTH // 64, **kwargs)
 "#;
 
-/// The lines. They run as they are in the folder of the model; `logits` and `labels` are what they end with.
-pub(super) fn python(description: &ModelDescription) -> String {
+/// The class of segmentation_models_pytorch, if it has this network.
+fn class(network: &SegmentationConfig) -> Option<&'static str> {
+    match network.architecture {
+        _ if !network.is_convolutional() => None,
+        Architecture::UnetPlusPlus => Some("UnetPlusPlus"),
+        Architecture::Unet => Some("Unet"),
+        Architecture::Linear | Architecture::Conv | Architecture::SwinUnet | Architecture::CsUnet => None,
+    }
+}
+
+/// The lines, if segmentation_models_pytorch has the network. They run as they are in the folder of the model; `logits` and `labels`
+/// are what they end with.
+pub(super) fn python(description: &ModelDescription) -> Option<String> {
     let (network, encoder) = (&description.network, &description.network.encoder);
+    let class = class(network)?;
     let (arch, width, in_channels) = (encoder.arch(), encoder.width(), encoder.in_channels());
     let mut text = String::from("import numpy as np\nimport segmentation_models_pytorch as smp\nimport torch\n");
     text += match reader(description) {
@@ -101,17 +113,6 @@ smp.encoders.encoders["{name}"] = {{
 "#
         );
     }
-    let class = match network.architecture {
-        Architecture::UnetPlusPlus => "UnetPlusPlus",
-        Architecture::Unet => "Unet",
-        // Small heads on an encoder, and transformers: no classes of segmentation_models_pytorch.
-        Architecture::Linear | Architecture::Conv | Architecture::SwinUnet | Architecture::CsUnet => {
-            return format!(
-                "# segmentation_models_pytorch has no {}: use matssl-run predict.\n",
-                network.architecture.name()
-            );
-        }
-    };
     text += &format!(
         r#"
 model = smp.{class}(
@@ -162,5 +163,5 @@ with torch.inference_mode():
         text += "probabilities = torch.softmax(logits, dim=0)\n";
     }
     text += "labels = logits.argmax(dim=0).numpy()  # indices of the classes above\n";
-    text
+    Some(text)
 }

@@ -5,7 +5,7 @@
 //! nasa/pretrained-microscopy-models (`util.py`); no hash of them is published.
 
 use super::error::WeightsError;
-use crate::networks::{Arch, EncoderConfig, SeArch, Variant, VitArch};
+use crate::networks::{Arch, EncoderConfig, SwinArch, Variant, VitArch};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::sync::Mutex;
 
 const TORCHVISION: &str = "https://download.pytorch.org/models/";
 const META: &str = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/";
-const CADENE: &str = "http://data.lip6.fr/cadene/pretrainedmodels/";
+const MICROSOFT: &str = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/";
 const NASA: &str = "https://nasa-public-data.s3.amazonaws.com/microscopy_segmentation_models/";
 
 /// Weights that an experiment may call by name.
@@ -73,7 +73,8 @@ impl Published {
             EncoderConfig::ResNet(config) => self.resnet(config.arch),
             EncoderConfig::SeResNet(config) => self.se_resnet(config.arch),
             EncoderConfig::Vit(config) if self == Published::Lvd142M => vec![dinov2(config.arch)],
-            EncoderConfig::Vit(_) | EncoderConfig::Swin(_) => Vec::new(),
+            EncoderConfig::Swin(config) if self == Published::ImageNet => swin(config.arch),
+            EncoderConfig::Swin(_) | EncoderConfig::Vit(_) => Vec::new(),
         };
         own.into_iter().chain(published).collect()
     }
@@ -135,6 +136,22 @@ const V15: Option<Variant> = Some(Variant::V15);
 fn nasa(encoder: &str, corpus: &str, version: &str, variant: Option<Variant>) -> PublishedFile {
     let name = format!("{encoder}_pretrained_{corpus}_v{version}.pth.tar");
     PublishedFile { url: Some(format!("{NASA}{name}")), name, sha256: None, kib: None, variant }
+}
+
+/// Trained on ImageNet's 1,000 classes: torchvision's file, and the authors', of which no hash is published.
+fn swin(arch: SwinArch) -> Vec<PublishedFile> {
+    let SwinArch::Tiny = arch;
+    let file = |folder: &str, name: &str, sha256| PublishedFile {
+        url: Some(format!("{folder}{name}")),
+        name: name.into(),
+        sha256,
+        kib: None,
+        variant: None,
+    };
+    vec![
+        file(TORCHVISION, "swin_t-704ceda3.pth", Some("704ceda3")),
+        file(MICROSOFT, "swin_tiny_patch4_window7_224.pth", None),
+    ]
 }
 
 /// As `dinov2/hub/backbones.py` names it; no hash is published.
