@@ -2,8 +2,9 @@
 
 use super::encoder_table::EncoderTable;
 use super::errors::weights_error;
-use super::{Context, Places, Progress, StageError, StageKind};
-use crate::data::composed;
+use super::initial_weights::Weights;
+use super::loaded_weights::{as_written, tell, tensors};
+use super::{Context, Places, StageError, StageKind};
 use crate::nn::weights::{self, LoadReport, Published, PublishedFile, Request};
 use crate::nn::{Encoder, EncoderConfig, Parameters, Variant};
 use anyhow::Context as _;
@@ -14,10 +15,10 @@ use std::path::{Path, PathBuf};
 
 /// Name of the weight file among the external files of a stage.
 const WEIGHTS: &str = "weights";
+/// Likewise of the file of a CS-UNet's transformer.
+pub(super) const TRANSFORMER_WEIGHTS: &str = "transformer_weights";
 /// Folder of published weights in the data folder.
 const FOLDER: &str = "weights";
-/// Maximum number of missing tensors that the progress names.
-const NAMED: usize = 3;
 
 /// An encoder and its initial weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,38 +56,6 @@ impl JsonSchema for EncoderSpec {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         EncoderTable::json_schema(generator)
-    }
-}
-
-/// Source of the initial weights.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(from = "String", into = "String")]
-pub(super) enum Weights {
-    /// Random values from the seed.
-    Random,
-    /// Published weights, in `weights/` of the data folder.
-    Published(Published),
-    /// A file of `torch.save` or a safetensors file, below the data folder if the path is relative.
-    File(PathBuf),
-}
-
-impl From<String> for Weights {
-    fn from(text: String) -> Self {
-        if text == "random" {
-            return Weights::Random;
-        }
-        let published = Published::ALL.into_iter().find(|published| published.word() == text);
-        published.map_or_else(|| Weights::File(text.into()), Weights::Published)
-    }
-}
-
-impl From<Weights> for String {
-    fn from(weights: Weights) -> String {
-        match weights {
-            Weights::Random => "random".into(),
-            Weights::Published(published) => published.word().into(),
-            Weights::File(path) => path.to_string_lossy().into_owned(),
-        }
     }
 }
 
@@ -132,8 +101,16 @@ impl EncoderSpec {
     /// # Errors
     /// [`StageError::NotThere`] if the file is missing.
     pub(super) fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
+        Ok(self.file(places)?.map(|path| (WEIGHTS.to_owned(), path)).into_iter().collect())
+    }
+
+    /// The weight file, if there is one.
+    ///
+    /// # Errors
+    /// As [`EncoderSpec::external_files`].
+    pub(super) fn file(&self, places: &Places) -> Result<Option<PathBuf>, StageError> {
         let path = match &self.weights {
-            Weights::Random => return Ok(Vec::new()),
+            Weights::Random => return Ok(None),
             Weights::File(path) => as_written(places.resolve(path)),
             Weights::Published(published) => self.published(*published, places)?.0,
         };
@@ -156,7 +133,7 @@ impl EncoderSpec {
             };
             return Err(StageError::NotThere(message));
         }
-        Ok(vec![(WEIGHTS.into(), path)])
+        Ok(Some(path))
     }
 
     /// The first existing file of the published weights.
@@ -184,6 +161,7 @@ impl EncoderSpec {
             key: self.key.as_deref(),
             prefix: self.prefix.as_deref(),
             without: None,
+            only: None,
         }
     }
 
@@ -210,7 +188,7 @@ impl EncoderSpec {
             file.check(&path).map_err(weights_error)?;
             self.check_variant(&path, file.variant)?;
         }
-        let Some((_, path)) = self.external_files(places)?.into_iter().next() else { return Ok(None) };
+        let Some(path) = self.file(places)? else { return Ok(None) };
         let report = weights::check(&path, expected, &self.request());
         let report = report.map_err(weights_error)?;
         self.check_variant(&path, report.config.as_deref().and_then(written_variant))?;
@@ -241,13 +219,16 @@ impl EncoderSpec {
         }
     }
 
-    /// Loads the encoder's parameters below `prefix` from the file, if there is one. Reports where it was found, and tensors
-    /// that are missing in the file: the first ones as progress, all as telemetry `missing_weights`.
+    /// Loads the encoder's parameters below `prefix` (which may be empty beside other parameters) from the file, if there is one.
+    /// Reports where it was found, and tensors that are missing in the file: the first ones as progress, all as telemetry
+    /// `missing_weights`.
     ///
     /// # Errors
     /// If the file is damaged, of another network, or lacks tensors without `allow_missing`.
     pub(super) fn load(&self, parameters: &Parameters, prefix: &str, context: &mut Context) -> Result<(), StageError> {
-        self.load_as(&self.request(), parameters, prefix, context).map(drop)
+        let only = tensors(&self.network);
+        let request = Request { only: Some(&only), ..self.request() };
+        self.load_as(&request, parameters, prefix, context).map(drop)
     }
 
     /// As [`EncoderSpec::load`], of the tensors that `request` chooses; returns what was found.
@@ -261,55 +242,30 @@ impl EncoderSpec {
         prefix: &str,
         context: &mut Context,
     ) -> Result<Option<LoadReport>, StageError> {
+        self.load_file(WEIGHTS, request, parameters, prefix, context)
+    }
+
+    /// As [`EncoderSpec::load_as`], from the external file `name` of the stage.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn load_file(
+        &self,
+        name: &str,
+        request: &Request<'_>,
+        parameters: &Parameters,
+        prefix: &str,
+        context: &mut Context,
+    ) -> Result<Option<LoadReport>, StageError> {
         if self.weights == Weights::Random {
             return Ok(None);
         }
         let (path, digest) =
-            context.external.get(WEIGHTS).context("the weights were not listed among the files of the stage")?;
+            context.external.get(name).context("the weights were not listed among the files of the stage")?;
         let loaded = weights::load_verified(parameters, prefix, path, digest, request).map_err(weights_error)?;
         self.check_variant(path, loaded.config.as_deref().and_then(written_variant))?;
-        tell(&loaded, context);
+        tell(name, &loaded, context);
         Ok(Some(loaded))
-    }
-}
-
-/// `path` as the disk writes it: a name may be composed differently there (`é` as `e` and an accent, from macOS).
-fn as_written(path: PathBuf) -> PathBuf {
-    if path.symlink_metadata().is_ok() {
-        return path;
-    }
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
-        return path;
-    };
-    let folder = as_written(folder.to_owned());
-    let same = |other: &Path| {
-        other.file_name().and_then(|other| other.to_str()).is_some_and(|other| composed(other) == composed(name))
-    };
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    files.into_iter().find(|other| same(other)).unwrap_or(path)
-}
-
-/// Reports where a network was found in its file and what is missing: as progress and as telemetry.
-fn tell(loaded: &LoadReport, context: &mut Context) {
-    let mut notes = Vec::new();
-    if let Some(found) = loaded.found() {
-        notes.push(format!("weights found: {found}"));
-        context.telemetry.insert("weights_found".into(), found.into());
-    }
-    if !loaded.passed_over.is_empty() {
-        context.telemetry.insert("weights_passed_over".into(), loaded.passed_over.clone().into());
-    }
-    let missing = &loaded.missing;
-    if !missing.is_empty() {
-        let first = missing[..missing.len().min(NAMED)].join(", ");
-        let more = if missing.len() > NAMED { ", …" } else { "" };
-        let count = missing.len();
-        notes.push(format!("{count} tensors are missing in the file and start with random values: {first}{more}"));
-        context.telemetry.insert("missing_weights".into(), missing.clone().into());
-    }
-    if !notes.is_empty() {
-        let note = Some(notes.join("; "));
-        context.progress(Progress { unit: "epoch".into(), note, ..Progress::default() });
     }
 }
 
@@ -327,10 +283,10 @@ fn written_variant(config: &str) -> Option<Variant> {
 /// Never in practice: writing JSON to memory.
 pub(super) fn fingerprint<S: StageKind>(stage: &S, data: impl Serialize, context: &Context) -> anyhow::Result<String> {
     let mut parameters = serde_json::to_value(stage)?;
-    if let (Some((_, digest)), Some(weights)) =
-        (context.external.get(WEIGHTS), parameters.pointer_mut("/encoder/weights"))
-    {
-        *weights = digest.clone().into();
+    for (name, pointer) in [(WEIGHTS, "/encoder/weights"), (TRANSFORMER_WEIGHTS, "/transformer/weights")] {
+        if let (Some((_, digest)), Some(weights)) = (context.external.get(name), parameters.pointer_mut(pointer)) {
+            *weights = digest.clone().into();
+        }
     }
     // `recompute` does not change results: a training that ran out of memory may continue with it.
     parameters.as_object_mut().map(|parameters| parameters.remove("recompute"));

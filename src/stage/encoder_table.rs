@@ -1,7 +1,7 @@
 //! The table `encoder` as it stands in an experiment.
 
-use super::encoder::Weights;
-use crate::nn::EncoderConfig;
+use super::initial_weights::Weights;
+use crate::nn::{EncoderConfig, Mlp, Variant};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -32,23 +32,41 @@ pub(super) struct EncoderTable {
 /// What describes the network. Each architecture has some of the options.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Options {
-    /// Architecture: `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`, `"dinov2-small"` or `"dinov2-small-reg"`.
+    /// Architecture: `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`, `"swin-tiny"`, `"dinov2-small"` or
+    /// `"dinov2-small-reg"`.
     arch: Arch,
-    /// Number of channels with which the network begins. ResNets: 64 in every published network; dinov2-small: 384.
+    /// Number of channels with which the network begins. ResNets: 64 in every published network; swin-tiny: 96;
+    /// dinov2-small: 384.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     width: Option<usize>,
     /// ResNets: position of the strides in bottleneck blocks: `"v1.5"` as in torchvision (the default), or `"v1"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    variant: Option<crate::nn::Variant>,
+    variant: Option<Variant>,
     /// dinov2-small: number of blocks, 12 in the published network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     depth: Option<usize>,
-    /// dinov2-small: number of heads of an attention, 6 in the published network.
+    /// swin-tiny: number of blocks of each stage, `[2, 2, 6, 2]` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    depths: Option<[usize; 4]>,
+    /// Number of heads of an attention. dinov2-small: 6 in the published network; swin-tiny: 3 in its first stage, twice as many in
+    /// each stage as in the one before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     heads: Option<usize>,
     /// dinov2-small: side of the square of patches whose positions the weights hold, 37 in the published network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grid: Option<usize>,
+    /// swin-tiny: side of the attention's windows in patches of 4 pixels, 7 by default. The sides of crops and views are multiples of
+    /// 32 times this number, or so small that the last stages are one window each. Tables of position biases in a file for another
+    /// window are interpolated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    window: Option<usize>,
+    /// swin-tiny: probability that the last block is left out for an image of a training step, 0.2 by default; earlier blocks less
+    /// often, the first never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drop_path: Option<f64>,
+    /// swin-tiny: layers after an attention: `"plain"` (Swin's two, the default) or `"residual"` (CS-UNet's three).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mlp: Option<Mlp>,
     /// Number of channels of the images, 1 to 8. With 3 (the default) grey images are shown as red, green and blue. The first
     /// convolution of a weight file is adapted to any other number as in segmentation_models_pytorch: summed for 1, else
     /// repeated and scaled by 3 / `in_channels`. All channels are then normalised alike (mean 0.449, deviation 0.226 of values

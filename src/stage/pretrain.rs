@@ -119,6 +119,9 @@ impl Pretrain {
             problems.extend(self.check_count(count).err());
         }
         let size = self.crop_size.map(NonZeroUsize::get).or(size);
+        if let Some(Err(message)) = size.map(|size| self.encoder.network.check_side(size)) {
+            problems.push(format!("{message}; set `crop_size`, or cut patches of another `size`"));
+        }
         if let (Some((name, manifest)), Some(size)) = (Outlook::images(known, "monitor"), size) {
             problems.extend(monitor::check(manifest, name, size, self.encoder.network.in_channels()).err());
         }
@@ -170,6 +173,16 @@ impl StageKind for Pretrain {
         if let Err(message) = self.encoder.check() {
             return error("encoder", message);
         }
+        if !self.encoder.network.has_four_stages() {
+            let arch = self.encoder.network.arch();
+            let message = format!(
+                "{arch} has one map of features: pretraining needs an encoder with four stages, a ResNet or \"swin-tiny\""
+            );
+            return error("encoder", message);
+        }
+        if let Some(Err(message)) = self.crop_size.map(|size| self.encoder.network.check_side(size.get())) {
+            return error("crop_size", message);
+        }
         if let Some(size) = self.crop_size.filter(|size| !(8..=4096).contains(&size.get())) {
             return error("crop_size", format!("{size} is out of range: 8 to 4096 pixels"));
         }
@@ -181,6 +194,11 @@ impl StageKind for Pretrain {
 
     fn needs_gpu(&self) -> Option<String> {
         self.training.needs_gpu()
+    }
+
+    fn needs_cpu(&self) -> Option<String> {
+        let encoder = &self.encoder.network;
+        (!encoder.is_convolutional()).then(|| format!("arch = \"{}\"", encoder.arch()))
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
@@ -219,6 +237,8 @@ impl StageKind for Pretrain {
             columns: Some(self.columns()),
             classes: None,
             in_channels: Some(self.encoder.network.in_channels()),
+            encoder: Some(self.encoder.network.clone()),
+            has_onnx: true,
         };
         let channels = known.inputs("patches").filter_map(|input| match Outlook::of(input) {
             Some(&Outlook::Patches { channels, .. }) => Some((input.label, channels)),

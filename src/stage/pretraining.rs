@@ -113,7 +113,8 @@ impl Task for Pretraining {
     fn step(&mut self, Views { views, moment }: Views) -> anyhow::Result<Step> {
         let [first, second] = views.map(|view| view.normalized(&self.parameters, normalization()));
         let views = [first?, second?];
-        let mut online = Online::new(&self.encoder, &self.parameters);
+        let stream = Stream::new(moment.seed, "drop path", moment.step, 0);
+        let mut online = Online::new(&self.encoder, &self.parameters).with_stream(stream);
         let result = self.method.loss(&mut online, &views, moment)?;
         let loss = result.loss.to_dtype(DType::F64)?.to_scalar()?;
         let gradients = online.backward(&result.loss)?;

@@ -63,6 +63,8 @@ pub(super) struct Crops {
     images: Images,
     /// On the CPU, where the losses read them.
     masks: Tensor,
+    /// Where the network draws from, if it drops paths at random.
+    stream: Stream,
 }
 
 /// The validation: whole images, predicted in overlapping tiles.
@@ -237,19 +239,19 @@ impl Task for Segmentation {
         let make = move |step: usize| {
             let drawn = &order[batches[step].clone()];
             let (images, masks) = maker.pairs(&samples, drawn, &augment, seed, (size, channels))?;
-            Ok(Crops { images, masks })
+            Ok(Crops { images, masks, stream: Stream::new(seed, "drop path", epoch, from + step as u64) })
         };
         // In the step's thread, so that a late copy counts as waiting for data.
         Ok(Box::new(prefetch(steps, make)?.map(|batch: Result<Crops>| {
-            let Crops { images, masks } = batch?;
-            Ok(Crops { images: images.arrived()?, masks })
+            let Crops { images, masks, stream } = batch?;
+            Ok(Crops { images: images.arrived()?, masks, stream })
         })))
     }
 
     fn step(&mut self, batch: Crops) -> Result<Step> {
         let images = batch.masks.dim(0)? as u64;
         let pixels = batch.images.normalized(&self.parameters, normalization())?;
-        let tape = Tape::new(&self.parameters, Mode::Train);
+        let tape = Tape::new(&self.parameters, Mode::Train).with_stream(batch.stream);
         let logits = self.network.forward(&tape, &tape.input(&pixels)?)?;
         let loss = self.loss.of(logits.tensor(), &batch.masks)?;
         let gradients = tape.backward(vec![(logits, loss.gradient)])?;

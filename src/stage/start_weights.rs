@@ -1,7 +1,7 @@
 //! The initial weights of trainings, for the command `data`.
 
-use super::encoder::Weights;
 use super::finetune::Finetune;
+use super::initial_weights::Weights;
 use super::pretrain::Pretrain;
 use super::{Places, Stage, StageError};
 use crate::nn::Variant;

@@ -1,7 +1,9 @@
 //! The encoder file of a pretraining.
 
 use super::super::errors::weights_error;
+use super::super::loaded_weights::tensors;
 use super::super::{InputFiles, StageError};
+use crate::nn::weights::Request;
 use crate::nn::{EncoderConfig, Parameters, weights};
 use crate::ssl::ENCODER;
 use anyhow::Context as _;
@@ -37,12 +39,19 @@ impl EncoderFile {
         Ok(serde_json::from_str(&config).context("the configuration in the encoder file")?)
     }
 
-    /// Loads the encoder among `parameters` from `input`.
+    /// Loads the encoder, which lies below `prefix` among `parameters`, from `input`.
     ///
     /// # Errors
     /// If the file is damaged or has another network.
-    pub(in crate::stage) fn load(parameters: &Parameters, input: &InputFiles) -> Result<(), StageError> {
-        let loaded = weights::load(parameters, ENCODER, input.file(Self::FILE)?, false);
+    pub(in crate::stage) fn load(
+        parameters: &Parameters,
+        encoder: &EncoderConfig,
+        prefix: &str,
+        input: &InputFiles,
+    ) -> Result<(), StageError> {
+        let only = tensors(encoder);
+        let request = Request { only: Some(&only), ..Request::default() };
+        let loaded = weights::load_chosen(parameters, prefix, input.file(Self::FILE)?, &request);
         loaded.map(drop).map_err(weights_error)
     }
 }

@@ -50,11 +50,11 @@ fn epoch(augment: &FinetuneAugment, channels: [usize; 3], in_channels: usize) ->
     let mut found = Vec::new();
     for round in [0, 1] {
         for batch in task.batches(round, 0).unwrap() {
-            let Crops { images, masks } = batch.unwrap();
+            let Crops { images, masks, stream } = batch.unwrap();
             let images = images.normalized(&task.parameters, normalization()).unwrap();
             found.push(("images".to_owned(), doubles(&images)));
             found.push(("masks".to_owned(), doubles(&masks)));
-            let step = task.step(Crops { images: Images::Ready(images), masks }).unwrap();
+            let step = task.step(Crops { images: Images::Ready(images), masks, stream }).unwrap();
             found.push(("loss".to_owned(), vec![step.loss]));
             found.extend(step.gradients.iter().map(|(name, gradient)| (name.to_owned(), doubles(gradient))));
         }

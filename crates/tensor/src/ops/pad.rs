@@ -1,5 +1,6 @@
 //! Zeros around images.
 
+use super::gpu::no_side;
 use super::host::supported;
 use crate::{Tape, Value};
 use candle_core::Result;
@@ -21,6 +22,7 @@ impl Tape<'_> {
             return Ok(x.clone());
         }
         let compute = || {
+            no_side("pad", x.tensor())?;
             supported("pad", x.tensor())?;
             let wide = x.tensor().pad_with_zeros(2, kept[1].start, width - kept[1].end)?;
             wide.pad_with_zeros(1, kept[0].start, height - kept[0].end)?.contiguous()
@@ -35,14 +37,14 @@ impl Tape<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Inputs, check_gradients};
+    use crate::testing::{Inputs, check_gradients_on_cpu};
     use candle_core::{DType, Result};
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
         let mut inputs = Inputs::new(1);
         inputs.normal("x", &[2, 3, 4, 2]);
-        check_gradients(&inputs, |tape| tape.pad(&tape.parameter("x")?, [5, 7], [2..5, 1..5]));
+        check_gradients_on_cpu(&inputs, |tape| tape.pad(&tape.parameter("x")?, [5, 7], [2..5, 1..5]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Bilinear resizing to any size, as PyTorch's `interpolate(size=…, mode="bilinear", align_corners=False)`.
 
-use super::host::{Element, elements, on_host, tensor};
+use super::host::{Element, elements, on_cpu_only, tensor};
 use super::resample::{Taps, resample, transposed};
 use crate::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
@@ -51,7 +51,7 @@ impl Resized {
 fn forward(x: &Tensor, resized: &Resized) -> Result<Tensor> {
     let x = x.contiguous()?;
     let shape = resized.shape(&x)?;
-    on_host!("resize_bilinear", &x, forward_host(&x, resized, shape))
+    on_cpu_only!("resize_bilinear", &x, forward_host(&x, resized, shape))
 }
 
 fn taps<T: Element>([height, width]: [usize; 2], Resized { size, kept }: &Resized) -> [Vec<Taps<T>>; 2] {
@@ -66,7 +66,7 @@ fn forward_host<T: Element>(x: &Tensor, resized: &Resized, shape: [usize; 4]) ->
 
 fn backward(shape: [usize; 4], resized: &Resized, gradient: &Tensor) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
-    on_host!("resize_bilinear", &gradient, backward_host(shape, resized, &gradient))
+    on_cpu_only!("resize_bilinear", &gradient, backward_host(shape, resized, &gradient))
 }
 
 fn backward_host<T: Element>(shape: [usize; 4], resized: &Resized, gradient: &Tensor) -> Result<Tensor> {
@@ -97,7 +97,7 @@ impl Tape<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Inputs, check_gradients, same_bits_for_any_threads};
+    use crate::testing::{Inputs, check_gradients_on_cpu, same_bits_for_any_threads};
     use candle_core::Device;
     use proptest::prelude::*;
 
@@ -110,7 +110,7 @@ mod tests {
             let mut inputs = Inputs::new(seed);
             inputs.normal("x", &[2, height, width, 3]);
             let resized = Resized { size: [rows, columns], kept: [1..rows, 0..columns - 1] };
-            check_gradients(&inputs, |tape| tape.resize_bilinear(&tape.parameter("x")?, &resized));
+            check_gradients_on_cpu(&inputs, |tape| tape.resize_bilinear(&tape.parameter("x")?, &resized));
         }
     }
 

@@ -1,6 +1,6 @@
 //! The tokens of a vision transformer: from patches, a class token, registers and position embeddings, and back to patches.
 
-use super::host::{Element, elements, filled, on_host, tensor};
+use super::host::{Element, elements, filled, on_cpu_only, tensor};
 use super::resample::{Taps, resample, transposed};
 use crate::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
@@ -126,7 +126,7 @@ impl Sizes {
 fn forward(sizes: Sizes, [patches, class, registers, table]: [&Tensor; 4]) -> Result<Tensor> {
     let (patches, class, registers) = (patches.contiguous()?, class.contiguous()?, registers.contiguous()?);
     let table = table.contiguous()?;
-    on_host!("embed_tokens", &patches, forward_host(sizes, [&patches, &class, &registers, &table]))
+    on_cpu_only!("embed_tokens", &patches, forward_host(sizes, [&patches, &class, &registers, &table]))
 }
 
 fn forward_host<T: Element>(sizes: Sizes, [patches, class, registers, table]: [&Tensor; 4]) -> Result<Tensor> {
@@ -158,7 +158,7 @@ fn forward_host<T: Element>(sizes: Sizes, [patches, class, registers, table]: [&
 /// Gradients of the patches, the class token, the registers and the position embeddings.
 fn backward(sizes: Sizes, gradient: &Tensor) -> Result<[Tensor; 4]> {
     let gradient = gradient.contiguous()?;
-    on_host!("embed_tokens", &gradient, backward_host(sizes, &gradient))
+    on_cpu_only!("embed_tokens", &gradient, backward_host(sizes, &gradient))
 }
 
 fn backward_host<T: Element>(sizes: Sizes, gradient: &Tensor) -> Result<[Tensor; 4]> {
@@ -244,7 +244,7 @@ impl Tape<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Inputs, check_gradients, same_bits_for_any_threads};
+    use crate::testing::{Inputs, check_gradients_on_cpu, same_bits_for_any_threads};
     use crate::{Mode, Parameters};
     use candle_core::DType;
     use proptest::prelude::*;
@@ -273,10 +273,10 @@ mod tests {
             antialiased in any::<bool>(),
         ) {
             let positions = if antialiased { Positions::Antialiased } else { Positions::Offset };
-            check_gradients(&inputs([2, height, width, 3], registers, side, seed), |tape| {
+            check_gradients_on_cpu(&inputs([2, height, width, 3], registers, side, seed), |tape| {
                 embedded(tape, registers > 0, positions)
             });
-            check_gradients(&inputs([2, height, width, 3], registers, side, seed), |tape| {
+            check_gradients_on_cpu(&inputs([2, height, width, 3], registers, side, seed), |tape| {
                 let tokens = embedded(tape, registers > 0, positions)?;
                 tape.last_tokens(&tokens, [height, width])
             });

@@ -154,6 +154,19 @@ impl SegmentationConfig {
         }
     }
 
+    /// The sides of images that it takes, in words.
+    pub fn sides(&self) -> String {
+        let window = match (self.architecture, &self.encoder) {
+            (Architecture::CsUnet, _) => Some(self.transformer().window),
+            (_, EncoderConfig::Swin(config)) => Some(config.window),
+            _ => None,
+        };
+        match window {
+            None => "multiples of 32".into(),
+            Some(window) => format!("multiples of {} (windows of {window} patches at every stage)", 32 * window),
+        }
+    }
+
     /// Whether it consists of convolutions alone: such networks run on a GPU and are written as ONNX, transformers do not yet.
     pub fn is_convolutional(&self) -> bool {
         match self.architecture {

@@ -75,9 +75,10 @@ impl SwinBlock {
         Ok(tape.keep(tape.add(&x, &self.drop(tape, y, 1)?)?))
     }
 
-    /// Drops the branch for some of the images in training, and scales it for the others (Huang et al. 2016).
+    /// Drops the branch for some of the images in training, and scales it for the others (Huang et al. 2016). A block that is not
+    /// trained, of a momentum network, drops nothing.
     fn drop(&self, tape: &Tape<'_>, y: Value, branch: u64) -> Result<Value> {
-        if self.drop_path == 0.0 || tape.mode() != Mode::Train || tape.is_dry() {
+        if self.drop_path == 0.0 || tape.mode() != Mode::Train || tape.is_dry() || !y.needs_gradient() {
             return Ok(y);
         }
         match tape.stream() {

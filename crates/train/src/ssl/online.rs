@@ -2,8 +2,10 @@
 
 use crate::networks::Encoder;
 use candle_core::{Result, Tensor, Var};
+use matssl_base::random::Stream;
 use matssl_tensor::init::join;
 use matssl_tensor::{Gradients, Mode, Parameters, Tape, Value};
+use std::cell::Cell;
 
 /// Prefix, without its dot, of the encoder's parameters in the store that it shares with a method's heads.
 pub const ENCODER: &str = "encoder";
@@ -13,6 +15,9 @@ pub const ENCODER: &str = "encoder";
 pub struct Online<'a> {
     encoder: &'a Encoder,
     tape: Tape<'a>,
+    /// Where passes through the encoder draw from, if it drops paths at random, and the number of passes so far.
+    stream: Option<Stream>,
+    passes: Cell<u64>,
     /// Values that have left the tape, each with the variable that candle sees.
     left: Vec<(Value, Var)>,
 }
@@ -20,7 +25,23 @@ pub struct Online<'a> {
 impl<'a> Online<'a> {
     /// A pass through `encoder`, whose parameters lie in `parameters` below [`ENCODER`].
     pub fn new(encoder: &'a Encoder, parameters: &'a Parameters) -> Self {
-        Online { encoder, tape: Tape::new(parameters, Mode::Train), left: Vec::new() }
+        let tape = Tape::new(parameters, Mode::Train);
+        Online { encoder, tape, stream: None, passes: Cell::new(0), left: Vec::new() }
+    }
+
+    /// The same, with random numbers for an encoder that drops paths in training. Each pass draws its own; a momentum encoder drops
+    /// none, as in MoBY (Xie et al. 2021, *Self-Supervised Learning with Swin Transformers*, section 3: asymmetric drop path).
+    pub fn with_stream(self, stream: Stream) -> Self {
+        Online { stream: Some(stream), ..self }
+    }
+
+    /// The tape for the next pass through the encoder.
+    fn pass(&self) -> &Tape<'a> {
+        let pass = self.passes.replace(self.passes.get() + 1);
+        if let Some(stream) = &self.stream {
+            self.tape.set_stream(stream.child(pass));
+        }
+        &self.tape
     }
 
     /// The tape of encoder and heads.
@@ -35,7 +56,7 @@ impl<'a> Online<'a> {
     /// # Errors
     /// If the view does not fit the encoder.
     pub fn pooled(&self, view: &Tensor) -> Result<[Value; 4]> {
-        let [a, b, c, d] = self.encoder.stages(&self.tape, ENCODER, &self.tape.input(view)?)?;
+        let [a, b, c, d] = self.encoder.stages(self.pass(), ENCODER, &self.tape.input(view)?)?;
         let pool = |stage| self.tape.global_average_pool(&stage);
         Ok([pool(a)?, pool(b)?, pool(c)?, pool(d)?])
     }
@@ -47,7 +68,7 @@ impl<'a> Online<'a> {
     /// # Errors
     /// If the view does not fit the encoder.
     pub fn map(&self, prefix: &str, view: &Tensor) -> Result<Value> {
-        self.encoder.deepest(&self.tape, &join(prefix, ENCODER), &self.tape.input(view)?)
+        self.encoder.deepest(self.pass(), &join(prefix, ENCODER), &self.tape.input(view)?)
     }
 
     /// Global average pooling `[batch, channels]` of [`Online::map`].
@@ -93,7 +114,6 @@ mod tests {
     use crate::networks::EncoderConfig;
     use crate::ssl::{MethodSpec, Moment};
     use candle_core::{DType, Device};
-    use matssl_base::random::Stream;
     use matssl_tensor::Role;
 
     fn views() -> [Tensor; 2] {

@@ -29,7 +29,7 @@ pub fn embeddings(
         let tiles = Batches::on(parameters.device(), encoder.config().in_channels())?.tiles(&cut)?;
         let pixels = tiles.normalized(parameters, normalization())?;
         let tape = Tape::new(parameters, Mode::Eval);
-        let last = encoder.deepest(&tape, "encoder", &tape.input(&pixels)?)?;
+        let last = encoder.deepest(&tape, network.encoder_prefix(), &tape.input(&pixels)?)?;
         let means = tape.global_average_pool(&last)?.tensor().to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
         values.extend(means.flatten_all()?.to_vec1::<f32>()?);
     }

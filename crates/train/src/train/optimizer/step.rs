@@ -12,12 +12,13 @@ use matssl_tensor::ops::gpu::{self, AdamStep, Gpu, MomentumStep, Row, Table};
 use matssl_tensor::ops::in_place::InPlace;
 use matssl_tensor::{Gradients, Parameters};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An optimiser and its state.
 pub struct Optimizer {
     spec: OptimizerSpec,
     /// Factors of the learning rate by parameter; 1 for all others.
-    factors: BTreeMap<String, f64>,
+    factors: Arc<BTreeMap<String, f64>>,
     steps: u64,
     /// State by slot and parameter, e.g. `momentum/encoder.conv1.weight`; created at a parameter's first gradient.
     state: IndexMap<String, Tensor>,
@@ -63,12 +64,12 @@ struct Rates {
 impl Optimizer {
     /// An optimiser before its first step.
     pub fn new(spec: OptimizerSpec) -> Self {
-        Optimizer { spec, factors: BTreeMap::new(), steps: 0, state: IndexMap::new() }
+        Optimizer { spec, factors: Arc::default(), steps: 0, state: IndexMap::new() }
     }
 
     /// The same, with the learning rate of each parameter in `factors` multiplied by its factor. On the CPU alone.
     pub fn with_factors(self, factors: BTreeMap<String, f64>) -> Self {
-        Optimizer { factors, ..self }
+        Optimizer { factors: Arc::new(factors), ..self }
     }
 
     /// Updates every trainable parameter that has a gradient. Gradients are multiplied by `scale`: 1, or the factor of
@@ -86,18 +87,16 @@ impl Optimizer {
     ) -> Result<()> {
         self.steps += 1;
         let rates = Rates { learning_rate, scale };
-        let factors = std::mem::take(&mut self.factors);
+        let factors = self.factors.clone();
         let mut parts = parts(self.spec, &factors, parameters, gradients);
-        let stepped = match gpu::find(parameters.device())? {
+        match gpu::find(parameters.device())? {
             Some(_) if !factors.is_empty() => bail!("learning rates that differ between layers have no GPU side yet"),
             Some(gpu) => parts.collect::<Result<Vec<_>>>().and_then(|parts| self.step_on(&*gpu, &parts, rates)),
             None => parts.try_for_each(|part| {
                 let part = part?;
                 self.step_one(&part, Rates { learning_rate: part.factor * learning_rate, ..rates })
             }),
-        };
-        self.factors = factors;
-        stepped
+        }
     }
 
     /// One parameter on the CPU.
