@@ -175,7 +175,7 @@ impl Predict {
     ) -> Result<(), StageError> {
         let classes: Vec<String> =
             ensemble.models()[0].description.classes.iter().map(|class| class.name.clone()).collect();
-        let in_channels = ensemble.models()[0].description.network.encoder.in_channels;
+        let in_channels = ensemble.models()[0].description.network.encoder.in_channels();
         dataset.manifest.check_channels(&self.splits(), false, in_channels).map_err(StageError::BadData)?;
         let objects = class_indices(&self.objects, &classes).map_err(StageError::BadData)?;
         let outputs = OutputOptions { format: MaskFormat::Png, objects, ..OutputOptions::default() };

@@ -62,6 +62,30 @@ pub fn conv_weight(
     parameters.insert(name, weight, Role::ConvWeight)
 }
 
+/// Adds the weight `prefix.weight` `[kernel, kernel, in, out]` of a convolution, and its `prefix.bias` if it has one: both uniform
+/// within ±1/√fan in, as PyTorch's `nn.Conv2d`.
+///
+/// # Errors
+/// If a name is taken.
+pub fn conv(
+    parameters: &mut Parameters,
+    prefix: &str,
+    [kernel, channels_in, channels_out]: [usize; 3],
+    bias: bool,
+    stream: &Stream,
+) -> Result<()> {
+    let bound = 1.0 / ((channels_in * kernel * kernel) as f64).sqrt();
+    let mut drawn = |name: &str, shape: &[usize], role: Role| {
+        let name = join(prefix, name);
+        let mut stream = named(stream, &name);
+        let values: Vec<f64> = (0..shape.iter().product()).map(|_| stream.range(-bound, bound)).collect();
+        let values = Tensor::from_vec(values, shape, parameters.device())?.to_dtype(parameters.dtype())?;
+        parameters.insert(name, values, role)
+    };
+    drawn("weight", &[kernel, kernel, channels_in, channels_out], Role::ConvWeight)?;
+    if bias { drawn("bias", &[channels_out], Role::Bias) } else { Ok(()) }
+}
+
 /// Adds the weight `prefix.weight` `[out, in]` of a linear layer, and its `prefix.bias` if it has one: both uniform within
 /// ±1/√in, as PyTorch's `nn.Linear`.
 ///

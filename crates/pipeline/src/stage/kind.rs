@@ -74,6 +74,11 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
         None
     }
 
+    /// What of it cannot run on a GPU yet, as written in the file (`architecture = "swin-unet"`); `None` if all of it can.
+    fn needs_cpu(&self) -> Option<String> {
+        None
+    }
+
     /// The images that it trains on and scores. Leak detection needs this from every kind that trains or scores.
     fn uses(&self) -> Uses {
         Uses::default()
@@ -132,6 +137,8 @@ pub trait Stage: Debug + Send + Sync {
     fn computes(&self) -> bool;
     /// See [`StageKind::needs_gpu`].
     fn needs_gpu(&self) -> Option<String>;
+    /// See [`StageKind::needs_cpu`].
+    fn needs_cpu(&self) -> Option<String>;
     /// See [`StageKind::uses`].
     fn uses(&self) -> Uses;
     /// See [`StageKind::ready`].
@@ -179,6 +186,10 @@ impl<S: StageKind> Stage for S {
 
     fn needs_gpu(&self) -> Option<String> {
         S::needs_gpu(self)
+    }
+
+    fn needs_cpu(&self) -> Option<String> {
+        S::needs_cpu(self)
     }
 
     fn uses(&self) -> Uses {

@@ -45,7 +45,13 @@ impl Tape<'_> {
         let factor = |sample| if stream.child(sample as u64).chance(rate) { 0.0 } else { 1.0 / (1.0 - rate) };
         let factors: Vec<f64> = (0..batch).map(factor).collect();
         let output = self.output(x.tensor().dims(), || Err("drop_path"), || scaled(x.tensor(), &factors))?;
-        Ok(self.record(output, &[x], move |gradient, _| Ok(vec![Some(scaled(gradient, &factors)?)])))
+        let again = factors.clone();
+        let backward = move |gradient: &Tensor, _: &[bool]| Ok(vec![Some(scaled(gradient, &factors)?)]);
+        if !self.recomputes() {
+            return Ok(self.record(output, &[x], backward));
+        }
+        let saved = self.save(x);
+        Ok(self.record_recomputable(output, &[x], move || scaled(&saved.tensor()?, &again), backward))
     }
 }
 

@@ -5,6 +5,7 @@
 //! The size of the problem alone decides how work is cut into pieces, and sums have a fixed order. So results are the same bits
 //! for any number of threads.
 
+mod add;
 mod attention;
 mod batch_norm;
 mod cells;
@@ -25,11 +26,18 @@ mod max_pool;
 // Only for GPUs, as `gpu`.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub(crate) mod normalize;
+mod pad;
 mod panels;
 pub mod relu;
+mod resample;
 mod reshape;
+mod resize_bilinear;
 mod rows;
+mod scale;
+mod scale_channels;
+mod sigmoid;
 pub(crate) mod sum;
+mod tokens;
 mod transpose;
 mod upsample_bilinear;
 mod upsample_nearest;
@@ -39,3 +47,5 @@ pub use attention::WindowAttention;
 pub use cells::CellOrder;
 pub use conv2d::Conv2d;
 pub use max_pool::MaxPool;
+pub use resize_bilinear::Resized;
+pub use tokens::Positions;

@@ -5,13 +5,15 @@
 //! nasa/pretrained-microscopy-models (`util.py`); no hash of them is published.
 
 use super::error::WeightsError;
-use crate::networks::{Arch, Variant};
+use crate::networks::{Arch, EncoderConfig, SwinArch, Variant, VitArch};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 const TORCHVISION: &str = "https://download.pytorch.org/models/";
+const META: &str = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/";
+const MICROSOFT: &str = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/";
 const NASA: &str = "https://nasa-public-data.s3.amazonaws.com/microscopy_segmentation_models/";
 
 /// Weights that an experiment may call by name.
@@ -23,6 +25,8 @@ pub enum Published {
     MicroNet,
     /// Trained on ImageNet, then on MicroNet.
     ImageMicroNet,
+    /// DINOv2's, trained on LVD-142M without labels: Meta's files (Apache-2.0).
+    Lvd142M,
 }
 
 /// A file that may hold them.
@@ -42,7 +46,8 @@ pub struct PublishedFile {
 
 impl Published {
     /// All of them.
-    pub const ALL: [Published; 3] = [Published::ImageNet, Published::MicroNet, Published::ImageMicroNet];
+    pub const ALL: [Published; 4] =
+        [Published::ImageNet, Published::MicroNet, Published::ImageMicroNet, Published::Lvd142M];
 
     /// The word in an experiment.
     pub fn word(self) -> &'static str {
@@ -50,29 +55,62 @@ impl Published {
             Published::ImageNet => "imagenet",
             Published::MicroNet => "micronet",
             Published::ImageMicroNet => "image-micronet",
+            Published::Lvd142M => "lvd-142m",
         }
     }
 
     /// The files that may hold them, in order of preference: a converted one (`resnet50-imagenet.safetensors`), then the
     /// published ones.
-    pub fn files(self, arch: Arch) -> Vec<PublishedFile> {
+    pub fn files(self, encoder: &EncoderConfig) -> Vec<PublishedFile> {
         let own = ["safetensors", "pth"].map(|kind| PublishedFile {
-            name: format!("{}-{}.{kind}", arch.name(), self.word()),
+            name: format!("{}-{}.{kind}", encoder.arch(), self.word()),
             url: None,
             sha256: None,
             kib: None,
             variant: None,
         });
-        let published = match self {
+        let published = match encoder {
+            EncoderConfig::ResNet(config) => self.resnet(config.arch),
+            EncoderConfig::SeResNet(config) => self.se_resnet(config.arch),
+            EncoderConfig::Vit(config) if self == Published::Lvd142M => vec![dinov2(config.arch)],
+            EncoderConfig::Swin(config) if self == Published::ImageNet => swin(config.arch),
+            EncoderConfig::Swin(_) | EncoderConfig::Vit(_) => Vec::new(),
+        };
+        own.into_iter().chain(published).collect()
+    }
+}
+
+impl Published {
+    /// The published files of a ResNet.
+    fn resnet(self, arch: Arch) -> Vec<PublishedFile> {
+        match self {
             Published::ImageNet => torchvision(arch),
             Published::MicroNet => {
                 // Only ResNet-50 has a second version.
                 let versions: &[&str] = if arch == Arch::ResNet50 { &["1.1", "1.0"] } else { &["1.0"] };
-                versions.iter().map(|version| nasa(arch, "microscopynet", version)).collect()
+                versions.iter().map(|version| nasa(arch.name(), "microscopynet", version, V15)).collect()
             }
-            Published::ImageMicroNet => vec![nasa(arch, "imagenet-microscopynet", "1.0")],
-        };
-        own.into_iter().chain(published).collect()
+            Published::ImageMicroNet => vec![nasa(arch.name(), "imagenet-microscopynet", "1.0", V15)],
+            Published::Lvd142M => Vec::new(),
+        }
+    }
+
+    /// The published files of an SE-ResNet: Cadene's pretrained-models.pytorch, and NASA's.
+    fn se_resnet(self, arch: SeArch) -> Vec<PublishedFile> {
+        match self {
+            Published::ImageNet => {
+                let sha256 = match arch {
+                    SeArch::SeResNet50 => "ce0d4300",
+                    SeArch::SeResNext50 => "a260b3a4",
+                };
+                let name = format!("{}-{sha256}.pth", arch.smp_name());
+                let url = Some(format!("{CADENE}{name}"));
+                vec![PublishedFile { name, url, sha256: Some(sha256), kib: None, variant: None }]
+            }
+            Published::MicroNet => vec![nasa(arch.smp_name(), "microscopynet", "1.0", None)],
+            Published::ImageMicroNet => vec![nasa(arch.smp_name(), "imagenet-microscopynet", "1.0", None)],
+            Published::Lvd142M => Vec::new(),
+        }
     }
 }
 
@@ -87,15 +125,42 @@ fn torchvision(arch: Arch) -> Vec<PublishedFile> {
     let file = |&(sha256, kib): &(&'static str, Option<u64>)| {
         let name = format!("{}-{sha256}.pth", arch.name());
         let url = Some(format!("{TORCHVISION}{name}"));
-        PublishedFile { name, url, sha256: Some(sha256), kib, variant: Some(Variant::V15) }
+        PublishedFile { name, url, sha256: Some(sha256), kib, variant: V15 }
     };
     files.iter().map(file).collect()
 }
 
-fn nasa(arch: Arch, corpus: &str, version: &str) -> PublishedFile {
-    let name = format!("{}_pretrained_{corpus}_v{version}.pth.tar", arch.name());
-    // torchvision's architecture, with other weights.
-    PublishedFile { url: Some(format!("{NASA}{name}")), name, sha256: None, kib: None, variant: Some(Variant::V15) }
+/// The variant of torchvision's architecture, which NASA's files have too, with other weights.
+const V15: Option<Variant> = Some(Variant::V15);
+
+fn nasa(encoder: &str, corpus: &str, version: &str, variant: Option<Variant>) -> PublishedFile {
+    let name = format!("{encoder}_pretrained_{corpus}_v{version}.pth.tar");
+    PublishedFile { url: Some(format!("{NASA}{name}")), name, sha256: None, kib: None, variant }
+}
+
+/// Trained on ImageNet's 1,000 classes: torchvision's file, and the authors', of which no hash is published.
+fn swin(arch: SwinArch) -> Vec<PublishedFile> {
+    let SwinArch::Tiny = arch;
+    let file = |folder: &str, name: &str, sha256| PublishedFile {
+        url: Some(format!("{folder}{name}")),
+        name: name.into(),
+        sha256,
+        kib: None,
+        variant: None,
+    };
+    vec![
+        file(TORCHVISION, "swin_t-704ceda3.pth", Some("704ceda3")),
+        file(MICROSOFT, "swin_tiny_patch4_window7_224.pth", None),
+    ]
+}
+
+/// As `dinov2/hub/backbones.py` names it; no hash is published.
+fn dinov2(arch: VitArch) -> PublishedFile {
+    let name = match arch {
+        VitArch::Small => "dinov2_vits14_pretrain.pth",
+        VitArch::SmallWithRegisters => "dinov2_vits14_reg4_pretrain.pth",
+    };
+    PublishedFile { url: Some(format!("{META}{name}")), name: name.into(), sha256: None, kib: None, variant: None }
 }
 
 impl PublishedFile {
@@ -133,6 +198,7 @@ fn sha256(path: &Path) -> Result<String, WeightsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::networks::ResNetConfig;
 
     #[test]
     fn a_file_is_known_by_the_beginning_of_its_hash() {
@@ -159,7 +225,8 @@ mod tests {
     #[test]
     fn names_are_those_of_the_publishers() {
         let names = |published: Published, arch| {
-            let files = published.files(arch).into_iter();
+            let config = ResNetConfig { arch, width: 64, variant: Variant::V15, in_channels: 3 };
+            let files = published.files(&config.into()).into_iter();
             files.filter_map(|file| file.url).collect::<Vec<_>>().join("\n")
         };
         assert_eq!(
@@ -176,6 +243,18 @@ mod tests {
                  {nasa}/resnet50_pretrained_microscopynet_v1.0.pth.tar"
             )
         );
+        let vit: EncoderConfig = serde_json::from_str(r#"{"arch":"dinov2-small-reg"}"#).unwrap();
+        let files: Vec<_> = Published::Lvd142M.files(&vit).into_iter().filter_map(|file| file.url).collect();
+        let meta = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14";
+        assert_eq!(files, [format!("{meta}/dinov2_vits14_reg4_pretrain.pth")]);
+        assert!(Published::ImageNet.files(&vit).iter().all(|file| file.url.is_none()));
+        let se: EncoderConfig = serde_json::from_str(r#"{"arch":"se-resnext50"}"#).unwrap();
+        let urls =
+            |published: Published| published.files(&se).into_iter().filter_map(|file| file.url).collect::<Vec<_>>();
+        let cadene = "http://data.lip6.fr/cadene/pretrainedmodels";
+        assert_eq!(urls(Published::ImageNet), [format!("{cadene}/se_resnext50_32x4d-a260b3a4.pth")]);
+        let micronet = format!("{nasa}/se_resnext50_32x4d_pretrained_microscopynet_v1.0.pth.tar");
+        assert_eq!(urls(Published::MicroNet), [micronet]);
         assert_eq!(
             names(Published::ImageMicroNet, Arch::ResNet18),
             format!("{nasa}/resnet18_pretrained_imagenet-microscopynet_v1.0.pth.tar")
