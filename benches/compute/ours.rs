@@ -3,6 +3,7 @@
 use crate::accuracy;
 use crate::estimate;
 use crate::setting::Setting;
+use crate::transformer;
 use crate::workers::OUT_OF_MEMORY;
 use crate::workloads::{Spec, directions};
 use anyhow::{Context, Error, Result, bail};
@@ -139,12 +140,12 @@ fn prepare(place: &Place, spec: &Spec) -> Result<Step> {
         "max-pool" => max_pool(place, spec),
         "upsample-concat" => upsample_concat(place, spec),
         "global-average-pool" => global_average_pool(place, spec),
-        other => bail!("there is no workload {other}"),
+        _ => transformer::step(place, spec),
     }
 }
 
 /// Normal numbers.
-fn normal(place: &Place, shape: &[usize], index: u64) -> Result<Tensor> {
+pub(crate) fn normal(place: &Place, shape: &[usize], index: u64) -> Result<Tensor> {
     let mut stream = Stream::new(0, "bench", 0, index);
     // A cycle of 2²⁰ is as good as more, and takes no minute to draw.
     let drawn: Vec<f32> = (0..1 << 20).map(|_| stream.normal() as f32).collect();
@@ -294,7 +295,7 @@ fn encoder(place: &Place, spec: &Spec) -> Result<Step> {
 }
 
 /// Forward and backward of one operation, each per call.
-fn operation<F>(place: &Place, parameters: Parameters, forward: F) -> Result<Step>
+pub(crate) fn operation<F>(place: &Place, parameters: Parameters, forward: F) -> Result<Step>
 where
     F: Fn(&Tape<'_>) -> candle_core::Result<Value> + 'static,
 {

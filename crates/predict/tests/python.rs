@@ -38,6 +38,9 @@ fn networks() -> Vec<String> {
         config("unet", r#""arch":"resnet50","width":4"#, 4),
         config("unet++", r#""arch":"resnet34","width":20,"in_channels":1"#, 2),
         config("unet", r#""arch":"resnet18","width":64"#, 3),
+        config("unet++", r#""arch":"se-resnet50","width":8,"in_channels":1"#, 2),
+        config("unet", r#""arch":"se-resnext50","width":16"#, 3),
+        config("unet", r#""arch":"se-resnext50""#, 3),
     ]
 }
 

@@ -4,6 +4,7 @@
 mod encoder;
 mod matssl;
 mod segmentation;
+mod swin;
 mod vit;
 
 use crate::bound::Sums;
@@ -58,7 +59,7 @@ pub(crate) trait Network: DeserializeOwned {
 }
 
 /// In the table's order.
-pub(crate) static PARTS: [&Part; 4] = [&encoder::PART, &segmentation::PART, &matssl::PART, &vit::PART];
+pub(crate) static PARTS: [&Part; 5] = [&encoder::PART, &segmentation::PART, &matssl::PART, &vit::PART, &swin::PART];
 
 #[test]
 fn networks_held_together_are_as_good_as_pytorchs() {

@@ -102,6 +102,7 @@ impl Head {
             architecture: self.architecture,
             encoder: self.vit.config(),
             decoder_channels: None,
+            transformer: None,
             classes: self.classes,
         })
     }

@@ -3,7 +3,7 @@
 use super::description::ModelDescription;
 use super::folder::ModelFolder;
 use matssl_data::RGB;
-use matssl_train::networks::{Architecture, Encoder, SegmentationConfig, Variant};
+use matssl_train::networks::{Architecture, Encoder, EncoderConfig, SegmentationConfig, Variant};
 use std::fmt::Display;
 
 /// The image that the lines read.
@@ -40,6 +40,32 @@ fn list(values: impl IntoIterator<Item = impl Display>) -> String {
     format!("[{}]", values.join(", "))
 }
 
+/// A ResNet of another width.
+const RESNET: &str = r#"from segmentation_models_pytorch.encoders.resnet import ResNetEncoder
+
+
+class Encoder(ResNetEncoder):
+    """A ResNet whose first convolution has WIDTH channels, not 64; all others scale with it."""
+
+    def _make_layer(self, block, planes, *args, **kwargs):
+        if planes == 64:
+            self.inplanes = WIDTH
+            self.conv1 = torch.nn.Conv2d(3, WIDTH, kernel_size=7, stride=2, padding=3, bias=False)
+            self.bn1 = torch.nn.BatchNorm2d(WIDTH)
+        return super()._make_layer(block, planes * WIDTH // 64, *args, **kwargs)
+"#;
+
+/// An SE-ResNet of another width.
+const SE_RESNET: &str = r#"from segmentation_models_pytorch.encoders.senet import SENetEncoder
+
+
+class Encoder(SENetEncoder):
+    """An SE-ResNet whose first convolution has WIDTH channels, not 64; all others scale with it."""
+
+    def _make_layer(self, block, planes, **kwargs):
+        return super()._make_layer(block, planes * WIDTH // 64, **kwargs)
+"#;
+
 /// The class of segmentation_models_pytorch, if it has this network.
 fn class(network: &SegmentationConfig) -> Option<&'static str> {
     match network.architecture {
@@ -63,28 +89,26 @@ pub(super) fn python(description: &ModelDescription) -> Option<String> {
     };
     text += "from safetensors.torch import load_file\n";
     // Under a name of its own, so that models of several widths are loaded side by side.
-    let name = if width == PUBLISHED_WIDTH { arch.to_owned() } else { format!("{arch}-{width}") };
+    let published = match encoder {
+        EncoderConfig::SeResNet(config) => config.arch.smp_name(),
+        _ => arch,
+    };
+    let name = if width == PUBLISHED_WIDTH { published.to_owned() } else { format!("{published}-{width}") };
     if width != PUBLISHED_WIDTH {
         let channels = Encoder::new(encoder.clone()).channels();
         let channels = list([RGB].into_iter().chain(channels));
+        let (class, stem) = match encoder {
+            EncoderConfig::SeResNet(_) => {
+                (SE_RESNET.replace("WIDTH", &width.to_string()), format!(", \"inplanes\": {width}"))
+            }
+            _ => (RESNET.replace("WIDTH", &width.to_string()), String::new()),
+        };
         text += &format!(
-            r#"from segmentation_models_pytorch.encoders.resnet import ResNetEncoder
-
-
-class Encoder(ResNetEncoder):
-    """A ResNet whose first convolution has {width} channels, not {PUBLISHED_WIDTH}; all others scale with it."""
-
-    def _make_layer(self, block, planes, *args, **kwargs):
-        if planes == {PUBLISHED_WIDTH}:
-            self.inplanes = {width}
-            self.conv1 = torch.nn.Conv2d(3, {width}, kernel_size=7, stride=2, padding=3, bias=False)
-            self.bn1 = torch.nn.BatchNorm2d({width})
-        return super()._make_layer(block, planes * {width} // {PUBLISHED_WIDTH}, *args, **kwargs)
-
+            r#"{class}
 
 smp.encoders.encoders["{name}"] = {{
     "encoder": Encoder,
-    "params": smp.encoders.encoders["{arch}"]["params"] | {{"out_channels": {channels}}},
+    "params": smp.encoders.encoders["{published}"]["params"] | {{"out_channels": {channels}{stem}}},
 }}
 "#
         );

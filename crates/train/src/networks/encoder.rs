@@ -2,6 +2,7 @@
 
 use super::encoder_config::EncoderConfig;
 use super::resnet::ResNet;
+use super::se_resnet::SeResNet;
 use super::swin::Swin;
 use super::vit::{PATCH, Vit};
 use candle_core::{Result, bail};
@@ -25,6 +26,7 @@ pub struct Encoder {
 #[derive(Clone, Debug)]
 enum Trunk {
     ResNet(ResNet),
+    SeResNet(SeResNet),
     Vit(Vit),
     Swin(Swin),
 }
@@ -35,6 +37,7 @@ impl Encoder {
         let config = config.into();
         let trunk = match &config {
             EncoderConfig::ResNet(config) => Trunk::ResNet(ResNet::new(config.clone())),
+            EncoderConfig::SeResNet(config) => Trunk::SeResNet(SeResNet::new(config.clone())),
             EncoderConfig::Vit(config) => Trunk::Vit(Vit::new(config.clone())),
             EncoderConfig::Swin(config) => Trunk::Swin(Swin::new(config.clone())),
         };
@@ -50,6 +53,7 @@ impl Encoder {
     pub fn channels(&self) -> [usize; 5] {
         match &self.trunk {
             Trunk::ResNet(network) => network.channels(),
+            Trunk::SeResNet(network) => network.channels(),
             Trunk::Vit(network) => [0, 0, 0, 0, network.config().width],
             Trunk::Swin(network) => network.channels(),
         }
@@ -59,6 +63,7 @@ impl Encoder {
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         match &self.trunk {
             Trunk::ResNet(network) => network.shapes(),
+            Trunk::SeResNet(network) => network.shapes(),
             Trunk::Vit(network) => network.shapes(),
             Trunk::Swin(network) => network.shapes(),
         }
@@ -71,6 +76,7 @@ impl Encoder {
     pub fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
         match &self.trunk {
             Trunk::ResNet(network) => network.init(parameters, prefix, stream),
+            Trunk::SeResNet(network) => network.init(parameters, prefix, stream),
             Trunk::Vit(network) => network.init(parameters, prefix, stream),
             Trunk::Swin(network) => network.init(parameters, prefix, stream),
         }
@@ -86,6 +92,7 @@ impl Encoder {
         let tape = part.as_ref().unwrap_or(tape);
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x),
+            Trunk::SeResNet(network) => network.features(tape, prefix, x),
             Trunk::Vit(_) => bail!("{} has one map of features, not five", self.config.arch()),
             Trunk::Swin(_) => bail!("{} has no feature of half the image's size", self.config.arch()),
         }
@@ -101,6 +108,7 @@ impl Encoder {
         let tape = part.as_ref().unwrap_or(tape);
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x).map(|[_, stages @ ..]| stages),
+            Trunk::SeResNet(network) => network.features(tape, prefix, x).map(|[_, stages @ ..]| stages),
             Trunk::Vit(_) => bail!("{} has one map of features, not four", self.config.arch()),
             Trunk::Swin(network) => network.stages(tape, prefix, x),
         }
@@ -115,6 +123,7 @@ impl Encoder {
         let tape = part.as_ref().unwrap_or(tape);
         match &self.trunk {
             Trunk::ResNet(network) => network.features(tape, prefix, x).map(|[.., last]| last),
+            Trunk::SeResNet(network) => network.features(tape, prefix, x).map(|[.., last]| last),
             Trunk::Vit(network) => network.features(tape, prefix, x),
             Trunk::Swin(network) => network.stages(tape, prefix, x).map(|[.., last]| last),
         }
@@ -124,7 +133,7 @@ impl Encoder {
     /// covers, and the image's rows and columns in it.
     pub fn covered(&self, size: [usize; 2]) -> Resized {
         match &self.trunk {
-            Trunk::ResNet(_) | Trunk::Swin(_) => Resized::whole(size),
+            Trunk::ResNet(_) | Trunk::SeResNet(_) | Trunk::Swin(_) => Resized::whole(size),
             Trunk::Vit(_) => {
                 let (patches, kept) = Vit::padded(size);
                 Resized { size: patches.map(|count| PATCH * count), kept }
@@ -136,7 +145,7 @@ impl Encoder {
     /// the image; 1 for what has the whole rate. None if the encoder has no such layers.
     pub fn rate_factor(&self, name: &str, decay: f64) -> Option<f64> {
         match &self.trunk {
-            Trunk::ResNet(_) | Trunk::Swin(_) => None,
+            Trunk::ResNet(_) | Trunk::SeResNet(_) | Trunk::Swin(_) => None,
             Trunk::Vit(network) => {
                 let steps = network.layer(name).map_or(0, |layer| network.layers() - layer);
                 Some(decay.powi(i32::try_from(steps).unwrap_or(i32::MAX)))

@@ -1,6 +1,7 @@
 //! Which encoder: what an experiment chooses, and what encoder files and model files record.
 
 use super::resnet::{ResNetConfig, Variant};
+use super::se_resnet_config::SeResNetConfig;
 use super::swin_config::SwinConfig;
 use super::vit::VitConfig;
 use matssl_data::MOST_CHANNELS;
@@ -17,6 +18,8 @@ use serde_json::Value;
 pub enum EncoderConfig {
     /// A ResNet.
     ResNet(ResNetConfig),
+    /// An SE-ResNet or SE-ResNeXt.
+    SeResNet(SeResNetConfig),
     /// DINOv2's vision transformer.
     Vit(VitConfig),
     /// A Swin transformer.
@@ -33,11 +36,16 @@ struct Family {
 }
 
 /// All architectures, in the order in which messages list them.
-const FAMILIES: [Family; 3] = [
+const FAMILIES: [Family; 4] = [
     Family {
         words: &["resnet18", "resnet34", "resnet50", "resnet101"],
         options: &["width", "variant", "in_channels"],
         read: |value| serde_json::from_value(value).map(EncoderConfig::ResNet),
+    },
+    Family {
+        words: &["se-resnet50", "se-resnext50"],
+        options: &["width", "in_channels"],
+        read: |value| serde_json::from_value(value).map(EncoderConfig::SeResNet),
     },
     Family {
         words: &["swin-tiny"],
@@ -80,6 +88,7 @@ impl EncoderConfig {
     pub fn arch(&self) -> &'static str {
         match self {
             EncoderConfig::ResNet(config) => config.arch.name(),
+            EncoderConfig::SeResNet(config) => config.arch.name(),
             EncoderConfig::Vit(config) => config.arch.name(),
             EncoderConfig::Swin(config) => config.arch.name(),
         }
@@ -89,6 +98,7 @@ impl EncoderConfig {
     pub fn in_channels(&self) -> usize {
         match self {
             EncoderConfig::ResNet(config) => config.in_channels,
+            EncoderConfig::SeResNet(config) => config.in_channels,
             EncoderConfig::Vit(config) => config.in_channels,
             EncoderConfig::Swin(config) => config.in_channels,
         }
@@ -98,6 +108,7 @@ impl EncoderConfig {
     pub fn width(&self) -> usize {
         match self {
             EncoderConfig::ResNet(config) => config.width,
+            EncoderConfig::SeResNet(config) => config.width,
             EncoderConfig::Vit(config) => config.width,
             EncoderConfig::Swin(config) => config.width,
         }
@@ -107,7 +118,7 @@ impl EncoderConfig {
     pub fn variant(&self) -> Option<Variant> {
         match self {
             EncoderConfig::ResNet(config) => Some(config.variant),
-            EncoderConfig::Vit(_) => None,
+            EncoderConfig::SeResNet(_) | EncoderConfig::Vit(_) => None,
             EncoderConfig::Swin(_) => None,
         }
     }
@@ -115,7 +126,7 @@ impl EncoderConfig {
     /// Whether it is a network of convolutions: these run on a GPU and are written as ONNX, transformers do not yet.
     pub fn is_convolutional(&self) -> bool {
         match self {
-            EncoderConfig::ResNet(_) => true,
+            EncoderConfig::ResNet(_) | EncoderConfig::SeResNet(_) => true,
             EncoderConfig::Vit(_) => false,
             EncoderConfig::Swin(_) => false,
         }
@@ -124,7 +135,7 @@ impl EncoderConfig {
     /// Whether its five features have the strides 2, 4, 8, 16 and 32, as the decoders of U-Net and U-Net++ need them.
     pub fn has_five_features(&self) -> bool {
         match self {
-            EncoderConfig::ResNet(_) => true,
+            EncoderConfig::ResNet(_) | EncoderConfig::SeResNet(_) => true,
             EncoderConfig::Vit(_) => false,
             EncoderConfig::Swin(_) => false,
         }
@@ -133,7 +144,7 @@ impl EncoderConfig {
     /// Whether it has four stages, of strides 4, 8, 16 and 32.
     pub fn has_four_stages(&self) -> bool {
         match self {
-            EncoderConfig::ResNet(_) | EncoderConfig::Swin(_) => true,
+            EncoderConfig::ResNet(_) | EncoderConfig::SeResNet(_) | EncoderConfig::Swin(_) => true,
             EncoderConfig::Vit(_) => false,
         }
     }
@@ -147,6 +158,7 @@ impl EncoderConfig {
             EncoderConfig::ResNet(config) if !(1..=1024).contains(&config.width) => {
                 return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", config.width));
             }
+            EncoderConfig::SeResNet(config) => config.check()?,
             EncoderConfig::Vit(config) => config.check()?,
             EncoderConfig::ResNet(_) => {}
             EncoderConfig::Swin(config) => config.check()?,
@@ -163,7 +175,7 @@ impl EncoderConfig {
     /// One line with the sides that it takes.
     pub fn check_side(&self, side: usize) -> Result<(), String> {
         match self {
-            EncoderConfig::ResNet(_) | EncoderConfig::Vit(_) => Ok(()),
+            EncoderConfig::ResNet(_) | EncoderConfig::SeResNet(_) | EncoderConfig::Vit(_) => Ok(()),
             EncoderConfig::Swin(config) => config.check_sides(side, side),
         }
     }
@@ -185,6 +197,12 @@ impl From<ResNetConfig> for EncoderConfig {
     }
 }
 
+impl From<SeResNetConfig> for EncoderConfig {
+    fn from(config: SeResNetConfig) -> Self {
+        EncoderConfig::SeResNet(config)
+    }
+}
+
 impl From<VitConfig> for EncoderConfig {
     fn from(config: VitConfig) -> Self {
         EncoderConfig::Vit(config)
@@ -201,6 +219,7 @@ impl Serialize for EncoderConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             EncoderConfig::ResNet(config) => config.serialize(serializer),
+            EncoderConfig::SeResNet(config) => config.serialize(serializer),
             EncoderConfig::Vit(config) => config.serialize(serializer),
             EncoderConfig::Swin(config) => config.serialize(serializer),
         }

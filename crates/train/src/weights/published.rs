@@ -5,7 +5,7 @@
 //! nasa/pretrained-microscopy-models (`util.py`); no hash of them is published.
 
 use super::error::WeightsError;
-use crate::networks::{Arch, EncoderConfig, SwinArch, SwinConfig, Variant, VitArch};
+use crate::networks::{Arch, EncoderConfig, SeArch, SwinArch, SwinConfig, Variant, VitArch};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::sync::Mutex;
 
 const TORCHVISION: &str = "https://download.pytorch.org/models/";
 const META: &str = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/";
+const CADENE: &str = "http://data.lip6.fr/cadene/pretrainedmodels/";
 const MICROSOFT: &str = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/";
 const NASA: &str = "https://nasa-public-data.s3.amazonaws.com/microscopy_segmentation_models/";
 
@@ -91,6 +92,7 @@ impl Published {
         });
         let published = match encoder {
             EncoderConfig::ResNet(config) => self.resnet(config.arch),
+            EncoderConfig::SeResNet(config) => self.se_resnet(config.arch),
             EncoderConfig::Vit(config) if self == Published::Lvd142M => vec![dinov2(config.arch)],
             EncoderConfig::Swin(config) if self == Published::ImageNet => swin(config.arch),
             EncoderConfig::Swin(config) => microlite(self, config).into_iter().collect(),
@@ -108,11 +110,33 @@ impl Published {
             Published::MicroNet => {
                 // Only ResNet-50 has a second version.
                 let versions: &[&str] = if arch == Arch::ResNet50 { &["1.1", "1.0"] } else { &["1.0"] };
-                versions.iter().map(|version| nasa(arch, "microscopynet", version)).collect()
+                versions.iter().map(|version| nasa(arch.name(), "microscopynet", version, V15)).collect()
             }
-            Published::ImageMicroNet => vec![nasa(arch, "imagenet-microscopynet", "1.0")],
-            Published::MicroNetV10 => vec![nasa(arch, "microscopynet", "1.0")],
-            Published::MicroNetV11 if arch == Arch::ResNet50 => vec![nasa(arch, "microscopynet", "1.1")],
+            Published::ImageMicroNet => vec![nasa(arch.name(), "imagenet-microscopynet", "1.0", V15)],
+            Published::MicroNetV10 => vec![nasa(arch.name(), "microscopynet", "1.0", V15)],
+            Published::MicroNetV11 if arch == Arch::ResNet50 => {
+                vec![nasa(arch.name(), "microscopynet", "1.1", V15)]
+            }
+            Published::MicroNetV11 | Published::MicroLite | Published::ImageMicroLite | Published::Lvd142M => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// The published files of an SE-ResNet: Cadene's pretrained-models.pytorch, and NASA's.
+    fn se_resnet(self, arch: SeArch) -> Vec<PublishedFile> {
+        match self {
+            Published::ImageNet => {
+                let sha256 = match arch {
+                    SeArch::SeResNet50 => "ce0d4300",
+                    SeArch::SeResNext50 => "a260b3a4",
+                };
+                let name = format!("{}-{sha256}.pth", arch.smp_name());
+                let url = Some(format!("{CADENE}{name}"));
+                vec![PublishedFile { name, url, sha256: Some(sha256), kib: None, variant: None }]
+            }
+            Published::MicroNet | Published::MicroNetV10 => vec![nasa(arch.smp_name(), "microscopynet", "1.0", None)],
+            Published::ImageMicroNet => vec![nasa(arch.smp_name(), "imagenet-microscopynet", "1.0", None)],
             Published::MicroNetV11 | Published::MicroLite | Published::ImageMicroLite | Published::Lvd142M => {
                 Vec::new()
             }
@@ -131,15 +155,17 @@ fn torchvision(arch: Arch) -> Vec<PublishedFile> {
     let file = |&(sha256, kib): &(&'static str, Option<u64>)| {
         let name = format!("{}-{sha256}.pth", arch.name());
         let url = Some(format!("{TORCHVISION}{name}"));
-        PublishedFile { name, url, sha256: Some(sha256), kib, variant: Some(Variant::V15) }
+        PublishedFile { name, url, sha256: Some(sha256), kib, variant: V15 }
     };
     files.iter().map(file).collect()
 }
 
-fn nasa(arch: Arch, corpus: &str, version: &str) -> PublishedFile {
-    let name = format!("{}_pretrained_{corpus}_v{version}.pth.tar", arch.name());
-    // torchvision's architecture, with other weights.
-    PublishedFile { url: Some(format!("{NASA}{name}")), name, sha256: None, kib: None, variant: Some(Variant::V15) }
+/// The variant of torchvision's architecture, which NASA's files have too, with other weights.
+const V15: Option<Variant> = Some(Variant::V15);
+
+fn nasa(encoder: &str, corpus: &str, version: &str, variant: Option<Variant>) -> PublishedFile {
+    let name = format!("{encoder}_pretrained_{corpus}_v{version}.pth.tar");
+    PublishedFile { url: Some(format!("{NASA}{name}")), name, sha256: None, kib: None, variant }
 }
 
 /// Trained on ImageNet's 1,000 classes: torchvision's file, and the authors', of which no hash is published.
@@ -296,6 +322,13 @@ mod tests {
         let meta = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14";
         assert_eq!(files, [format!("{meta}/dinov2_vits14_reg4_pretrain.pth")]);
         assert!(Published::ImageNet.files(&vit).iter().all(|file| file.url.is_none()));
+        let se: EncoderConfig = serde_json::from_str(r#"{"arch":"se-resnext50"}"#).unwrap();
+        let urls =
+            |published: Published| published.files(&se).into_iter().filter_map(|file| file.url).collect::<Vec<_>>();
+        let cadene = "http://data.lip6.fr/cadene/pretrainedmodels";
+        assert_eq!(urls(Published::ImageNet), [format!("{cadene}/se_resnext50_32x4d-a260b3a4.pth")]);
+        let micronet = format!("{nasa}/se_resnext50_32x4d_pretrained_microscopynet_v1.0.pth.tar");
+        assert_eq!(urls(Published::MicroNet), [micronet]);
         assert_eq!(
             names(Published::ImageMicroNet, Arch::ResNet18),
             format!("{nasa}/resnet18_pretrained_imagenet-microscopynet_v1.0.pth.tar")
