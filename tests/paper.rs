@@ -162,6 +162,33 @@ fn the_tables_of_the_paper_come_out_in_small_and_share_an_encoder() {
     }
 }
 
+/// The experiments that measure all systems alike: every row is there, and without weights the rows from random weights remain.
+#[test]
+fn all_systems_are_trained_and_scored_alike() {
+    let project = project();
+    let of_kind = |plan: &str, kind: &str| plan.matches(&format!("\"kind\": \"{kind}\"")).count();
+    let small = project.run(&["plan", "ebc-small.toml", "--data", "made", "--json"]).ok().stdout;
+    assert_eq!(
+        (of_kind(&small, "finetune"), of_kind(&small, "evaluate")),
+        (18, 18),
+        "two data sets, three networks, three seeds"
+    );
+    let plan = project.run(&["plan", "table5-fair.toml", "--data", "made", "--json"]).ok().stdout;
+    // U-Net++ with two encoders, Swin-Unet and CS-UNet from random weights; four data sets, three seeds.
+    assert_eq!(of_kind(&plan, "finetune"), 4 * 4 * 3);
+    let plan = project.run(&["plan", "table5-fair.toml", "--data", "made"]).ok().stdout;
+    for file in [
+        "weights/resnet50-0676ba61.pth",
+        "weights/resnet50_pretrained_microscopynet_v1.0.pth.tar",
+        "weights/resnet50_pretrained_microscopynet_v1.1.pth.tar",
+        "weights/swin_t-704ceda3.pth",
+        "weights/swin-tiny-microlite-intermediate.pth",
+        "weights/se_resnext50_32x4d_pretrained_microscopynet_v1.0.pth.tar",
+    ] {
+        assert!(plan.contains(file), "{file}: {plan}");
+    }
+}
+
 /// Weights that are not there: their rows say what to fetch, and everything else runs.
 #[test]
 fn a_table_says_what_to_fetch_and_the_rest_of_it_runs() {

@@ -37,7 +37,11 @@ impl Experiment {
                 for input in instance.inputs.iter().filter(lost) {
                     absent.entry(&input.label).or_default().extend(reasons[input.instance].iter().cloned());
                 }
-                let kept = instance.inputs.iter().any(|input| !absent.contains_key(input.label.as_str()));
+                // Some input stays for each parameter that loses any.
+                let kept = instance.inputs.iter().filter(lost).all(|gone| {
+                    let same = |input: &&InputRef| input.role == gone.role;
+                    instance.inputs.iter().filter(same).any(|input| !absent.contains_key(input.label.as_str()))
+                });
                 let absent = absent.into_iter().map(|(label, why)| (label.to_owned(), joined(&why))).collect();
                 match instance.stage.without(&absent).filter(|_| kept) {
                     Some(decoded) => replaced.push((at, decoded, absent)),
