@@ -9,6 +9,7 @@ mod roofline;
 mod setting;
 mod shapes;
 mod table;
+mod transformer;
 mod workers;
 mod workloads;
 

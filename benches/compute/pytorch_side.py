@@ -402,6 +402,11 @@ KINDS = {
 }
 
 
+def transformer(spec):
+    import pytorch_transformer
+    return pytorch_transformer.KINDS[spec.kind](spec, operation, FORMAT == torch.channels_last)
+
+
 def peak_kib():
     if ON_GPU:
         return torch.cuda.max_memory_allocated() >> 10
@@ -430,7 +435,7 @@ for line in sys.stdin:
                 # Our side works in between.
                 torch.cuda.empty_cache()
             spec = Spec(rest)
-            step = KINDS[spec.kind](spec)
+            step = KINDS.get(spec.kind, transformer)(spec)
             say("ready")
         elif word == "go":
             if ON_GPU:

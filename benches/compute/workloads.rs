@@ -127,6 +127,9 @@ pub(crate) fn all(on_gpu: bool) -> Result<Vec<Workload>> {
     all.extend(steps()?);
     all.extend(convolutions()?);
     all.extend(other_operations()?);
+    if !on_gpu {
+        all.extend(transformers()?);
+    }
     all.extend(layers::workloads(on_gpu)?);
     Ok(all)
 }
@@ -263,6 +266,46 @@ fn other_operations() -> Result<Vec<Workload>> {
     for (size, channels) in [(64, 256), (8, 2048)] {
         let name = format!("global-average-pool/{channels}@{size}²");
         all.push(operation(name, &format!("global-average-pool batch=8 size={size} channels={channels}"), None)?);
+    }
+    Ok(all)
+}
+
+/// Operations of Swin-T at 256² and of DINOv2 ViT-S/14 at 518², with a block of Swin for each stage.
+fn transformers() -> Result<Vec<Workload>> {
+    let mut all = Vec::new();
+    let mut add = |name: String, spec: String, operations: Option<f64>| -> Result<()> {
+        all.push(operation(name, &spec, operations.map(|forward| vec![forward, 2.0 * forward]))?);
+        Ok(())
+    };
+    for stage in 0..4 {
+        let (size, channels, heads) = (64 >> stage, 96 << stage, 3 << stage);
+        let grid = format!("batch=4 size={size} channels={channels}");
+        for shift in [0, 4].into_iter().take(if size > 8 { 2 } else { 1 }) {
+            let shifted = if shift > 0 { "/shifted" } else { "" };
+            let spec = format!("{grid} heads={heads} window=8 shift={shift}");
+            let products = 4.0 * (4 * size * size * 64 * channels) as f64;
+            add(
+                format!("window-attention/{channels}@{size}²{shifted}"),
+                format!("window-attention {spec}"),
+                Some(products),
+            )?;
+            if shift > 0 || size == 8 {
+                add(format!("swin-block/{channels}@{size}²{shifted}"), format!("swin-block {spec}"), None)?;
+            }
+        }
+        add(format!("layer-norm/{channels}@{size}²"), format!("layer-norm {grid}"), None)?;
+        let hidden = 4 * channels;
+        add(format!("gelu/{hidden}@{size}²"), format!("gelu batch=4 size={size} channels={hidden}"), None)?;
+        for [from, to] in [[1, 3], [1, 1], [1, 4], [4, 1]].map(|pair| pair.map(|times| times * channels)) {
+            let spec = format!("linear batch=4 size={size} channels={from} out={to}");
+            let products = 2.0 * (4 * size * size * from * to) as f64;
+            add(format!("linear/{from}→{to}@{size}²"), spec, Some(products))?;
+        }
+    }
+    for tokens in [257, 1370] {
+        let products = 4.0 * (4 * tokens * tokens * 384) as f64;
+        let spec = format!("attention batch=4 tokens={tokens} channels=384 heads=6");
+        add(format!("attention/6×64/{tokens}"), spec, Some(products))?;
     }
     Ok(all)
 }

@@ -38,6 +38,9 @@ fn networks() -> Vec<String> {
         config("unet", r#""arch":"resnet50","width":4"#, 4),
         config("unet++", r#""arch":"resnet34","width":20,"in_channels":1"#, 2),
         config("unet", r#""arch":"resnet18","width":64"#, 3),
+        config("unet++", r#""arch":"se-resnet50","width":8,"in_channels":1"#, 2),
+        config("unet", r#""arch":"se-resnext50","width":16"#, 3),
+        config("unet", r#""arch":"se-resnext50""#, 3),
     ]
 }
 
@@ -89,7 +92,7 @@ fn the_lines_of_the_readme_give_our_labels_and_logits() {
         }
         let folder = root.path().join(format!("model-{seed}"));
         ModelFolder::write(&folder, &description, &weights, None).unwrap();
-        write_png(&image(72, 56, description.network.encoder.in_channels), &folder.join("image.png"));
+        write_png(&image(72, 56, description.network.encoder.in_channels()), &folder.join("image.png"));
         fs::write(folder.join("lines.py"), block(&folder)).unwrap();
         script += &format!(
             "os.chdir({folder:?})\nfound = runpy.run_path('lines.py')\n\
@@ -126,7 +129,7 @@ fn compare(folder: &Path, config: &str, seed: u64) {
         bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
     };
     let (theirs, labels) = (floats("logits"), fs::read(folder.join("labels")).unwrap());
-    let image = image(72, 56, description.network.encoder.in_channels);
+    let image = image(72, 56, description.network.encoder.in_channels());
     let ours = own_logits(config, seed, &image, description);
     assert_eq!((ours.len(), labels.len()), (theirs.len(), image.width * image.height));
     let scale = ours.iter().fold(1.0f32, |most, logit| most.max(logit.abs()));

@@ -6,12 +6,14 @@
 
 use super::count::{Count, Footprint, placeholder};
 use super::graph::{Description, Graph, Recorder};
+use super::init::join;
 use super::ops::gpu::Sizes;
 use super::ops::sum;
 use super::parameters::{Gradients, Parameters};
 use super::saved::{Forget, Saved};
 use candle_core::{Result, Tensor, bail};
 use indexmap::{IndexMap, IndexSet};
+use matssl_base::random::Stream;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +58,11 @@ impl Value {
         self.origin.is_some()
     }
 
+    /// Whether it is freed after the forward pass and recomputed when a gradient needs it.
+    pub(crate) fn is_recomputed(&self) -> bool {
+        matches!(self.saved, Saved::Recomputed(_))
+    }
+
     fn kept(tensor: Tensor, origin: Option<Origin>) -> Self {
         Value { saved: Saved::Kept(tensor.clone()), tensor, origin, _forget: None }
     }
@@ -81,10 +88,14 @@ pub struct Tape<'p> {
     leaves: RefCell<IndexMap<String, Value>>,
     /// Whether values that are not marked by [`Tape::keep`] are recomputed.
     recompute: bool,
+    /// Whether frozen parts of the network run as in a prediction.
+    freezes: bool,
     /// On a dry tape, which computes nothing: what it has counted.
     count: Option<RefCell<Count>>,
     /// On a dry tape: the operations so far, if they are recorded.
     recorder: Option<RefCell<Recorder>>,
+    /// Where operations draw from that drop at random in training.
+    stream: RefCell<Option<Stream>>,
 }
 
 impl<'p> Tape<'p> {
@@ -93,7 +104,35 @@ impl<'p> Tape<'p> {
         let id = NEXT_TAPE.fetch_add(1, Ordering::Relaxed);
         let recompute = parameters.recomputes() && mode != Mode::Eval;
         let (nodes, leaves) = (RefCell::default(), RefCell::default());
-        Tape { parameters, mode, id, nodes, leaves, recompute, count: None, recorder: None }
+        Tape {
+            parameters,
+            mode,
+            id,
+            nodes,
+            leaves,
+            recompute,
+            freezes: mode == Mode::Train,
+            count: None,
+            recorder: None,
+            stream: RefCell::default(),
+        }
+    }
+
+    /// The same tape, with random numbers for operations that drop at random in training (drop path). The caller derives
+    /// `stream` from seed and step, so that a resumed training draws the same.
+    pub fn with_stream(self, stream: Stream) -> Self {
+        self.set_stream(stream);
+        self
+    }
+
+    /// Other random numbers from here on: of two passes through one network each needs its own.
+    pub fn set_stream(&self, stream: Stream) {
+        *self.stream.borrow_mut() = Some(stream);
+    }
+
+    /// Where operations draw from that drop at random; `None` if the caller gave no stream.
+    pub fn stream(&self) -> Option<Stream> {
+        self.stream.borrow().clone()
     }
 
     /// A tape for training that computes nothing and counts what it would save.
@@ -119,9 +158,20 @@ impl<'p> Tape<'p> {
         }
     }
 
-    /// The same tape, with everything kept.
+    /// The same tape, with everything kept, of frozen parts too.
     pub(super) fn keeping_all(self) -> Self {
-        Tape { recompute: false, ..self }
+        Tape { recompute: false, freezes: false, ..self }
+    }
+
+    /// The tape for the part of the network below `prefix`, if that is not this one: the part is frozen
+    /// ([`Parameters::with_frozen`]) and runs as in a prediction. Its outputs are constants on this tape. A dry tape counts nothing of
+    /// it, except for a prediction.
+    pub fn of_part(&self, prefix: &str) -> Option<Tape<'p>> {
+        let is_frozen = self.freezes && self.parameters.is_frozen(&join(prefix, ""));
+        is_frozen.then(|| Tape {
+            count: self.count.as_ref().map(|_| RefCell::default()),
+            ..Tape::new(self.parameters, Mode::Eval)
+        })
     }
 
     /// Whether values that are not marked by [`Tape::keep`] are recomputed.
@@ -189,7 +239,8 @@ impl<'p> Tape<'p> {
         let parameter = self.parameters.get(name)?;
         // Detached: candle must not record a graph of its own.
         let tensor = parameter.var.as_detached_tensor();
-        Ok(if parameter.role.is_trainable() { self.variable(name, tensor) } else { self.constant(tensor) })
+        let is_trained = parameter.role.is_trainable() && !(self.freezes && self.parameters.is_frozen(name));
+        Ok(if is_trained { self.variable(name, tensor) } else { self.constant(tensor) })
     }
 
     /// Marks `value` as one that is kept. With [`Parameters::with_recompute`] everything between such values is recomputed;
@@ -232,7 +283,7 @@ impl<'p> Tape<'p> {
     }
 
     /// Whether nothing is computed.
-    pub(crate) fn is_dry(&self) -> bool {
+    pub fn is_dry(&self) -> bool {
         self.count.is_some()
     }
 
@@ -373,6 +424,45 @@ mod tests {
 
     fn input() -> Result<Tensor> {
         Tensor::new(&[[[[1f64, 10.0]], [[100.0, 1000.0]]]], &Device::Cpu)
+    }
+
+    /// Its statistics stay, nothing of it is recorded or counted, and what follows is trained.
+    #[test]
+    fn a_frozen_part_runs_as_in_a_prediction() -> Result<()> {
+        let mut parameters = Parameters::new(DType::F64, &Device::Cpu).with_frozen("encoder");
+        let stream = matssl_base::random::Stream::new(0, "frozen", 0, 0);
+        for (prefix, channels) in [("encoder", [2, 4]), ("head", [4, 3])] {
+            let shape = [3, channels[0], channels[1]];
+            init::conv_weight(&mut parameters, &format!("{prefix}.w"), shape, init::ConvInit::XavierUniform, &stream)?;
+            init::batch_norm(&mut parameters, &format!("{prefix}.bn"), channels[1])?;
+        }
+        let forward = |tape: &Tape<'_>, x: &Value| {
+            let part = tape.of_part("encoder");
+            let options = Conv2d::new(1, 1);
+            let features = part.as_ref().unwrap_or(tape).conv_norm(
+                &[(x, false)],
+                ("encoder.w", "encoder.bn"),
+                options,
+                None,
+                true,
+            )?;
+            tape.conv_norm(&[(&features, false)], ("head.w", "head.bn"), options, None, true)
+        };
+        let names: Vec<&str> = parameters.trainable().map(|(name, _)| name).collect();
+        assert_eq!(names, ["head.w", "head.bn.weight", "head.bn.bias"]);
+        let x = Tensor::randn(0f64, 1.0, (2, 4, 4, 2), &Device::Cpu)?;
+        let tape = Tape::new(&parameters, Mode::Train);
+        let y = forward(&tape, &tape.constant(x.clone()))?;
+        let seed = y.tensor().ones_like()?;
+        let gradients = tape.backward(vec![(y, seed)])?;
+        assert_eq!(gradients.iter().map(|(name, _)| name).collect::<Vec<_>>(), names);
+        let batches = |part: &str| parameters.tensor(&format!("{part}.bn.num_batches_tracked"))?.to_scalar::<i64>();
+        assert_eq!((batches("encoder")?, batches("head")?), (0, 1));
+        // The convolution's input and output are saved: 4 and 3 channels in float64.
+        let counted = crate::footprint(&parameters, [2, 4, 4, 2], forward)?;
+        assert_eq!(counted.saved_bytes, 32 * 8 * (4 + 3));
+        assert!(crate::prediction_footprint(&parameters, [2, 4, 4, 2], forward)?.saved_bytes > counted.saved_bytes);
+        Ok(())
     }
 
     #[test]

@@ -4,6 +4,8 @@
 mod encoder;
 mod matssl;
 mod segmentation;
+mod swin;
+mod vit;
 
 use crate::bound::Sums;
 use crate::fixture::{self, Column, Described, Tensors};
@@ -57,7 +59,7 @@ pub(crate) trait Network: DeserializeOwned {
 }
 
 /// In the table's order.
-pub(crate) static PARTS: [&Part; 3] = [&encoder::PART, &segmentation::PART, &matssl::PART];
+pub(crate) static PARTS: [&Part; 5] = [&encoder::PART, &segmentation::PART, &matssl::PART, &vit::PART, &swin::PART];
 
 #[test]
 fn networks_held_together_are_as_good_as_pytorchs() {
@@ -74,7 +76,12 @@ fn networks_held_together_are_as_good_as_pytorchs() {
 
 /// The networks of `section` in the fixture.
 fn sections<N: Network>(section: &str, done: Done<'_>) {
-    let networks = fixture::section::<Described<N>>(include_str!("../networks.json"), section);
+    sections_of::<N>(include_str!("../networks.json"), section, done);
+}
+
+/// The networks of `section` in the fixtures `text`.
+fn sections_of<N: Network>(text: &str, section: &str, done: Done<'_>) {
+    let networks = fixture::section::<Described<N>>(text, section);
     let mut made = BTreeMap::new();
     for described in networks {
         let comparison = match made.entry(described.network.weights()) {
