@@ -59,8 +59,7 @@ pub(crate) trait Network: DeserializeOwned {
 }
 
 /// In the table's order.
-pub(crate) static PARTS: [&Part; 5] =
-    [&encoder::PART, &segmentation::PART, &matssl::PART, &vit::PART, &swin::PART];
+pub(crate) static PARTS: [&Part; 5] = [&encoder::PART, &segmentation::PART, &matssl::PART, &vit::PART, &swin::PART];
 
 #[test]
 fn networks_held_together_are_as_good_as_pytorchs() {

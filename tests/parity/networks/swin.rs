@@ -108,8 +108,9 @@ impl Network for Swin {
     }
 }
 
-pub(super) static PART: Part =
-    Part::new("transformers of windows", |done| super::sections_of::<Swin>(include_str!("../swin.json"), "swins", done));
+pub(super) static PART: Part = Part::new("transformers of windows", |done| {
+    super::sections_of::<Swin>(include_str!("../swin.json"), "swins", done)
+});
 
 #[test]
 fn swins_are_pytorchs() {
