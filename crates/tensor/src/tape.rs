@@ -283,7 +283,7 @@ impl<'p> Tape<'p> {
     }
 
     /// Whether nothing is computed.
-    pub(crate) fn is_dry(&self) -> bool {
+    pub fn is_dry(&self) -> bool {
         self.count.is_some()
     }
 

@@ -3,6 +3,7 @@
 
 mod encoder;
 mod matssl;
+mod se_resnet;
 mod segmentation;
 mod vit;
 
@@ -58,7 +59,8 @@ pub(crate) trait Network: DeserializeOwned {
 }
 
 /// In the table's order.
-pub(crate) static PARTS: [&Part; 4] = [&encoder::PART, &segmentation::PART, &matssl::PART, &vit::PART];
+pub(crate) static PARTS: [&Part; 5] =
+    [&encoder::PART, &segmentation::PART, &matssl::PART, &vit::PART, &se_resnet::PART];
 
 #[test]
 fn networks_held_together_are_as_good_as_pytorchs() {
