@@ -8,7 +8,7 @@ mod train_fraction;
 mod transformer;
 mod val_fraction;
 
-use super::artifacts::{EncoderFile, HistoryFile, ModelFile, ReferenceFile, Selection};
+use super::artifacts::{HistoryFile, ModelFile, ReferenceFile, Selection};
 use super::data_set::manifests_of;
 use super::encoder::{EncoderSpec, fingerprint};
 use super::errors::data_error;
@@ -22,8 +22,7 @@ use crate::data::augment::FinetuneAugment;
 use crate::data::{Entry, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
-use crate::nn::weights::LoadReport;
-use crate::nn::{Architecture, EncoderConfig, Parameters, SegmentationConfig, SegmentationNetwork};
+use crate::nn::{Architecture, EncoderConfig, SegmentationNetwork};
 use crate::random::Stream;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;

@@ -122,7 +122,7 @@ mod tests {
         let network = SwinUnet::new(narrow(0.0), 2);
         let parameters = parameters(&network, false)?;
         let same = |a: &str, b: &str| -> Result<bool> {
-            let difference = (parameters.tensor(a)?.as_detached_tensor() - parameters.tensor(b)?.as_detached_tensor())?;
+            let difference = (parameters.tensor(a)?.detach() - parameters.tensor(b)?.detach())?;
             Ok(difference.abs()?.max_all()?.to_scalar::<f32>()? == 0.0)
         };
         let (from, to) = ("layers.1.blocks.1.attn.qkv.weight", "layers_up.2.blocks.1.attn.qkv.weight");

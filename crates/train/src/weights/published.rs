@@ -5,7 +5,7 @@
 //! nasa/pretrained-microscopy-models (`util.py`); no hash of them is published.
 
 use super::error::WeightsError;
-use crate::networks::{Arch, EncoderConfig, SwinArch, Variant, VitArch};
+use crate::networks::{Arch, EncoderConfig, SeArch, SwinArch, Variant, VitArch};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::sync::Mutex;
 
 const TORCHVISION: &str = "https://download.pytorch.org/models/";
 const META: &str = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/";
+const CADENE: &str = "http://data.lip6.fr/cadene/pretrainedmodels/";
 const MICROSOFT: &str = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/";
 const NASA: &str = "https://nasa-public-data.s3.amazonaws.com/microscopy_segmentation_models/";
 

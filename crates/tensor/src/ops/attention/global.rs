@@ -2,7 +2,7 @@
 //! computes some blocks of queries of one head of one image, and walks over the keys with an online softmax.
 
 use super::exponential::Exponential;
-use super::heads::{Head, by_queries, lanes, scaled, scores, turn, turned_length, with_buffers};
+use super::heads::{Head, by_queries, lanes, put_rows, scale_rows, scores, turn, turned_length, with_buffers};
 use super::softmax::MoreWeights;
 use crate::ops::host::{Element, elements, filled, on_cpu_only, tensor};
 use crate::ops::vector;
@@ -152,18 +152,15 @@ fn attend<T: Element + Exponential>(qkv: &[T], sizes: Sizes, mut task: Task<'_, 
                 let scale = sizes.scale();
                 vector::run(MoreWeights { scores: weights, scale, largest, sums: totals, factors });
                 if number > 0 {
-                    for (row, factor) in
-                        sum.chunks_exact_mut(stride).zip(factors.iter()).filter(|(_, f)| **f != T::one())
-                    {
-                        row.iter_mut().for_each(|value| *value *= *factor);
-                    }
+                    scale_rows(sum, stride, factors);
                 }
                 by_queries(weights, v, stride, number > 0, sum);
             }
-            for (index, (to, logarithm)) in output.iter_mut().zip(logarithms).enumerate() {
-                scaled(&sum[index * stride..], T::one() / totals[index], to);
-                *logarithm = largest[index] + totals[index].ln();
+            for ((logarithm, largest), total) in logarithms.iter_mut().zip(&*largest).zip(&mut *totals) {
+                *logarithm = *largest + total.ln();
+                *total = T::one() / *total;
             }
+            put_rows(sum, stride, |row| totals[row], output);
         }
     });
 }

@@ -4,7 +4,7 @@
 
 use super::exponential::Exponential;
 use super::global::{KEYS, QUERIES, Sizes};
-use super::heads::{by_keys, by_queries, lanes, scaled, scores, turn, turned_length, with_buffers};
+use super::heads::{by_keys, by_queries, lanes, put_rows, scores, turn, turned_length, with_buffers};
 use super::softmax::ScoresBackward;
 use crate::ops::host::{Element, elements, filled, on_cpu_only, tensor};
 use crate::ops::vector;
@@ -109,21 +109,21 @@ fn deal<T>(result: &mut [T], sizes: Sizes, piece: usize) -> (Vec<Rows<'_, T>>, V
 }
 
 /// Writes the queries' part of the gradient, of which each task of the head has a share.
-fn put_queries<T: Element>(sizes: Sizes, queries: Rows<'_, T>, rows: &[Vec<T>]) {
-    let (stride, scale) = (sizes.stride::<T>(), sizes.scale::<T>());
+fn put_queries<T: Element>(sizes: Sizes, mut queries: Rows<'_, T>, rows: &[Vec<T>]) {
+    let stride = sizes.stride::<T>();
+    let Some((first, others)) = rows.split_first() else { return };
+    put_rows(first, stride, |_| sizes.scale(), &mut queries);
     for (token, to) in queries.into_iter().enumerate() {
-        let Some((first, others)) = rows.split_first() else { return };
-        scaled(&first[token * stride..], scale, to);
         for other in others {
             for (to, value) in to.iter_mut().zip(&other[token * stride..]) {
-                *to += *value * scale;
+                *to += *value * sizes.scale();
             }
         }
     }
 }
 
 /// Writes the gradients of a task's keys and values, and returns its share of those of all queries, before they are scaled.
-fn attend_backward<T: Element + Exponential>(inputs: Inputs<'_, T>, task: Task<'_, T>) -> Vec<T> {
+fn attend_backward<T: Element + Exponential>(inputs: Inputs<'_, T>, mut task: Task<'_, T>) -> Vec<T> {
     let Inputs { sizes, qkv, output, logarithms, gradient } = inputs;
     let (tokens, width, stride) = (sizes.tokens, sizes.width, sizes.stride::<T>());
     let (image, head) = (task.head / sizes.heads, task.head % sizes.heads);
@@ -178,12 +178,8 @@ fn attend_backward<T: Element + Exponential>(inputs: Inputs<'_, T>, task: Task<'
                     }
                 }
             });
-            for (to, row) in task.values.into_iter().zip(dv.chunks_exact(stride)) {
-                scaled(row, T::one(), to);
-            }
-            for (to, row) in task.keys.into_iter().zip(dk.chunks_exact(stride)) {
-                scaled(row, sizes.scale(), to);
-            }
+            put_rows(dv, stride, |_| T::one(), &mut task.values);
+            put_rows(dk, stride, |_| sizes.scale(), &mut task.keys);
         });
     });
     queries

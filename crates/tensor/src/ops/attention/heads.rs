@@ -2,6 +2,7 @@
 
 use crate::ops::host::{Element, with_scratch};
 use crate::ops::panels::{Matrix, Panels, VECTORS, pack, packed_length, panel, with_panels};
+use crate::ops::vector::vectorized;
 
 /// Numbers to a vector of this processor.
 pub(super) fn lanes<T: Element>() -> usize {
@@ -41,18 +42,25 @@ pub(super) struct Head {
 
 impl Head {
     /// Copies the head's channels of the tokens at `places` to rows, which end with zeros.
-    pub(super) fn take<T: Element>(&self, tokens: &[T], places: impl Iterator<Item = usize>, rows: &mut [T]) {
-        // A length that the compiler knows needs no call.
-        match (self.width, self.stride) {
-            (32, 32) => self.take_whole::<T, 32>(tokens, places, rows),
-            (64, 64) => self.take_whole::<T, 64>(tokens, places, rows),
-            _ => {
-                for (row, place) in rows.chunks_exact_mut(self.stride).zip(places) {
-                    row[..self.width].copy_from_slice(&tokens[place * self.channels + self.first..][..self.width]);
-                    row[self.width..].fill(T::zero());
+    pub(super) fn take<T: Element>(&self, tokens: &[T], places: impl Iterator<Item = usize> + Clone, rows: &mut [T]) {
+        vectorized(
+            #[inline(always)]
+            || {
+                let places = places.clone();
+                // A length that the compiler knows needs no call.
+                match (self.width, self.stride) {
+                    (32, 32) => self.take_whole::<T, 32>(tokens, places, rows),
+                    (64, 64) => self.take_whole::<T, 64>(tokens, places, rows),
+                    _ => {
+                        for (row, place) in rows.chunks_exact_mut(self.stride).zip(places) {
+                            row[..self.width]
+                                .copy_from_slice(&tokens[place * self.channels + self.first..][..self.width]);
+                            row[self.width..].fill(T::zero());
+                        }
+                    }
                 }
-            }
-        }
+            },
+        );
     }
 
     #[inline(always)]
@@ -69,16 +77,51 @@ impl Head {
         }
     }
 
-    /// Writes a row, multiplied with `factor`, to the head's channels of `token`.
-    #[inline(always)]
-    pub(super) fn put<T: Element>(&self, row: &[T], factor: T, token: &mut [T]) {
-        scaled(row, factor, &mut token[self.first..][..self.width]);
+    /// Writes each row, multiplied with its factor, to the head's channels of a token of `runs`: tokens that lie together, with the
+    /// index of the first one's row.
+    pub(super) fn put<T: Element>(&self, rows: &[T], factor: impl Fn(usize) -> T, runs: &mut [(usize, &mut [T])]) {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (first, tokens) in runs.iter_mut() {
+                    let rows = rows.chunks_exact(self.stride).enumerate().skip(*first);
+                    for (token, (index, row)) in tokens.chunks_exact_mut(self.channels).zip(rows) {
+                        scaled(row, factor(index), &mut token[self.first..][..self.width]);
+                    }
+                }
+            },
+        );
     }
 }
 
-/// Writes a row, multiplied with `factor`, to `to`, which may be shorter.
+/// Writes each row, multiplied with its factor, to the place of the same number.
+pub(super) fn put_rows<T: Element>(rows: &[T], stride: usize, factor: impl Fn(usize) -> T, places: &mut [&mut [T]]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (index, (row, place)) in rows.chunks_exact(stride).zip(places.iter_mut()).enumerate() {
+                scaled(row, factor(index), place);
+            }
+        },
+    );
+}
+
+/// Multiplies each row with its factor.
+pub(super) fn scale_rows<T: Element>(rows: &mut [T], stride: usize, factors: &[T]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (row, factor) in rows.chunks_exact_mut(stride).zip(factors).filter(|(_, factor)| **factor != T::one()) {
+                for value in row {
+                    *value *= *factor;
+                }
+            }
+        },
+    );
+}
+
 #[inline(always)]
-pub(super) fn scaled<T: Element>(row: &[T], factor: T, to: &mut [T]) {
+fn scaled<T: Element>(row: &[T], factor: T, to: &mut [T]) {
     for (to, value) in to.iter_mut().zip(row) {
         *to = *value * factor;
     }

@@ -177,13 +177,8 @@ fn attend<T: Element + Exponential>(
         scores(a, stride, turned, sizes.width, weights);
         vector::run(Weights { scores: weights, bias, mask: window.mask(), scale: sizes.scale(), sums });
         by_queries(weights, b, stride, false, a);
-        let head = sizes.head_out::<T>(head);
-        for (first, run) in output {
-            let rows = a.chunks_exact(stride).zip(sums.iter()).skip(*first);
-            for (token, (row, sum)) in run.chunks_exact_mut(head.channels).zip(rows) {
-                head.put(row, T::one() / *sum, token);
-            }
-        }
+        sums.iter_mut().for_each(|sum| *sum = T::one() / *sum);
+        sizes.head_out::<T>(head).put(a, |row| sums[row], output);
     });
 }
 
@@ -287,12 +282,7 @@ fn attend_backward<T: Element + Exponential>(
         by_keys(gradients, q, stride, false, g);
         by_queries(gradients, k, stride, false, q);
         for (head, rows, factor) in [(heads[0], &*q, scale), (heads[1], &*g, scale), (heads[2], &*v, T::one())] {
-            for (first, run) in output.iter_mut() {
-                let rows = rows.chunks_exact(stride).skip(*first);
-                for (token, row) in run.chunks_exact_mut(head.channels).zip(rows) {
-                    head.put(row, factor, token);
-                }
-            }
+            head.put(rows, |_| factor, output);
         }
     });
 }
