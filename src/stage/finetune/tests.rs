@@ -1,4 +1,5 @@
 mod frozen;
+mod swin;
 
 use super::super::pretrain::tests::context;
 pub(super) use super::super::pretrain::tests::parse;

@@ -1,3 +1,5 @@
+mod swin;
+
 use super::*;
 use crate::nn::ops::gpu::pretend;
 use crate::stage::InputFiles;

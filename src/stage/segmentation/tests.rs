@@ -92,3 +92,14 @@ fn several_channels_are_trained_on_and_validated() {
     let needs = task.memory(OptimizerSpec::adam(1e-3, 0.0)).unwrap();
     assert_eq!(needs.batch, 4 * 32 * 32 * (5 * 4 + 1));
 }
+
+/// The numbers of a step follow from its epoch and its place in it, wherever a training is resumed.
+#[test]
+fn a_resumed_epoch_draws_as_if_it_had_not_stopped() {
+    let task = task(&FinetuneAugment::default(), [1, 1, 1], 3);
+    let drawn = |epoch: u64, from: u64| -> Vec<u64> {
+        task.batches(epoch, from).unwrap().map(|batch| batch.unwrap().stream.next_u64()).collect()
+    };
+    let whole = drawn(1, 0);
+    assert!(whole.len() > 1 && drawn(1, 1) == whole[1..] && drawn(0, 0) != whole);
+}

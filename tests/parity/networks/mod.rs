@@ -23,6 +23,7 @@ use std::collections::btree_map::Entry;
 
 pub(crate) use encoder::Encoder;
 pub(crate) use segmentation::Segmentation;
+pub(crate) use swin::Swin;
 
 const STEPS: usize = 3;
 const AFTER_SGD: &str = "after 3 steps of SGD";
