@@ -8,6 +8,7 @@ mod ours;
 mod roofline;
 mod setting;
 mod shapes;
+mod swin;
 mod table;
 mod transformer;
 mod workers;

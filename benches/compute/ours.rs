@@ -3,6 +3,7 @@
 use crate::accuracy;
 use crate::estimate;
 use crate::setting::Setting;
+use crate::swin;
 use crate::transformer;
 use crate::workers::OUT_OF_MEMORY;
 use crate::workloads::{Spec, directions};
@@ -140,6 +141,7 @@ fn prepare(place: &Place, spec: &Spec) -> Result<Step> {
         "max-pool" => max_pool(place, spec),
         "upsample-concat" => upsample_concat(place, spec),
         "global-average-pool" => global_average_pool(place, spec),
+        "swin-step" | "swin-inference" => swin::step(place, spec),
         _ => transformer::step(place, spec),
     }
 }
@@ -239,7 +241,18 @@ fn matssl(place: &Place, spec: &Spec) -> Result<Step> {
 
 fn unet(place: &Place, spec: &Spec) -> Result<Step> {
     let (network, parameters) = unet_plus_plus(place, spec)?;
-    let (x, mut stream) = (images(place, spec, 0)?, Stream::new(0, "bench labels", 0, 0));
+    segmentation_step(place, spec, network, parameters, images(place, spec, 0)?)
+}
+
+/// A step of a segmentation network with the Dice loss.
+pub(crate) fn segmentation_step(
+    place: &Place,
+    spec: &Spec,
+    network: SegmentationNetwork,
+    parameters: Parameters,
+    x: Tensor,
+) -> Result<Step> {
+    let mut stream = Stream::new(0, "bench labels", 0, 0);
     let (batch, size, classes) = (spec.number("batch")?, spec.number("size")?, spec.number("classes")?);
     let labels: Vec<u8> = (0..batch * size * size).map(|_| stream.below(classes as u64) as u8).collect();
     let labels = Tensor::from_vec(labels, (batch, size, size), &Device::Cpu)?;
@@ -251,9 +264,13 @@ fn unet(place: &Place, spec: &Spec) -> Result<Step> {
     })
 }
 
-/// An image that is `batch` tiles, through the function that evaluation calls.
 fn unet_inference(place: &Place, spec: &Spec) -> Result<Step> {
     let (network, parameters) = unet_plus_plus(place, spec)?;
+    tiles_step(spec, network, parameters)
+}
+
+/// An image that is `batch` tiles, through the function that evaluation calls.
+pub(crate) fn tiles_step(spec: &Spec, network: SegmentationNetwork, parameters: Parameters) -> Result<Step> {
     let (batch, size) = (spec.number("batch")?, spec.number("size")?);
     let mut stream = Stream::new(0, "bench image", 0, 0);
     let pixels = (0..batch * size * size).map(|_| stream.next_u32() as u8).collect();

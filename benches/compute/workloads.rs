@@ -125,6 +125,9 @@ pub(crate) fn directions(spec: &Spec) -> Result<&'static [&'static str]> {
 pub(crate) fn all(on_gpu: bool) -> Result<Vec<Workload>> {
     let mut all = if on_gpu { gpu_steps()? } else { Vec::new() };
     all.extend(steps()?);
+    if !on_gpu {
+        all.extend(transformer_steps()?);
+    }
     all.extend(convolutions()?);
     all.extend(other_operations()?);
     if !on_gpu {
@@ -174,6 +177,22 @@ pub(crate) fn steps() -> Result<Vec<Workload>> {
     .into_iter()
     .map(|(name, spec, target, rounds)| step(name.into(), &spec, target, rounds))
     .collect()
+}
+
+/// Steps of the networks with a decoder of windows.
+fn transformer_steps() -> Result<Vec<Workload>> {
+    let mut all = Vec::new();
+    for (name, arch, rounds) in [("swin-unet", "swin-tiny", 7), ("cs-unet", "resnet50", 5)] {
+        let sizes = "depths=2-2-6-2 window=8 classes=5 batch=4 size=256";
+        let sizes = format!("network={name} arch={arch} width=64 {sizes} lr=1e-4 wd=1e-5");
+        for (kind, ending) in [("swin-step", ""), ("swin-inference", "-inference")] {
+            let (spec, target) =
+                (Spec::parse(&format!("{kind} {sizes}"))?, Target { time: Some(0.8), memory: Some(0.6) });
+            let name = format!("{name}{ending}");
+            all.push(Workload { name, spec, passes: STEP, operations: None, target, rounds, whole: true });
+        }
+    }
+    Ok(all)
 }
 
 /// The least shows whether the GPU waits for the CPU, and how the memory grows.

@@ -198,7 +198,7 @@ impl StageKind for Pretrain {
 
     fn needs_cpu(&self) -> Option<String> {
         let encoder = &self.encoder.network;
-        (!encoder.is_convolutional()).then(|| format!("arch = \"{}\"", encoder.arch()))
+        (!encoder.runs_on_gpu()).then(|| format!("arch = \"{}\"", encoder.arch()))
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {

@@ -130,7 +130,7 @@ impl Finetune {
 
     /// What of the network cannot run on a GPU yet.
     pub(super) fn cpu_setting(&self) -> Option<String> {
-        let arch = self.encoder().map(|encoder| &encoder.network).filter(|encoder| !encoder.is_convolutional());
+        let arch = self.encoder().map(|encoder| &encoder.network).filter(|encoder| !encoder.runs_on_gpu());
         match (self.architecture, arch) {
             (Architecture::UnetPlusPlus | Architecture::Unet, arch) => {
                 arch.map(|encoder| format!("arch = \"{}\"", encoder.arch()))

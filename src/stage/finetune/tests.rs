@@ -1,11 +1,11 @@
 mod frozen;
 mod swin;
 
-use super::super::pretrain::tests::context;
 pub(super) use super::super::pretrain::tests::parse;
+use super::super::pretrain::tests::{context, refused};
 use super::*;
 use crate::data::{Entry, Manifest};
-use crate::nn::weights;
+use crate::nn::{Parameters, weights};
 use crate::stage::InputFiles;
 use crate::stage::evaluate::Evaluate;
 use crate::train::History;

@@ -44,6 +44,14 @@ pub(crate) fn parse<S: StageKind>(text: &str) -> Result<S, Vec<ParamError>> {
     Ok(stage)
 }
 
+/// The one error of parameters that are refused.
+pub(crate) fn refused<S: StageKind>(text: &str) -> String {
+    match parse::<S>(text).map(drop).unwrap_err().remove(0) {
+        ParamError::Mismatch(mismatch) => mismatch.to_string(),
+        ParamError::Refused { message, .. } | ParamError::Check { message, .. } => message,
+    }
+}
+
 const TOY: &str = "patches = '<input>'\nencoder = { arch = 'resnet18', width = 4, weights = 'random' }\n\
     method = { name = 'matssl', head = { hidden = 16, output = 8 } }\nepochs = 3\nbatch_size = 4\n\
     views = { jitter = 0.0, blur = 0.0 }\noptimizer = { name = 'sgd', learning_rate = 0.1 }\n\

@@ -3,6 +3,7 @@
 
 mod encoder;
 mod matssl;
+mod se_resnet;
 mod segmentation;
 mod swin;
 mod vit;
@@ -23,6 +24,7 @@ use std::collections::btree_map::Entry;
 
 pub(crate) use encoder::Encoder;
 pub(crate) use segmentation::Segmentation;
+pub(crate) use swin::Swin;
 
 const STEPS: usize = 3;
 const AFTER_SGD: &str = "after 3 steps of SGD";
@@ -59,7 +61,8 @@ pub(crate) trait Network: DeserializeOwned {
 }
 
 /// In the table's order.
-pub(crate) static PARTS: [&Part; 5] = [&encoder::PART, &segmentation::PART, &matssl::PART, &vit::PART, &swin::PART];
+pub(crate) static PARTS: [&Part; 6] =
+    [&encoder::PART, &segmentation::PART, &matssl::PART, &se_resnet::PART, &vit::PART, &swin::PART];
 
 #[test]
 fn networks_held_together_are_as_good_as_pytorchs() {

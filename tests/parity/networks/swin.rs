@@ -12,16 +12,16 @@ use serde_json::json;
 
 /// A network as the fixture describes it.
 #[derive(Debug, Deserialize)]
-struct Swin {
-    kind: String,
-    width: usize,
-    heads: usize,
-    depths: [usize; 4],
-    window: usize,
-    mlp: String,
-    arch: Option<String>,
-    batch: usize,
-    size: [usize; 2],
+pub(crate) struct Swin {
+    pub(crate) kind: String,
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
+    pub(crate) depths: [usize; 4],
+    pub(crate) window: usize,
+    pub(crate) mlp: String,
+    pub(crate) arch: Option<String>,
+    pub(crate) batch: usize,
+    pub(crate) size: [usize; 2],
 }
 
 /// Of a segmentation network.
@@ -50,6 +50,15 @@ impl Swin {
             None => config["encoder"] = serde_json::to_value(self.encoder()).expect("JSON"),
         }
         SegmentationNetwork::new(serde_json::from_value(config).expect("a network"))
+    }
+
+    /// As a file of its weights says it.
+    pub(crate) fn config(&self) -> serde_json::Value {
+        let config = match self.kind.as_str() {
+            "swin" => serde_json::to_value(self.encoder()),
+            _ => serde_json::to_value(self.segmentation().config()),
+        };
+        config.expect("JSON")
     }
 
     fn outputs(&self, tape: &Tape<'_>) -> Result<Vec<Value>> {

@@ -5,6 +5,7 @@ mod batch_norm;
 mod convolution;
 mod linear;
 mod losses;
+mod plain;
 mod pooling;
 mod resampling;
 
@@ -43,12 +44,13 @@ trait Operation: Debug + DeserializeOwned {
 }
 
 /// In the table's order.
-pub(crate) static PARTS: [&Part; 7] = [
+pub(crate) static PARTS: [&Part; 8] = [
     &convolution::PART,
     &batch_norm::PART,
     &pooling::PART,
     &resampling::PART,
     &linear::PART,
+    &plain::PART,
     &attention::PART,
     &losses::PART,
 ];

@@ -26,18 +26,15 @@ class WindowAttention(nn.Module):
         self.window, self.heads, self.scale = window, heads, (dim // heads) ** -0.5
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
         self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-
-    def index(self):
-        grid = torch.stack(torch.meshgrid(torch.arange(self.window), torch.arange(self.window), indexing="ij"))
-        grid = grid.flatten(1)
-        relative = (grid[:, :, None] - grid[:, None, :]).permute(1, 2, 0) + self.window - 1
-        return relative[..., 0] * (2 * self.window - 1) + relative[..., 1]
+        grid = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
+        relative = (grid[:, :, None] - grid[:, None, :]).permute(1, 2, 0) + window - 1
+        self.index = relative[..., 0] * (2 * window - 1) + relative[..., 1]
 
     def forward(self, x, mask):
         count, tokens, channels = x.shape
         q, k, v = self.qkv(x).reshape(count, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         scores = (q * self.scale) @ k.transpose(-2, -1)
-        scores = scores + self.relative_position_bias_table[self.index()].permute(2, 0, 1)
+        scores = scores + self.relative_position_bias_table[self.index].permute(2, 0, 1)
         if mask is not None:
             images = count // mask.shape[0]
             scores = scores.view(images, mask.shape[0], self.heads, tokens, tokens) + mask[:, None]
@@ -59,11 +56,17 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     def __init__(self, dim, heads, window, shift, residual):
         super().__init__()
-        self.window, self.shift = window, shift
+        self.window, self.shift, self.masks = window, shift, {}
         self.norm1, self.attn = nn.LayerNorm(dim, EPSILON), WindowAttention(dim, window, heads)
         self.norm2, self.mlp = nn.LayerNorm(dim, EPSILON), Mlp(dim, residual)
 
     def mask(self, height, width, shift, like):
+        size = (height, width, like.dtype)
+        if size not in self.masks:
+            self.masks[size] = self.made_mask(height, width, shift, like)
+        return self.masks[size]
+
+    def made_mask(self, height, width, shift, like):
         regions = torch.zeros(1, height, width, 1, dtype=like.dtype)
         count = 0
         bands = (slice(0, -self.window), slice(-self.window, -shift), slice(-shift, None))

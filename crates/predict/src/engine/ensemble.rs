@@ -32,7 +32,7 @@ impl Ensemble {
     /// Models of different classes, channels, normalisations, pixel sizes or ways to read images; damaged weights.
     pub fn load(folders: Vec<ModelFolder>, device: &Device) -> Result<Self> {
         agreement::check(&folders)?;
-        let other = folders.iter().find(|folder| !folder.description.network.is_convolutional());
+        let other = folders.iter().find(|folder| !folder.description.network.runs_on_gpu());
         if let Some(folder) = other.filter(|_| !device.is_cpu()) {
             let network = folder.description.network.architecture.name();
             bail!("{}: a {network} does not run on a GPU yet; use `--device cpu`", folder.path.display());

@@ -5,7 +5,6 @@
 //! The size of the problem alone decides how work is cut into pieces, and sums have a fixed order. So results are the same bits
 //! for any number of threads.
 
-mod add;
 mod attention;
 mod batch_norm;
 mod cells;

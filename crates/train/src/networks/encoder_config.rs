@@ -123,7 +123,12 @@ impl EncoderConfig {
         }
     }
 
-    /// Whether it is a network of convolutions: these run on a GPU and are written as ONNX, transformers do not yet.
+    /// Whether all of its operations have a GPU side: transformers, squeeze-and-excitation and convolutions in groups have none yet.
+    pub fn runs_on_gpu(&self) -> bool {
+        matches!(self, EncoderConfig::ResNet(_))
+    }
+
+    /// Whether it is a network of convolutions: these are written as ONNX, transformers not yet.
     pub fn is_convolutional(&self) -> bool {
         match self {
             EncoderConfig::ResNet(_) | EncoderConfig::SeResNet(_) => true,

@@ -30,7 +30,6 @@ pub use resnet::{Arch, ResNetConfig, Variant};
 pub use se_resnet_config::{SeArch, SeResNetConfig};
 pub use segmentation::SegmentationNetwork;
 pub use segmentation_config::{Architecture, SegmentationConfig};
-pub use swin::Swin;
 pub use swin_config::{Mlp, SwinArch, SwinConfig};
 pub use transformer_branch::TransformerBranch;
 pub use vit::{VitArch, VitConfig};

@@ -15,7 +15,7 @@ const EXPANSION: usize = 4;
 
 /// An SE-ResNet or SE-ResNeXt without its classifier. Its first pooling is 3×3/2 without padding, in ceil mode.
 #[derive(Clone, Debug)]
-pub struct SeResNet {
+pub(super) struct SeResNet {
     config: SeResNetConfig,
 }
 
@@ -71,23 +71,18 @@ impl Conv {
 
 impl SeResNet {
     /// The network that `config` names.
-    pub fn new(config: SeResNetConfig) -> Self {
+    pub(super) fn new(config: SeResNetConfig) -> Self {
         SeResNet { config }
     }
 
-    /// What it was made from.
-    pub fn config(&self) -> &SeResNetConfig {
-        &self.config
-    }
-
     /// Channels of the five [`features`](Self::features).
-    pub fn channels(&self) -> [usize; 5] {
+    pub(super) fn channels(&self) -> [usize; 5] {
         let width = self.config.width;
         [width, EXPANSION * width, 2 * EXPANSION * width, 4 * EXPANSION * width, 8 * EXPANSION * width]
     }
 
     /// Names and shapes of all its tensors in PyTorch's layout, in the order of [`init`](Self::init).
-    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+    pub(super) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         let mut shapes = self.stem().shapes("layer0.conv1", "layer0.bn1");
         for block in (0..4).flat_map(|stage| self.blocks(stage)) {
             let (name, channels) = (&block.name, block.convs[2].channels[1]);
@@ -110,7 +105,7 @@ impl SeResNet {
     ///
     /// # Errors
     /// If a name is taken, or a size is out of range.
-    pub fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
+    pub(super) fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
         if let Err(error) = self.config.check() {
             bail!("{error}");
         }
@@ -135,7 +130,7 @@ impl SeResNet {
     ///
     /// # Errors
     /// If parameters are missing or `x` has not `in_channels` channels.
-    pub fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 5]> {
+    pub(super) fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 5]> {
         let names = (&*join(prefix, "layer0.conv1"), &*join(prefix, "layer0.bn1"));
         let stem = tape.keep(self.stem().apply(tape, x, names, true)?);
         let pool = MaxPool { kernel: 3, stride: 2, padding: 0, ceil_mode: true };

@@ -167,7 +167,12 @@ impl SegmentationConfig {
         }
     }
 
-    /// Whether it consists of convolutions alone: such networks run on a GPU and are written as ONNX, transformers do not yet.
+    /// Whether all of its operations have a GPU side.
+    pub fn runs_on_gpu(&self) -> bool {
+        self.is_convolutional() && self.encoder.runs_on_gpu()
+    }
+
+    /// Whether it consists of convolutions alone: such networks are written as ONNX, transformers not yet.
     pub fn is_convolutional(&self) -> bool {
         match self.architecture {
             Architecture::UnetPlusPlus | Architecture::Unet => self.encoder.is_convolutional(),

@@ -12,7 +12,7 @@ use matssl_tensor::{Parameters, Tape, Value};
 
 /// A Swin transformer without its classifier.
 #[derive(Clone, Debug)]
-pub struct Swin {
+pub(super) struct Swin {
     config: SwinConfig,
 }
 
@@ -26,23 +26,23 @@ pub(super) struct SwinFeatures {
 
 impl Swin {
     /// The network that `config` names.
-    pub fn new(config: SwinConfig) -> Self {
+    pub(super) fn new(config: SwinConfig) -> Self {
         Swin { config }
     }
 
     /// What it was made from.
-    pub fn config(&self) -> &SwinConfig {
+    pub(super) fn config(&self) -> &SwinConfig {
         &self.config
     }
 
     /// Channels at the strides 2, 4, 8, 16 and 32; there is nothing at stride 2.
-    pub fn channels(&self) -> [usize; 5] {
+    pub(super) fn channels(&self) -> [usize; 5] {
         let width = self.config.width;
         [0, width, 2 * width, 4 * width, 8 * width]
     }
 
     /// Names and shapes of all its tensors in PyTorch's layout, in the order of [`init`](Self::init).
-    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+    pub(super) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.layers().iter().flat_map(Layer::shapes).collect()
     }
 
@@ -51,7 +51,7 @@ impl Swin {
     ///
     /// # Errors
     /// If a name is taken, or a size is out of range.
-    pub fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
+    pub(super) fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
         if let Err(message) = self.config.check() {
             bail!("a Swin transformer: {message}");
         }
@@ -66,7 +66,7 @@ impl Swin {
     ///
     /// # Errors
     /// If parameters are missing, or the images do not consist of whole windows ([`SwinConfig::check_sides`]).
-    pub fn stages(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 4]> {
+    pub(super) fn stages(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 4]> {
         let first = self.stage(tape, prefix, 0, self.embed(tape, prefix, x)?)?;
         let second = self.stage(tape, prefix, 1, self.merge(tape, prefix, 0, &first)?)?;
         let third = self.stage(tape, prefix, 2, self.merge(tape, prefix, 1, &second)?)?;

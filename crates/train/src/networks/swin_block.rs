@@ -65,14 +65,14 @@ impl SwinBlock {
         let attention = WindowAttention { heads: self.heads, window: self.window, shift };
         let y = tape.window_attention(&y, &attention, &of("attn.relative_position_bias_table"))?;
         let y = self.drop(tape, linear(&y, "attn.proj")?, 0)?;
-        let x = tape.add(x, &y)?;
+        let x = tape.sum(x, &y)?;
         let u = tape.layer_norm(&x, &of("norm2"), EPSILON)?;
         let y = linear(&tape.gelu(&linear(&u, "mlp.fc1")?)?, "mlp.fc2")?;
         let y = match self.mlp {
             Mlp::Plain => y,
-            Mlp::Residual => linear(&tape.gelu(&tape.add(&y, &u)?)?, "mlp.fc3")?,
+            Mlp::Residual => linear(&tape.gelu(&tape.sum(&y, &u)?)?, "mlp.fc3")?,
         };
-        Ok(tape.keep(tape.add(&x, &self.drop(tape, y, 1)?)?))
+        Ok(tape.keep(tape.sum(&x, &self.drop(tape, y, 1)?)?))
     }
 
     /// Drops the branch for some of the images in training, and scales it for the others (Huang et al. 2016). A block that is not

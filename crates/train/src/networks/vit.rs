@@ -125,7 +125,7 @@ impl VitConfig {
 
 /// A vision transformer without its classifier.
 #[derive(Clone, Debug)]
-pub struct Vit {
+pub(super) struct Vit {
     config: VitConfig,
 }
 
@@ -142,12 +142,12 @@ enum Kind {
 
 impl Vit {
     /// The network that `config` names.
-    pub fn new(config: VitConfig) -> Self {
+    pub(super) fn new(config: VitConfig) -> Self {
         Vit { config }
     }
 
     /// What it was made from.
-    pub fn config(&self) -> &VitConfig {
+    pub(super) fn config(&self) -> &VitConfig {
         &self.config
     }
 
@@ -166,40 +166,40 @@ impl Vit {
         add("mask_token", &[1, width], Kind::Zeros(Role::Buffer));
         add("patch_embed.proj.weight", &[width, in_channels, PATCH, PATCH], Kind::Kernel);
         add("patch_embed.proj.bias", &[width], Kind::Zeros(Role::Bias));
-        let hidden = MLP_RATIO * width;
+        let vectors = [("weight", Kind::Ones), ("bias", Kind::Zeros(Role::NormBias))];
         for block in (0..depth).map(|index| format!("blocks.{index}")) {
-            let mut norm = |name: &str| {
-                add(&format!("{block}.{name}.weight"), &[width], Kind::Ones);
-                add(&format!("{block}.{name}.bias"), &[width], Kind::Zeros(Role::NormBias));
-            };
-            norm("norm1");
-            let mut linear = |name: &str, [inputs, outputs]: [usize; 2]| {
-                add(&format!("{block}.{name}.weight"), &[outputs, inputs], Kind::Normal(Role::LinearWeight));
-                add(&format!("{block}.{name}.bias"), &[outputs], Kind::Zeros(Role::Bias));
-            };
-            linear("attn.qkv", [width, 3 * width]);
-            linear("attn.proj", [width, width]);
-            add(&format!("{block}.ls1.gamma"), &[width], Kind::Ones);
-            let mut norm = |name: &str| {
-                add(&format!("{block}.{name}.weight"), &[width], Kind::Ones);
-                add(&format!("{block}.{name}.bias"), &[width], Kind::Zeros(Role::NormBias));
-            };
-            norm("norm2");
-            let mut linear = |name: &str, [inputs, outputs]: [usize; 2]| {
-                add(&format!("{block}.{name}.weight"), &[outputs, inputs], Kind::Normal(Role::LinearWeight));
-                add(&format!("{block}.{name}.bias"), &[outputs], Kind::Zeros(Role::Bias));
-            };
-            linear("mlp.fc1", [width, hidden]);
-            linear("mlp.fc2", [hidden, width]);
-            add(&format!("{block}.ls2.gamma"), &[width], Kind::Ones);
+            for (part, layers) in [("1", self.attention()), ("2", self.mlp())] {
+                for (vector, kind) in vectors {
+                    add(&format!("{block}.norm{part}.{vector}"), &[width], kind);
+                }
+                for (layer, [inputs, outputs]) in layers {
+                    let name = format!("{block}.{layer}");
+                    add(&format!("{name}.weight"), &[outputs, inputs], Kind::Normal(Role::LinearWeight));
+                    add(&format!("{name}.bias"), &[outputs], Kind::Zeros(Role::Bias));
+                }
+                add(&format!("{block}.ls{part}.gamma"), &[width], Kind::Ones);
+            }
         }
-        add("norm.weight", &[width], Kind::Ones);
-        add("norm.bias", &[width], Kind::Zeros(Role::NormBias));
+        for (vector, kind) in vectors {
+            add(&format!("norm.{vector}"), &[width], kind);
+        }
         all
     }
 
+    /// The linear layers of an attention, with their inputs and outputs.
+    fn attention(&self) -> [(&'static str, [usize; 2]); 2] {
+        let width = self.config.width;
+        [("attn.qkv", [width, 3 * width]), ("attn.proj", [width, width])]
+    }
+
+    /// Those of an MLP.
+    fn mlp(&self) -> [(&'static str, [usize; 2]); 2] {
+        let width = self.config.width;
+        [("mlp.fc1", [width, MLP_RATIO * width]), ("mlp.fc2", [MLP_RATIO * width, width])]
+    }
+
     /// Names and shapes of all its tensors in PyTorch's layout, in the order of [`init`](Self::init).
-    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+    pub(super) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.parameters().into_iter().map(|(name, shape, _)| (name, shape)).collect()
     }
 
@@ -208,7 +208,7 @@ impl Vit {
     ///
     /// # Errors
     /// If a name is taken, or a size is out of range.
-    pub fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
+    pub(super) fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
         self.config.check().map_err(candle_core::Error::msg)?;
         for (name, shape, kind) in self.parameters() {
             let (name, dtype, device) = (join(prefix, &name), parameters.dtype(), parameters.device().clone());
@@ -230,7 +230,7 @@ impl Vit {
     ///
     /// # Errors
     /// If parameters are missing or `x` has not `in_channels` channels.
-    pub fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<Value> {
+    pub(super) fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<Value> {
         let (_, height, width, channels) = x.tensor().dims4()?;
         if channels != self.config.in_channels || height * width == 0 {
             bail!("a transformer for {} channels does not take {:?}", self.config.in_channels, x.tensor().dims());
@@ -269,7 +269,7 @@ impl Vit {
     /// The numbers of patches of an image of `size` `[height, width]`, and where the image lies in the padded one: in its middle, with
     /// zeros (the mean colour) around it up to multiples of 14. DINOv2's own segmentation does so (`CenterPadding`): pixels keep
     /// their size, and 512 pixels have the 37 patches that the position embeddings were trained for.
-    pub fn padded(size: [usize; 2]) -> ([usize; 2], [Range<usize>; 2]) {
+    pub(super) fn padded(size: [usize; 2]) -> ([usize; 2], [Range<usize>; 2]) {
         let patches = size.map(|side| side.div_ceil(PATCH));
         let kept = [0, 1].map(|axis| {
             let before = (PATCH * patches[axis] - size[axis]) / 2;
@@ -281,7 +281,7 @@ impl Vit {
     /// The layer of the parameter `name` for a learning rate that falls from the last one on, and the number of layers: 0 for the
     /// tokens, positions and patches, i + 1 for block i. None for what is after the blocks, which has the whole rate. As
     /// DINOv2's `get_vit_lr_decay_rate` and BEiT's before it.
-    pub fn layer(&self, name: &str) -> Option<usize> {
+    pub(super) fn layer(&self, name: &str) -> Option<usize> {
         match name.strip_prefix("blocks.") {
             Some(rest) => Some(rest.split('.').next()?.parse::<usize>().ok()? + 1),
             None => (!name.starts_with("norm.")).then_some(0),
@@ -289,7 +289,7 @@ impl Vit {
     }
 
     /// Number of layers: the last one is that of what stands on the network.
-    pub fn layers(&self) -> usize {
+    pub(super) fn layers(&self) -> usize {
         self.config.depth + 1
     }
 }

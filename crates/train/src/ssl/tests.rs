@@ -40,7 +40,7 @@ const SIZES: &str = r#""head":{"hidden":16,"output":8}"#;
 /// The losses of `steps` steps.
 fn losses(method: &str, encoder: &str, steps: u64) -> Vec<f64> {
     let (encoder, parameters, method) = built(method, encoder, DType::F32);
-    let mut optimizer = Optimizer::new(OptimizerSpec::adam(1e-2, 0.0));
+    let mut optimizer = Optimizer::new(OptimizerSpec::adam(3e-3, 0.0));
     let step = |step: u64| {
         let stream = Stream::new(5, "drop path", step, 0);
         let mut online = Online::new(&encoder, &parameters).with_stream(stream);
@@ -48,13 +48,13 @@ fn losses(method: &str, encoder: &str, steps: u64) -> Vec<f64> {
         let made = method.loss(&mut online, &views(step), moment).unwrap();
         let loss = made.loss.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap();
         let gradients = online.backward(&made.loss).unwrap();
-        optimizer.step(&parameters, &gradients, 1e-2, 1.0).unwrap();
+        optimizer.step(&parameters, &gradients, 3e-3, 1.0).unwrap();
         loss
     };
     (0..steps).map(step).collect()
 }
 
-/// Every method lowers its loss on a Swin transformer, the same each time. A queue is full after two steps.
+/// Every method lowers its loss on a Swin transformer, the same each time.
 #[test]
 fn every_method_trains_a_swin_transformer() {
     for (method, steps) in [
@@ -70,7 +70,9 @@ fn every_method_trains_a_swin_transformer() {
     ] {
         let found = losses(&method, SWIN, steps);
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        let (first, last) = (mean(&found[2..5]), mean(&found[found.len() - 3..]));
+        // A queue is full of keys after two steps.
+        let first = if method.contains("queue") { mean(&found[2..5]) } else { found[0] };
+        let last = mean(&found[found.len() - 3..]);
         assert!(found.iter().all(|loss| loss.is_finite()) && last < first, "{method}: {found:?}");
         if method.contains("matssl") {
             assert_eq!(losses(&method, SWIN, 3), found[..3], "{method}");

@@ -58,11 +58,7 @@ fn learning_rates_fall_towards_the_image() {
 
 #[test]
 fn settings_that_do_not_fit_are_refused() {
-    let refused = |text: &str| match parse::<Finetune>(text).unwrap().check() {
-        Err(ParamError::Check { message, .. }) => message,
-        other => panic!("{other:?}"),
-    };
-    let error = |more: &str| refused(&format!("{VIT}{more}"));
+    let error = |more: &str| refused::<Finetune>(&format!("{VIT}{more}"));
     for (more, expected) in [
         ("layer_decay = 0.0", "0 is out of range: above 0, up to 1"),
         ("layer_decay = 0.8\nfreeze = true", "has no effect with `freeze = true`"),
@@ -70,8 +66,9 @@ fn settings_that_do_not_fit_are_refused() {
     ] {
         assert!(error(more).contains(expected), "{more}: {}", error(more));
     }
-    let resnet = refused(&format!("{TOY}layer_decay = 0.8\n"));
+    let resnet = refused::<Finetune>(&format!("{TOY}layer_decay = 0.8\n"));
     assert!(resnet.contains("resnet18 has no layers for it"), "{resnet}");
-    let weights = refused(&VIT.replace("'random'", "'imagenet'"));
+    let weights = VIT.replace("'random'", "'imagenet'");
+    let weights = refused::<Finetune>(&weights);
     assert!(weights.contains("no weights \"imagenet\" of dinov2-small are published: use \"lvd-142m\""), "{weights}");
 }

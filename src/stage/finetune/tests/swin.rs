@@ -129,10 +129,6 @@ fn weights_of_a_file_start_encoder_and_decoder() {
 
 #[test]
 fn what_does_not_fit_is_refused_before_work_starts() {
-    let refused = |text: &str| match &parse::<Finetune>(text).unwrap_err()[..] {
-        [error] => error.to_string(),
-        errors => panic!("{errors:?}"),
-    };
     let swin = swin_unet("'random'");
     for (text, expected) in [
         (
@@ -162,7 +158,7 @@ fn what_does_not_fit_is_refused_before_work_starts() {
         (cs_unet(", weights = 'micronet'"), "no weights \"micronet\" of swin-tiny are published: use \"imagenet\""),
         (format!("start = 'model'\n{}", swin_unet("'a.safetensors'")), "only its encoder can start from a file"),
     ] {
-        let error = refused(&text);
+        let error = refused::<Finetune>(&text);
         assert!(error.contains(expected), "{text}\n{error}");
     }
     for (text, expected) in [

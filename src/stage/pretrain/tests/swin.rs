@@ -41,10 +41,6 @@ fn methods_are_bit_identical_for_any_number_of_threads_and_after_a_kill() {
 
 #[test]
 fn what_does_not_fit_is_refused_before_work_starts() {
-    let refused = |text: &str| match &parse::<Pretrain>(text).unwrap_err()[..] {
-        [error] => error.to_string(),
-        errors => panic!("{errors:?}"),
-    };
     let toy = swin(TOY);
     for (text, expected) in [
         (
@@ -66,7 +62,7 @@ fn what_does_not_fit_is_refused_before_work_starts() {
             "dinov2-small has one map of features: pretraining needs an encoder with four stages",
         ),
     ] {
-        let error = refused(&text);
+        let error = refused::<Pretrain>(&text);
         assert!(error.contains(expected), "{error}");
     }
     let stage = parse::<Pretrain>(&toy).unwrap();

@@ -42,11 +42,12 @@ impl Positions {
         })
     }
 
-    /// The bias of all heads, `[heads, keys, queries]`, from the table `[positions, heads]`. Columns beyond the queries are 0.
-    pub(super) fn spread<T: Element>(&self, table: &[T], heads: usize) -> Vec<T> {
+    /// The bias of all heads times `factor`, `[heads, keys, queries]`, from the table `[positions, heads]`. Columns beyond the
+    /// queries are 0.
+    pub(super) fn spread<T: Element>(&self, table: &[T], heads: usize, factor: T) -> Vec<T> {
         filled(heads * self.scores(), |bias| {
             bias.par_chunks_exact_mut(self.scores()).enumerate().for_each(|(head, bias)| {
-                let table: Vec<T> = table.iter().skip(head).step_by(heads).copied().collect();
+                let table: Vec<T> = table.iter().skip(head).step_by(heads).map(|bias| *bias * factor).collect();
                 bias.fill(T::zero());
                 for (to, from) in self.lines() {
                     bias[to..to + self.side].copy_from_slice(&table[from..from + self.side]);

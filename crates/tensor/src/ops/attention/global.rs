@@ -8,6 +8,7 @@ use crate::ops::host::{Element, elements, filled, on_cpu_only, tensor};
 use crate::ops::vector;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
+use std::f64::consts::LOG2_E;
 
 /// Queries of a block.
 pub(super) const QUERIES: usize = 64;
@@ -60,6 +61,11 @@ impl Sizes {
         T::narrow(1.0 / (self.width as f64).sqrt())
     }
 
+    /// For scores that powers of two are taken of.
+    pub(super) fn scale_to_base_2<T: Element>(&self) -> T {
+        T::narrow(LOG2_E / (self.width as f64).sqrt())
+    }
+
     /// The shape of the output.
     pub(super) fn output(&self) -> [usize; 3] {
         [self.batch, self.tokens, self.channels]
@@ -72,7 +78,7 @@ impl Sizes {
 }
 
 /// The output `[batch, tokens, channels]` for queries, keys and values `qkv` `[batch, tokens, 3 · channels]`,
-/// softmax(q kᵀ / √width) v; and for the backward pass log Σ e^(q kᵀ / √width) over the keys, `[batch, heads, tokens]`. Channels of
+/// softmax(q kᵀ / √width) v; and for the backward pass log₂ Σ e^(q kᵀ / √width) over the keys, `[batch, heads, tokens]`. Channels of
 /// `qkv` are `[3][heads][width]`.
 ///
 /// # Errors
@@ -149,7 +155,7 @@ fn attend<T: Element + Exponential>(qkv: &[T], sizes: Sizes, mut task: Task<'_, 
             for (number, (k, v)) in k.chunks(KEYS * stride).zip(v.chunks(KEYS * stride)).enumerate() {
                 let weights = &mut weights[..k.len() / stride * columns];
                 scores(k, stride, turned, width, weights);
-                let scale = sizes.scale();
+                let scale = sizes.scale_to_base_2();
                 vector::run(MoreWeights { scores: weights, scale, largest, sums: totals, factors });
                 if number > 0 {
                     scale_rows(sum, stride, factors);
@@ -157,7 +163,7 @@ fn attend<T: Element + Exponential>(qkv: &[T], sizes: Sizes, mut task: Task<'_, 
                 by_queries(weights, v, stride, number > 0, sum);
             }
             for ((logarithm, largest), total) in logarithms.iter_mut().zip(&*largest).zip(&mut *totals) {
-                *logarithm = *largest + total.ln();
+                *logarithm = *largest + total.log2();
                 *total = T::one() / *total;
             }
             put_rows(sum, stride, |row| totals[row], output);

@@ -110,13 +110,13 @@ fn deal<T>(result: &mut [T], sizes: Sizes, piece: usize) -> (Vec<Rows<'_, T>>, V
 
 /// Writes the queries' part of the gradient, of which each task of the head has a share.
 fn put_queries<T: Element>(sizes: Sizes, mut queries: Rows<'_, T>, rows: &[Vec<T>]) {
-    let stride = sizes.stride::<T>();
+    let (stride, scale) = (sizes.stride::<T>(), sizes.scale::<T>());
     let Some((first, others)) = rows.split_first() else { return };
-    put_rows(first, stride, |_| sizes.scale(), &mut queries);
+    put_rows(first, stride, |_| scale, &mut queries);
     for (token, to) in queries.into_iter().enumerate() {
         for other in others {
             for (to, value) in to.iter_mut().zip(&other[token * stride..]) {
-                *to += *value * sizes.scale();
+                *to += *value * scale;
             }
         }
     }
@@ -165,7 +165,7 @@ fn attend_backward<T: Element + Exponential>(inputs: Inputs<'_, T>, mut task: Ta
                         let here = block * QUERIES * stride..((block + 1) * QUERIES).min(tokens) * stride;
                         let (q, g) = (&q[here.clone()], &g[here.clone()]);
                         let columns = (q.len() / stride).next_multiple_of(lanes::<T>());
-                        let scale = sizes.scale();
+                        let scale = sizes.scale_to_base_2();
                         let size = k.len() / stride * columns;
                         let (weights, gradients) = (&mut weights[..size], &mut gradients[..size]);
                         scores(k, stride, &q_turned[block * turned..], width, weights);
@@ -179,7 +179,8 @@ fn attend_backward<T: Element + Exponential>(inputs: Inputs<'_, T>, mut task: Ta
                 }
             });
             put_rows(dv, stride, |_| T::one(), &mut task.values);
-            put_rows(dk, stride, |_| sizes.scale(), &mut task.keys);
+            let scale = sizes.scale();
+            put_rows(dk, stride, |_| scale, &mut task.keys);
         });
     });
     queries

@@ -1,6 +1,6 @@
 //! Softmax down the columns of a block of scores `[keys, queries]`, and its gradient, on vectors of queries.
 //!
-//! Rows have whole vectors. What stands in the columns that fill the last vector is of no consequence.
+//! Scores come multiplied with log₂ e, so that powers of two are what a softmax asks for. Rows have whole vectors. What stands in the columns that fill the last vector is of no consequence.
 
 use super::exponential::Exponential;
 use crate::ops::host::Element;
@@ -41,14 +41,15 @@ fn some_mut<V: Copy, const N: usize>(vectors: &mut [V], at: usize) -> &mut [V; N
     }
 }
 
-/// What is added to scores between tokens of different regions: for each region a row, and for each key its region.
+/// What is added to scores between tokens of different regions: for each region a row of numbers (or vectors) `N`, and for each key
+/// its region.
 #[derive(Clone, Copy)]
-pub(super) struct Mask<'m, T> {
-    pub(super) rows: &'m [T],
+pub(super) struct Mask<'m, N> {
+    pub(super) rows: &'m [N],
     pub(super) regions: &'m [usize],
 }
 
-/// Turns scores s into e^(scale · s + bias + mask − maximum) and writes the sum of each column.
+/// Turns scores s into 2^(scale · s + bias + mask − maximum) and writes the sum of each column.
 pub(super) struct Weights<'s, T> {
     pub(super) scores: &'s mut [T],
     /// As `scores`.
@@ -66,7 +67,7 @@ impl<T: Element + Exponential> WithSimd for Weights<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let (scores, sums) = (T::split_mut::<S>(self.scores).0, T::split_mut::<S>(self.sums).0);
         let bias = T::split::<S>(self.bias).0;
-        let mask = self.mask.map(|mask| (T::split::<S>(mask.rows).0, mask.regions));
+        let mask = self.mask.map(|mask| Mask { rows: T::split::<S>(mask.rows).0, regions: mask.regions });
         let scale = T::splat(simd, self.scale);
         by_columns!(sums.len(), first, weights(simd, scores, bias, mask, scale, sums, first));
     }
@@ -77,7 +78,7 @@ fn weights<T: Element + Exponential, S: Simd, const V: usize>(
     simd: S,
     scores: &mut [T::Of<S>],
     bias: &[T::Of<S>],
-    mask: Option<(&[T::Of<S>], &[usize])>,
+    mask: Option<Mask<'_, T::Of<S>>>,
     scale: T::Of<S>,
     sums: &mut [T::Of<S>],
     first: usize,
@@ -89,7 +90,7 @@ fn weights<T: Element + Exponential, S: Simd, const V: usize>(
         for v in 0..V {
             row[v] = T::product_plus(simd, row[v], scale, bias[v]);
         }
-        if let Some((rows, regions)) = mask {
+        if let Some(Mask { rows, regions }) = mask {
             let added = some::<_, V>(rows, regions[key] * stride + first);
             for v in 0..V {
                 row[v] = T::sum(simd, row[v], added[v]);
@@ -103,14 +104,14 @@ fn weights<T: Element + Exponential, S: Simd, const V: usize>(
     for row in scores.chunks_exact_mut(stride) {
         let row = some_mut::<_, V>(row, first);
         for v in 0..V {
-            row[v] = T::exponential(simd, T::difference(simd, row[v], largest[v]));
+            row[v] = T::power_of_two(simd, T::difference(simd, row[v], largest[v]));
             total[v] = T::sum(simd, total[v], row[v]);
         }
     }
     *some_mut(sums, first) = total;
 }
 
-/// Turns scores s of one block of keys into e^(scale · s − maximum), where the maximum is that of all blocks so far (online
+/// Turns scores s of one block of keys into 2^(scale · s − maximum), where the maximum is that of all blocks so far (online
 /// softmax; Milakov & Gimelshein 2018). Moves the maxima and sums, and writes what earlier sums had to be multiplied with.
 pub(super) struct MoreWeights<'s, T> {
     pub(super) scores: &'s mut [T],
@@ -162,14 +163,14 @@ fn more_weights<T: Element + Exponential, S: Simd, const V: usize>(
     for v in 0..V {
         let now = T::larger(simd, T::product(simd, here[v], scale), before[v]);
         offsets[v] = T::difference(simd, zero, now);
-        factors[v] = T::exponential(simd, T::difference(simd, before[v], now));
+        factors[v] = T::power_of_two(simd, T::difference(simd, before[v], now));
         largest[first + v] = now;
         total[v] = T::product(simd, sums[first + v], factors[v]);
     }
     for row in scores.chunks_exact_mut(stride) {
         let row = some_mut::<_, V>(row, first);
         for v in 0..V {
-            row[v] = T::exponential(simd, T::product_plus(simd, row[v], scale, offsets[v]));
+            row[v] = T::power_of_two(simd, T::product_plus(simd, row[v], scale, offsets[v]));
             total[v] = T::sum(simd, total[v], row[v]);
         }
     }
@@ -229,12 +230,12 @@ fn weights_backward<T: Element + Exponential, S: Simd, const V: usize>(
     }
 }
 
-/// Turns scores s into probabilities e^(scale · s − log of sum), and gradients with respect to probabilities into those with respect
+/// Turns scores s into probabilities 2^(scale · s − logarithm), and gradients with respect to probabilities into those with respect
 /// to the scores that were scaled.
 pub(super) struct ScoresBackward<'s, T> {
     pub(super) scores: &'s mut [T],
     pub(super) scale: T,
-    /// A row: the logarithm of the sum of e^(scale · s) over all keys.
+    /// A row: the logarithm to base 2 of the sum of 2^(scale · s) over all keys.
     pub(super) logarithms: &'s [T],
     /// As `scores`.
     pub(super) gradients: &'s mut [T],
@@ -266,11 +267,14 @@ fn scores_backward<T: Element + Exponential, S: Simd, const V: usize>(
 ) {
     let stride = means.len();
     let (logarithms, means) = (some::<_, V>(logarithms, first), some::<_, V>(means, first));
+    let mut offsets = [T::splat(simd, T::zero()); V];
+    for v in 0..V {
+        offsets[v] = T::difference(simd, offsets[v], logarithms[v]);
+    }
     for (scores, gradients) in scores.chunks_exact_mut(stride).zip(gradients.chunks_exact_mut(stride)) {
         let (scores, gradients) = (some_mut::<_, V>(scores, first), some_mut::<_, V>(gradients, first));
         for v in 0..V {
-            let scaled = T::product(simd, scores[v], scale);
-            scores[v] = T::exponential(simd, T::difference(simd, scaled, logarithms[v]));
+            scores[v] = T::power_of_two(simd, T::product_plus(simd, scores[v], scale, offsets[v]));
             gradients[v] = T::product(simd, scores[v], T::difference(simd, gradients[v], means[v]));
         }
     }

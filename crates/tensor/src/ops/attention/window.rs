@@ -9,6 +9,7 @@ use crate::ops::host::{Element, elements, filled, on_cpu_only, tensor};
 use crate::ops::vector;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
+use std::f64::consts::LOG2_E;
 
 /// Added to scores between tokens of different regions, as Swin does.
 const APART: f64 = -100.0;
@@ -83,6 +84,11 @@ impl Sizes {
     fn scale<T: Element>(&self) -> T {
         T::narrow(1.0 / (self.width as f64).sqrt())
     }
+
+    /// For scores that powers of two are taken of.
+    fn scale_to_base_2<T: Element>(&self) -> T {
+        T::narrow(LOG2_E / (self.width as f64).sqrt())
+    }
 }
 
 /// What is known of a window's tokens.
@@ -100,7 +106,7 @@ impl<T: Element> Window<T> {
         let first = image * windows.height * windows.width;
         let places = windows.places(window).into_iter().map(|place| first + place).collect();
         let mask = windows.regions(window).map(|regions| {
-            let added = |here: usize, there: usize| if here == there { T::zero() } else { T::narrow(APART) };
+            let added = |here: usize, there: usize| if here == there { T::zero() } else { T::narrow(APART * LOG2_E) };
             let row = |region: usize| {
                 let queries = regions.iter().map(move |&other| added(region, other));
                 queries.chain(std::iter::repeat(T::zero())).take(stride)
@@ -145,7 +151,7 @@ fn forward_host<T: Element + Exponential>(qkv: &Tensor, table: &Tensor, sizes: S
     let (qkv, table) = (elements::<T>(qkv)?, elements::<T>(table)?);
     let qkv: &[T] = &qkv;
     let positions = sizes.positions::<T>();
-    let bias = positions.spread(&table, heads);
+    let bias = positions.spread(&table, heads, T::narrow(LOG2_E));
     let output = filled(batch * windows.height * windows.width * channels, |output| {
         windows.deal(output, channels).into_par_iter().enumerate().for_each(|(index, mut output)| {
             let window = Window::new(&windows, index, positions.stride);
@@ -175,7 +181,7 @@ fn attend<T: Element + Exponential>(
         window.take(sizes.head_in::<T>(1, head), qkv, a);
         window.take(sizes.head_in::<T>(2, head), qkv, b);
         scores(a, stride, turned, sizes.width, weights);
-        vector::run(Weights { scores: weights, bias, mask: window.mask(), scale: sizes.scale(), sums });
+        vector::run(Weights { scores: weights, bias, mask: window.mask(), scale: sizes.scale_to_base_2(), sums });
         by_queries(weights, b, stride, false, a);
         sums.iter_mut().for_each(|sum| *sum = T::one() / *sum);
         sizes.head_out::<T>(head).put(a, |row| sums[row], output);
@@ -212,7 +218,7 @@ fn backward_host<T: Element + Exponential>(
     let (qkv, table, gradient) = (elements::<T>(qkv)?, elements::<T>(table)?, elements::<T>(gradient)?);
     let (qkv, gradient): (&[T], &[T]) = (&qkv, &gradient);
     let positions = sizes.positions::<T>();
-    let bias = positions.spread(&table, heads);
+    let bias = positions.spread(&table, heads, T::narrow(LOG2_E));
     let mut parts = Vec::new();
     let output = filled(qkv.len(), |output| {
         let mut output = windows.deal(output, 3 * sizes.channels);
@@ -271,7 +277,7 @@ fn attend_backward<T: Element + Exponential>(
         window.take(sizes.head_out::<T>(head), gradient, g);
         turn(q, stride, sizes.width, turned);
         scores(k, stride, turned, sizes.width, weights);
-        let scale = sizes.scale();
+        let scale = sizes.scale_to_base_2();
         vector::run(Weights { scores: weights, bias, mask: window.mask(), scale, sums });
         sums.iter_mut().for_each(|sum| *sum = T::one() / *sum);
         turn(g, stride, sizes.width, turned);
@@ -281,7 +287,9 @@ fn attend_backward<T: Element + Exponential>(
         by_keys(weights, g, stride, false, v);
         by_keys(gradients, q, stride, false, g);
         by_queries(gradients, k, stride, false, q);
-        for (head, rows, factor) in [(heads[0], &*q, scale), (heads[1], &*g, scale), (heads[2], &*v, T::one())] {
+        for (head, rows, factor) in
+            [(heads[0], &*q, sizes.scale()), (heads[1], &*g, sizes.scale()), (heads[2], &*v, T::one())]
+        {
             head.put(rows, |_| factor, output);
         }
     });

@@ -147,7 +147,7 @@ fn what_differs_otherwise_is_refused() {
     for (config, expected) in [
         (deeper, "missing: layers.2.blocks.1.norm1.weight"),
         (&shallower, "not in the network: layers.1.blocks.1."),
-        (&wider, "wrong shape: layers.0.blocks.0.norm1.bias: [4] instead of [8]"),
+        (&wider, "wrong shape: layers.0.blocks.0.attn.proj.bias: [4] instead of [8]"),
     ] {
         let shapes = Encoder::new(serde_json::from_str::<EncoderConfig>(config).unwrap()).shapes();
         for name in ["swin-microsoft.pth", "swin-torchvision.pth", "swin-timm.safetensors"] {
