@@ -189,7 +189,7 @@ fn a_transformer_runs_on_the_cpu_and_is_refused_elsewhere_before_anything_runs()
     assert_eq!(std::fs::read_dir(project.path("cache/records")).unwrap().count(), 0);
     project.run(&["experiment.toml"]).ok();
     let (_, table) = project.files("reports").into_iter().find(|(name, _)| name.ends_with("table.csv")).unwrap();
-    assert_eq!(String::from_utf8(table).unwrap().lines().count(), 3);
+    assert_eq!(String::from_utf8(table).unwrap().lines().count(), 4);
 
     // Known only with the encoder that another stage pretrains.
     let text = text.replace("architecture = \"swin-unet\"", "architecture = \"unet\"");
