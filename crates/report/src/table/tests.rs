@@ -388,12 +388,12 @@ fn tested_terminal() {
     On table4.metaldam.matssl.aachen+uhcs: The abstract says 69.13 for MatSSL on
     MetalDAM, but Table 4 has 69.95 and 69.02.
     On table5.ebc-3.transformer.microlite, table5.ebc-3.cs-unet.micronet+microlite:
-    One-shot: 1 training image, and the validation and test images of EBC-1
-    (CS-UNet's figure). MatSSL's EBC-3 is another data set: NASA's folder EBC3 with
-    15 training images and other test images.
-    On table5.ebc-3.transformer.microlite: Which transformer is not published:
-    CS-UNet's preprint has Swin-Unet, TransDeepLabV3+ and HiFormer, and the value
-    may be one of them or an average. MatSSL cites ViT, which is none of them.
+    One-shot: 1 training image, and the validation and test images of EBC-1 (CS-
+    UNet's figure). MatSSL's EBC-3 is another data set: NASA's folder EBC3 with 15
+    training images and other test images.
+    On table5.ebc-3.transformer.microlite: Which transformer is not published: CS-
+    UNet's preprint has Swin-Unet, TransDeepLabV3+ and HiFormer, and the value may
+    be one of them or an average. MatSSL cites ViT, which is none of them.
     Published only: not run here.
     "###);
 }
