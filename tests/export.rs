@@ -3,7 +3,7 @@
 mod common;
 use common::{Project, TOY};
 use matssl_run::predict::model::{ModelDescription, ModelFolder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -140,6 +140,13 @@ fn in_reports(project: &Project) {
     ModelFolder::open_all(&folder.join("best")).unwrap();
     let page = fs::read_to_string(project.path("reports/toy/index.html")).unwrap();
     assert!(!page.contains("class Encoder"), "a README is no table");
+    let command = "by all of them together: <code>matssl-run predict 'models/best' IMAGES… -o RESULTS</code>";
+    assert!(page.contains("<h2>Models</h2>") && page.contains(command));
+    let run: Value = serde_json::from_slice(&fs::read(project.path("reports/toy/run.json")).unwrap()).unwrap();
+    let [best, random] = [&run["models"][0], &run["models"][1]];
+    assert_eq!((&best["path"], &best["stages"][0][1][0]), (&json!("models/best"), &json!("segment.matssl@0")));
+    assert_eq!(best["folders"][1]["scores"][1][0], "test");
+    assert_eq!(random["folders"][0]["path"], "models/random/from-scratch-0");
 }
 
 fn refused(project: &Project) {
@@ -191,5 +198,6 @@ fn damaged(project: &Project) {
     assert_eq!(done.code, Some(3), "{}", done.stderr);
     let damaged = "error: model.safetensors of toy/segment.matssl@1 is damaged in the cache (";
     assert!(done.stderr.starts_with(damaged) && done.stderr.ends_with("makes them again\n"), "{}", done.stderr);
+    assert_eq!(done.stderr.matches(" is damaged in the cache").count(), 1, "{}", done.stderr);
     ModelFolder::open(&project.path("model")).unwrap();
 }

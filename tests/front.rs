@@ -160,7 +160,7 @@ fn new_writes_a_valid_experiment() {
     {
         let file = format!("{}.toml", args[1]);
         let done = project.run(args).ok();
-        assert_eq!((done.stdout.lines().count(), done.stderr.as_str()), (3, ""), "{}", done.stdout);
+        assert_eq!((done.stdout.lines().count(), done.stderr.as_str()), (4, ""), "{}", done.stdout);
         assert!(done.stdout.contains(&format!("matssl-run plan {file}")), "{}", done.stdout);
         let experiment = experiment::load(&project.path(&file), &[], stage::KINDS).unwrap();
         assert_eq!(experiment.name, args[1]);

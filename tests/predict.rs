@@ -7,10 +7,12 @@ mod common;
 mod model;
 
 use common::{Done, Project};
-use model::{image, write_model};
+use model::{image, write_model, write_model_of};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A project with a model and three images in two folders.
@@ -100,6 +102,9 @@ fn only_what_changed_is_predicted_again() {
     assert_eq!(project.files("out"), first, "the same bytes");
     // Another image, a file that is gone or damaged, another option, another model.
     image(&project.path("in/a.png"), 9, (50, 41));
+    assert_eq!(run(&[]), "1 image predicted, 2 unchanged");
+    // What a microscope wrote beside an image.
+    project.write("in/b.txt", "[SemImageFile]\nPixelSize=50\nDataSize=96x64\n");
     assert_eq!(run(&[]), "1 image predicted, 2 unchanged");
     fs::remove_file(project.path("out/masks/b.png")).unwrap();
     fs::write(project.path("out/overlays/a.jpg"), "not this").unwrap();
@@ -364,4 +369,77 @@ fn a_table_of_fractions_is_part_of_an_experiment_and_its_model_predicts_new_file
     let done = project.run(&["plan", "experiment.toml"]);
     assert_eq!(done.code, Some(2));
     assert!(done.stderr.contains("a tile of 100 pixels; expected a multiple of 32, e.g. 96"), "{}", done.stderr);
+}
+
+#[test]
+fn an_image_that_the_model_cannot_take_does_not_stop_the_others() {
+    let project = project();
+    write_model_of(&project.path("scaled"), 1, Some(50.0));
+    // b.tif is of another scale by its side file.
+    project.write("in/b.txt", "[SemImageFile]\nPixelSize=50000\nDataSize=96x64\n");
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.png");
+    fs::copy(project.path("in/a.png"), project.path("in").join(name)).unwrap();
+    let done = project.run(&["predict", "scaled", "in", "-o", "out", "--quiet"]);
+    assert_eq!(done.code, Some(5), "{}", done.stderr);
+    assert!(done.stderr.starts_with("error: 2 of 3 images could not be predicted:\n"), "{}", done.stderr);
+    assert!(done.stderr.contains("in/b.tif: a pixel of the image is 50 µm × 50 µm, and of the model's images 50 nm"));
+    assert!(done.stderr.contains("has a name that is not UTF-8; rename it"), "{}", done.stderr);
+    assert!(project.path("out/masks/a.png").is_file());
+}
+
+/// The names in a folder, sorted.
+fn names(project: &Project, folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(project.path(folder)).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn files_of_an_older_run_of_the_same_image_do_not_stay() {
+    let project = project();
+    let run = |more: &[&str]| project.run(&[&["predict", "model", "in", "-o", "out", "--quiet"], more].concat());
+    ok(run(&["--uncertainty"]));
+    assert!(project.path("out/masks/b.png").is_file() && project.path("out/uncertainty").is_dir());
+    project.write("out/masks/mine.png", "mine");
+    ok(run(&["--format", "tif"]));
+    assert_eq!(names(&project, "out/masks"), ["a.tif", "b.tif", "mine.png"]);
+    assert!(!project.path("out/uncertainty").exists());
+    // The results of an image that is damaged now.
+    project.write("in/b.tif", "damaged");
+    assert_eq!(run(&["--format", "tif"]).code, Some(5));
+    assert_eq!(names(&project, "out/masks"), ["a.tif", "mine.png"]);
+}
+
+#[test]
+fn specimens_are_matched_by_the_names_of_images_and_no_match_is_said() {
+    let project = project();
+    let done = ok(project.run(&["predict", "model", "in", "-o", "out", "--specimen", "^([a-z])$"]));
+    assert!(!done.stderr.contains("specimen"), "{}", done.stderr);
+    let specimens: Vec<String> = table(&project, "out/summary.csv").iter().map(|row| row["specimen"].clone()).collect();
+    assert_eq!(specimens, ["a", "a", "b", "b"]);
+    let done = ok(project.run(&["predict", "model", "in", "-o", "out", "--specimen", "^in"]));
+    let said =
+        "The specimen is not known: `--specimen ^in` matches none of the names of images without folder and extension.";
+    assert!(done.stderr.contains(&format!("warning: {said}")), "{}", done.stderr);
+    assert!(fs::read_to_string(project.path("out/predict.json")).unwrap().contains("matches none of the names"));
+}
+
+#[test]
+fn one_model_twice_and_a_full_standard_output_are_errors() {
+    let project = project();
+    write_model(&project.path("again"), 1);
+    let done = project.run(&["predict", "model", "again", "in", "-o", "out"]);
+    assert_eq!(done.code, Some(5), "{}", done.stderr);
+    assert!(done.stderr.contains("model and again are the same model; give each model once"), "{}", done.stderr);
+    let full = fs::File::create("/dev/full").unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_matssl-run"))
+        .args(["predict", "model", "in", "-o", "out", "--quiet"])
+        .current_dir(project.path(""))
+        .stdout(full)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(3), "{error}");
+    assert!(error.contains("error: cannot write to standard output: No space left on device"), "{error}");
 }

@@ -4,10 +4,10 @@ mod selection;
 
 use super::arguments::ExperimentArgs;
 use super::open_experiment;
-use super::outcome::{Ending, Stop};
+use super::outcome::{Ending, Stop, words};
 use super::output::{print, say};
 use crate::lineage::ModelSource;
-use crate::predict::model::{ModelFolder, ModelWriteError, update_ensemble, write_ensemble};
+use crate::predict::model::{ModelFolder, ModelWriteError, write_ensemble};
 use crate::report::safe_names;
 use crate::stage::{Folder, write_onnx};
 use clap::Args;
@@ -73,9 +73,6 @@ pub(super) fn export(args: &ExportArgs) -> Result<Ending, Stop> {
     }
     if args.onnx {
         written.iter_mut().try_for_each(write_onnx)?;
-        if args.ensemble {
-            update_ensemble(&args.out).map_err(not_written)?;
-        }
     }
     if args.json {
         let all: Vec<_> = written.iter().zip(&folders).map(|(model, folder)| of_json(model, folder)).collect();
@@ -107,7 +104,7 @@ fn of_json(model: &ModelFolder, folder: &Folder<'_>) -> serde_json::Value {
 
 /// A model that lies damaged in the cache.
 fn not_usable(error: anyhow::Error) -> Stop {
-    Stop::new(Ending::from(&error), format!("error: {error:#}"))
+    Stop::new(Ending::from(&error), format!("error: {}", words(&error)))
 }
 
 fn not_written(error: ModelWriteError) -> Stop {

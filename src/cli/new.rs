@@ -3,6 +3,7 @@
 mod data_table;
 mod file;
 mod from;
+mod next;
 mod summary;
 
 use super::outcome::{Ending, Stop};
@@ -10,6 +11,7 @@ use super::output::print;
 use crate::data::synthesize::write_layouts;
 use clap::{Args, ValueEnum};
 use file::write_new;
+use next::NEXT;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -41,8 +43,6 @@ enum Template {
 }
 
 const FOLDER: &str = include_str!("new/folder.toml");
-/// What a trained model is for.
-const NEXT: &str = "Then `matssl-run export` writes a trained model as a folder, and `matssl-run predict` uses it on new micrographs.\n";
 const QUICKSTART: &str = include_str!("../../experiments/quickstart.toml");
 
 pub(super) fn new(args: &NewArgs) -> Result<Ending, Stop> {

@@ -85,6 +85,18 @@ impl From<&anyhow::Error> for Ending {
     }
 }
 
+/// `error` with its causes. A stage's error names its causes itself.
+pub(super) fn words(error: &anyhow::Error) -> String {
+    let mut words = Vec::new();
+    for cause in error.chain() {
+        words.push(cause.to_string());
+        if cause.is::<StageError>() {
+            break;
+        }
+    }
+    words.join(": ")
+}
+
 /// Why a verb could not do what it was asked: how it ends, and a message that is complete as it stands.
 #[derive(Debug)]
 pub(super) struct Stop {
@@ -127,7 +139,7 @@ impl From<anyhow::Error> for Stop {
         let ending = Ending::from(&error);
         // The engine's own errors of full disks name a file, not what to do.
         let help = if ending == Ending::Failed { "\nhelp: free space there, or use another disk" } else { "" };
-        Stop::new(ending, format!("error: {error:#}{help}"))
+        Stop::new(ending, format!("error: {}{help}", words(&error)))
     }
 }
 
@@ -156,5 +168,13 @@ mod tests {
         assert_eq!(Stop::bad_request("a misspelt name").ending.code(), 2);
         assert_eq!(Ending::Interrupted.code(), 130);
         assert_eq!(Ending::NotThere.max(Ending::BadData), Ending::BadData);
+    }
+
+    #[test]
+    fn the_causes_of_a_stages_error_are_said_once() {
+        let inner = || anyhow::anyhow!("model.safetensors is damaged").context("the model");
+        assert_eq!(words(&inner()), "the model: model.safetensors is damaged");
+        let stage = anyhow::Error::from(StageError::Failed(inner())).context("export");
+        assert_eq!(words(&stage), "export: the model: model.safetensors is damaged");
     }
 }

@@ -11,6 +11,7 @@ use super::device::say_device;
 use super::foreseen::Foresights;
 use super::open_experiment::{self, OpenExperiment, not_usable};
 use super::outcome::{Ending, Stop};
+use super::output::say;
 use super::progress::Display;
 use super::signals;
 use super::time_left::TimeLeft;
@@ -32,6 +33,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
         check_writable(folder).map_err(|problem| not_usable(flag, folder, &problem))?;
     }
     let mut experiment = open_experiment::open(&args.experiment)?;
+    if !args.quiet {
+        experiment.left_out_in_words().lines().for_each(say);
+    }
     if !args.check_repro.is_empty() {
         return check_repro(&experiment, args, gpus);
     }

@@ -1,6 +1,7 @@
 //! Gathers what the page of an experiment shows from its plan, the cache and its last run. `crates/report` renders it.
 
 mod data;
+mod models;
 mod progress;
 mod reports;
 mod stages;

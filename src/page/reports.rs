@@ -1,9 +1,10 @@
-//! Reads tables, figures and overlays from the outputs of their stages.
+//! Reads tables, figures, overlays and models from the outputs of their stages.
 
+use super::models;
 use crate::cache::{Output, Record, Store};
-use crate::experiment::{Instance, Section};
+use crate::experiment::{InputRef, Instance, Section};
 use crate::plan::{CacheState, Plan};
-use crate::report::page::{FigureView, FilesView, OverlayView, Picture, TableView};
+use crate::report::page::{FigureView, FilesView, ModelsView, OverlayView, Picture, TableView};
 use crate::report::{FileForm, safe_names};
 use crate::stage;
 use anyhow::{Context as _, Result};
@@ -15,6 +16,7 @@ pub(super) struct Reports {
     pub(super) tables: Vec<TableView>,
     pub(super) figures: Vec<FigureView>,
     pub(super) overlays: Vec<OverlayView>,
+    pub(super) models: Vec<ModelsView>,
     pub(super) files: Vec<FilesView>,
     /// The stages (as indices) that they read.
     pub(super) stages: BTreeSet<usize>,
@@ -22,7 +24,11 @@ pub(super) struct Reports {
 
 impl Reports {
     pub(super) fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.figures.is_empty() && self.overlays.is_empty() && self.files.is_empty()
+        self.tables.is_empty()
+            && self.figures.is_empty()
+            && self.overlays.is_empty()
+            && self.models.is_empty()
+            && self.files.is_empty()
     }
 }
 
@@ -34,8 +40,7 @@ pub(super) fn read(plan: &Plan, store: &Store) -> Result<Reports> {
     let mut reports = Reports::default();
     for (instance, state) in plan.experiment.instances.iter().zip(&plan.states) {
         let CacheState::Hit(record) = state else { continue };
-        // A model folder has a README, which is no table.
-        if instance.kind.section.is_report() && instance.kind.section != Section::Models {
+        if instance.kind.section.is_report() {
             Report { plan, store, instance, record: record.as_ref() }.add_to(&mut reports)?;
             reports.stages.extend(instance.inputs.iter().map(|input| input.instance));
         }
@@ -58,6 +63,11 @@ impl Report<'_> {
             let copies = self.record.outputs.iter().map(|output| (output.path.clone(), output.size));
             let (copies, stages) = (copies.collect(), self.labels());
             reports.files.push(FilesView { file: self.file(), copies, stages });
+            return Ok(());
+        }
+        // A model folder has a README, which is no table.
+        if self.instance.kind.section == Section::Models {
+            reports.models.push(self.models()?);
             return Ok(());
         }
         let mut pictures = Vec::new();
@@ -84,6 +94,20 @@ impl Report<'_> {
             reports.overlays.push(self.overlay(&pictures)?);
         }
         Ok(())
+    }
+
+    fn models(&self) -> Result<ModelsView> {
+        let mut folders = Vec::new();
+        for output in &self.record.outputs {
+            if let Some(path) = output.path.strip_suffix("/model.json") {
+                folders.extend(models::facts(path, &self.text(output)?));
+            }
+        }
+        let (file, ensemble) = (self.file(), self.instance.params["ensemble"].as_bool() == Some(true));
+        let trained = self.instance.inputs.iter().filter(|input| input.role == "rows");
+        let name = |input: &InputRef| self.plan.experiment.instances[input.instance].name.clone();
+        let stages = trained.map(|input| (input.label.clone(), vec![name(input)])).collect();
+        Ok(ModelsView { path: models::path(&file), file, ensemble, folders, stages })
     }
 
     /// The name that the experiment gives it.

@@ -51,6 +51,7 @@ pub(crate) fn write_page(
         tables: reports.tables,
         figures: reports.figures,
         overlays: reports.overlays,
+        models: reports.models,
         files: reports.files,
         ..Page::default()
     };

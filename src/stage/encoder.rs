@@ -154,6 +154,22 @@ impl EncoderSpec {
         )))
     }
 
+    /// What to fetch if the weight file is not there, without folders of this machine.
+    pub(super) fn wants(&self, places: &Places) -> Option<String> {
+        if !matches!(self.file(places), Err(StageError::NotThere(_))) {
+            return None;
+        }
+        match &self.weights {
+            Weights::Random => None,
+            Weights::File(path) => Some(format!("{} (weights of {})", path.display(), self.network.arch())),
+            Weights::Published(published) => {
+                let files = published.files(&self.network);
+                let (name, url) = files.into_iter().find_map(|file| Some((file.name, file.url?)))?;
+                Some(format!("{url} as {FOLDER}/{name} of the data folder"))
+            }
+        }
+    }
+
     /// What to look for in the weight file.
     pub(super) fn request(&self) -> Request<'_> {
         Request {

@@ -168,7 +168,7 @@ impl TrainingDefaults for Finetune {
 
 impl StageKind for Finetune {
     const KIND: &'static str = "finetune";
-    const CODE_VERSION: u32 = 6;
+    const CODE_VERSION: u32 = 7;
     const TRAINS: bool = true;
     // The key contains the content of the weight file. Random weights have no file.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "transformer.weights", "recompute"];
@@ -244,6 +244,10 @@ impl StageKind for Finetune {
         self.weight_files(places)
     }
 
+    fn wants(&self, places: &Places) -> Option<String> {
+        self.missing_weights(places)
+    }
+
     fn source(&self, places: &Places) -> Option<PathBuf> {
         self.encoder().and_then(|encoder| encoder.source(places))
     }
@@ -272,25 +276,26 @@ impl StageKind for Finetune {
     }
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {
-        let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };
-        let parts = match self.parts(manifest, name, known.seed) {
-            Ok(parts) => parts,
-            Err(problem) => return Foresight::of(Err(problem)),
-        };
         let pretrained = known.inputs("encoder").next().and_then(Outlook::of);
         let encoder = match (self.encoder(), pretrained) {
             (Some(encoder), _) => Some(encoder.network.clone()),
             (None, Some(Outlook::Training { encoder, .. })) => encoder.clone(),
             (None, _) => None,
         };
+        let fit = encoder.clone().map(|encoder| self.check_fit(&self.config(encoder, 1)));
+        if let Some(Err((name, message))) = fit {
+            return Foresight::of(Err(format!("`{name}`: {message}")));
+        }
+        let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };
+        let parts = match self.parts(manifest, name, known.seed) {
+            Ok(parts) => parts,
+            Err(problem) => return Foresight::of(Err(problem)),
+        };
         let in_channels = encoder.as_ref().map(EncoderConfig::in_channels);
         if let Some(Err(problem)) = in_channels.map(|in_channels| self.check_channels(manifest, in_channels)) {
             return Foresight::of(Err(problem));
         }
         let network = encoder.clone().map(|encoder| self.config(encoder, manifest.classes.len()));
-        if let Some(Err((name, message))) = network.as_ref().map(|network| self.check_fit(network)) {
-            return Foresight::of(Err(format!("`{name}`: {message}")));
-        }
         if let (Some(encoder), Some(network)) = (self.encoder(), &network)
             && let Err(problem) = self.start.foresee(encoder, network, &manifest.classes, known.places)
         {

@@ -13,7 +13,7 @@ use crate::cache::Digest;
 use crate::data::{Manifest, Split};
 use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
 use crate::metrics::{Evaluation, ImageConfusions};
-use crate::predict::model::{ModelFolder, ModelWriteError, Provenance, update_ensemble, write_ensemble};
+use crate::predict::model::{ModelFolder, ModelWriteError, Provenance, write_ensemble};
 use crate::report::{FileName, safe_names};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// The folder of all models among the reports.
-const FOLDER: &str = "models";
+pub(crate) const FOLDER: &str = "models";
 
 impl StageKind for Models {
     const KIND: &'static str = "models";
@@ -120,9 +120,6 @@ impl StageKind for Models {
         }
         if self.onnx {
             written.iter_mut().try_for_each(write_onnx)?;
-            if self.ensemble {
-                update_ensemble(&target).map_err(not_written)?;
-            }
         }
         Ok(())
     }

@@ -30,7 +30,8 @@ use std::time::Instant;
 pub(super) struct Predict {
     /// Fine-tuned models. Several predict together, by the mean of their probabilities.
     model: Input,
-    /// The data set to predict. Its masks are not looked at.
+    /// The data set to predict. Its masks are not looked at. Its images are cropped as this data set says (`crop`, `window`, its
+    /// format's own band), and not as those were that the model was trained on.
     dataset: Input,
     /// The split to predict; without it all images.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -205,6 +205,10 @@ impl StageKind for Pretrain {
         self.encoder.ready(places).map(drop)
     }
 
+    fn wants(&self, places: &Places) -> Option<String> {
+        self.encoder.wants(places)
+    }
+
     fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
         self.encoder.external_files(places)
     }

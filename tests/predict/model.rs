@@ -15,6 +15,11 @@ use std::path::Path;
 
 /// Writes a model of two classes, `matrix` (value 7) and `carbide` (200), with weights by `seed`.
 pub fn write_model(folder: &Path, seed: u64) {
+    write_model_of(folder, seed, None);
+}
+
+/// As [`write_model`], of images whose pixels are `pixel_size_nm` wide.
+pub fn write_model_of(folder: &Path, seed: u64, pixel_size_nm: Option<f64>) {
     let network: SegmentationConfig =
         serde_json::from_str(r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":2}"#)
             .unwrap();
@@ -40,7 +45,7 @@ pub fn write_model(folder: &Path, seed: u64) {
         read_as: ReadAs::default(),
         tile: 32,
         overlap: 0.5,
-        pixel_size_nm: None,
+        pixel_size_nm,
         pixel_sizes_nm: None,
         calibration: None,
         validation: Vec::new(),

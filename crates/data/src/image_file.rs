@@ -146,6 +146,11 @@ impl ImageFile {
         Ok(part.map_err(|none| no_part(path, full, none))?.1)
     }
 
+    /// The file beside `path` with its metadata, as some microscopes write it.
+    pub fn side_file(path: &Path) -> Option<PathBuf> {
+        side_file(path, &path.file_name()?.to_string_lossy())
+    }
+
     /// The blake3 of the file `path`, in hex, as [`ImageFile::digest`], without a look at what is in it.
     ///
     /// # Errors
@@ -253,13 +258,16 @@ fn placed(
     Ok((part, scale))
 }
 
+fn side_file(path: &Path, name: &str) -> Option<PathBuf> {
+    side_files(&[(name.to_owned(), path.to_owned())]).into_iter().next().map(|(_, side)| side)
+}
+
 /// What the metadata of the file and of its side file say.
 fn instrument(path: &Path, name: &str, source: &Source<'_>, full: (usize, usize)) -> Result<Instrument, DataError> {
     /// Bytes of a side file that are read, at most; they have a few thousand.
     const SIDE_FILE: u64 = 1 << 20;
-    let side = side_files(&[(name.to_owned(), path.to_owned())]).into_iter().next();
-    let side = match side {
-        Some((_, side)) => {
+    let side = match side_file(path, name) {
+        Some(side) => {
             let mut text = Vec::new();
             let read = File::open(&side).and_then(|file| file.take(SIDE_FILE).read_to_end(&mut text));
             read.map_err(|error| cannot_be_read(&side, &error))?;

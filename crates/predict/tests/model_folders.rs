@@ -71,7 +71,8 @@ fn a_written_folder_is_opened_as_it_was() {
     let hash = |name: &str| blake3::hash(&fs::read(folder.path.join(name)).unwrap()).to_hex().to_string();
     assert_eq!(files["model.safetensors"], hash("model.safetensors"));
     assert_eq!(files["reference.safetensors"], hash("reference.safetensors"));
-    assert_eq!(opened.digest, hash("model.json"));
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(folder.path.join("model.json")).unwrap()).unwrap();
+    assert_eq!(json["digest"], opened.digest);
     assert_eq!(opened.reference().unwrap(), folder.path.join("reference.safetensors"));
     // The same model again gives the same bytes.
     let before = fs::read(folder.path.join("model.json")).unwrap();
@@ -85,10 +86,17 @@ fn a_written_folder_is_opened_as_it_was() {
 fn a_file_is_added_with_its_hash() {
     let root = tempfile::tempdir().unwrap();
     let mut folder = written(root.path(), 0);
+    let alone = folder.digest.clone();
     fs::write(folder.path.join("model.onnx"), b"a graph").unwrap();
     folder.add_file("model.onnx").unwrap();
     let opened = ModelFolder::open(&folder.path).unwrap();
-    assert_eq!((opened.digest, opened.description.files.len()), (folder.digest.clone(), 3));
+    assert_eq!((&opened.digest, opened.description.files.len()), (&folder.digest, 3));
+    // No prediction depends on it.
+    assert_eq!(folder.digest, alone);
+    let readme = fs::read_to_string(folder.path.join("README.md")).unwrap();
+    assert!(readme.contains("| `model.onnx` | the network for ONNX; its input is pixels from 0 to 255"), "{readme}");
+    fs::remove_file(folder.path.join("model.onnx")).unwrap();
+    assert_eq!(ModelFolder::open(&folder.path).unwrap().digest, alone);
     fs::write(folder.path.join("model.onnx"), b"a graph!").unwrap();
     assert_eq!(
         refused(&folder.path, root.path()),
@@ -151,8 +159,8 @@ fn a_damaged_or_newer_folder_is_refused() {
     };
     assert_eq!(
         with(&format!("\"format_version\": {FORMAT_VERSION}"), "\"format_version\": 7"),
-        "model-0/model.json: is damaged or was changed: its `digest` is that of another content; export the model again, or \
-         remove the line `digest` if you changed it yourself"
+        "model-0/model.json: has the format version 7; this program reads versions up to 1; use a newer matssl-run, or export \
+         the model with this one"
     );
     assert!(with("\"ferrite\"", "\"ferrita\"").contains("its `digest` is that of another content"));
     assert!(with("\"digest\"", "\"digesd\"").contains("unknown field `digesd`"));
@@ -302,14 +310,17 @@ fn an_ensemble_is_opened_as_its_members() {
     write_ensemble(&folder, "segment", &[files(1)]).unwrap();
     assert!(!folder.join("segment-0").exists());
     write_ensemble(&folder, "segment", &[files(0), files(1)]).unwrap();
-    // A file that is added to a member changes its description.
+    // The network for other programs changes no model.
     fs::write(folder.join("segment-0/model.onnx"), b"a graph").unwrap();
     ModelFolder::open(&folder.join("segment-0")).unwrap().add_file("model.onnx").unwrap();
+    assert_eq!(ModelFolder::open_all(&folder).unwrap()[0].description.files.len(), 2);
+    let renamed = ModelDescription { name: "renamed".into(), ..complete() };
+    ModelFolder::write(&folder.join("segment-0"), &renamed, &weights[0], None).unwrap();
     assert!(
         refused(&folder, root.path()).starts_with("both/segment-0: is not the model that the ensemble was made of")
     );
     update_ensemble(&folder).unwrap();
-    assert_eq!(ModelFolder::open_all(&folder).unwrap()[0].description.files.len(), 2);
+    assert_eq!(ModelFolder::open_all(&folder).unwrap()[0].description.name, "renamed");
     assert!(update_ensemble(&folder.join("segment-0")).is_err());
     // A member that was exchanged is noticed.
     fs::rename(folder.join("segment-1"), root.path().join("aside")).unwrap();
@@ -327,4 +338,27 @@ fn an_ensemble_is_opened_as_its_members() {
     let error = write_ensemble(&root.path().join("new"), "segment", &[files(0), other]).unwrap_err().to_string();
     assert!(error.contains("has other classes (names, values or colours) than segment@0"), "{error}");
     assert!(!root.path().join("new").exists());
+}
+
+#[test]
+fn what_a_killed_export_left_is_removed_by_the_next_one() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = written(root.path(), 0);
+    let name = folder.path.file_name().unwrap().to_str().unwrap();
+    let made = |left: String| {
+        let path = root.path().join(left);
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("model.safetensors"), b"half").unwrap();
+        path
+    };
+    let dead = [made(format!(".{name}.new-Ab3dEf")), made(format!(".{name}.old-123456"))];
+    // Of a process that lives, of another model, of somebody else.
+    let alive = made(format!(".{name}.new-aaaaaa"));
+    let held = fs::File::open(&alive).unwrap();
+    held.lock().unwrap();
+    let others =
+        [made(".other.new-Ab3dEf".into()), made(format!(".{name}.new-mine")), made(format!(".{name}.news-Ab3dEf"))];
+    written(root.path(), 0);
+    assert!(dead.iter().all(|path| !path.exists()));
+    assert!(alive.exists() && others.iter().all(|path| path.exists()));
 }

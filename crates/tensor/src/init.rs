@@ -1,6 +1,7 @@
 //! Initial values. Each tensor draws from a stream of its own, named after the parameter, so neither the order in
 //! which a network is built nor what else it holds changes a number.
 
+pub use super::name::join;
 use super::{Parameters, Role};
 use candle_core::{DType, Result, Tensor};
 use matssl_base::random::Stream;
@@ -18,12 +19,6 @@ pub enum ConvInit {
     KaimingUniformFanIn,
     /// Uniform within ±√(6 / (fan in + fan out)): smp's heads (Glorot & Bengio 2010).
     XavierUniform,
-}
-
-/// Joins a prefix and a name with a dot; an empty prefix, or one that ends in a dot, gets none.
-pub fn join(prefix: &str, name: &str) -> String {
-    let dot = if prefix.is_empty() || prefix.ends_with('.') { "" } else { "." };
-    format!("{prefix}{dot}{name}")
 }
 
 /// Adds the weight `name` of a convolution with a square kernel, `[kernel, kernel, in, out]`.

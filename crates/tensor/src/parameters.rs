@@ -1,6 +1,6 @@
 //! The ordered store of a network's parameters, and the gradients that belong to it.
 
-use super::init::join;
+use super::name::join;
 use super::ops::sum;
 use super::precision::Precision;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};

@@ -4,6 +4,7 @@ use super::super::outcome::{Ending, Stop};
 use super::super::output::print;
 use super::data_table::{self, Splits, quoted};
 use super::file::write_new;
+use super::next::NEXT;
 use super::summary;
 use crate::data::Split;
 use crate::data::look::{Bar, Found, look};
@@ -66,7 +67,7 @@ pub(super) fn from(folder: &Path, file: Option<&str>) -> Result<Ending, Stop> {
     steps.push(format!("matssl-run plan {file}   shows what would run."));
     steps.push(format!("matssl-run {file}   runs it; results are in reports/{name}/."));
     steps.iter().enumerate().for_each(|(i, step)| report += &format!("{}. {step}\n", i + 1));
-    report += super::NEXT;
+    report += NEXT;
     print(&report);
     Ok(Ending::Done)
 }

@@ -94,7 +94,8 @@ impl<'a> Work<'a> {
         if let Some((problem, cure)) = problem {
             return Err(bad(path, problem, cure).into());
         }
-        let key = self.settings.key(&content(path)?, name, self.ensemble);
+        let side = ImageFile::side_file(path).map(|side| content(&side)).transpose()?;
+        let key = self.settings.key(&[Some(content(path)?), side], name, self.ensemble);
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(key.clone());
         let files = &self.items[index].files;
         if !self.force
@@ -140,13 +141,13 @@ impl Settings {
         })
     }
 
-    /// Hash of all that the results of the image `name` depend on.
-    fn key(&self, content: &str, name: &str, ensemble: &Ensemble) -> String {
+    /// Hash of all that the results of the image `name` depend on; `contents` are those of the image and of its side file.
+    fn key(&self, contents: &[Option<String>], name: &str, ensemble: &Ensemble) -> String {
         let models: Vec<&str> = ensemble.models().iter().map(|model| model.digest.as_str()).collect();
         let all = json!({
             "version": VERSION,
             "program": env!("CARGO_PKG_VERSION"),
-            "image": content,
+            "image": contents,
             "name": name,
             "models": models,
             "tile": self.predict.tile,

@@ -149,6 +149,14 @@ impl Finetune {
         Ok(files)
     }
 
+    /// What to fetch if weight files are not there, without folders of this machine.
+    pub(super) fn missing_weights(&self, places: &Places) -> Option<String> {
+        let transformer = self.transformer.as_ref().map(|transformer| transformer.encoder(crate::data::RGB));
+        let of_all = self.encoder().into_iter().chain(&transformer).filter_map(|encoder| encoder.wants(places));
+        let all: Vec<String> = of_all.collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
     /// Checks the weight files before the run starts. Returns where the encoder was found in its file; `None` without one.
     ///
     /// # Errors

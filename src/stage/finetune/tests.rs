@@ -42,6 +42,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
             resized_from: None,
             resampled_by: None,
             file_size: None,
+            window_of: None,
             offset: None,
             pixel_size: None,
             pixel_size_from: None,

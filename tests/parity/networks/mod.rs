@@ -50,6 +50,11 @@ pub(crate) trait Network: DeserializeOwned {
     /// Adds its parameters, with any values.
     fn init(&self, parameters: &mut Parameters) -> Result<()>;
 
+    /// What its gradients with frozen statistics are held to on a CPU.
+    fn gradients_held(&self) -> Held {
+        Held::Each
+    }
+
     /// Its hashed input, `[batch, height, width, 3]`.
     fn image(&self, dtype: DType) -> Result<Tensor>;
 
@@ -158,7 +163,7 @@ impl Comparison {
         let (network, name) = (&described.network, described.network.name());
         let [gradients_held, training_held] = match hashed::is_on_gpu() {
             true => [Held::Together(GRADIENTS); 2],
-            false => [Held::Each, Held::Median],
+            false => [network.gradients_held(), Held::Median],
         };
         if !described.inference.is_empty() {
             done(Section::of(format!("{name}, inference"), Held::Each, || {

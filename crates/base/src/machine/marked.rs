@@ -20,15 +20,17 @@ pub fn mark(marks: &[&str]) -> String {
 /// if the system does not show environments (only Linux does).
 pub fn kill_marked(marks: &[String]) -> usize {
     let since = Instant::now();
-    let mut killed = 0;
+    let mut killed = BTreeSet::new();
     loop {
         let found = marked(marks);
         if found.is_empty() || since.elapsed() > Duration::from_secs(2) {
-            return killed;
+            return killed.len();
         }
         for process in &found {
             // SAFETY: plain system call. The process may be gone already, which is no error here.
-            killed += usize::from(unsafe { libc::kill(*process, libc::SIGKILL) } == 0);
+            if unsafe { libc::kill(*process, libc::SIGKILL) } == 0 {
+                killed.insert(*process);
+            }
         }
         // A process that was just being started gets its environment only now.
         std::thread::sleep(Duration::from_millis(5));

@@ -4,6 +4,7 @@ use super::data::DataView;
 use super::figure::FigureView;
 use super::files::FilesView;
 use super::leaks::LeaksView;
+use super::models::ModelsView;
 use super::overlay::OverlayView;
 use super::stage::StageFacts;
 use super::table::TableView;
@@ -28,6 +29,9 @@ pub struct Page {
     pub figures: Vec<FigureView>,
     /// Pictures of predictions.
     pub overlays: Vec<OverlayView>,
+    /// Model folders beside the page.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelsView>,
     /// Files of stages beside the page.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FilesView>,
@@ -101,6 +105,10 @@ impl Page {
             let overlays = html! { @for (number, overlay) in numbered { (overlay.markup(number)) } };
             sections.push(("overlays", "Predictions", "Predictions", overlays));
         }
+        if !self.models.is_empty() {
+            let models = html! { @for models in &self.models { (models.markup()) } };
+            sections.push(("models", "Models", "Models", models));
+        }
         if !self.files.is_empty() {
             let files = html! { @for files in &self.files { (files.markup()) } };
             sections.push(("files", "Files", "Files", files));
@@ -172,6 +180,7 @@ mod tests {
                 methods: vec![("x".into(), vec![("a.png".into(), vec![1, 2, 3])])],
                 stages: vec![("x".into(), vec!["test.x@0".into()])],
             }],
+            models: Vec::new(),
             files: vec![FilesView {
                 file: "errors".into(),
                 copies: vec![("errors/x@0/per_image.csv".into(), 2048)],

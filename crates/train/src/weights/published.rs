@@ -5,7 +5,7 @@
 //! nasa/pretrained-microscopy-models (`util.py`); no hash of them is published.
 
 use super::error::WeightsError;
-use crate::networks::{Arch, EncoderConfig, SeArch, SwinArch, Variant, VitArch};
+use crate::networks::{Arch, EncoderConfig, SeArch, SwinArch, SwinConfig, Variant, VitArch};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,18 @@ const NASA: &str = "https://nasa-public-data.s3.amazonaws.com/microscopy_segment
 pub enum Published {
     /// Trained on ImageNet: torchvision's files.
     ImageNet,
-    /// Trained on MicroNet from random weights (Stuckner et al. 2022): NASA's files.
+    /// Trained on MicroNet from random weights (Stuckner et al. 2022): NASA's files, the newest version first.
     MicroNet,
+    /// The same of version 1.0, with which Stuckner et al. 2022 (and so Table 5 of the MatSSL paper) were made.
+    MicroNetV10,
+    /// The same of version 1.1: ResNet-50 only, trained longer (76.6 % top-1 on MicroNet, version 1.0: 62.0 %).
+    MicroNetV11,
     /// Trained on ImageNet, then on MicroNet.
     ImageMicroNet,
+    /// Trained on 50,000 micrographs from random weights (Alrfou et al. 2023), a Swin-T.
+    MicroLite,
+    /// Trained on ImageNet, then on those micrographs.
+    ImageMicroLite,
     /// DINOv2's, trained on LVD-142M without labels: Meta's files (Apache-2.0).
     Lvd142M,
 }
@@ -47,15 +55,27 @@ pub struct PublishedFile {
 
 impl Published {
     /// All of them.
-    pub const ALL: [Published; 4] =
-        [Published::ImageNet, Published::MicroNet, Published::ImageMicroNet, Published::Lvd142M];
+    pub const ALL: [Published; 8] = [
+        Published::ImageNet,
+        Published::MicroNet,
+        Published::MicroNetV10,
+        Published::MicroNetV11,
+        Published::ImageMicroNet,
+        Published::MicroLite,
+        Published::ImageMicroLite,
+        Published::Lvd142M,
+    ];
 
     /// The word in an experiment.
     pub fn word(self) -> &'static str {
         match self {
             Published::ImageNet => "imagenet",
             Published::MicroNet => "micronet",
+            Published::MicroNetV10 => "micronet-v1.0",
+            Published::MicroNetV11 => "micronet-v1.1",
             Published::ImageMicroNet => "image-micronet",
+            Published::MicroLite => "microlite",
+            Published::ImageMicroLite => "image-microlite",
             Published::Lvd142M => "lvd-142m",
         }
     }
@@ -75,7 +95,8 @@ impl Published {
             EncoderConfig::SeResNet(config) => self.se_resnet(config.arch),
             EncoderConfig::Vit(config) if self == Published::Lvd142M => vec![dinov2(config.arch)],
             EncoderConfig::Swin(config) if self == Published::ImageNet => swin(config.arch),
-            EncoderConfig::Swin(_) | EncoderConfig::Vit(_) => Vec::new(),
+            EncoderConfig::Swin(config) => microlite(self, config).into_iter().collect(),
+            EncoderConfig::Vit(_) => Vec::new(),
         };
         own.into_iter().chain(published).collect()
     }
@@ -92,7 +113,13 @@ impl Published {
                 versions.iter().map(|version| nasa(arch.name(), "microscopynet", version, V15)).collect()
             }
             Published::ImageMicroNet => vec![nasa(arch.name(), "imagenet-microscopynet", "1.0", V15)],
-            Published::Lvd142M => Vec::new(),
+            Published::MicroNetV10 => vec![nasa(arch.name(), "microscopynet", "1.0", V15)],
+            Published::MicroNetV11 if arch == Arch::ResNet50 => {
+                vec![nasa(arch.name(), "microscopynet", "1.1", V15)]
+            }
+            Published::MicroNetV11 | Published::MicroLite | Published::ImageMicroLite | Published::Lvd142M => {
+                Vec::new()
+            }
         }
     }
 
@@ -108,9 +135,11 @@ impl Published {
                 let url = Some(format!("{CADENE}{name}"));
                 vec![PublishedFile { name, url, sha256: Some(sha256), kib: None, variant: None }]
             }
-            Published::MicroNet => vec![nasa(arch.smp_name(), "microscopynet", "1.0", None)],
+            Published::MicroNet | Published::MicroNetV10 => vec![nasa(arch.smp_name(), "microscopynet", "1.0", None)],
             Published::ImageMicroNet => vec![nasa(arch.smp_name(), "imagenet-microscopynet", "1.0", None)],
-            Published::Lvd142M => Vec::new(),
+            Published::MicroNetV11 | Published::MicroLite | Published::ImageMicroLite | Published::Lvd142M => {
+                Vec::new()
+            }
         }
     }
 }
@@ -153,6 +182,26 @@ fn swin(arch: SwinArch) -> Vec<PublishedFile> {
         file(TORCHVISION, "swin_t-704ceda3.pth", Some("704ceda3")),
         file(MICROSOFT, "swin_tiny_patch4_window7_224.pth", None),
     ]
+}
+
+/// The CS-UNet authors' Swin-T, linked by their README (github.com/Kalrfou/SwinT-pretrained-microscopy-models at 8bf28d7), with as
+/// many blocks as `config` has; the name is ours, for theirs is not published, and neither is a hash.
+fn microlite(weights: Published, config: &SwinConfig) -> Option<PublishedFile> {
+    let drive = match (weights, config.depths) {
+        (Published::MicroLite, [2, 2, 6, 2]) => "1SZsdAYgQXDUHRoxENoUICL_SxcToKzd0",
+        (Published::ImageMicroLite, [2, 2, 6, 2]) => "1ksqnjN1aiM133ASSg4PEswOnZtklg7Jb",
+        (Published::MicroLite, [2, 2, 2, 2]) => "11iuqZUfZEDmKJ_2UimDRFZraqPoCDWMu",
+        (Published::ImageMicroLite, [2, 2, 2, 2]) => "1uNRH0DjAQiRPRdIvEraZdLpS6P1kDQUw",
+        _ => return None,
+    };
+    let blocks = if config.depths[2] == 6 { "original" } else { "intermediate" };
+    Some(PublishedFile {
+        name: format!("{}-{}-{blocks}.pth", config.arch.name(), weights.word()),
+        url: Some(format!("https://drive.google.com/uc?id={drive}")),
+        sha256: None,
+        kib: None,
+        variant: None,
+    })
 }
 
 /// As `dinov2/hub/backbones.py` names it; no hash is published.
@@ -221,6 +270,30 @@ mod tests {
         assert!(error.contains("https://example.org/abc.pth"), "{error}");
         // Without a published hash nothing is checked.
         PublishedFile { sha256: None, ..file }.check(&wrong).unwrap();
+    }
+
+    /// MicroNet's versions are told apart, and MicroLite's files go with the number of blocks.
+    #[test]
+    fn versions_are_chosen_by_their_word() {
+        let urls = |published: Published, encoder: EncoderConfig| {
+            published.files(&encoder).into_iter().filter_map(|file| Some((file.name, file.url?))).collect::<Vec<_>>()
+        };
+        let resnet =
+            |arch| EncoderConfig::from(ResNetConfig { arch, width: 64, variant: Variant::V15, in_channels: 3 });
+        for (published, version) in [(Published::MicroNetV10, "v1.0"), (Published::MicroNetV11, "v1.1")] {
+            let [(name, _)] = &urls(published, resnet(Arch::ResNet50))[..] else { panic!("{version}") };
+            assert_eq!(*name, format!("resnet50_pretrained_microscopynet_{version}.pth.tar"));
+            assert_eq!(published.word(), format!("micronet-{version}"));
+        }
+        assert!(urls(Published::MicroNetV11, resnet(Arch::ResNet18)).is_empty());
+        let swin = |depths| EncoderConfig::Swin(SwinConfig { depths, ..SwinConfig::default() });
+        let of =
+            |published, depths| urls(published, swin(depths)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(of(Published::MicroLite, [2, 2, 2, 2]), ["swin-tiny-microlite-intermediate.pth"]);
+        assert_eq!(of(Published::ImageMicroLite, [2, 2, 6, 2]), ["swin-tiny-image-microlite-original.pth"]);
+        assert_eq!(of(Published::MicroLite, [1, 1, 1, 1]), [""; 0]);
+        assert_eq!(of(Published::ImageNet, [2, 2, 6, 2])[0], "swin_t-704ceda3.pth");
+        assert!(urls(Published::MicroNet, swin([2, 2, 6, 2])).is_empty());
     }
 
     #[test]

@@ -3,9 +3,11 @@
 
 use super::backward::backward as one_backward;
 use super::forward::forward as one_forward;
+use super::geometry::Geometry;
 use super::gradients::{Conv2dGradients, Wanted};
 use super::options::{After, Conv2d};
 use super::source::{self, Joined};
+use super::unfolded;
 use crate::ops::concat;
 use crate::ops::gpu::no_side;
 use crate::ops::host::{Element, elements, on_host, tensor};
@@ -56,10 +58,13 @@ pub fn backward(
     for block in 0..blocks.count {
         let dense = blocks.dense(weight, block)?;
         let (x, gradient) = (blocks.input(&x, block)?, blocks.output(gradient, block)?);
-        let wanted = Wanted { inputs: vec![any], ..*wanted };
+        if wanted.weight {
+            let shape = dense.dims();
+            d_weight.push(on_host!("conv2d", &gradient, weight_gradient(&x.tensor, &gradient, shape, options))?);
+        }
+        let wanted = Wanted { inputs: vec![any], weight: false, bias: wanted.bias };
         let found = one_backward(&[x], &dense, &gradient, options, &wanted)?;
         dx.extend(found.inputs.into_iter().flatten());
-        d_weight.extend(found.weight);
         d_bias.extend(found.bias);
     }
     let whole = |parts: &[Tensor]| concat::forward(&parts.iter().collect::<Vec<_>>());
@@ -149,6 +154,13 @@ impl Blocks {
         let Some(first) = blocks.first() else { bail!("conv2d: no groups") };
         on_host!("conv2d", first, diagonals(self, blocks))
     }
+}
+
+/// The gradient of a block's dense weight: not by Winograd's algorithm, whose float32 is worse than sums of a group's few products.
+fn weight_gradient<T: Element>(x: &Tensor, gradient: &Tensor, shape: &[usize], options: Conv2d) -> Result<Tensor> {
+    let geometry = Geometry::new(x.dims(), shape, &Conv2d { groups: 1, ..options })?;
+    let (x, gradient) = (elements::<T>(x)?, elements::<T>(gradient)?);
+    tensor(unfolded::backward_weight(&geometry.flattened(), &x, &gradient), shape)
 }
 
 fn dense<T: Element>(blocks: &Blocks, weight: &Tensor, block: usize) -> Result<Tensor> {
