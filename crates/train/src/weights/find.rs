@@ -127,7 +127,9 @@ fn evaluate(
             let part = ours.as_deref().unwrap_or(rest).split('.').next().unwrap_or_default();
             let is_layer = trunk.contains("layer1")
                 && part.strip_prefix("layer").is_some_and(|number| number.parse::<u8>().is_ok());
-            if trunk.contains(part) || is_layer {
+            // A vision transformer with registers is another one than without.
+            let is_register = trunk.contains("cls_token") && part == "register_tokens";
+            if trunk.contains(part) || is_layer || is_register {
                 candidate.inside.push(rest.to_owned());
             } else {
                 candidate.outside.push(name.clone());

@@ -2,6 +2,7 @@ mod forms;
 mod mutants;
 mod refused;
 mod swin;
+mod vit;
 
 use super::{Differences, Request, WeightsError, load, load_verified, read_config, save};
 use crate::networks::{Arch, Encoder, ResNetConfig, Variant};
