@@ -19,7 +19,7 @@ type Reasons = BTreeSet<String>;
 impl Experiment {
     /// Leaves out the stages that cannot run because published files are missing ([`StageKind::wants`]), those that depend on
     /// them, and those that nothing else needs, if each path from them ends at a stage that
-    /// [can do without](StageKind::without). Otherwise nothing is left out, and the run says what is missing.
+    /// [can do without][StageKind::without]. Otherwise nothing is left out, and the run says what is missing.
     ///
     /// [`StageKind::wants`]: crate::stage::StageKind::wants
     /// [`StageKind::without`]: crate::stage::StageKind::without

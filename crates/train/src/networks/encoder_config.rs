@@ -12,7 +12,7 @@ use serde_json::Value;
 /// An encoder of any architecture. As JSON it is the table of its own configuration, whose `arch` names the architecture:
 /// `{"arch":"resnet50","width":64,"variant":"v1.5"}`.
 ///
-/// A new architecture adds a variant here, its words in [`ARCHS`], and an arm to [`EncoderConfig::on`] and to what follows it;
+/// A new architecture adds a variant here, its words in `FAMILIES`, and an arm to each function below;
 /// then a variant in `encoder.rs`, where the network is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EncoderConfig {
