@@ -19,10 +19,9 @@ type Reasons = BTreeSet<String>;
 impl Experiment {
     /// Leaves out the stages that cannot run because published files are missing ([`StageKind::wants`]), those that depend on
     /// them, and those that nothing else needs, if each path from them ends at a stage that
-    /// [can do without][StageKind::without]. Otherwise nothing is left out, and the run says what is missing.
+    /// [can do without](crate::stage::StageKind::without). Otherwise nothing is left out, and the run says what is missing.
     ///
     /// [`StageKind::wants`]: crate::stage::StageKind::wants
-    /// [`StageKind::without`]: crate::stage::StageKind::without
     pub fn leave_out_missing(&mut self, places: &Places) -> Vec<LeftOut> {
         if !self.instances.iter().any(|instance| instance.stage.tolerates()) {
             return Vec::new();

@@ -143,7 +143,7 @@ impl SwinConfig {
     pub fn check_sides(&self, height: usize, width: usize) -> Result<(), String> {
         let window = self.window;
         let consists_of_windows = |stage: usize| {
-            let (height, width) = (height / PATCH >> stage, width / PATCH >> stage);
+            let (height, width) = ((height / PATCH) >> stage, (width / PATCH) >> stage);
             let window = window.min(height).min(width);
             height.is_multiple_of(window) && width.is_multiple_of(window)
         };
