@@ -203,7 +203,7 @@ mod tests {
             let tape = Tape::new(&parameters, Mode::Eval);
             let x = tape.constant(Tensor::ones((1, height, width, 3), DType::F32, &Device::Cpu)?);
             for (stage, value) in swin.stages(&tape, "encoder", &x)?.iter().enumerate() {
-                let side = |side: usize| side / PATCH >> stage;
+                let side = |side: usize| (side / PATCH) >> stage;
                 assert_eq!(value.tensor().dims(), [1, side(height), side(width), swin.channels()[stage + 1]]);
             }
             let odd = tape.constant(Tensor::ones((1, 48, 64, 3), DType::F32, &Device::Cpu)?);

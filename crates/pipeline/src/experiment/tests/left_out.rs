@@ -69,7 +69,7 @@ impl StageKind for Sum {
         self.may
     }
     fn without(&self, absent: &BTreeMap<String, String>) -> Option<Self> {
-        let rows: Input = serde_json::from_value(serde_json::to_value(&self.rows).ok()?).ok()?;
+        let rows: Input = serde_json::from_value(serde_json::to_value(self.rows).ok()?).ok()?;
         self.may.then(|| Sum { rows, may: true, absent: absent.clone() })
     }
     fn foresee(&self, known: &Known<'_>) -> Foresight {
