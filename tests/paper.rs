@@ -227,6 +227,10 @@ fn a_table_says_what_to_fetch_and_the_rest_of_it_runs() {
     // The same again runs nothing, and the plan says the same.
     assert_eq!(project.run(&["left-out.toml", "--data", "made"]).ok().ran(), 0);
     assert!(project.run(&["plan", "left-out.toml", "--data", "made"]).ok().stdout.contains(fetch));
+    let plan = project.run(&["plan", "left-out.toml", "--data", "made", "--json"]).ok().stdout;
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let of_weights = plan["left_out"].as_array().unwrap().iter().find(|of| of["fetch"] == fetch).unwrap();
+    assert_eq!(of_weights["stages"][0], "csunet.window1@0");
     // `data` lists what is missing, and a table without the word is refused as ever.
     assert_eq!(project.run(&["data", "left-out.toml", "--data", "made"]).code, Some(4));
     project.write("table5.toml", read(&project, "table5.toml").replace("missing = \"leave-out\"\n", ""));

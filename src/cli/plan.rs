@@ -2,7 +2,7 @@
 
 use super::arguments::ExperimentArgs;
 use super::foreseen::Foresights;
-use super::open_experiment;
+use super::open_experiment::{self, OpenExperiment};
 use super::outcome::{Ending, Stop};
 use super::output::print;
 use super::wording::{plural, seconds_in_words};
@@ -49,7 +49,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Ending, Stop> {
         let foreseen = foreseen.with_weights(&experiment, &costs.must_run);
         let warnings: String = foreseen.warnings.iter().map(|line| format!("\nwarning: {}\n", line.text())).collect();
         print(&if args.json {
-            as_json(plan, &costs, &foreseen)
+            as_json(&experiment, &costs, &foreseen)
         } else {
             as_text(plan, &costs) + &experiment.left_out_in_words() + &warnings
         });
@@ -247,7 +247,10 @@ fn folded(plan: &Plan, members: &[usize], name: String) -> Line {
     Line { word, name, kind: plan.experiment.instances[members[0]].kind.name, note }
 }
 
-fn as_json(plan: &Plan, costs: &Costs, foreseen: &Foresights) -> String {
+fn as_json(experiment: &OpenExperiment, costs: &Costs, foreseen: &Foresights) -> String {
+    let left_out = experiment.left_out.iter().map(|of| json!({ "stages": of.stages, "fetch": of.reason }));
+    let left_out: Vec<_> = left_out.collect();
+    let plan = &experiment.plan;
     let instances = &plan.experiment.instances;
     let stages: Vec<_> = (0..instances.len())
         .map(|stage| {
@@ -300,6 +303,7 @@ fn as_json(plan: &Plan, costs: &Costs, foreseen: &Foresights) -> String {
         "experiment": experiment.name,
         "title": experiment.title,
         "stages": stages,
+        "left_out": left_out,
         "forecast": forecast,
         "problems": foreseen.problems,
         "warnings": foreseen.warnings,

@@ -13,8 +13,9 @@ use std::borrow::Cow;
 pub(super) struct EncoderTable {
     #[serde(flatten)]
     options: Options,
-    /// Initial weights: `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, `"lvd-142m"` (DINOv2's), or a file with the
-    /// published names (a ResNet: torchvision's), under any key and behind any prefix.
+    /// Initial weights: `"random"`; published ones: `"imagenet"`, `"micronet"` (its newest version; `"micronet-v1.0"`,
+    /// `"micronet-v1.1"`), `"image-micronet"`, `"microlite"` and `"image-microlite"` (Swin), `"lvd-142m"` (DINOv2's); or a file with
+    /// the published names (a ResNet: torchvision's), under any key and behind any prefix.
     pub(super) weights: Weights,
     /// Whether tensors that are missing in the file start with random values and are listed. Otherwise they are an
     /// error.
@@ -32,10 +33,10 @@ pub(super) struct EncoderTable {
 /// What describes the network. Each architecture has some of the options.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Options {
-    /// Architecture: `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`, `"swin-tiny"`, `"dinov2-small"` or
-    /// `"dinov2-small-reg"`.
+    /// Architecture: `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`, `"se-resnet50"`, `"se-resnext50"`, `"swin-tiny"`,
+    /// `"dinov2-small"` or `"dinov2-small-reg"`.
     arch: Arch,
-    /// Number of channels with which the network begins. ResNets: 64 in every published network; swin-tiny: 96;
+    /// Number of channels with which the network begins. ResNets and SE-ResNets: 64 in every published network; swin-tiny: 96;
     /// dinov2-small: 384.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     width: Option<usize>,

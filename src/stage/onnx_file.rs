@@ -14,7 +14,7 @@ use std::{fs, io};
 /// Its name.
 const FILE: &str = ModelFolder::ONNX;
 /// Why a network of another kind has no such file.
-pub(super) const REFUSAL: &str = "only networks of convolutions (U-Net and U-Net++ on a ResNet) are written as ONNX yet, no attention and no small head";
+pub(super) const REFUSAL: &str = "only networks of convolutions (U-Net and U-Net++ on a ResNet or SE-ResNet) are written as ONNX yet, no attention and no small head";
 /// The largest value of a pixel.
 const WHITE: f32 = 255.0;
 
