@@ -110,6 +110,13 @@ fn onnxruntime_has_our_logits() {
             }
         }
     }
+    // Squeeze-and-excitation, and convolutions in groups.
+    for (architecture, arch) in [("unet", "se-resnext50"), ("unet++", "se-resnet50")] {
+        let text = format!(
+            r#"{{"architecture":"{architecture}","encoder":{{"arch":"{arch}","width":16}},"decoder_channels":[32,16,8,8,4],"classes":{CLASSES}}}"#
+        );
+        cases.push(write_case(folder.path(), &format!("{architecture}-{arch}-3"), &text).unwrap());
+    }
     std::fs::write(folder.path().join("cases.json"), Value::from(cases).to_string()).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check.py");
     let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
@@ -117,7 +124,7 @@ fn onnxruntime_has_our_logits() {
     print!("{}", String::from_utf8_lossy(&output.stdout));
     let found: Value = serde_json::from_slice(&std::fs::read(folder.path().join("found.json")).unwrap()).unwrap();
     let found = found.as_array().unwrap();
-    assert_eq!(found.len(), 16);
+    assert_eq!(found.len(), 18);
     for case in found {
         assert_eq!(case["opset"], 17);
         let channels = if case["model"].as_str().unwrap().contains("-1.onnx") { 1 } else { 3 };

@@ -2,8 +2,7 @@
 
 use super::gpu::{Gpu, column_sums as column_sums_gpu, launch, on_device};
 use super::host::{Element, elements, filled, tensor};
-use super::matrix::multiply;
-use super::panels::{Matrix, Packed};
+use super::panels::{Matrix, Packed, with_panels};
 use super::transpose::transpose;
 use super::vector::vectorized;
 use crate::{Tape, Value};
@@ -14,6 +13,15 @@ use rayon::prelude::*;
 const WORK: usize = 1 << 21;
 /// The fewest rows of a product that a task computes: fewer would waste the kernel's blocks.
 const ROWS: usize = 8;
+/// Rows from which on the rows are shared out even where there are more columns: then the result need not be turned over.
+const ENOUGH_ROWS: usize = 256;
+/// Most rows of a task that are more than [`WORK`].
+const MANY_OF_A_TASK: usize = 48;
+/// Tasks of a product, about, where they have the fewest rows otherwise: a task reads the whole right-hand matrix, so it should have
+/// some rows to use it for.
+const TASKS: usize = 64;
+/// Rows of a weight's gradient that are computed together: they stay in the second-level cache with what they are computed from.
+const GRADIENT_ROWS: usize = 192;
 /// Columns that a task of the transposition or of a sum handles.
 const COLUMNS: usize = 64;
 /// Rows of a layer's input from which on its weight's gradient is computed in tiles of [`TILE`] rows. (Vectors, `[batch, in]`, keep
@@ -40,13 +48,13 @@ fn product<T: Element>(
             row.iter_mut().zip(bias).for_each(|(y, bias)| *y += *bias);
         }
     };
-    if rows < columns {
+    if rows < columns && rows < ENOUGH_ROWS {
         let transposed = product([columns, rows, inner], b.transposed(), a.transposed(), None);
         let mut result = turned(&transposed, [columns, rows]);
         result.par_chunks_mut(ROWS * columns).for_each(add_bias);
         return result;
     }
-    let piece = (WORK / (columns * inner)).max(ROWS);
+    let piece = (WORK / (columns * inner)).max(rows.div_ceil(TASKS).clamp(ROWS, MANY_OF_A_TASK));
     let b = Packed::new(b, inner, columns);
     filled(rows * columns, |result| {
         result.par_chunks_mut(piece * columns).enumerate().for_each(|(index, result)| {
@@ -66,9 +74,14 @@ fn long_product<T: Element>([rows, columns, inner]: [usize; 3], a: &[T], b: &[T]
         let mut sum = vec![T::zero(); rows * columns];
         for tile in part * tiles / parts..(part + 1) * tiles / parts {
             let range = tile * TILE..((tile + 1) * TILE).min(inner);
-            let a = Matrix::row_major(&a[range.start * rows..range.end * rows], rows).transposed();
+            let a = &a[range.start * rows..range.end * rows];
             let b = Matrix::row_major(&b[range.start * columns..range.end * columns], columns);
-            multiply(&mut sum, [rows, columns, range.len()], true, a, b);
+            with_panels(b, [range.len(), columns], |b| {
+                for (index, sum) in sum.chunks_mut(GRADIENT_ROWS * columns).enumerate() {
+                    let a = Matrix::row_major(&a[index * GRADIENT_ROWS..], rows).transposed();
+                    b.multiply(sum, sum.len() / columns, true, a);
+                }
+            });
         }
         sum
     };
