@@ -67,6 +67,8 @@ fn slopes(sums: &[Sums], Tversky { alpha, beta, gamma }: Tversky, shares: &[f64]
         probability[class] = share * score * by_probability / whole;
         intersection[class] = -share * (1.0 - score * by_intersection) / whole;
     }
+    // Rounding can make it negative.
+    let mean = f64::max(mean, 0.0);
     // At 0, where a power below 1 has no slope, there is nothing left to learn.
     let outer = if mean > 0.0 { gamma * mean.powf(gamma - 1.0) } else { 0.0 };
     probability.iter_mut().chain(&mut intersection).for_each(|slope| *slope *= outer);
