@@ -5,7 +5,7 @@
 use flate2::read::GzDecoder;
 use matssl_run::data::annotations;
 use matssl_run::data::decode::{self, ImageOptions};
-use matssl_run::nn::{Arch, ResNet, ResNetConfig, Variant, weights};
+use matssl_run::nn::{Arch, Encoder, ResNetConfig, Variant, weights};
 use matssl_run::random::Stream;
 use rayon::prelude::*;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -214,7 +214,7 @@ fn weight_files() {
         *bytes = unpacked;
     }
     let config = ResNetConfig { arch: Arch::ResNet18, width: 1, variant: Variant::V15, in_channels: 3 };
-    let shapes = ResNet::new(config).shapes();
+    let shapes = Encoder::new(config).shapes();
     let request = weights::Request { allow_missing: true, ..weights::Request::default() };
     all("weights", &seeds, |_, bytes| {
         weights::check_bytes(bytes, &shapes, &request).map(drop).map_err(|error| error.to_string())

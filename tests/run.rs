@@ -168,6 +168,38 @@ fn a_precision_that_needs_a_gpu_is_refused_before_anything_runs_and_is_part_of_t
     assert!(!written(TOY) && !written(&half.replace("bf16", "float32")));
 }
 
+/// All of an experiment with a Swin transformer on the CPU, and none of it on a GPU; its encoder does not fit a U-Net++.
+#[test]
+fn a_transformer_runs_on_the_cpu_and_is_refused_elsewhere_before_anything_runs() {
+    let swin = r#"{ arch = "swin-tiny", width = 6, heads = 1, depths = [1, 1, 1, 1], window = 2, weights = "random" }"#;
+    let resnet = r#"{ arch = "resnet18", width = 8, weights = "random" }"#;
+    let text = TOY.replace("seeds = [0, 1]", "seeds = [0]").replace(resnet, swin);
+    let text = text.replace("decoder_channels = [16, 16, 8, 8, 8]", "architecture = \"swin-unet\"");
+    let project = Project::new(&text);
+    let done = project.run_with(&[("MATSSL_PRETENDED_GPUS", "1")], &["experiment.toml"]);
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+    for expected in [
+        "error: ssl@0: `arch = \"swin-tiny\"` does not run on a GPU yet",
+        "error: segment.matssl@0: `architecture = \"swin-unet\"` does not run on a GPU yet",
+        "error: test.segment.matssl@0: `architecture = \"swin-unet\"` does not run on a GPU yet",
+        "help: use `--device cpu`",
+    ] {
+        assert!(done.stderr.contains(expected), "{}", done.stderr);
+    }
+    assert_eq!(std::fs::read_dir(project.path("cache/records")).unwrap().count(), 0);
+    project.run(&["experiment.toml"]).ok();
+    let (_, table) = project.files("reports").into_iter().find(|(name, _)| name.ends_with("table.csv")).unwrap();
+    assert_eq!(String::from_utf8(table).unwrap().lines().count(), 4);
+
+    // Known only with the encoder that another stage pretrains.
+    let text = text.replace("architecture = \"swin-unet\"", "architecture = \"unet\"");
+    let project = Project::new(&text.replace(&format!("random = {swin}"), &format!("random = {resnet}")));
+    let done = project.run(&["experiment.toml"]);
+    assert_ne!(done.code, Some(0));
+    assert!(done.stderr.contains("U-Net needs an encoder with a feature of half the image's size"), "{}", done.stderr);
+    assert_eq!(std::fs::read_dir(project.path("cache/records")).map_or(0, Iterator::count), 0, "{}", done.stderr);
+}
+
 #[test]
 fn tensorboard_gets_a_file_for_each_training_and_changes_no_result() {
     let toy = TOY.replace("seeds = [0, 1]", "seeds = [0]");

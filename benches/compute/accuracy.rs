@@ -10,7 +10,7 @@ use crate::workers::{Pytorch, Side, Worker};
 use crate::workloads::Spec;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
-use matssl_run::nn::{Gradients, Mode, Parameters, ResNet, SegmentationNetwork, Tape, Value};
+use matssl_run::nn::{Encoder, Gradients, Mode, Parameters, SegmentationNetwork, Tape, Value};
 use matssl_run::random::Stream;
 
 /// What is compared: a name, and what the workers are told.
@@ -84,7 +84,7 @@ fn rows(name: &str, ours: [f64; 2], theirs: Option<[f64; 2]>) -> String {
 
 /// A network, and what is taken as its output.
 enum Network {
-    Encoder(ResNet),
+    Encoder(Encoder),
     Segmentation(SegmentationNetwork),
 }
 
@@ -114,7 +114,7 @@ impl Network {
 /// A round: relative errors of output and gradients.
 pub(crate) fn step(place: &Place, spec: &Spec) -> Result<Step> {
     let network = match spec.kind.as_str() {
-        "accuracy" => Network::Encoder(ResNet::new(resnet(spec)?)),
+        "accuracy" => Network::Encoder(Encoder::new(resnet(spec)?)),
         _ => Network::Segmentation(segmentation(spec)?),
     };
     let (place, spec, mut draw) = (place.clone(), spec.clone(), 0);

@@ -1,10 +1,11 @@
 //! What the program says beforehand that a step will take in memory, as its stages do before they train.
 
 use crate::ours::{Place, matssl_method, optimizer, unet_plus_plus};
+use crate::swin;
 use crate::workloads::Spec;
 use anyhow::Result;
 use matssl_run::machine::held_memory;
-use matssl_run::nn::{Parameters, footprint};
+use matssl_run::nn::{Parameters, SegmentationNetwork, footprint};
 use matssl_run::ssl::ENCODER;
 use matssl_run::train::memory::{Needs, Work, parameter_bytes, training_activations};
 
@@ -18,7 +19,8 @@ pub(crate) const NONE: &str = "none";
 pub(crate) fn answer(place: &Place, spec: &Spec) -> Result<String> {
     let bytes = match spec.kind.as_str() {
         "matssl" => matssl(place, spec)?.estimate().total(),
-        "unet++" => unet(place, spec)?.estimate().total(),
+        "unet++" => segmentation(place, spec, unet_plus_plus(place, spec)?)?.estimate().total(),
+        "swin-step" => segmentation(place, spec, swin::network(place, spec)?)?.estimate().total(),
         _ => return Ok(NONE.to_owned()),
     };
     Ok((bytes >> 10).to_string())
@@ -35,8 +37,7 @@ fn matssl(place: &Place, spec: &Spec) -> Result<Needs> {
     needs(place, spec, Work::Pretraining, &parameters, activations + images(&parameters, 2 * batch, size))
 }
 
-fn unet(place: &Place, spec: &Spec) -> Result<Needs> {
-    let (network, parameters) = unet_plus_plus(place, spec)?;
+fn segmentation(place: &Place, spec: &Spec, (network, parameters): (SegmentationNetwork, Parameters)) -> Result<Needs> {
     let (batch, size) = (spec.number("batch")?, spec.number("size")?);
     let pass = footprint(&parameters, [batch, size, size, 3], |tape, x| network.forward(tape, x))?;
     let activations = training_activations(pass, 1);

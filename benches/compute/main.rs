@@ -8,7 +8,9 @@ mod ours;
 mod roofline;
 mod setting;
 mod shapes;
+mod swin;
 mod table;
+mod transformer;
 mod workers;
 mod workloads;
 

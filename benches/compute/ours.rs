@@ -3,6 +3,8 @@
 use crate::accuracy;
 use crate::estimate;
 use crate::setting::Setting;
+use crate::swin;
+use crate::transformer;
 use crate::workers::OUT_OF_MEMORY;
 use crate::workloads::{Spec, directions};
 use anyhow::{Context, Error, Result, bail};
@@ -12,7 +14,7 @@ use matssl_run::nn::losses::dice;
 use matssl_run::nn::ops::conv2d::{self, After, Joined, Wanted};
 use matssl_run::nn::ops::{Conv2d, MaxPool};
 use matssl_run::nn::{
-    Architecture, Gradients, Mode, OpenDevice, Parameters, Precision, ResNet, ResNetConfig, Role, SegmentationConfig,
+    Architecture, Encoder, EncoderConfig, Gradients, Mode, OpenDevice, Parameters, Precision, Role, SegmentationConfig,
     SegmentationNetwork, Tape, Value, init,
 };
 use matssl_run::random::Stream;
@@ -139,12 +141,13 @@ fn prepare(place: &Place, spec: &Spec) -> Result<Step> {
         "max-pool" => max_pool(place, spec),
         "upsample-concat" => upsample_concat(place, spec),
         "global-average-pool" => global_average_pool(place, spec),
-        other => bail!("there is no workload {other}"),
+        "swin-step" | "swin-inference" => swin::step(place, spec),
+        _ => transformer::step(place, spec),
     }
 }
 
 /// Normal numbers.
-fn normal(place: &Place, shape: &[usize], index: u64) -> Result<Tensor> {
+pub(crate) fn normal(place: &Place, shape: &[usize], index: u64) -> Result<Tensor> {
     let mut stream = Stream::new(0, "bench", 0, index);
     // A cycle of 2²⁰ is as good as more, and takes no minute to draw.
     let drawn: Vec<f32> = (0..1 << 20).map(|_| stream.normal() as f32).collect();
@@ -161,7 +164,7 @@ pub(crate) fn stream() -> Stream {
     Stream::new(0, "bench weights", 0, 0)
 }
 
-pub(crate) fn resnet(spec: &Spec) -> Result<ResNetConfig> {
+pub(crate) fn resnet(spec: &Spec) -> Result<EncoderConfig> {
     let config = serde_json::json!({ "arch": spec.text("arch")?, "width": spec.number("width")? });
     Ok(serde_json::from_value(config)?)
 }
@@ -172,7 +175,9 @@ pub(crate) fn segmentation(spec: &Spec) -> Result<SegmentationNetwork> {
     let classes = spec.number("classes")?;
     let architecture = Architecture::UnetPlusPlus;
     let encoder = resnet(spec)?;
-    Ok(SegmentationNetwork::new(SegmentationConfig { architecture, encoder, decoder_channels, classes }))
+    let (decoder_channels, transformer) = (Some(decoder_channels), None);
+    let config = SegmentationConfig { architecture, encoder, decoder_channels, transformer, classes };
+    Ok(SegmentationNetwork::new(config))
 }
 
 pub(crate) fn unet_plus_plus(place: &Place, spec: &Spec) -> Result<(SegmentationNetwork, Parameters)> {
@@ -210,8 +215,8 @@ where
 }
 
 /// Encoder and method, and the parameters of both.
-pub(crate) fn matssl_method(place: &Place, spec: &Spec) -> Result<(ResNet, Box<dyn SslMethod>, Parameters)> {
-    let encoder = ResNet::new(resnet(spec)?);
+pub(crate) fn matssl_method(place: &Place, spec: &Spec) -> Result<(Encoder, Box<dyn SslMethod>, Parameters)> {
+    let encoder = Encoder::new(resnet(spec)?);
     let mut parameters = place.parameters();
     encoder.init(&mut parameters, ENCODER, &stream())?;
     let head = serde_json::json!({ "hidden": spec.number("hidden")?, "output": spec.number("output")? });
@@ -236,7 +241,18 @@ fn matssl(place: &Place, spec: &Spec) -> Result<Step> {
 
 fn unet(place: &Place, spec: &Spec) -> Result<Step> {
     let (network, parameters) = unet_plus_plus(place, spec)?;
-    let (x, mut stream) = (images(place, spec, 0)?, Stream::new(0, "bench labels", 0, 0));
+    segmentation_step(place, spec, network, parameters, images(place, spec, 0)?)
+}
+
+/// A step of a segmentation network with the Dice loss.
+pub(crate) fn segmentation_step(
+    place: &Place,
+    spec: &Spec,
+    network: SegmentationNetwork,
+    parameters: Parameters,
+    x: Tensor,
+) -> Result<Step> {
+    let mut stream = Stream::new(0, "bench labels", 0, 0);
     let (batch, size, classes) = (spec.number("batch")?, spec.number("size")?, spec.number("classes")?);
     let labels: Vec<u8> = (0..batch * size * size).map(|_| stream.below(classes as u64) as u8).collect();
     let labels = Tensor::from_vec(labels, (batch, size, size), &Device::Cpu)?;
@@ -248,9 +264,13 @@ fn unet(place: &Place, spec: &Spec) -> Result<Step> {
     })
 }
 
-/// An image that is `batch` tiles, through the function that evaluation calls.
 fn unet_inference(place: &Place, spec: &Spec) -> Result<Step> {
     let (network, parameters) = unet_plus_plus(place, spec)?;
+    tiles_step(spec, network, parameters)
+}
+
+/// An image that is `batch` tiles, through the function that evaluation calls.
+pub(crate) fn tiles_step(spec: &Spec, network: SegmentationNetwork, parameters: Parameters) -> Result<Step> {
     let (batch, size) = (spec.number("batch")?, spec.number("size")?);
     let mut stream = Stream::new(0, "bench image", 0, 0);
     let pixels = (0..batch * size * size).map(|_| stream.next_u32() as u8).collect();
@@ -277,7 +297,7 @@ fn unet_forward(place: &Place, spec: &Spec) -> Result<Step> {
 
 /// A ResNet alone; the loss is the mean square of the pooled last stage.
 fn encoder(place: &Place, spec: &Spec) -> Result<Step> {
-    let encoder = ResNet::new(resnet(spec)?);
+    let encoder = Encoder::new(resnet(spec)?);
     let mut parameters = place.parameters();
     encoder.init(&mut parameters, ENCODER, &stream())?;
     let x = images(place, spec, 0)?;
@@ -292,7 +312,7 @@ fn encoder(place: &Place, spec: &Spec) -> Result<Step> {
 }
 
 /// Forward and backward of one operation, each per call.
-fn operation<F>(place: &Place, parameters: Parameters, forward: F) -> Result<Step>
+pub(crate) fn operation<F>(place: &Place, parameters: Parameters, forward: F) -> Result<Step>
 where
     F: Fn(&Tape<'_>) -> candle_core::Result<Value> + 'static,
 {

@@ -184,6 +184,9 @@ class UnetPlusPlus(nn.Module):
 
 
 def unet(spec):
+    if spec.kind.startswith("swin"):
+        import pytorch_swin
+        return pytorch_swin.network(spec, resnet, features)
     smp = library("segmentation_models_pytorch")
     if spec.width != 64 or not hasattr(smp, "UnetPlusPlus"):
         return UnetPlusPlus(spec)
@@ -397,9 +400,14 @@ def global_average_pool(spec):
 
 KINDS = {
     "matssl": matssl, "unet++": unet_step, "unet++-inference": unet_inference, "unet++-forward": unet_forward,
-    "encoder": encoder, "conv": conv, "layer": layer, "batch-norm": batch_norm, "max-pool": max_pool,
+    "swin-step": unet_step, "swin-inference": unet_inference, "encoder": encoder, "conv": conv, "layer": layer, "batch-norm": batch_norm, "max-pool": max_pool,
     "upsample-concat": upsample_concat, "global-average-pool": global_average_pool, "accuracy": accuracy, "accuracy-unet++": accuracy,
 }
+
+
+def transformer(spec):
+    import pytorch_transformer
+    return pytorch_transformer.KINDS[spec.kind](spec, operation, FORMAT == torch.channels_last)
 
 
 def peak_kib():
@@ -430,7 +438,7 @@ for line in sys.stdin:
                 # Our side works in between.
                 torch.cuda.empty_cache()
             spec = Spec(rest)
-            step = KINDS[spec.kind](spec)
+            step = KINDS.get(spec.kind, transformer)(spec)
             say("ready")
         elif word == "go":
             if ON_GPU:

@@ -125,8 +125,14 @@ pub(crate) fn directions(spec: &Spec) -> Result<&'static [&'static str]> {
 pub(crate) fn all(on_gpu: bool) -> Result<Vec<Workload>> {
     let mut all = if on_gpu { gpu_steps()? } else { Vec::new() };
     all.extend(steps()?);
+    if !on_gpu {
+        all.extend(transformer_steps()?);
+    }
     all.extend(convolutions()?);
     all.extend(other_operations()?);
+    if !on_gpu {
+        all.extend(transformers()?);
+    }
     all.extend(layers::workloads(on_gpu)?);
     Ok(all)
 }
@@ -171,6 +177,22 @@ pub(crate) fn steps() -> Result<Vec<Workload>> {
     .into_iter()
     .map(|(name, spec, target, rounds)| step(name.into(), &spec, target, rounds))
     .collect()
+}
+
+/// Steps of the networks with a decoder of windows.
+fn transformer_steps() -> Result<Vec<Workload>> {
+    let mut all = Vec::new();
+    for (name, arch, rounds) in [("swin-unet", "swin-tiny", 7), ("cs-unet", "resnet50", 5)] {
+        let sizes = "depths=2-2-6-2 window=8 classes=5 batch=4 size=256";
+        let sizes = format!("network={name} arch={arch} width=64 {sizes} lr=1e-4 wd=1e-5");
+        for (kind, ending) in [("swin-step", ""), ("swin-inference", "-inference")] {
+            let (spec, target) =
+                (Spec::parse(&format!("{kind} {sizes}"))?, Target { time: Some(0.8), memory: Some(0.6) });
+            let name = format!("{name}{ending}");
+            all.push(Workload { name, spec, passes: STEP, operations: None, target, rounds, whole: true });
+        }
+    }
+    Ok(all)
 }
 
 /// The least shows whether the GPU waits for the CPU, and how the memory grows.
@@ -263,6 +285,46 @@ fn other_operations() -> Result<Vec<Workload>> {
     for (size, channels) in [(64, 256), (8, 2048)] {
         let name = format!("global-average-pool/{channels}@{size}²");
         all.push(operation(name, &format!("global-average-pool batch=8 size={size} channels={channels}"), None)?);
+    }
+    Ok(all)
+}
+
+/// Operations of Swin-T at 256² and of DINOv2 ViT-S/14 at 518², with a block of Swin for each stage.
+fn transformers() -> Result<Vec<Workload>> {
+    let mut all = Vec::new();
+    let mut add = |name: String, spec: String, operations: Option<f64>| -> Result<()> {
+        all.push(operation(name, &spec, operations.map(|forward| vec![forward, 2.0 * forward]))?);
+        Ok(())
+    };
+    for stage in 0..4 {
+        let (size, channels, heads) = (64 >> stage, 96 << stage, 3 << stage);
+        let grid = format!("batch=4 size={size} channels={channels}");
+        for shift in [0, 4].into_iter().take(if size > 8 { 2 } else { 1 }) {
+            let shifted = if shift > 0 { "/shifted" } else { "" };
+            let spec = format!("{grid} heads={heads} window=8 shift={shift}");
+            let products = 4.0 * (4 * size * size * 64 * channels) as f64;
+            add(
+                format!("window-attention/{channels}@{size}²{shifted}"),
+                format!("window-attention {spec}"),
+                Some(products),
+            )?;
+            if shift > 0 || size == 8 {
+                add(format!("swin-block/{channels}@{size}²{shifted}"), format!("swin-block {spec}"), None)?;
+            }
+        }
+        add(format!("layer-norm/{channels}@{size}²"), format!("layer-norm {grid}"), None)?;
+        let hidden = 4 * channels;
+        add(format!("gelu/{hidden}@{size}²"), format!("gelu batch=4 size={size} channels={hidden}"), None)?;
+        for [from, to] in [[1, 3], [1, 1], [1, 4], [4, 1]].map(|pair| pair.map(|times| times * channels)) {
+            let spec = format!("linear batch=4 size={size} channels={from} out={to}");
+            let products = 2.0 * (4 * size * size * from * to) as f64;
+            add(format!("linear/{from}→{to}@{size}²"), spec, Some(products))?;
+        }
+    }
+    for tokens in [257, 1370] {
+        let products = 4.0 * (4 * tokens * tokens * 384) as f64;
+        let spec = format!("attention batch=4 tokens={tokens} channels=384 heads=6");
+        add(format!("attention/6×64/{tokens}"), spec, Some(products))?;
     }
     Ok(all)
 }

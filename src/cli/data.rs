@@ -62,7 +62,7 @@ pub(super) fn data(args: &DataArgs) -> Result<Ending, Stop> {
     let specimen = args.specimen.as_deref().map(Regex::new).transpose();
     let specimen = specimen.map_err(|error| Stop::bad_request(format!("--specimen: {error}")))?;
     let folder = args.preview.as_deref().map(PreviewFolder::open).transpose()?;
-    let experiment = open_experiment::open(&args.experiment)?;
+    let experiment = open_experiment::open_whole(&args.experiment)?;
     let counter = Counter { quiet: args.quiet };
     let sets = sets::all(&experiment, &counter);
     let flows = Flows::of(&experiment.plan);

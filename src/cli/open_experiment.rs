@@ -3,7 +3,7 @@
 use super::arguments::ExperimentArgs;
 use super::outcome::{Ending, Stop};
 use crate::cache::{Gate, Hits, LastKeys, Store};
-use crate::experiment::{self, Experiment};
+use crate::experiment::{self, Experiment, LeftOut};
 use crate::machine::{ask_for_memory_in_large_steps, check_folder};
 use crate::plan::{CacheState, Explanation, Plan, Reason};
 use crate::stage::{self, Places};
@@ -16,18 +16,30 @@ pub(super) struct OpenExperiment {
     pub(super) plan: Plan,
     /// While it is held, `gc` leaves what the plan has found. A run lets go of it when it has written down what it uses.
     pub(super) gate: Option<Gate>,
+    /// Stages of the file that are no part of the plan, because files are missing.
+    pub(super) left_out: Vec<LeftOut>,
 }
 
-/// Reads the experiment and plans it.
+/// Reads the experiment and plans it, without the stages of rows that a table [leaves out](Experiment::leave_out_missing).
 pub(super) fn open(args: &ExperimentArgs) -> Result<OpenExperiment, Stop> {
+    open_as(args, true)
+}
+
+/// Reads the experiment and plans all of it.
+pub(super) fn open_whole(args: &ExperimentArgs) -> Result<OpenExperiment, Stop> {
+    open_as(args, false)
+}
+
+fn open_as(args: &ExperimentArgs, leave_out: bool) -> Result<OpenExperiment, Stop> {
     ask_for_memory_in_large_steps();
     let (experiment, ahead) =
         rayon::join(|| experiment::load(&args.file, &args.set, stage::KINDS), || look_ahead(args));
-    let experiment = experiment?;
+    let mut experiment = experiment?;
     let folder = args.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let data = args.data.as_deref().unwrap_or(folder);
     let absolute = |path: &Path| std::path::absolute(path).map_err(anyhow::Error::from);
     let places = Places { data: absolute(data)?, experiment: absolute(folder)? };
+    let left_out = if leave_out { experiment.leave_out_missing(&places) } else { Vec::new() };
     let (store, gate, hits) = match ahead {
         Some((store, gate, hits)) => (store, Some(gate), Some(hits)),
         None => {
@@ -46,7 +58,7 @@ pub(super) fn open(args: &ExperimentArgs) -> Result<OpenExperiment, Stop> {
     if tracing::enabled!(tracing::Level::DEBUG) {
         log_states(&plan, &store);
     }
-    Ok(OpenExperiment { store, places, plan, gate })
+    Ok(OpenExperiment { store, places, plan, gate, left_out })
 }
 
 /// A folder of the command line that cannot be used.
@@ -92,6 +104,15 @@ fn in_words(reasons: &[Reason]) -> String {
 }
 
 impl OpenExperiment {
+    /// A line for each reason why stages are left out, with what to fetch; empty if none are.
+    pub(super) fn left_out_in_words(&self) -> String {
+        let line = |left_out: &LeftOut| {
+            let names: Vec<&str> = left_out.stages.iter().map(String::as_str).collect();
+            format!("left out: {}: fetch {}\n", some_of(&names), left_out.reason)
+        };
+        self.left_out.iter().map(line).collect()
+    }
+
     /// Leaves the memory to the end of the process, which comes now: to free that of a thousand stages piece by piece takes
     /// as long as finding them cached.
     pub(super) fn leave(self) {

@@ -48,7 +48,11 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Ending, Stop> {
         let foreseen = Foresights::of(&experiment, &costs.must_run, &BTreeMap::new());
         let foreseen = foreseen.with_weights(&experiment, &costs.must_run);
         let warnings: String = foreseen.warnings.iter().map(|line| format!("\nwarning: {}\n", line.text())).collect();
-        print(&if args.json { as_json(plan, &costs, &foreseen) } else { as_text(plan, &costs) + &warnings });
+        print(&if args.json {
+            as_json(plan, &costs, &foreseen)
+        } else {
+            as_text(plan, &costs) + &experiment.left_out_in_words() + &warnings
+        });
         if let Some(stop) = foreseen.stop() {
             experiment.leave();
             return Err(stop);

@@ -11,6 +11,7 @@ use super::device::say_device;
 use super::foreseen::Foresights;
 use super::open_experiment::{self, OpenExperiment, not_usable};
 use super::outcome::{Ending, Stop};
+use super::output::say;
 use super::progress::Display;
 use super::signals;
 use super::time_left::TimeLeft;
@@ -32,6 +33,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
         check_writable(folder).map_err(|problem| not_usable(flag, folder, &problem))?;
     }
     let mut experiment = open_experiment::open(&args.experiment)?;
+    if !args.quiet {
+        experiment.left_out_in_words().lines().for_each(say);
+    }
     if !args.check_repro.is_empty() {
         return check_repro(&experiment, args, gpus);
     }
@@ -55,6 +59,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
     check(&experiment, &must_run, args.keep_going)?;
     if gpus.is_empty() {
         check_precision(&experiment, &must_run)?;
+    } else {
+        check_gpu(&experiment, &must_run)?;
     }
     let forecast = Forecast::new(&experiment.plan, &experiment.store, &must_run, !gpus.is_empty());
     let options = options(args, &experiment, &forecast, wanted, forced, gpus)?;
@@ -102,6 +108,25 @@ fn check_precision(experiment: &OpenExperiment, must_run: &[bool]) -> Result<(),
     let why = nn::device::gpus().map_or_else(|why| why, |_| "`--device cpu` was asked for".to_owned());
     message += &format!("help: {why}; write `precision = \"float32\"`, or use `--device cuda`");
     Err(Stop::new(Ending::NotThere, message))
+}
+
+/// Refuses stages that cannot run on a GPU, and stages that compute with what such a stage trains, before anything starts.
+fn check_gpu(experiment: &OpenExperiment, must_run: &[bool]) -> Result<(), Stop> {
+    let instances = &experiment.plan.experiment.instances;
+    let mut message = String::new();
+    for (instance, _) in instances.iter().zip(must_run).filter(|(_, must_run)| **must_run) {
+        let inputs = instance.inputs.iter().filter(|_| instance.stage.computes());
+        let trained = inputs.map(|input| &instances[input.instance]);
+        let setting = std::iter::once(instance).chain(trained).find_map(|instance| instance.stage.needs_cpu());
+        if let Some(setting) = setting {
+            message += &format!("error: {}: `{setting}` does not run on a GPU yet\n", instance.name);
+        }
+    }
+    if message.is_empty() {
+        return Ok(());
+    }
+    message += "help: use `--device cpu`";
+    Err(Stop::new(Ending::BadRequest, message))
 }
 
 /// For each stage whether it is asked for, and whether it is forced.

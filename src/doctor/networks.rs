@@ -4,7 +4,7 @@ use super::numbers::{Numbers, Outcome, on_cpu, outcome, relative_error, same_bit
 use super::step::{Say, open};
 use crate::nn::losses::{cross_entropy, dice};
 use crate::nn::ops::gpu;
-use crate::nn::{DeviceName, Mode, Precision, ResNet, SegmentationNetwork, Tape};
+use crate::nn::{DeviceName, Encoder, EncoderConfig, Mode, Precision, SegmentationNetwork, Tape};
 use crate::random::Stream;
 use anyhow::{Result as Checked, ensure};
 use candle_core::{DType, Device, Error, Result, Tensor};
@@ -40,8 +40,8 @@ fn resnet18(n: &Numbers<'_>, mode: Mode) -> Result<Outcome> {
 }
 
 pub(super) fn resnet_of(arch: &str, n: &Numbers<'_>, mode: Mode) -> Result<Outcome> {
-    let config = serde_json::from_value(json!({ "arch": arch, "width": 8 })).map_err(Error::wrap)?;
-    let (network, mut parameters) = (ResNet::new(config), n.parameters());
+    let config: EncoderConfig = serde_json::from_value(json!({ "arch": arch, "width": 8 })).map_err(Error::wrap)?;
+    let (network, mut parameters) = (Encoder::new(config), n.parameters());
     network.init(&mut parameters, "", &Stream::new(4, "doctor", 0, 0))?;
     let tape = Tape::new(&parameters, mode);
     let features = network.features(&tape, "", &tape.input(&n.tensor(&[3, 64, 64, 3], 0)?)?)?;

@@ -4,7 +4,7 @@
 use super::numbers::{Faults, first_line};
 use super::step::{Say, open};
 use crate::nn::ops::gpu::{Direction, Sizes, probe};
-use crate::nn::{DeviceName, Parameters, Precision, ResNet, SegmentationNetwork, convolutions};
+use crate::nn::{DeviceName, Encoder, EncoderConfig, Parameters, Precision, SegmentationNetwork, convolutions};
 use crate::random::Stream;
 use anyhow::Result;
 use candle_core::{DType, Device};
@@ -18,7 +18,7 @@ const BATCHES: [usize; 3] = [8, 32, 128];
 fn sizes() -> Result<IndexSet<Sizes>> {
     let stream = Stream::new(0, "doctor's plans", 0, 0);
     let encoder = json!({ "arch": "resnet50", "width": 64 });
-    let (resnet, mut weights) = (ResNet::new(serde_json::from_value(encoder.clone())?), on_cpu());
+    let (resnet, mut weights) = (Encoder::new(serde_json::from_value::<EncoderConfig>(encoder.clone())?), on_cpu());
     resnet.init(&mut weights, "", &stream)?;
     let segmentation = json!({ "encoder": encoder, "decoder_channels": [256, 128, 64, 32, 16], "classes": 5 });
     let (network, mut all_weights) = (SegmentationNetwork::new(serde_json::from_value(segmentation)?), on_cpu());

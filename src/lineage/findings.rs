@@ -282,6 +282,7 @@ mod tests {
                 resized_from: None,
                 resampled_by: None,
                 file_size: None,
+                window_of: None,
                 offset: None,
                 pixel_size: None,
                 pixel_size_from: None,

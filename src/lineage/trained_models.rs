@@ -1,6 +1,7 @@
 //! Trained models of an experiment, with what it knows of them.
 
 use crate::cache::{Digest, KeyInput, Provenance as Made, Record, Store};
+use crate::data::format::DatasetParams;
 use crate::data::{Crop, Manifest, Split};
 use crate::experiment::InputRef;
 use crate::metrics::{Evaluation, ImageConfusions};
@@ -87,7 +88,7 @@ impl ModelSource {
             reference: intact(store, record, ModelFolder::REFERENCE)?,
             dataset: instances[data].name.clone(),
             manifest: Manifest::read(&manifest)?,
-            cropped: stage::dataset_params(instances[data].stage.as_ref()).and_then(|params| params.crop),
+            cropped: stage::dataset_params(instances[data].stage.as_ref()).and_then(DatasetParams::crop_of_others),
             contents: contents(of_data),
             provenance: provenance(plan, instance, record),
             evaluations,
@@ -157,7 +158,7 @@ pub fn complete_models(
         let params = data.and_then(|data| stage::dataset_params(instances[data.instance].stage.as_ref()));
         let mut description = model.description.clone();
         description.provenance = provenance(plan, trained, &record);
-        description.read_as.crop = params.and_then(|params| params.crop);
+        description.read_as.crop = params.and_then(DatasetParams::crop_of_others);
         model.describe_as(description)?;
     }
     ensembles.iter().try_for_each(|folder| Ok(update_ensemble(folder)?))

@@ -7,10 +7,10 @@ use super::{Context, Foresight, InputFiles, Known, StageError, StageKind, patchi
 use crate::data::patches::{Edge, PatchParams, Patches, Use};
 use crate::data::survey::patches;
 use crate::data::{Manifest, Split};
-use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
+use crate::experiment::{self, Input, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
 use crate::report::FileName;
 use crate::report::data_table::{Cut, DataRow, DataTable as Report, Holdings};
-use crate::report::published::CountsId;
+use crate::report::published::{CountsId, EDITION, first_edition, is_first_edition};
 use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,10 @@ pub(super) struct DataTable {
     /// without a row gets a new row, marked `published only`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     published: BTreeMap<String, CountsId>,
+    /// The texts of published counts that it prints.
+    #[serde(default = "first_edition", skip_serializing_if = "is_first_edition")]
+    #[schemars(skip)]
+    edition: u32,
 }
 
 /// Rule for cutting patches.
@@ -70,6 +74,14 @@ impl StageKind for DataTable {
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] =
         &[ReferenceSpec::many("rows", &["dataset", "synthesize", "patchify"]).of_all_seeds()];
+
+    fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
+        let mut table = experiment::deserialize::<DataTable>(table)?;
+        if !table.published.is_empty() {
+            table.edition = EDITION;
+        }
+        Ok(table)
+    }
 
     fn check(&self) -> Result<(), ParamError> {
         for (label, rule) in &self.patches {

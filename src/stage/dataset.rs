@@ -6,6 +6,7 @@ use super::errors::data_error;
 use super::{Context, ExternalFiles, Foresight, Known, Places, StageError, StageKind, images};
 use crate::data::Manifest;
 use crate::data::format::{DatasetParams, SourceFile, list_files, scan};
+use crate::data::sources::source;
 use crate::experiment::{self, ParamError, Section, SpannedTable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,12 @@ impl StageKind for Dataset {
 
     fn source(&self, places: &Places) -> Option<PathBuf> {
         Some(places.resolve(&self.0.path))
+    }
+
+    fn wants(&self, places: &Places) -> Option<String> {
+        let source = source(self.0.format.name()).filter(|_| !places.resolve(&self.0.path).is_dir())?;
+        let folder = self.0.preset.map(|preset| format!(" ({})", preset.folder())).unwrap_or_default();
+        Some(format!("{}{folder} from {}", source.name, source.url))
     }
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {

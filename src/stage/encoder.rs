@@ -1,118 +1,72 @@
 //! The parameter `encoder` of a training stage: architecture and initial weights.
 
+use super::encoder_table::EncoderTable;
 use super::errors::weights_error;
-use super::{Context, Places, Progress, StageError, StageKind};
-use crate::data::{MOST_CHANNELS, RGB, composed};
+use super::initial_weights::Weights;
+use super::loaded_weights::{as_written, tell, tensors};
+use super::{Context, Places, StageError, StageKind};
 use crate::nn::weights::{self, LoadReport, Published, PublishedFile, Request};
-use crate::nn::{Arch, Parameters, ResNet, ResNetConfig, Variant};
+use crate::nn::{Encoder, EncoderConfig, Parameters, Variant};
 use anyhow::Context as _;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Name of the weight file among the external files of a stage.
 const WEIGHTS: &str = "weights";
+/// Likewise of the file of a CS-UNet's transformer.
+pub(super) const TRANSFORMER_WEIGHTS: &str = "transformer_weights";
 /// Folder of published weights in the data folder.
 const FOLDER: &str = "weights";
-/// Maximum number of missing tensors that the progress names.
-const NAMED: usize = 3;
 
-/// A ResNet and its initial weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// An encoder and its initial weights: `{ arch = "resnet50", weights = "weights/resnet50.pth" }`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "EncoderTable")]
 pub(super) struct EncoderSpec {
-    /// Architecture: `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
-    pub(super) arch: Arch,
-    /// Number of channels of the stem: 64 in every published network.
-    #[serde(default = "published_width")]
-    pub(super) width: usize,
-    /// Position of the strides in bottleneck blocks: `"v1.5"` as in torchvision, or `"v1"`.
-    #[serde(default)]
-    pub(super) variant: Variant,
-    /// Number of channels of the images, 1 to 8. With 3 (the default) grey images are shown as red, green and blue. The first
-    /// convolution of a weight file is adapted to any other number as in segmentation_models_pytorch: summed for 1, else
-    /// repeated and scaled by 3 / `in_channels`. All channels are then normalised alike (mean 0.449, deviation 0.226 of values
-    /// from 0 to 1), and augmentation changes no colours.
-    #[serde(default = "rgb", skip_serializing_if = "is_rgb")]
-    pub(super) in_channels: usize,
-    /// Initial weights: `"random"`, `"imagenet"`, `"micronet"`, `"image-micronet"`, or a file with torchvision's names,
-    /// under any key and behind any prefix.
+    /// The network.
+    #[serde(flatten)]
+    pub(super) network: EncoderConfig,
+    /// Its initial weights.
     pub(super) weights: Weights,
-    /// Whether tensors that are missing in the file start with random values and are listed. Otherwise they are an
-    /// error.
-    #[serde(default)]
+    /// Whether tensors that are missing in the file start with random values.
     pub(super) allow_missing: bool,
-    /// The key of the file under which the network lies, e.g. `"teacher"`, if several networks in it fit. `""` is the top of
-    /// the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The key of the file under which the network lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,
-    /// What stands before the network's names in the file, e.g. `"module.encoder_q."`, if several networks in it fit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What stands before the network's names in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) prefix: Option<String>,
 }
 
-fn published_width() -> usize {
-    64
-}
+impl TryFrom<EncoderTable> for EncoderSpec {
+    type Error = String;
 
-fn rgb() -> usize {
-    RGB
-}
-
-/// Whether the default applies. It is left out of the JSON, so that keys do not change.
-fn is_rgb(channels: &usize) -> bool {
-    *channels == RGB
-}
-
-/// Source of the initial weights.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(from = "String", into = "String")]
-pub(super) enum Weights {
-    /// Random values from the seed.
-    Random,
-    /// Published weights, in `weights/` of the data folder.
-    Published(Published),
-    /// A file of `torch.save` or a safetensors file, below the data folder if the path is relative.
-    File(PathBuf),
-}
-
-impl From<String> for Weights {
-    fn from(text: String) -> Self {
-        if text == "random" {
-            return Weights::Random;
-        }
-        let published = Published::ALL.into_iter().find(|published| published.word() == text);
-        published.map_or_else(|| Weights::File(text.into()), Weights::Published)
+    fn try_from(table: EncoderTable) -> Result<Self, String> {
+        let network = table.network()?;
+        let EncoderTable { weights, allow_missing, key, prefix, .. } = table;
+        Ok(EncoderSpec { network, weights, allow_missing, key, prefix })
     }
 }
 
-impl From<Weights> for String {
-    fn from(weights: Weights) -> String {
-        match weights {
-            Weights::Random => "random".into(),
-            Weights::Published(published) => published.word().into(),
-            Weights::File(path) => path.to_string_lossy().into_owned(),
-        }
+impl JsonSchema for EncoderSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "EncoderSpec".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        EncoderTable::json_schema(generator)
     }
 }
 
 impl EncoderSpec {
-    /// The configuration of the network.
-    pub(super) fn config(&self) -> ResNetConfig {
-        ResNetConfig { arch: self.arch, width: self.width, variant: self.variant, in_channels: self.in_channels }
-    }
-
     /// Checks what serde cannot check.
     ///
     /// # Errors
     /// One line with the remedy.
     pub(super) fn check(&self) -> Result<(), String> {
-        if !(1..=1024).contains(&self.width) {
-            return Err(format!("width = {}; expected 1 to 1024 (64 in every published network)", self.width));
-        }
-        if !(1..=MOST_CHANNELS).contains(&self.in_channels) {
-            return Err(format!("in_channels = {}; expected 1 to {MOST_CHANNELS}", self.in_channels));
-        }
+        self.network.check()?;
+        self.check_published()?;
         if self.allow_missing && self.weights == Weights::Random {
             return Err("`allow_missing` needs weights from a file".into());
         }
@@ -125,13 +79,38 @@ impl EncoderSpec {
         Ok(())
     }
 
+    /// Checks that weights that are called by name are published for this architecture.
+    fn check_published(&self) -> Result<(), String> {
+        let Weights::Published(published) = &self.weights else { return Ok(()) };
+        let is_published = |published: &Published| published.files(&self.network).iter().any(|file| file.url.is_some());
+        if is_published(published) {
+            return Ok(());
+        }
+        let words: Vec<String> = Published::ALL
+            .iter()
+            .filter(|other| is_published(other))
+            .map(|other| format!("\"{}\"", other.word()))
+            .collect();
+        let choice = if words.is_empty() { String::new() } else { format!("{}, ", words.join(", ")) };
+        let (word, arch) = (published.word(), self.network.arch());
+        Err(format!("no weights \"{word}\" of {arch} are published: use {choice}\"random\" or the path of a file"))
+    }
+
     /// The weight file, if there is one: an external file of the stage.
     ///
     /// # Errors
     /// [`StageError::NotThere`] if the file is missing.
     pub(super) fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
+        Ok(self.file(places)?.map(|path| (WEIGHTS.to_owned(), path)).into_iter().collect())
+    }
+
+    /// The weight file, if there is one.
+    ///
+    /// # Errors
+    /// As [`EncoderSpec::external_files`].
+    pub(super) fn file(&self, places: &Places) -> Result<Option<PathBuf>, StageError> {
         let path = match &self.weights {
-            Weights::Random => return Ok(Vec::new()),
+            Weights::Random => return Ok(None),
             Weights::File(path) => as_written(places.resolve(path)),
             Weights::Published(published) => self.published(*published, places)?.0,
         };
@@ -154,13 +133,13 @@ impl EncoderSpec {
             };
             return Err(StageError::NotThere(message));
         }
-        Ok(vec![(WEIGHTS.into(), path)])
+        Ok(Some(path))
     }
 
     /// The first existing file of the published weights.
     fn published(&self, published: Published, places: &Places) -> Result<(PathBuf, PublishedFile), StageError> {
         let folder = places.resolve(Path::new(FOLDER));
-        let files = published.files(self.arch);
+        let files = published.files(&self.network);
         if let Some(file) = files.iter().find(|file| folder.join(&file.name).is_file()) {
             return Ok((folder.join(&file.name), file.clone()));
         }
@@ -175,6 +154,22 @@ impl EncoderSpec {
         )))
     }
 
+    /// What to fetch if the weight file is not there, without folders of this machine.
+    pub(super) fn wants(&self, places: &Places) -> Option<String> {
+        if !matches!(self.file(places), Err(StageError::NotThere(_))) {
+            return None;
+        }
+        match &self.weights {
+            Weights::Random => None,
+            Weights::File(path) => Some(format!("{} (weights of {})", path.display(), self.network.arch())),
+            Weights::Published(published) => {
+                let files = published.files(&self.network);
+                let (name, url) = files.into_iter().find_map(|file| Some((file.name, file.url?)))?;
+                Some(format!("{url} as {FOLDER}/{name} of the data folder"))
+            }
+        }
+    }
+
     /// What to look for in the weight file.
     pub(super) fn request(&self) -> Request<'_> {
         Request {
@@ -182,6 +177,7 @@ impl EncoderSpec {
             key: self.key.as_deref(),
             prefix: self.prefix.as_deref(),
             without: None,
+            only: None,
         }
     }
 
@@ -191,7 +187,7 @@ impl EncoderSpec {
     /// # Errors
     /// [`StageError::BadData`] if not, [`StageError::NotThere`] if the file is missing.
     pub(super) fn ready(&self, places: &Places) -> Result<Option<LoadReport>, StageError> {
-        self.ready_as(&ResNet::new(self.config()).shapes(), places)
+        self.ready_as(&Encoder::new(self.network.clone()).shapes(), places)
     }
 
     /// As [`EncoderSpec::ready`], of a file that holds the network `expected` (names and shapes).
@@ -208,7 +204,7 @@ impl EncoderSpec {
             file.check(&path).map_err(weights_error)?;
             self.check_variant(&path, file.variant)?;
         }
-        let Some((_, path)) = self.external_files(places)?.into_iter().next() else { return Ok(None) };
+        let Some(path) = self.file(places)? else { return Ok(None) };
         let report = weights::check(&path, expected, &self.request());
         let report = report.map_err(weights_error)?;
         self.check_variant(&path, report.config.as_deref().and_then(written_variant))?;
@@ -217,13 +213,14 @@ impl EncoderSpec {
 
     /// Checks that the file `path` is for this variant, if it is known for which.
     fn check_variant(&self, path: &Path, variant: Option<Variant>) -> Result<(), StageError> {
-        match variant.filter(|variant| *variant != self.variant) {
+        let Some(ours) = self.network.variant() else { return Ok(()) };
+        match variant.filter(|variant| *variant != ours) {
             Some(variant) => Err(StageError::BadData(format!(
                 "{} is for a ResNet {}, but the experiment has `variant = \"{}\"`: the tensors have the same names, \
                  but the networks differ; correct `encoder.variant`",
                 path.display(),
                 variant.name(),
-                self.variant.name()
+                ours.name()
             ))),
             None => Ok(()),
         }
@@ -238,13 +235,16 @@ impl EncoderSpec {
         }
     }
 
-    /// Loads the encoder's parameters below `prefix` from the file, if there is one. Reports where it was found, and tensors
-    /// that are missing in the file: the first ones as progress, all as telemetry `missing_weights`.
+    /// Loads the encoder's parameters below `prefix` (which may be empty beside other parameters) from the file, if there is one.
+    /// Reports where it was found, and tensors that are missing in the file: the first ones as progress, all as telemetry
+    /// `missing_weights`.
     ///
     /// # Errors
     /// If the file is damaged, of another network, or lacks tensors without `allow_missing`.
     pub(super) fn load(&self, parameters: &Parameters, prefix: &str, context: &mut Context) -> Result<(), StageError> {
-        self.load_as(&self.request(), parameters, prefix, context).map(drop)
+        let only = tensors(&self.network);
+        let request = Request { only: Some(&only), ..self.request() };
+        self.load_as(&request, parameters, prefix, context).map(drop)
     }
 
     /// As [`EncoderSpec::load`], of the tensors that `request` chooses; returns what was found.
@@ -258,55 +258,30 @@ impl EncoderSpec {
         prefix: &str,
         context: &mut Context,
     ) -> Result<Option<LoadReport>, StageError> {
+        self.load_file(WEIGHTS, request, parameters, prefix, context)
+    }
+
+    /// As [`EncoderSpec::load_as`], from the external file `name` of the stage.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn load_file(
+        &self,
+        name: &str,
+        request: &Request<'_>,
+        parameters: &Parameters,
+        prefix: &str,
+        context: &mut Context,
+    ) -> Result<Option<LoadReport>, StageError> {
         if self.weights == Weights::Random {
             return Ok(None);
         }
         let (path, digest) =
-            context.external.get(WEIGHTS).context("the weights were not listed among the files of the stage")?;
+            context.external.get(name).context("the weights were not listed among the files of the stage")?;
         let loaded = weights::load_verified(parameters, prefix, path, digest, request).map_err(weights_error)?;
         self.check_variant(path, loaded.config.as_deref().and_then(written_variant))?;
-        tell(&loaded, context);
+        tell(name, &loaded, context);
         Ok(Some(loaded))
-    }
-}
-
-/// `path` as the disk writes it: a name may be composed differently there (`é` as `e` and an accent, from macOS).
-fn as_written(path: PathBuf) -> PathBuf {
-    if path.symlink_metadata().is_ok() {
-        return path;
-    }
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
-        return path;
-    };
-    let folder = as_written(folder.to_owned());
-    let same = |other: &Path| {
-        other.file_name().and_then(|other| other.to_str()).is_some_and(|other| composed(other) == composed(name))
-    };
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    files.into_iter().find(|other| same(other)).unwrap_or(path)
-}
-
-/// Reports where a network was found in its file and what is missing: as progress and as telemetry.
-fn tell(loaded: &LoadReport, context: &mut Context) {
-    let mut notes = Vec::new();
-    if let Some(found) = loaded.found() {
-        notes.push(format!("weights found: {found}"));
-        context.telemetry.insert("weights_found".into(), found.into());
-    }
-    if !loaded.passed_over.is_empty() {
-        context.telemetry.insert("weights_passed_over".into(), loaded.passed_over.clone().into());
-    }
-    let missing = &loaded.missing;
-    if !missing.is_empty() {
-        let first = missing[..missing.len().min(NAMED)].join(", ");
-        let more = if missing.len() > NAMED { ", …" } else { "" };
-        let count = missing.len();
-        notes.push(format!("{count} tensors are missing in the file and start with random values: {first}{more}"));
-        context.telemetry.insert("missing_weights".into(), missing.clone().into());
-    }
-    if !notes.is_empty() {
-        let note = Some(notes.join("; "));
-        context.progress(Progress { unit: "epoch".into(), note, ..Progress::default() });
     }
 }
 
@@ -324,10 +299,10 @@ fn written_variant(config: &str) -> Option<Variant> {
 /// Never in practice: writing JSON to memory.
 pub(super) fn fingerprint<S: StageKind>(stage: &S, data: impl Serialize, context: &Context) -> anyhow::Result<String> {
     let mut parameters = serde_json::to_value(stage)?;
-    if let (Some((_, digest)), Some(weights)) =
-        (context.external.get(WEIGHTS), parameters.pointer_mut("/encoder/weights"))
-    {
-        *weights = digest.clone().into();
+    for (name, pointer) in [(WEIGHTS, "/encoder/weights"), (TRANSFORMER_WEIGHTS, "/transformer/weights")] {
+        if let (Some((_, digest)), Some(weights)) = (context.external.get(name), parameters.pointer_mut(pointer)) {
+            *weights = digest.clone().into();
+        }
     }
     // `recompute` does not change results: a training that ran out of memory may continue with it.
     parameters.as_object_mut().map(|parameters| parameters.remove("recompute"));
@@ -340,6 +315,10 @@ mod tests {
 
     fn spec(weights: &str) -> EncoderSpec {
         serde_json::from_value(serde_json::json!({ "arch": "resnet50", "weights": weights })).unwrap()
+    }
+
+    fn network(text: &str) -> EncoderConfig {
+        serde_json::from_str(text).unwrap()
     }
 
     #[test]
@@ -384,7 +363,7 @@ mod tests {
         let mut image_micronet = spec("image-micronet");
         let Err(StageError::BadData(message)) = image_micronet.ready(&places) else { panic!("no weights") };
         assert!(message.contains("v1.0.pth.tar is no weight file: it is a text file"), "{message}");
-        image_micronet.variant = Variant::V1;
+        image_micronet.network = network(r#"{"arch":"resnet50","variant":"v1"}"#);
         let Err(StageError::BadData(message)) = image_micronet.ready(&places) else { panic!("a wrong variant") };
         assert!(message.contains("is for a ResNet v1.5, but the experiment has `variant = \"v1\"`"), "{message}");
         assert_eq!(spec("random").ready(&places).unwrap(), None);
@@ -395,25 +374,26 @@ mod tests {
     fn files_are_checked_before_the_run() {
         let data = tempfile::tempdir().unwrap();
         let places = Places { data: data.path().into(), ..Places::default() };
-        let config = ResNetConfig { arch: Arch::ResNet18, width: 2, variant: Variant::V15, in_channels: 3 };
-        let network = ResNet::new(config.clone());
+        let config = network(r#"{"arch":"resnet18","width":2}"#);
+        let encoder = Encoder::new(config.clone());
         let mut parameters = Parameters::new(candle_core::DType::F32, &candle_core::Device::Cpu);
-        network.init(&mut parameters, "", &crate::random::Stream::new(0, "init", 0, 0)).unwrap();
+        encoder.init(&mut parameters, "", &crate::random::Stream::new(0, "init", 0, 0)).unwrap();
         let path = data.path().join("own.safetensors");
         weights::save(&parameters, None, &path, &serde_json::to_string(&config).unwrap()).unwrap();
-        let own = EncoderSpec { arch: Arch::ResNet18, width: 2, ..spec("own.safetensors") };
+        let own = EncoderSpec { network: config, ..spec("own.safetensors") };
         assert_eq!(own.ready(&places).unwrap().unwrap().found(), None);
         let refused = |spec: EncoderSpec| match spec.ready(&places) {
             Err(StageError::BadData(message)) => message,
             other => panic!("{other:?}"),
         };
-        let message = refused(EncoderSpec { arch: Arch::ResNet34, ..own.clone() });
+        let message = refused(EncoderSpec { network: network(r#"{"arch":"resnet34","width":2}"#), ..own.clone() });
         assert!(
             message.contains("these look like a resnet18 (width 2); the network is a resnet34 (width 2)"),
             "{message}"
         );
         assert!(message.contains("correct `encoder.arch`"), "{message}");
-        let message = refused(EncoderSpec { variant: Variant::V1, ..own.clone() });
+        let message =
+            refused(EncoderSpec { network: network(r#"{"arch":"resnet18","width":2,"variant":"v1"}"#), ..own.clone() });
         assert!(message.contains("is for a ResNet v1.5"), "{message}");
         let message = refused(EncoderSpec { key: Some("teacher".into()), ..own.clone() });
         assert!(

@@ -126,7 +126,7 @@ impl StageKind for Evaluate {
         let device = open_device(context, Precision::Float32, true)?;
         let segmenter = ModelFile::load(context.input("model")?, &device)?;
         check_classes(&segmenter.config().class_names, &dataset.manifest.classes).map_err(StageError::BadData)?;
-        let in_channels = segmenter.config().network.encoder.in_channels;
+        let in_channels = segmenter.config().network.encoder.in_channels();
         dataset.manifest.check_channels(&[self.split], true, in_channels).map_err(StageError::BadData)?;
         let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
         let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));

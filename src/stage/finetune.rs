@@ -1,12 +1,14 @@
 //! `finetune`: trains a segmentation model from an encoder and images with masks.
 
+mod network;
 mod parts;
 mod reference;
 mod start;
 mod train_fraction;
+mod transformer;
 mod val_fraction;
 
-use super::artifacts::{EncoderFile, HistoryFile, ModelFile, ReferenceFile, Selection};
+use super::artifacts::{HistoryFile, ModelFile, ReferenceFile, Selection};
 use super::data_set::manifests_of;
 use super::encoder::{EncoderSpec, fingerprint};
 use super::errors::data_error;
@@ -20,8 +22,7 @@ use crate::data::augment::FinetuneAugment;
 use crate::data::{Entry, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
-use crate::nn::weights::LoadReport;
-use crate::nn::{Architecture, Parameters, ResNetConfig, SegmentationConfig, SegmentationNetwork};
+use crate::nn::{Architecture, EncoderConfig, SegmentationNetwork};
 use crate::random::Stream;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
@@ -34,6 +35,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+use transformer::{DecoderStart, TransformerSpec};
 
 /// Trains a segmentation model. Writes `model.safetensors` (segmentation_models_pytorch's names) of the epoch that
 /// `select_on` chooses, `history.csv` (epoch, step, train_loss, learning_rate, gradient_norm, val_loss, val_miou,
@@ -51,10 +53,26 @@ pub(super) struct Finetune {
     /// decoder, with a new head) or `"model"` (all of it).
     #[serde(default, skip_serializing_if = "Start::is_default")]
     start: Start,
-    /// `"unet++"` (the paper's) or `"unet"`.
+    /// `"unet++"` (the paper's) or `"unet"`; on a Swin transformer `"swin-unet"`; `"cs-unet"`, whose `encoder` is convolutional and
+    /// beside a `transformer`; on the deepest map of any encoder `"linear"` (batch norm and a 1×1 convolution, the
+    /// logits enlarged to the image) or `"conv"` (two 3×3 convolutions before that).
     #[serde(default)]
     architecture: Architecture,
-    /// Channels of the decoder, deepest first: 256, 128, 64, 32, 16 in segmentation_models_pytorch and the paper.
+    /// Whether the encoder stays as it is: it runs as in a prediction, and only decoder and head are trained.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    freeze: bool,
+    /// Factor of the learning rate from layer to layer of a vision transformer towards the image, e.g. 0.8: block i of n has
+    /// `layer_decay` to the power of (n - i), counted from 0, of the learning rate; decoder and head have all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layer_decay: Option<f64>,
+    /// The transformer beside the encoder of `"cs-unet"`, and its initial weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transformer: Option<TransformerSpec>,
+    /// How the blocks of the decoder of `"swin-unet"` and `"cs-unet"` start: `"copied"` from the transformer's blocks of the same
+    /// width (the default if the transformer starts with weights), or `"random"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decoder: Option<DecoderStart>,
+    /// Channels of the decoder of `"unet++"` and `"unet"`, deepest first: 256, 128, 64, 32, 16 in segmentation_models_pytorch and the paper.
     #[serde(default = "default_decoder")]
     decoder_channels: [NonZeroUsize; 5],
     /// The loss: Dice in the paper.
@@ -62,7 +80,8 @@ pub(super) struct Finetune {
     loss: Loss,
     #[serde(flatten)]
     training: TrainingParameters<Finetune>,
-    /// Side of the crops and of the validation tiles in pixels, a multiple of 32 up to 4096: 256 in the paper.
+    /// Side of the crops and of the validation tiles in pixels, a multiple of 32 up to 4096: 256 in the paper. For transformers of
+    /// windows also a multiple of 32 times `window`, with exceptions for small images.
     #[serde(default = "default_crop_size")]
     crop_size: NonZeroUsize,
     /// Number of random crops of each image per epoch.
@@ -152,7 +171,7 @@ impl StageKind for Finetune {
     const CODE_VERSION: u32 = 7;
     const TRAINS: bool = true;
     // The key contains the content of the weight file. Random weights have no file.
-    const UNKEYED: &'static [&'static str] = &["encoder.weights", "recompute"];
+    const UNKEYED: &'static [&'static str] = &["encoder.weights", "transformer.weights", "recompute"];
     const LEAVES: &'static [&'static str] = &[ModelFile::FILE, HistoryFile::FILE, Selection::FILE, ReferenceFile::FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[DATASET, ReferenceSpec::one("encoder", &["pretrain"]).or_value()];
 
@@ -168,19 +187,8 @@ impl StageKind for Finetune {
 
     fn check(&self) -> Result<(), ParamError> {
         let error = |param, message| Err(ParamError::Check { param, message });
-        if let MaybeInput::Value(encoder) = &self.encoder
-            && let Err(message) = encoder.check()
-        {
-            return error("encoder", message);
-        }
-        if let Err(message) = self.start.check(self.encoder()) {
-            return error("start", message);
-        }
-        if !self.crop_size.get().is_multiple_of(32) {
-            return error(
-                "crop_size",
-                format!("{} is not a multiple of 32, which the network requires", self.crop_size),
-            );
+        if let Err((param, message)) = self.check_network() {
+            return error(param, message);
         }
         if self.crop_size.get() > 4096 {
             return error("crop_size", format!("{} is more than 4096 pixels", self.crop_size));
@@ -224,22 +232,24 @@ impl StageKind for Finetune {
         self.training.needs_gpu()
     }
 
+    fn needs_cpu(&self) -> Option<String> {
+        self.cpu_setting()
+    }
+
     fn ready(&self, places: &Places) -> Result<(), StageError> {
         self.checked_weights(places).map(drop)
     }
 
     fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
-        match &self.encoder {
-            MaybeInput::Input(_) => Ok(Vec::new()),
-            MaybeInput::Value(encoder) => encoder.external_files(places),
-        }
+        self.weight_files(places)
+    }
+
+    fn wants(&self, places: &Places) -> Option<String> {
+        self.missing_weights(places)
     }
 
     fn source(&self, places: &Places) -> Option<PathBuf> {
-        match &self.encoder {
-            MaybeInput::Input(_) => None,
-            MaybeInput::Value(encoder) => encoder.source(places),
-        }
+        self.encoder().and_then(|encoder| encoder.source(places))
     }
 
     fn draws(&self) -> bool {
@@ -266,31 +276,38 @@ impl StageKind for Finetune {
     }
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {
+        let pretrained = known.inputs("encoder").next().and_then(Outlook::of);
+        let encoder = match (self.encoder(), pretrained) {
+            (Some(encoder), _) => Some(encoder.network.clone()),
+            (None, Some(Outlook::Training { encoder, .. })) => encoder.clone(),
+            (None, _) => None,
+        };
+        let fit = encoder.clone().map(|encoder| self.check_fit(&self.config(encoder, 1)));
+        if let Some(Err((name, message))) = fit {
+            return Foresight::of(Err(format!("`{name}`: {message}")));
+        }
         let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };
         let parts = match self.parts(manifest, name, known.seed) {
             Ok(parts) => parts,
             Err(problem) => return Foresight::of(Err(problem)),
         };
-        let pretrained = known.inputs("encoder").next().and_then(Outlook::of);
-        let in_channels = match (self.encoder(), pretrained) {
-            (Some(encoder), _) => Some(encoder.in_channels),
-            (None, Some(&Outlook::Training { in_channels, .. })) => in_channels,
-            (None, _) => None,
-        };
+        let in_channels = encoder.as_ref().map(EncoderConfig::in_channels);
         if let Some(Err(problem)) = in_channels.map(|in_channels| self.check_channels(manifest, in_channels)) {
             return Foresight::of(Err(problem));
         }
-        if let Some(encoder) = self.encoder() {
-            let network = self.config(encoder.config(), manifest.classes.len());
-            if let Err(problem) = self.start.foresee(encoder, &network, &manifest.classes, known.places) {
-                return Foresight::of(Err(problem));
-            }
+        let network = encoder.clone().map(|encoder| self.config(encoder, manifest.classes.len()));
+        if let (Some(encoder), Some(network)) = (self.encoder(), &network)
+            && let Err(problem) = self.start.foresee(encoder, network, &manifest.classes, known.places)
+        {
+            return Foresight::of(Err(problem));
         }
         let columns = ["step", "learning_rate", "gradient_norm"].into_iter().map(str::to_owned);
         let outlook = Outlook::Training {
             columns: Some(columns.chain(Segmentation::columns(&manifest.classes)).collect()),
             classes: Some(manifest.classes.clone()),
             in_channels,
+            encoder,
+            has_onnx: network.is_none_or(|network| network.is_convolutional()),
         };
         Foresight {
             prospect: outlook.prospect(),
@@ -305,15 +322,20 @@ impl StageKind for Finetune {
         let name = &context.input("dataset")?.label;
         let config = self.network(context, classes.len())?;
         let parts = self.parts(&dataset.manifest, name, context.seed).map_err(StageError::BadData)?;
-        self.check_channels(&dataset.manifest, config.encoder.in_channels).map_err(StageError::BadData)?;
+        self.check_channels(&dataset.manifest, config.encoder.in_channels()).map_err(StageError::BadData)?;
         let (samples, validation) = (samples(&dataset, &parts.train)?, samples(&dataset, &parts.validation)?);
         let validation = self.validation(&dataset, validation);
         let named = |entries: &[&Entry]| entries.iter().map(|entry| entry.image.clone()).collect();
         let names = Names { training: named(&parts.train), validation: named(&parts.validation) };
         let network = SegmentationNetwork::new(config);
         let mut parameters = self.training.parameters(context)?;
+        if self.freeze {
+            parameters = parameters.with_frozen(network.encoder_prefix());
+        }
+        let rate_factors = self.layer_decay.map(|decay| network.rate_factors(decay)).transpose();
+        let rate_factors = rate_factors.map_err(|message| StageError::BadData(format!("`layer_decay`: {message}")))?;
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
-        self.load_encoder(&parameters, &classes, context)?;
+        self.load_weights(&network, &parameters, &classes, context)?;
         let training = Training {
             accumulate: self.accumulate,
             ema: self.ema,
@@ -323,6 +345,7 @@ impl StageKind for Finetune {
         let mut task = Segmentation {
             parameters,
             network,
+            rate_factors: rate_factors.unwrap_or_default(),
             loss: self.loss,
             samples: Arc::new(samples),
             augment: FinetuneAugment { crop_size: Some(self.crop_size.get()), ..self.augment.clone() },
@@ -381,23 +404,6 @@ fn samples(dataset: &OpenDataset, entries: &[&Entry]) -> Result<Samples, StageEr
 }
 
 impl Finetune {
-    /// The encoder that it starts with; `None` if it comes from another stage.
-    pub(super) fn encoder(&self) -> Option<&EncoderSpec> {
-        match &self.encoder {
-            MaybeInput::Input(_) => None,
-            MaybeInput::Value(encoder) => Some(encoder),
-        }
-    }
-
-    /// Checks the weight file before the run starts. Returns where the encoder was found in it; `None` without a file.
-    ///
-    /// # Errors
-    /// As [`EncoderSpec::ready`].
-    pub(super) fn checked_weights(&self, places: &Places) -> Result<Option<LoadReport>, StageError> {
-        let Some(encoder) = self.encoder() else { return Ok(None) };
-        self.start.ready(encoder, &self.config(encoder.config(), 1), places)
-    }
-
     /// The split of the images of val_miou and iou_CLASS.
     fn validation_split(&self) -> Split {
         if self.select_on == SelectedOn::Test { Split::Test } else { Split::Val }
@@ -417,35 +423,6 @@ impl Finetune {
     /// Checks that a network of `in_channels` takes the images that it is trained and validated on.
     fn check_channels(&self, manifest: &Manifest, in_channels: usize) -> Result<(), String> {
         manifest.check_channels(&[Split::Train, self.validation_split()], true, in_channels)
-    }
-
-    fn network(&self, context: &Context, classes: usize) -> Result<SegmentationConfig, StageError> {
-        let encoder = match &self.encoder {
-            MaybeInput::Value(encoder) => encoder.config(),
-            MaybeInput::Input(_) => EncoderFile::config(context.input("encoder")?)?,
-        };
-        Ok(self.config(encoder, classes))
-    }
-
-    fn config(&self, encoder: ResNetConfig, classes: usize) -> SegmentationConfig {
-        SegmentationConfig {
-            architecture: self.architecture,
-            encoder,
-            decoder_channels: self.decoder_channels.map(NonZeroUsize::get),
-            classes,
-        }
-    }
-
-    fn load_encoder(
-        &self,
-        parameters: &Parameters,
-        classes: &[String],
-        context: &mut Context,
-    ) -> Result<(), StageError> {
-        match &self.encoder {
-            MaybeInput::Value(encoder) => self.start.load(encoder, parameters, classes, context),
-            MaybeInput::Input(_) => EncoderFile::load(parameters, context.input("encoder")?),
-        }
     }
 }
 

@@ -79,6 +79,11 @@ impl StageKind for Models {
         let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };
         let mut problems = Vec::new();
         for input in known.inputs("rows") {
+            if let Some(Outlook::Training { has_onnx: false, .. }) = Outlook::of(input)
+                && self.onnx
+            {
+                problems.push(format!("{}: {}; remove `onnx`", input.label, super::onnx_file::REFUSAL));
+            }
             if let Some(Outlook::Training { classes: Some(classes), .. }) = Outlook::of(input)
                 && *classes != manifest.classes
             {

@@ -6,7 +6,7 @@ use crate::data::augment::normalization;
 use crate::data::patches::{Edge, positions};
 use crate::data::tiles::{TileBatch, Tiling};
 use crate::data::{Entry, IGNORE, Manifest, Mask, Micrograph, OpenDataset, Split};
-use crate::nn::{Mode, Parameters, ResNet, Tape};
+use crate::nn::{Encoder, Mode, Parameters, Tape};
 use crate::ssl::{ENCODER, normalize};
 use crate::train::Batches;
 use anyhow::Result;
@@ -110,7 +110,7 @@ impl Monitor {
     ///
     /// # Errors
     /// If the patches do not fit the encoder.
-    pub(super) fn accuracy(&self, encoder: &ResNet, parameters: &Parameters) -> Result<f64> {
+    pub(super) fn accuracy(&self, encoder: &Encoder, parameters: &Parameters) -> Result<f64> {
         let mut features = Vec::new();
         for batch in self.patches.chunks(BATCH) {
             let size = batch.first().map_or(0, |patch| patch.width);
@@ -118,10 +118,10 @@ impl Monitor {
             let channels = batch.iter().map(|patch| patch.channels).max().unwrap_or(1);
             let mut patches = TileBatch::new(size, channels);
             batch.iter().for_each(|patch| patches.push(&tiling, 0, patch, 0));
-            let tiles = Batches::on(parameters.device(), encoder.config().in_channels)?.tiles(&patches)?;
+            let tiles = Batches::on(parameters.device(), encoder.config().in_channels())?.tiles(&patches)?;
             let pixels = tiles.normalized(parameters, normalization())?;
             let tape = Tape::new(parameters, Mode::Eval);
-            let [.., last] = encoder.features(&tape, ENCODER, &tape.input(&pixels)?)?;
+            let last = encoder.deepest(&tape, ENCODER, &tape.input(&pixels)?)?;
             features.push(tape.global_average_pool(&last)?.tensor().to_device(&Device::Cpu)?.to_dtype(DType::F64)?);
         }
         let directions = normalize(&Tensor::cat(&features, 0)?)?;

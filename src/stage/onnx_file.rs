@@ -3,7 +3,7 @@
 use crate::nn::{Parameters, SegmentationNetwork, trace, weights};
 use crate::predict::model::{ModelDescription, ModelFolder, Normalisation};
 use crate::random::Stream;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 use matssl_onnx::OnnxModel;
 use std::io::Write;
@@ -13,6 +13,8 @@ use std::{fs, io};
 
 /// Its name.
 const FILE: &str = ModelFolder::ONNX;
+/// Why a network of another kind has no such file.
+pub(super) const REFUSAL: &str = "only networks of convolutions (U-Net and U-Net++ on a ResNet) are written as ONNX yet, no attention and no small head";
 /// The largest value of a pixel.
 const WHITE: f32 = 255.0;
 
@@ -38,12 +40,13 @@ fn publish(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The file's bytes.
 fn encode(folder: &ModelFolder) -> Result<Vec<u8>> {
     let description = &folder.description;
+    ensure!(description.network.is_convolutional(), "{}: {REFUSAL}", description.name);
     let network = SegmentationNetwork::new(description.network.clone());
     let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
     network.init(&mut parameters, &Stream::new(0, "overwritten", 0, 0))?;
     weights::load(&parameters, "", &folder.weights(), false)?;
     // Any size will do: the graph does not depend on it.
-    let shape = [1, 32, 32, description.network.encoder.in_channels];
+    let shape = [1, 32, 32, description.network.encoder.in_channels()];
     let graph = trace(&parameters, shape, |tape, x| network.forward(tape, x))?;
     let [scale, shift] = factors(&description.normalisation);
     let model = OnnxModel {

@@ -2,6 +2,7 @@
 
 use super::{Known, KnownInput, Prospect};
 use crate::data::{Manifest, Split};
+use crate::nn::EncoderConfig;
 use std::sync::Arc;
 
 /// What a stage leaves.
@@ -25,6 +26,10 @@ pub(super) enum Outlook {
         classes: Option<Vec<String>>,
         /// Number of channels that its network takes, if it is known.
         in_channels: Option<usize>,
+        /// The encoder that it trains, if it is known.
+        encoder: Option<EncoderConfig>,
+        /// Whether its network can be written as ONNX.
+        has_onnx: bool,
     },
     /// An evaluation.
     Scores(Scores),

@@ -2,6 +2,7 @@
 
 use super::errors::data_error;
 use super::evaluate::prediction_files;
+use super::missing::Missing;
 use super::outlook::{Outlook, Scores};
 use super::table::{by_label, read_evaluation};
 use super::{Context, DATASET, Foresight, Known, Progress, StageError, StageKind, open_dataset};
@@ -11,6 +12,7 @@ use crate::report::overlay::{Panels, Scale};
 use crate::report::{self, FileName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// `[[overlays]]`. Writes `FILE/LABEL/IMAGE.png` for each label of `rows` (its lowest seed) and each evaluated image.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +29,9 @@ pub(super) struct Overlay {
     /// the data set knows, or are in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pixel_size: Option<PixelSizes>,
+    /// What becomes of rows whose weight files or data sets are not there.
+    #[serde(default, skip_serializing_if = "Missing::is_default")]
+    missing: Missing,
 }
 
 /// A warning if `sizes` name images that the data set `name` does not have.
@@ -73,6 +78,17 @@ impl StageKind for Overlay {
     const SECTION: Section = Section::Overlays;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds(), DATASET];
+
+    fn tolerates(&self) -> bool {
+        self.missing == Missing::LeaveOut
+    }
+
+    fn without(&self, _absent: &BTreeMap<String, String>) -> Option<Self> {
+        if !self.tolerates() {
+            return None;
+        }
+        serde_json::from_value(serde_json::to_value(self).ok()?).ok()
+    }
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {
         let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };

@@ -30,7 +30,8 @@ use std::time::Instant;
 pub(super) struct Predict {
     /// Fine-tuned models. Several predict together, by the mean of their probabilities.
     model: Input,
-    /// The data set to predict. Its masks are not looked at.
+    /// The data set to predict. Its masks are not looked at. Its images are cropped as this data set says (`crop`, `window`, its
+    /// format's own band), and not as those were that the model was trained on.
     dataset: Input,
     /// The split to predict; without it all images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,7 +176,7 @@ impl Predict {
     ) -> Result<(), StageError> {
         let classes: Vec<String> =
             ensemble.models()[0].description.classes.iter().map(|class| class.name.clone()).collect();
-        let in_channels = ensemble.models()[0].description.network.encoder.in_channels;
+        let in_channels = ensemble.models()[0].description.network.encoder.in_channels();
         dataset.manifest.check_channels(&self.splits(), false, in_channels).map_err(StageError::BadData)?;
         let objects = class_indices(&self.objects, &classes).map_err(StageError::BadData)?;
         let outputs = OutputOptions { format: MaskFormat::Png, objects, ..OutputOptions::default() };

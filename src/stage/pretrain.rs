@@ -15,7 +15,7 @@ use crate::data::augment::ViewParams;
 use crate::data::check_channels;
 use crate::data::patches::Patches;
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
-use crate::nn::ResNet;
+use crate::nn::Encoder;
 use crate::random::Stream;
 use crate::ssl::{ENCODER, MethodSpec, Watch};
 use crate::train::{OptimizerSpec, Task};
@@ -119,15 +119,18 @@ impl Pretrain {
             problems.extend(self.check_count(count).err());
         }
         let size = self.crop_size.map(NonZeroUsize::get).or(size);
+        if let Some(Err(message)) = size.map(|size| self.encoder.network.check_side(size)) {
+            problems.push(format!("{message}; set `crop_size`, or cut patches of another `size`"));
+        }
         if let (Some((name, manifest)), Some(size)) = (Outlook::images(known, "monitor"), size) {
-            problems.extend(monitor::check(manifest, name, size, self.encoder.in_channels).err());
+            problems.extend(monitor::check(manifest, name, size, self.encoder.network.in_channels()).err());
         }
         problems
     }
 
     /// Checks that the network takes patches of the channels that `sets` (label, channels) have.
     fn check_channels<'a>(&self, sets: impl IntoIterator<Item = (&'a str, usize)>) -> Result<(), String> {
-        let fit = check_channels("sets of patches", sets, self.encoder.in_channels);
+        let fit = check_channels("sets of patches", sets, self.encoder.network.in_channels());
         fit.map_err(|message| format!("`patches`: {message}"))
     }
 
@@ -170,6 +173,16 @@ impl StageKind for Pretrain {
         if let Err(message) = self.encoder.check() {
             return error("encoder", message);
         }
+        if !self.encoder.network.has_four_stages() {
+            let arch = self.encoder.network.arch();
+            let message = format!(
+                "{arch} has one map of features: pretraining needs an encoder with four stages, a ResNet or \"swin-tiny\""
+            );
+            return error("encoder", message);
+        }
+        if let Some(Err(message)) = self.crop_size.map(|size| self.encoder.network.check_side(size.get())) {
+            return error("crop_size", message);
+        }
         if let Some(size) = self.crop_size.filter(|size| !(8..=4096).contains(&size.get())) {
             return error("crop_size", format!("{size} is out of range: 8 to 4096 pixels"));
         }
@@ -183,8 +196,17 @@ impl StageKind for Pretrain {
         self.training.needs_gpu()
     }
 
+    fn needs_cpu(&self) -> Option<String> {
+        let encoder = &self.encoder.network;
+        (!encoder.runs_on_gpu()).then(|| format!("arch = \"{}\"", encoder.arch()))
+    }
+
     fn ready(&self, places: &Places) -> Result<(), StageError> {
         self.encoder.ready(places).map(drop)
+    }
+
+    fn wants(&self, places: &Places) -> Option<String> {
+        self.encoder.wants(places)
     }
 
     fn external_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
@@ -218,7 +240,9 @@ impl StageKind for Pretrain {
         let training = Outlook::Training {
             columns: Some(self.columns()),
             classes: None,
-            in_channels: Some(self.encoder.in_channels),
+            in_channels: Some(self.encoder.network.in_channels()),
+            encoder: Some(self.encoder.network.clone()),
+            has_onnx: true,
         };
         let channels = known.inputs("patches").filter_map(|input| match Outlook::of(input) {
             Some(&Outlook::Patches { channels, .. }) => Some((input.label, channels)),
@@ -239,7 +263,7 @@ impl StageKind for Pretrain {
         self.check_count(patches.len()).map_err(StageError::BadData)?;
         let seed = context.seed;
         let mut parameters = self.training.parameters(context)?;
-        let encoder = ResNet::new(self.encoder.config());
+        let encoder = Encoder::new(self.encoder.network.clone());
         encoder.init(&mut parameters, ENCODER, &Stream::new(seed, "encoder", 0, 0)).map_err(StageError::failed)?;
         self.encoder.load(&parameters, ENCODER, context)?;
         let drawn = Stream::new(seed, "method", 0, 0);
@@ -250,7 +274,7 @@ impl StageKind for Pretrain {
         let monitor = match &self.monitor {
             Some(_) => {
                 let input = context.input("monitor")?;
-                Some(Monitor::open(&open_dataset(input)?, &input.label, size, self.encoder.in_channels)?)
+                Some(Monitor::open(&open_dataset(input)?, &input.label, size, self.encoder.network.in_channels())?)
             }
             None => None,
         };

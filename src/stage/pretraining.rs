@@ -6,7 +6,7 @@ use crate::data::augment::{ViewParams, normalization};
 use crate::data::loader::prefetch;
 use crate::data::patches::Patches;
 use crate::machine;
-use crate::nn::{Images, Parameters, ResNet};
+use crate::nn::{Encoder, Images, Parameters};
 use crate::random::Stream;
 use crate::ssl::{ENCODER, Moment, Online, SslMethod, Watch};
 use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// An encoder and the heads of an SSL method in training.
 pub(super) struct Pretraining {
     pub(super) parameters: Parameters,
-    pub(super) encoder: ResNet,
+    pub(super) encoder: Encoder,
     pub(super) method: Box<dyn SslMethod>,
     pub(super) patches: Arc<Patches>,
     /// Includes the size of a view.
@@ -45,10 +45,9 @@ impl Pretraining {
     /// If the views do not fit the encoder.
     pub(super) fn memory(&self, optimizer: OptimizerSpec) -> anyhow::Result<Needs> {
         let held = machine::held_memory();
-        let (batch_size, size, in_channels) = (self.batch_size, self.views.size, self.encoder.config().in_channels);
+        let (batch_size, size, in_channels) = (self.batch_size, self.views.size, self.encoder.config().in_channels());
         let pass = crate::nn::footprint(&self.parameters, [batch_size, size, size, in_channels], |tape, x| {
-            let [.., last] = self.encoder.features(tape, ENCODER, x)?;
-            Ok(last)
+            self.encoder.deepest(tape, ENCODER, x)
         })?;
         let (parameters, trainable) = parameter_bytes(&self.parameters);
         let (gpu, pixels) = (!self.parameters.device().is_cpu(), 2 * batch_size * size * size);
@@ -78,7 +77,7 @@ impl Pretraining {
     }
 
     fn batch_maker(&self) -> anyhow::Result<Batches> {
-        Batches::on(self.parameters.device(), self.encoder.config().in_channels)
+        Batches::on(self.parameters.device(), self.encoder.config().in_channels())
     }
 }
 
@@ -114,7 +113,8 @@ impl Task for Pretraining {
     fn step(&mut self, Views { views, moment }: Views) -> anyhow::Result<Step> {
         let [first, second] = views.map(|view| view.normalized(&self.parameters, normalization()));
         let views = [first?, second?];
-        let mut online = Online::new(&self.encoder, &self.parameters);
+        let stream = Stream::new(moment.seed, "drop path", moment.step, 0);
+        let mut online = Online::new(&self.encoder, &self.parameters).with_stream(stream);
         let result = self.method.loss(&mut online, &views, moment)?;
         let loss = result.loss.to_dtype(DType::F64)?.to_scalar()?;
         let gradients = online.backward(&result.loss)?;

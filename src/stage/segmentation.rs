@@ -6,15 +6,17 @@ use crate::data::{IGNORE, Mask, Micrograph, RGB};
 use crate::machine;
 use crate::metrics::{CalibrationSample, Confusion};
 use crate::nn::losses::{LossGradient, cross_entropy, dice};
-use crate::nn::{Images, Mode, Parameters, SegmentationNetwork, Tape};
+use crate::nn::{Encoder, Images, Mode, Parameters, SegmentationNetwork, Tape, Value};
 use crate::random::Stream;
+use crate::ssl::ENCODER;
 use crate::train::inference::{self, predict};
-use crate::train::memory::{Needs, Work, parameter_bytes, training_activations};
+use crate::train::memory::{Needs, Work, parameter_bytes, prediction_activations, training_activations};
 use crate::train::{Batches, EpochEnd, OptimizerSpec, Step, Task};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -43,6 +45,8 @@ impl Loss {
 pub(super) struct Segmentation {
     pub(super) parameters: Parameters,
     pub(super) network: SegmentationNetwork,
+    /// Factors of the learning rate by parameter; 1 for all others.
+    pub(super) rate_factors: BTreeMap<String, f64>,
     pub(super) loss: Loss,
     pub(super) samples: Arc<Vec<(Micrograph, Mask)>>,
     /// Includes `crop_size`.
@@ -59,6 +63,8 @@ pub(super) struct Crops {
     images: Images,
     /// On the CPU, where the losses read them.
     masks: Tensor,
+    /// Where the network draws from, if it drops paths at random.
+    stream: Stream,
 }
 
 /// The validation: whole images, predicted in overlapping tiles.
@@ -125,6 +131,14 @@ impl Segmentation {
         let in_channels = self.in_channels();
         let shape = [batch_size, size, size, in_channels];
         let pass = crate::nn::footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;
+        // A frozen encoder's pass comes before, and nothing of it is kept but its output.
+        let frozen = if self.parameters.is_frozen(&format!("{ENCODER}.")) {
+            let encoder = Encoder::new(self.network.config().encoder.clone());
+            let pass = |tape: &Tape<'_>, x: &Value| encoder.deepest(tape, ENCODER, x);
+            prediction_activations(crate::nn::prediction_footprint(&self.parameters, shape, pass)?)
+        } else {
+            0
+        };
         let (parameters, trainable) = parameter_bytes(&self.parameters);
         let gpu = !self.parameters.device().is_cpu();
         // Bytes of a pixel and its class: float32 as the network reads it or, if a GPU normalises, as it is transferred.
@@ -156,7 +170,7 @@ impl Segmentation {
             averages: false,
             keeps_best: validation.selects,
             batch: (pixel * batch_size * size * size) as u64,
-            activations: training_activations(pass, 1),
+            activations: training_activations(pass, 1).max(frozen),
             between_steps,
         })
     }
@@ -167,7 +181,7 @@ impl Segmentation {
     }
 
     fn in_channels(&self) -> usize {
-        self.network.config().encoder.in_channels
+        self.network.config().encoder.in_channels()
     }
 
     /// Number of channels of a batch that a GPU normalises: 3 if any image has colours.
@@ -201,6 +215,10 @@ impl Task for Segmentation {
         &self.parameters
     }
 
+    fn rate_factors(&self) -> BTreeMap<String, f64> {
+        self.rate_factors.clone()
+    }
+
     fn steps_per_epoch(&self) -> u64 {
         self.ranges().count() as u64
     }
@@ -221,19 +239,19 @@ impl Task for Segmentation {
         let make = move |step: usize| {
             let drawn = &order[batches[step].clone()];
             let (images, masks) = maker.pairs(&samples, drawn, &augment, seed, (size, channels))?;
-            Ok(Crops { images, masks })
+            Ok(Crops { images, masks, stream: Stream::new(seed, "drop path", epoch, from + step as u64) })
         };
         // In the step's thread, so that a late copy counts as waiting for data.
         Ok(Box::new(prefetch(steps, make)?.map(|batch: Result<Crops>| {
-            let Crops { images, masks } = batch?;
-            Ok(Crops { images: images.arrived()?, masks })
+            let Crops { images, masks, stream } = batch?;
+            Ok(Crops { images: images.arrived()?, masks, stream })
         })))
     }
 
     fn step(&mut self, batch: Crops) -> Result<Step> {
         let images = batch.masks.dim(0)? as u64;
         let pixels = batch.images.normalized(&self.parameters, normalization())?;
-        let tape = Tape::new(&self.parameters, Mode::Train);
+        let tape = Tape::new(&self.parameters, Mode::Train).with_stream(batch.stream);
         let logits = self.network.forward(&tape, &tape.input(&pixels)?)?;
         let loss = self.loss.of(logits.tensor(), &batch.masks)?;
         let gradients = tape.backward(vec![(logits, loss.gradient)])?;

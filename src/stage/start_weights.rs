@@ -1,9 +1,10 @@
 //! The initial weights of trainings, for the command `data`.
 
-use super::encoder::Weights;
 use super::finetune::Finetune;
+use super::initial_weights::Weights;
 use super::pretrain::Pretrain;
 use super::{Places, Stage, StageError};
+use crate::nn::Variant;
 use crate::nn::weights::{LoadReport, PublishedFile};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ pub struct StartWeights {
     pub weights: String,
     /// The network.
     pub arch: &'static str,
-    /// The variant of the network.
+    /// The variant of a ResNet; empty for other networks.
     pub variant: &'static str,
     /// The folder of the file.
     pub folder: PathBuf,
@@ -24,7 +25,7 @@ pub struct StartWeights {
     pub known: Option<PublishedFile>,
     /// All published files of these weights.
     pub published: Vec<PublishedFile>,
-    /// Channels of the stem.
+    /// Channels with which the network begins.
     pub width: usize,
     /// `key` and `prefix` of the experiment.
     pub choice: [Option<String>; 2],
@@ -47,7 +48,7 @@ pub fn start_weights(stage: &dyn Stage, places: &Places) -> Option<StartWeights>
     let encoder = of_pretrain.or_else(|| finetune.and_then(Finetune::encoder))?;
     let folder = encoder.source(places)?;
     let published = match &encoder.weights {
-        Weights::Published(published) => published.files(encoder.arch),
+        Weights::Published(published) => published.files(&encoder.network),
         _ => Vec::new(),
     };
     let checked = finetune.map_or_else(|| encoder.ready(places), |finetune| finetune.checked_weights(places));
@@ -59,13 +60,13 @@ pub fn start_weights(stage: &dyn Stage, places: &Places) -> Option<StartWeights>
     let name = file.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
     Some(StartWeights {
         weights: encoder.weights.clone().into(),
-        arch: encoder.arch.name(),
-        variant: encoder.variant.name(),
+        arch: encoder.network.arch(),
+        variant: encoder.network.variant().map_or("", Variant::name),
         known: published.iter().find(|file| Some(file.name.as_str()) == name).cloned(),
         folder,
         file,
         published,
-        width: encoder.width,
+        width: encoder.network.width(),
         choice: [encoder.key.clone(), encoder.prefix.clone()],
         bad: problem.as_ref().is_some_and(|error| !matches!(error, StageError::NotThere(_))),
         problem: problem.map(|error| error.to_string()),

@@ -1,10 +1,11 @@
 //! `table`: compares the scores of several methods.
 
+use super::missing::Missing;
 use super::outlook::{Outlook, Scores};
 use super::{Context, Foresight, InputFiles, Known, StageError, StageKind};
-use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec, Section};
+use crate::experiment::{self, Input, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
 use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, ImageConfusions, Sampled};
-use crate::report::published::PublishedId;
+use crate::report::published::{EDITION, PublishedId, first_edition, is_first_edition};
 use crate::report::table::PerImage;
 use crate::report::{self, FileName};
 use anyhow::Context as _;
@@ -38,6 +39,17 @@ pub(super) struct Table {
     /// How mIoU is averaged over images. All other scores are pooled.
     #[serde(default, skip_serializing_if = "is_pooled")]
     miou: Averaging,
+    /// What becomes of rows whose weight files or data sets are not there.
+    #[serde(default, skip_serializing_if = "Missing::is_default")]
+    missing: Missing,
+    /// Rows that were left out for that, by label, with what is to be fetched.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(skip)]
+    not_run: BTreeMap<String, String>,
+    /// The texts of published values that it prints.
+    #[serde(default = "first_edition", skip_serializing_if = "is_first_edition")]
+    #[schemars(skip)]
+    edition: u32,
 }
 
 /// Whether the default applies. It is left out of the JSON, so that keys do not change.
@@ -52,9 +64,31 @@ impl StageKind for Table {
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds()];
 
+    fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
+        let mut table = experiment::deserialize::<Table>(table)?;
+        if !table.published.is_empty() || !table.published_only.is_empty() {
+            table.edition = EDITION;
+        }
+        Ok(table)
+    }
+
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
         let rows: Vec<&str> = labels.iter().filter(|(param, _)| *param == "rows").map(|(_, label)| *label).collect();
         self.check_rows(&rows).map_err(|(param, message)| ParamError::Check { param, message })
+    }
+
+    fn tolerates(&self) -> bool {
+        self.missing == Missing::LeaveOut
+    }
+
+    fn without(&self, absent: &BTreeMap<String, String>) -> Option<Self> {
+        let is_compared = self.compare_with.as_ref().is_some_and(|label| absent.contains_key(label));
+        if !self.tolerates() || is_compared {
+            return None;
+        }
+        let mut table: Table = serde_json::from_value(serde_json::to_value(self).ok()?).ok()?;
+        table.not_run = absent.clone();
+        Some(table)
     }
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {
@@ -91,6 +125,7 @@ impl StageKind for Table {
             .map_err(|error| bad(&error))?
             .with_statistics(&per_image, self.compare_with.as_deref())
             .map_err(|error| bad(&error))?
+            .with_not_run(&self.not_run)
             .with_published(&self.all_published());
         let forms =
             [("csv", table.csv()?), ("md", table.markdown()), ("tex", table.latex()), ("txt", table.terminal())];

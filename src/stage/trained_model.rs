@@ -93,7 +93,7 @@ impl<'a> TrainedModel<'a> {
         let description = ModelDescription {
             format_version: FORMAT_VERSION,
             name: self.name,
-            normalisation: Normalisation::of(config.network.encoder.in_channels),
+            normalisation: Normalisation::of(config.network.encoder.in_channels()),
             network: config.network,
             classes: classes::of(manifest),
             read_as: ReadAs { options: manifest.options.clone(), crop: self.cropped.rule(manifest), pixel_size: None },

@@ -143,7 +143,8 @@ pub(crate) fn fill(parameters: &Parameters) -> candle_core::Result<()> {
             (Role::Buffer, &[height, width, channels_in, channels_out]) => {
                 kernel(name, [height, width, channels_in, channels_out], var.dtype())?
             }
-            (Role::LinearWeight | Role::Buffer, &[_, inputs]) => {
+            // Tables of biases are matrices too.
+            (Role::LinearWeight | Role::Buffer | Role::Bias, &[_, inputs]) => {
                 tensor(name, shape, Spread { scale: (6.0 / inputs as f64).sqrt(), offset: 0.0 }, var.dtype())?
             }
             _ if name.ends_with("running_var") || name.ends_with("weight") || name.contains(".gates.") => {

@@ -8,7 +8,7 @@ use crate::measure::{Pair, Pairs, compare};
 use crate::part::Part;
 use crate::section::{Held, Section, hold};
 use candle_core::{DType, Result, Tensor};
-use matssl_run::nn::{Arch, Parameters, ResNet, ResNetConfig, Role, Variant};
+use matssl_run::nn::{Arch, Encoder, Parameters, ResNetConfig, Role, Variant};
 use matssl_run::random::Stream;
 use matssl_run::ssl::{ENCODER, MethodSpec, Moment, Online};
 use matssl_run::train::OptimizerSpec;
@@ -36,7 +36,7 @@ struct Sgd {
 impl Described {
     /// Losses and all parameters and buffers after the steps.
     fn run(&self) -> anyhow::Result<Pairs> {
-        let encoder = ResNet::new(ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 });
+        let encoder = Encoder::new(ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 });
         let mut parameters = Parameters::new(DType::F64, hashed::device());
         let stream = Stream::new(0, "parity", 0, 0);
         encoder.init(&mut parameters, ENCODER, &stream)?;

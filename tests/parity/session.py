@@ -4,7 +4,7 @@
 
 1. The Rust side trains each network by a step and writes its `.safetensors`, an image and its own outputs to FOLDER
    (default: a temporary one).
-2. torchvision (encoders) and segmentation_models_pytorch (U-Net, U-Net++) load them with strict=True, and compute the
+2. torchvision (encoders), segmentation_models_pytorch (U-Net, U-Net++) and `reference/swin.py` (Swin-Unet, CS-UNet) load them with strict=True, and compute the
    outputs in float32 and float64: the table shows how far ours are from PyTorch's float64, and how far PyTorch's
    float32 is.
 3. What PyTorch then saves (`torch.save`, `.pth`) the Rust side loads, and must give the same outputs to the bit.
@@ -24,6 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from reference.hashed import nhwc
+from reference import swin
 from reference.networks import stages
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -40,6 +41,8 @@ def rust(test, folder):
 def build(config):
     """The network that the file's own metadata describes, and what its outputs are called."""
     encoder = config.get("encoder", config)
+    if config.get("arch") == "swin-tiny" or config.get("architecture") in ("swin-unet", "cs-unet"):
+        return build_swin(config)
     assert (encoder["width"], encoder["variant"]) == (64, "v1.5"), encoder
     if "encoder" not in config:
         network = getattr(torchvision.models, encoder["arch"])()
@@ -51,6 +54,33 @@ def build(config):
     return network, lambda x: {"logits": network(x)}
 
 
+def build_swin(config):
+    """torchvision's Swin transformer, or the networks with a decoder of windows."""
+    sizes = config.get("transformer") or config.get("encoder", config)
+    options = [sizes[name] for name in ("width", "depths", "heads", "window")]
+    if "architecture" not in config:
+        network = swin.torchvision_swin(*options)
+        network.head = torch.nn.Identity()
+
+        def outputs(x):
+            features = []
+            for place, module in enumerate(network.features):
+                x = module(x)
+                features += [x] if place % 2 == 1 else []
+            features[3] = network.norm(features[3])
+            return {f"feature{level}": feature.permute(0, 3, 1, 2) for level, feature in enumerate(features)}
+
+        return network, outputs
+    options += [sizes["mlp"] == "residual", config["classes"]]
+    if config["architecture"] == "swin-unet":
+        network = swin.SwinUnet(*options)
+    else:
+        cnn = getattr(torchvision.models, config["encoder"]["arch"])()
+        cnn.fc = torch.nn.Identity()
+        network = swin.CsUnet(*options, cnn, lambda cnn, x: stages(cnn, x)[1:], (64, 128, 256, 512))
+    return network, lambda x: {"feature0": network(x)}
+
+
 def error(found, exact):
     return ((found.double() - exact).norm() / exact.norm()).item()
 
@@ -59,9 +89,13 @@ def check(path):
     saved = load_file(path)
     with safe_open(path, "pt") as file:
         network, outputs = build(json.loads(file.metadata()["config"]))
-    network.load_state_dict(saved, strict=True)
+    if isinstance(network, torchvision.models.SwinTransformer):
+        swin.load_strictly(network, saved, swin.torchvisions)
+        saved = {swin.torchvisions(name): value for name, value in saved.items()}
+    else:
+        network.load_state_dict(saved, strict=True)
     for name, value in network.state_dict().items():
-        assert saved[name].dtype == value.dtype, name
+        assert name.endswith("relative_position_index") or saved[name].dtype == value.dtype, name
     network.eval()
     ours = load_file(path.with_suffix(".outputs.safetensors"))
     x = ours.pop("x").permute(0, 3, 1, 2).contiguous()

@@ -1,6 +1,7 @@
 //! From the pixels of a file to the image as it is read: crop, then resampling or resizing. Image and mask go the same way,
 //! when a data set is checked and each time it is read.
 
+use crate::crop::Part;
 use crate::resample::Factors;
 use crate::{DataError, Entry, Mask, Micrograph};
 use std::path::Path;
@@ -12,6 +13,8 @@ pub(crate) struct Geometry {
     pub(crate) offset: (usize, usize),
     /// Width and height of the part.
     pub(crate) part: (usize, usize),
+    /// The micrograph, offset and size, which is the part unless the part is a window of it.
+    pub(crate) micrograph: Part,
     /// Width and height as it is read.
     pub(crate) size: (usize, usize),
     /// How the part comes to that size.
@@ -37,9 +40,11 @@ impl Geometry {
             (None, Some(_)) => Scaling::Resize,
             (None, None) => Scaling::None,
         };
+        let (offset, part) = (entry.offset.unwrap_or_default(), entry.cropped());
         Geometry {
-            offset: entry.offset.unwrap_or_default(),
-            part: entry.cropped(),
+            offset,
+            part,
+            micrograph: entry.window_of.unwrap_or((offset, part)),
             size: (entry.width, entry.height),
             scaling,
         }
@@ -69,7 +74,7 @@ impl Geometry {
     }
 
     /// A mask as it is read. A mask of the size of its image's file (`full`) is cropped as the image is; a mask of the size
-    /// of the part that is used is taken as it is.
+    /// of the micrograph (the file without what `crop` cuts) is taken as it is, or the window is cut from it.
     ///
     /// # Errors
     /// [`DataError::Bad`] about the mask's file `path` if the mask has neither size.
@@ -77,8 +82,9 @@ impl Geometry {
         let size = (mask.width, mask.height);
         let mask = if size == full {
             mask.crop(self.offset, self.part)
-        } else if size == self.part {
-            mask
+        } else if size == self.micrograph.1 {
+            let (left, top) = self.micrograph.0;
+            mask.crop((self.offset.0 - left, self.offset.1 - top), self.part)
         } else {
             return Err(self.other_size(size, full, path));
         };
@@ -92,8 +98,8 @@ impl Geometry {
     fn other_size(&self, size: (usize, usize), full: (usize, usize), path: &Path) -> DataError {
         let in_words = |(width, height): (usize, usize)| format!("{width}×{height}");
         let mut problem = format!("is {}, its image {}", in_words(size), in_words(full));
-        if self.part != full {
-            problem += &format!(", of which {} are used", in_words(self.part));
+        if self.micrograph.1 != full {
+            problem += &format!(", of which {} are used", in_words(self.micrograph.1));
         }
         let missing = full.1.saturating_sub(size.1);
         // Info bars are some 4 to 15 % of the rows. A few rows are a mistake of rounding.
@@ -116,7 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn geometry(offset: (usize, usize), part: (usize, usize)) -> Geometry {
-        Geometry { offset, part, size: part, scaling: Scaling::None }
+        Geometry { offset, part, micrograph: (offset, part), size: part, scaling: Scaling::None }
     }
 
     fn message(geometry: Geometry, mask: (usize, usize), full: (usize, usize)) -> String {

@@ -43,6 +43,7 @@ pub mod synthesize;
 #[cfg(test)]
 mod test_tiff;
 pub mod tiles;
+mod window;
 
 pub use channels::{MOST_CHANNELS, RGB, check_channels, fits};
 pub use color::{ClassColor, Color};
@@ -57,3 +58,4 @@ pub use resampled::Resampled;
 pub use rows::Rows;
 pub use stem::composed;
 pub use symmetry::Symmetry;
+pub use window::Window;

@@ -2,6 +2,7 @@
 
 use super::annotations::AnnotationRules;
 use super::channels::check_channels;
+use super::crop::Part;
 use super::decode::ImageOptions;
 use super::legend::Legend;
 use super::stem::stem;
@@ -73,6 +74,10 @@ pub struct Entry {
     /// Columns that are cut from the left and rows that are cut from the top, if any are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<(usize, usize)>,
+    /// The micrograph that the data set's `window` is cut from, if this image is cut: its offset in the file (columns, rows) and its
+    /// width and height, after `crop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_of: Option<Part>,
     /// Size of a pixel as it is read, after resizing or resampling, across and down, in nm, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel_size: Option<[f64; 2]>,

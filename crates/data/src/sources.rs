@@ -70,12 +70,12 @@ pub const SOURCES: [Source; 4] = [
         name: "environmental barrier coatings (NASA; Stuckner et al. 2022)",
         url: "https://github.com/nasa/pretrained-microscopy-models",
         fetch: "the folder benchmark_segmentation_data/EBC1, EBC2 or EBC3 as it is: train, train_annot, val, …",
-        counts: "EBC2: 4 training, 3 validation, 3 test images; EBC3: 15, 3, 6",
+        counts: "EBC1: 18 training, 3 validation, 3 test images; EBC2: 4, 3, 3; EBC3: 15, 3, 6",
         bytes: None,
         sha256: None,
         licence: "MIT",
         paper_patches: None,
-        paper: "no pretraining; EBC-3 with 1, 3 and 3 images (Table 3)",
+        paper: "no pretraining; EBC-3 with 1, 3 and 3 images (Table 3: `preset = \"oneshot\"`), but scored by its authors on the folder EBC3",
     },
 ];
 

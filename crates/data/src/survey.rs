@@ -36,7 +36,7 @@ pub struct Survey {
     /// Where the sizes of a pixel come from: `"experiment"`, or whose metadata. The most frequent comes first.
     #[serde(default)]
     pub pixel_sizes_from: Vec<String>,
-    /// What `crop` cuts, in words (`"60 px at the bottom"`), with the number of images. The most frequent comes first.
+    /// What `crop` and `window` cut, in words (`"60 px at the bottom"`), with the number of images. The most frequent comes first.
     #[serde(default)]
     pub crops: Vec<(String, usize)>,
 }
@@ -101,7 +101,7 @@ impl Survey {
         Some(format!("{}; from {from}", listed(self.pixel_sizes.iter().cloned())))
     }
 
-    /// `59 px at the bottom (30), nothing (2)`. `None` without `crop`.
+    /// `59 px at the bottom (30), nothing (2)`. `None` without `crop` and `window`.
     pub fn crops_in_words(&self) -> Option<String> {
         (!self.crops.is_empty()).then(|| listed(self.crops.iter().cloned()))
     }
@@ -119,18 +119,27 @@ fn pixel_size_in_words(entry: &Entry) -> String {
     }
 }
 
-/// What is cut from an image, if the data set has `crop`.
-fn crop_in_words(entry: &Entry) -> Option<String> {
-    let ((width, height), (left, top), part) = (entry.file_size?, entry.offset.unwrap_or_default(), entry.cropped());
-    let margins = [
-        (height.saturating_sub(top + part.1), "at the bottom"),
-        (top, "at the top"),
-        (left, "on the left"),
-        (width.saturating_sub(left + part.0), "on the right"),
-    ];
-    let cut = margins.iter().filter(|(pixels, _)| *pixels > 0).map(|(pixels, side)| format!("{pixels} px {side}"));
-    let cut = cut.collect::<Vec<_>>().join(", ");
-    Some(if cut.is_empty() { "nothing".into() } else { cut })
+/// What is cut from an image, if the data set has `crop` or `window`.
+fn crop_in_words(entry: &Entry) -> String {
+    let mut cut: Vec<String> = Vec::new();
+    if let Some((width, height)) = entry.file_size {
+        let whole = (entry.offset.unwrap_or_default(), entry.cropped());
+        let ((left, top), part) = entry.window_of.unwrap_or(whole);
+        let margins = [
+            (height.saturating_sub(top + part.1), "at the bottom"),
+            (top, "at the top"),
+            (left, "on the left"),
+            (width.saturating_sub(left + part.0), "on the right"),
+        ];
+        cut.extend(
+            margins.iter().filter(|(pixels, _)| *pixels > 0).map(|(pixels, side)| format!("{pixels} px {side}")),
+        );
+    }
+    if let Some(((left, top), _)) = entry.window_of {
+        let ((x, y), (width, height)) = (entry.offset.unwrap_or_default(), entry.cropped());
+        cut.push(format!("all but {width}×{height} px at ({}, {})", x - left, y - top));
+    }
+    if cut.is_empty() { "nothing".into() } else { cut.join(", ") }
 }
 
 fn listed(items: impl ExactSizeIterator<Item = (String, usize)>) -> String {
@@ -178,7 +187,10 @@ pub fn survey(manifest: &Manifest, path_of: &(dyn Fn(&str) -> Option<PathBuf> + 
             let sources = most_frequent(manifest.images.iter().filter_map(|entry| entry.pixel_size_from.clone()));
             sources.into_iter().map(|(source, _)| source).collect()
         },
-        crops: most_frequent(manifest.images.iter().filter_map(crop_in_words)),
+        crops: match manifest.images.iter().any(|entry| entry.file_size.is_some() || entry.window_of.is_some()) {
+            true => most_frequent(manifest.images.iter().map(crop_in_words)),
+            false => Vec::new(),
+        },
     }
 }
 

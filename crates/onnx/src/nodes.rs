@@ -93,6 +93,18 @@ impl<'m> Nodes<'m> {
                 self.node("max_pool", "MaxPool", &inputs, attributes, last)
             }
             Operation::Sum => self.node("sum", "Add", &inputs, vec![], last),
+            Operation::MeanPixels => self.node("mean", "GlobalAveragePool", &inputs, vec![], last),
+            Operation::Sigmoid => self.node("sigmoid", "Sigmoid", &inputs, vec![], last),
+            Operation::ScaleChannels => {
+                let y = self.node("scaled", "Mul", &inputs[..2], vec![], last && inputs.len() == 2);
+                match inputs.get(2) {
+                    Some(residual) => {
+                        let y = self.node("scaled.sum", "Add", &[&y, residual], vec![], false);
+                        self.node("scaled.relu", "Relu", &[&y], vec![], last)
+                    }
+                    None => y,
+                }
+            }
             Operation::Relu => self.node("relu", "Relu", &inputs, vec![], last),
             Operation::UpsampleNearest => self.upsampling(inputs[0], last)?,
             Operation::Concat => self.node("concat", "Concat", &inputs, vec![int("axis", 1)], last),
@@ -105,7 +117,7 @@ impl<'m> Nodes<'m> {
         inputs: &[usize],
         doubled: &[bool],
         (weight, bias): (&str, Option<&str>),
-        Conv2d { stride, padding, dilation }: Conv2d,
+        Conv2d { stride, padding, dilation, groups }: Conv2d,
         last: bool,
     ) -> Result<String, OnnxError> {
         let mut parts = Vec::new();
@@ -137,7 +149,7 @@ impl<'m> Nodes<'m> {
             ints("strides", &[stride; 2]),
             ints("pads", &[padding; 4]),
             ints("dilations", &[dilation; 2]),
-            int("group", 1),
+            int("group", groups as i64),
         ];
         let read: Vec<&str> = read.iter().map(String::as_str).collect();
         Ok(self.node(name, "Conv", &read, attributes, last))

@@ -60,7 +60,7 @@ fn write(path: &Path, tensor: &Tensor) -> Result<()> {
 /// Writes the network that `text` names, and images with the logits that we find for them; returns what check.py reads.
 fn write_case(folder: &Path, name: &str, text: &str) -> Result<Value> {
     let (network, parameters) = network(text)?;
-    let channels = network.config().encoder.in_channels;
+    let channels = network.config().encoder.in_channels();
     let graph = trace(&parameters, [1, 32, 32, channels], |tape, x| network.forward(tape, x))?;
     let scale: Vec<f32> = (0..channels).map(|channel| 1.0 / (50.0 + 5.0 * channel as f32)).collect();
     let shift: Vec<f32> = (0..channels).map(|channel| -2.0 - 0.1 * channel as f32).collect();

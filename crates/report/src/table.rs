@@ -4,6 +4,7 @@ mod baseline;
 mod csv;
 pub(crate) mod latex;
 pub(crate) mod markdown;
+mod not_run;
 mod notes;
 pub(crate) mod number;
 mod published;

@@ -46,7 +46,7 @@ pub enum Operation {
         weight: String,
         /// What is added to each channel.
         bias: Option<String>,
-        /// Stride, padding and dilation.
+        /// Stride, padding, dilation and groups.
         options: Conv2d,
     },
     /// Batch norm of the first input with the running statistics, plus the second input if there is one, then a ReLU if `relu`.
@@ -71,6 +71,13 @@ pub enum Operation {
     },
     /// Sum of both inputs, of one shape.
     Sum,
+    /// Means over all pixels of each image, as an image of one pixel.
+    MeanPixels,
+    /// 1 / (1 + exp(−x)).
+    Sigmoid,
+    /// The first input times the second, which has one pixel to an image; if there is a third, of the first's shape, plus that and
+    /// through a ReLU.
+    ScaleChannels,
     /// max(x, 0).
     Relu,
     /// Doubles height and width by nearest-neighbour upsampling.

@@ -65,6 +65,7 @@ mod graph;
 mod images;
 pub mod init;
 pub mod moving_average;
+mod name;
 pub mod ops;
 mod out_of_memory;
 mod parameters;

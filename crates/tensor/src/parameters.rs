@@ -1,5 +1,6 @@
 //! The ordered store of a network's parameters, and the gradients that belong to it.
 
+use super::name::join;
 use super::ops::sum;
 use super::precision::Precision;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
@@ -52,6 +53,8 @@ pub struct Parameters {
     precision: Precision,
     recompute: bool,
     zeros: bool,
+    /// What the names of the parameters begin with that a training leaves as they are.
+    frozen: Option<String>,
     /// Of parameters for inference: by batch norm, the bias that it has become. The weight of its convolution has its scale.
     folded: Option<Mutex<HashMap<String, Tensor>>>,
 }
@@ -61,7 +64,7 @@ impl Parameters {
     pub fn new(dtype: DType, device: &Device) -> Self {
         let (entries, precision) = (IndexMap::new(), Precision::default());
         let device = device.clone();
-        Parameters { entries, dtype, device, precision, recompute: false, zeros: false, folded: None }
+        Parameters { entries, dtype, device, precision, recompute: false, zeros: false, frozen: None, folded: None }
     }
 
     /// The same, for networks that compute with `precision`.
@@ -73,6 +76,12 @@ impl Parameters {
     /// backward pass: about half the memory for a third more time, and the same bits.
     pub fn with_recompute(self, recompute: bool) -> Self {
         Parameters { recompute, ..self }
+    }
+
+    /// The same, for a training that leaves the part of the network below `prefix` as it is: its parameters are not trained, and
+    /// [`Tape::of_part`](crate::Tape::of_part) runs it as in a prediction.
+    pub fn with_frozen(self, prefix: &str) -> Self {
+        Parameters { frozen: Some(join(prefix, "")), ..self }
     }
 
     /// The same, for weights that will be read from a file and only predict: networks draw no initial values, and the first
@@ -143,7 +152,12 @@ impl Parameters {
 
     /// Those that an optimiser moves, in order of insertion.
     pub fn trainable(&self) -> impl Iterator<Item = (&str, &Parameter)> {
-        self.iter().filter(|(_, parameter)| parameter.role.is_trainable())
+        self.iter().filter(|(name, parameter)| parameter.role.is_trainable() && !self.is_frozen(name))
+    }
+
+    /// Whether a training leaves the parameter `name` as it is.
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.frozen.as_deref().is_some_and(|prefix| name.starts_with(prefix))
     }
 
     /// Number of tensors, buffers included.

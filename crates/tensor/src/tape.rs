@@ -6,12 +6,14 @@
 
 use super::count::{Count, Footprint, placeholder};
 use super::graph::{Description, Graph, Recorder};
+use super::init::join;
 use super::ops::gpu::Sizes;
 use super::ops::sum;
 use super::parameters::{Gradients, Parameters};
 use super::saved::{Forget, Saved};
 use candle_core::{Result, Tensor, bail};
 use indexmap::{IndexMap, IndexSet};
+use matssl_base::random::Stream;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +58,11 @@ impl Value {
         self.origin.is_some()
     }
 
+    /// Whether it is freed after the forward pass and recomputed when a gradient needs it.
+    pub(crate) fn is_recomputed(&self) -> bool {
+        matches!(self.saved, Saved::Recomputed(_))
+    }
+
     fn kept(tensor: Tensor, origin: Option<Origin>) -> Self {
         Value { saved: Saved::Kept(tensor.clone()), tensor, origin, _forget: None }
     }
@@ -81,10 +88,14 @@ pub struct Tape<'p> {
     leaves: RefCell<IndexMap<String, Value>>,
     /// Whether values that are not marked by [`Tape::keep`] are recomputed.
     recompute: bool,
+    /// Whether frozen parts of the network run as in a prediction.
+    freezes: bool,
     /// On a dry tape, which computes nothing: what it has counted.
     count: Option<RefCell<Count>>,
     /// On a dry tape: the operations so far, if they are recorded.
     recorder: Option<RefCell<Recorder>>,
+    /// Where operations draw from that drop at random in training.
+    stream: RefCell<Option<Stream>>,
 }
 
 impl<'p> Tape<'p> {
@@ -93,7 +104,35 @@ impl<'p> Tape<'p> {
         let id = NEXT_TAPE.fetch_add(1, Ordering::Relaxed);
         let recompute = parameters.recomputes() && mode != Mode::Eval;
         let (nodes, leaves) = (RefCell::default(), RefCell::default());
-        Tape { parameters, mode, id, nodes, leaves, recompute, count: None, recorder: None }
+        Tape {
+            parameters,
+            mode,
+            id,
+            nodes,
+            leaves,
+            recompute,
+            freezes: mode == Mode::Train,
+            count: None,
+            recorder: None,
+            stream: RefCell::default(),
+        }
+    }
+
+    /// The same tape, with random numbers for operations that drop at random in training (drop path). The caller derives
+    /// `stream` from seed and step, so that a resumed training draws the same.
+    pub fn with_stream(self, stream: Stream) -> Self {
+        self.set_stream(stream);
+        self
+    }
+
+    /// Other random numbers from here on: of two passes through one network each needs its own.
+    pub fn set_stream(&self, stream: Stream) {
+        *self.stream.borrow_mut() = Some(stream);
+    }
+
+    /// Where operations draw from that drop at random; `None` if the caller gave no stream.
+    pub fn stream(&self) -> Option<Stream> {
+        self.stream.borrow().clone()
     }
 
     /// A tape for training that computes nothing and counts what it would save.
@@ -119,9 +158,20 @@ impl<'p> Tape<'p> {
         }
     }
 
-    /// The same tape, with everything kept.
+    /// The same tape, with everything kept, of frozen parts too.
     pub(super) fn keeping_all(self) -> Self {
-        Tape { recompute: false, ..self }
+        Tape { recompute: false, freezes: false, ..self }
+    }
+
+    /// The tape for the part of the network below `prefix`, if that is not this one: the part is frozen
+    /// ([`Parameters::with_frozen`]) and runs as in a prediction. Its outputs are constants on this tape. A dry tape counts nothing of
+    /// it, except for a prediction.
+    pub fn of_part(&self, prefix: &str) -> Option<Tape<'p>> {
+        let is_frozen = self.freezes && self.parameters.is_frozen(&join(prefix, ""));
+        is_frozen.then(|| Tape {
+            count: self.count.as_ref().map(|_| RefCell::default()),
+            ..Tape::new(self.parameters, Mode::Eval)
+        })
     }
 
     /// Whether values that are not marked by [`Tape::keep`] are recomputed.
@@ -189,7 +239,8 @@ impl<'p> Tape<'p> {
         let parameter = self.parameters.get(name)?;
         // Detached: candle must not record a graph of its own.
         let tensor = parameter.var.as_detached_tensor();
-        Ok(if parameter.role.is_trainable() { self.variable(name, tensor) } else { self.constant(tensor) })
+        let is_trained = parameter.role.is_trainable() && !(self.freezes && self.parameters.is_frozen(name));
+        Ok(if is_trained { self.variable(name, tensor) } else { self.constant(tensor) })
     }
 
     /// Marks `value` as one that is kept. With [`Parameters::with_recompute`] everything between such values is recomputed;
@@ -232,7 +283,7 @@ impl<'p> Tape<'p> {
     }
 
     /// Whether nothing is computed.
-    pub(crate) fn is_dry(&self) -> bool {
+    pub fn is_dry(&self) -> bool {
         self.count.is_some()
     }
 
@@ -357,78 +408,4 @@ fn accumulate(total: &mut Option<Tensor>, gradient: Tensor) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::Conv2d;
-    use crate::{Role, init};
-    use candle_core::{DType, Device};
-
-    fn weights() -> Result<Parameters> {
-        let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
-        let weight = Tensor::new(&[[[[2f64, 0.0], [0.0, 3.0]]]], &Device::Cpu)?;
-        parameters.insert("w", weight, Role::ConvWeight)?;
-        init::batch_norm(&mut parameters, "bn", 2)?;
-        Ok(parameters)
-    }
-
-    fn input() -> Result<Tensor> {
-        Tensor::new(&[[[[1f64, 10.0]], [[100.0, 1000.0]]]], &Device::Cpu)
-    }
-
-    #[test]
-    fn gradients_add_where_a_parameter_or_value_has_several_consumers() -> Result<()> {
-        let parameters = weights()?;
-        let tape = Tape::new(&parameters, Mode::Train);
-        let x = tape.variable("x", input()?);
-        // y = W x, z = W y: d(Σ y + Σ z)/dW = x + y + Wᵀ 1 · x, and so on.
-        let y = tape.conv2d(&x, "w", None, Conv2d::new(1, 0))?;
-        let z = tape.conv2d(&y, "w", None, Conv2d::new(1, 0))?;
-        let ones = y.tensor().ones_like()?;
-        let gradients = tape.backward(vec![(y, ones.clone()), (z, ones)])?;
-        let flat = |name: &str| gradients.get(name).map(|g| g.flatten_all()?.to_vec1::<f64>()).transpose();
-        assert_eq!(flat("x")?, Some(vec![6.0, 12.0, 6.0, 12.0]));
-        // Row i, column o: Σ xᵢ (1 + wₒ) + Σ yᵢ.
-        assert_eq!(flat("w")?, Some(vec![303.0 + 202.0, 404.0 + 202.0, 3030.0 + 3030.0, 4040.0 + 3030.0]));
-        assert_eq!(gradients.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["x", "w"]);
-        Ok(())
-    }
-
-    #[test]
-    fn evaluation_records_nothing_and_leaves_running_statistics_alone() -> Result<()> {
-        let parameters = weights()?;
-        let tape = Tape::new(&parameters, Mode::Eval);
-        let y = tape.conv2d(&tape.constant(input()?), "w", None, Conv2d::new(1, 0))?;
-        let y = tape.batch_norm(&y, "bn", None, true)?;
-        assert!(!y.needs_gradient());
-        assert_eq!(parameters.tensor("bn.num_batches_tracked")?.to_scalar::<i64>()?, 0);
-        let seed = y.tensor().ones_like()?;
-        assert!(tape.backward(vec![(y, seed)]).unwrap_err().to_string().contains("Mode::Eval"));
-        Ok(())
-    }
-
-    #[test]
-    fn seeds_of_other_tapes_shapes_or_constants_are_refused() -> Result<()> {
-        let parameters = weights()?;
-        let message = |value: Option<Value>, seed: Tensor| -> Result<String> {
-            let tape = Tape::new(&parameters, Mode::Train);
-            let own = tape.parameter("bn.bias")?;
-            Ok(tape.backward(vec![(value.unwrap_or(own), seed)]).unwrap_err().to_string())
-        };
-        let other = Tape::new(&parameters, Mode::Train);
-        let two = Tensor::ones(2, DType::F64, &Device::Cpu)?;
-        assert!(message(Some(other.parameter("bn.bias")?), two.clone())?.contains("another tape"));
-        assert!(message(Some(other.parameter("bn.running_mean")?), two)?.contains("depends on no parameter"));
-        assert!(message(None, Tensor::ones(3, DType::F64, &Device::Cpu)?)?.contains("a seed of [3]"));
-        Ok(())
-    }
-
-    #[test]
-    fn integer_inputs_are_refused_by_name() -> Result<()> {
-        let parameters = weights()?;
-        let tape = Tape::new(&parameters, Mode::Eval);
-        let x = tape.constant(input()?.to_dtype(DType::U8)?);
-        let error = tape.conv2d(&x, "w", None, Conv2d::new(1, 0)).unwrap_err().to_string();
-        assert!(error.contains("conv2d works in float32 and float64, not in U8"), "{error}");
-        Ok(())
-    }
-}
+mod tests;

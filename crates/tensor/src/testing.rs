@@ -86,6 +86,15 @@ pub fn check_gradients(inputs: &Inputs, forward: impl Fn(&Tape<'_>) -> Result<Va
     }
 }
 
+/// As [`check_gradients`], on the CPU side alone; and the GPU side is refused.
+pub fn check_gradients_on_cpu(inputs: &Inputs, forward: impl Fn(&Tape<'_>) -> Result<Value>) {
+    run_check(inputs, &forward).expect("the operation runs");
+    if let Some(result) = pretend::on(|| run_check(inputs, &forward)) {
+        let message = result.expect_err("the operation has no GPU side").to_string();
+        assert!(message.contains("has no GPU side yet"), "{message}");
+    }
+}
+
 fn run_check(inputs: &Inputs, forward: &impl Fn(&Tape<'_>) -> Result<Value>) -> Result<()> {
     let parameters = inputs.parameters(DType::F64)?;
     let tape = Tape::new(&parameters, Mode::Train);

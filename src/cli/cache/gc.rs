@@ -67,7 +67,7 @@ fn kept(args: &GcArgs) -> Result<BTreeSet<Key>, Stop> {
     for file in &args.keep {
         let cache = args.folder.cache.clone();
         let args = ExperimentArgs { file: file.clone(), set: Vec::new(), data: args.data.clone(), cache };
-        let experiment = open_experiment::open(&args)?;
+        let experiment = open_experiment::open_whole(&args)?;
         keys.extend(of_plan(&experiment.plan, &experiment.store));
     }
     Ok(keys)

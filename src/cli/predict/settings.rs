@@ -35,6 +35,11 @@ impl Settings {
             let below = (tile / STEP * STEP).max(STEP);
             wrong.push(format!("--tile {tile}: expected a multiple of {STEP}, e.g. {below} or {}", below + STEP));
         }
+        if let Some(tile) = args.tile.filter(|tile| *tile > 0 && tile % STEP == 0)
+            && let Err(message) = model.network.check_side(tile)
+        {
+            wrong.push(format!("--tile {tile}: {message}"));
+        }
         if let Some(overlap) = args.overlap.filter(|overlap| !(0.0..1.0).contains(overlap)) {
             wrong.push(format!("--overlap {overlap}: expected 0 to below 1, e.g. 0.5"));
         }

@@ -59,7 +59,7 @@ pub(super) fn of(task: &Segmentation, names: Names, selection: &Selection) -> Re
 
 /// Channels of the encoder's last stage.
 fn channels(task: &Segmentation) -> usize {
-    let [.., last] = crate::nn::ResNet::new(task.network.config().encoder.clone()).channels();
+    let [.., last] = crate::nn::Encoder::new(task.network.config().encoder.clone()).channels();
     last
 }
 

@@ -1,15 +1,15 @@
 //! The parameter `start`: what of a weight file a fine-tuning starts from.
 
-use super::super::encoder::{EncoderSpec, Weights};
+use super::super::encoder::EncoderSpec;
+use super::super::initial_weights::Weights;
 use super::super::{Context, Places, StageError};
 use crate::nn::weights::{LoadReport, Request};
-use crate::nn::{Parameters, SegmentationConfig, SegmentationNetwork};
-use crate::ssl::ENCODER;
+use crate::nn::{Architecture, Parameters, SegmentationConfig, SegmentationNetwork};
 use crate::train::inference::ModelConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where the names of the head begin.
+/// Where the names of the head begin, of the architectures whose whole models can start a training.
 const HEAD: &str = "segmentation_head.";
 /// Where those of the decoder begin.
 const DECODER: &str = "decoder.";
@@ -45,7 +45,15 @@ impl Start {
     ///
     /// # Errors
     /// One line with the remedy.
-    pub(super) fn check(self, encoder: Option<&EncoderSpec>) -> Result<(), String> {
+    pub(super) fn check(self, encoder: Option<&EncoderSpec>, architecture: Architecture) -> Result<(), String> {
+        let is_of_windows = matches!(architecture, Architecture::SwinUnet | Architecture::CsUnet);
+        if self != Start::Encoder && is_of_windows {
+            return Err(format!(
+                "\"{}\" is not there for architecture = \"{}\" yet: only its encoder can start from a file",
+                self.word(),
+                architecture.word()
+            ));
+        }
         let from_file = encoder.is_some_and(|encoder| matches!(encoder.weights, Weights::File(_)));
         if self == Start::Encoder || from_file {
             return Ok(());
@@ -96,9 +104,12 @@ impl Start {
             )));
         }
         let describe = |config: &SegmentationConfig| {
-            let word = serde_json::to_value(config.architecture).ok();
-            let word = word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-            format!("{word} with decoder_channels = {:?}", config.decoder_channels)
+            let word = config.architecture.word();
+            if config.architecture.has_decoder_channels() {
+                format!("{word} with decoder_channels = {:?}", config.unet_channels())
+            } else {
+                word.to_owned()
+            }
         };
         let theirs = found.config.as_deref().and_then(model).map(|theirs| describe(&theirs.network));
         let ours = describe(network);
@@ -168,20 +179,20 @@ impl Start {
         }
     }
 
-    /// Loads into `parameters` what starts from the file; `classes` are those of the data set.
+    /// Loads into `parameters`, where the encoder lies below a prefix, what starts from the file; `classes` are those of the data set.
     ///
     /// # Errors
     /// As [`EncoderSpec::load`]; [`StageError::BadData`] if the head is of other classes.
     pub(super) fn load(
         self,
         encoder: &EncoderSpec,
-        parameters: &Parameters,
+        (parameters, prefix): (&Parameters, &str),
         classes: &[String],
         context: &mut Context,
     ) -> Result<(), StageError> {
         let request = encoder.request();
         let loaded = match self {
-            Start::Encoder => return encoder.load(parameters, ENCODER, context),
+            Start::Encoder => return encoder.load(parameters, prefix, context),
             Start::Decoder => {
                 let request = Request { without: Some(HEAD), ..request };
                 encoder.load_as(&request, parameters, "", context)?

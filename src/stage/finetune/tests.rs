@@ -1,8 +1,11 @@
-use super::super::pretrain::tests::context;
+mod frozen;
+mod swin;
+
 pub(super) use super::super::pretrain::tests::parse;
+use super::super::pretrain::tests::{context, refused};
 use super::*;
 use crate::data::{Entry, Manifest};
-use crate::nn::weights;
+use crate::nn::{Parameters, weights};
 use crate::stage::InputFiles;
 use crate::stage::evaluate::Evaluate;
 use crate::train::History;
@@ -39,6 +42,7 @@ fn dataset(folder: &Path, splits: &[Split]) -> Vec<(&'static str, PathBuf)> {
             resized_from: None,
             resampled_by: None,
             file_size: None,
+            window_of: None,
             offset: None,
             pixel_size: None,
             pixel_size_from: None,
@@ -291,7 +295,7 @@ fn a_models_file_starts_an_encoder_or_a_whole_model() {
         let stage = parse::<Finetune>(&format!("{text}start = 'model'\n")).unwrap();
         let encoder = stage.encoder().unwrap();
         let classes: Vec<String> = classes.iter().map(|class| class.to_string()).collect();
-        stage.start.foresee(encoder, &stage.config(encoder.config(), classes.len()), &classes, &places)
+        stage.start.foresee(encoder, &stage.config(encoder.network.clone(), classes.len()), &classes, &places)
     };
     assert_eq!(foreseen(&["dark", "bright"], &path), Ok(()));
     let error = foreseen(&["dark", "bright", "grey"], &path).unwrap_err();
@@ -364,7 +368,7 @@ fn a_network_of_one_channel_is_trained_and_evaluated() {
     parse::<Finetune>(&text).unwrap().run(&mut trained).unwrap();
     let model = trained.out.join("model.safetensors");
     let segmenter = Segmenter::load(&model, &candle_core::Device::Cpu).unwrap();
-    assert_eq!(segmenter.config().network.encoder.in_channels, 1);
+    assert_eq!(segmenter.config().network.encoder.in_channels(), 1);
     let bytes = std::fs::read(&model).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(tensors.tensor("encoder.conv1.weight").unwrap().shape(), [4, 1, 7, 7]);

@@ -59,7 +59,7 @@ fn description_of(label: &str, file: &Path, overlap: f64) -> Result<ModelDescrip
         format_version: FORMAT_VERSION,
         name: label.to_owned(),
         classes: (0..=u8::MAX).zip(&config.class_names).map(class).collect(),
-        normalisation: Normalisation::of(config.network.encoder.in_channels),
+        normalisation: Normalisation::of(config.network.encoder.in_channels()),
         network: config.network,
         read_as: ReadAs::default(),
         tile: config.crop_size,

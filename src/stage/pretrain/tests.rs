@@ -1,3 +1,5 @@
+mod swin;
+
 use super::*;
 use crate::nn::ops::gpu::pretend;
 use crate::stage::InputFiles;
@@ -40,6 +42,14 @@ pub(crate) fn parse<S: StageKind>(text: &str) -> Result<S, Vec<ParamError>> {
     let stage = S::parse(toml::de::DeTable::parse(text).unwrap())?;
     stage.check().map_err(|error| vec![error])?;
     Ok(stage)
+}
+
+/// The one error of parameters that are refused.
+pub(crate) fn refused<S: StageKind>(text: &str) -> String {
+    match parse::<S>(text).map(drop).unwrap_err().remove(0) {
+        ParamError::Mismatch(mismatch) => mismatch.to_string(),
+        ParamError::Refused { message, .. } | ParamError::Check { message, .. } => message,
+    }
 }
 
 const TOY: &str = "patches = '<input>'\nencoder = { arch = 'resnet18', width = 4, weights = 'random' }\n\

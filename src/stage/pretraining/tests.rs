@@ -1,6 +1,6 @@
 use super::*;
 use crate::nn::ops::gpu::pretend;
-use crate::nn::{Precision, ResNetConfig};
+use crate::nn::{EncoderConfig, Precision};
 use crate::ssl::MethodSpec;
 use candle_core::{Device, Tensor};
 use std::path::{Path, PathBuf};
@@ -29,9 +29,9 @@ fn patches(folder: &Path, channels: usize) -> PathBuf {
 fn epochs(method: &str, channels: &[usize], dtype: DType, precision: Precision) -> Vec<(String, Vec<f64>)> {
     let folder = tempfile::tempdir().unwrap();
     let files: Vec<PathBuf> = channels.iter().map(|&channels| patches(folder.path(), channels)).collect();
-    let mut config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":4}"#).unwrap();
-    config.in_channels = if channels[0] == 1 { 3 } else { channels[0] };
-    let encoder = ResNet::new(config);
+    let in_channels = if channels[0] == 1 { 3 } else { channels[0] };
+    let config = serde_json::json!({ "arch": "resnet18", "width": 4, "in_channels": in_channels });
+    let encoder = Encoder::new(EncoderConfig::read(config).unwrap());
     let mut parameters = Parameters::new(dtype, &Device::Cpu).with_precision(precision);
     let stream = Stream::new(1, "pretraining test", 0, 9);
     encoder.init(&mut parameters, ENCODER, &stream).unwrap();

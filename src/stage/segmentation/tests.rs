@@ -14,16 +14,17 @@ fn sample(index: u64, width: usize, height: usize, channels: usize) -> (Microgra
 
 /// A task in float64, so that only faults make large differences. `channels` are those of three images.
 fn task(augment: &FinetuneAugment, channels: [usize; 3], in_channels: usize) -> Segmentation {
-    let text = r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":3}"#;
-    let mut config = serde_json::from_str::<SegmentationConfig>(text).unwrap();
-    config.encoder.in_channels = in_channels;
-    let network = SegmentationNetwork::new(config);
+    let text = format!(
+        r#"{{"encoder":{{"arch":"resnet18","width":4,"in_channels":{in_channels}}},"decoder_channels":[8,8,4,4,4],"classes":3}}"#
+    );
+    let network = SegmentationNetwork::new(serde_json::from_str::<SegmentationConfig>(&text).unwrap());
     let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
     network.init(&mut parameters, &Stream::new(1, "segmentation test", 0, 9)).unwrap();
     let samples = (0..).zip(channels).map(|(i, channels)| sample(i, 50, 41, channels)).collect();
     Segmentation {
         parameters,
         network,
+        rate_factors: Default::default(),
         loss: Loss::Dice,
         samples: Arc::new(samples),
         augment: FinetuneAugment { crop_size: Some(32), ..augment.clone() },
@@ -49,11 +50,11 @@ fn epoch(augment: &FinetuneAugment, channels: [usize; 3], in_channels: usize) ->
     let mut found = Vec::new();
     for round in [0, 1] {
         for batch in task.batches(round, 0).unwrap() {
-            let Crops { images, masks } = batch.unwrap();
+            let Crops { images, masks, stream } = batch.unwrap();
             let images = images.normalized(&task.parameters, normalization()).unwrap();
             found.push(("images".to_owned(), doubles(&images)));
             found.push(("masks".to_owned(), doubles(&masks)));
-            let step = task.step(Crops { images: Images::Ready(images), masks }).unwrap();
+            let step = task.step(Crops { images: Images::Ready(images), masks, stream }).unwrap();
             found.push(("loss".to_owned(), vec![step.loss]));
             found.extend(step.gradients.iter().map(|(name, gradient)| (name.to_owned(), doubles(gradient))));
         }
@@ -90,4 +91,15 @@ fn several_channels_are_trained_on_and_validated() {
     assert!(task.end_of_epoch(0).unwrap().values.into_iter().flatten().all(f64::is_finite));
     let needs = task.memory(OptimizerSpec::adam(1e-3, 0.0)).unwrap();
     assert_eq!(needs.batch, 4 * 32 * 32 * (5 * 4 + 1));
+}
+
+/// The numbers of a step follow from its epoch and its place in it, wherever a training is resumed.
+#[test]
+fn a_resumed_epoch_draws_as_if_it_had_not_stopped() {
+    let task = task(&FinetuneAugment::default(), [1, 1, 1], 3);
+    let drawn = |epoch: u64, from: u64| -> Vec<u64> {
+        task.batches(epoch, from).unwrap().map(|batch| batch.unwrap().stream.next_u64()).collect()
+    };
+    let whole = drawn(1, 0);
+    assert!(whole.len() > 1 && drawn(1, 1) == whole[1..] && drawn(0, 0) != whole);
 }

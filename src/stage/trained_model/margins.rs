@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 /// What is known of the crop of a data set.
 pub(crate) enum Cropped {
-    /// The experiment's `crop`.
+    /// The experiment's `crop`, or the format's own band.
     As(Option<Crop>),
     /// What the manifest tells of it.
     AsListed,
 }
 
 impl Cropped {
-    /// The rule for other images. The own rule of a format is for its own files only.
+    /// The rule for other images. What a manifest lists of a format without `crop` is for its own files only.
     pub(super) fn rule(&self, manifest: &Manifest) -> Option<Crop> {
         match self {
             Cropped::As(crop) => *crop,
@@ -27,7 +27,8 @@ fn listed(manifest: &Manifest) -> Option<Crop> {
     // The size of the file is listed if and only if the experiment has `crop`.
     let cut = |entry: &Entry| {
         let (width, height) = entry.file_size?;
-        let ((left, top), (across, down)) = (entry.offset.unwrap_or_default(), entry.cropped());
+        let of_crop = (entry.offset.unwrap_or_default(), entry.cropped());
+        let ((left, top), (across, down)) = entry.window_of.unwrap_or(of_crop);
         Some((top, height.saturating_sub(top + down), left, width.saturating_sub(left + across)))
     };
     let margins: Option<Vec<_>> = manifest.entries(Split::Train).into_iter().map(cut).collect();

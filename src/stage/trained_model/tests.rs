@@ -71,5 +71,8 @@ fn the_crop_is_known_from_the_manifest() {
     assert_eq!(rule(&[cut([0, 0], [64, 60]), cut([0, 0], [64, 70])]), Some(Crop::Auto(Auto::Auto)));
     let all = Sides { top: Some(2), bottom: Some(Margin::Pixels(3)), left: Some(1), right: Some(4) };
     assert_eq!(rule(&[cut([1, 2], [69, 53])]), Some(Crop::Sides(all)));
+    let mut windowed = cut([9, 8], [69, 53]);
+    windowed["window_of"] = serde_json::json!([[1, 2], [64, 48]]);
+    assert_eq!(rule(&[windowed]), Some(Crop::Sides(all)), "a window is of its own images");
     assert_eq!(Cropped::As(None).rule(&manifest(&[cut([1, 2], [69, 53])])), None);
 }

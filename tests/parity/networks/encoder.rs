@@ -5,7 +5,7 @@ use crate::hashed::{self, PLAIN};
 use crate::part::Part;
 use crate::section::hold;
 use candle_core::{DType, Result, Tensor};
-use matssl_run::nn::{Arch, Gradients, Mode, Parameters, ResNet, ResNetConfig, Tape, Value, Variant};
+use matssl_run::nn::{self, Arch, Gradients, Mode, Parameters, ResNetConfig, Tape, Value, Variant};
 use matssl_run::random::Stream;
 use serde::Deserialize;
 
@@ -18,8 +18,8 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn net(&self) -> ResNet {
-        ResNet::new(ResNetConfig { arch: self.arch, width: 64, variant: self.variant, in_channels: 3 })
+    pub(crate) fn net(&self) -> nn::Encoder {
+        nn::Encoder::new(ResNetConfig { arch: self.arch, width: 64, variant: self.variant, in_channels: 3 })
     }
 
     fn features(&self, tape: &Tape<'_>) -> Result<[Value; 5]> {

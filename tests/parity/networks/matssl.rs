@@ -5,7 +5,7 @@ use crate::hashed::{self, PLAIN};
 use crate::part::Part;
 use crate::section::hold;
 use candle_core::{DType, Result, Tensor, bail};
-use matssl_run::nn::{Arch, Gradients, Mode, Parameters, ResNet, ResNetConfig, Variant};
+use matssl_run::nn::{Arch, Encoder, Gradients, Mode, Parameters, ResNetConfig, Variant};
 use matssl_run::random::Stream;
 use matssl_run::ssl::{ENCODER, Gate, HeadSizes, MatSsl, MethodLoss, MethodParameters, Moment, Online, SslMethod};
 use serde::Deserialize;
@@ -23,8 +23,8 @@ struct OnResNet {
 }
 
 impl OnResNet {
-    fn encoder(&self) -> ResNet {
-        ResNet::new(ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 })
+    fn encoder(&self) -> Encoder {
+        Encoder::new(ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 })
     }
 
     /// Head and loss; its parameters go to `parameters`.

@@ -3,7 +3,10 @@
 
 mod encoder;
 mod matssl;
+mod se_resnet;
 mod segmentation;
+mod swin;
+mod vit;
 
 use crate::bound::Sums;
 use crate::fixture::{self, Column, Described, Tensors};
@@ -21,6 +24,7 @@ use std::collections::btree_map::Entry;
 
 pub(crate) use encoder::Encoder;
 pub(crate) use segmentation::Segmentation;
+pub(crate) use swin::Swin;
 
 const STEPS: usize = 3;
 const AFTER_SGD: &str = "after 3 steps of SGD";
@@ -46,6 +50,11 @@ pub(crate) trait Network: DeserializeOwned {
     /// Adds its parameters, with any values.
     fn init(&self, parameters: &mut Parameters) -> Result<()>;
 
+    /// What its gradients with frozen statistics are held to on a CPU.
+    fn gradients_held(&self) -> Held {
+        Held::Each
+    }
+
     /// Its hashed input, `[batch, height, width, 3]`.
     fn image(&self, dtype: DType) -> Result<Tensor>;
 
@@ -57,7 +66,8 @@ pub(crate) trait Network: DeserializeOwned {
 }
 
 /// In the table's order.
-pub(crate) static PARTS: [&Part; 3] = [&encoder::PART, &segmentation::PART, &matssl::PART];
+pub(crate) static PARTS: [&Part; 6] =
+    [&encoder::PART, &segmentation::PART, &matssl::PART, &se_resnet::PART, &vit::PART, &swin::PART];
 
 #[test]
 fn networks_held_together_are_as_good_as_pytorchs() {
@@ -74,7 +84,12 @@ fn networks_held_together_are_as_good_as_pytorchs() {
 
 /// The networks of `section` in the fixture.
 fn sections<N: Network>(section: &str, done: Done<'_>) {
-    let networks = fixture::section::<Described<N>>(include_str!("../networks.json"), section);
+    sections_of::<N>(include_str!("../networks.json"), section, done);
+}
+
+/// The networks of `section` in the fixtures `text`.
+fn sections_of<N: Network>(text: &str, section: &str, done: Done<'_>) {
+    let networks = fixture::section::<Described<N>>(text, section);
     let mut made = BTreeMap::new();
     for described in networks {
         let comparison = match made.entry(described.network.weights()) {
@@ -148,7 +163,7 @@ impl Comparison {
         let (network, name) = (&described.network, described.network.name());
         let [gradients_held, training_held] = match hashed::is_on_gpu() {
             true => [Held::Together(GRADIENTS); 2],
-            false => [Held::Each, Held::Median],
+            false => [network.gradients_held(), Held::Median],
         };
         if !described.inference.is_empty() {
             done(Section::of(format!("{name}, inference"), Held::Each, || {

@@ -25,8 +25,9 @@ impl Segmentation {
     pub(crate) fn net(&self) -> SegmentationNetwork {
         SegmentationNetwork::new(SegmentationConfig {
             architecture: self.architecture,
-            encoder: ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 },
-            decoder_channels: [256, 128, 64, 32, 16],
+            encoder: ResNetConfig { arch: self.arch, width: 64, variant: Variant::V15, in_channels: 3 }.into(),
+            decoder_channels: Some([256, 128, 64, 32, 16]),
+            transformer: None,
             classes: self.classes,
         })
     }
@@ -34,11 +35,7 @@ impl Segmentation {
 
 impl Network for Segmentation {
     fn name(&self) -> String {
-        let architecture = match self.architecture {
-            Architecture::Unet => "U-Net",
-            Architecture::UnetPlusPlus => "U-Net++",
-        };
-        format!("{architecture}, {:?}", self.arch).replace("ResNet", "ResNet-")
+        format!("{}, {:?}", self.architecture.name(), self.arch).replace("ResNet", "ResNet-")
     }
 
     fn weights(&self) -> String {

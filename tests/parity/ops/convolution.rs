@@ -49,7 +49,7 @@ impl Operation for Convolution {
         parameters.insert("bias", hashed::tensor("bias", &[channels_out], PLAIN, dtype)?, Role::Bias)?;
         let tape = Tape::new(&parameters, Mode::Train);
         let x = variable(&tape, "x", &[self.batch, height, width, channels_in], dtype)?;
-        let options = Conv2d { stride: self.stride, padding: self.padding, dilation: self.dilation };
+        let options = Conv2d { stride: self.stride, padding: self.padding, dilation: self.dilation, groups: 1 };
         let y = tape.conv2d(&x, "weight", self.bias.then_some("bias"), options)?;
         output_and_gradients(tape, y)
     }

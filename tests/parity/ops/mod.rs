@@ -1,9 +1,11 @@
 //! The operations, one a file: values and all gradients.
 
+mod attention;
 mod batch_norm;
 mod convolution;
 mod linear;
 mod losses;
+mod plain;
 mod pooling;
 mod resampling;
 
@@ -42,12 +44,25 @@ trait Operation: Debug + DeserializeOwned {
 }
 
 /// In the table's order.
-pub(crate) static PARTS: [&Part; 6] =
-    [&convolution::PART, &batch_norm::PART, &pooling::PART, &resampling::PART, &linear::PART, &losses::PART];
+pub(crate) static PARTS: [&Part; 8] = [
+    &convolution::PART,
+    &batch_norm::PART,
+    &pooling::PART,
+    &resampling::PART,
+    &linear::PART,
+    &plain::PART,
+    &attention::PART,
+    &losses::PART,
+];
 
-/// The cases of `section` in the fixture, a section for each different [`Operation::line`], in order.
+/// As [`sections_in`], of `ops.json`.
 fn sections<O: Operation>(section: &str, done: Done<'_>) {
-    let cases = fixture::section::<Case<O>>(include_str!("../ops.json"), section);
+    sections_in::<O>(include_str!("../ops.json"), section, done);
+}
+
+/// The cases of `section` in a fixture's text, a section for each different [`Operation::line`], in order.
+fn sections_in<O: Operation>(text: &str, section: &str, done: Done<'_>) {
+    let cases = fixture::section::<Case<O>>(text, section);
     let mut lines: Vec<(String, Vec<Case<O>>)> = Vec::new();
     for case in cases {
         let line = case.operation.line();

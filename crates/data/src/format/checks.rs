@@ -2,7 +2,7 @@
 
 use super::params::{DatasetParams, Format, ParamProblem};
 use super::reader::reader;
-use crate::Crop;
+use crate::{Crop, Margin, Sides, Window};
 use std::path::PathBuf;
 
 impl DatasetParams {
@@ -13,6 +13,7 @@ impl DatasetParams {
             path: path.into(),
             resize: None,
             crop: None,
+            window: None,
             pixel_size: None,
             resample: None,
             bits: None,
@@ -43,6 +44,7 @@ impl DatasetParams {
             recursive: None,
             band: None,
             exclude: None,
+            preset: None,
         }
         .with_defaults()
     }
@@ -52,6 +54,13 @@ impl DatasetParams {
     pub fn with_defaults(mut self) -> Self {
         reader(self.format).fill(&mut self);
         self
+    }
+
+    /// How further images of the kind are cropped: as `crop` says, or by the format's own band (MetalDAM: 65 rows at the bottom).
+    pub fn crop_of_others(&self) -> Option<Crop> {
+        let own =
+            || reader(self.format).band().map(|rows| Sides { bottom: Some(Margin::Pixels(rows)), ..Sides::default() });
+        self.crop.or_else(|| own().map(Crop::Sides))
     }
 
     /// Refuses parameters that the format does not take, values out of range and impossible combinations.
@@ -85,6 +94,7 @@ impl DatasetParams {
             ("recursive", self.recursive.is_some()),
             ("band", self.band.is_some()),
             ("exclude", self.exclude.is_some()),
+            ("preset", self.preset.is_some()),
         ];
         if let Some((param, _)) = given.iter().find(|(param, given)| *given && !reader.takes().contains(param)) {
             let message = format!("format `{}` takes only: {}", self.format.name(), reader.takes().join(", "));
@@ -98,6 +108,9 @@ impl DatasetParams {
         }
         if self.crop.is_some_and(Crop::cuts_nothing) {
             return Err(ParamProblem::new("crop", "cuts nothing; expected e.g. { bottom = 60 } or \"auto\""));
+        }
+        if let Some(Err(message)) = self.window.as_ref().map(Window::check) {
+            return Err(ParamProblem::new("window", message));
         }
         if self.crop.is_some() && self.band.is_some() {
             return Err(ParamProblem::new("band", "`crop` says what is cut: leave out one of the two"));

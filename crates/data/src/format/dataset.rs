@@ -31,6 +31,11 @@ pub(super) trait Dataset: Sync {
     /// [`DataError`] if a mask lacks its image or an image its mask, or if there are too few images to split.
     fn layout(&self, params: &DatasetParams, root: &Path, names: &[&str]) -> Result<Layout, DataError>;
 
+    /// Rows of the info band at the bottom of any image of the format, if all have the same; `None` if there is no such rule.
+    fn band(&self) -> Option<usize> {
+        None
+    }
+
     /// Size of the micrograph at the top left of an image, (width, height); the rest is an info band.
     ///
     /// # Errors

@@ -6,13 +6,19 @@
 //! on 050317#3 alone and trains without it.
 //!
 //! The MatSSL authors' copies (`train/inputs`, `train/targets`, png) are read, too. Their copy of EBC-3 has 15, 3 and 6
-//! images, with the same names as NASA's. The paper's Table 3 counts 1, 3 and 3; no list of those was found.
+//! images, with the same names as NASA's. The paper's Table 3 counts 1, 3 and 3: those of CS-UNet's one-shot experiment
+//! (`preset = "oneshot"`), which are other images.
+//!
+//! NASA scores the window `{ x = 256, y = 356, width = 512, height = 512 }` of each 1024×1024 image for validation and test, and
+//! trains on random crops of whole images (its notebook for EBC). That is the data set's `window`.
 
 use super::dataset::Dataset;
+use super::ebc_preset::EbcPreset;
 use super::files::{SAME_STEM, directly_in, images_in};
 use super::layout::{Layout, LayoutImage};
 use super::pairing::pair;
 use super::params::{Classes, DatasetParams, ParamProblem};
+use crate::stem::stem;
 use crate::{DataError, Split};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +34,7 @@ fn folders(split: &str) -> [(String, String); 2] {
 
 impl Dataset for Ebc {
     fn takes(&self) -> &'static [&'static str] {
-        &["classes", "ignore_classes"]
+        &["classes", "ignore_classes", "preset"]
     }
 
     fn fill(&self, params: &mut DatasetParams) {
@@ -44,13 +50,17 @@ impl Dataset for Ebc {
         params.check_ignored(count)
     }
 
-    fn list(&self, _params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
+    fn list(&self, params: &DatasetParams, root: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
         let mut files = Vec::new();
         for split in ["train", "val", "test"] {
             let [published, authors] = folders(split);
             let (images, masks) = if root.join(&authors.0).is_dir() { authors } else { published };
-            files.extend(images_in(root, &images, CURE)?);
-            files.extend(images_in(root, &masks, CURE)?);
+            let mut of_split = images_in(root, &images, CURE)?;
+            of_split.extend(images_in(root, &masks, CURE)?);
+            if split == "train" && params.preset == Some(EbcPreset::Oneshot) {
+                of_split.retain(|(name, _)| stem(name) == EbcPreset::ONE);
+            }
+            files.extend(of_split);
         }
         Ok(files)
     }
@@ -72,6 +82,9 @@ impl Dataset for Ebc {
                 images.push(LayoutImage::new(image, Some(mask), split));
             }
         }
+        if let Some(preset) = params.preset {
+            check_counts(preset, root, &images)?;
+        }
         let oxide = params.classes == Some(Classes::Scheme("oxide".into()));
         let (classes, values): (&[&str], [(u8, u8); 3]) = if oxide {
             (&["rest", "oxide"], [(0, 0), (1, 1), (2, 1)])
@@ -87,4 +100,32 @@ impl Dataset for Ebc {
             images,
         })
     }
+}
+
+/// Checks that `images` are as many as the preset has.
+///
+/// # Errors
+/// [`DataError::Bad`] about the folder `root` with both counts.
+fn check_counts(preset: EbcPreset, root: &Path, images: &[LayoutImage]) -> Result<(), DataError> {
+    let found = |split: Split| images.iter().filter(|image| image.split == split).count();
+    let expected = preset.counts();
+    if expected.iter().all(|&(split, count)| found(split) == count) {
+        return Ok(());
+    }
+    let (word, folder) = (preset.word(), preset.folder());
+    let problem = if preset == EbcPreset::Oneshot && found(Split::Train) == 0 {
+        format!("has no training image {}, which `preset = \"{word}\"` trains on", EbcPreset::ONE)
+    } else {
+        let in_words = |count: &dyn Fn((Split, usize)) -> usize| {
+            let [train, val, test] = expected.map(count);
+            format!("{train}, {val} and {test}")
+        };
+        format!(
+            "has {} images for training, validation and test, `preset = \"{word}\"` {}",
+            in_words(&|(split, _)| found(split)),
+            in_words(&|(_, count)| count)
+        )
+    };
+    let cure = format!("set `path` to {folder} as downloaded, or leave `preset` out");
+    Err(DataError::bad(root, problem, cure))
 }

@@ -79,6 +79,10 @@ impl Dataset for MetalDam {
         })
     }
 
+    fn band(&self) -> Option<usize> {
+        Some(BAND)
+    }
+
     fn crop(
         &self,
         _params: &DatasetParams,

@@ -7,6 +7,7 @@ mod checks;
 mod class_names;
 mod dataset;
 mod ebc;
+mod ebc_preset;
 mod files;
 mod folder;
 mod folder_pairs;
@@ -27,6 +28,7 @@ mod split;
 mod tests;
 mod uhcs;
 
+pub use ebc_preset::EbcPreset;
 pub(crate) use files::EXTENSIONS;
 pub use files::{is_hidden, is_image_name};
 pub use params::{Classes, DatasetParams, Format, ParamProblem, SplitFolders, SplitParams};

@@ -1,8 +1,9 @@
 //! The parameters of a data set: one flat table for all formats, so that an error points at the exact key.
 
+use super::ebc_preset::EbcPreset;
 use crate::annotations::{Overlap, WithoutShapes};
 use crate::decode::ImageOptions;
-use crate::{ClassColor, Color, Crop, PixelSize, PixelSizes};
+use crate::{ClassColor, Color, Crop, PixelSize, PixelSizes, Window};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,6 +56,10 @@ pub struct DatasetParams {
     /// JEOL, Hitachi). In the place of the format's own rule. A mask of the file's size is cropped as its image is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<Crop>,
+    /// The rectangle of each image that is used, after `crop`: `{ x = 256, y = 356, width = 512, height = 512 }` (pixels). By
+    /// default it cuts the images that are scored (`splits = ["val", "test"]`), and the images to train on are used whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// Size of a pixel of the files: `"50 nm"`, `"0.05 µm"`, or the length of a scale bar and its pixels, `"5 µm / 504 px"`.
     /// For all images, or a table by file stem or file name (`"*"`: all others). By default, what an image's metadata say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,6 +169,10 @@ pub struct DatasetParams {
     /// `uhcs`: images that are left out, by stem or by file name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Vec<String>>,
+    /// `ebc`: which of the published splits the folder must hold, or to train on one image only. Without it any folder of
+    /// this layout is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<EbcPreset>,
 }
 
 /// `classes`: names, or a format's own scheme.

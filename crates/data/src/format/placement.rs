@@ -1,12 +1,13 @@
-//! Which part of an image is used, and at which size it is read: from the experiment's `crop`, `pixel_size`, `resample` and
+//! Which part of an image is used, and at which size it is read: from the experiment's `crop`, `window`, `pixel_size`, `resample` and
 //! `resize`, the format's own rule, and the image's metadata.
 
+use super::layout::LayoutImage;
 use super::params::DatasetParams;
 use super::reader::reader;
 use crate::crop::{NoPart, Part};
 use crate::geometry::{Geometry, Scaling};
 use crate::instrument::{Bar, Instrument};
-use crate::{Crop, DataError, Mask, Micrograph, PixelSize, resample};
+use crate::{Crop, DataError, Mask, Micrograph, PixelSize, Window, resample};
 use std::path::Path;
 
 /// Smallest side of an image after resampling, in pixels.
@@ -55,22 +56,26 @@ impl From<DataError> for Unplaced {
 }
 
 impl Placement {
-    /// The place of `image`, which is `name` inside the data set and lies at `path`.
+    /// The place of `image`, which the data set lists as `listed` and which lies at `path`.
     ///
     /// # Errors
-    /// A crop that leaves nothing or cannot be known, an unknown size of pixels if they are resampled, and a result that is
-    /// too small or too large.
+    /// A crop that leaves nothing or cannot be known, a window that is not inside, an unknown size of pixels if they are
+    /// resampled, and a result that is too small or too large.
     pub(super) fn of(
         params: &DatasetParams,
-        (name, path): (&str, &Path),
+        (listed, path): (&LayoutImage, &Path),
         image: &Micrograph,
         mask: Option<&Mask>,
         instrument: &Instrument,
     ) -> Result<Self, Unplaced> {
-        let full = (image.width, image.height);
-        let (offset, part) = match params.crop {
+        let (full, name) = ((image.width, image.height), listed.image.as_str());
+        let micrograph = match params.crop {
             Some(crop) => cropped(crop, (name, path), full, &instrument.bar)?,
             None => ((0, 0), reader(params.format).crop(params, path, image, mask)?),
+        };
+        let (offset, part) = match params.window.as_ref().filter(|window| window.cuts(listed.split)) {
+            Some(window) => window.part(micrograph).ok_or_else(|| outside(window, path, micrograph.1))?,
+            None => micrograph,
         };
         let given = params.pixel_size.as_ref().and_then(|sizes| sizes.of(name)).and_then(PixelSize::nanometres);
         let of_file = given.map(|size| [size, size]).or(instrument.pixel_size);
@@ -89,7 +94,7 @@ impl Placement {
             (None, Some(side)) => ((side.get(), side.get()), Scaling::Resize),
             (None, None) => (part, Scaling::None),
         };
-        let geometry = Geometry { offset, part, size, scaling };
+        let geometry = Geometry { offset, part, micrograph, size, scaling };
         Ok(Placement { geometry, of_file, pixel_size_from, file_size: params.crop.map(|_| full) })
     }
 
@@ -113,6 +118,15 @@ fn cropped(crop: Crop, (name, path): (&str, &Path), full: (usize, usize), bar: &
             DataError::bad(path, problem, cure).into()
         }
     })
+}
+
+fn outside(window: &Window, path: &Path, (width, height): (usize, usize)) -> DataError {
+    let problem = format!(
+        "is {width}×{height}, and `window` goes to column {} and row {}",
+        window.x.saturating_add(window.width),
+        window.y.saturating_add(window.height)
+    );
+    DataError::bad(path, problem, "correct `window`: it must be inside of each image of its splits")
 }
 
 fn resampled(

@@ -172,7 +172,7 @@ fn check(
         None => None,
     };
     let mask_alone = mask.as_ref().map(|(_, mask)| mask);
-    let placement = Placement::of(params, (&listed.image, &source.path), &image, mask_alone, &instrument)?;
+    let placement = Placement::of(params, (listed, &source.path), &image, mask_alone, &instrument)?;
     let geometry = placement.geometry;
     let image = geometry.crop(image);
     let mut class_pixels = Vec::new();
@@ -201,6 +201,7 @@ fn check(
         resampled_by: geometry.factors(),
         file_size: placement.file_size,
         offset: Some(geometry.offset).filter(|&offset| offset != (0, 0)),
+        window_of: Some(geometry.micrograph).filter(|&whole| whole != (geometry.offset, geometry.part)),
         pixel_size: placement.pixel_size(),
         pixel_size_from: placement.pixel_size_from,
         channels: image.channels,

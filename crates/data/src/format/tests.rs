@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 mod annotations;
+mod ebc;
 mod folders;
 mod geometry;
 mod groups;
@@ -320,7 +321,7 @@ fn parameters_that_do_not_fit_the_format_are_refused() {
     assert_eq!(check(ebc), Ok(()));
     assert_eq!(
         check(&format!("{ebc}split = {{ test = 3 }}")).unwrap_err(),
-        "`split`: format `ebc` takes only: classes, ignore_classes"
+        "`split`: format `ebc` takes only: classes, ignore_classes, preset"
     );
     assert_eq!(
         check(&format!("{ebc}classes = [\"a\"]")).unwrap_err(),

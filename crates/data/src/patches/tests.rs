@@ -30,6 +30,7 @@ fn dataset(root: &Path, colour: bool) -> OpenDataset {
             resized_from: None,
             resampled_by: None,
             file_size: None,
+            window_of: None,
             offset: None,
             pixel_size: None,
             pixel_size_from: None,

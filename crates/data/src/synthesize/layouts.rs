@@ -3,6 +3,7 @@
 
 use super::draw::synthesize_one;
 use super::params::SynthesizeParams;
+use crate::format::EbcPreset;
 use crate::{DataError, Micrograph, Split};
 use image::{DynamicImage, GrayImage};
 use matssl_base::random::Stream;
@@ -19,7 +20,7 @@ const BAND: usize = 65;
 /// | MetalDAM | 12 labelled, 8 unlabelled, 96×96 and the band | 42 and 164, 1024×768 and 1280×960 with the band |
 /// | UHCS | 6 of 645×522 or 645×484 | 961 |
 /// | Aachen–Heerlen | 12 of 128×96, 3 polygons each | 1,705 of 1024×768 |
-/// | EBC | 3, 1 and 2 of 128×128 in each split | 1024×1024 |
+/// | EBC | as many as published, 128×128; EBC1 and EBC2 share images as there | 1024×1024 |
 ///
 /// # Errors
 /// [`DataError::Write`].
@@ -27,8 +28,8 @@ pub fn write_layouts(folder: &Path) -> Result<(), DataError> {
     metaldam(&folder.join("metaldam/MetalDAM"))?;
     uhcs(&folder.join("uhcs"))?;
     aachen(&folder.join("aachen"))?;
-    for number in 1..=3 {
-        ebc(&folder.join(format!("ebc/EBC{number}")), number)?;
+    for preset in [EbcPreset::Ebc1, EbcPreset::Ebc2, EbcPreset::Ebc3Folder] {
+        ebc(&folder.join("ebc").join(preset.folder()), preset)?;
     }
     Ok(())
 }
@@ -103,13 +104,18 @@ fn aachen(root: &Path) -> Result<(), DataError> {
 }
 
 /// 0 background, 1 oxide, 2 crack.
-fn ebc(root: &Path, number: u64) -> Result<(), DataError> {
+fn ebc(root: &Path, preset: EbcPreset) -> Result<(), DataError> {
     const VALUES: [u8; 4] = [0, 1, 1, 2];
-    for (split, count) in [(Split::Train, 3), (Split::Val, 1), (Split::Test, 2)] {
+    // EBC2 has the first training images of EBC1, and the same images otherwise.
+    let (seed, first) = if preset == EbcPreset::Ebc3Folder { (6, "050117#0") } else { (4, EbcPreset::ONE) };
+    for (split, count) in preset.counts() {
         for index in 0..count {
-            let (image, mask) = synthesize_one(&params(128, 3 + number), split, index);
+            let (image, mask) = synthesize_one(&params(128, seed), split, index);
             let labels = mask.labels.iter().map(|&label| VALUES[usize::from(label)]).collect();
-            let name = format!("0{number}0117#{index}_S000.tif");
+            let name = match (split, index) {
+                (Split::Train, 0) => format!("{first}.tif"),
+                _ => format!("0{seed}0117#{index}_{}.tif", split.name()),
+            };
             write(&root.join(split.name()).join(&name), &grey(128, 128, image.pixels))?;
             write(&root.join(format!("{}_annot", split.name())).join(&name), &grey(128, 128, labels))?;
         }
@@ -178,7 +184,9 @@ mod tests {
         };
         assert_eq!(counts(Format::Metaldam, "metaldam/MetalDAM"), [8, 0, 4, 8]);
         assert_eq!(counts(Format::Aachen, "aachen"), [8, 0, 4, 0]);
-        assert_eq!(counts(Format::Ebc, "ebc/EBC2"), [3, 1, 2, 0]);
+        assert_eq!(counts(Format::Ebc, "ebc/EBC1"), [18, 3, 3, 0]);
+        assert_eq!(counts(Format::Ebc, "ebc/EBC2"), [4, 3, 3, 0]);
+        assert_eq!(counts(Format::Ebc, "ebc/EBC3"), [15, 3, 6, 0]);
         assert_eq!(counts(Format::Uhcs, "uhcs"), [0, 0, 0, 6]);
     }
 }

@@ -88,6 +88,7 @@ fn undrawn(params: &SynthesizeParams, split: Split, index: usize) -> Entry {
         resized_from: None,
         resampled_by: None,
         file_size: None,
+        window_of: None,
         offset: None,
         pixel_size: None,
         pixel_size_from: None,

@@ -17,6 +17,7 @@ mod families;
 mod graph;
 mod include;
 mod instances;
+mod left_out;
 mod limits;
 mod load;
 mod lookalike;
@@ -41,6 +42,7 @@ pub use crate::parameters::{
 };
 pub use diagnostic::Diagnostics;
 pub use graph::{Experiment, InputRef, Instance};
+pub use left_out::LeftOut;
 pub use limits::Limits;
 pub use load::{Rejected, load, parse_text};
 pub use pattern::Named;

@@ -5,6 +5,7 @@ use crate::parameters::{self, LabelledInput, ParamError, ReferenceSpec, Section,
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,6 +75,11 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
         None
     }
 
+    /// What of it cannot run on a GPU yet, as written in the file (`architecture = "swin-unet"`); `None` if all of it can.
+    fn needs_cpu(&self) -> Option<String> {
+        None
+    }
+
     /// The images that it trains on and scores. Leak detection needs this from every kind that trains or scores.
     fn uses(&self) -> Uses {
         Uses::default()
@@ -97,6 +103,22 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
 
     /// The folder of [`StageKind::external_files`]; later stages read the files there.
     fn source(&self, _places: &Places) -> Option<PathBuf> {
+        None
+    }
+
+    /// What to fetch, and from where, if files that it reads are not there. Names no folder of this machine, because tables print
+    /// it.
+    fn wants(&self, _places: &Places) -> Option<String> {
+        None
+    }
+
+    /// Whether it can do without inputs whose files are not there.
+    fn tolerates(&self) -> bool {
+        false
+    }
+
+    /// The stage without the inputs `absent` (by label: what is to be fetched), if it [tolerates](StageKind::tolerates) that.
+    fn without(&self, _absent: &BTreeMap<String, String>) -> Option<Self> {
         None
     }
 
@@ -132,6 +154,8 @@ pub trait Stage: Debug + Send + Sync {
     fn computes(&self) -> bool;
     /// See [`StageKind::needs_gpu`].
     fn needs_gpu(&self) -> Option<String>;
+    /// See [`StageKind::needs_cpu`].
+    fn needs_cpu(&self) -> Option<String>;
     /// See [`StageKind::uses`].
     fn uses(&self) -> Uses;
     /// See [`StageKind::ready`].
@@ -146,6 +170,12 @@ pub trait Stage: Debug + Send + Sync {
     fn external_files(&self, places: &Places) -> Result<ExternalFiles, StageError>;
     /// See [`StageKind::source`].
     fn source(&self, places: &Places) -> Option<PathBuf>;
+    /// See [`StageKind::wants`].
+    fn wants(&self, places: &Places) -> Option<String>;
+    /// See [`StageKind::tolerates`].
+    fn tolerates(&self) -> bool;
+    /// See [`StageKind::without`].
+    fn without(&self, absent: &BTreeMap<String, String>) -> Option<Decoded>;
     /// See [`StageKind::reads`].
     fn reads(&self, role: &str) -> Vec<String>;
 
@@ -181,6 +211,10 @@ impl<S: StageKind> Stage for S {
         S::needs_gpu(self)
     }
 
+    fn needs_cpu(&self) -> Option<String> {
+        S::needs_cpu(self)
+    }
+
     fn uses(&self) -> Uses {
         S::uses(self)
     }
@@ -195,6 +229,20 @@ impl<S: StageKind> Stage for S {
 
     fn source(&self, places: &Places) -> Option<PathBuf> {
         S::source(self, places)
+    }
+
+    fn wants(&self, places: &Places) -> Option<String> {
+        S::wants(self, places)
+    }
+
+    fn tolerates(&self) -> bool {
+        S::tolerates(self)
+    }
+
+    fn without(&self, absent: &BTreeMap<String, String>) -> Option<Decoded> {
+        let stage = S::without(self, absent)?;
+        let params = serde_json::to_value(&stage).ok()?;
+        Some(Decoded { stage: Arc::new(stage), params })
     }
 
     fn reads(&self, role: &str) -> Vec<String> {

@@ -118,7 +118,7 @@ impl<'a> Apply<'a> {
     fn predict(self, item: &'a Item, mut rows: Box<dyn Rows>, pixel_size: Option<[f64; 2]>) -> Result<Unfinished<'a>> {
         let description = &self.ensemble.models()[0].description;
         let size = (rows.width(), rows.height());
-        let (channels, taken) = (rows.channels(), description.network.encoder.in_channels);
+        let (channels, taken) = (rows.channels(), description.network.encoder.in_channels());
         if !fits(channels, taken) {
             return Err(item.bad(&wrong_channels(channels, taken), exit_code::BAD_DATA).into());
         }

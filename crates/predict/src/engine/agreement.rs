@@ -59,7 +59,7 @@ fn difference(a: &ModelFolder, b: &ModelFolder) -> Option<(&'static str, String,
             "the classes are",
             [a, b].map(|model| names(&model.classes.iter().map(|class| &*class.name).collect::<Vec<_>>())),
         ),
-        ("the number of channels is", [a, b].map(|model| model.network.encoder.in_channels.to_string())),
+        ("the number of channels is", [a, b].map(|model| model.network.encoder.in_channels().to_string())),
         ("the normalisation is", [a, b].map(|model| numbers(&model.normalisation.mean, &model.normalisation.std))),
         ("images are read", [a, b].map(|model| serde_json::to_string(&model.read_as).unwrap_or_default())),
     ];
@@ -87,7 +87,7 @@ fn numbers(mean: &[f32], std: &[f32]) -> String {
 /// The network's input is made by [`matssl_data`], which normalises in one way by the number of channels.
 fn check_normalisation(folder: &ModelFolder) -> Result<()> {
     let description = &folder.description;
-    let channels = description.network.encoder.in_channels;
+    let channels = description.network.encoder.in_channels();
     let (mean, std) = match channels {
         RGB => (IMAGENET_MEAN.to_vec(), IMAGENET_STD.to_vec()),
         _ => (vec![GREY_MEAN; channels], vec![GREY_STD; channels]),

@@ -8,7 +8,7 @@ use super::scaling::{self, CannotScale};
 use super::{Band, PredictOptions, Predicted, Tta};
 use crate::model::ModelFolder;
 use crate::reference::Reference;
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use candle_core::Device;
 use matssl_data::{Resampled, Rows, Symmetry};
 use matssl_train::train::inference::{Network, Segmenter, Settings, default_batch, memory_in_bands, predict_rows};
@@ -32,6 +32,11 @@ impl Ensemble {
     /// Models of different classes, channels, normalisations, pixel sizes or ways to read images; damaged weights.
     pub fn load(folders: Vec<ModelFolder>, device: &Device) -> Result<Self> {
         agreement::check(&folders)?;
+        let other = folders.iter().find(|folder| !folder.description.network.runs_on_gpu());
+        if let Some(folder) = other.filter(|_| !device.is_cpu()) {
+            let network = folder.description.network.architecture.name();
+            bail!("{}: a {network} does not run on a GPU yet; use `--device cpu`", folder.path.display());
+        }
         let load = |folder: &ModelFolder| -> Result<Segmenter> {
             let segmenter = Segmenter::load(&folder.weights(), device)?;
             ensure!(
@@ -74,6 +79,9 @@ impl Ensemble {
             "tiles of {tile} pixels; give a multiple of 32, for example {}",
             nearest(tile)
         );
+        for model in of() {
+            model.network.check_side(tile).map_err(|message| anyhow!("tiles of {tile} pixels: {message}"))?;
+        }
         ensure!((0.0..1.0).contains(&overlap), "an overlap of {overlap}; give 0 to below 1, for example 0.25");
         Ok((tile, overlap))
     }

@@ -23,7 +23,7 @@ pub(super) fn problem(description: &ModelDescription) -> Option<String> {
     if let Some(problem) = twins(classes) {
         return Some(problem);
     }
-    let channels = network.encoder.in_channels;
+    let channels = network.encoder.in_channels();
     let is_right =
         |values: &[f32], least: f32| values.len() == channels && values.iter().all(|v| v.is_finite() && *v > least);
     if !is_right(&normalisation.mean, f32::MIN) || !is_right(&normalisation.std, 0.0) {
@@ -33,6 +33,9 @@ pub(super) fn problem(description: &ModelDescription) -> Option<String> {
     }
     if *tile == 0 || !tile.is_multiple_of(32) || *tile > MOST_TILE {
         return Some(format!("has tiles of {tile} pixels; expected a multiple of 32 up to {MOST_TILE}"));
+    }
+    if let Err(message) = network.check().and_then(|()| network.check_side(*tile)) {
+        return Some(format!("has tiles of {tile} pixels and a network that do not go together: {message}"));
     }
     if !(0.0..1.0).contains(overlap) {
         return Some(format!("has an overlap of {overlap}; expected 0 to below 1"));

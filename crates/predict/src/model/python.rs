@@ -3,7 +3,7 @@
 use super::description::ModelDescription;
 use super::folder::ModelFolder;
 use matssl_data::RGB;
-use matssl_train::networks::{Architecture, ResNet, Variant};
+use matssl_train::networks::{Architecture, Encoder, EncoderConfig, SegmentationConfig, Variant};
 use std::fmt::Display;
 
 /// The image that the lines read.
@@ -28,7 +28,7 @@ enum Reader {
 }
 
 fn reader(description: &ModelDescription) -> Reader {
-    match description.network.encoder.in_channels {
+    match description.network.encoder.in_channels() {
         1 => Reader::Pillow("L"),
         RGB => Reader::Pillow("RGB"),
         _ => Reader::Tifffile,
@@ -40,10 +40,48 @@ fn list(values: impl IntoIterator<Item = impl Display>) -> String {
     format!("[{}]", values.join(", "))
 }
 
-/// The lines. They run as they are in the folder of the model; `logits` and `labels` are what they end with.
-pub(super) fn python(description: &ModelDescription) -> String {
+/// A ResNet of another width.
+const RESNET: &str = r#"from segmentation_models_pytorch.encoders.resnet import ResNetEncoder
+
+
+class Encoder(ResNetEncoder):
+    """A ResNet whose first convolution has WIDTH channels, not 64; all others scale with it."""
+
+    def _make_layer(self, block, planes, *args, **kwargs):
+        if planes == 64:
+            self.inplanes = WIDTH
+            self.conv1 = torch.nn.Conv2d(3, WIDTH, kernel_size=7, stride=2, padding=3, bias=False)
+            self.bn1 = torch.nn.BatchNorm2d(WIDTH)
+        return super()._make_layer(block, planes * WIDTH // 64, *args, **kwargs)
+"#;
+
+/// An SE-ResNet of another width.
+const SE_RESNET: &str = r#"from segmentation_models_pytorch.encoders.senet import SENetEncoder
+
+
+class Encoder(SENetEncoder):
+    """An SE-ResNet whose first convolution has WIDTH channels, not 64; all others scale with it."""
+
+    def _make_layer(self, block, planes, **kwargs):
+        return super()._make_layer(block, planes * WIDTH // 64, **kwargs)
+"#;
+
+/// The class of segmentation_models_pytorch, if it has this network.
+fn class(network: &SegmentationConfig) -> Option<&'static str> {
+    match network.architecture {
+        _ if !network.is_convolutional() => None,
+        Architecture::UnetPlusPlus => Some("UnetPlusPlus"),
+        Architecture::Unet => Some("Unet"),
+        Architecture::Linear | Architecture::Conv | Architecture::SwinUnet | Architecture::CsUnet => None,
+    }
+}
+
+/// The lines, if segmentation_models_pytorch has the network. They run as they are in the folder of the model; `logits` and `labels`
+/// are what they end with.
+pub(super) fn python(description: &ModelDescription) -> Option<String> {
     let (network, encoder) = (&description.network, &description.network.encoder);
-    let (arch, width, in_channels) = (encoder.arch.name(), encoder.width, encoder.in_channels);
+    let class = class(network)?;
+    let (arch, width, in_channels) = (encoder.arch(), encoder.width(), encoder.in_channels());
     let mut text = String::from("import numpy as np\nimport segmentation_models_pytorch as smp\nimport torch\n");
     text += match reader(description) {
         Reader::Pillow(_) => "from PIL import Image\n",
@@ -51,36 +89,30 @@ pub(super) fn python(description: &ModelDescription) -> String {
     };
     text += "from safetensors.torch import load_file\n";
     // Under a name of its own, so that models of several widths are loaded side by side.
-    let name = if width == PUBLISHED_WIDTH { arch.to_owned() } else { format!("{arch}-{width}") };
+    let published = match encoder {
+        EncoderConfig::SeResNet(config) => config.arch.smp_name(),
+        _ => arch,
+    };
+    let name = if width == PUBLISHED_WIDTH { published.to_owned() } else { format!("{published}-{width}") };
     if width != PUBLISHED_WIDTH {
-        let channels = ResNet::new(encoder.clone()).channels();
+        let channels = Encoder::new(encoder.clone()).channels();
         let channels = list([RGB].into_iter().chain(channels));
+        let (class, stem) = match encoder {
+            EncoderConfig::SeResNet(_) => {
+                (SE_RESNET.replace("WIDTH", &width.to_string()), format!(", \"inplanes\": {width}"))
+            }
+            _ => (RESNET.replace("WIDTH", &width.to_string()), String::new()),
+        };
         text += &format!(
-            r#"from segmentation_models_pytorch.encoders.resnet import ResNetEncoder
-
-
-class Encoder(ResNetEncoder):
-    """A ResNet whose first convolution has {width} channels, not {PUBLISHED_WIDTH}; all others scale with it."""
-
-    def _make_layer(self, block, planes, *args, **kwargs):
-        if planes == {PUBLISHED_WIDTH}:
-            self.inplanes = {width}
-            self.conv1 = torch.nn.Conv2d(3, {width}, kernel_size=7, stride=2, padding=3, bias=False)
-            self.bn1 = torch.nn.BatchNorm2d({width})
-        return super()._make_layer(block, planes * {width} // {PUBLISHED_WIDTH}, *args, **kwargs)
-
+            r#"{class}
 
 smp.encoders.encoders["{name}"] = {{
     "encoder": Encoder,
-    "params": smp.encoders.encoders["{arch}"]["params"] | {{"out_channels": {channels}}},
+    "params": smp.encoders.encoders["{published}"]["params"] | {{"out_channels": {channels}{stem}}},
 }}
 "#
         );
     }
-    let class = match network.architecture {
-        Architecture::UnetPlusPlus => "UnetPlusPlus",
-        Architecture::Unet => "Unet",
-    };
     text += &format!(
         r#"
 model = smp.{class}(
@@ -91,10 +123,10 @@ model = smp.{class}(
     classes={classes},
 )
 "#,
-        decoder = list(network.decoder_channels),
+        decoder = list(network.unet_channels()),
         classes = network.classes,
     );
-    if encoder.variant == Variant::V1 {
+    if encoder.variant() == Some(Variant::V1) {
         text += "# As the ResNet was first published: pooling without padding, and strides on the first convolution of a stage.\n";
         text += "model.encoder.maxpool = torch.nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)\n";
         text += "for stage in (model.encoder.layer2, model.encoder.layer3, model.encoder.layer4):\n";
@@ -131,5 +163,5 @@ with torch.inference_mode():
         text += "probabilities = torch.softmax(logits, dim=0)\n";
     }
     text += "labels = logits.argmax(dim=0).numpy()  # indices of the classes above\n";
-    text
+    Some(text)
 }

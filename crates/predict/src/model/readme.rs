@@ -11,22 +11,20 @@ use std::fmt::Write;
 /// The text about the model that `description` describes.
 pub(super) fn readme(description: &ModelDescription) -> String {
     let encoder = &description.network.encoder;
-    let architecture = match description.network.architecture {
-        Architecture::UnetPlusPlus => "U-Net++",
-        Architecture::Unet => "U-Net",
-    };
+    let architecture = description.network.architecture.name();
     let mut text = format!("# {}\n\n", plain(&description.name));
     let _ = writeln!(
         text,
-        "A {architecture} with a {arch} encoder (width {width}, {variant}) that segments micrographs. It was trained by \
+        "A {architecture} with a {arch} encoder (width {width}{variant}) that segments micrographs. It was trained by \
          matssl-run.\n\n\
          | file | what |\n| --- | --- |\n\
-         | `{weights}` | the weights, with the names of segmentation_models_pytorch |\n\
+         | `{weights}` | the weights, with {names} |\n\
          | `{json}` | everything else that a program needs: network, classes, normalisation, tiles, scores, origin |",
-        arch = encoder.arch.name(),
-        width = encoder.width,
-        variant = encoder.variant.name(),
+        arch = encoder.arch(),
+        width = encoder.width(),
+        variant = encoder.variant().map_or_else(String::new, |variant| format!(", {}", variant.name())),
         weights = ModelFolder::WEIGHTS,
+        names = names(description.network.architecture),
         json = ModelFolder::DESCRIPTION,
     );
     if description.files.contains_key(ModelFolder::REFERENCE) {
@@ -43,6 +41,31 @@ pub(super) fn readme(description: &ModelDescription) -> String {
     classes(description, &mut text);
     images(description, &mut text);
     scores(description, &mut text);
+    match python(description) {
+        Some(lines) => with_python(description, &lines, &mut text),
+        None => {
+            let _ = writeln!(
+                text,
+                "## Python\n\nThere are no lines of Python for this network: segmentation_models_pytorch has none like it. \
+                 `matssl-run predict` applies it. `{}` can be read with `safetensors`, by its names.",
+                ModelFolder::WEIGHTS
+            );
+        }
+    }
+    origin(description, &mut text);
+    text
+}
+
+/// Whose names the weights have.
+fn names(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::UnetPlusPlus | Architecture::Unet => "the names of segmentation_models_pytorch",
+        Architecture::SwinUnet | Architecture::CsUnet => "the names of the authors of the network",
+        Architecture::Linear | Architecture::Conv => "the published names below `encoder.`",
+    }
+}
+
+fn with_python(description: &ModelDescription, lines: &str, text: &mut String) {
     let _ = writeln!(
         text,
         "## Python\n\n\
@@ -50,11 +73,9 @@ pub(super) fn readme(description: &ModelDescription) -> String {
          tiles of {tile} pixels. `matssl-run predict` works in tiles of {tile} pixels, mirrored at the edges of the image, and \
          averages where they overlap, so some labels differ from those of one piece, mostly near edges.\n\n```python\n{}```",
         packages(description),
-        python(description),
+        lines,
         tile = description.tile,
     );
-    origin(description, &mut text);
-    text
 }
 
 fn classes(description: &ModelDescription, text: &mut String) {
@@ -70,13 +91,14 @@ fn images(description: &ModelDescription, text: &mut String) {
     let normalisation = &description.normalisation;
     let _ = writeln!(
         text,
-        "## Images\n\nThe network takes images of 8 bits with {} whose sides are multiples of 32. Each value is normalised: `(value \
+        "## Images\n\nThe network takes images of 8 bits with {} whose sides are {}. Each value is normalised: `(value \
          / 255 - mean) / std` with the mean {} and the standard deviation {}{}.",
-        match description.network.encoder.in_channels {
+        match description.network.encoder.in_channels() {
             1 => "one channel (grey)".to_owned(),
             3 => "three channels (RGB; a grey image has three equal ones)".to_owned(),
             channels => format!("{channels} channels"),
         },
+        description.network.sides(),
         numbers(&normalisation.mean),
         numbers(&normalisation.std),
         if normalisation.mean.len() > 1 { " by channel" } else { "" },

@@ -73,7 +73,7 @@ pub fn description(config: &str, name: &str) -> ModelDescription {
         format_version: FORMAT_VERSION,
         name: name.to_owned(),
         classes: class_names(network.classes).into_iter().enumerate().map(class).collect(),
-        normalisation: Normalisation::of(network.encoder.in_channels),
+        normalisation: Normalisation::of(network.encoder.in_channels()),
         network,
         read_as: ReadAs::default(),
         tile: 64,

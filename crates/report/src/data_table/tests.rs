@@ -125,7 +125,7 @@ fn splits_are_next_to_the_published_ones() {
 
     Published: MatSSL, arXiv 2507.18184, on fine-tuning MetalDAM and Aachen. That these counts are in Table 2 is an assumption. Quoted from notes on the paper, not checked against its text; which images are in which split was not published.
 
-    On EBC-3: As published by NASA, and in the authors' repository, the folders of EBC-3 hold 15, 3 and 6 images; it is not known which 1, 3 and 3 images the paper means.
+    On EBC-3: NASA's folder EBC3, which the authors' code scores, holds 15, 3 and 6 images. 1, 3 and 3 are the counts of CS-UNet's one-shot experiment: one image to train on, and validation and test images of EBC-1.
 
     Published only: not counted here.
     ");
@@ -159,7 +159,7 @@ fn latex_and_the_terminal_show_the_same() {
     Classes of steel: matrix, precipitate (left out of means).
     Published: MatSSL, arXiv 2507.18184, Table 3. Only the counts of EBC-3 are quoted in our notes; those of EBC-1 and EBC-2 are missing. Not checked against the paper's text.
     Published: MatSSL, arXiv 2507.18184, on fine-tuning MetalDAM and Aachen. That these counts are in Table 2 is an assumption. Quoted from notes on the paper, not checked against its text; which images are in which split was not published.
-    On EBC-3: As published by NASA, and in the authors' repository, the folders of EBC-3 hold 15, 3 and 6 images; it is not known which 1, 3 and 3 images the paper means.
+    On EBC-3: NASA's folder EBC3, which the authors' code scores, holds 15, 3 and 6 images. 1, 3 and 3 are the counts of CS-UNet's one-shot experiment: one image to train on, and validation and test images of EBC-1.
     Published only: not counted here.\par}
     \end{table}
     ");

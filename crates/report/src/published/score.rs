@@ -18,6 +18,7 @@ pub struct Published {
     pub corpus: Option<String>,
     /// mIoU in percent.
     pub score: f64,
-    /// What contradicts it, or what readers have to know about it.
-    pub note: Option<String>,
+    /// Names of what contradicts it, or what readers have to know about it: texts of `[notes]`.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }

@@ -22,7 +22,8 @@ const PUBLISHED: [&str; 4] = ["published", "difference", "published_id", "publis
 impl Table {
     /// `method,seeds,selected_on,miou,miou_std,…`, in percent, with the same numbers as in the other forms. A score or deviation
     /// that does not exist is empty. Intervals and tests add `miou_low`, `miou_high` (95 %), `compared_with` (a label) and the
-    /// p-values, raw and corrected. Published values add `published`, `difference`, `published_id` and `published_only`.
+    /// p-values, raw and corrected. Published values add `published`, `difference`, `published_id` and `published_only`, rows that were not run add
+    /// `not_run`: what is to be fetched.
     ///
     /// # Errors
     /// None that come from the numbers: the writer is in memory.
@@ -38,6 +39,10 @@ impl Table {
         }
         if self.has_published() {
             header.extend(PUBLISHED.map(str::to_owned));
+        }
+        let not_run = self.rows.iter().any(|row| row.not_run.is_some());
+        if not_run {
+            header.push("not_run".into());
         }
         writer.write_record(&header)?;
         for row in &self.rows {
@@ -58,6 +63,9 @@ impl Table {
             }
             if self.has_published() {
                 record.extend(published_cells(row));
+            }
+            if not_run {
+                record.push(row.not_run.clone().unwrap_or_default());
             }
             writer.write_record(&record)?;
         }

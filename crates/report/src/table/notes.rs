@@ -50,6 +50,7 @@ impl Table {
         notes.extend(self.other_splits());
         notes.extend(self.optimism_note());
         notes.extend(self.published_notes(below));
+        notes.extend(self.not_run_notes());
         notes
     }
 
@@ -114,8 +115,20 @@ impl Table {
                 Below::Terminal => add(format!("Published: {}.", source.cite)),
             }
         }
-        for value in &values {
-            value.note.iter().for_each(|note| add(format!("On {}: {note}", value.id)));
+        let mut names: Vec<&str> = Vec::new();
+        for name in values.iter().flat_map(|value| &value.notes) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        for (name, text) in names.into_iter().filter_map(|name| Some((name, published::note(name)?))) {
+            let mut ids: Vec<&str> = Vec::new();
+            for value in values.iter().filter(|value| value.notes.iter().any(|own| own == name)) {
+                if !ids.contains(&value.id.as_str()) {
+                    ids.push(&value.id);
+                }
+            }
+            add(format!("On {}: {text}", ids.join(", ")));
         }
         if self.rows.iter().any(Row::is_published_only) {
             add("Published only: not run here.".into());
@@ -123,9 +136,23 @@ impl Table {
         notes
     }
 
+    /// What to fetch, with the rows that need it.
+    fn not_run_notes(&self) -> Vec<String> {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (label, reason) in self.rows.iter().filter_map(|row| Some((row.label.as_str(), row.not_run.as_deref()?))) {
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, labels)) => labels.push(label),
+                None => reasons.push((reason, vec![label])),
+            }
+        }
+        let note =
+            |(reason, labels): (&str, Vec<&str>)| format!("Not run: {}. To be fetched: {reason}.", labels.join("; "));
+        reasons.into_iter().map(note).collect()
+    }
+
     /// A sentence for each set of images that are not test images. If there are several sets, it names the methods.
     fn other_splits(&self) -> Vec<String> {
-        let run = || self.rows.iter().filter(|row| !row.is_published_only());
+        let run = || self.rows.iter().filter(|row| row.group.is_some());
         let mut sets: Vec<&(String, usize)> = Vec::new();
         for row in run() {
             if row.scored_on.0 != "test" && !sets.contains(&&row.scored_on) {

@@ -12,7 +12,7 @@ impl Table {
         let mut without: Vec<(usize, &String, &'static Published)> = Vec::new();
         for (label, id) in published {
             let Some((order, value)) = id.value() else { continue };
-            match self.rows.iter_mut().find(|row| row.seeds.is_some() && row.label == *label) {
+            match self.rows.iter_mut().find(|row| !row.is_baseline() && row.label == *label) {
                 Some(row) => row.published = Some(value),
                 None => without.push((order, label, value)),
             }
@@ -20,16 +20,8 @@ impl Table {
         without.sort_by_key(|(order, ..)| *order);
         let columns = self.columns.len();
         let row = |(_, label, value): (usize, &String, &'static Published)| Row {
-            label: label.clone(),
-            group: None,
-            selected_on: None,
-            scored_on: (String::new(), 0),
-            optimistic: false,
-            seeds: None,
-            cells: vec![None; columns],
-            interval: None,
-            comparison: None,
             published: Some(value),
+            ..Row::without_scores(label, columns)
         };
         let above = self.rows.iter().position(Row::is_baseline).unwrap_or(self.rows.len());
         self.rows.splice(above..above, without.into_iter().map(row));

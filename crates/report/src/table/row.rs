@@ -21,7 +21,7 @@ pub struct Row {
     /// The method's name.
     pub label: String,
     /// Number of the set of images that it was scored on. Only rows of one group can be compared. `None` for a row that is only
-    /// published.
+    /// published, or was not run.
     pub group: Option<usize>,
     /// How the epoch was chosen; `None` for a baseline.
     pub selected_on: Option<SelectedOn>,
@@ -39,6 +39,8 @@ pub struct Row {
     pub comparison: Option<Comparison>,
     /// The value that its authors published.
     pub published: Option<&'static Published>,
+    /// Why it was not run, if it should have been: what is to be fetched.
+    pub not_run: Option<String>,
 }
 
 /// The mIoU of a row compared with that of the reference row of its group.
@@ -65,9 +67,28 @@ pub struct Comparison {
 }
 
 impl Row {
+    /// A row whose method was not run here.
+    pub(super) fn without_scores(label: &str, columns: usize) -> Row {
+        Row {
+            label: label.to_owned(),
+            group: None,
+            selected_on: None,
+            scored_on: (String::new(), 0),
+            optimistic: false,
+            seeds: None,
+            cells: vec![None; columns],
+            interval: None,
+            comparison: None,
+            published: None,
+            not_run: None,
+        }
+    }
+
     /// The label with its mark, if it has one.
     pub(super) fn marked_label(&self) -> String {
-        if self.is_published_only() {
+        if self.not_run.is_some() {
+            format!("{} (not run)", self.label)
+        } else if self.is_published_only() {
             format!("{} (published only)", self.label)
         } else if self.optimistic {
             format!("{} {TEST_MARK}", self.label)
@@ -78,12 +99,12 @@ impl Row {
 
     /// Whether it predicts one class everywhere.
     pub(super) fn is_baseline(&self) -> bool {
-        self.seeds.is_none() && !self.is_published_only()
+        self.seeds.is_none() && self.group.is_some()
     }
 
-    /// Whether it was not run here.
+    /// Whether an experiment has only its published value.
     pub fn is_published_only(&self) -> bool {
-        self.group.is_none()
+        self.group.is_none() && self.not_run.is_none()
     }
 
     /// Its mIoU minus the published one, in points.

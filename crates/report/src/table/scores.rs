@@ -105,6 +105,7 @@ fn method_row(label: &str, seeds: &[Evaluation], group: usize, classes: &[String
         interval: None,
         comparison: None,
         published: None,
+        not_run: None,
     }
 }
 
@@ -127,6 +128,7 @@ fn baseline_row(group: &Evaluation, number: usize, classes: &[String], averaging
         interval: None,
         comparison: None,
         published: None,
+        not_run: None,
     })
 }
 

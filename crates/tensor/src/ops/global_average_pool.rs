@@ -3,6 +3,7 @@
 use super::gpu::{Gpu, launch, on_device, wide_type};
 use super::host::{Element, elements, filled, tensor};
 use super::vector::vectorized;
+use crate::graph::Operation;
 use crate::{Tape, Value};
 use candle_core::{DType, Result, Tensor, bail};
 use rayon::prelude::*;
@@ -107,6 +108,21 @@ impl Tape<'_> {
         let (shape, dtype) = (x.tensor().dims().to_vec(), x.tensor().dtype());
         Ok(self.record(output, &[x], move |gradient, _| Ok(vec![Some(backward(&shape, dtype, gradient)?)])))
     }
+
+    /// As [`Tape::global_average_pool`], as images of one pixel: `[batch, 1, 1, channels]`.
+    ///
+    /// # Errors
+    /// As [`Tape::global_average_pool`].
+    pub fn mean_pixels(&self, x: &Value) -> Result<Value> {
+        let (batch, _, _, channels) = x.tensor().dims4()?;
+        let (means, vector) = ([batch, 1, 1, channels], [batch, channels]);
+        let describe = || Ok((Operation::MeanPixels, vec![x.tensor().id()]));
+        let output = self.output(&means, describe, || forward(x.tensor())?.reshape(&means))?;
+        let (shape, dtype) = (x.tensor().dims().to_vec(), x.tensor().dtype());
+        Ok(self.record(output, &[x], move |gradient, _| {
+            Ok(vec![Some(backward(&shape, dtype, &gradient.reshape(&vector)?)?)])
+        }))
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +139,7 @@ mod tests {
             let mut inputs = Inputs::new(seed);
             inputs.normal("x", &[batch, height, width, channels]);
             check_gradients(&inputs, |tape| tape.global_average_pool(&tape.parameter("x")?));
+            check_gradients(&inputs, |tape| tape.mean_pixels(&tape.parameter("x")?));
         }
     }
 

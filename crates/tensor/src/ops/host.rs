@@ -92,6 +92,15 @@ macro_rules! on_host {
 }
 pub(crate) use on_host;
 
+/// As [`on_host`], for an operation that has no GPU side: a tensor on a GPU is refused.
+macro_rules! on_cpu_only {
+    ($operation:literal, $tensor:expr, $function:ident($($argument:expr),* $(,)?)) => {{
+        $crate::ops::gpu::no_side($operation, $tensor)?;
+        $crate::ops::host::on_host!($operation, $tensor, $function($($argument),*))
+    }};
+}
+pub(crate) use on_cpu_only;
+
 /// The type of `tensor` if the CPU side of `operation` can work on it.
 pub(crate) fn supported(operation: &str, tensor: &Tensor) -> Result<DType> {
     match (tensor.device(), tensor.dtype()) {

@@ -2,8 +2,10 @@
 
 use super::gpu::{Gpu, column_sums as column_sums_gpu, launch, on_device};
 use super::host::{Element, elements, filled, tensor};
+use super::matrix::multiply;
 use super::panels::{Matrix, Packed};
 use super::transpose::transpose;
+use super::vector::vectorized;
 use crate::{Tape, Value};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -14,13 +16,35 @@ const WORK: usize = 1 << 21;
 const ROWS: usize = 8;
 /// Columns that a task of the transposition or of a sum handles.
 const COLUMNS: usize = 64;
+/// Rows of a layer's input from which on its weight's gradient is computed in tiles of [`TILE`] rows. (Vectors, `[batch, in]`, keep
+/// one sum: their bits are part of results that exist.)
+const MANY_ROWS: usize = 1024;
+/// Rows of a layer's input that one product of its weight's gradient takes.
+const TILE: usize = 256;
+/// Most elements of partial sums, about.
+const BESIDE_ELEMENTS: usize = 1 << 22;
+/// Elements of a task that adds partial sums.
+const CHUNK: usize = 1 << 15;
 
-/// `a · b`, row-major `[rows, columns]`, from `a` `[rows, inner]` and `b` `[inner, columns]`. Tasks share out the longer
-/// side of the result; every sum over `inner` lies in one task.
-fn product<T: Element>([rows, columns, inner]: [usize; 3], a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
+/// `a · b`, row-major `[rows, columns]`, from `a` `[rows, inner]` and `b` `[inner, columns]`, plus `bias` `[columns]` in every
+/// row. Tasks share out the longer side of the result; every sum over `inner` lies in one task.
+fn product<T: Element>(
+    [rows, columns, inner]: [usize; 3],
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    bias: Option<&[T]>,
+) -> Vec<T> {
+    let add_bias = |result: &mut [T]| {
+        let Some(bias) = bias else { return };
+        for row in result.chunks_exact_mut(columns) {
+            row.iter_mut().zip(bias).for_each(|(y, bias)| *y += *bias);
+        }
+    };
     if rows < columns {
-        let transposed = product([columns, rows, inner], b.transposed(), a.transposed());
-        return turned(&transposed, [columns, rows]);
+        let transposed = product([columns, rows, inner], b.transposed(), a.transposed(), None);
+        let mut result = turned(&transposed, [columns, rows]);
+        result.par_chunks_mut(ROWS * columns).for_each(add_bias);
+        return result;
     }
     let piece = (WORK / (columns * inner)).max(ROWS);
     let b = Packed::new(b, inner, columns);
@@ -28,8 +52,35 @@ fn product<T: Element>([rows, columns, inner]: [usize; 3], a: Matrix<'_, T>, b: 
         result.par_chunks_mut(piece * columns).enumerate().for_each(|(index, result)| {
             let a = Matrix { elements: &a.elements[index * piece * a.row_stride..], ..a };
             b.multiply(result, result.len() / columns, false, a);
+            add_bias(result);
         });
     })
+}
+
+/// `aᵀ · b`, row-major `[rows, columns]`, from row-major `a` `[inner, rows]` and `b` `[inner, columns]`, where `inner` is long: tiles
+/// of it that stay in the second-level cache, added up in partial sums; the sizes decide how many.
+fn long_product<T: Element>([rows, columns, inner]: [usize; 3], a: &[T], b: &[T]) -> Vec<T> {
+    let tiles = inner.div_ceil(TILE);
+    let parts = (BESIDE_ELEMENTS / (rows * columns)).clamp(2, 16).min(tiles);
+    let partial = |part: usize| {
+        let mut sum = vec![T::zero(); rows * columns];
+        for tile in part * tiles / parts..(part + 1) * tiles / parts {
+            let range = tile * TILE..((tile + 1) * TILE).min(inner);
+            let a = Matrix::row_major(&a[range.start * rows..range.end * rows], rows).transposed();
+            let b = Matrix::row_major(&b[range.start * columns..range.end * columns], columns);
+            multiply(&mut sum, [rows, columns, range.len()], true, a, b);
+        }
+        sum
+    };
+    let mut partials: Vec<Vec<T>> = (0..parts).into_par_iter().map(partial).collect();
+    let rest = partials.split_off(1);
+    let mut total = partials.pop().unwrap_or_default();
+    total.par_chunks_mut(CHUNK).enumerate().for_each(|(index, total)| {
+        for part in &rest {
+            total.iter_mut().zip(&part[index * CHUNK..]).for_each(|(total, value)| *total += *value);
+        }
+    });
+    total
 }
 
 /// Row-major `[columns, rows]` from row-major `[rows, columns]`.
@@ -41,29 +92,44 @@ fn turned<T: Element>(matrix: &[T], [rows, columns]: [usize; 2]) -> Vec<T> {
     })
 }
 
-/// The sizes `[batch, in, out]` of a layer.
+/// The sizes `[rows, in, out]` of a layer; rows are all axes of `x` but the last together.
 fn sizes(x: &Tensor, weight: &Tensor) -> Result<[usize; 3]> {
-    match (x.dims(), weight.dims()) {
-        (&[batch, inputs], &[outputs, w]) if w == inputs && batch * inputs * outputs > 0 => {
-            Ok([batch, inputs, outputs])
+    match (x.dims().split_last(), weight.dims()) {
+        (Some((&inputs, leading)), &[outputs, w])
+            if w == inputs && !leading.is_empty() && outputs * x.elem_count() > 0 =>
+        {
+            Ok([leading.iter().product(), inputs, outputs])
         }
-        (x, weight) => bail!("linear: an input of {x:?} for a weight of {weight:?}, which is [out, in]"),
+        _ => {
+            let (x, weight) = (x.dims(), weight.dims());
+            bail!("linear: an input of {x:?} for a weight of {weight:?}, which is [out, in]")
+        }
     }
 }
 
-/// `[batch, out]` from `x` `[batch, in]`, `weight` `[out, in]` and, if there is one, `bias` `[out]`.
+/// The output's shape: the input's, with `outputs` in the last place.
+fn output_shape(x: &Tensor, outputs: usize) -> Vec<usize> {
+    let mut shape = x.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = outputs;
+    }
+    shape
+}
+
+/// `[.., out]` from `x` `[.., in]`, `weight` `[out, in]` and, if there is one, `bias` `[out]`.
 ///
 /// # Errors
 /// If the shapes do not fit or are empty, or the device or type is not supported.
 pub(crate) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let [_, _, outputs] = sizes(&x, &weight)?;
+    let [rows, inputs, outputs] = sizes(&x, &weight)?;
     if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
         bail!("linear: a bias of {:?} for {outputs} outputs", bias.dims());
     }
     let bias = bias.map(Tensor::contiguous).transpose()?;
-    let bias = bias.as_ref();
-    on_device!("linear", &x, forward_gpu(&x, &weight, bias), forward_host(&x, &weight, bias))
+    let (bias, flat) = (bias.as_ref(), x.reshape((rows, inputs))?);
+    on_device!("linear", &flat, forward_gpu(&flat, &weight, bias), forward_host(&flat, &weight, bias))?
+        .reshape(output_shape(&x, outputs))
 }
 
 /// By cuBLAS, through candle.
@@ -77,24 +143,16 @@ fn forward_gpu(gpu: &dyn Gpu, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>
 }
 
 fn forward_host<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let [batch, inputs, outputs] = sizes(x, weight)?;
+    let [rows, inputs, outputs] = sizes(x, weight)?;
     let (x, weight) = (elements::<T>(x)?, elements::<T>(weight)?);
     let (a, b) = (Matrix::row_major(&x, inputs), Matrix::row_major(&weight, inputs).transposed());
-    let mut y = product([batch, outputs, inputs], a, b);
-    if let Some(bias) = bias {
-        let bias = elements::<T>(bias)?;
-        for row in y.chunks_exact_mut(outputs) {
-            for (y, bias) in row.iter_mut().zip(&*bias) {
-                *y += *bias;
-            }
-        }
-    }
-    tensor(y, &[batch, outputs])
+    let bias = bias.map(elements::<T>).transpose()?;
+    tensor(product([rows, outputs, inputs], a, b, bias.as_deref()), &[rows, outputs])
 }
 
 /// Gradients of [`forward`]; none where none was asked for.
 pub(crate) struct LinearGradients {
-    /// With respect to the input, `[batch, in]`.
+    /// With respect to the input, `[.., in]`.
     pub(crate) x: Option<Tensor>,
     /// With respect to the weight, `[out, in]`.
     pub(crate) weight: Option<Tensor>,
@@ -108,16 +166,19 @@ pub(crate) struct LinearGradients {
 /// As [`forward`]; if `gradient` has not the output's shape.
 pub(crate) fn backward(x: &Tensor, weight: &Tensor, gradient: &Tensor, wanted: [bool; 3]) -> Result<LinearGradients> {
     let (x, weight, gradient) = (x.contiguous()?, weight.contiguous()?, gradient.contiguous()?);
-    let [batch, _, outputs] = sizes(&x, &weight)?;
-    if gradient.dims() != [batch, outputs] {
-        bail!("linear: a gradient of {:?} for an output of {:?}", gradient.dims(), [batch, outputs]);
+    let [rows, inputs, outputs] = sizes(&x, &weight)?;
+    if gradient.dims() != output_shape(&x, outputs) {
+        bail!("linear: a gradient of {:?} for an output of {:?}", gradient.dims(), output_shape(&x, outputs));
     }
-    on_device!(
+    let is_long = x.rank() > 2 && rows >= MANY_ROWS;
+    let (flat, gradient) = (x.reshape((rows, inputs))?, gradient.reshape((rows, outputs))?);
+    let found = on_device!(
         "linear",
-        &x,
-        backward_gpu(&x, &weight, &gradient, wanted),
-        backward_host(&x, &weight, &gradient, wanted)
-    )
+        &flat,
+        backward_gpu(&flat, &weight, &gradient, wanted),
+        backward_host(&flat, &weight, &gradient, wanted, is_long)
+    )?;
+    Ok(LinearGradients { x: found.x.map(|dx| dx.reshape(x.shape())).transpose()?, ..found })
 }
 
 fn backward_gpu(
@@ -138,18 +199,22 @@ fn backward_host<T: Element>(
     x: &Tensor,
     weight: &Tensor,
     gradient: &Tensor,
-    wanted: [bool; 3],
+    [wants_x, wants_weight, wants_bias]: [bool; 3],
+    is_long: bool,
 ) -> Result<LinearGradients> {
-    let [batch, inputs, outputs] = sizes(x, weight)?;
+    let [rows, inputs, outputs] = sizes(x, weight)?;
     let (x, weight, gradient) = (elements::<T>(x)?, elements::<T>(weight)?, elements::<T>(gradient)?);
-    let [wants_x, wants_weight, wants_bias] = wanted;
     let dx = || {
         let (a, b) = (Matrix::row_major(&gradient, outputs), Matrix::row_major(&weight, inputs));
-        tensor(product([batch, inputs, outputs], a, b), &[batch, inputs])
+        tensor(product([rows, inputs, outputs], a, b, None), &[rows, inputs])
     };
     let dw = || {
         let (a, b) = (Matrix::row_major(&gradient, outputs).transposed(), Matrix::row_major(&x, inputs));
-        tensor(product([outputs, inputs, batch], a, b), &[outputs, inputs])
+        let dw = match is_long {
+            true => long_product([outputs, inputs, rows], &gradient, &x),
+            false => product([outputs, inputs, rows], a, b, None),
+        };
+        tensor(dw, &[outputs, inputs])
     };
     let db = || tensor(column_sums::<T>(&gradient, outputs), &[outputs]);
     Ok(LinearGradients {
@@ -163,11 +228,16 @@ fn column_sums<T: Element>(matrix: &[T], columns: usize) -> Vec<T> {
     let mut sums = vec![T::zero(); columns];
     sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(index, sums)| {
         let mut wide = [0.0; COLUMNS];
-        for row in matrix.chunks_exact(columns) {
-            for (wide, value) in wide.iter_mut().zip(&row[index * COLUMNS..]) {
-                *wide += value.widen();
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in matrix.chunks_exact(columns) {
+                    for (wide, value) in wide.iter_mut().zip(&row[index * COLUMNS..]) {
+                        *wide += value.widen();
+                    }
+                }
+            },
+        );
         for (sum, wide) in sums.iter_mut().zip(wide) {
             *sum = T::narrow(wide);
         }
@@ -176,24 +246,33 @@ fn column_sums<T: Element>(matrix: &[T], columns: usize) -> Vec<T> {
 }
 
 impl Tape<'_> {
-    /// The linear layer with the parameters `weight` `[out, in]` and, if given, `bias` `[out]` on `x` `[batch, in]`:
-    /// `[batch, out]`, as PyTorch's `nn.Linear`.
+    /// The linear layer with the parameters `weight` `[out, in]` and, if given, `bias` `[out]` on `x` `[batch, .., in]`:
+    /// `[batch, .., out]`, as PyTorch's `nn.Linear`.
     ///
     /// # Errors
     /// If a parameter is missing, the shapes do not fit or are empty, or the device or type is not supported.
     pub fn linear(&self, x: &Value, weight: &str, bias: Option<&str>) -> Result<Value> {
         let weight = self.parameter(weight)?;
         let bias = bias.map(|name| self.parameter(name)).transpose()?;
-        let [batch, _, outputs] = sizes(x.tensor(), weight.tensor())?;
+        let [_, _, outputs] = sizes(x.tensor(), weight.tensor())?;
+        let shape = output_shape(x.tensor(), outputs);
         let compute = || forward(x.tensor(), weight.tensor(), bias.as_ref().map(Value::tensor));
-        let output = self.output(&[batch, outputs], || Err("linear"), compute)?;
+        let output = self.output(&shape, || Err("linear"), compute)?;
         let (saved_x, saved_weight) = (self.save(x), weight.tensor().clone());
         let inputs: Vec<&Value> = [x, &weight].into_iter().chain(bias.as_ref()).collect();
-        Ok(self.record(output, &inputs, move |gradient, wanted| {
+        let again = {
+            let (x, weight, bias) = (saved_x.clone(), saved_weight.clone(), bias.as_ref().map(|b| b.tensor().clone()));
+            move || forward(&x.tensor()?, &weight, bias.as_ref())
+        };
+        let backward = move |gradient: &Tensor, wanted: &[bool]| {
             let wanted = [0, 1, 2].map(|input| wanted.get(input).copied().unwrap_or(false));
             let LinearGradients { x, weight, bias } = backward(&saved_x.tensor()?, &saved_weight, gradient, wanted)?;
             Ok(vec![x, weight, bias])
-        }))
+        };
+        Ok(match self.recomputes() && shape.len() > 2 {
+            true => self.record_recomputable(output, &inputs, again, backward),
+            false => self.record(output, &inputs, backward),
+        })
     }
 }
 
@@ -257,6 +336,42 @@ mod tests {
                 tape.linear(&tape.parameter("x")?, "weight", Some("bias"))
             });
         }
+    }
+
+    #[test]
+    fn leading_axes_are_rows() -> Result<()> {
+        let mut inputs = Inputs::new(4);
+        inputs.normal("x", &[2, 2, 3, 4]);
+        inputs.normal("weight", &[5, 4]);
+        inputs.normal("bias", &[5]);
+        check_gradients(&inputs, |tape| {
+            let y = tape.linear(&tape.parameter("x")?, "weight", Some("bias"))?;
+            assert_eq!(y.tensor().dims(), [2, 2, 3, 5]);
+            Ok(y)
+        });
+        Ok(())
+    }
+
+    /// More rows than a weight's gradient takes at a time.
+    #[test]
+    fn many_rows_give_the_gradient_of_the_definition() -> Result<()> {
+        for sizes in [[2 * MANY_ROWS + 7, 5, 9], [MANY_ROWS, 33, 4]] {
+            let [rows, width, outputs] = sizes;
+            let parameters = inputs(sizes, 5).parameters(DType::F64)?;
+            let [x, weight] = ["x", "weight"].map(|name| parameters.tensor(name).unwrap().detach());
+            let y = forward(&x, &weight, None)?;
+            let found = backward(&x.unsqueeze(0)?, &weight, &y.unsqueeze(0)?, [true; 3])?;
+            assert_eq!(found.x.map(|dx| dx.dims().to_vec()), Some(vec![1, rows, width]));
+            let expected = y.t()?.matmul(&x)?;
+            let norm = |t: &Tensor| t.sqr()?.sum_all()?.to_scalar::<f64>();
+            let Some(weight) = found.weight else { panic!("no gradient of {outputs} outputs") };
+            assert!(norm(&(weight - &expected)?)? <= 1e-26 * norm(&expected)?);
+        }
+        let mut inputs = Inputs::new(6);
+        inputs.normal("x", &[3, MANY_ROWS + 9, 40]);
+        inputs.normal("weight", &[70, 40]);
+        same_bits_for_any_threads(&inputs, |tape| tape.linear(&tape.parameter("x")?, "weight", None));
+        Ok(())
     }
 
     #[test]

@@ -54,7 +54,12 @@ impl Tape<'_> {
         let describe = || Ok((Operation::Sum, vec![a.tensor().id(), b.tensor().id()]));
         let output = self.output(a.tensor().dims(), describe, || super::sum::forward(a.tensor(), b.tensor()))?;
         let both = |gradient: &Tensor, _: &[bool]| Ok(vec![Some(gradient.clone()), Some(gradient.clone())]);
-        Ok(self.record(output, &[a, b], both))
+        if !self.recomputes() {
+            return Ok(self.record(output, &[a, b], both));
+        }
+        let saved = (self.save(a), self.save(b));
+        let again = move || super::sum::forward(&saved.0.tensor()?, &saved.1.tensor()?);
+        Ok(self.record_recomputable(output, &[a, b], again, both))
     }
 }
 

@@ -5,12 +5,9 @@
 
 use super::gpu::{Gpu, launch, on_device};
 use super::host::{Element, elements, tensor};
+use super::resample::{Taps, resample, transposed};
 use crate::{Tape, Value};
 use candle_core::{Device, Result, Tensor, bail};
-use rayon::prelude::*;
-
-/// Where a pixel's neighbours along one axis are, and how much each counts.
-type Taps<T> = Vec<(usize, T)>;
 
 /// For each of the `2 size` positions after upsampling, the positions before it that are blended.
 ///
@@ -33,46 +30,9 @@ fn sources<T: Element>(size: usize, align_corners: bool) -> Vec<Taps<T>> {
     (0..2 * size).map(source).collect()
 }
 
-/// The transpose of [`sources`]: for each position before upsampling, the positions after it that it was blended into.
+/// The transpose of [`sources`].
 fn destinations<T: Element>(size: usize, align_corners: bool) -> Vec<Taps<T>> {
-    let mut destinations = vec![Taps::new(); size];
-    for (output, taps) in sources::<T>(size, align_corners).into_iter().enumerate() {
-        for (input, weight) in taps {
-            destinations[input].push((output, weight));
-        }
-    }
-    destinations
-}
-
-/// `result += Σ weight · lines[place]` over `taps`, where every line has the result's length.
-fn blend<T: Element>(result: &mut [T], lines: &[T], taps: &Taps<T>) {
-    let length = result.len();
-    for &(place, weight) in taps {
-        for (result, value) in result.iter_mut().zip(&lines[place * length..][..length]) {
-            *result += weight * *value;
-        }
-    }
-}
-
-/// Applies `rows` and `columns` to images whose rows hold `width` pixels of `channels`.
-fn resample<T: Element>(
-    images: &[T],
-    [width, channels]: [usize; 2],
-    height: usize,
-    rows: &[Taps<T>],
-    columns: &[Taps<T>],
-) -> Vec<T> {
-    let line = width * channels;
-    let mut result = vec![T::zero(); images.len() / (height * width) * rows.len() * columns.len()];
-    result.par_chunks_mut(columns.len() * channels).enumerate().for_each(|(index, result)| {
-        let image = &images[index / rows.len() * height * line..][..height * line];
-        let mut blended = vec![T::zero(); line];
-        blend(&mut blended, image, &rows[index % rows.len()]);
-        for (pixel, taps) in result.chunks_exact_mut(channels).zip(columns) {
-            blend(pixel, &blended, taps);
-        }
-    });
-    result
+    transposed(&sources::<T>(size, align_corners), size)
 }
 
 /// `[batch, 2 height, 2 width, channels]` from `x` `[batch, height, width, channels]`. `align_corners` as in PyTorch,

@@ -101,7 +101,7 @@ fn published_width() -> usize {
 
 /// A ResNet without its classifier.
 #[derive(Clone, Debug)]
-pub struct ResNet {
+pub(super) struct ResNet {
     config: ResNetConfig,
 }
 
@@ -147,24 +147,19 @@ impl Conv {
 
 impl ResNet {
     /// The network that `config` names.
-    pub fn new(config: ResNetConfig) -> Self {
+    pub(super) fn new(config: ResNetConfig) -> Self {
         ResNet { config }
     }
 
-    /// What it was made from.
-    pub fn config(&self) -> &ResNetConfig {
-        &self.config
-    }
-
     /// Channels of the five [`features`](Self::features).
-    pub fn channels(&self) -> [usize; 5] {
+    pub(super) fn channels(&self) -> [usize; 5] {
         let width = self.config.width;
         let expansion = if self.config.arch.has_bottlenecks() { 4 } else { 1 };
         [width, width * expansion, 2 * width * expansion, 4 * width * expansion, 8 * width * expansion]
     }
 
     /// Names and shapes of all its tensors in PyTorch's layout, in the order of [`init`](Self::init).
-    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+    pub(super) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         let mut shapes = Vec::new();
         let mut add = |conv: &Conv, name: &str, norm: &str| {
             let [channels_in, channels_out] = conv.channels;
@@ -192,7 +187,7 @@ impl ResNet {
     ///
     /// # Errors
     /// If a name is taken, the width is 0, or images have not 1 to 8 channels.
-    pub fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
+    pub(super) fn init(&self, parameters: &mut Parameters, prefix: &str, stream: &Stream) -> Result<()> {
         if self.config.width == 0 {
             bail!("a ResNet needs a width of at least 1");
         }
@@ -217,7 +212,7 @@ impl ResNet {
     ///
     /// # Errors
     /// If parameters are missing or `x` has not `in_channels` channels.
-    pub fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 5]> {
+    pub(super) fn features(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<[Value; 5]> {
         let names = (&*join(prefix, "conv1"), &*join(prefix, "bn1"));
         let stem = tape.keep(self.stem().apply(tape, x, names, None, true)?);
         let (padding, ceil_mode) = match self.config.variant {

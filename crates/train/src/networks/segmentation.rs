@@ -1,35 +1,46 @@
-//! A segmentation network of either architecture.
+//! A segmentation network of any architecture.
 
-use super::decoder_block::{DecoderBlock, head_shapes};
-use super::resnet::ResNet;
+use super::cs_unet::CsUnet;
+use super::encoder::Encoder;
+use super::encoder_config::EncoderConfig;
+use super::misfit::Misfit;
+use super::patch_head::{HeadKind, PatchHead};
 use super::segmentation_config::{Architecture, SegmentationConfig};
+use super::segmentation_model::SegmentationModel;
+use super::swin_unet::SwinUnet;
 use super::unet::Unet;
 use super::unet_plus_plus::UnetPlusPlus;
-use candle_core::Result;
+use candle_core::{Result, bail};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Tape, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A network from images to a logit for each class and pixel.
 #[derive(Clone, Debug)]
 pub struct SegmentationNetwork {
     config: SegmentationConfig,
-    network: Network,
-}
-
-#[derive(Clone, Debug)]
-enum Network {
-    UnetPlusPlus(UnetPlusPlus),
-    Unet(Unet),
+    model: Arc<dyn SegmentationModel>,
 }
 
 impl SegmentationNetwork {
-    /// The network that `config` names.
+    /// The network that `config` names. One that [`SegmentationConfig::check`] refuses has no parameters, and no image fits it.
     pub fn new(config: SegmentationConfig) -> Self {
-        let network = match config.architecture {
-            Architecture::UnetPlusPlus => Network::UnetPlusPlus(UnetPlusPlus::new(config.clone())),
-            Architecture::Unet => Network::Unet(Unet::new(config.clone())),
+        let model: Arc<dyn SegmentationModel> = match (config.architecture, &config.encoder) {
+            (Architecture::UnetPlusPlus, _) => Arc::new(UnetPlusPlus::new(config.clone())),
+            (Architecture::Unet, _) => Arc::new(Unet::new(config.clone())),
+            (Architecture::Linear, _) => Arc::new(PatchHead::new(&config, HeadKind::Linear)),
+            (Architecture::Conv, _) => Arc::new(PatchHead::new(&config, HeadKind::Convolutional)),
+            (Architecture::SwinUnet, EncoderConfig::Swin(encoder)) => {
+                Arc::new(SwinUnet::new(encoder.clone(), config.classes))
+            }
+            (Architecture::SwinUnet, _) => Arc::new(Misfit(config.check().err().unwrap_or_default())),
+            (Architecture::CsUnet, encoder) => {
+                let transformer = config.transformer().swin(encoder.in_channels());
+                Arc::new(CsUnet::new(transformer, Encoder::new(encoder.clone()), config.classes))
+            }
         };
-        SegmentationNetwork { config, network }
+        SegmentationNetwork { config, model }
     }
 
     /// What it was made from.
@@ -37,35 +48,59 @@ impl SegmentationNetwork {
         &self.config
     }
 
-    /// Names and shapes (PyTorch's layout) of all parameters, in their order.
-    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let SegmentationConfig { encoder, decoder_channels: [.., last], classes, .. } = &self.config;
-        let blocks: Vec<DecoderBlock> = match &self.network {
-            Network::UnetPlusPlus(network) => network.blocks().collect(),
-            Network::Unet(network) => network.blocks().collect(),
-        };
-        let encoder = ResNet::new(encoder.clone()).shapes().into_iter();
-        let encoder = encoder.map(|(name, shape)| (format!("encoder.{name}"), shape));
-        encoder.chain(blocks.iter().flat_map(DecoderBlock::shapes)).chain(head_shapes(*last, *classes)).collect()
+    /// Where the parameters of the [encoder](SegmentationConfig::encoder) lie; nothing if they have no prefix.
+    pub fn encoder_prefix(&self) -> &'static str {
+        self.model.encoder_prefix()
     }
 
-    /// Adds all parameters with smp's initial values.
+    /// Copies the blocks of Swin-Unet's or CS-UNet's transformer to the decoder's blocks of the same width (`layers.i` to
+    /// `layers_up.(3 − i)`), as Swin-Unet's loader does with pretrained weights. Gives the names of what was written.
+    ///
+    /// # Errors
+    /// If the decoder has no such blocks, or parameters are missing.
+    pub fn copy_decoder_from_encoder(&self, parameters: &Parameters) -> Result<Vec<String>> {
+        self.model.copy_decoder_from_encoder(parameters)
+    }
+
+    /// Names and shapes (PyTorch's layout) of all parameters, in their order.
+    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.model.shapes()
+    }
+
+    /// The factors of the learning rate by the parameter's name, if it falls by `decay` from layer to layer of the encoder towards the
+    /// image: `decay` to the power of (depth - i) for block i of a vision transformer. Decoder and head have the whole rate and are
+    /// not named.
+    ///
+    /// # Errors
+    /// One line, if the encoder has no such layers.
+    pub fn rate_factors(&self, decay: f64) -> std::result::Result<BTreeMap<String, f64>, String> {
+        let encoder = Encoder::new(self.config.encoder.clone());
+        let factor = |(name, _): (String, Vec<usize>)| {
+            let factor = encoder.rate_factor(&name, decay)?;
+            Some((format!("encoder.{name}"), factor))
+        };
+        encoder.shapes().into_iter().map(factor).collect::<Option<_>>().ok_or_else(|| {
+            format!(
+                "{} has no layers for it: it is for a vision transformer, as \"dinov2-small\"",
+                self.config.encoder.arch()
+            )
+        })
+    }
+
+    /// Adds all parameters with their published initial values.
     ///
     /// # Errors
     /// If a name is taken, or a number of channels or classes is 0.
     pub fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()> {
-        match &self.network {
-            Network::UnetPlusPlus(network) => network.init(parameters, stream),
-            Network::Unet(network) => network.init(parameters, stream),
-        }
+        self.model.init(parameters, stream)
     }
 
     /// Logits `[batch, height, width, classes]` for `x` `[batch, height, width, in_channels]`.
     ///
     /// # Errors
-    /// If height or width is not a multiple of 32, or parameters are missing.
+    /// If height or width does not fit ([`SegmentationConfig::check_side`]), or parameters are missing.
     pub fn forward(&self, tape: &Tape<'_>, x: &Value) -> Result<Value> {
-        self.decode(tape, self.features(tape, x)?)
+        self.model.forward(tape, x, &mut |_| Ok(()))
     }
 
     /// As [`SegmentationNetwork::forward`], with the mean over the pixels of the encoder's deepest feature:
@@ -74,22 +109,14 @@ impl SegmentationNetwork {
     /// # Errors
     /// As [`SegmentationNetwork::forward`].
     pub fn forward_with_embedding(&self, tape: &Tape<'_>, x: &Value) -> Result<(Value, Value)> {
-        let features = self.features(tape, x)?;
-        let embedding = tape.global_average_pool(&features[4])?;
-        Ok((self.decode(tape, features)?, embedding))
-    }
-
-    fn features(&self, tape: &Tape<'_>, x: &Value) -> Result<[Value; 5]> {
-        match &self.network {
-            Network::UnetPlusPlus(network) => network.features(tape, x),
-            Network::Unet(network) => network.features(tape, x),
-        }
-    }
-
-    fn decode(&self, tape: &Tape<'_>, features: [Value; 5]) -> Result<Value> {
-        match &self.network {
-            Network::UnetPlusPlus(network) => network.decode(tape, features),
-            Network::Unet(network) => network.decode(tape, features),
+        let mut embedding = None;
+        let logits = self.model.forward(tape, x, &mut |deepest| {
+            embedding = Some(tape.global_average_pool(deepest)?);
+            Ok(())
+        })?;
+        match embedding {
+            Some(embedding) => Ok((logits, embedding)),
+            None => bail!("the network has shown no map of its encoder"),
         }
     }
 }
@@ -169,7 +196,7 @@ mod tests {
             let (logits, embedding) = network.forward_with_embedding(&tape, &x)?;
             assert_eq!(values(&logits)?, values(&network.forward(&tape, &x)?)?);
             assert_eq!(embedding.tensor().dims(), [2, 32]);
-            let [.., last] = ResNet::new(network.config().encoder.clone()).features(&tape, "encoder", &x)?;
+            let last = Encoder::new(network.config().encoder.clone()).deepest(&tape, "encoder", &x)?;
             let mean = last.tensor().mean((1, 2))?.flatten_all()?.to_vec1::<f64>()?;
             let difference = values(&embedding)?.iter().zip(&mean).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(difference < 1e-12 && mean.iter().any(|value| *value > 0.0), "{architecture}: {difference}");

@@ -1,49 +1,33 @@
 //! U-Net (Ronneberger et al. 2015) exactly as segmentation_models_pytorch 0.5 builds it, with its parameter names.
 
-use super::decoder_block::{DecoderBlock, LEVELS, head, init_head};
-use super::resnet::ResNet;
+use super::decoder_block::{DecoderBlock, LEVELS, head, head_shapes, init_head};
+use super::encoder::Encoder;
 use super::segmentation_config::SegmentationConfig;
+use super::segmentation_model::SegmentationModel;
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Tape, Value};
 
-/// A ResNet encoder, a decoder with one skip a level (no attention, nearest-neighbour upsampling), and a 3×3 convolution
+/// An encoder, a decoder with one skip a level (no attention, nearest-neighbour upsampling), and a 3×3 convolution
 /// to one channel a class.
 #[derive(Clone, Debug)]
 pub(super) struct Unet {
     config: SegmentationConfig,
-    encoder: ResNet,
+    encoder: Encoder,
 }
 
 impl Unet {
     /// The network that `config` names.
     pub(super) fn new(config: SegmentationConfig) -> Self {
-        let encoder = ResNet::new(config.encoder.clone());
+        let encoder = Encoder::new(config.encoder.clone());
         Unet { config, encoder }
-    }
-
-    /// Adds all parameters: the encoder's as [`ResNet::init`] (under `encoder`), the decoder's Kaiming uniform
-    /// (fan in), the head's Xavier uniform with bias 0, as smp.
-    ///
-    /// # Errors
-    /// If a name is taken, or a number of channels or classes is 0.
-    pub(super) fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()> {
-        let SegmentationConfig { decoder_channels, classes, .. } = self.config;
-        if classes == 0 || decoder_channels.contains(&0) {
-            bail!("U-Net needs at least one class and one channel a level");
-        }
-        self.encoder.init(parameters, "encoder", stream)?;
-        for block in self.blocks() {
-            block.init(parameters, stream)?;
-        }
-        init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
     }
 
     /// The encoder's features, the deepest last, for `x` `[batch, height, width, in_channels]`.
     ///
     /// # Errors
     /// If height or width is not a multiple of 32, or parameters are missing.
-    pub(super) fn features(&self, tape: &Tape<'_>, x: &Value) -> Result<[Value; 5]> {
+    fn features(&self, tape: &Tape<'_>, x: &Value) -> Result<[Value; 5]> {
         let (_, height, width, _) = x.tensor().dims4()?;
         if height % 32 != 0 || width % 32 != 0 || height * width == 0 {
             bail!("U-Net takes images whose sides are multiples of 32, not {height}×{width}; pad or crop them");
@@ -55,7 +39,7 @@ impl Unet {
     ///
     /// # Errors
     /// If parameters are missing.
-    pub(super) fn decode(&self, tape: &Tape<'_>, features: [Value; 5]) -> Result<Value> {
+    fn decode(&self, tape: &Tape<'_>, features: [Value; 5]) -> Result<Value> {
         let [stem, first, second, third, mut y] = features;
         // The last block, at full size, has no skip. Each feature is dropped after its use.
         let skips = [Some(third), Some(second), Some(first), Some(stem), None];
@@ -66,8 +50,8 @@ impl Unet {
     }
 
     /// The decoder's blocks, deepest first.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = DecoderBlock> {
-        let ([stem, first, second, third, deepest], decoder) = (self.encoder.channels(), self.config.decoder_channels);
+    fn blocks(&self) -> impl Iterator<Item = DecoderBlock> {
+        let ([stem, first, second, third, deepest], decoder) = (self.encoder.channels(), self.config.unet_channels());
         let before = [deepest, decoder[0], decoder[1], decoder[2], decoder[3]];
         let skips = [third, second, first, stem, 0];
         (0..LEVELS).map(move |level| DecoderBlock {
@@ -75,6 +59,36 @@ impl Unet {
             channels_in: before[level] + skips[level],
             channels_out: decoder[level],
         })
+    }
+}
+
+impl SegmentationModel for Unet {
+    fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let [.., last] = self.config.unet_channels();
+        let encoder = self.encoder.shapes().into_iter().map(|(name, shape)| (format!("encoder.{name}"), shape));
+        let blocks: Vec<DecoderBlock> = self.blocks().collect();
+        let decoder = blocks.iter().flat_map(DecoderBlock::shapes);
+        encoder.chain(decoder).chain(head_shapes(last, self.config.classes)).collect()
+    }
+
+    /// The encoder's parameters as [`Encoder::init`] (under `encoder`), the decoder's Kaiming uniform (fan in), the head's Xavier
+    /// uniform with bias 0, as smp.
+    fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()> {
+        let (decoder_channels, classes) = (self.config.unet_channels(), self.config.classes);
+        if classes == 0 || decoder_channels.contains(&0) {
+            bail!("U-Net needs at least one class and one channel a level");
+        }
+        self.encoder.init(parameters, "encoder", stream)?;
+        for block in self.blocks() {
+            block.init(parameters, stream)?;
+        }
+        init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
+    }
+
+    fn forward(&self, tape: &Tape<'_>, x: &Value, deepest: &mut dyn FnMut(&Value) -> Result<()>) -> Result<Value> {
+        let features = self.features(tape, x)?;
+        deepest(&features[4])?;
+        self.decode(tape, features)
     }
 }
 
@@ -87,15 +101,16 @@ mod tests {
     use matssl_tensor::Mode;
 
     fn forward(net: &Unet, tape: &Tape<'_>, x: &Value) -> Result<Value> {
-        net.decode(tape, net.features(tape, x)?)
+        SegmentationModel::forward(net, tape, x, &mut |_| Ok(()))
     }
 
     fn build(width: usize) -> Result<(Unet, Parameters)> {
         let encoder = ResNetConfig { arch: Arch::ResNet18, width, variant: Variant::V15, in_channels: 3 };
         let net = Unet::new(SegmentationConfig {
             architecture: Architecture::Unet,
-            encoder,
-            decoder_channels: published_channels(),
+            encoder: encoder.into(),
+            decoder_channels: Some(published_channels()),
+            transformer: None,
             classes: 4,
         });
         let mut parameters = Parameters::new(DType::F32, &Device::Cpu);

@@ -1,48 +1,32 @@
 //! U-Net++ (Zhou et al. 2018) exactly as segmentation_models_pytorch 0.5 builds it, with its parameter names.
 
-use super::decoder_block::{DecoderBlock, LEVELS, head, init_head};
-use super::resnet::ResNet;
+use super::decoder_block::{DecoderBlock, LEVELS, head, head_shapes, init_head};
+use super::encoder::Encoder;
 use super::segmentation_config::SegmentationConfig;
+use super::segmentation_model::SegmentationModel;
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Tape, Value};
 
-/// A ResNet encoder, a decoder with dense skips, and a 3×3 convolution to one channel a class.
+/// An encoder, a decoder with dense skips, and a 3×3 convolution to one channel a class.
 #[derive(Clone, Debug)]
 pub(super) struct UnetPlusPlus {
     config: SegmentationConfig,
-    encoder: ResNet,
+    encoder: Encoder,
 }
 
 impl UnetPlusPlus {
     /// The network that `config` names.
     pub(super) fn new(config: SegmentationConfig) -> Self {
-        let encoder = ResNet::new(config.encoder.clone());
+        let encoder = Encoder::new(config.encoder.clone());
         UnetPlusPlus { config, encoder }
-    }
-
-    /// Adds all parameters: the encoder's as [`ResNet::init`] (under `encoder`), the decoder's Kaiming uniform
-    /// (fan in), the head's Xavier uniform with bias 0, as smp.
-    ///
-    /// # Errors
-    /// If a name is taken, or a number of channels or classes is 0.
-    pub(super) fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()> {
-        let SegmentationConfig { decoder_channels, classes, .. } = self.config;
-        if classes == 0 || decoder_channels.contains(&0) {
-            bail!("U-Net++ needs at least one class and one channel a level");
-        }
-        self.encoder.init(parameters, "encoder", stream)?;
-        for block in self.blocks() {
-            block.init(parameters, stream)?;
-        }
-        init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
     }
 
     /// The encoder's features, the deepest last, for `x` `[batch, height, width, in_channels]`.
     ///
     /// # Errors
     /// If height or width is not a multiple of 32, or parameters are missing.
-    pub(super) fn features(&self, tape: &Tape<'_>, x: &Value) -> Result<[Value; 5]> {
+    fn features(&self, tape: &Tape<'_>, x: &Value) -> Result<[Value; 5]> {
         let (_, height, width, _) = x.tensor().dims4()?;
         if height % 32 != 0 || width % 32 != 0 || height * width == 0 {
             bail!("U-Net++ takes images whose sides are multiples of 32, not {height}×{width}; pad or crop them");
@@ -54,7 +38,7 @@ impl UnetPlusPlus {
     ///
     /// # Errors
     /// If parameters are missing.
-    pub(super) fn decode(&self, tape: &Tape<'_>, mut features: [Value; 5]) -> Result<Value> {
+    fn decode(&self, tape: &Tape<'_>, mut features: [Value; 5]) -> Result<Value> {
         features.reverse();
         // dense[depth]: the latest output in the row that starts with x_{depth}_{depth}. skips[layer]: the outputs of
         // x_{layer}_{layer}, …, x_{1}_{layer}, in the order in which they are computed.
@@ -80,14 +64,14 @@ impl UnetPlusPlus {
     }
 
     /// The decoder's blocks, in smp's order.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = DecoderBlock> {
+    fn blocks(&self) -> impl Iterator<Item = DecoderBlock> {
         let dense = (0..LEVELS - 1).flat_map(|layer| (0..=layer).map(move |depth| (depth, layer)));
         dense.chain([(0, LEVELS - 1)]).map(|(depth, layer)| self.block(depth, layer))
     }
 
     /// Block `x_{depth}_{layer}`.
     fn block(&self, depth: usize, layer: usize) -> DecoderBlock {
-        let decoder = self.config.decoder_channels;
+        let decoder = self.config.unet_channels();
         let encoder = self.encoder.channels();
         // Channels of the encoder's feature that layer `layer` meets; the last layer, at full size, meets none.
         let skip = |layer: usize| if layer < LEVELS - 1 { encoder[LEVELS - 2 - layer] } else { 0 };
@@ -101,6 +85,36 @@ impl UnetPlusPlus {
     }
 }
 
+impl SegmentationModel for UnetPlusPlus {
+    fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let [.., last] = self.config.unet_channels();
+        let encoder = self.encoder.shapes().into_iter().map(|(name, shape)| (format!("encoder.{name}"), shape));
+        let blocks: Vec<DecoderBlock> = self.blocks().collect();
+        let decoder = blocks.iter().flat_map(DecoderBlock::shapes);
+        encoder.chain(decoder).chain(head_shapes(last, self.config.classes)).collect()
+    }
+
+    /// The encoder's parameters as [`Encoder::init`] (under `encoder`), the decoder's Kaiming uniform (fan in), the head's Xavier
+    /// uniform with bias 0, as smp.
+    fn init(&self, parameters: &mut Parameters, stream: &Stream) -> Result<()> {
+        let (decoder_channels, classes) = (self.config.unet_channels(), self.config.classes);
+        if classes == 0 || decoder_channels.contains(&0) {
+            bail!("U-Net++ needs at least one class and one channel a level");
+        }
+        self.encoder.init(parameters, "encoder", stream)?;
+        for block in self.blocks() {
+            block.init(parameters, stream)?;
+        }
+        init_head(parameters, decoder_channels[LEVELS - 1], classes, stream)
+    }
+
+    fn forward(&self, tape: &Tape<'_>, x: &Value, deepest: &mut dyn FnMut(&Value) -> Result<()>) -> Result<Value> {
+        let features = self.features(tape, x)?;
+        deepest(&features[4])?;
+        self.decode(tape, features)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,15 +124,16 @@ mod tests {
     use matssl_tensor::Mode;
 
     fn forward(net: &UnetPlusPlus, tape: &Tape<'_>, x: &Value) -> Result<Value> {
-        net.decode(tape, net.features(tape, x)?)
+        SegmentationModel::forward(net, tape, x, &mut |_| Ok(()))
     }
 
     fn build(arch: Arch, width: usize) -> Result<(UnetPlusPlus, Parameters)> {
         let encoder = ResNetConfig { arch, width, variant: Variant::V15, in_channels: 3 };
         let net = UnetPlusPlus::new(SegmentationConfig {
             architecture: Architecture::UnetPlusPlus,
-            encoder,
-            decoder_channels: published_channels(),
+            encoder: encoder.into(),
+            decoder_channels: Some(published_channels()),
+            transformer: None,
             classes: 4,
         });
         let mut parameters = Parameters::new(DType::F32, &Device::Cpu);

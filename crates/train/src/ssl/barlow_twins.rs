@@ -4,7 +4,7 @@
 use super::head::{Head, HeadSizes, Layer};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_weight, value};
 use super::online::Online;
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use candle_core::{Result, Tensor};
 use matssl_base::random::Stream;
 use matssl_tensor::Parameters;
@@ -43,7 +43,7 @@ impl MethodParameters for BarlowTwins {
         check_weight("off_diagonal_weight", self.off_diagonal_weight)
     }
 
-    fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
+    fn build(&self, encoder: &Encoder, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [.., last] = encoder.channels();
         let head = Head::init("projection_head", last, expander(self.head), parameters, stream)?;
         Ok(Box::new(BarlowTwinsLearner { off_diagonal_weight: self.off_diagonal_weight, head }))

@@ -6,7 +6,7 @@ use super::head::{Head, HeadSizes, Layer};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_part};
 use super::momentum::{MOMENTUM, Momentum};
 use super::online::{ENCODER, Online};
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use candle_core::{Result, Tensor};
 use matssl_base::random::Stream;
 use matssl_tensor::Parameters;
@@ -49,7 +49,7 @@ impl MethodParameters for Byol {
         check_part("momentum", self.momentum)
     }
 
-    fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
+    fn build(&self, encoder: &Encoder, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let ([.., last], HeadSizes { hidden, output }) = (encoder.channels(), self.head);
         let layers = [Layer::hidden(hidden), Layer::last(output)];
         let projection = Head::init(PROJECTION, last, layers, parameters, stream)?;

@@ -8,7 +8,7 @@ use super::momentum::{MOMENTUM, Momentum};
 use super::nt_xent::normalize;
 use super::online::{ENCODER, Online};
 use super::queue::{Queue, WORKING_BYTES, info_nce};
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use candle_core::{D, DType, Result, Tensor};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Value};
@@ -84,7 +84,7 @@ impl MethodParameters for DenseCl {
         check_part("dense_weight", self.dense_weight)
     }
 
-    fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
+    fn build(&self, encoder: &Encoder, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [.., last] = encoder.channels();
         let global = Head::init(GLOBAL, last, head_layers(self.head), parameters, stream)?;
         let dense = Head::init(DENSE, last, head_layers(self.head), parameters, stream)?;

@@ -7,7 +7,7 @@ use super::head::{Head, HeadSizes, moments, simclr};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_temperature};
 use super::nt_xent::nt_xent;
 use super::online::Online;
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use candle_core::{Result, Tensor};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Role, Tape, Value};
@@ -57,7 +57,7 @@ impl MethodParameters for MatSsl {
         check_temperature(self.temperature)
     }
 
-    fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
+    fn build(&self, encoder: &Encoder, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [_, stages @ ..] = encoder.channels();
         if self.gate != Gate::None {
             for (stage, channels) in stages.into_iter().enumerate() {

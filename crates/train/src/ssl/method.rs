@@ -1,7 +1,7 @@
 //! What a self-supervised method is.
 
 use super::online::Online;
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use candle_core::{DType, Tensor};
 use matssl_base::random::Stream;
 use matssl_tensor::Parameters;
@@ -37,7 +37,7 @@ pub trait MethodParameters: Serialize + DeserializeOwned + JsonSchema + Debug + 
     /// If a name is taken.
     fn build(
         &self,
-        encoder: &ResNet,
+        encoder: &Encoder,
         parameters: &mut Parameters,
         stream: &Stream,
     ) -> candle_core::Result<Box<dyn SslMethod>>;

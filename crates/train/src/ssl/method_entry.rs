@@ -1,7 +1,7 @@
 //! An entry of the table of methods.
 
 use super::method::{MethodParameters, SslMethod};
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use matssl_base::random::Stream;
 use matssl_tensor::Parameters;
 use schemars::{Schema, SchemaGenerator};
@@ -17,7 +17,7 @@ pub(super) trait DecodedMethod: Debug + Send + Sync {
     /// See [`MethodParameters::build`].
     fn build(
         &self,
-        encoder: &ResNet,
+        encoder: &Encoder,
         parameters: &mut Parameters,
         stream: &Stream,
     ) -> candle_core::Result<Box<dyn SslMethod>>;
@@ -30,7 +30,7 @@ impl<P: MethodParameters> DecodedMethod for P {
 
     fn build(
         &self,
-        encoder: &ResNet,
+        encoder: &Encoder,
         parameters: &mut Parameters,
         stream: &Stream,
     ) -> candle_core::Result<Box<dyn SslMethod>> {

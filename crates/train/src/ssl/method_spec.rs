@@ -3,7 +3,7 @@
 use super::method::SslMethod;
 use super::method_entry::DecodedMethod;
 use super::methods::{entries, find, names};
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use matssl_base::random::Stream;
 use matssl_tensor::Parameters;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -52,7 +52,7 @@ impl MethodSpec {
     /// If a name is taken.
     pub fn build(
         &self,
-        encoder: &ResNet,
+        encoder: &Encoder,
         parameters: &mut Parameters,
         stream: &Stream,
     ) -> candle_core::Result<Box<dyn SslMethod>> {

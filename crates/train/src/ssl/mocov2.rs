@@ -7,7 +7,7 @@ use super::momentum::{MOMENTUM, Momentum};
 use super::nt_xent::normalize;
 use super::online::{ENCODER, Online};
 use super::queue::{Queue, WORKING_BYTES, info_nce};
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use candle_core::{Result, Tensor};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Value};
@@ -72,7 +72,7 @@ impl MethodParameters for MoCoV2 {
         }
     }
 
-    fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
+    fn build(&self, encoder: &Encoder, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [.., last] = encoder.channels();
         let head = Head::init(HEAD, last, head_layers(self.head), parameters, stream)?;
         let follower = Momentum::init(parameters, &[ENCODER, HEAD])?;

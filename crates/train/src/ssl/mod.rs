@@ -20,6 +20,8 @@ mod online;
 mod queue;
 mod simclr;
 mod simsiam;
+#[cfg(test)]
+mod tests;
 mod vicreg;
 mod watch;
 

@@ -1,9 +1,11 @@
 //! The step between the tape and candle's autograd: the embeddings.
 
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use candle_core::{Result, Tensor, Var};
+use matssl_base::random::Stream;
 use matssl_tensor::init::join;
 use matssl_tensor::{Gradients, Mode, Parameters, Tape, Value};
+use std::cell::Cell;
 
 /// Prefix, without its dot, of the encoder's parameters in the store that it shares with a method's heads.
 pub const ENCODER: &str = "encoder";
@@ -11,16 +13,35 @@ pub const ENCODER: &str = "encoder";
 /// One training pass through encoder and heads. Embeddings leave the tape as candle variables. The gradients of a loss that candle
 /// computes from them then go back through the tape.
 pub struct Online<'a> {
-    encoder: &'a ResNet,
+    encoder: &'a Encoder,
     tape: Tape<'a>,
+    /// Where passes through the encoder draw from, if it drops paths at random, and the number of passes so far.
+    stream: Option<Stream>,
+    passes: Cell<u64>,
     /// Values that have left the tape, each with the variable that candle sees.
     left: Vec<(Value, Var)>,
 }
 
 impl<'a> Online<'a> {
     /// A pass through `encoder`, whose parameters lie in `parameters` below [`ENCODER`].
-    pub fn new(encoder: &'a ResNet, parameters: &'a Parameters) -> Self {
-        Online { encoder, tape: Tape::new(parameters, Mode::Train), left: Vec::new() }
+    pub fn new(encoder: &'a Encoder, parameters: &'a Parameters) -> Self {
+        let tape = Tape::new(parameters, Mode::Train);
+        Online { encoder, tape, stream: None, passes: Cell::new(0), left: Vec::new() }
+    }
+
+    /// The same, with random numbers for an encoder that drops paths in training. Each pass draws its own; a momentum encoder drops
+    /// none, as in MoBY (Xie et al. 2021, *Self-Supervised Learning with Swin Transformers*, section 3: asymmetric drop path).
+    pub fn with_stream(self, stream: Stream) -> Self {
+        Online { stream: Some(stream), ..self }
+    }
+
+    /// The tape for the next pass through the encoder.
+    fn pass(&self) -> &Tape<'a> {
+        let pass = self.passes.replace(self.passes.get() + 1);
+        if let Some(stream) = &self.stream {
+            self.tape.set_stream(stream.child(pass));
+        }
+        &self.tape
     }
 
     /// The tape of encoder and heads.
@@ -35,7 +56,7 @@ impl<'a> Online<'a> {
     /// # Errors
     /// If the view does not fit the encoder.
     pub fn pooled(&self, view: &Tensor) -> Result<[Value; 4]> {
-        let [_, a, b, c, d] = self.encoder.features(&self.tape, ENCODER, &self.tape.input(view)?)?;
+        let [a, b, c, d] = self.encoder.stages(self.pass(), ENCODER, &self.tape.input(view)?)?;
         let pool = |stage| self.tape.global_average_pool(&stage);
         Ok([pool(a)?, pool(b)?, pool(c)?, pool(d)?])
     }
@@ -47,8 +68,7 @@ impl<'a> Online<'a> {
     /// # Errors
     /// If the view does not fit the encoder.
     pub fn map(&self, prefix: &str, view: &Tensor) -> Result<Value> {
-        let [.., last] = self.encoder.features(&self.tape, &join(prefix, ENCODER), &self.tape.input(view)?)?;
-        Ok(last)
+        self.encoder.deepest(self.pass(), &join(prefix, ENCODER), &self.tape.input(view)?)
     }
 
     /// Global average pooling `[batch, channels]` of [`Online::map`].
@@ -91,10 +111,9 @@ impl<'a> Online<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::ResNetConfig;
+    use crate::networks::EncoderConfig;
     use crate::ssl::{MethodSpec, Moment};
     use candle_core::{DType, Device};
-    use matssl_base::random::Stream;
     use matssl_tensor::Role;
 
     fn views() -> [Tensor; 2] {
@@ -111,8 +130,8 @@ mod tests {
         use matssl_tensor::Precision;
         let run = || -> Result<()> {
             for name in crate::ssl::names() {
-                let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":8}"#).unwrap();
-                let encoder = ResNet::new(config);
+                let config: EncoderConfig = serde_json::from_str(r#"{"arch":"resnet18","width":8}"#).unwrap();
+                let encoder = Encoder::new(config);
                 let mut parameters = Parameters::new(DType::F32, &Device::Cpu).with_precision(Precision::Bf16);
                 let stream = Stream::new(1, "online test", 0, 9);
                 encoder.init(&mut parameters, ENCODER, &stream)?;
@@ -141,8 +160,8 @@ mod tests {
 
     #[test]
     fn a_parameter_in_the_loss_itself_has_its_gradient_too() {
-        let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":2}"#).unwrap();
-        let encoder = ResNet::new(config);
+        let config: EncoderConfig = serde_json::from_str(r#"{"arch":"resnet18","width":2}"#).unwrap();
+        let encoder = Encoder::new(config);
         let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
         encoder.init(&mut parameters, ENCODER, &Stream::new(1, "online test", 0, 9)).unwrap();
         parameters.insert("scale", Tensor::new(3.0, &Device::Cpu).unwrap(), Role::Bias).unwrap();
@@ -179,8 +198,8 @@ mod tests {
             methods.iter().map(|(method, _)| method.split('"').nth(3).unwrap()).collect();
         assert_eq!(covered, crate::ssl::names().into_iter().collect(), "every method is checked");
         for (method, own) in methods {
-            let config: ResNetConfig = serde_json::from_str(r#"{"arch":"resnet18","width":2}"#).unwrap();
-            let encoder = ResNet::new(config);
+            let config: EncoderConfig = serde_json::from_str(r#"{"arch":"resnet18","width":2}"#).unwrap();
+            let encoder = Encoder::new(config);
             let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
             let stream = Stream::new(1, "online test", 0, 9);
             encoder.init(&mut parameters, ENCODER, &stream).unwrap();

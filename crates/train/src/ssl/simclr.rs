@@ -4,7 +4,7 @@ use super::head::{Head, HeadSizes, simclr};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_temperature};
 use super::nt_xent::nt_xent;
 use super::online::Online;
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use candle_core::{Result, Tensor};
 use matssl_base::random::Stream;
 use matssl_tensor::Parameters;
@@ -37,7 +37,7 @@ impl MethodParameters for SimClr {
         check_temperature(self.temperature)
     }
 
-    fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
+    fn build(&self, encoder: &Encoder, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [.., last] = encoder.channels();
         let head = Head::init(HEAD, last, simclr(self.head), parameters, stream)?;
         Ok(Box::new(SimClrLearner { temperature: self.temperature, head }))

@@ -5,7 +5,7 @@ use super::cosine::cosine;
 use super::head::{Head, HeadSizes, Layer, Norm};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod};
 use super::online::Online;
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use candle_core::{Result, Tensor};
 use matssl_base::random::Stream;
 use matssl_tensor::Parameters;
@@ -36,7 +36,7 @@ impl MethodParameters for SimSiam {
         Ok(())
     }
 
-    fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
+    fn build(&self, encoder: &Encoder, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let ([.., last], HeadSizes { hidden, output }) = (encoder.channels(), self.head);
         // Without scale and shift at the end, as in lightly and the authors' code.
         let end = Layer { outputs: output.get(), norm: Norm::Plain, relu: false };

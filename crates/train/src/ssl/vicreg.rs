@@ -5,7 +5,7 @@ use super::barlow_twins::expander;
 use super::head::{Head, HeadSizes};
 use super::method::{MethodLoss, MethodParameters, Moment, SslMethod, check_weight, value};
 use super::online::Online;
-use crate::networks::ResNet;
+use crate::networks::Encoder;
 use candle_core::{Result, Tensor};
 use matssl_base::random::Stream;
 use matssl_tensor::Parameters;
@@ -45,7 +45,7 @@ impl MethodParameters for VicReg {
         check_weight("covariance_weight", self.covariance_weight)
     }
 
-    fn build(&self, encoder: &ResNet, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
+    fn build(&self, encoder: &Encoder, parameters: &mut Parameters, stream: &Stream) -> Result<Box<dyn SslMethod>> {
         let [.., last] = encoder.channels();
         let head = Head::init("projection_head", last, expander(self.head), parameters, stream)?;
         Ok(Box::new(VicRegLearner { weights: self.clone(), head }))

@@ -1,7 +1,7 @@
 //! What the encoder of a segmentation network sees in tiles.
 
 use super::batches::Batches;
-use crate::networks::{ResNet, SegmentationNetwork};
+use crate::networks::{Encoder, SegmentationNetwork};
 use anyhow::Result;
 use candle_core::{DType, Device};
 use matssl_data::Micrograph;
@@ -20,16 +20,16 @@ pub fn embeddings(
     tiles: &[(&Tiling, &Micrograph, usize)],
     batch: usize,
 ) -> Result<Vec<f32>> {
-    let encoder = ResNet::new(network.config().encoder.clone());
+    let encoder = Encoder::new(network.config().encoder.clone());
     let mut values = Vec::new();
     for batch in tiles.chunks(batch.max(1)) {
         let channels = batch.iter().map(|(_, image, _)| image.channels).max().unwrap_or(1);
         let mut cut = TileBatch::new(batch[0].0.tile, channels);
         batch.iter().for_each(|&(tiling, image, i)| cut.push(tiling, i, image, 0));
-        let tiles = Batches::on(parameters.device(), encoder.config().in_channels)?.tiles(&cut)?;
+        let tiles = Batches::on(parameters.device(), encoder.config().in_channels())?.tiles(&cut)?;
         let pixels = tiles.normalized(parameters, normalization())?;
         let tape = Tape::new(parameters, Mode::Eval);
-        let [.., last] = encoder.features(&tape, "encoder", &tape.input(&pixels)?)?;
+        let last = encoder.deepest(&tape, network.encoder_prefix(), &tape.input(&pixels)?)?;
         let means = tape.global_average_pool(&last)?.tensor().to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
         values.extend(means.flatten_all()?.to_vec1::<f32>()?);
     }
@@ -59,8 +59,8 @@ mod tests {
         cut.push(&tiling, 1, &image, 0);
         let cut = Tensor::from_vec(cut.normalized(3), (1, 64, 64, 3), &Device::Cpu)?;
         let tape = Tape::new(&parameters, Mode::Eval);
-        let encoder = ResNet::new(network.config().encoder.clone());
-        let [.., last] = encoder.features(&tape, "encoder", &tape.input(&cut)?)?;
+        let encoder = Encoder::new(network.config().encoder.clone());
+        let last = encoder.deepest(&tape, "encoder", &tape.input(&cut)?)?;
         let last: Vec<f32> = last.tensor().flatten_all()?.to_vec1()?;
         for (channel, &value) in found[32..].iter().enumerate() {
             let mean = last.iter().skip(channel).step_by(32).sum::<f32>() / 4.0;

@@ -137,11 +137,11 @@ pub fn prediction_activations(footprint: Footprint) -> u64 {
 /// Bytes of all parameters and buffers, and bytes of the trained ones.
 pub fn parameter_bytes(parameters: &Parameters) -> (u64, u64) {
     let mut sums = (0, 0);
-    for (_, parameter) in parameters.iter() {
+    for (name, parameter) in parameters.iter() {
         let tensor = parameter.var.as_tensor();
         let bytes = (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
         sums.0 += bytes;
-        sums.1 += if parameter.role.is_trainable() { bytes } else { 0 };
+        sums.1 += if parameter.role.is_trainable() && !parameters.is_frozen(name) { bytes } else { 0 };
     }
     sums
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use matssl_tensor::{Gradients, Parameters};
+use std::collections::BTreeMap;
 
 /// A training task, such as pretraining or fine-tuning.
 ///
@@ -17,6 +18,11 @@ pub trait Task {
 
     /// All trained parameters, and all other state.
     fn parameters(&self) -> &Parameters;
+
+    /// Factors of the learning rate by parameter; 1 for all others.
+    fn rate_factors(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
 
     /// Number of batches in an epoch.
     fn steps_per_epoch(&self) -> u64;

@@ -147,7 +147,7 @@ impl Training {
             failed: 0,
         };
         let averages = self.ema.map(|keep| AveragedWeights::new(keep, task.parameters())).transpose()?;
-        let mut state = TrainingState::new(self.optimizer, averages, columns(task));
+        let mut state = TrainingState::new(self.optimizer, task.rate_factors(), averages, columns(task));
         if let Some(checkpoint) =
             saver.checkpoints.load(task.parameters().device(), &mut |text| watch(Event::Message(text)))?
         {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use indexmap::IndexMap;
 use matssl_tensor::{Gradients, Parameters};
+use std::collections::BTreeMap;
 
 /// Name prefixes in a checkpoint.
 const PARAMETER: &str = "parameter/";
@@ -46,10 +47,16 @@ pub(super) struct TrainingState {
 }
 
 impl TrainingState {
-    /// Before the first epoch.
-    pub(super) fn new(optimizer: OptimizerSpec, averages: Option<AveragedWeights>, columns: Vec<String>) -> Self {
+    /// Before the first epoch; `factors` are those of the learning rate by parameter.
+    pub(super) fn new(
+        optimizer: OptimizerSpec,
+        factors: BTreeMap<String, f64>,
+        averages: Option<AveragedWeights>,
+        columns: Vec<String>,
+    ) -> Self {
         let (history, running) = (History::new(columns), EpochSums::default());
-        TrainingState { history, running, optimizer: Optimizer::new(optimizer), averages, best: None }
+        let optimizer = Optimizer::new(optimizer).with_factors(factors);
+        TrainingState { history, running, optimizer, averages, best: None }
     }
 
     /// Updates `parameters` with `scale` times the gradients, then the averages.

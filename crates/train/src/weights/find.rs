@@ -1,5 +1,6 @@
 //! Finds a network among the tensors of a file: under which key, behind which prefix, with which names.
 
+use super::bias_table::{differs_in_window, is_computed};
 use super::first_convolution::differs_in_channels;
 use super::naming::Naming;
 use super::request::{Request, place};
@@ -37,6 +38,8 @@ pub(super) struct Candidate {
     pub(super) outside: Vec<String>,
     /// Channels of the first convolution, in the file and in the network, if they differ.
     pub(super) channels: Option<(usize, usize)>,
+    /// Tables of position biases of windows of another side, by the network's names, and the sides in the file and in the network.
+    pub(super) resized: Vec<(String, (usize, usize))>,
 }
 
 impl Candidate {
@@ -79,7 +82,7 @@ fn prefixes<'g>(group: &'g Group, index: &HashMap<&str, usize>, naming: Naming) 
     for name in group.tensors.keys() {
         let starts = [0].into_iter().chain(name.match_indices('.').map(|(at, _)| at + 1));
         for start in starts.take(PARTS) {
-            if naming.torchvision(&name[start..]).is_some_and(|rest| index.contains_key(rest.as_str())) {
+            if naming.own(&name[start..]).is_some_and(|rest| index.contains_key(rest.as_str())) {
                 *hits.entry(&name[..start]).or_default() += 1;
             }
         }
@@ -108,6 +111,7 @@ fn evaluate(
         inside: Vec::new(),
         outside: Vec::new(),
         channels: None,
+        resized: Vec::new(),
     };
     let mut seen = vec![false; expected.len()];
     for (name, stored) in &listed.tensors {
@@ -115,7 +119,10 @@ fn evaluate(
             candidate.outside.push(name.clone());
             continue;
         };
-        let ours = naming.torchvision(rest);
+        if is_computed(rest) {
+            continue;
+        }
+        let ours = naming.own(rest);
         let Some(&at) = ours.as_deref().and_then(|ours| index.get(ours)) else {
             let part = ours.as_deref().unwrap_or(rest).split('.').next().unwrap_or_default();
             let is_layer = trunk.contains("layer1")
@@ -135,6 +142,9 @@ fn evaluate(
             candidate.found.push((at, name.clone()));
         } else if Some(at) == first_convolution && differs_in_channels(&stored.shape, shape) {
             candidate.channels = Some((stored.shape[1], shape[1]));
+            candidate.found.push((at, name.clone()));
+        } else if let Some(windows) = differs_in_window(ours, &stored.shape, shape) {
+            candidate.resized.push((ours.clone(), windows));
             candidate.found.push((at, name.clone()));
         } else {
             candidate.misshapen.push(format!("{ours}: {:?} instead of {shape:?}", stored.shape));

@@ -32,6 +32,19 @@ pub fn load_new(parameters: &Parameters, path: &Path) -> Result<LoadReport, Weig
     set(parameters, "", path, None, &Request::default(), false)
 }
 
+/// As [`load`], of the tensors and of the network that `request` chooses.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_chosen(
+    parameters: &Parameters,
+    prefix: &str,
+    path: &Path,
+    request: &Request<'_>,
+) -> Result<LoadReport, WeightsError> {
+    set(parameters, prefix, path, None, request, true)
+}
+
 /// As [`load`], if the file's blake3 is `digest` (hex), and of the network that `request` chooses.
 ///
 /// # Errors
@@ -58,7 +71,10 @@ fn set(
     if digest.is_some_and(|digest| blake3::hash(&bytes).to_hex().as_str() != digest) {
         return Err(WeightsError::Changed { path: path.to_owned() });
     }
-    let left_out = |name: &str| request.without.is_some_and(|without| name.starts_with(without));
+    let left_out = |name: &str| {
+        request.without.is_some_and(|without| name.starts_with(without))
+            || request.only.is_some_and(|only| !only.contains(name))
+    };
     let wanted: Vec<(&str, &Parameter)> = under(parameters, prefix).filter(|(name, _)| !left_out(name)).collect();
     let expected: Vec<(String, Vec<usize>)> =
         wanted.iter().map(|(name, parameter)| ((*name).to_owned(), pytorch_shape(parameter))).collect();

@@ -1,5 +1,6 @@
 //! Weight files: PyTorch's names and layouts, as `.safetensors` (written and read) and `.pth` (read).
 
+mod bias_table;
 mod check;
 mod config;
 mod error;
@@ -25,7 +26,7 @@ mod weight_file;
 pub use check::{check, check_bytes};
 pub use config::read_config;
 pub use error::{Differences, WeightsError};
-pub use load::{load, load_new, load_verified};
+pub use load::{load, load_chosen, load_new, load_verified};
 pub use published::{Published, PublishedFile};
 pub use request::{LoadReport, Request};
 pub use save::save;

@@ -1,5 +1,7 @@
 //! Which network of a weight file is wanted, and what was found.
 
+use std::collections::BTreeSet;
+
 /// What to look for in a file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'r> {
@@ -11,6 +13,8 @@ pub struct Request<'r> {
     pub prefix: Option<&'r str>,
     /// Tensors of the network whose names begin so are not loaded: a new head.
     pub without: Option<&'r str>,
+    /// Only these tensors of the network are loaded, if it says any: an encoder whose names have no prefix.
+    pub only: Option<&'r BTreeSet<String>>,
 }
 
 /// Where the network was found in a file, and what was left out.
@@ -20,7 +24,7 @@ pub struct LoadReport {
     pub key: String,
     /// What stands before the network's names.
     pub prefix: String,
-    /// How the file names the layers, if not as torchvision does.
+    /// How the file names the layers, if not as the network does.
     pub naming: Option<&'static str>,
     /// Tensors of the network that the file lacks (their values stay), by the network's names.
     pub missing: Vec<String>,
@@ -28,6 +32,9 @@ pub struct LoadReport {
     pub passed_over: Vec<String>,
     /// Channels of the first convolution, in the file and in the network, if they differ.
     pub channels: Option<(usize, usize)>,
+    /// Tables of position biases of windows of another side, interpolated: the network's names, and the sides in the file and in
+    /// the network.
+    pub resized: Vec<(String, (usize, usize))>,
     /// The configuration in a file that this program wrote.
     pub config: Option<String>,
 }
@@ -49,6 +56,12 @@ impl LoadReport {
                 }
                 _ => format!("first convolution repeated and scaled from {from} to {to} channels"),
             });
+        }
+        if let Some((_, (from, to))) = self.resized.first() {
+            let count = self.resized.len();
+            parts.push(format!(
+                "{count} tables of position biases interpolated from windows of {from} to windows of {to}"
+            ));
         }
         (!parts.is_empty()).then(|| parts.join(", "))
     }

@@ -1,5 +1,6 @@
 //! Takes a network's tensors out of a file's bytes.
 
+use super::bias_table::{differs_in_window, resized};
 use super::error::{Differences, WeightsError};
 use super::find::{Candidate, Expected, best, candidates};
 use super::first_convolution::adapted;
@@ -52,6 +53,9 @@ pub(super) fn take(
                 let zeros = tensor.dtype().is_float() && numbers.iter().all(|number| *number == 0.0);
                 all_zeros = Some(all_zeros.unwrap_or(true) && zeros);
             }
+            if let Some((_, window)) = differs_in_window(&expected[at].0, tensor.dims(), shape) {
+                return take(at, resized(&tensor, window)?);
+            }
             let tensor = match (tensor.dims(), &shape[..]) {
                 (found, expected) if found == expected => tensor,
                 (_, []) => tensor.squeeze(0)?,
@@ -78,6 +82,7 @@ pub(super) fn take(
         missing: chosen.missing,
         passed_over: chosen.outside,
         channels: chosen.channels,
+        resized: chosen.resized,
         config: file.config,
     })
 }

@@ -1,9 +1,10 @@
 mod forms;
 mod mutants;
 mod refused;
+mod swin;
 
 use super::{Differences, Request, WeightsError, load, load_verified, read_config, save};
-use crate::networks::{Arch, ResNet, ResNetConfig, Variant};
+use crate::networks::{Arch, Encoder, ResNetConfig, Variant};
 use candle_core::{DType, Device, Tensor};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Role};
@@ -14,7 +15,7 @@ use std::path::Path;
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn encoder(dtype: DType, prefix: &str, seed: u64) -> candle_core::Result<Parameters> {
-    let net = ResNet::new(ResNetConfig { arch: Arch::ResNet18, width: 4, variant: Variant::V15, in_channels: 3 });
+    let net = Encoder::new(ResNetConfig { arch: Arch::ResNet18, width: 4, variant: Variant::V15, in_channels: 3 });
     let mut parameters = Parameters::new(dtype, &Device::Cpu);
     net.init(&mut parameters, prefix, &Stream::new(seed, "init", 0, 0))?;
     Ok(parameters)
@@ -161,7 +162,7 @@ fn what_a_real_file_lacks_is_listed() -> Outcome {
         return Ok(());
     };
     let path = Path::new(&data).join("weights/resnet50-imagenet-partial.safetensors");
-    let net = ResNet::new(ResNetConfig { arch: Arch::ResNet50, width: 64, variant: Variant::V1, in_channels: 3 });
+    let net = Encoder::new(ResNetConfig { arch: Arch::ResNet50, width: 64, variant: Variant::V1, in_channels: 3 });
     let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
     net.init(&mut parameters, "", &Stream::new(0, "init", 0, 0))?;
     let Err(WeightsError::Mismatch { differences, .. }) = load(&parameters, "", &path, false) else {

@@ -295,7 +295,9 @@ fn published_micrographs_have_no_size_of_a_pixel() {
         assert_eq!(manifest.images.len(), images);
         assert!(manifest.images.iter().all(|entry| entry.pixel_size.is_none() && entry.offset.is_none()));
         // The image's own bar is 65 rows or more, so this is its format's crop.
+        assert_eq!(params.crop_of_others().is_some(), params.format == Format::Metaldam);
         if params.format == Format::Metaldam {
+            assert_eq!(params.crop_of_others(), Some(Crop::Sides(bottom(65))));
             let by_hand = DatasetParams { crop: Some(Crop::Sides(bottom(65))), ..params };
             let one = read(&by_hand, &root);
             // One label has a row less than the others.

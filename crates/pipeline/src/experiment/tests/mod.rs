@@ -2,6 +2,7 @@
 
 mod errors;
 mod extends;
+mod left_out;
 mod limits;
 mod meaning;
 mod robust;

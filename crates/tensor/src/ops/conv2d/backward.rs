@@ -15,7 +15,7 @@ use candle_core::{Result, Tensor, bail};
 ///
 /// # Errors
 /// As [`forward`](super::forward()).
-pub fn backward(
+pub(super) fn backward(
     inputs: &[Joined],
     weight: &Tensor,
     gradient: &Tensor,
@@ -23,7 +23,7 @@ pub fn backward(
     wanted: &Wanted,
 ) -> Result<Conv2dGradients> {
     let (inputs, weight, gradient) = (contiguous(inputs)?, weight.contiguous()?, gradient.contiguous()?);
-    let geometry = Geometry::new(&source::shape(&inputs)?, weight.dims(), &options)?;
+    let geometry = Geometry::new(&source::shape(&inputs)?, weight.dims(), &Conv2d { groups: 1, ..options })?;
     if gradient.dims() != geometry.shape() {
         bail!("conv2d: a gradient of {:?} for weight {:?} and {geometry:?}", gradient.dims(), weight.dims());
     }

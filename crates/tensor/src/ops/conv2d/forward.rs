@@ -11,14 +11,14 @@ use crate::ops::gpu::of;
 use crate::ops::host::{Element, elements, on_host, tensor};
 use candle_core::{Result, Tensor, bail};
 
-/// Convolves the concatenation of `inputs`, `[batch, height, width, in]`, with `weight` `[kernel height, kernel width, in,
+/// Convolves in one group the concatenation of `inputs`, `[batch, height, width, in]`, with `weight` `[kernel height, kernel width, in,
 /// out]`; the output is `[batch, out height, out width, out]`.
 ///
 /// # Errors
 /// If the shapes do not fit one another, or the device or type is not supported.
-pub fn forward(inputs: &[Joined], weight: &Tensor, after: After<'_>, options: Conv2d) -> Result<Tensor> {
+pub(super) fn forward(inputs: &[Joined], weight: &Tensor, after: After<'_>, options: Conv2d) -> Result<Tensor> {
     let (inputs, weight) = (contiguous(inputs)?, weight.contiguous()?);
-    let geometry = Geometry::new(&source::shape(&inputs)?, weight.dims(), &options)?;
+    let geometry = Geometry::new(&source::shape(&inputs)?, weight.dims(), &Conv2d { groups: 1, ..options })?;
     let shape = geometry.shape();
     if let Some(bias) = after.bias.filter(|bias| bias.dims() != [shape[3]]) {
         bail!("conv2d: a bias of {:?} for {} channels", bias.dims(), shape[3]);

@@ -33,14 +33,20 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// From the shapes of input and weight.
+    /// From the shapes of input and weight. With groups it is that of the convolution in one group with as many channels.
     pub(super) fn new(x: &[usize], weight: &[usize], options: &Conv2d) -> Result<Self> {
         let (&[batch, height, width, channels], &[kernel_h, kernel_w, channels_in, channels_out]) = (x, weight) else {
             bail!("conv2d: expected 4 dimensions each, found input {x:?} and weight {weight:?}");
         };
-        let Conv2d { stride, padding, dilation } = *options;
-        if channels != channels_in {
-            bail!("conv2d: the input {x:?} has {channels} channels, the weight {weight:?} takes {channels_in}");
+        let Conv2d { stride, padding, dilation, groups } = *options;
+        if channels != channels_in * groups {
+            let in_groups = if groups == 1 { String::new() } else { format!(" in each of {groups} groups") };
+            bail!(
+                "conv2d: the input {x:?} has {channels} channels, the weight {weight:?} takes {channels_in}{in_groups}"
+            );
+        }
+        if !channels_out.is_multiple_of(groups) {
+            bail!("conv2d: {channels_out} outputs are no multiple of {groups} groups");
         }
         if [stride, dilation, batch, channels, channels_out, kernel_h, kernel_w].contains(&0) {
             bail!("conv2d: an empty size in input {x:?}, weight {weight:?} or {options:?}");
@@ -53,7 +59,7 @@ impl Geometry {
         Ok(Geometry {
             batch,
             size: [height, width],
-            channels_in,
+            channels_in: channels,
             channels_out,
             kernel: [kernel_h, kernel_w],
             padding: [padding; 2],

@@ -217,7 +217,8 @@ mod tests {
 
     #[test]
     fn convolutions_that_the_library_refuses_run_on_our_own_kernels() {
-        for options in [Conv2d::new(1, 1), Conv2d::new(2, 1), Conv2d { stride: 1, padding: 2, dilation: 2 }] {
+        for options in [Conv2d::new(1, 1), Conv2d::new(2, 1), Conv2d { stride: 1, padding: 2, dilation: 2, groups: 1 }]
+        {
             let truth = run(DType::F64, options).unwrap();
             for (dtype, limit) in [(DType::F32, 1e-6), (DType::BF16, 1e-2)] {
                 let Some(found) = pretend::refusing(|| run(dtype, options)) else { return };

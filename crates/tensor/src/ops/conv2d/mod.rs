@@ -1,4 +1,4 @@
-//! Two-dimensional convolution (cross-correlation, as PyTorch's `Conv2d` without groups).
+//! Two-dimensional convolution (cross-correlation, as PyTorch's `Conv2d`).
 
 mod algorithm;
 mod backward;
@@ -7,6 +7,7 @@ mod forward;
 mod geometry;
 mod gpu;
 mod gradients;
+mod groups;
 mod on_tape;
 mod options;
 mod source;
@@ -16,8 +17,7 @@ mod tests;
 mod unfolded;
 mod winograd;
 
-pub use backward::backward;
-pub use forward::forward;
 pub use gradients::{Conv2dGradients, Wanted};
+pub use groups::{backward, forward};
 pub use options::{After, Conv2d};
 pub use source::Joined;

@@ -1,10 +1,9 @@
 //! Convolutions on the tape.
 
-use super::backward::backward;
-use super::forward::forward;
 use super::geometry::Geometry;
 use super::gpu;
 use super::gradients::Wanted;
+use super::groups::{backward, forward};
 use super::options::{After, Conv2d};
 use super::source::{self, Joined};
 use crate::graph::Operation;
@@ -53,7 +52,9 @@ impl Tape<'_> {
         let after = After { bias: bias.as_ref().map(Value::tensor), ..After::default() };
         let geometry = Geometry::new(&source::shape(&joined)?, weight.tensor().dims(), &options)?;
         let shape = geometry.shape();
-        self.count_convolution(gpu::sizes(&geometry), gpu::writes_out(&joined)?);
+        if options.groups == 1 {
+            self.count_convolution(gpu::sizes(&geometry), gpu::writes_out(&joined)?);
+        }
         let output = self.output(&shape, describe, || forward(&joined, weight.tensor(), after, options))?;
         let saved: Vec<(Saved, bool)> = inputs.iter().map(|(value, doubled)| (self.save(value), *doubled)).collect();
         let saved_weight = weight.tensor().clone();

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-/// Stride, zero padding and dilation, the same vertically and horizontally.
+/// Stride, zero padding and dilation, the same vertically and horizontally, and groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2d {
     /// Input pixels from one output to the next.
@@ -11,12 +11,14 @@ pub struct Conv2d {
     pub padding: usize,
     /// Input pixels from one tap of the kernel to the next.
     pub dilation: usize,
+    /// Groups of channels, as many in the input as in the output: each output sees its own group of inputs only.
+    pub groups: usize,
 }
 
 impl Conv2d {
-    /// A convolution without dilation.
+    /// A convolution without dilation, in one group.
     pub fn new(stride: usize, padding: usize) -> Self {
-        Conv2d { stride, padding, dilation: 1 }
+        Conv2d { stride, padding, dilation: 1, groups: 1 }
     }
 }
 

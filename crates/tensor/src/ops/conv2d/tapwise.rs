@@ -180,7 +180,7 @@ mod tests {
         ) {
             let mut stream = Stream::new(seed, "tapwise", 0, 0);
             let mut normal = |count: usize| (0..count).map(|_| stream.normal()).collect::<Vec<f64>>();
-            let options = Conv2d { stride, padding, dilation };
+            let options = Conv2d { stride, padding, dilation, groups: 1 };
             let geometry = Geometry::new(
                 &[batch, height, width, c_in],
                 &[kernel[0], kernel[1], c_in, c_out],

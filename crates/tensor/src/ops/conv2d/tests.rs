@@ -17,7 +17,7 @@ proptest! {
         inputs.normal("x", &[batch, height, width, c_in]);
         inputs.normal("w", &[kernel_h, kernel_w, c_in, c_out]);
         inputs.normal("b", &[c_out]);
-        let options = Conv2d { stride, padding, dilation };
+        let options = Conv2d { stride, padding, dilation, groups: 1 };
         check_gradients(&inputs, |tape| tape.conv2d(&tape.parameter("x")?, "w", bias.then_some("b"), options));
     }
 }

@@ -50,6 +50,17 @@ pub fn of(operation: &str, tensor: &Tensor) -> Result<Option<Box<dyn Gpu>>> {
     Ok(gpu)
 }
 
+/// Refuses a tensor on a GPU, for an operation that has a CPU side only.
+///
+/// # Errors
+/// If `tensor` lies on a GPU.
+pub(crate) fn no_side(operation: &str, tensor: &Tensor) -> Result<()> {
+    match of(operation, tensor)? {
+        Some(_) => bail!("{operation} has no GPU side yet: run this network on the CPU (`--device cpu`)"),
+        None => Ok(()),
+    }
+}
+
 /// The GPU that `device` is, if it is one.
 ///
 /// # Errors

@@ -153,7 +153,7 @@ impl Gpu for Pretend {
             assert_eq!((tensor.elem_count(), tensor.dtype()), (shape.iter().product(), input.dtype()));
         }
         assert_eq!(padding[0], padding[1]);
-        let options = Conv2d { stride, padding: padding[0], dilation };
+        let options = Conv2d { stride, padding: padding[0], dilation, groups: 1 };
         let wide = |tensor: &Tensor, shape: [usize; 4]| tensor.reshape(&shape)?.to_dtype(DType::F32);
         let weight = || wide(filter, sizes.filter)?.permute((1, 2, 3, 0))?.contiguous();
         let joined = || Ok::<_, candle_core::Error>([Joined { tensor: wide(input, sizes.input)?, doubled: false }]);

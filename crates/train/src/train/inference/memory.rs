@@ -69,7 +69,7 @@ pub fn memory_in_bands(
     };
     let several = networks.len() > 1;
     for Network { network, parameters } in networks {
-        let (classes, in_channels) = (network.config().classes, network.config().encoder.in_channels);
+        let (classes, in_channels) = (network.config().classes, network.config().encoder.in_channels());
         let shape = [tiles, tile, tile, in_channels];
         let passes = matssl_tensor::prediction_footprint(parameters, shape, |tape, x| network.forward(tape, x))?;
         // In float32: sums of probabilities and of weights under the tiles, those of the disagreement, rows that are handed out.

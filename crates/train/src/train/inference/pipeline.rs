@@ -46,9 +46,9 @@ pub fn predict_rows(
 ) -> Result<Summary> {
     ensure!(!networks.is_empty() && !settings.symmetries.is_empty(), "there is nothing to predict with");
     let config = networks[0].network.config();
-    let (classes, in_channels) = (config.classes, config.encoder.in_channels);
+    let (classes, in_channels) = (config.classes, config.encoder.in_channels());
     for other in networks.iter().map(|other| other.network.config()) {
-        let same = (other.classes, other.encoder.in_channels) == (classes, in_channels);
+        let same = (other.classes, other.encoder.in_channels()) == (classes, in_channels);
         ensure!(same, "the networks differ in their classes or channels");
     }
     check_channels("images", [("the image", image.channels())], in_channels).map_err(Error::msg)?;

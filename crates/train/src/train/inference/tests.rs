@@ -21,7 +21,7 @@ fn a_saved_model_predicts_as_the_one_in_memory() {
 }
 
 fn check(network: SegmentationConfig) {
-    let in_channels = network.encoder.in_channels;
+    let in_channels = network.encoder.in_channels();
     let channels = if in_channels == 3 { 1 } else { in_channels };
     let class_names = ["a", "b", "c"].map(str::to_owned).into();
     let config = ModelConfig { network: network.clone(), crop_size: 32, class_names, selected_on: SelectedOn::Val };

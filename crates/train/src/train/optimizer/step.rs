@@ -5,16 +5,20 @@ use super::arithmetic::{
 };
 use super::spec::{Algorithm, OptimizerSpec};
 use crate::train::norm::square_sum;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use candle_core::Tensor;
 use indexmap::IndexMap;
 use matssl_tensor::ops::gpu::{self, AdamStep, Gpu, MomentumStep, Row, Table};
 use matssl_tensor::ops::in_place::InPlace;
 use matssl_tensor::{Gradients, Parameters};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An optimiser and its state.
 pub struct Optimizer {
     spec: OptimizerSpec,
+    /// Factors of the learning rate by parameter; 1 for all others.
+    factors: Arc<BTreeMap<String, f64>>,
     steps: u64,
     /// State by slot and parameter, e.g. `momentum/encoder.conv1.weight`; created at a parameter's first gradient.
     state: IndexMap<String, Tensor>,
@@ -27,11 +31,14 @@ struct Part<'p> {
     /// Contiguous.
     gradient: Tensor,
     decayed: bool,
+    /// Of the learning rate.
+    factor: f64,
 }
 
 /// The trainable parameters that have a gradient.
 fn parts<'p>(
     spec: OptimizerSpec,
+    factors: &'p BTreeMap<String, f64>,
     parameters: &'p Parameters,
     gradients: &'p Gradients,
 ) -> impl Iterator<Item = Result<Part<'p>>> {
@@ -40,7 +47,8 @@ fn parts<'p>(
         let part = || {
             let (found, expected) = (gradient.dims(), value.dims());
             ensure!(found == expected, "gradient of {name}: {found:?}, not {expected:?}");
-            Ok(Part { name, value, gradient: gradient.contiguous()?, decayed: spec.decays(parameter.role) })
+            let (decayed, factor) = (spec.decays(parameter.role), factors.get(name).copied().unwrap_or(1.0));
+            Ok(Part { name, value, gradient: gradient.contiguous()?, decayed, factor })
         };
         Some(part())
     })
@@ -56,7 +64,12 @@ struct Rates {
 impl Optimizer {
     /// An optimiser before its first step.
     pub fn new(spec: OptimizerSpec) -> Self {
-        Optimizer { spec, steps: 0, state: IndexMap::new() }
+        Optimizer { spec, factors: Arc::default(), steps: 0, state: IndexMap::new() }
+    }
+
+    /// The same, with the learning rate of each parameter in `factors` multiplied by its factor. On the CPU alone.
+    pub fn with_factors(self, factors: BTreeMap<String, f64>) -> Self {
+        Optimizer { factors: Arc::new(factors), ..self }
     }
 
     /// Updates every trainable parameter that has a gradient. Gradients are multiplied by `scale`: 1, or the factor of
@@ -74,10 +87,15 @@ impl Optimizer {
     ) -> Result<()> {
         self.steps += 1;
         let rates = Rates { learning_rate, scale };
-        let mut parts = parts(self.spec, parameters, gradients);
+        let factors = self.factors.clone();
+        let mut parts = parts(self.spec, &factors, parameters, gradients);
         match gpu::find(parameters.device())? {
-            Some(gpu) => self.step_on(&*gpu, &parts.collect::<Result<Vec<_>>>()?, rates),
-            None => parts.try_for_each(|part| self.step_one(&part?, rates)),
+            Some(_) if !factors.is_empty() => bail!("learning rates that differ between layers have no GPU side yet"),
+            Some(gpu) => parts.collect::<Result<Vec<_>>>().and_then(|parts| self.step_on(&*gpu, &parts, rates)),
+            None => parts.try_for_each(|part| {
+                let part = part?;
+                self.step_one(&part, Rates { learning_rate: part.factor * learning_rate, ..rates })
+            }),
         }
     }
 

@@ -327,3 +327,32 @@ fn the_scale_multiplies_the_gradients() {
     let error = Optimizer::new(spec).step(&parameters, &wrong, 0.125, 1.0).unwrap_err().to_string();
     assert_eq!(error, "gradient of w: [1], not [2]");
 }
+
+/// A parameter with a factor moves as one with that part of the learning rate; weight decay too.
+#[test]
+fn factors_multiply_the_learning_rate_of_a_parameter() {
+    for text in ["name = 'sgd'\nweight_decay = 0.03", "name = 'adamw'", "name = 'lars'\nweight_decay = 0.1"] {
+        let stepped = |factor: Option<f64>, learning_rate: f64| {
+            let mut parameters = Parameters::new(DType::F64, &Device::Cpu);
+            let mut gradients = Gradients::new();
+            for name in ["a", "b"] {
+                parameters.insert(name, Tensor::new(&[0.5, -1.25], &Device::Cpu).unwrap(), Role::LinearWeight).unwrap();
+                gradients.add(name, Tensor::new(&[0.3, 0.7], &Device::Cpu).unwrap()).unwrap();
+            }
+            let factors = factor.map(|factor| ("a".to_owned(), factor)).into_iter().collect();
+            let mut optimizer = Optimizer::new(spec(text)).with_factors(factors);
+            for _ in 0..2 {
+                optimizer.step(&parameters, &gradients, learning_rate, 1.0).unwrap();
+            }
+            ["a", "b"].map(|name| f64s(parameters.tensor(name).unwrap()))
+        };
+        let ([a, b], [whole, _], [half, _]) = (stepped(Some(0.5), 0.2), stepped(None, 0.2), stepped(None, 0.1));
+        assert!(a == half && b == whole && a != b, "{text}");
+        let on_gpu = gpu::pretend::on(|| {
+            let optimizer = Optimizer::new(spec(text)).with_factors([("a".to_owned(), 0.5)].into());
+            let parameters = Parameters::new(DType::F64, &Device::Cpu);
+            { optimizer }.step(&parameters, &Gradients::new(), 0.1, 1.0).unwrap_err().to_string()
+        });
+        assert!(on_gpu.is_none_or(|error| error.contains("have no GPU side yet")));
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::super::{Request, WeightsError, check_bytes, load_verified};
 use super::Outcome;
-use crate::networks::{Arch, ResNet, ResNetConfig, Variant};
+use crate::networks::{Arch, Encoder, ResNetConfig, Variant};
 use candle_core::{DType, Device};
 use flate2::read::GzDecoder;
 use matssl_base::random::Stream;
@@ -51,8 +51,8 @@ pub(super) fn form(name: &str) -> Vec<u8> {
 }
 
 /// The network of all forms.
-pub(super) fn resnet() -> ResNet {
-    ResNet::new(ResNetConfig { arch: Arch::ResNet18, width: 1, variant: Variant::V15, in_channels: 3 })
+pub(super) fn resnet() -> Encoder {
+    Encoder::new(ResNetConfig { arch: Arch::ResNet18, width: 1, variant: Variant::V15, in_channels: 3 })
 }
 
 /// The numbers of a tensor, as `values` in testdata/forms/generate.py makes them.
@@ -235,7 +235,7 @@ fn what_cannot_be_read_is_refused_with_the_cure() {
 /// A network of another kind: what the file's tensors look like is said.
 #[test]
 fn another_network_is_named() {
-    let other = ResNet::new(ResNetConfig { arch: Arch::ResNet34, width: 1, variant: Variant::V15, in_channels: 3 });
+    let other = Encoder::new(ResNetConfig { arch: Arch::ResNet34, width: 1, variant: Variant::V15, in_channels: 3 });
     for name in ["torchvision.pth", "lightning.ckpt"] {
         let error = check_bytes(&form(name), &other.shapes(), &Request::default()).unwrap_err().to_string();
         let expected = "these look like a resnet18 (width 1); the network is a resnet34 (width 1)";
