@@ -1,8 +1,8 @@
 //! Losses: softmax + Dice as segmentation_models_pytorch, cross-entropy, L2 normalisation + NT-Xent as lightly.
 
-use super::{Found, Operation};
+use super::{Found, Operation, sections_in};
 use crate::hashed::{self, PLAIN, Spread};
-use crate::part::Part;
+use crate::part::{Done, Part};
 use crate::section::hold;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use matssl_run::nn::{Role, losses};
@@ -49,6 +49,37 @@ impl Operation for SegmentationLoss {
     }
 }
 
+/// A loss as an experiment names it.
+#[derive(Debug, Deserialize)]
+struct Specified {
+    spec: serde_json::Value,
+    /// Of the classes.
+    weights: Option<Vec<f64>>,
+    shape: [usize; 4],
+    ignore: bool,
+    /// Of the logits.
+    scale: f64,
+}
+
+impl Operation for Specified {
+    fn line(&self) -> String {
+        let name = self.spec.as_str().or_else(|| self.spec["name"].as_str());
+        name.map_or_else(|| "sum of losses".into(), |name| format!("loss {name}"))
+    }
+
+    fn run(&self, dtype: DType) -> Result<Found> {
+        let [batch, height, width, classes] = self.shape;
+        let logits = hashed::tensor("logits", &self.shape, Spread { scale: self.scale, ..PLAIN }, dtype)?;
+        let target = hashed::labels(classes, [batch, height, width], self.ignore)?;
+        let spec: losses::LossSpec = serde_json::from_value(self.spec.clone()).map_err(candle_core::Error::wrap)?;
+        let found = spec.of(&logits, &target, self.ignore.then_some(255), self.weights.as_deref())?;
+        let loss = Tensor::new(found.loss, &Device::Cpu)?;
+        Ok([("loss", loss), ("logits", found.gradient)]
+            .map(|(name, tensor)| (name.to_owned(), (tensor, Role::Buffer)))
+            .into())
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct NtXent {
     temperature: f64,
@@ -85,8 +116,12 @@ impl Operation for NtXent {
     }
 }
 
-pub(super) static PART: Part = Part::new("losses", |done| {
+pub(super) static PART: Part = Part::new("losses", |done: Done<'_>| {
     super::sections::<SegmentationLoss>("segmentation_loss", done);
+    // On a GPU they are refused.
+    if !hashed::is_on_gpu() {
+        sections_in::<Specified>(include_str!("../losses.json"), "losses", done);
+    }
     super::sections::<NtXent>("nt_xent", done);
 });
 

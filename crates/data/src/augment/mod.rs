@@ -11,6 +11,7 @@
 
 mod blur;
 mod colour;
+mod degrade;
 mod filled_vec;
 mod normalize;
 mod pair;
@@ -23,6 +24,7 @@ mod scratch;
 #[cfg(test)]
 mod tests;
 mod view_params;
+mod warp;
 
 pub use colour::Colour;
 pub(super) use filled_vec::filled_vec;

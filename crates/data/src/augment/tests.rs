@@ -51,7 +51,10 @@ fn all_errors_are_reported_at_once_each_at_its_token() {
     assert_eq!(tokens, ["'moco'", "'no'", "'red'", "[1.0, 2.0, 3.0]", "blurr"]);
     let names = "expected one of `lightly`, `moco-v2`, `paper`, `authors-code`";
     assert_eq!(errors[0].1, format!("views.preset: unknown value `moco` for `preset`; {names}"));
-    assert_eq!(errors[1].1, "augment: unknown value `no` for `augment`; expected one of `default`, `none`");
+    assert_eq!(
+        errors[1].1,
+        "augment: unknown value `no` for `augment`; expected one of `default`, `light`, `nnunet`, `none`"
+    );
     let blurr = "views.blurr: unknown key `blurr`; expected one of `blur`, `blur_sigma`, ";
     assert!(errors[4].1.starts_with(blurr), "{}", errors[4].1);
     let errors = read("views = 3").unwrap_err();

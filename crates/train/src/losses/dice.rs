@@ -2,10 +2,10 @@
 
 use super::element::{Element, unsupported};
 use super::loss_gradient::LossGradient;
-use super::pixels::{CHUNK, labels, softmax};
-use candle_core::{DType, Device, Result, Tensor, WithDType};
+use super::overlap::{Slopes, Sums, overlap};
+use super::pixels::labels;
+use candle_core::{DType, Device, Result, Tensor};
 use matssl_tensor::ops::gpu::{self, Argument, Gpu, strip_sums, wide_type};
-use rayon::prelude::*;
 
 /// 1 − 2 Σ p·t / Σ (p + t) for each class over batch and pixels, where p is the softmax of `logits`
 /// `[batch, height, width, classes]` and t the one-hot `target` (u8, `[batch, height, width]`); the mean over all
@@ -90,66 +90,11 @@ fn dice_launched(
     Ok(LossGradient { loss, gradient })
 }
 
-/// Sums of one class over the pixels that count.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    intersection: f64,
-    probability: f64,
-    target: f64,
-}
-
 fn dice_cpu<T: Element>(logits: &Tensor, classes: usize, labels: &[u8], ignore: Option<u8>) -> Result<LossGradient> {
-    let mut gradient = softmax::<T>(classes, logits)?;
-    let Score { loss, base, hit } = Score::new(&sums(classes, &gradient, labels, ignore));
-    let narrow = |values: Vec<f64>| values.into_iter().map(T::from_f64).collect::<Vec<T>>();
-    let (base, hit) = (narrow(base), narrow(hit));
-    gradient.par_chunks_mut(CHUNK * classes).zip(labels.par_chunks(CHUNK)).for_each(|(chunk, labels)| {
-        for (pixel, &label) in chunk.chunks_exact_mut(classes).zip(labels) {
-            if Some(label) == ignore {
-                pixel.fill(T::zero());
-                continue;
-            }
-            let label = usize::from(label);
-            let mut mean = pixel[label] * hit[label];
-            for (p, base) in pixel.iter().zip(&base) {
-                mean += *p * *base;
-            }
-            for (class, (p, base)) in pixel.iter_mut().zip(&base).enumerate() {
-                let slope = if class == label { *base + hit[class] } else { *base };
-                *p *= slope - mean;
-            }
-        }
-    });
-    Ok(LossGradient { loss, gradient: Tensor::from_vec(gradient, logits.dims(), &Device::Cpu)? })
-}
-
-fn sums<T: Element>(classes: usize, probabilities: &[T], labels: &[u8], ignore: Option<u8>) -> Vec<Sums> {
-    let partials: Vec<Vec<Sums>> = probabilities
-        .par_chunks(CHUNK * classes)
-        .zip(labels.par_chunks(CHUNK))
-        .map(|(chunk, labels)| {
-            let mut sums = vec![Sums::default(); classes];
-            let counted = chunk.chunks_exact(classes).zip(labels).filter(|(_, label)| Some(**label) != ignore);
-            for (pixel, &label) in counted {
-                for (sums, p) in sums.iter_mut().zip(pixel) {
-                    sums.probability += WithDType::to_f64(*p);
-                }
-                let label = usize::from(label);
-                sums[label].intersection += WithDType::to_f64(pixel[label]);
-                sums[label].target += 1.0;
-            }
-            sums
-        })
-        .collect();
-    let mut total = vec![Sums::default(); classes];
-    for part in &partials {
-        for (total, part) in total.iter_mut().zip(part) {
-            total.intersection += part.intersection;
-            total.probability += part.probability;
-            total.target += part.target;
-        }
-    }
-    total
+    overlap::<T>(logits, classes, labels, ignore, |sums| {
+        let Score { loss, base, hit } = Score::new(sums);
+        Slopes { loss, probability: base, intersection: hit }
+    })
 }
 
 #[cfg(test)]

@@ -24,6 +24,18 @@ pub(super) fn labels(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Re
     Ok((classes, labels))
 }
 
+/// The gradient with respect to the logits of one pixel, in the place of its softmax `pixel`, from the `slopes` with respect to
+/// the softmax.
+pub(super) fn through_softmax<T: Element>(pixel: &mut [T], slopes: &[T]) {
+    let mut mean = T::zero();
+    for (p, slope) in pixel.iter().zip(slopes) {
+        mean += *p * *slope;
+    }
+    for (p, slope) in pixel.iter_mut().zip(slopes) {
+        *p *= *slope - mean;
+    }
+}
+
 /// The softmax of every pixel's logits.
 pub(super) fn softmax<T: Element>(classes: usize, logits: &Tensor) -> Result<Vec<T>> {
     let mut probabilities = elements::<T>(logits)?;

@@ -6,7 +6,7 @@ use matssl_base::random::Stream;
 
 /// Holds the gradient of `loss` to central differences in float64, on a random 2×3×4 batch.
 pub(crate) fn check_loss(
-    loss: fn(&Tensor, &Tensor, Option<u8>) -> Result<LossGradient>,
+    loss: impl Fn(&Tensor, &Tensor, Option<u8>) -> Result<LossGradient>,
     classes: usize,
     ignore: bool,
     seed: u64,
@@ -32,4 +32,13 @@ pub(crate) fn check_loss(
         let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
         assert!((numeric - gradient).abs() < 1e-8, "[{index}]: {gradient}, finite differences {numeric}");
     }
+}
+
+/// Random logits `[2, 3, 4, classes]` and labels for them.
+pub(crate) fn random(classes: usize, seed: u64) -> Result<(Tensor, Tensor)> {
+    let mut stream = Stream::new(seed, "test loss", 0, 0);
+    let logits: Vec<f64> = (0..24 * classes).map(|_| 2.0 * stream.normal()).collect();
+    let labels: Vec<u8> = (0..24).map(|_| stream.below(classes as u64) as u8).collect();
+    let target = Tensor::from_vec(labels, (2, 3, 4), &Device::Cpu)?;
+    Ok((Tensor::from_vec(logits, (2, 3, 4, classes), &Device::Cpu)?, target))
 }
