@@ -3,6 +3,7 @@
 use super::blobs::{Shape, scatter};
 use super::field::Field;
 use super::grains::Grains;
+use super::imaging::Imaging;
 use super::noise::photograph;
 use super::params::SynthesizeParams;
 use crate::{Mask, Micrograph, Split};
@@ -35,6 +36,8 @@ struct Lamellae {
 pub fn synthesize_one(params: &SynthesizeParams, split: Split, index: usize) -> (Micrograph, Mask) {
     let size = params.size;
     let base = Stream::new(params.seed, &format!("synthesize {}", split.name()), 0, index as u64);
+    let imaging = Imaging::draw(params.imaging, &mut base.child(6));
+    let params = &imaging.magnified(params);
     let grains = Grains::new(size, params.grain, &mut base.child(0));
     let looks = looks(params, &grains, &mut base.child(1));
     let mut texture = base.child(2);
@@ -59,7 +62,7 @@ pub fn synthesize_one(params: &SynthesizeParams, split: Split, index: usize) -> 
     }
     islands(params, &grains, &fine, &base, &mut grey, &mut labels);
     pores(params, &base, &mut grey, &mut labels);
-    let pixels = photograph(grey, params, &base.child(5));
+    let pixels = photograph(grey, params, &imaging, &base.child(5));
     (Micrograph { width: size, height: size, channels: 1, pixels }, Mask { width: size, height: size, labels })
 }
 
@@ -178,5 +181,25 @@ mod tests {
         for other in [synthesize_one(&params, Split::Train, 1), synthesize_one(&params, Split::Test, 0)] {
             assert_ne!(first.1, other.1);
         }
+    }
+
+    #[test]
+    fn imaging_spreads_brightness_and_contrast_over_the_pictures() {
+        let spreads = [0.0, 1.0].map(|imaging| {
+            let params = SynthesizeParams { size: 96, imaging, ..SynthesizeParams::default() };
+            let moments = (0..16).map(|index| {
+                let pixels = synthesize_one(&params, Split::Train, index).0.pixels;
+                let count = pixels.len() as f64;
+                let mean = pixels.iter().map(|&grey| f64::from(grey)).sum::<f64>() / count;
+                let square = pixels.iter().map(|&grey| (f64::from(grey) - mean).powi(2)).sum::<f64>() / count;
+                [mean, square.sqrt()]
+            });
+            let moments: Vec<_> = moments.collect();
+            [0, 1].map(|of| {
+                let values = moments.iter().map(|moment| moment[of]);
+                values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
+            })
+        });
+        assert!((0..2).all(|of| spreads[1][of] > 2.0 * spreads[0][of]), "{spreads:?}");
     }
 }

@@ -1,18 +1,19 @@
 //! The imaging of a micrograph: scratches, blur, shading and detector noise.
 
 use super::field::Field;
+use super::imaging::Imaging;
 use super::params::SynthesizeParams;
 use matssl_base::random::Stream;
 use std::f64::consts::TAU;
 
 /// Turns ideal grey values (0–255, `[size, size]`) into the values of a detector. Each effect draws from its own stream, so
 /// that another strength of noise does not move scratches or shading.
-pub(super) fn photograph(mut grey: Vec<f64>, params: &SynthesizeParams, stream: &Stream) -> Vec<u8> {
+pub(super) fn photograph(mut grey: Vec<f64>, params: &SynthesizeParams, imaging: &Imaging, stream: &Stream) -> Vec<u8> {
     let size = params.size;
     scratch(&mut grey, params, &mut stream.child(0));
     let mut lens = stream.child(1);
     let mut values: Vec<f32> = grey.iter().map(|&v| v as f32).collect();
-    defocus(&mut values, size, lens.range(0.5, 0.9) as f32);
+    defocus(&mut values, size, imaging.defocused(lens.range(0.5, 0.9)) as f32);
 
     let (gain, offset) = (lens.range(0.9, 1.12), lens.range(-10.0, 10.0));
     let (tilt, strength) = (lens.range(0.0, TAU), 0.12 * params.shading * lens.uniform());
@@ -23,7 +24,7 @@ pub(super) fn photograph(mut grey: Vec<f64>, params: &SynthesizeParams, stream: 
         let (x, y) = ((i % size) as f64, (i / size) as f64);
         let (u, v) = (x / size as f64 - 0.5, y / size as f64 - 0.5);
         let shade = 1.0 + 2.0 * strength * (u * tilt.cos() + v * tilt.sin()) + 0.04 * params.shading * slow.at(x, y);
-        let clean = (f64::from(value) * gain * shade + offset).max(0.0);
+        let clean = imaging.detected((f64::from(value) * gain * shade + offset).max(0.0));
         // Shot noise grows with the signal, amplifier noise does not.
         let sigma = params.noise * (0.30 * clean + 20.0).sqrt();
         out.push((clean + sigma * detector.normal()).round().clamp(0.0, 255.0) as u8);

@@ -27,6 +27,14 @@ pub struct SynthesizeParams {
     pub shading: f64,
     /// Average number of scratches on an image.
     pub scratches: f64,
+    /// How much the imaging differs from picture to picture: magnification, brightness, contrast, gamma, noise and focus. 1 is as much
+    /// as among several microscopes, 0 (the default) none.
+    #[serde(skip_serializing_if = "is_off")]
+    pub imaging: f64,
+}
+
+fn is_off(strength: &f64) -> bool {
+    *strength == 0.0
 }
 
 impl Default for SynthesizeParams {
@@ -42,6 +50,7 @@ impl Default for SynthesizeParams {
             noise: 1.0,
             shading: 1.0,
             scratches: 1.5,
+            imaging: 0.0,
         }
     }
 }
@@ -65,6 +74,9 @@ impl SynthesizeParams {
             if !(0.0..=100.0).contains(&strength) {
                 return Err((name, format!("{strength} is out of range: 0 to 100")));
             }
+        }
+        if !(0.0..=2.0).contains(&self.imaging) {
+            return Err(("imaging", format!("{} is out of range: 0 to 2", self.imaging)));
         }
         Ok(())
     }
