@@ -55,7 +55,8 @@ pub(super) struct Finetune {
     start: Start,
     /// `"unet++"` (the paper's) or `"unet"`; on a Swin transformer `"swin-unet"`; `"cs-unet"`, whose `encoder` is convolutional and
     /// beside a `transformer`; on the deepest map of any encoder `"linear"` (batch norm and a 1×1 convolution, the
-    /// logits enlarged to the image) or `"conv"` (two 3×3 convolutions before that).
+    /// logits enlarged to the image) or `"conv"` (two 3×3 convolutions before that); on all its maps `"hypercolumn"`: a linear
+    /// classifier of every pixel, which with `freeze = true` probes what the encoder knows.
     #[serde(default)]
     architecture: Architecture,
     /// Whether the encoder stays as it is: it runs as in a prediction, and only decoder and head are trained.

@@ -72,7 +72,8 @@ fn class(network: &SegmentationConfig) -> Option<&'static str> {
         _ if !network.is_convolutional() => None,
         Architecture::UnetPlusPlus => Some("UnetPlusPlus"),
         Architecture::Unet => Some("Unet"),
-        Architecture::Linear | Architecture::Conv | Architecture::SwinUnet | Architecture::CsUnet => None,
+        Architecture::Linear | Architecture::Conv | Architecture::Hypercolumn => None,
+        Architecture::SwinUnet | Architecture::CsUnet => None,
     }
 }
 

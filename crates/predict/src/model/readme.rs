@@ -61,7 +61,7 @@ fn names(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::UnetPlusPlus | Architecture::Unet => "the names of segmentation_models_pytorch",
         Architecture::SwinUnet | Architecture::CsUnet => "the names of the authors of the network",
-        Architecture::Linear | Architecture::Conv => "the published names below `encoder.`",
+        Architecture::Linear | Architecture::Conv | Architecture::Hypercolumn => "the published names below `encoder.`",
     }
 }
 

@@ -5,6 +5,7 @@ mod cs_unet;
 mod decoder_block;
 mod encoder;
 mod encoder_config;
+mod hypercolumn;
 mod layer;
 mod misfit;
 mod patch_head;

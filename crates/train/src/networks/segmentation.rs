@@ -3,6 +3,7 @@
 use super::cs_unet::CsUnet;
 use super::encoder::Encoder;
 use super::encoder_config::EncoderConfig;
+use super::hypercolumn::Hypercolumn;
 use super::misfit::Misfit;
 use super::patch_head::{HeadKind, PatchHead};
 use super::segmentation_config::{Architecture, SegmentationConfig};
@@ -31,6 +32,7 @@ impl SegmentationNetwork {
             (Architecture::Unet, _) => Arc::new(Unet::new(config.clone())),
             (Architecture::Linear, _) => Arc::new(PatchHead::new(&config, HeadKind::Linear)),
             (Architecture::Conv, _) => Arc::new(PatchHead::new(&config, HeadKind::Convolutional)),
+            (Architecture::Hypercolumn, _) => Arc::new(Hypercolumn::new(&config)),
             (Architecture::SwinUnet, EncoderConfig::Swin(encoder)) => {
                 Arc::new(SwinUnet::new(encoder.clone(), config.classes))
             }

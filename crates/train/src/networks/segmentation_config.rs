@@ -22,6 +22,9 @@ pub enum Architecture {
     /// Two 3×3 convolutions, the second at twice the encoder's resolution, then as `linear`.
     #[serde(rename = "conv")]
     Conv,
+    /// Hariharan et al. 2015: a linear classifier of every pixel on all maps of the encoder.
+    #[serde(rename = "hypercolumn")]
+    Hypercolumn,
     /// Cao et al. 2021: a Swin transformer and a decoder of its blocks.
     #[serde(rename = "swin-unet")]
     SwinUnet,
@@ -38,6 +41,7 @@ impl Architecture {
             Architecture::Unet => "unet",
             Architecture::Linear => "linear",
             Architecture::Conv => "conv",
+            Architecture::Hypercolumn => "hypercolumn",
             Architecture::SwinUnet => "swin-unet",
             Architecture::CsUnet => "cs-unet",
         }
@@ -50,6 +54,7 @@ impl Architecture {
             Architecture::Unet => "U-Net",
             Architecture::Linear => "linear head",
             Architecture::Conv => "convolutional head",
+            Architecture::Hypercolumn => "linear classifier of hypercolumns",
             Architecture::SwinUnet => "Swin-Unet",
             Architecture::CsUnet => "CS-UNet",
         }
@@ -64,7 +69,7 @@ impl Architecture {
     pub fn has_decoder_channels(self) -> bool {
         match self {
             Architecture::UnetPlusPlus | Architecture::Unet => true,
-            Architecture::Linear | Architecture::Conv => false,
+            Architecture::Linear | Architecture::Conv | Architecture::Hypercolumn => false,
             Architecture::SwinUnet | Architecture::CsUnet => false,
         }
     }
@@ -74,7 +79,7 @@ impl Architecture {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentationConfig {
-    /// `"unet++"` (the default), `"unet"`, `"linear"`, `"conv"`, `"swin-unet"` or `"cs-unet"`.
+    /// `"unet++"` (the default), `"unet"`, `"linear"`, `"conv"`, `"hypercolumn"`, `"swin-unet"` or `"cs-unet"`.
     #[serde(default, skip_serializing_if = "Architecture::is_default")]
     pub architecture: Architecture,
     /// The network whose features are decoded.
@@ -111,6 +116,10 @@ impl SegmentationConfig {
                 "{} needs an encoder with a feature of half the image's size, which {} has not: choose a ResNet (`arch = \
                  \"resnet50\"`), or another `architecture`",
                 self.architecture.name(),
+                self.encoder.arch()
+            )),
+            Architecture::Hypercolumn if !self.encoder.has_four_stages() => Err(format!(
+                "a classifier of hypercolumns needs an encoder with several maps, and {} has one: use `architecture = \"linear\"`",
                 self.encoder.arch()
             )),
             Architecture::SwinUnet if !matches!(self.encoder, EncoderConfig::Swin(_)) => Err(format!(
@@ -177,7 +186,7 @@ impl SegmentationConfig {
         match self.architecture {
             Architecture::UnetPlusPlus | Architecture::Unet => self.encoder.is_convolutional(),
             // The resizing of the logits is neither on a GPU nor in ONNX yet.
-            Architecture::Linear | Architecture::Conv => false,
+            Architecture::Linear | Architecture::Conv | Architecture::Hypercolumn => false,
             Architecture::SwinUnet | Architecture::CsUnet => false,
         }
     }
