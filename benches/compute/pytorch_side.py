@@ -6,6 +6,7 @@ Not called pytorch.py: torchvision tries to import a module of that name.
     python pytorch_side.py nchw|channels-last|compiled THREADS [DEVICE [float32|tf32|bf16]]
 """
 import importlib
+import os
 import sys
 import time
 
@@ -38,6 +39,8 @@ import torch.nn.functional as F
 from torch import nn
 
 torch.set_num_threads(int(sys.argv[2]))
+# Masks of shifted windows make numbers so small (exp(-100)) that a CPU is slow at them. PyTorch keeps them by default.
+torch.set_flush_denormal(os.environ.get("PYTORCH_FLUSH_DENORMAL") == "1")
 FORMAT = torch.contiguous_format if sys.argv[1] == "nchw" else torch.channels_last
 COMPILED = sys.argv[1] == "compiled"
 DEVICE = torch.device(sys.argv[3] if len(sys.argv) > 3 else "cpu")
