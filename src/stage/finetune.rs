@@ -1,5 +1,6 @@
 //! `finetune`: trains a segmentation model from an encoder and images with masks.
 
+mod loss;
 mod network;
 mod parts;
 mod reference;
@@ -14,7 +15,7 @@ use super::encoder::{EncoderSpec, fingerprint};
 use super::errors::data_error;
 use super::memory::admit;
 use super::outlook::Outlook;
-use super::segmentation::{Loss, Segmentation, Validation};
+use super::segmentation::{Segmentation, Validation};
 use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
 use super::{Context, DATASET, DataUse, Foresight, Known, Places, StageError, StageKind, Uses, open_dataset};
@@ -22,6 +23,7 @@ use crate::data::augment::FinetuneAugment;
 use crate::data::{Entry, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
+use crate::nn::losses::{ClassWeighting, LossSpec};
 use crate::nn::{Architecture, EncoderConfig, SegmentationNetwork};
 use crate::random::Stream;
 use crate::train::inference::ModelConfig;
@@ -76,9 +78,16 @@ pub(super) struct Finetune {
     /// Channels of the decoder of `"unet++"` and `"unet"`, deepest first: 256, 128, 64, 32, 16 in segmentation_models_pytorch and the paper.
     #[serde(default = "default_decoder")]
     decoder_channels: [NonZeroUsize; 5],
-    /// The loss: Dice in the paper.
+    /// The loss: `"dice"` in the paper; `"cross-entropy"`, `"focal"`, `"jaccard"`, `"tversky"`, `"focal-tversky"`, `"lovasz-softmax"`,
+    /// `"nasa-dice-bce"`; with parameters as `{ name = "focal", gamma = 2.0 }`; or a sum with weights, as `{ dice = 0.5, cross-entropy
+    /// = 0.5 }`. On a GPU Dice and cross-entropy only.
     #[serde(default)]
-    loss: Loss,
+    loss: LossSpec,
+    /// Weights of the classes in the loss, so that rare ones count: `"inverse"` (1 / pixels of the class in the training images,
+    /// scaled to a mean of 1), `"effective"` (more even than that: Cui et al. 2019), or a table `{ CLASS = weight }`, in which other
+    /// classes have weight 1. The validation loss has the same weights. On the CPU only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class_weights: Option<ClassWeighting>,
     #[serde(flatten)]
     training: TrainingParameters<Finetune>,
     /// Side of the crops and of the validation tiles in pixels, a multiple of 32 up to 4096: 256 in the paper. For transformers of
@@ -197,6 +206,9 @@ impl StageKind for Finetune {
         if let Err((name, message)) = self.augment.check() {
             return error("augment", format!("{name}: {message}"));
         }
+        if let Err((param, message)) = self.check_loss() {
+            return error(param, message);
+        }
         self.training.check()?;
         if let Some(fraction) = self.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
             return error("val_fraction", format!("{fraction} is out of range: above 0 and below 1, e.g. 0.2"));
@@ -234,7 +246,7 @@ impl StageKind for Finetune {
     }
 
     fn needs_cpu(&self) -> Option<String> {
-        self.cpu_setting()
+        self.cpu_setting().or_else(|| self.loss_on_cpu())
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
@@ -326,6 +338,7 @@ impl StageKind for Finetune {
         self.check_channels(&dataset.manifest, config.encoder.in_channels()).map_err(StageError::BadData)?;
         let (samples, validation) = (samples(&dataset, &parts.train)?, samples(&dataset, &parts.validation)?);
         let validation = self.validation(&dataset, validation);
+        let class_weights = self.weights_of_classes(&classes, &samples).map_err(StageError::BadData)?;
         let named = |entries: &[&Entry]| entries.iter().map(|entry| entry.image.clone()).collect();
         let names = Names { training: named(&parts.train), validation: named(&parts.validation) };
         let network = SegmentationNetwork::new(config);
@@ -347,7 +360,8 @@ impl StageKind for Finetune {
             parameters,
             network,
             rate_factors: rate_factors.unwrap_or_default(),
-            loss: self.loss,
+            loss: self.loss.clone(),
+            class_weights,
             samples: Arc::new(samples),
             augment: FinetuneAugment { crop_size: Some(self.crop_size.get()), ..self.augment.clone() },
             batch_size: self.training.batch_size.get(),

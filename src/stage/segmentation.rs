@@ -5,7 +5,7 @@ use crate::data::loader::prefetch;
 use crate::data::{IGNORE, Mask, Micrograph, RGB};
 use crate::machine;
 use crate::metrics::{CalibrationSample, Confusion};
-use crate::nn::losses::{LossGradient, cross_entropy, dice};
+use crate::nn::losses::{LossGradient, LossSpec};
 use crate::nn::{Encoder, Images, Mode, Parameters, SegmentationNetwork, Tape, Value};
 use crate::random::Stream;
 use crate::ssl::ENCODER;
@@ -14,32 +14,9 @@ use crate::train::memory::{Needs, Work, parameter_bytes, prediction_activations,
 use crate::train::{Batches, EpochEnd, OptimizerSpec, Step, Task};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// The loss that is minimised.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Loss {
-    /// Multiclass Dice loss, as in segmentation_models_pytorch.
-    #[default]
-    Dice,
-    /// Cross-entropy, mean over the pixels.
-    CrossEntropy,
-}
-
-impl Loss {
-    /// The loss of `logits` `[batch, height, width, classes]` for `masks` `[batch, height, width]`.
-    fn of(self, logits: &Tensor, masks: &Tensor) -> candle_core::Result<LossGradient> {
-        match self {
-            Loss::Dice => dice(logits, masks, Some(IGNORE)),
-            Loss::CrossEntropy => cross_entropy(logits, masks, Some(IGNORE)),
-        }
-    }
-}
 
 /// A segmentation network in training.
 pub(super) struct Segmentation {
@@ -47,7 +24,9 @@ pub(super) struct Segmentation {
     pub(super) network: SegmentationNetwork,
     /// Factors of the learning rate by parameter; 1 for all others.
     pub(super) rate_factors: BTreeMap<String, f64>,
-    pub(super) loss: Loss,
+    pub(super) loss: LossSpec,
+    /// Weight of each class in the loss; `None`: the loss as it is.
+    pub(super) class_weights: Option<Vec<f64>>,
     pub(super) samples: Arc<Vec<(Micrograph, Mask)>>,
     /// Includes `crop_size`.
     pub(super) augment: FinetuneAugment,
@@ -189,6 +168,11 @@ impl Segmentation {
         self.samples.iter().map(|(image, _)| image.channels).max().unwrap_or(1)
     }
 
+    /// The loss of `logits` `[batch, height, width, classes]` for `masks` `[batch, height, width]`.
+    fn loss_of(&self, logits: &Tensor, masks: &Tensor) -> candle_core::Result<LossGradient> {
+        self.loss.of(logits, masks, Some(IGNORE), self.class_weights.as_deref())
+    }
+
     /// The validation loss and the confusion matrix. The loss is the mean over the images, each from its stitched
     /// probabilities; the matrix is the sum over all images.
     fn validate(&self) -> Result<(f64, Confusion)> {
@@ -201,7 +185,7 @@ impl Segmentation {
             let logits = predicted.probabilities.into_iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect();
             let logits = Tensor::from_vec(logits, (1, image.height, image.width, classes), &Device::Cpu)?;
             let labels = Tensor::from_slice(&truth.labels, (1, image.height, image.width), &Device::Cpu)?;
-            losses += self.loss.of(&logits, &labels)?.loss;
+            losses += self.loss_of(&logits, &labels)?.loss;
         }
         Ok((losses / self.validation.samples.len() as f64, confusion))
     }
@@ -253,7 +237,7 @@ impl Task for Segmentation {
         let pixels = batch.images.normalized(&self.parameters, normalization())?;
         let tape = Tape::new(&self.parameters, Mode::Train).with_stream(batch.stream);
         let logits = self.network.forward(&tape, &tape.input(&pixels)?)?;
-        let loss = self.loss.of(logits.tensor(), &batch.masks)?;
+        let loss = self.loss_of(logits.tensor(), &batch.masks)?;
         let gradients = tape.backward(vec![(logits, loss.gradient)])?;
         Ok(Step { loss: loss.loss, gradients, measures: Vec::new(), images, fault: None })
     }

@@ -1,7 +1,9 @@
 //! All scores of one model on one set of images.
 
 use super::file_error::FileError;
-use super::{Averaging, Calibration, Confusion, Overlap, majority};
+use super::{
+    Averaging, BoundaryScores, Calibration, Confusion, Fold, Overlap, SpecimenScores, SurfaceScores, majority,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -95,6 +97,24 @@ pub struct Evaluation {
     /// model without a reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// Boundary IoU, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundary: Option<BoundaryScores>,
+    /// Surface Dice, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surface: Option<SurfaceScores>,
+    /// Scores of the specimens, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specimens: Option<SpecimenScores>,
+    /// The fold that the model was trained in, if it is of a cross-validation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
+    /// Number of models whose probabilities were averaged, if they were several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<usize>,
+    /// Number of copies of each tile whose probabilities were averaged, if there was test-time augmentation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<usize>,
 }
 
 impl Evaluation {
@@ -166,6 +186,12 @@ impl Evaluation {
             }),
             miou_by: Vec::new(),
             calibration: None,
+            boundary: None,
+            surface: None,
+            specimens: None,
+            fold: None,
+            models: None,
+            copies: None,
         }
     }
 

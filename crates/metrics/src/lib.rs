@@ -12,37 +12,45 @@
 mod accuracy;
 mod averaging;
 mod bootstrap;
+mod boundary;
 mod calibration;
 mod confusion;
 mod confusion_file;
 mod dice;
 mod evaluation;
 mod file_error;
+mod fold;
 mod fraction;
+mod further_score;
 mod holm;
 mod image_scores;
 mod intercepts;
 mod iou;
 mod majority;
 mod objects;
+mod specimen_scores;
 mod summary;
 mod wilcoxon;
 
 pub use averaging::{AUTHORS_BATCH, Averaging, Overlap};
 pub use bootstrap::{LEAST_IMAGES, RESAMPLES, Sampled, interval, paired_p, resample};
+pub use boundary::{BoundaryDistance, BoundaryMeter, BoundaryScores, SurfaceMeter, SurfaceScores, SurfaceTolerance};
 pub use calibration::{Calibration, CalibrationMeter, CalibrationSample, Reliability, temper};
 pub use confusion::{Confusion, MetricError};
 pub use confusion_file::ImageConfusions;
 pub use evaluation::{ClassScores, Evaluation, MajorityScores, MiouBy, SelectedOn};
 pub use file_error::FileError;
+pub use fold::Fold;
 pub use fraction::{
     BlockCounts, ClassFraction, Correction, Estimate, SpecimenFraction, Uncorrectable, fractions, fractions_by,
     specimen_fractions,
 };
+pub use further_score::FurtherScore;
 pub use holm::holm;
 pub use image_scores::ImageScores;
 pub use intercepts::{Intercept, InterceptMeter};
 pub use majority::majority;
 pub use objects::{Distribution, Object, ObjectMeter, ObjectSummary};
+pub use specimen_scores::{SpecimenScore, SpecimenScores};
 pub use summary::Summary;
 pub use wilcoxon::{LEAST_PAIRS, signed_rank};

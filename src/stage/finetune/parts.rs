@@ -22,6 +22,7 @@ impl Finetune {
         let labelled = |split| -> Vec<&Entry> {
             manifest.entries(split).into_iter().filter(|entry| entry.mask.is_some()).collect()
         };
+        self.check_weighted_classes(manifest, name)?;
         let mut train = labelled(Split::Train);
         if train.is_empty() {
             return Err(format!(

@@ -1,4 +1,5 @@
 mod frozen;
+mod loss;
 mod swin;
 
 pub(super) use super::super::pretrain::tests::parse;

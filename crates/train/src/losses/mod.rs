@@ -1,5 +1,6 @@
 //! Losses of segmentation, each with its softmax and its own gradient.
 
+mod class_weighting;
 mod class_weights;
 mod cross_entropy;
 mod dice;
@@ -16,6 +17,7 @@ mod testing;
 mod tversky;
 mod weighted_cross_entropy;
 
+pub use class_weighting::{ClassWeighting, Frequency};
 pub use cross_entropy::cross_entropy;
 pub use dice::dice;
 pub use focal::focal;
