@@ -3,7 +3,9 @@
 mod loss;
 mod network;
 mod parts;
+mod rates;
 mod reference;
+mod sampling;
 mod start;
 mod train_fraction;
 mod transformer;
@@ -20,6 +22,7 @@ use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
 use super::{Context, DATASET, DataUse, Foresight, Known, Places, StageError, StageKind, Uses, open_dataset};
 use crate::data::augment::FinetuneAugment;
+use crate::data::loader::RareCrops;
 use crate::data::{Entry, Manifest, Mask, Micrograph, OpenDataset, Split};
 use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
@@ -29,7 +32,9 @@ use crate::random::Stream;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Training};
+use rates::EncoderNorms;
 use reference::Names;
+use sampling::Sampling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use start::Start;
@@ -64,10 +69,23 @@ pub(super) struct Finetune {
     /// Whether the encoder stays as it is: it runs as in a prediction, and only decoder and head are trained.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     freeze: bool,
-    /// Factor of the learning rate from layer to layer of a vision transformer towards the image, e.g. 0.8: block i of n has
-    /// `layer_decay` to the power of (n - i), counted from 0, of the learning rate; decoder and head have all of it.
+    /// Number of epochs at the start in which the encoder stays as it is, as with `freeze`: decoder and head learn first. After them
+    /// the optimiser begins with the encoder; the schedule goes on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    freeze_epochs: u64,
+    /// Learning rate of the encoder, e.g. a tenth of that of decoder and head, which have the optimiser's. The schedule changes both in
+    /// proportion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoder_learning_rate: Option<f64>,
+    /// Factor of the learning rate from layer to layer of the encoder towards the image, e.g. 0.8. Layers are the stem and the four
+    /// stages of a ResNet, or the patches and the blocks of a transformer. Layer i of n, counted from 0, has `layer_decay` to the power of
+    /// (n - i) of the encoder's learning rate; decoder and head have all of the optimiser's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     layer_decay: Option<f64>,
+    /// What the batch norms of the encoder normalise with in training: `"batch"`, the statistics of the batch, or `"frozen"`, their running
+    /// statistics, which stay as they are, as for small batches on a pretrained encoder; scale and shift are trained.
+    #[serde(default, skip_serializing_if = "EncoderNorms::is_default")]
+    encoder_norms: EncoderNorms,
     /// The transformer beside the encoder of `"cs-unet"`, and its initial weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     transformer: Option<TransformerSpec>,
@@ -97,7 +115,10 @@ pub(super) struct Finetune {
     /// Number of random crops of each image per epoch.
     #[serde(default = "one")]
     crops_per_image: NonZeroUsize,
-    /// Random augmentation of the crops.
+    /// How the crops are drawn: `{ rare = 0.5 }` for half of them with a pixel of a rare class. By default they lie anywhere.
+    #[serde(default, skip_serializing_if = "Sampling::is_uniform")]
+    sampling: Sampling,
+    /// Random augmentation of the crops: the name of a preset, or a table.
     #[serde(default)]
     augment: FinetuneAugment,
     /// The images whose mIoU chooses the epoch that is kept.
@@ -128,6 +149,10 @@ pub(super) struct Finetune {
     /// Overlap of neighbouring validation tiles as a fraction of their side, from 0 to below 1.
     #[serde(default = "default_overlap")]
     validation_overlap: f64,
+}
+
+fn is_zero(epochs: &u64) -> bool {
+    *epochs == 0
 }
 
 fn all_images() -> f64 {
@@ -206,8 +231,11 @@ impl StageKind for Finetune {
         if let Err((name, message)) = self.augment.check() {
             return error("augment", format!("{name}: {message}"));
         }
-        if let Err((param, message)) = self.check_loss() {
+        if let Err((param, message)) = self.check_loss().and_then(|()| self.check_encoder_training()) {
             return error(param, message);
+        }
+        if let Err(message) = self.sampling.check() {
+            return error("sampling", message);
         }
         self.training.check()?;
         if let Some(fraction) = self.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
@@ -346,8 +374,11 @@ impl StageKind for Finetune {
         if self.freeze {
             parameters = parameters.with_frozen(network.encoder_prefix());
         }
-        let rate_factors = self.layer_decay.map(|decay| network.rate_factors(decay)).transpose();
-        let rate_factors = rate_factors.map_err(|message| StageError::BadData(format!("`layer_decay`: {message}")))?;
+        if self.encoder_norms == EncoderNorms::Frozen {
+            parameters = parameters.with_frozen_norms(network.encoder_prefix());
+        }
+        let rare = (!self.sampling.is_uniform())
+            .then(|| Arc::new(RareCrops::new(self.sampling.rare, &samples, classes.len(), &validation.ignore_classes)));
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
         self.load_weights(&network, &parameters, &classes, context)?;
         let training = Training {
@@ -357,13 +388,15 @@ impl StageKind for Finetune {
             ..self.training.training(fingerprint(self, &dataset.manifest, context)?, context)
         };
         let mut task = Segmentation {
+            rate_factors: self.rate_factors(&network),
             parameters,
             network,
-            rate_factors: rate_factors.unwrap_or_default(),
+            freeze_epochs: self.freeze_epochs,
             loss: self.loss.clone(),
             class_weights,
             samples: Arc::new(samples),
             augment: FinetuneAugment { crop_size: Some(self.crop_size.get()), ..self.augment.clone() },
+            rare,
             batch_size: self.training.batch_size.get(),
             crops_per_image: self.crops_per_image.get(),
             seed: context.seed,

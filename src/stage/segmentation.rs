@@ -1,7 +1,7 @@
 //! The fine-tuning task of the training loop.
 
 use crate::data::augment::{FinetuneAugment, normalization};
-use crate::data::loader::prefetch;
+use crate::data::loader::{RareCrops, prefetch};
 use crate::data::{IGNORE, Mask, Micrograph, RGB};
 use crate::machine;
 use crate::metrics::{CalibrationSample, Confusion};
@@ -24,12 +24,16 @@ pub(super) struct Segmentation {
     pub(super) network: SegmentationNetwork,
     /// Factors of the learning rate by parameter; 1 for all others.
     pub(super) rate_factors: BTreeMap<String, f64>,
+    /// Number of epochs at the start in which the encoder stays as it is.
+    pub(super) freeze_epochs: u64,
     pub(super) loss: LossSpec,
     /// Weight of each class in the loss; `None`: the loss as it is.
     pub(super) class_weights: Option<Vec<f64>>,
     pub(super) samples: Arc<Vec<(Micrograph, Mask)>>,
     /// Includes `crop_size`.
     pub(super) augment: FinetuneAugment,
+    /// Crops that hold a pixel of a rare class, if there are any.
+    pub(super) rare: Option<Arc<RareCrops>>,
     pub(super) batch_size: usize,
     pub(super) crops_per_image: usize,
     pub(super) seed: u64,
@@ -44,6 +48,7 @@ pub(super) struct Crops {
     masks: Tensor,
     /// Where the network draws from, if it drops paths at random.
     stream: Stream,
+    epoch: u64,
 }
 
 /// The validation: whole images, predicted in overlapping tiles.
@@ -216,24 +221,28 @@ impl Task for Segmentation {
                 order.into_iter().map(move |image| (round, image))
             })
             .collect();
-        let (samples, augment) = (self.samples.clone(), self.augment.clone());
+        let (samples, augment, rare) = (self.samples.clone(), self.augment.clone(), self.rare.clone());
         let batches: Vec<Range<usize>> = self.ranges().skip(from as usize).collect();
         let (steps, channels, size) = (batches.len(), self.channels(), self.crop_size());
         let maker = Batches::on(self.parameters.device(), self.in_channels())?;
         let make = move |step: usize| {
             let drawn = &order[batches[step].clone()];
-            let (images, masks) = maker.pairs(&samples, drawn, &augment, seed, (size, channels))?;
-            Ok(Crops { images, masks, stream: Stream::new(seed, "drop path", epoch, from + step as u64) })
+            let (images, masks) = maker.pairs(&samples, drawn, (&augment, rare.as_deref()), seed, (size, channels))?;
+            Ok(Crops { images, masks, stream: Stream::new(seed, "drop path", epoch, from + step as u64), epoch })
         };
         // In the step's thread, so that a late copy counts as waiting for data.
         Ok(Box::new(prefetch(steps, make)?.map(|batch: Result<Crops>| {
-            let Crops { images, masks, stream } = batch?;
-            Ok(Crops { images: images.arrived()?, masks, stream })
+            let batch = batch?;
+            Ok(Crops { images: batch.images.arrived()?, ..batch })
         })))
     }
 
     fn step(&mut self, batch: Crops) -> Result<Step> {
         let images = batch.masks.dim(0)? as u64;
+        if self.freeze_epochs > 0 {
+            let is_frozen = batch.epoch < self.freeze_epochs;
+            self.parameters.set_frozen(is_frozen.then_some(self.network.encoder_prefix()));
+        }
         let pixels = batch.images.normalized(&self.parameters, normalization())?;
         let tape = Tape::new(&self.parameters, Mode::Train).with_stream(batch.stream);
         let logits = self.network.forward(&tape, &tape.input(&pixels)?)?;

@@ -55,6 +55,8 @@ pub struct Parameters {
     zeros: bool,
     /// What the names of the parameters begin with that a training leaves as they are.
     frozen: Option<String>,
+    /// What the names of the batch norms begin with that a training leaves at their running statistics.
+    frozen_norms: Option<String>,
     /// Of parameters for inference: by batch norm, the bias that it has become. The weight of its convolution has its scale.
     folded: Option<Mutex<HashMap<String, Tensor>>>,
 }
@@ -64,7 +66,17 @@ impl Parameters {
     pub fn new(dtype: DType, device: &Device) -> Self {
         let (entries, precision) = (IndexMap::new(), Precision::default());
         let device = device.clone();
-        Parameters { entries, dtype, device, precision, recompute: false, zeros: false, frozen: None, folded: None }
+        Parameters {
+            entries,
+            dtype,
+            device,
+            precision,
+            recompute: false,
+            zeros: false,
+            frozen: None,
+            frozen_norms: None,
+            folded: None,
+        }
     }
 
     /// The same, for networks that compute with `precision`.
@@ -82,6 +94,17 @@ impl Parameters {
     /// [`Tape::of_part`](crate::Tape::of_part) runs it as in a prediction.
     pub fn with_frozen(self, prefix: &str) -> Self {
         Parameters { frozen: Some(join(prefix, "")), ..self }
+    }
+
+    /// Freezes the part of the network below `prefix` from now on, as [`Parameters::with_frozen`]; `None`: all is trained.
+    pub fn set_frozen(&mut self, prefix: Option<&str>) {
+        self.frozen = prefix.map(|prefix| join(prefix, ""));
+    }
+
+    /// The same, for a training in which the batch norms below `prefix` normalise with their running statistics, as in a
+    /// prediction, and leave them as they are. Their scales and shifts are trained.
+    pub fn with_frozen_norms(self, prefix: &str) -> Self {
+        Parameters { frozen_norms: Some(join(prefix, "")), ..self }
     }
 
     /// The same, for weights that will be read from a file and only predict: networks draw no initial values, and the first
@@ -158,6 +181,11 @@ impl Parameters {
     /// Whether a training leaves the parameter `name` as it is.
     pub fn is_frozen(&self, name: &str) -> bool {
         self.frozen.as_deref().is_some_and(|prefix| name.starts_with(prefix))
+    }
+
+    /// Whether a training leaves the running statistics of the batch norm `name` as they are, and normalises with them.
+    pub fn has_frozen_norm(&self, name: &str) -> bool {
+        self.frozen_norms.as_deref().is_some_and(|prefix| name.starts_with(prefix))
     }
 
     /// Number of tensors, buffers included.

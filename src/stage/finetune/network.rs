@@ -84,7 +84,6 @@ impl Finetune {
             let in_channels = self.encoder().map_or(crate::data::RGB, |encoder| encoder.network.in_channels());
             transformer.encoder(in_channels).check().map_err(|message| ("transformer", message))?;
         }
-        self.check_layer_decay()?;
         match self.encoder() {
             Some(encoder) => self.check_fit(&self.config(encoder.network.clone(), 1)),
             None if !self.crop_size.get().is_multiple_of(32) => {
@@ -100,21 +99,8 @@ impl Finetune {
     /// A parameter, and one line with the cure.
     pub(super) fn check_fit(&self, network: &SegmentationConfig) -> Result<(), (&'static str, String)> {
         network.check().map_err(|message| ("architecture", message))?;
+        self.check_norms(&network.encoder)?;
         network.check_side(self.crop_size.get()).map_err(|message| ("crop_size", message))
-    }
-
-    fn check_layer_decay(&self) -> Result<(), (&'static str, String)> {
-        let Some(decay) = self.layer_decay else { return Ok(()) };
-        let error = |message| Err(("layer_decay", message));
-        if !(decay > 0.0 && decay <= 1.0) {
-            return error(format!("{decay} is out of range: above 0, up to 1, e.g. 0.8"));
-        }
-        if self.freeze {
-            return error("has no effect with `freeze = true`: choose one of them".into());
-        }
-        let Some(encoder) = self.encoder() else { return Ok(()) };
-        let network = SegmentationNetwork::new(self.config(encoder.network.clone(), 1));
-        network.rate_factors(decay).map(drop).or_else(error)
     }
 
     /// Whether the transformer starts with weights, so that there is something to copy.

@@ -1,6 +1,7 @@
 mod frozen;
 mod loss;
 mod swin;
+mod training;
 
 pub(super) use super::super::pretrain::tests::parse;
 use super::super::pretrain::tests::{context, refused};

@@ -25,10 +25,12 @@ fn task(augment: &FinetuneAugment, channels: [usize; 3], in_channels: usize) -> 
         parameters,
         network,
         rate_factors: Default::default(),
+        freeze_epochs: 0,
         loss: LossSpec::default(),
         class_weights: None,
         samples: Arc::new(samples),
         augment: FinetuneAugment { crop_size: Some(32), ..augment.clone() },
+        rare: None,
         batch_size: 4,
         // Batches of 4 and 5 crops, because a single crop joins the previous batch.
         crops_per_image: 3,
@@ -51,11 +53,11 @@ fn epoch(augment: &FinetuneAugment, channels: [usize; 3], in_channels: usize) ->
     let mut found = Vec::new();
     for round in [0, 1] {
         for batch in task.batches(round, 0).unwrap() {
-            let Crops { images, masks, stream } = batch.unwrap();
+            let Crops { images, masks, stream, epoch } = batch.unwrap();
             let images = images.normalized(&task.parameters, normalization()).unwrap();
             found.push(("images".to_owned(), doubles(&images)));
             found.push(("masks".to_owned(), doubles(&masks)));
-            let step = task.step(Crops { images: Images::Ready(images), masks, stream }).unwrap();
+            let step = task.step(Crops { images: Images::Ready(images), masks, stream, epoch }).unwrap();
             found.push(("loss".to_owned(), vec![step.loss]));
             found.extend(step.gradients.iter().map(|(name, gradient)| (name.to_owned(), doubles(gradient))));
         }

@@ -11,6 +11,7 @@
 
 mod blur;
 mod colour;
+mod crop_pixels;
 mod degrade;
 mod filled_vec;
 mod normalize;
@@ -21,6 +22,7 @@ mod recipe;
 mod reflect;
 mod resample;
 mod scratch;
+mod target;
 #[cfg(test)]
 mod tests;
 mod view_params;
@@ -36,4 +38,5 @@ pub use recipe::Recipe;
 pub(super) use reflect::reflect;
 pub use resample::{Window, resample};
 pub use scratch::Scratch;
+pub(super) use target::Target;
 pub use view_params::{ViewParams, ViewPreset};

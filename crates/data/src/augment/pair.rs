@@ -1,9 +1,10 @@
 //! The same random change of image and mask, for fine-tuning.
 
-use super::planes::Planes;
+use super::crop_pixels::{moved, warped};
 use super::preset::with_presets;
 use super::reflect::reflect;
 use super::scratch::Scratch;
+use super::target::Target;
 use super::warp::{Warp, WarpStrength};
 use crate::{Mask, Micrograph};
 use matssl_base::random::Stream;
@@ -187,7 +188,8 @@ impl FinetuneAugment {
 }
 
 /// Makes one random change to an image and its mask, which have the same size. Leaves the image, not normalised yet, in
-/// `scratch`, and writes all of `labels` `[height, width]`. The output has [`FinetuneAugment::output_size`].
+/// `scratch`, and writes all of `labels` `[height, width]`. The output has [`FinetuneAugment::output_size`]. With a `target` the crop
+/// lies where it holds that pixel, and all else is as without.
 ///
 /// # Panics
 /// If `labels` has another length.
@@ -195,6 +197,7 @@ pub(crate) fn augment_pair(
     image: &Micrograph,
     mask: &Mask,
     params: &FinetuneAugment,
+    target: Option<Target>,
     stream: &mut Stream,
     scratch: &mut Scratch,
     labels: &mut [MaybeUninit<u8>],
@@ -215,24 +218,13 @@ pub(crate) fn augment_pair(
         (true, false) => turn & 2,
     };
     let warp = Warp::draw(params.warp(), (width, height), stream);
-    let columns: Vec<usize> = (0..width).map(|x| reflect(left + x, image.width)).collect();
-    let rows: Vec<usize> = (0..height).map(|y| reflect(top + y, image.height) * image.width).collect();
-    // The input pixel of an output pixel, for image and mask alike.
-    let source = |x: usize, y: usize| {
-        let (x, y) = match turn {
-            0 => (x, y),
-            1 => (y, width - 1 - x),
-            2 => (width - 1 - x, height - 1 - y),
-            _ => (height - 1 - y, x),
-        };
-        let column = columns[if across { width - 1 - x } else { x }];
-        rows[if down { height - 1 - y } else { y }] + column
-    };
-    let sources = || (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| source(x, y));
+    let sizes = ([image.width, image.height], [width, height]);
     let planes = &mut scratch.planes;
     planes.reshape(image.channels, height, width);
     if let Some(warp) = warp {
-        let place = |[x, y]: [f64; 2]| {
+        // Where a pixel comes from in the crop before it is turned and flipped.
+        let place = |x: usize, y: usize| {
+            let [x, y] = warp.source(x, y);
             // A crop is turned about its centre; what lies outside of it comes from the image.
             let (x, y) = match turn {
                 0 => (x, y),
@@ -240,11 +232,34 @@ pub(crate) fn augment_pair(
                 2 => ((width - 1) as f64 - x, (height - 1) as f64 - y),
                 _ => ((height - 1) as f64 - y, x),
             };
-            let x = left as f64 + if across { (width - 1) as f64 - x } else { x };
-            [x, top as f64 + if down { (height - 1) as f64 - y } else { y }]
+            let x = if across { (width - 1) as f64 - x } else { x };
+            [x, if down { (height - 1) as f64 - y } else { y }]
         };
-        warped(image, mask, |x, y| place(warp.source(x, y)), planes, labels);
+        let [left, top] = match target {
+            Some(target) => target.corner_of_warped(sizes, place),
+            None => [left as f64, top as f64],
+        };
+        let source = |x: usize, y: usize| {
+            let [x, y] = place(x, y);
+            [left + x, top + y]
+        };
+        warped(image, mask, source, planes, labels);
     } else {
+        let [left, top] = target.map_or([left, top], |target| target.corner(sizes));
+        let columns: Vec<usize> = (0..width).map(|x| reflect(left + x, image.width)).collect();
+        let rows: Vec<usize> = (0..height).map(|y| reflect(top + y, image.height) * image.width).collect();
+        // The input pixel of an output pixel, for image and mask alike.
+        let source = |x: usize, y: usize| {
+            let (x, y) = match turn {
+                0 => (x, y),
+                1 => (y, width - 1 - x),
+                2 => (width - 1 - x, height - 1 - y),
+                _ => (height - 1 - y, x),
+            };
+            let column = columns[if across { width - 1 - x } else { x }];
+            rows[if down { height - 1 - y } else { y }] + column
+        };
+        let sources = || (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| source(x, y));
         moved(image, mask, sources, planes, labels);
     }
     let mut factor = |strength: f64| stream.range(1.0 - strength, 1.0 + strength) as f32;
@@ -285,76 +300,6 @@ fn degrade(params: &FinetuneAugment, scratch: &mut Scratch, stream: &mut Stream)
     }
 }
 
-/// Writes the pixels and labels whose indices in the image are `sources`.
-fn moved<I: Iterator<Item = usize>>(
-    image: &Micrograph,
-    mask: &Mask,
-    sources: impl Fn() -> I,
-    planes: &mut Planes,
-    labels: &mut [MaybeUninit<u8>],
-) {
-    match planes.rgb_mut() {
-        None if image.channels > 1 => {
-            for (label, i) in labels.iter_mut().zip(sources()) {
-                label.write(mask.labels[i]);
-            }
-            for (channel, plane) in planes.each_mut().enumerate() {
-                for (value, i) in plane.iter_mut().zip(sources()) {
-                    *value = f32::from(image.pixels[i * image.channels + channel]);
-                }
-            }
-        }
-        None => {
-            for ((label, value), i) in labels.iter_mut().zip(planes.values_mut()).zip(sources()) {
-                label.write(mask.labels[i]);
-                *value = f32::from(image.pixels[i]);
-            }
-        }
-        Some([red, green, blue]) => {
-            let pixels = image.pixels.as_chunks::<3>().0;
-            for ((((label, red), green), blue), i) in labels.iter_mut().zip(red).zip(green).zip(blue).zip(sources()) {
-                label.write(mask.labels[i]);
-                [*red, *green, *blue] = pixels[i].map(f32::from);
-            }
-        }
-    }
-}
-
-/// Writes what lies at the points `source` (column, row) of the image, in pixels: values bilinear, labels of the nearest pixel. Beyond its
-/// border the image is mirrored.
-fn warped(
-    image: &Micrograph,
-    mask: &Mask,
-    source: impl Fn(usize, usize) -> [f64; 2],
-    planes: &mut Planes,
-    labels: &mut [MaybeUninit<u8>],
-) {
-    let (width, channels) = (planes.width(), image.channels);
-    let mirrored = |at: f64, length: usize| reflect(at.abs() as usize, length);
-    let (mut places, mut nearest) = (Vec::with_capacity(labels.len()), labels.iter_mut());
-    for y in 0..planes.height() {
-        for x in 0..width {
-            let [column, row] = source(x, y);
-            let pixel = |dx: f64, dy: f64| {
-                mirrored(row.floor() + dy, image.height) * image.width + mirrored(column.floor() + dx, image.width)
-            };
-            let label = mirrored(row.round(), image.height) * image.width + mirrored(column.round(), image.width);
-            if let Some(to) = nearest.next() {
-                to.write(mask.labels[label]);
-            }
-            let corners = [pixel(0.0, 0.0), pixel(1.0, 0.0), pixel(0.0, 1.0), pixel(1.0, 1.0)];
-            places.push((corners, [(column - column.floor()) as f32, (row - row.floor()) as f32]));
-        }
-    }
-    for (channel, plane) in planes.each_mut().enumerate() {
-        for (value, (corners, [across, down])) in plane.iter_mut().zip(&places) {
-            let [a, b, c, d] = corners.map(|pixel| f32::from(image.pixels[pixel * channels + channel]));
-            let (upper, lower) = (a + across * (b - a), c + across * (d - c));
-            *value = upper + down * (lower - upper);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,8 +316,9 @@ mod tests {
         let pixels = width * height;
         let in_channels = if image.channels == 1 { 3 } else { image.channels };
         // SAFETY: `augment_pair` writes all labels or panics.
-        let (labels, ()) =
-            unsafe { filled_vec(pixels, |labels| augment_pair(image, mask, params, stream, &mut scratch, labels)) };
+        let (labels, ()) = unsafe {
+            filled_vec(pixels, |labels| augment_pair(image, mask, params, None, stream, &mut scratch, labels))
+        };
         // SAFETY: `normalize` writes all values or panics.
         let (values, ()) = unsafe { filled_vec(in_channels * pixels, |values| scratch.normalize(in_channels, values)) };
         (values, labels)
@@ -432,7 +378,7 @@ mod tests {
             let mut stream = Stream::new(0, "warp", 0, index);
             // SAFETY: `augment_pair` writes all labels or panics.
             let (labels, ()) = unsafe {
-                filled_vec(256, |labels| augment_pair(&image, &mask, &params, &mut stream, &mut scratch, labels))
+                filled_vec(256, |labels| augment_pair(&image, &mask, &params, None, &mut stream, &mut scratch, labels))
             };
             for (value, label) in scratch.planes.values().iter().zip(&labels) {
                 // At most half a pixel in each direction.

@@ -3,8 +3,10 @@
 mod chunks;
 mod pairs;
 mod prefetch;
+mod rare_crops;
 mod views;
 
 pub use pairs::{DifferentSizes, Masks, PairBatch, pair_batch, pair_pixels};
 pub use prefetch::{BATCHES_HELD, Prefetch, prefetch};
+pub use rare_crops::RareCrops;
 pub use views::{view_batch, view_pixels};

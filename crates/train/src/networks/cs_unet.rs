@@ -5,6 +5,7 @@
 //! `decoder.patch_embed.*` and `decoder.norm.*` are read by nothing, and indices and masks are computed.
 
 use super::encoder::Encoder;
+use super::encoder_config::EncoderConfig;
 use super::layer::prefixed;
 use super::segmentation_model::SegmentationModel;
 use super::swin::Swin;
@@ -59,6 +60,10 @@ impl SegmentationModel for CsUnet {
 
     fn encoder_prefix(&self) -> &'static str {
         CONVOLUTIONS
+    }
+
+    fn second_encoder(&self) -> Option<(Encoder, &'static str)> {
+        Some((Encoder::new(EncoderConfig::Swin(self.transformer.config().clone())), TRANSFORMER))
     }
 
     fn copy_decoder_from_encoder(&self, parameters: &Parameters) -> Result<Vec<String>> {

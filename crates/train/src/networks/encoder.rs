@@ -31,6 +31,15 @@ enum Trunk {
     Swin(Swin),
 }
 
+/// Stages of a ResNet.
+const STAGES: usize = 4;
+
+/// The stage of the parameter `name` of a ResNet, from 1; 0 for the stem.
+fn stage(name: &str) -> usize {
+    let number = name.strip_prefix("layer").and_then(|rest| rest.split('.').next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0).min(STAGES)
+}
+
 impl Encoder {
     /// The network that `config` names.
     pub fn new(config: impl Into<EncoderConfig>) -> Self {
@@ -142,14 +151,15 @@ impl Encoder {
     }
 
     /// The factor of the learning rate for the parameter `name` of the encoder, if it falls by `decay` from layer to layer towards
-    /// the image; 1 for what has the whole rate. None if the encoder has no such layers.
-    pub fn rate_factor(&self, name: &str, decay: f64) -> Option<f64> {
-        match &self.trunk {
-            Trunk::ResNet(_) | Trunk::SeResNet(_) | Trunk::Swin(_) => None,
-            Trunk::Vit(network) => {
-                let steps = network.layer(name).map_or(0, |layer| network.layers() - layer);
-                Some(decay.powi(i32::try_from(steps).unwrap_or(i32::MAX)))
-            }
-        }
+    /// the image; 1 for what has the whole rate. The layers of a ResNet are its stem and its four stages, those of a transformer the
+    /// patches and its blocks.
+    pub fn rate_factor(&self, name: &str, decay: f64) -> f64 {
+        let (layer, layers) = match &self.trunk {
+            Trunk::ResNet(_) | Trunk::SeResNet(_) => (Some(stage(name)), STAGES + 1),
+            Trunk::Vit(network) => (network.layer(name), network.layers()),
+            Trunk::Swin(network) => (Some(network.layer(name)), network.depth() + 1),
+        };
+        let steps = layer.map_or(0, |layer| layers - layer);
+        decay.powi(i32::try_from(steps).unwrap_or(i32::MAX))
     }
 }

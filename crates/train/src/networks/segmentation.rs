@@ -13,6 +13,7 @@ use super::unet::Unet;
 use super::unet_plus_plus::UnetPlusPlus;
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
+use matssl_tensor::init::join;
 use matssl_tensor::{Parameters, Tape, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,24 +70,17 @@ impl SegmentationNetwork {
         self.model.shapes()
     }
 
-    /// The factors of the learning rate by the parameter's name, if it falls by `decay` from layer to layer of the encoder towards the
-    /// image: `decay` to the power of (depth - i) for block i of a vision transformer. Decoder and head have the whole rate and are
-    /// not named.
-    ///
-    /// # Errors
-    /// One line, if the encoder has no such layers.
-    pub fn rate_factors(&self, decay: f64) -> std::result::Result<BTreeMap<String, f64>, String> {
-        let encoder = Encoder::new(self.config.encoder.clone());
-        let factor = |(name, _): (String, Vec<usize>)| {
-            let factor = encoder.rate_factor(&name, decay)?;
-            Some((format!("encoder.{name}"), factor))
+    /// The factors of the learning rate by the parameter's name: `factor` for the encoder (of CS-UNet both encoders), which also falls
+    /// by `decay` from layer to layer towards the image. With `n` layers, counted from 0, layer i has `decay` to the power of (n - i):
+    /// the stem and the four stages of a ResNet, the patches and the blocks of a transformer. Decoder and head have the whole
+    /// rate and are not named.
+    pub fn rate_factors(&self, factor: f64, decay: f64) -> BTreeMap<String, f64> {
+        let first = (Encoder::new(self.config.encoder.clone()), self.encoder_prefix());
+        let of_encoder = |(encoder, prefix): (Encoder, &'static str)| {
+            let shapes = encoder.shapes().into_iter();
+            shapes.map(move |(name, _)| (join(prefix, &name), factor * encoder.rate_factor(&name, decay)))
         };
-        encoder.shapes().into_iter().map(factor).collect::<Option<_>>().ok_or_else(|| {
-            format!(
-                "{} has no layers for it: it is for a vision transformer, as \"dinov2-small\"",
-                self.config.encoder.arch()
-            )
-        })
+        [Some(first), self.model.second_encoder()].into_iter().flatten().flat_map(of_encoder).collect()
     }
 
     /// Adds all parameters with their published initial values.
@@ -203,6 +197,86 @@ mod tests {
             let difference = values(&embedding)?.iter().zip(&mean).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(difference < 1e-12 && mean.iter().any(|value| *value > 0.0), "{architecture}: {difference}");
         }
+        Ok(())
+    }
+
+    /// Every parameter of the encoder has a factor, and no other.
+    #[test]
+    fn factors_are_those_of_the_encoders_layers() {
+        let factors = |architecture: &str, encoder: &str, more: &str| {
+            let text = format!(r#"{{"architecture":"{architecture}","encoder":{encoder},"classes":3{more}}}"#);
+            let network = SegmentationNetwork::new(serde_json::from_str(&text).unwrap());
+            let known: Vec<String> = network.shapes().into_iter().map(|(name, _)| name).collect();
+            let factors = network.rate_factors(2.0, 0.5);
+            assert!(factors.keys().all(|name| known.contains(name)), "{architecture}");
+            move |name: &str| factors.get(name).copied()
+        };
+        let unet = r#","decoder_channels":[8,8,4,4,4]"#;
+        let resnet = factors("unet", r#"{"arch":"resnet18","width":4}"#, unet);
+        for (name, factor) in [
+            ("encoder.conv1.weight", Some(2.0 / 32.0)),
+            ("encoder.bn1.bias", Some(2.0 / 32.0)),
+            ("encoder.layer1.1.conv2.weight", Some(2.0 / 16.0)),
+            ("encoder.layer4.0.downsample.0.weight", Some(1.0)),
+            ("decoder.blocks.0.conv1.0.weight", None),
+            ("segmentation_head.0.bias", None),
+        ] {
+            assert_eq!(resnet(name), factor, "{name}");
+        }
+        let se = factors("unet++", r#"{"arch":"se-resnet50","width":16}"#, unet);
+        assert_eq!(se("encoder.layer0.conv1.weight"), Some(2.0 / 32.0));
+        assert_eq!(se("encoder.layer2.0.se_module.fc1.bias"), Some(2.0 / 8.0));
+        // timm's groups: patches, blocks 0 to 11; what merges patches goes with the next block.
+        let swin = factors("swin-unet", r#"{"arch":"swin-tiny"}"#, "");
+        let at = |layer: i32| Some(2.0 * 0.5f64.powi(13 - layer));
+        for (name, factor) in [
+            ("patch_embed.norm.weight", at(0)),
+            ("layers.0.blocks.1.norm1.weight", at(2)),
+            ("layers.0.downsample.reduction.weight", at(3)),
+            ("layers.2.blocks.5.mlp.fc1.weight", at(10)),
+            ("layers.3.blocks.1.attn.proj.bias", at(12)),
+            ("norm.weight", at(12)),
+            ("norm_up.weight", None),
+        ] {
+            assert_eq!(swin(name), factor, "{name}");
+        }
+        let both = factors("cs-unet", r#"{"arch":"resnet18"}"#, r#","transformer":{}"#);
+        assert_eq!(both("cnn.cnn_encoder.layer4.0.conv1.weight"), Some(1.0));
+        assert!(both("encoder.patch_embed.proj.weight").is_some_and(|factor| factor < 0.01));
+    }
+
+    /// Batch norms of the encoder whose statistics are frozen are those of a prediction, and their scales are trained.
+    #[test]
+    fn frozen_norms_keep_their_statistics() -> Result<()> {
+        let (network, parameters) = network("unet", 3)?;
+        let x = noise(3)?;
+        let pass = |parameters: &Parameters, mode: Mode| -> Result<Vec<f64>> {
+            let tape = Tape::new(parameters, mode);
+            Encoder::new(network.config().encoder.clone())
+                .deepest(&tape, "encoder", &tape.input(&x)?)?
+                .tensor()
+                .flatten_all()?
+                .to_vec1()
+        };
+        // Statistics that are not those of the batch.
+        pass(&parameters, Mode::Train)?;
+        let parameters = parameters.with_frozen_norms("encoder");
+        let statistics = |prefix: &str| -> Result<Vec<Vec<f64>>> {
+            let of = |(name, _): &(&str, _)| name.starts_with(prefix) && name.ends_with("running_mean");
+            parameters.iter().filter(of).map(|(_, buffer)| buffer.var.flatten_all()?.to_vec1()).collect()
+        };
+        let before = [statistics("encoder")?, statistics("decoder")?];
+        let tape = Tape::new(&parameters, Mode::Train);
+        let logits = network.forward(&tape, &tape.input(&x)?)?;
+        let seed = logits.tensor().sin()?;
+        let gradients = tape.backward(vec![(logits, seed)])?;
+        assert!(statistics("encoder")? == before[0] && statistics("decoder")? != before[1]);
+        assert_eq!(gradients.iter().count(), parameters.trainable().count());
+        let scale = gradients.get("encoder.layer2.0.bn1.weight").unwrap();
+        assert!(scale.abs()?.max_all()?.to_scalar::<f64>()? > 0.0);
+        let (trained, predicted) = (pass(&parameters, Mode::Train)?, pass(&parameters, Mode::Eval)?);
+        let close = trained.iter().zip(&predicted).all(|(a, b)| (a - b).abs() < 1e-9 * (1.0 + b.abs()));
+        assert!(close, "the training's encoder is that of the prediction");
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What a segmentation network of one architecture is.
 
+use super::encoder::Encoder;
 use candle_core::{Result, bail};
 use matssl_base::random::Stream;
 use matssl_tensor::{Parameters, Tape, Value};
@@ -26,6 +27,11 @@ pub(super) trait SegmentationModel: Debug + Send + Sync {
     /// Where the parameters of the experiment's `encoder` lie.
     fn encoder_prefix(&self) -> &'static str {
         "encoder"
+    }
+
+    /// Another encoder beside that of the experiment, and where its parameters lie.
+    fn second_encoder(&self) -> Option<(Encoder, &'static str)> {
+        None
     }
 
     /// Copies to the decoder what it has in common with the encoder. Gives the names of what was written.

@@ -107,6 +107,25 @@ impl Swin {
         })
     }
 
+    /// Number of blocks.
+    pub(super) fn depth(&self) -> usize {
+        self.config.depths.iter().sum()
+    }
+
+    /// The layer of the parameter `name`, as timm groups them: 0 for the patches, then one for each block. What merges patches
+    /// belongs to the block after it, the last norm to the last block.
+    pub(super) fn layer(&self, name: &str) -> usize {
+        let before = |stage: usize| self.config.depths.iter().take(stage).sum::<usize>();
+        let parts: Vec<&str> = name.split('.').collect();
+        let number = |index: usize| parts.get(index).and_then(|part| part.parse::<usize>().ok()).unwrap_or(0);
+        match parts[..] {
+            ["layers", _, "blocks", ..] => before(number(1)) + number(3) + 1,
+            ["layers", _, "downsample", ..] => before(number(1) + 1) + 1,
+            ["norm", ..] => self.depth(),
+            _ => 0,
+        }
+    }
+
     /// The images in patches: `[batch, height / 4, width / 4, width of the network]`.
     fn embed(&self, tape: &Tape<'_>, prefix: &str, x: &Value) -> Result<Value> {
         let (_, height, width, _) = x.tensor().dims4()?;

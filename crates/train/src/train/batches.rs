@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use matssl_data::augment::{FinetuneAugment, ViewParams};
-use matssl_data::loader::{Masks, PairBatch, pair_batch, pair_pixels, view_batch, view_pixels};
+use matssl_data::loader::{Masks, PairBatch, RareCrops, pair_batch, pair_pixels, view_batch, view_pixels};
 use matssl_data::patches::Patches;
 use matssl_data::tiles::TileBatch;
 use matssl_data::{Mask, Micrograph, RGB};
@@ -30,7 +30,7 @@ impl Batches {
     }
 
     /// Images `[batch, height, width, channels]` and masks u8 `[batch, height, width]` of the samples `drawn` ((epoch,
-    /// index) each). The masks are on the CPU, where the losses read them. Images have `channels` channels if a
+    /// index) each), some of which hold a pixel of a rare class if there is `rare`. The masks are on the CPU, where the losses read them. Images have `channels` channels if a
     /// GPU normalises them, else those of the network.
     ///
     /// # Errors
@@ -39,12 +39,12 @@ impl Batches {
         &self,
         samples: &[(Micrograph, Mask)],
         drawn: &[(u64, usize)],
-        augment: &FinetuneAugment,
+        (augment, rare): (&FinetuneAugment, Option<&RareCrops>),
         seed: u64,
         (size, channels): (usize, usize),
     ) -> Result<(Images, Tensor)> {
         let Some(feeder) = &self.feeder else {
-            let PairBatch { images, masks } = pair_batch(samples, drawn, augment, seed, self.in_channels)?;
+            let PairBatch { images, masks } = pair_batch(samples, drawn, augment, rare, seed, self.in_channels)?;
             let [batch, height, width] = masks.shape;
             let images = Tensor::from_vec(images, (batch, height, width, self.in_channels), &Device::Cpu)?;
             return Ok((Images::Ready(images), mask_tensor(masks)?));
@@ -52,11 +52,11 @@ impl Batches {
         let shape = [drawn.len(), size, size, channels];
         let (room, masks) = if augment.keeps_values() {
             let mut room = feeder.bytes(shape)?;
-            let masks = pair_pixels(samples, drawn, augment, seed, channels, room.bytes_mut()?)?;
+            let masks = pair_pixels(samples, drawn, augment, rare, seed, channels, room.bytes_mut()?)?;
             (room, masks)
         } else {
             let mut room = feeder.planes(shape)?;
-            let masks = pair_pixels(samples, drawn, augment, seed, channels, room.planes_mut()?)?;
+            let masks = pair_pixels(samples, drawn, augment, rare, seed, channels, room.planes_mut()?)?;
             (room, masks)
         };
         Ok((Images::Sent(room.send()?), mask_tensor(masks)?))

@@ -1,5 +1,6 @@
 //! The learning rate over the steps of a training.
 
+use super::one_cycle::OneCycle;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
@@ -12,8 +13,9 @@ use std::f64::consts::PI;
 /// | `cosine` | `min_learning_rate = 0` | falls along a cosine, step by step |
 /// | `polynomial` | `power = 1`, `min_learning_rate = 0` | falls as (1 − t)^power, step by step |
 /// | `step` | `every` or `milestones`, `factor = 0.1` | is multiplied by `factor` after `every` epochs, or after each of the `milestones`; `every = 1` is exponential |
+/// | `one-cycle` | `warmup = 0.3`, `div_factor = 25`, `final_div_factor = 1e4` | rises along a cosine from 1/`div_factor` of the learning rate to all of it in that share of the steps, then falls along a cosine to 1/(`div_factor` · `final_div_factor`): PyTorch's `OneCycleLR`, whose momentum is not cycled here |
 ///
-/// All have `warmup_epochs`.
+/// All but `one-cycle` have `warmup_epochs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "ScheduleTable", into = "ScheduleTable")]
 pub struct ScheduleSpec {
@@ -28,6 +30,7 @@ enum Shape {
     Cosine { min_learning_rate: f64 },
     Polynomial { power: f64, min_learning_rate: f64 },
     Step { at: Falls, factor: f64 },
+    OneCycle(OneCycle),
 }
 
 /// The epochs before which the rate falls, counted from 0 over the whole training, warm-up included.
@@ -56,6 +59,8 @@ enum ScheduleName {
     Cosine,
     Polynomial,
     Step,
+    #[serde(rename = "one-cycle")]
+    OneCycle,
 }
 
 impl ScheduleName {
@@ -65,6 +70,7 @@ impl ScheduleName {
             ScheduleName::Cosine => "cosine",
             ScheduleName::Polynomial => "polynomial",
             ScheduleName::Step => "step",
+            ScheduleName::OneCycle => "one-cycle",
         }
     }
 }
@@ -73,7 +79,7 @@ impl ScheduleName {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ScheduleTable {
-    #[schemars(description = "Which schedule: constant, cosine, polynomial or step.")]
+    #[schemars(description = "Which schedule: constant, cosine, polynomial, step or one-cycle.")]
     name: ScheduleName,
     #[schemars(description = "cosine and polynomial: final learning rate; default 0.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +96,17 @@ struct ScheduleTable {
     #[schemars(description = "step: factor of a reduction; default 0.1.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     factor: Option<f64>,
+    #[schemars(
+        description = "one-cycle: share of the steps in which the rate rises to the learning rate; default 0.3."
+    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    warmup: Option<f64>,
+    #[schemars(description = "one-cycle: the learning rate over the first rate; default 25.")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    div_factor: Option<f64>,
+    #[schemars(description = "one-cycle: the first rate over the last one; default 10000.")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    final_div_factor: Option<f64>,
     #[schemars(description = "Number of warm-up epochs, in which the rate rises linearly from near 0; default 0.")]
     #[serde(default)]
     warmup_epochs: u64,
@@ -97,14 +114,24 @@ struct ScheduleTable {
 
 impl ScheduleTable {
     /// The parameters that only some schedules have: whether the table holds them, and which schedules have them.
-    fn own(&self) -> [(&'static str, bool, &'static [ScheduleName]); 5] {
+    fn own(&self) -> [(&'static str, bool, &'static [ScheduleName]); 8] {
         [
             ("min_learning_rate", self.min_learning_rate.is_some(), &[ScheduleName::Cosine, ScheduleName::Polynomial]),
             ("power", self.power.is_some(), &[ScheduleName::Polynomial]),
             ("every", self.every.is_some(), &[ScheduleName::Step]),
             ("milestones", self.milestones.is_some(), &[ScheduleName::Step]),
             ("factor", self.factor.is_some(), &[ScheduleName::Step]),
+            ("warmup", self.warmup.is_some(), &[ScheduleName::OneCycle]),
+            ("div_factor", self.div_factor.is_some(), &[ScheduleName::OneCycle]),
+            ("final_div_factor", self.final_div_factor.is_some(), &[ScheduleName::OneCycle]),
         ]
+    }
+
+    fn one_cycle(&self) -> Result<OneCycle, String> {
+        if self.warmup_epochs > 0 {
+            return Err("`warmup_epochs` is not for one-cycle: its rise is `warmup`, a share of all steps".into());
+        }
+        OneCycle::new(self.warmup, self.div_factor, self.final_div_factor)
     }
 
     fn min_learning_rate(&self) -> Result<f64, String> {
@@ -159,6 +186,7 @@ impl TryFrom<ScheduleTable> for ScheduleSpec {
                 }
                 factor => return Err(format!("factor = {factor}: expected a number between 0 and 1")),
             },
+            ScheduleName::OneCycle => Shape::OneCycle(written.one_cycle()?),
         };
         Ok(ScheduleSpec { shape, warmup_epochs })
     }
@@ -173,6 +201,9 @@ impl From<ScheduleSpec> for ScheduleTable {
             every: None,
             milestones: None,
             factor: None,
+            warmup: None,
+            div_factor: None,
+            final_div_factor: None,
             warmup_epochs,
         };
         match shape {
@@ -191,6 +222,12 @@ impl From<ScheduleSpec> for ScheduleTable {
             Shape::Step { at: Falls::Milestones(milestones), factor } => {
                 ScheduleTable { milestones: Some(milestones), factor: Some(factor), ..written(ScheduleName::Step) }
             }
+            Shape::OneCycle(OneCycle { warmup, div_factor, final_div_factor }) => ScheduleTable {
+                warmup: Some(warmup),
+                div_factor: Some(div_factor),
+                final_div_factor: Some(final_div_factor),
+                ..written(ScheduleName::OneCycle)
+            },
         }
     }
 }
@@ -232,7 +269,8 @@ impl ScheduleSpec {
     ///
     /// Warm-up: `learning_rate` · (step + 1) / warm-up steps. Cosine and polynomial, after the warm-up: from
     /// `learning_rate` at the first step towards `min_learning_rate` after the last (cosine: Loshchilov & Hutter 2017,
-    /// Eq. 5, without restarts). Step: `learning_rate` after all reductions up to the step's epoch.
+    /// Eq. 5, without restarts). Step: `learning_rate` after all reductions up to the step's epoch. One-cycle: `learning_rate` is
+    /// the highest rate.
     pub fn learning_rate(&self, learning_rate: f64, step: u64, steps_per_epoch: u64, epochs: u64) -> f64 {
         let warmup = self.warmup_epochs * steps_per_epoch;
         if step < warmup {
@@ -255,6 +293,7 @@ impl ScheduleSpec {
                 };
                 learning_rate * factor.powi(i32::try_from(fallen).unwrap_or(i32::MAX))
             }
+            Shape::OneCycle(cycle) => cycle.learning_rate(learning_rate, step, steps_per_epoch * epochs),
         }
     }
 }
@@ -320,6 +359,19 @@ mod tests {
     }
 
     #[test]
+    fn one_cycle_goes_up_and_down() {
+        let cycle = read("name = 'one-cycle'").unwrap();
+        let rates: Vec<f64> = (0..20).map(|step| cycle.learning_rate(0.8, step, 4, 5)).collect();
+        assert!((rates[0] - 0.032).abs() < 1e-15 && rates[5] == 0.8 && (rates[19] - 3.2e-6).abs() < 1e-15, "{rates:?}");
+        assert!(rates[..6].is_sorted() && rates[5..].iter().rev().is_sorted());
+        let json = serde_json::to_string(&cycle).unwrap();
+        let expected =
+            r#"{"name":"one-cycle","warmup":0.3,"div_factor":25.0,"final_div_factor":10000.0,"warmup_epochs":0}"#;
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_str::<ScheduleSpec>(&json).unwrap(), cycle);
+    }
+
+    #[test]
     fn polynomial_falls_from_the_rate_to_the_minimum() {
         let poly = read("name = 'polynomial'\npower = 0.9\nmin_learning_rate = 0.1").unwrap();
         let rates: Vec<f64> = (0..60).map(|step| poly.learning_rate(0.8, step, 10, 6)).collect();
@@ -357,6 +409,11 @@ mod tests {
                 "milestones = [3, 3]: expected numbers of epochs above 0, in ascending order",
             ),
             ("name = 'steps'", "unknown variant `steps`"),
+            ("name = 'one-cycle'\nwarmup_epochs = 1", "`warmup_epochs` is not for one-cycle: its rise is `warmup`"),
+            ("name = 'one-cycle'\nwarmup = 1", "warmup = 1: expected a share of the steps, 0 to below 1"),
+            ("name = 'one-cycle'\ndiv_factor = 0.5", "div_factor = 0.5: expected 1 or above"),
+            ("name = 'one-cycle'\nmin_learning_rate = 0.1", "belongs to cosine and polynomial; one-cycle has none"),
+            ("name = 'cosine'\nwarmup = 0.3", "`warmup` belongs to one-cycle; cosine has none"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");

@@ -132,7 +132,7 @@ impl TrainingState {
         }
         self.history = checkpoint.history;
         self.running = checkpoint.running;
-        self.optimizer.restore(checkpoint.optimizer_steps, slots);
+        self.optimizer.restore(checkpoint.optimizer_steps, slots)?;
         self.best = checkpoint.best.map(|(epoch, score)| Best { epoch, score, tensors: best });
         Ok(())
     }

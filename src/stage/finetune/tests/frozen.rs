@@ -66,8 +66,6 @@ fn settings_that_do_not_fit_are_refused() {
     ] {
         assert!(error(more).contains(expected), "{more}: {}", error(more));
     }
-    let resnet = refused::<Finetune>(&format!("{TOY}layer_decay = 0.8\n"));
-    assert!(resnet.contains("resnet18 has no layers for it"), "{resnet}");
     let weights = VIT.replace("'random'", "'imagenet'");
     let weights = refused::<Finetune>(&weights);
     assert!(weights.contains("no weights \"imagenet\" of dinov2-small are published: use \"lvd-142m\""), "{weights}");

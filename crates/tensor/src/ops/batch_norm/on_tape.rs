@@ -15,7 +15,7 @@ use candle_core::{Result, Tensor};
 impl Tape<'_> {
     /// Batch norm with the parameters `prefix.weight`, `.bias`, `.running_mean`, `.running_var` and
     /// `.num_batches_tracked`, plus `residual`, through a ReLU if `relu`. In [`Mode::Train`] it moves the last three,
-    /// with the unbiased variance.
+    /// with the unbiased variance, unless they are frozen ([`Parameters::with_frozen_norms`](crate::Parameters::with_frozen_norms)).
     ///
     /// # Errors
     /// If a parameter is missing, or the input has fewer than two values to a channel.
@@ -43,7 +43,7 @@ impl Tape<'_> {
         residual: Option<&Value>,
         relu: bool,
     ) -> Result<Value> {
-        let batch = self.mode() == Mode::Train;
+        let batch = self.mode() == Mode::Train && !self.parameters().has_frozen_norm(prefix);
         let moments = if batch && !self.is_dry() {
             self.batch_moments(prefix, x.tensor())?
         } else {

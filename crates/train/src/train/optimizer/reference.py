@@ -14,7 +14,7 @@ ZEROS = {"weight": [0.0, 0.0, 0.0], "norm": [1.0, 0.75], "bias": [0.0]}
 RATES = [0.1, 0.05, 0.02, 0.1, 0.03]
 
 
-def train(make, decay_norms_and_biases, clip_norm=None, starts=STARTS):
+def train(make, decay_norms_and_biases, clip_norm=None, starts=STARTS, late=0):
     p = {name: torch.nn.Parameter(torch.tensor(start, dtype=torch.float64)) for name, start in starts.items()}
     rest = {} if decay_norms_and_biases else {"weight_decay": 0.0}
     optimizer = make([{"params": [p["weight"]]}, {"params": [p["norm"], p["bias"]], **rest}])
@@ -24,6 +24,8 @@ def train(make, decay_norms_and_biases, clip_norm=None, starts=STARTS):
             at = range(place, place + len(value))
             value.grad = torch.tensor([2 * math.sin(step + i) for i in at], dtype=torch.float64)
             place += len(value)
+        if step < late:
+            p["norm"].grad = None
         if clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(p.values(), clip_norm)
         for group in optimizer.param_groups:
@@ -63,6 +65,8 @@ for name, values in {
     "sgd, clipped": train(sgd(momentum=0.9, weight_decay=0.03), True, 3.48),
     "adamw, clipped": train(adamw(), True, 2.7),
     "lars, clipped": train(lars(momentum=0.9, weight_decay=0.03), False, 2.7),
+    "adam, norm from the third step on": train(adam(weight_decay=0.03), True, late=2),
+    "adamw, norm from the third step on": train(adamw(), True, late=2),
     "lars from zeros": train(lars(momentum=0.9, weight_decay=0.03), True, starts=ZEROS),
 }.items():
     print(f"{name}: {values}")

@@ -5,7 +5,7 @@ use super::arithmetic::{
 };
 use super::spec::{Algorithm, OptimizerSpec};
 use crate::train::norm::square_sum;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use candle_core::Tensor;
 use indexmap::IndexMap;
 use matssl_tensor::ops::gpu::{self, AdamStep, Gpu, MomentumStep, Row, Table};
@@ -22,7 +22,13 @@ pub struct Optimizer {
     steps: u64,
     /// State by slot and parameter, e.g. `momentum/encoder.conv1.weight`; created at a parameter's first gradient.
     state: IndexMap<String, Tensor>,
+    /// Number of steps before the first gradient of a parameter, where there were any: Adam's corrections count the steps of each
+    /// parameter, as in PyTorch. Also in the state, as `begun/NAME`.
+    begun: BTreeMap<String, u64>,
 }
+
+/// The slot of the state that holds when a parameter began.
+const BEGUN: &str = "begun/";
 
 /// One parameter that a step updates.
 struct Part<'p> {
@@ -64,17 +70,17 @@ struct Rates {
 impl Optimizer {
     /// An optimiser before its first step.
     pub fn new(spec: OptimizerSpec) -> Self {
-        Optimizer { spec, factors: Arc::default(), steps: 0, state: IndexMap::new() }
+        Optimizer { spec, factors: Arc::default(), steps: 0, state: IndexMap::new(), begun: BTreeMap::new() }
     }
 
-    /// The same, with the learning rate of each parameter in `factors` multiplied by its factor. On the CPU alone.
+    /// The same, with the learning rate of each parameter in `factors` multiplied by its factor.
     pub fn with_factors(self, factors: BTreeMap<String, f64>) -> Self {
         Optimizer { factors: Arc::new(factors), ..self }
     }
 
     /// Updates every trainable parameter that has a gradient. Gradients are multiplied by `scale`: 1, or the factor of
     /// clipping and of the mean over several batches. The same bits for any number of threads. On a GPU one kernel
-    /// updates all parameters (LARS first computes their norms, with three more).
+    /// updates all parameters of one factor (LARS first computes their norms, with three more).
     ///
     /// # Errors
     /// If a gradient and its parameter have different shapes, or the device is not supported.
@@ -90,7 +96,6 @@ impl Optimizer {
         let factors = self.factors.clone();
         let mut parts = parts(self.spec, &factors, parameters, gradients);
         match gpu::find(parameters.device())? {
-            Some(_) if !factors.is_empty() => bail!("learning rates that differ between layers have no GPU side yet"),
             Some(gpu) => parts.collect::<Result<Vec<_>>>().and_then(|parts| self.step_on(&*gpu, &parts, rates)),
             None => parts.try_for_each(|part| {
                 let part = part?;
@@ -120,7 +125,7 @@ impl Optimizer {
                 let [first, second] = [self.slot("first_moment", part)?, self.slot("second_moment", part)?];
                 first.inplace_op3(gradient, value, &InPlace(FirstMoment { beta: betas[0], penalized }))?;
                 second.inplace_op3(gradient, value, &InPlace(SecondMoment { beta: betas[1], penalized }))?;
-                let [step_size, root_of_correction] = self.bias_corrected(betas, rates);
+                let [step_size, root_of_correction] = self.bias_corrected(betas, rates, self.own_steps(part));
                 let update = AdamUpdate { shrink, step_size, root_of_correction, epsilon };
                 value.inplace_op3(&first, &second, &InPlace(update))?;
                 Ok(())
@@ -155,16 +160,25 @@ impl Optimizer {
         };
         let slots = |part| names.iter().map(|name| self.slot(name, part)).collect::<Result<Vec<Tensor>>>();
         let slots = parts.iter().map(slots).collect::<Result<Vec<_>>>()?;
-        let with_slots = parts.iter().zip(&slots);
-        let rows: Vec<Row<'_>> = with_slots
-            .map(|(part, slots)| Row {
+        // By learning rate and number of steps. Bits of positive numbers are in their order.
+        let mut groups: BTreeMap<(u64, u64), Vec<Row<'_>>> = BTreeMap::new();
+        for (part, slots) in parts.iter().zip(&slots) {
+            groups.entry((part.factor.to_bits(), self.own_steps(part))).or_default().push(Row {
                 value: part.value,
                 gradient: &part.gradient,
                 slots: [slots.first(), slots.get(1)],
                 decayed: part.decayed,
-            })
-            .collect();
-        let table = Table::new(gpu, &rows)?;
+            });
+        }
+        groups.into_iter().try_for_each(|((factor, steps), rows)| {
+            let learning_rate = f64::from_bits(factor) * rates.learning_rate;
+            self.step_group(gpu, &rows, Rates { learning_rate, ..rates }, steps)
+        })
+    }
+
+    /// Parameters with one learning rate and one number of steps on a GPU.
+    fn step_group(&self, gpu: &dyn Gpu, rows: &[Row<'_>], rates: Rates, steps: u64) -> Result<()> {
+        let table = Table::new(gpu, rows)?;
         let Rates { learning_rate, scale } = rates;
         let weight_decay = self.spec.weight_decay;
         match self.spec.algorithm {
@@ -178,7 +192,7 @@ impl Optimizer {
             }
             Algorithm::Adam { betas, epsilon, decoupled } => {
                 let (weight_decay, shrink) = self.decay(decoupled, weight_decay, rates);
-                let [step_size, root] = self.bias_corrected(betas, rates);
+                let [step_size, root] = self.bias_corrected(betas, rates, steps);
                 table.adam(&AdamStep { step_size, root, betas, epsilon, scale, weight_decay, shrink })?;
             }
         }
@@ -190,9 +204,14 @@ impl Optimizer {
         if decoupled { (0.0, 1.0 - rates.learning_rate * weight_decay) } else { (weight_decay, 1.0) }
     }
 
-    /// Adam's step size, and the square root of the second moment's bias correction.
-    fn bias_corrected(&self, [beta_1, beta_2]: [f64; 2], rates: Rates) -> [f64; 2] {
-        let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
+    /// Number of steps of a parameter that has its slots, this one included.
+    fn own_steps(&self, part: &Part<'_>) -> u64 {
+        self.steps - self.begun.get(part.name).copied().unwrap_or(0)
+    }
+
+    /// Adam's step size, and the square root of the second moment's bias correction, at step `steps` of a parameter.
+    fn bias_corrected(&self, [beta_1, beta_2]: [f64; 2], rates: Rates, steps: u64) -> [f64; 2] {
+        let steps = i32::try_from(steps).unwrap_or(i32::MAX);
         [rates.learning_rate / (1.0 - beta_1.powi(steps)), (1.0 - beta_2.powi(steps)).sqrt()]
     }
 
@@ -201,6 +220,12 @@ impl Optimizer {
         let key = format!("{slot}/{}", part.name);
         if !self.state.contains_key(&key) {
             self.state.insert(key.clone(), part.value.zeros_like()?);
+            let before = self.steps - 1;
+            if before > 0 && !self.begun.contains_key(part.name) {
+                self.begun.insert(part.name.to_owned(), before);
+                let before = Tensor::new(i64::try_from(before)?, part.value.device())?;
+                self.state.insert(format!("{BEGUN}{}", part.name), before);
+            }
         }
         self.state.get(&key).cloned().context("a slot that was just made")
     }
@@ -216,8 +241,18 @@ impl Optimizer {
     }
 
     /// Restores the state from [`Optimizer::state`] and [`Optimizer::steps`].
-    pub(in super::super) fn restore(&mut self, steps: u64, state: IndexMap<String, Tensor>) {
+    ///
+    /// # Errors
+    /// If the state holds something else than a number of steps where there is one.
+    pub(in super::super) fn restore(&mut self, steps: u64, state: IndexMap<String, Tensor>) -> Result<()> {
+        self.begun.clear();
+        for (key, before) in &state {
+            if let Some(name) = key.strip_prefix(BEGUN) {
+                self.begun.insert(name.to_owned(), u64::try_from(before.to_scalar::<i64>()?)?);
+            }
+        }
         self.steps = steps;
         self.state = state;
+        Ok(())
     }
 }
