@@ -135,6 +135,15 @@ dataset = "here"
 encoder = { arch = "resnet18", width = 8, weights = "random" }
 select_on = "test"
 epochs = 1
+[stages.again]
+kind = "finetune"
+dataset = "here"
+model = "segment"
+epochs = 1
+[stages.scored]
+kind = "evaluate"
+dataset = "here"
+model = "again"
 [stages.moved]
 kind = "evaluate"
 dataset = "here"
@@ -171,6 +180,12 @@ model = "plain"
                 "there val → here test: choice of the epoch, pretraining",
             ]
         );
+        // A model that starts from another one was trained on the images of both.
+        let mut scored = of("scored");
+        scored.sort();
+        assert_eq!(scored[0], "here train → here test: training");
+        assert_eq!(scored[1], "here val → here test: choice of the epoch");
+        assert_eq!(scored[2..], moved, "and all that the first one was");
         assert_eq!(of("own"), ["here train → here test: training"]);
         assert_eq!(of("plain"), ["here train → here test: training"]);
         assert!(of("segment").iter().all(|flow| flow.contains("→ there val") && !flow.starts_with("there val")));

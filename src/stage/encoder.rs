@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 const WEIGHTS: &str = "weights";
 /// Likewise of the file of a CS-UNet's transformer.
 pub(super) const TRANSFORMER_WEIGHTS: &str = "transformer_weights";
+/// Likewise of the whole model that a fine-tuning starts from; also the parameter that names it.
+pub(super) const MODEL: &str = "model";
 /// Folder of published weights in the data folder.
 const FOLDER: &str = "weights";
 
@@ -299,7 +301,9 @@ fn written_variant(config: &str) -> Option<Variant> {
 /// Never in practice: writing JSON to memory.
 pub(super) fn fingerprint<S: StageKind>(stage: &S, data: impl Serialize, context: &Context) -> anyhow::Result<String> {
     let mut parameters = serde_json::to_value(stage)?;
-    for (name, pointer) in [(WEIGHTS, "/encoder/weights"), (TRANSFORMER_WEIGHTS, "/transformer/weights")] {
+    for (name, pointer) in
+        [(WEIGHTS, "/encoder/weights"), (TRANSFORMER_WEIGHTS, "/transformer/weights"), (MODEL, "/model")]
+    {
         if let (Some((_, digest)), Some(weights)) = (context.external.get(name), parameters.pointer_mut(pointer)) {
             *weights = digest.clone().into();
         }

@@ -10,10 +10,11 @@ mod start;
 mod train_fraction;
 mod transformer;
 mod val_fraction;
+mod whole_model;
 
 use super::artifacts::{HistoryFile, ModelFile, ReferenceFile, Selection};
 use super::data_set::manifests_of;
-use super::encoder::{EncoderSpec, fingerprint};
+use super::encoder::{EncoderSpec, MODEL, fingerprint};
 use super::errors::data_error;
 use super::memory::admit;
 use super::outlook::Outlook;
@@ -43,6 +44,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use transformer::{DecoderStart, TransformerSpec};
+use whole_model::ModelPath;
 
 /// Trains a segmentation model. Writes `model.safetensors` (segmentation_models_pytorch's names) of the epoch that
 /// `select_on` chooses, `history.csv` (epoch, step, train_loss, learning_rate, gradient_norm, val_loss, val_miou,
@@ -54,18 +56,29 @@ use transformer::{DecoderStart, TransformerSpec};
 pub(super) struct Finetune {
     /// Images and masks.
     dataset: Input,
-    /// A `pretrain` stage, or a table that describes the encoder.
-    encoder: MaybeInput<EncoderSpec>,
-    /// What starts from the file of `encoder.weights`: `"encoder"`, `"decoder"` (of a whole model's file the encoder and the
-    /// decoder, with a new head) or `"model"` (all of it).
-    #[serde(default, skip_serializing_if = "Start::is_default")]
-    start: Start,
+    /// A `pretrain` stage, or a table that describes the encoder. Needed unless there is a `model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MaybeInput<EncoderSpec>")]
+    encoder: Option<MaybeInput<EncoderSpec>>,
+    /// A whole trained model to start from, in place of `encoder`: another `finetune` stage (of the same seed), or the path of a
+    /// model folder or of its `model.safetensors`. A path has a `/` (`"./steel"`), and starts at the data folder if it is relative.
+    /// Encoder and decoder start from it; the head too if the classes have the same names in the same order, else the head is
+    /// new. `encoder`, `architecture` and `decoder_channels` are the model's, and may be left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MaybeInput<ModelPath>")]
+    model: Option<MaybeInput<ModelPath>>,
+    /// What starts from `model`, or from a whole model's file in `encoder.weights`: `"encoder"` (the default for a file),
+    /// `"decoder"` (encoder and decoder, with a new head) or `"model"` (all of it; refused for other classes).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Start")]
+    start: Option<Start>,
     /// `"unet++"` (the paper's) or `"unet"`; on a Swin transformer `"swin-unet"`; `"cs-unet"`, whose `encoder` is convolutional and
     /// beside a `transformer`; on the deepest map of any encoder `"linear"` (batch norm and a 1×1 convolution, the
     /// logits enlarged to the image) or `"conv"` (two 3×3 convolutions before that); on all its maps `"hypercolumn"`: a linear
     /// classifier of every pixel, which with `freeze = true` probes what the encoder knows.
-    #[serde(default)]
-    architecture: Architecture,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Architecture", extend("default" = "unet++"))]
+    architecture: Option<Architecture>,
     /// Whether the encoder stays as it is: it runs as in a prediction, and only decoder and head are trained.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     freeze: bool,
@@ -94,8 +107,9 @@ pub(super) struct Finetune {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     decoder: Option<DecoderStart>,
     /// Channels of the decoder of `"unet++"` and `"unet"`, deepest first: 256, 128, 64, 32, 16 in segmentation_models_pytorch and the paper.
-    #[serde(default = "default_decoder")]
-    decoder_channels: [NonZeroUsize; 5],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "[NonZeroUsize; 5]", extend("default" = [256, 128, 64, 32, 16]))]
+    decoder_channels: Option<[NonZeroUsize; 5]>,
     /// The loss: `"dice"` in the paper; `"cross-entropy"`, `"focal"`, `"jaccard"`, `"tversky"`, `"focal-tversky"`, `"lovasz-softmax"`,
     /// `"nasa-dice-bce"`; with parameters as `{ name = "focal", gamma = 2.0 }`; or a sum with weights, as `{ dice = 0.5, cross-entropy
     /// = 0.5 }`. On a GPU Dice and cross-entropy only.
@@ -206,9 +220,13 @@ impl StageKind for Finetune {
     const CODE_VERSION: u32 = 7;
     const TRAINS: bool = true;
     // The key contains the content of the weight file. Random weights have no file.
-    const UNKEYED: &'static [&'static str] = &["encoder.weights", "transformer.weights", "recompute"];
+    const UNKEYED: &'static [&'static str] = &["encoder.weights", "transformer.weights", MODEL, "recompute"];
     const LEAVES: &'static [&'static str] = &[ModelFile::FILE, HistoryFile::FILE, Selection::FILE, ReferenceFile::FILE];
-    const REFERENCES: &'static [ReferenceSpec] = &[DATASET, ReferenceSpec::one("encoder", &["pretrain"]).or_value()];
+    const REFERENCES: &'static [ReferenceSpec] = &[
+        DATASET,
+        ReferenceSpec::one("encoder", &["pretrain"]).or_value(),
+        ReferenceSpec::one(MODEL, &["finetune"]).or_path(),
+    ];
 
     fn parse(table: SpannedTable<'_>) -> Result<Self, Vec<ParamError>> {
         let mut errors = Vec::new();
@@ -217,7 +235,7 @@ impl StageKind for Finetune {
             errors.push(ParamError::Check { param: "augment.crop_size", message });
         }
         let stage = experiment::deserialize::<Self>(table).map_err(|more| errors.extend(more)).ok();
-        stage.filter(|_| errors.is_empty()).ok_or(errors)
+        stage.filter(|_| errors.is_empty()).map(Self::settled).ok_or(errors)
     }
 
     fn check(&self) -> Result<(), ParamError> {
@@ -290,7 +308,8 @@ impl StageKind for Finetune {
     }
 
     fn source(&self, places: &Places) -> Option<PathBuf> {
-        self.encoder().and_then(|encoder| encoder.source(places))
+        let model = self.model_path().and_then(|model| Some(model.file(places).ok()?.parent()?.to_owned()));
+        model.or_else(|| self.encoder().and_then(|encoder| encoder.source(places)))
     }
 
     fn draws(&self) -> bool {
@@ -313,7 +332,11 @@ impl StageKind for Finetune {
     }
 
     fn reads(&self, role: &str) -> Vec<String> {
-        if role == "dataset" { manifests_of([Split::Train, Split::Val, self.validation_split()]) } else { Vec::new() }
+        match role {
+            "dataset" => manifests_of([Split::Train, Split::Val, self.validation_split()]),
+            MODEL => vec![ModelFile::FILE.to_owned()],
+            _ => Vec::new(),
+        }
     }
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {
@@ -323,7 +346,12 @@ impl StageKind for Finetune {
             (None, Some(Outlook::Training { encoder, .. })) => encoder.clone(),
             (None, _) => None,
         };
-        let fit = encoder.clone().map(|encoder| self.check_fit(&self.config(encoder, 1)));
+        let model = match self.foreseen_model(known) {
+            Ok(model) => model,
+            Err(problem) => return Foresight::of(Err(problem)),
+        };
+        let fit =
+            encoder.clone().filter(|_| self.model.is_none()).map(|encoder| self.check_fit(&self.config(encoder, 1)));
         if let Some(Err((name, message))) = fit {
             return Foresight::of(Err(format!("`{name}`: {message}")));
         }
@@ -332,13 +360,23 @@ impl StageKind for Finetune {
             Ok(parts) => parts,
             Err(problem) => return Foresight::of(Err(problem)),
         };
+        let network = match &model {
+            Some(model) => self.foreseen_network(model, &manifest.classes).map(Some),
+            None => {
+                Ok(encoder.filter(|_| self.model.is_none()).map(|encoder| self.config(encoder, manifest.classes.len())))
+            }
+        };
+        let network = match network {
+            Ok(network) => network,
+            Err(problem) => return Foresight::of(Err(problem)),
+        };
+        let encoder = network.as_ref().map(|network| network.encoder.clone());
         let in_channels = encoder.as_ref().map(EncoderConfig::in_channels);
         if let Some(Err(problem)) = in_channels.map(|in_channels| self.check_channels(manifest, in_channels)) {
             return Foresight::of(Err(problem));
         }
-        let network = encoder.clone().map(|encoder| self.config(encoder, manifest.classes.len()));
-        if let (Some(encoder), Some(network)) = (self.encoder(), &network)
-            && let Err(problem) = self.start.foresee(encoder, network, &manifest.classes, known.places)
+        if let (Some(encoder), Some(network), None) = (self.encoder(), &network, &self.model)
+            && let Err(problem) = self.start().foresee(encoder, network, &manifest.classes, known.places)
         {
             return Foresight::of(Err(problem));
         }
@@ -348,7 +386,8 @@ impl StageKind for Finetune {
             classes: Some(manifest.classes.clone()),
             in_channels,
             encoder,
-            has_onnx: network.is_none_or(|network| network.is_convolutional()),
+            has_onnx: network.as_ref().is_none_or(|network| network.is_convolutional()),
+            network,
         };
         Foresight {
             prospect: outlook.prospect(),

@@ -2,7 +2,7 @@
 
 use super::{Known, KnownInput, Prospect};
 use crate::data::{Manifest, Split};
-use crate::nn::EncoderConfig;
+use crate::nn::{EncoderConfig, SegmentationConfig};
 use std::sync::Arc;
 
 /// What a stage leaves.
@@ -28,6 +28,8 @@ pub(super) enum Outlook {
         in_channels: Option<usize>,
         /// The encoder that it trains, if it is known.
         encoder: Option<EncoderConfig>,
+        /// The network of the model that it trains, if it trains one and it is known.
+        network: Option<SegmentationConfig>,
         /// Whether its network can be written as ONNX.
         has_onnx: bool,
     },

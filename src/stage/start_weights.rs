@@ -4,8 +4,8 @@ use super::finetune::Finetune;
 use super::initial_weights::Weights;
 use super::pretrain::Pretrain;
 use super::{Places, Stage, StageError};
-use crate::nn::Variant;
 use crate::nn::weights::{LoadReport, PublishedFile};
+use crate::nn::{EncoderConfig, Variant};
 use std::path::{Path, PathBuf};
 
 /// The initial weights of a stage, and whether their file is valid.
@@ -44,6 +44,9 @@ pub struct StartWeights {
 /// The initial weights of `stage`; `None` if they are random or come from another stage.
 pub fn start_weights(stage: &dyn Stage, places: &Places) -> Option<StartWeights> {
     let finetune = stage.as_any().downcast_ref::<Finetune>();
+    if let Some(model) = finetune.and_then(|finetune| of_model(finetune, places)) {
+        return Some(model);
+    }
     let of_pretrain = stage.as_any().downcast_ref::<Pretrain>().map(Pretrain::encoder);
     let encoder = of_pretrain.or_else(|| finetune.and_then(Finetune::encoder))?;
     let folder = encoder.source(places)?;
@@ -68,6 +71,34 @@ pub fn start_weights(stage: &dyn Stage, places: &Places) -> Option<StartWeights>
         published,
         width: encoder.network.width(),
         choice: [encoder.key.clone(), encoder.prefix.clone()],
+        bad: problem.as_ref().is_some_and(|error| !matches!(error, StageError::NotThere(_))),
+        problem: problem.map(|error| error.to_string()),
+        found: report.found(),
+        passed_over: report.passed_over,
+        missing: report.missing,
+    })
+}
+
+/// The model folder or file from which `finetune` starts, if it does.
+fn of_model(finetune: &Finetune, places: &Places) -> Option<StartWeights> {
+    let path = finetune.model_path()?;
+    let (report, problem) = match finetune.checked_weights(places) {
+        Ok(report) => (report.unwrap_or_default(), None),
+        Err(error) => (LoadReport::default(), Some(error)),
+    };
+    let file = path.file(places).ok();
+    let network = file.as_deref().and_then(|file| finetune.encoder_of_model(file));
+    let folder = file.as_deref().and_then(Path::parent).map(PathBuf::from);
+    Some(StartWeights {
+        weights: path.written(),
+        arch: network.as_ref().map_or("", EncoderConfig::arch),
+        variant: network.as_ref().and_then(EncoderConfig::variant).map_or("", Variant::name),
+        known: None,
+        folder: folder.unwrap_or_else(|| places.resolve(Path::new(&path.written()))),
+        file,
+        published: Vec::new(),
+        width: network.as_ref().map_or(0, EncoderConfig::width),
+        choice: [None, None],
         bad: problem.as_ref().is_some_and(|error| !matches!(error, StageError::NotThere(_))),
         problem: problem.map(|error| error.to_string()),
         found: report.found(),

@@ -1,12 +1,13 @@
 //! The network of a fine-tuning: which, whether its parts fit, and how it starts.
 
+use super::start::Start;
 use super::transformer::DecoderStart;
 use super::{Finetune, default_decoder};
 use crate::experiment::MaybeInput;
 use crate::nn::weights::{LoadReport, Request};
 use crate::nn::{Architecture, EncoderConfig, Parameters, SegmentationConfig, SegmentationNetwork};
 use crate::stage::artifacts::EncoderFile;
-use crate::stage::encoder::{EncoderSpec, TRANSFORMER_WEIGHTS};
+use crate::stage::encoder::{EncoderSpec, MODEL, TRANSFORMER_WEIGHTS};
 use crate::stage::initial_weights::Weights;
 use crate::stage::loaded_weights::tensors;
 use crate::stage::{Context, Places, StageError};
@@ -20,29 +21,56 @@ impl Finetune {
     /// The encoder that it starts with; `None` if it comes from another stage.
     pub(in crate::stage) fn encoder(&self) -> Option<&EncoderSpec> {
         match &self.encoder {
-            MaybeInput::Input(_) => None,
-            MaybeInput::Value(encoder) => Some(encoder),
+            Some(MaybeInput::Value(encoder)) => Some(encoder),
+            _ => None,
         }
+    }
+
+    /// The decoder; of a `model` that says it itself the default.
+    pub(in crate::stage) fn architecture(&self) -> Architecture {
+        self.architecture.unwrap_or_default()
+    }
+
+    /// What starts from the file of `encoder.weights`.
+    pub(super) fn start(&self) -> Start {
+        self.start.unwrap_or_default()
+    }
+
+    fn decoder_channels(&self) -> [NonZeroUsize; 5] {
+        self.decoder_channels.unwrap_or_else(default_decoder)
+    }
+
+    /// Fills in the defaults that are not those of a `model`, so that keys are as they were before there was one.
+    pub(super) fn settled(mut self) -> Self {
+        if self.model.is_none() {
+            self.architecture = Some(self.architecture());
+            self.decoder_channels = Some(self.decoder_channels());
+            self.start = self.start.filter(|start| *start != Start::Encoder);
+        }
+        self
     }
 
     /// The network on `encoder`, for `classes`.
     pub(super) fn config(&self, encoder: EncoderConfig, classes: usize) -> SegmentationConfig {
         SegmentationConfig {
-            architecture: self.architecture,
+            architecture: self.architecture(),
             encoder,
             decoder_channels: self
-                .architecture
+                .architecture()
                 .has_decoder_channels()
-                .then(|| self.decoder_channels.map(NonZeroUsize::get)),
+                .then(|| self.decoder_channels().map(NonZeroUsize::get)),
             transformer: self.transformer.as_ref().map(|transformer| transformer.branch.clone()),
             classes,
         }
     }
 
     pub(super) fn network(&self, context: &Context, classes: usize) -> Result<SegmentationConfig, StageError> {
-        let encoder = match &self.encoder {
-            MaybeInput::Value(encoder) => encoder.network.clone(),
-            MaybeInput::Input(_) => EncoderFile::config(context.input("encoder")?)?,
+        if let Some(config) = self.network_of_model(context, classes)? {
+            return Ok(config);
+        }
+        let encoder = match self.encoder() {
+            Some(encoder) => encoder.network.clone(),
+            None => EncoderFile::config(context.input("encoder")?)?,
         };
         let config = self.config(encoder, classes);
         self.check_fit(&config).map_err(|(name, message)| StageError::BadData(format!("`{name}`: {message}")))?;
@@ -54,12 +82,15 @@ impl Finetune {
     /// # Errors
     /// The first option that does not fit.
     pub(super) fn check_network(&self) -> Result<(), (&'static str, String)> {
-        let (architecture, word) = (self.architecture, self.architecture.word());
+        let (architecture, word) = (self.architecture(), self.architecture().word());
+        self.check_origin()?;
         if let Some(encoder) = self.encoder() {
             encoder.check().map_err(|message| ("encoder", message))?;
         }
-        self.start.check(self.encoder(), architecture).map_err(|message| ("start", message))?;
-        if !architecture.has_decoder_channels() && self.decoder_channels != default_decoder() {
+        if self.model.is_none() {
+            self.start().check(self.encoder(), architecture).map_err(|message| ("start", message))?;
+        }
+        if !architecture.has_decoder_channels() && self.decoder_channels() != default_decoder() {
             return Err(("decoder_channels", format!("architecture = \"{word}\" has none: leave them out")));
         }
         let is_of_windows = matches!(architecture, Architecture::SwinUnet | Architecture::CsUnet);
@@ -85,11 +116,11 @@ impl Finetune {
             transformer.encoder(in_channels).check().map_err(|message| ("transformer", message))?;
         }
         match self.encoder() {
-            Some(encoder) => self.check_fit(&self.config(encoder.network.clone(), 1)),
-            None if !self.crop_size.get().is_multiple_of(32) => {
+            Some(encoder) if self.model.is_none() => self.check_fit(&self.config(encoder.network.clone(), 1)),
+            _ if !self.crop_size.get().is_multiple_of(32) => {
                 Err(("crop_size", format!("{} is not a multiple of 32, which the network requires", self.crop_size)))
             }
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -105,7 +136,7 @@ impl Finetune {
 
     /// Whether the transformer starts with weights, so that there is something to copy.
     fn can_copy(&self) -> bool {
-        match self.architecture {
+        match self.architecture() {
             Architecture::SwinUnet => self.encoder().is_none_or(|encoder| encoder.weights != Weights::Random),
             Architecture::CsUnet => {
                 self.transformer.as_ref().is_some_and(|transformer| transformer.weights != Weights::Random)
@@ -117,7 +148,7 @@ impl Finetune {
     /// What of the network cannot run on a GPU yet.
     pub(super) fn cpu_setting(&self) -> Option<String> {
         let arch = self.encoder().map(|encoder| &encoder.network).filter(|encoder| !encoder.runs_on_gpu());
-        match (self.architecture, arch) {
+        match (self.architecture(), arch) {
             (Architecture::UnetPlusPlus | Architecture::Unet, arch) => {
                 arch.map(|encoder| format!("arch = \"{}\"", encoder.arch()))
             }
@@ -129,6 +160,9 @@ impl Finetune {
     pub(super) fn weight_files(&self, places: &Places) -> Result<Vec<(String, PathBuf)>, StageError> {
         let transformer = self.transformer.as_ref().map(|transformer| transformer.external_file(places)).transpose()?;
         let mut files: Vec<(String, PathBuf)> = transformer.flatten().into_iter().collect();
+        if let Some(path) = self.model_path() {
+            files.push((MODEL.to_owned(), path.file(places)?));
+        }
         if let Some(encoder) = self.encoder() {
             files.extend(encoder.external_files(places)?);
         }
@@ -139,7 +173,8 @@ impl Finetune {
     pub(super) fn missing_weights(&self, places: &Places) -> Option<String> {
         let transformer = self.transformer.as_ref().map(|transformer| transformer.encoder(crate::data::RGB));
         let of_all = self.encoder().into_iter().chain(&transformer).filter_map(|encoder| encoder.wants(places));
-        let all: Vec<String> = of_all.collect();
+        let model = self.model_path().and_then(|model| model.wants(places));
+        let all: Vec<String> = model.into_iter().chain(of_all).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
@@ -151,8 +186,11 @@ impl Finetune {
         if let Some(transformer) = &self.transformer {
             transformer.encoder(crate::data::RGB).ready(places)?;
         }
+        if self.model.is_some() {
+            return self.checked_model(places);
+        }
         let Some(encoder) = self.encoder() else { return Ok(None) };
-        self.start.ready(encoder, &self.config(encoder.network.clone(), 1), places)
+        self.start().ready(encoder, &self.config(encoder.network.clone(), 1), places)
     }
 
     /// Loads what starts from files or from a pretraining, and copies the transformer's blocks to the decoder's.
@@ -163,6 +201,9 @@ impl Finetune {
         classes: &[String],
         context: &mut Context,
     ) -> Result<(), StageError> {
+        if self.load_model(network, parameters, classes, context)? {
+            return Ok(());
+        }
         let encoder = &network.config().encoder;
         if let Some(transformer) = &self.transformer {
             let spec = transformer.encoder(encoder.in_channels());
@@ -170,15 +211,15 @@ impl Finetune {
             let request = Request { only: Some(&only), ..spec.request() };
             spec.load_file(TRANSFORMER_WEIGHTS, &request, parameters, TRANSFORMER, context)?;
         }
-        match &self.encoder {
-            MaybeInput::Value(spec) => {
-                self.start.load(spec, (parameters, network.encoder_prefix()), classes, context)?;
+        match self.encoder() {
+            Some(spec) => {
+                self.start().load(spec, (parameters, network.encoder_prefix()), classes, context)?;
             }
-            MaybeInput::Input(_) => {
+            None => {
                 EncoderFile::load(parameters, encoder, network.encoder_prefix(), context.input("encoder")?)?;
             }
         }
-        if self.start.is_default() && self.can_copy() && self.decoder != Some(DecoderStart::Random) {
+        if self.start() == Start::Encoder && self.can_copy() && self.decoder != Some(DecoderStart::Random) {
             let copied = network.copy_decoder_from_encoder(parameters).map_err(StageError::failed)?;
             context.telemetry.insert("decoder_copied".into(), copied.into());
         }

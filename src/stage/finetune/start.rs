@@ -10,11 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where the names of the head begin, of the architectures whose whole models can start a training.
-const HEAD: &str = "segmentation_head.";
+pub(super) const HEAD: &str = "segmentation_head.";
 /// Where those of the decoder begin.
 const DECODER: &str = "decoder.";
 
-/// What starts from the file of `encoder.weights`.
+/// What starts from the file of `encoder.weights`, or from `model`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Start {
@@ -28,11 +28,6 @@ pub(super) enum Start {
 }
 
 impl Start {
-    /// Whether it was there before there was a choice.
-    pub(super) fn is_default(&self) -> bool {
-        *self == Start::default()
-    }
-
     fn word(self) -> &'static str {
         match self {
             Start::Encoder => "encoder",

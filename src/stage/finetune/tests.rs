@@ -2,6 +2,7 @@ mod frozen;
 mod loss;
 mod swin;
 mod training;
+mod whole_model;
 
 pub(super) use super::super::pretrain::tests::parse;
 use super::super::pretrain::tests::{context, refused};
@@ -190,7 +191,7 @@ fn averaging_and_accumulation_change_the_model() {
 #[test]
 fn the_encoder_is_an_input_or_a_table_and_errors_have_spans() {
     let stage = parse::<Finetune>(&TOY.replace("encoder = {", "encoder = '<input>' #")).unwrap();
-    assert_eq!(stage.encoder, MaybeInput::Input(Input));
+    assert_eq!(stage.encoder, Some(MaybeInput::Input(Input)));
     let json = serde_json::to_value(parse::<Finetune>(TOY).unwrap()).unwrap();
     assert_eq!((json["select_on"].as_str(), json["architecture"].as_str()), (Some("val"), Some("unet++")));
     assert_eq!(serde_json::to_value(serde_json::from_value::<Finetune>(json.clone()).unwrap()).unwrap(), json);
@@ -297,7 +298,7 @@ fn a_models_file_starts_an_encoder_or_a_whole_model() {
         let stage = parse::<Finetune>(&format!("{text}start = 'model'\n")).unwrap();
         let encoder = stage.encoder().unwrap();
         let classes: Vec<String> = classes.iter().map(|class| class.to_string()).collect();
-        stage.start.foresee(encoder, &stage.config(encoder.network.clone(), classes.len()), &classes, &places)
+        stage.start().foresee(encoder, &stage.config(encoder.network.clone(), classes.len()), &classes, &places)
     };
     assert_eq!(foreseen(&["dark", "bright"], &path), Ok(()));
     let error = foreseen(&["dark", "bright", "grey"], &path).unwrap_err();

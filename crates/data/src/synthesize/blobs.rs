@@ -65,6 +65,11 @@ pub(super) fn scatter(
 }
 
 impl Blob {
+    /// Its centre.
+    pub(super) fn centre(&self) -> (f64, f64) {
+        (self.x, self.y)
+    }
+
     /// Calls `visit(pixel index, depth)` for the pixels within `margin` of the blob; depth is the distance to the
     /// outline in pixels (roughly), positive inside.
     pub(super) fn visit(&self, size: usize, margin: f64, mut visit: impl FnMut(usize, f64)) {

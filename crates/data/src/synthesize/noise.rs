@@ -33,7 +33,7 @@ pub(super) fn photograph(mut grey: Vec<f64>, params: &SynthesizeParams, imaging:
 }
 
 /// Gaussian blur of standard deviation `sigma` pixels, cut at 3 σ; the border pixel is repeated outside.
-fn defocus(values: &mut [f32], width: usize, sigma: f32) {
+pub(super) fn defocus(values: &mut [f32], width: usize, sigma: f32) {
     let radius = (3.0 * sigma).ceil() as usize;
     let mut kernel: Vec<f32> =
         (0..=2 * radius).map(|i| (-0.5 * ((i as f32 - radius as f32) / sigma).powi(2)).exp()).collect();

@@ -1,5 +1,6 @@
 //! The parameters of synthetic micrographs.
 
+use super::structure::Structure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SynthesizeParams {
+    /// The microstructure, which also says the classes: `"steel"` (matrix, lamellar, island, pore), `"needles"` (matrix, needle,
+    /// pore), `"dendrites"` (interdendritic, dendrite, pore), `"cracks"` (matrix, crack, pore) or `"coating"` (coating, oxide,
+    /// substrate, crack, pore).
+    #[serde(skip_serializing_if = "Structure::is_default")]
+    pub structure: Structure,
     /// Side of an image in pixels.
     pub size: usize,
     /// Images without masks, to pretrain on.
@@ -19,7 +25,8 @@ pub struct SynthesizeParams {
     pub test: usize,
     /// Seed of the data set: the experiment's `seeds` change the training, not the data.
     pub seed: u64,
-    /// Typical diameter of a grain in pixels. Islands, colonies, pores and lamellae scale with it.
+    /// Typical diameter of a grain in pixels. Islands, colonies, pores and lamellae scale with it, and so do needles, arms of
+    /// dendrites and widths of cracks; not the layers of a coating, which scale with `size`.
     pub grain: f64,
     /// Strength of detector noise: 1 is typical, 0 none.
     pub noise: f64,
@@ -40,6 +47,7 @@ fn is_off(strength: &f64) -> bool {
 impl Default for SynthesizeParams {
     fn default() -> Self {
         SynthesizeParams {
+            structure: Structure::Steel,
             size: 256,
             unlabeled: 16,
             train: 8,
@@ -56,6 +64,9 @@ impl Default for SynthesizeParams {
 }
 
 impl SynthesizeParams {
+    /// Smallest grain in pixels.
+    pub(super) const LEAST_GRAIN: f64 = 4.0;
+
     /// Checks bounds.
     ///
     /// # Errors
@@ -67,7 +78,7 @@ impl SynthesizeParams {
         if self.unlabeled + self.train + self.val + self.test == 0 {
             return Err(("train", "no image at all: give a number above 0 for at least one of the splits".into()));
         }
-        if !(4.0..=10_000.0).contains(&self.grain) {
+        if !(Self::LEAST_GRAIN..=10_000.0).contains(&self.grain) {
             return Err(("grain", format!("{} is out of range: 4 to 10000 pixels", self.grain)));
         }
         for (name, strength) in [("noise", self.noise), ("shading", self.shading), ("scratches", self.scratches)] {

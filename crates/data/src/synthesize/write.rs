@@ -1,8 +1,9 @@
 //! Synthetic micrographs as files.
 
-use super::draw::{CLASSES, synthesize_one};
+use super::draw::synthesize_one;
+use super::likeness::{Likeness, StyleReport};
 use super::params::SynthesizeParams;
-use crate::{DataError, Entry, Manifest, Split};
+use crate::{DataError, Entry, Manifest, Mask, Micrograph, Split};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use rayon::prelude::*;
@@ -25,6 +26,34 @@ pub fn synthesize(
     out: &Path,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Manifest, DataError> {
+    write_all(params, out, progress, &|split, index| synthesize_one(params, split, index))
+}
+
+/// As [`synthesize`], in the style of a real data set. Also writes [`StyleReport::FILE`].
+///
+/// # Errors
+/// As there.
+pub fn synthesize_like(
+    params: &SynthesizeParams,
+    likeness: &Likeness,
+    out: &Path,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<(Manifest, StyleReport), DataError> {
+    let manifest = write_all(params, out, progress, &|split, index| likeness.draw(split, index))?;
+    let report = likeness.report();
+    report.write(out)?;
+    Ok((manifest, report))
+}
+
+/// How one image is drawn.
+type Draw<'a> = &'a (dyn Fn(Split, usize) -> (Micrograph, Mask) + Sync);
+
+fn write_all(
+    params: &SynthesizeParams,
+    out: &Path,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    draw: Draw<'_>,
+) -> Result<Manifest, DataError> {
     for folder in [IMAGES, MASKS] {
         let folder = out.join(folder);
         std::fs::create_dir_all(&folder).map_err(DataError::writing(&folder))?;
@@ -34,19 +63,19 @@ pub fn synthesize(
     let made: Result<Vec<Entry>, DataError> = wanted
         .par_iter()
         .map(|&(split, index)| {
-            let entry = write_one(params, split, index, out)?;
+            let entry = write_one(params, (split, index), out, draw)?;
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());
             Ok(entry)
         })
         .collect();
-    let manifest = manifest(made?);
+    let manifest = manifest(params, made?);
     manifest.write(out)?;
     Ok(manifest)
 }
 
 /// The manifest of [`synthesize`] as it is known before the images are drawn: without digests and pixels of classes.
 pub fn outline(params: &SynthesizeParams) -> Manifest {
-    manifest(wanted(params).into_iter().map(|(split, index)| undrawn(params, split, index)).collect())
+    manifest(params, wanted(params).into_iter().map(|(split, index)| undrawn(params, split, index)).collect())
 }
 
 /// All images: split and number.
@@ -60,14 +89,15 @@ fn wanted(params: &SynthesizeParams) -> Vec<(Split, usize)> {
     counts.iter().flat_map(|&(split, count)| (0..count).map(move |i| (split, i))).collect()
 }
 
-fn manifest(mut images: Vec<Entry>) -> Manifest {
+fn manifest(params: &SynthesizeParams, mut images: Vec<Entry>) -> Manifest {
+    let classes = params.structure.classes();
     images.sort_by(|a, b| a.image.cmp(&b.image));
     Manifest {
         annotations: None,
         format: "synthesize".into(),
-        classes: CLASSES.map(Into::into).into(),
+        classes: classes.iter().map(|&class| class.into()).collect(),
         ignore_classes: Vec::new(),
-        label_values: (0..CLASSES.len() as u8).map(|class| (class, class)).collect(),
+        label_values: (0..classes.len() as u8).map(|class| (class, class)).collect(),
         label_colors: BTreeMap::new(),
         other_color: None,
         is_part: false,
@@ -100,14 +130,19 @@ fn undrawn(params: &SynthesizeParams, split: Split, index: usize) -> Entry {
     }
 }
 
-fn write_one(params: &SynthesizeParams, split: Split, index: usize, out: &Path) -> Result<Entry, DataError> {
-    let (image, mask) = synthesize_one(params, split, index);
+fn write_one(
+    params: &SynthesizeParams,
+    (split, index): (Split, usize),
+    out: &Path,
+    draw: Draw<'_>,
+) -> Result<Entry, DataError> {
+    let (image, mask) = draw(split, index);
     let (size, mut entry) = ((image.width, image.height), undrawn(params, split, index));
     entry.image_digest = write_png(&out.join(&entry.image), &image.pixels, size)?;
     if let Some(name) = &entry.mask {
         entry.mask_digest = Some(write_png(&out.join(name), &mask.labels, size)?);
         let count = |class: usize| mask.labels.iter().filter(|&&label| usize::from(label) == class).count() as u64;
-        entry.class_pixels = (0..CLASSES.len()).map(count).collect();
+        entry.class_pixels = (0..params.structure.classes().len()).map(count).collect();
     }
     Ok(entry)
 }

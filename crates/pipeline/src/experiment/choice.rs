@@ -101,7 +101,9 @@ impl<'i> Chooser<'_, '_, 'i> {
         faults: &mut Vec<Diagnostic>,
     ) {
         let span = item.span();
-        if let (Some(spec), DeValue::String(name)) = (self.reference(key), item.get_ref()) {
+        if let (Some(spec), DeValue::String(name)) = (self.reference(key), item.get_ref())
+            && !spec.is_path(name)
+        {
             let input = |label: &str, targets: Vec<Target>| Choice {
                 label: Some(label.to_string()),
                 value: Spanned::new(span.clone(), DeValue::String(INPUT.into())),

@@ -89,6 +89,7 @@ impl<'d, 'i> Names<'d, 'i> {
         let mut targets = Vec::new();
         let mut known = true;
         match value.get_ref() {
+            DeValue::String(name) if spec.is_path(name) => return None,
             DeValue::String(name) => {
                 let found = self.find(name, value.span(), spec, asker, faults);
                 return Some(single(found, name, value.span(), spec, faults));
@@ -262,7 +263,8 @@ impl<'d, 'i> Names<'d, 'i> {
 
 /// Says what a parameter takes.
 fn takes(spec: &ReferenceSpec) -> String {
-    format!("`{}` takes a stage of kind {}", spec.param, wording::or_list(spec.kinds))
+    let path = if spec.paths { ", or a path, which has a `/`" } else { "" };
+    format!("`{}` takes a stage of kind {}{path}", spec.param, wording::or_list(spec.kinds))
 }
 
 /// `found`, with an error if it has several members and the parameter takes one.

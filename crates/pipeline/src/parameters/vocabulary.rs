@@ -57,6 +57,9 @@ pub struct ReferenceSpec {
     /// Whether it may be left out, or hold a value that is no reference (an inline table such as `{ weights = "random"
     /// }`).
     pub optional: bool,
+    /// Whether a string may be a path in place of a name: one with a `/`, or that ends in `.safetensors`, as no name of a stage
+    /// does.
+    pub paths: bool,
     /// Whether it takes all seeds of the stages that it names (tables, figures); otherwise its stage is repeated for
     /// each seed.
     pub all_seeds: bool,
@@ -65,7 +68,7 @@ pub struct ReferenceSpec {
 impl ReferenceSpec {
     /// A parameter that names exactly one stage, of one of `kinds`.
     pub const fn one(param: &'static str, kinds: &'static [&'static str]) -> Self {
-        ReferenceSpec { param, kinds, many: false, optional: false, all_seeds: false }
+        ReferenceSpec { param, kinds, many: false, optional: false, paths: false, all_seeds: false }
     }
 
     /// A parameter that names one or more stages.
@@ -76,6 +79,16 @@ impl ReferenceSpec {
     /// The parameter may be left out, or hold another value.
     pub const fn or_value(self) -> Self {
         ReferenceSpec { optional: true, ..self }
+    }
+
+    /// The parameter may be left out, or hold a path.
+    pub const fn or_path(self) -> Self {
+        ReferenceSpec { optional: true, paths: true, ..self }
+    }
+
+    /// Whether `text` is a value of its own, not the name of a stage.
+    pub fn is_path(&self, text: &str) -> bool {
+        self.paths && (text.contains('/') || text.ends_with(".safetensors"))
     }
 
     /// The parameter takes all seeds of the stages that it names.
