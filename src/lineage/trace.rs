@@ -2,7 +2,7 @@
 
 use crate::cache::{Digest, Key, Output, Provenance, Record, Store};
 use crate::experiment::Section;
-use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, Summary};
+use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, FurtherScore, Summary};
 use crate::plan::{CacheState, Plan};
 use crate::report::curve::read_history;
 use crate::report::table::Table;
@@ -94,7 +94,9 @@ pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: 
         .filter(|(_, evaluations)| !evaluations.is_empty())
         .collect();
     let averaging = averaging(plan, report, &methods);
+    let further = further(plan, report);
     let table = Table::averaged(None, &methods, averaging).map_err(|error| error.to_string())?;
+    let table = table.with_scores(&further, &methods).map_err(|error| error.to_string())?;
     // The baselines have no stages of their own.
     let baselines = table.rows.iter().filter(|row| row.seeds.is_none());
     let names: Vec<String> =
@@ -119,7 +121,10 @@ pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: 
         }
     };
     let values = stages.iter().map(|stage| {
-        let alone = |evaluation| Table::averaged(None, &[(String::new(), vec![evaluation])], averaging).ok();
+        let alone = |evaluation| {
+            let methods = [(String::new(), vec![evaluation])];
+            Table::averaged(None, &methods, averaging).ok()?.with_scores(&further, &methods).ok()
+        };
         let own_table = evaluate(stage).and_then(alone);
         // By key, because a class may be missing among its columns.
         let own = own_table.and_then(|own| {
@@ -130,6 +135,12 @@ pub fn cell(plan: &Plan, store: &Store, table: Option<&str>, row: &str, column: 
     });
     let samples = stages.iter().copied().zip(values).collect();
     Ok(trace(plan, store, what, "%", value, samples))
+}
+
+/// The further columns of the table.
+fn further(plan: &Plan, table: usize) -> Vec<FurtherScore> {
+    let columns = plan.experiment.instances[table].params.get("columns");
+    columns.and_then(|columns| Vec::deserialize(columns).ok()).unwrap_or_default()
 }
 
 /// The averaging of mIoU in the table, and its batch size.

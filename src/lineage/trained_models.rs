@@ -64,9 +64,10 @@ impl ModelSource {
         let mut evaluations = Vec::new();
         let mut waiting = Vec::new();
         for (index, other) in instances.iter().enumerate() {
-            let scores =
-                other.kind.leaves(Evaluation::FILE) && other.inputs.iter().any(|input| input.instance == instance);
-            if !scores {
+            // An evaluation of several models together says nothing of one.
+            let role = other.inputs.iter().find(|input| input.instance == instance).map(|input| input.role);
+            let is_alone = role.is_some_and(|role| other.inputs.iter().filter(|input| input.role == role).count() == 1);
+            if !other.kind.leaves(Evaluation::FILE) || !is_alone {
                 continue;
             }
             let data = other.inputs.iter().find(|input| input.role == stage::DATASET.param).map(|input| input.instance);

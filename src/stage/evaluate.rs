@@ -1,9 +1,10 @@
-//! `evaluate`: predicts one split of a data set with a trained model and scores the predictions.
+//! `evaluate`: predicts one split of a data set with trained models and scores the predictions.
 
+mod ensemble;
 mod fractions;
+mod further;
 
 use super::Uses;
-use super::artifacts::{ModelFile, ReferenceFile};
 use super::counts::{counts, cure};
 use super::data_set::manifests_of;
 use super::device::open_device;
@@ -12,14 +13,17 @@ use super::memory::admit;
 use super::outlook::{Outlook, Scores};
 use super::{Context, DATASET, Foresight, Known, Progress, StageError, StageKind, open_dataset};
 use crate::data::{Entry, IGNORE, Manifest, Micrograph, OpenDataset, Split};
-use crate::experiment::{Input, ParamError, ReferenceSpec};
+use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec};
 use crate::metrics::{
-    AUTHORS_BATCH, CalibrationMeter, Confusion, Evaluation, ImageConfusions, ImageScores, SelectedOn,
+    AUTHORS_BATCH, BoundaryDistance, CalibrationMeter, Confusion, Evaluation, Fold, ImageConfusions, ImageScores,
+    SelectedOn, SurfaceTolerance,
 };
 use crate::nn::Precision;
 use crate::report;
 use crate::train::inference::Prediction;
+use ensemble::{Ensemble, Models};
 use fractions::FractionTable;
+use matssl_predict::engine::Tta;
 use matssl_predict::reference::Reference;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +36,7 @@ use std::time::Instant;
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Evaluate {
-    /// A fine-tuned model.
+    /// A fine-tuned model; with `ensemble` several.
     model: Input,
     /// The data set to evaluate on.
     dataset: Input,
@@ -46,6 +50,26 @@ pub(super) struct Evaluate {
     /// authors' code.
     #[serde(default = "default_miou_batch", skip_serializing_if = "is_default_miou_batch")]
     miou_batch: NonZeroUsize,
+    /// Whether the models that `model` names predict together, by the mean of their probabilities: `true` for those of each seed (the
+    /// folds of a cross-validation, or a list), `"seeds"` for those of all seeds. One evaluation comes out. No temperature is applied to
+    /// the mean: `calibration` says how it is.
+    #[serde(default, skip_serializing_if = "Ensemble::is_no")]
+    ensemble: Ensemble,
+    /// Test-time augmentation, the mean of the probabilities over copies of each tile: also mirrored (`"flips"`, 4 copies), or mirrored
+    /// and turned (`"full"` or `"dihedral"`, 8 copies). `calibration` is that of the mean, before and after the model's temperature.
+    #[serde(default, skip_serializing_if = "Tta::is_none")]
+    tta: Tta,
+    /// Measures boundary IoU (Cheng et al. 2021) too: the IoU of the pixels within this distance of the border of their class. Below 1 a
+    /// share of the image's diagonal (0.02 in the paper), else a number of pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boundary: Option<BoundaryDistance>,
+    /// Measures the surface Dice (Nikolov et al. 2018) too: the share of the length of true and predicted borders that lies within this
+    /// distance of the other's, in pixels, or a length such as `"0.5 µm"` where the size of the pixels is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    surface_tolerance: Option<SurfaceTolerance>,
+    /// Measures the mean of the mIoU of each specimen too, so that each counts the same. Needs a data set with a `group`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    specimens: bool,
 }
 
 const DEFAULT_MIOU_BATCH: NonZeroUsize = NonZeroUsize::new(AUTHORS_BATCH).expect("not zero");
@@ -72,7 +96,8 @@ impl StageKind for Evaluate {
     const CODE_VERSION: u32 = 6;
     const LEAVES: &'static [&'static str] =
         &[Evaluation::FILE, ImageScores::FILE, Confusion::FILE, ImageConfusions::FILE, FractionTable::FILE];
-    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("model", &["finetune"]), DATASET];
+    const REFERENCES: &'static [ReferenceSpec] =
+        &[ReferenceSpec::one("model", &["finetune"]).several_with("ensemble"), DATASET];
 
     fn check(&self) -> Result<(), ParamError> {
         if self.split == Split::Unlabeled {
@@ -83,7 +108,19 @@ impl StageKind for Evaluate {
             let message = format!("an overlap of {}; expected 0 to below 1, e.g. 0.5", self.overlap);
             return Err(ParamError::Check { param: "overlap", message });
         }
+        if let Some(Err(message)) = self.surface_tolerance.as_ref().map(SurfaceTolerance::check) {
+            return Err(ParamError::Check { param: "surface_tolerance", message });
+        }
         Ok(())
+    }
+
+    fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
+        let models = labels.iter().filter(|(param, _)| *param == "model").count();
+        self.ensemble.check(models).map_err(|message| ParamError::Check { param: "ensemble", message })
+    }
+
+    fn gathers_seeds(&self, role: &str) -> bool {
+        role == "model" && self.ensemble == Ensemble::Seeds
     }
 
     fn computes(&self) -> bool {
@@ -101,40 +138,68 @@ impl StageKind for Evaluate {
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {
         let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };
-        let model = known.inputs("model").next().and_then(Outlook::of);
-        let same = match model {
-            Some(Outlook::Training { classes: Some(classes), .. }) => check_classes(classes, &manifest.classes),
-            _ => Ok(()),
+        let mut problems = Vec::new();
+        match scored(manifest, name, self.split) {
+            Ok(entries) => problems.extend(self.check_known(&entries, name).err()),
+            Err(problem) => problems.push(problem),
+        }
+        for model in known.inputs("model").filter_map(Outlook::of) {
+            let Outlook::Training { classes, in_channels, .. } = model else { continue };
+            problems.extend(classes.as_ref().and_then(|classes| check_classes(classes, &manifest.classes).err()));
+            let fit = in_channels.map(|in_channels| manifest.check_channels(&[self.split], true, in_channels));
+            problems.extend(fit.and_then(Result::err));
+        }
+        problems.dedup();
+        let models = known.inputs("model").count();
+        problems.extend(self.ensemble.check_models(models).err());
+        let scores = Scores {
+            manifest: manifest.clone(),
+            split: self.split,
+            miou_batch: self.miou_batch.get(),
+            further: self.further(),
+            models,
         };
-        let fit = match model {
-            Some(&Outlook::Training { in_channels: Some(in_channels), .. }) => {
-                manifest.check_channels(&[self.split], true, in_channels)
-            }
-            _ => Ok(()),
-        };
-        let scores = Scores { manifest: manifest.clone(), split: self.split, miou_batch: self.miou_batch.get() };
-        let problems: Vec<String> =
-            [scored(manifest, name, self.split).err(), same.err(), fit.err()].into_iter().flatten().collect();
         let prospect = if problems.is_empty() { Outlook::Scores(scores).prospect() } else { None };
         Foresight { prospect, problems, ..Foresight::nothing() }
     }
 
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
-        scored(&dataset.manifest, &context.input("dataset")?.label, self.split).map_err(StageError::BadData)?;
+        let name = context.input("dataset")?.label.clone();
+        let entries = scored(&dataset.manifest, &name, self.split).map_err(StageError::BadData)?;
+        self.check_known(&entries, &name).map_err(StageError::BadData)?;
+        self.ensemble.check_models(context.inputs("model").len()).map_err(StageError::BadData)?;
         // Always float32, so that scores do not depend on the precision of the training.
         let device = open_device(context, Precision::Float32, true)?;
-        let segmenter = ModelFile::load(context.input("model")?, &device)?;
-        check_classes(&segmenter.config().class_names, &dataset.manifest.classes).map_err(StageError::BadData)?;
-        let in_channels = segmenter.config().network.encoder.in_channels();
-        dataset.manifest.check_channels(&[self.split], true, in_channels).map_err(StageError::BadData)?;
-        let (tile, selected_on) = (segmenter.config().crop_size, segmenter.config().selected_on);
+        let models = Models::load(context, &device, self.overlap, self.tta)?;
+        for (_, config) in models.configs(context) {
+            check_classes(&config.class_names, &dataset.manifest.classes).map_err(StageError::BadData)?;
+            let in_channels = config.network.encoder.in_channels();
+            dataset.manifest.check_channels(&[self.split], true, in_channels).map_err(StageError::BadData)?;
+        }
         let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));
-        admit(&segmenter.memory(tile, self.overlap, sizes)?, context)?;
-        let reference = ReferenceFile::read(context.input("model")?)?;
-        let predict = |image: &Micrograph| Ok(segmenter.probabilities(image, tile, self.overlap)?);
-        evaluate(context, &dataset, self.split, selected_on, self.miou_batch, reference.as_ref(), predict)
+        admit(&models.memory(sizes)?, context)?;
+        let about = About {
+            selected_on: models.selected_on(),
+            reference: models.reference.as_ref(),
+            fold: models.fold(),
+            models: models.several(),
+        };
+        self.evaluate(context, &dataset, &about, |image| Ok(models.predict(image)?))
     }
+}
+
+/// What is known of the models.
+#[derive(Default)]
+struct About<'a> {
+    /// How the epochs were chosen.
+    selected_on: SelectedOn,
+    /// Of a single model: its temperature, and its errors on the validation images.
+    reference: Option<&'a Reference>,
+    /// Of a single model: the fold that it was trained in.
+    fold: Option<Fold>,
+    /// Their number, if they are several.
+    models: Option<usize>,
 }
 
 /// Checks that the model and the data set have the same classes, because outputs are indices of classes.
@@ -173,75 +238,85 @@ fn scored<'m>(manifest: &'m Manifest, name: &str, split: Split) -> Result<Vec<&'
     }
 }
 
-/// Predicts and scores each image, and writes the results. The model's `reference` has its temperature, and its errors on the
-/// validation images.
-fn evaluate(
-    context: &mut Context,
-    dataset: &OpenDataset,
-    split: Split,
-    selected_on: SelectedOn,
-    miou_batch: NonZeroUsize,
-    reference: Option<&Reference>,
-    mut predict: impl FnMut(&Micrograph) -> Result<Prediction, StageError>,
-) -> Result<(), StageError> {
-    let manifest = &dataset.manifest;
-    let entries = dataset.entries(split);
-    std::fs::create_dir(context.out.join("predictions"))?;
-    let mut confusion = Confusion::new(manifest.classes.len());
-    let mut images = Vec::new();
-    let mut matrices = Vec::new();
-    let mut fractions = FractionTable::new(&manifest.classes);
-    let mut calibration = reference.map(|reference| {
-        let temperature = reference.calibration.as_ref().map_or(1.0, |calibration| calibration.temperature);
-        CalibrationMeter::new(manifest.classes.len(), Some(IGNORE), temperature)
-    });
-    let started = Instant::now();
-    for (entry, name) in entries.iter().zip(prediction_files(&entries)) {
-        let (image, truth) = dataset.read(entry).map_err(data_error)?;
-        let truth =
-            truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
-        let Prediction { mask: prediction, probabilities } = predict(&image)?;
-        let mut own = Confusion::new(manifest.classes.len());
-        own.add(&truth.labels, &prediction.labels, Some(IGNORE))
-            .map_err(|error| StageError::BadData(format!("{}: {error}", entry.image)))?;
-        let picture = report::png_grey(&prediction.labels, prediction.width, prediction.height)?;
-        std::fs::write(context.out.join("predictions").join(name), picture)?;
-        if let Some(calibration) = &mut calibration {
-            calibration.add(&probabilities, &truth.labels);
+impl Evaluate {
+    /// Predicts and scores each image, and writes the results.
+    fn evaluate(
+        &self,
+        context: &mut Context,
+        dataset: &OpenDataset,
+        about: &About<'_>,
+        mut predict: impl FnMut(&Micrograph) -> Result<Prediction, StageError>,
+    ) -> Result<(), StageError> {
+        let (manifest, split, reference) = (&dataset.manifest, self.split, about.reference);
+        let entries = dataset.entries(split);
+        std::fs::create_dir(context.out.join("predictions"))?;
+        let mut confusion = Confusion::new(manifest.classes.len());
+        let mut images = Vec::new();
+        let mut matrices = Vec::new();
+        let mut fractions = FractionTable::new(&manifest.classes);
+        // Several models have no temperature: their mean is scored as it is.
+        let mut calibration = (reference.is_some() || about.models.is_some()).then(|| {
+            let calibration = reference.and_then(|reference| reference.calibration.as_ref());
+            let temperature = calibration.map_or(1.0, |calibration| calibration.temperature);
+            CalibrationMeter::new(manifest.classes.len(), Some(IGNORE), temperature)
+        });
+        let mut meters = self.meters(manifest.classes.len());
+        let started = Instant::now();
+        for (entry, name) in entries.iter().zip(prediction_files(&entries)) {
+            let (image, truth) = dataset.read(entry).map_err(data_error)?;
+            let truth =
+                truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
+            let Prediction { mask: prediction, probabilities } = predict(&image)?;
+            let mut own = Confusion::new(manifest.classes.len());
+            own.add(&truth.labels, &prediction.labels, Some(IGNORE))
+                .map_err(|error| StageError::BadData(format!("{}: {error}", entry.image)))?;
+            let picture = report::png_grey(&prediction.labels, prediction.width, prediction.height)?;
+            std::fs::write(context.out.join("predictions").join(name), picture)?;
+            if let Some(calibration) = &mut calibration {
+                calibration.add(&probabilities, &truth.labels);
+            }
+            drop(probabilities);
+            fractions.add(&entry.image, &truth, &prediction, reference);
+            meters.add(entry, &truth, &prediction)?;
+            confusion.merge(&own);
+            images.push(ImageScores::new(&entry.image, &own, &manifest.ignore_classes));
+            matrices.push(own);
+            let (done, total) = (images.len() as u64, entries.len() as u64);
+            context.progress(Progress { done, total, unit: "image".into(), ..Progress::default() });
         }
-        drop(probabilities);
-        fractions.add(&entry.image, &truth, &prediction, reference);
-        confusion.merge(&own);
-        images.push(ImageScores::new(&entry.image, &own, &manifest.ignore_classes));
-        matrices.push(own);
-        let (done, total) = (images.len() as u64, entries.len() as u64);
-        context.progress(Progress { done, total, unit: "image".into(), ..Progress::default() });
-    }
-    context.telemetry.insert("images".into(), images.len().into());
-    let images_per_second = images.len() as f64 / started.elapsed().as_secs_f64().max(1e-9);
-    context.telemetry.insert("images_per_second".into(), images_per_second.into());
+        context.telemetry.insert("images".into(), images.len().into());
+        let images_per_second = images.len() as f64 / started.elapsed().as_secs_f64().max(1e-9);
+        context.telemetry.insert("images_per_second".into(), images_per_second.into());
 
-    let train_class_pixels = manifest.class_pixels(Split::Train);
-    let evaluation = Evaluation::new(
-        &confusion,
-        &manifest.classes,
-        &manifest.ignore_classes,
-        &train_class_pixels,
-        split.name(),
-        images.len(),
-        selected_on,
-    )
-    .with_images(&matrices, miou_batch.get());
-    let calibration = calibration.and_then(CalibrationMeter::finish);
-    let evaluation = Evaluation { calibration, ..evaluation };
-    evaluation.write(&context.out).map_err(StageError::failed)?;
-    ImageScores::write_all(&context.out, &manifest.classes, &images).map_err(StageError::failed)?;
-    confusion.write(&context.out, &manifest.classes).map_err(StageError::failed)?;
-    let names = images.into_iter().map(|scores| scores.image);
-    let of_images = ImageConfusions(names.zip(matrices).collect());
-    of_images.write(&context.out, &manifest.classes).map_err(StageError::failed)?;
-    fractions.write(&context.out)?;
-    Ok(())
+        let train_class_pixels = manifest.class_pixels(Split::Train);
+        let evaluation = Evaluation::new(
+            &confusion,
+            &manifest.classes,
+            &manifest.ignore_classes,
+            &train_class_pixels,
+            split.name(),
+            images.len(),
+            about.selected_on,
+        )
+        .with_images(&matrices, self.miou_batch.get());
+        let evaluation = meters.finish(evaluation, manifest, &entries, &matrices);
+        let copies = self.tta.symmetries().len();
+        let evaluation = Evaluation {
+            calibration: calibration.and_then(CalibrationMeter::finish),
+            fold: about.fold,
+            models: about.models,
+            copies: (copies > 1).then_some(copies),
+            ..evaluation
+        };
+        evaluation.write(&context.out).map_err(StageError::failed)?;
+        ImageScores::write_all(&context.out, &manifest.classes, &images).map_err(StageError::failed)?;
+        confusion.write(&context.out, &manifest.classes).map_err(StageError::failed)?;
+        let names = images.into_iter().map(|scores| scores.image);
+        let of_images = ImageConfusions(names.zip(matrices).collect());
+        of_images.write(&context.out, &manifest.classes).map_err(StageError::failed)?;
+        fractions.write(&context.out)?;
+        Ok(())
+    }
 }
 
 /// The file name of each prediction in `predictions/`: the stem of the image or, if two images share a stem (`a/1.png`

@@ -1,5 +1,6 @@
 //! `finetune`: trains a segmentation model from an encoder and images with masks.
 
+mod folds;
 mod loss;
 mod network;
 mod parts;
@@ -25,7 +26,7 @@ use super::{Context, DATASET, DataUse, Foresight, Known, Places, StageError, Sta
 use crate::data::augment::FinetuneAugment;
 use crate::data::loader::RareCrops;
 use crate::data::{Entry, Manifest, Mask, Micrograph, OpenDataset, Split};
-use crate::experiment::{self, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
+use crate::experiment::{self, Division, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
 use crate::nn::losses::{ClassWeighting, LossSpec};
 use crate::nn::{Architecture, EncoderConfig, SegmentationNetwork};
@@ -142,6 +143,14 @@ pub(super) struct Finetune {
     /// The same images for all seeds and encoders. Specimens are not divided if the data set has a `group`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     val_fraction: Option<f64>,
+    /// Number of parts of a cross-validation, 2 to 20, for a data set without validation images. The stage becomes as many
+    /// trainings, called `NAME.fold1`, `NAME.fold2` and so on: each is validated on its own part of the training images and trained on the
+    /// others. The parts are the same for all seeds and encoders. Specimens are not divided if the data set has a `group`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    folds: Option<NonZeroUsize>,
+    /// The only one of the `folds` that is trained, from 1; without it all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fold: Option<NonZeroUsize>,
     /// Fraction of the training images that is used, after removal of `val_fraction`. Drawn from the experiment's seed,
     /// the same for all encoders. A smaller fraction is a subset of a larger one.
     #[serde(default = "all_images", skip_serializing_if = "is_all_images")]
@@ -219,6 +228,7 @@ impl StageKind for Finetune {
     const KIND: &'static str = "finetune";
     const CODE_VERSION: u32 = 7;
     const TRAINS: bool = true;
+    const DIVIDED: Option<Division> = Some(Division { count: "folds", index: "fold" });
     // The key contains the content of the weight file. Random weights have no file.
     const UNKEYED: &'static [&'static str] = &["encoder.weights", "transformer.weights", MODEL, "recompute"];
     const LEAVES: &'static [&'static str] = &[ModelFile::FILE, HistoryFile::FILE, Selection::FILE, ReferenceFile::FILE];
@@ -264,6 +274,9 @@ impl StageKind for Finetune {
                 "val_fraction",
                 "has no effect with `select_on = \"test\"`, which validates on the test images".into(),
             );
+        }
+        if let Err((param, message)) = self.check_folds() {
+            return error(param, message);
         }
         if !(self.train_fraction > 0.0 && self.train_fraction <= 1.0) {
             let message = format!("{} is out of range: above 0, up to 1, e.g. 0.25", self.train_fraction);
@@ -471,6 +484,7 @@ impl StageKind for Finetune {
             crop_size: self.crop_size.get(),
             class_names: task.class_names,
             selected_on: self.select_on,
+            fold: self.fold(),
         };
         ModelFile::write(&task.parameters, &config, &context.out)
     }

@@ -90,6 +90,13 @@ impl StageKind for Models {
                 problems.push(format!("{} was not trained on data set {name}: it has other classes", input.label));
             }
         }
+        for input in known.inputs("scores") {
+            if let Some(Outlook::Scores(scores)) = Outlook::of(input)
+                && scores.models > 1
+            {
+                problems.push(not_of_one(input.label, scores.models));
+            }
+        }
         problems.dedup();
         Foresight { problems, ..Foresight::nothing() }
     }
@@ -153,6 +160,9 @@ impl Models {
             let content = |split: &str| Split::named(split).and_then(|split| contents.get(&split)).cloned();
             let read = Evaluated::read(&input.files, dataset, |split| content(split).unwrap_or_default())?;
             let Some(own) = read else { continue };
+            if let Some(models) = own.evaluation.models {
+                return Err(StageError::BadData(not_of_one(&input.label, models)));
+            }
             if !is_of(&own.evaluation, manifest) {
                 return Err(StageError::BadData(format!(
                     "{} was not evaluated on data set {dataset}, whose classes or number of images differ",
@@ -203,6 +213,13 @@ fn name_of(row: &InputFiles) -> String {
 /// The manifests of a data set's splits, by name.
 fn contents_of_inputs(dataset: &str, contents: &BTreeMap<Split, String>) -> BTreeMap<String, String> {
     contents.iter().map(|(split, content)| (format!("{dataset} ({})", split.name()), content.clone())).collect()
+}
+
+/// Why an evaluation says nothing of one model.
+fn not_of_one(label: &str, models: usize) -> String {
+    format!(
+        "{label} is an evaluation of {models} models together, which is the score of none of them; take it out of `scores`"
+    )
 }
 
 /// Whether `evaluation` can be one of `manifest`'s images.

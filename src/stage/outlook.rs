@@ -2,6 +2,7 @@
 
 use super::{Known, KnownInput, Prospect};
 use crate::data::{Manifest, Split};
+use crate::metrics::FurtherScore;
 use crate::nn::{EncoderConfig, SegmentationConfig};
 use std::sync::Arc;
 
@@ -48,6 +49,10 @@ pub(super) struct Scores {
     pub(super) split: Split,
     /// Number of images in a batch of the mIoU over batches.
     pub(super) miou_batch: usize,
+    /// Further scores that it measures.
+    pub(super) further: Vec<FurtherScore>,
+    /// Number of models that predict together.
+    pub(super) models: usize,
 }
 
 impl Outlook {

@@ -43,7 +43,7 @@ pub(super) struct Predict {
     #[serde(default = "default_overlap")]
     overlap: f64,
     /// Test-time augmentation: also mirrored (`"flips"`, 4 copies of each tile), or mirrored and turned (`"full"`, 8 copies).
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "Tta::is_none")]
     tta: Tta,
     /// Names of classes whose objects are measured: number, size, shape, distance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -52,10 +52,6 @@ pub(super) struct Predict {
 
 fn default_overlap() -> f64 {
     0.5
-}
-
-fn is_none(tta: &Tta) -> bool {
-    *tta == Tta::None
 }
 
 /// A network halves the size five times.

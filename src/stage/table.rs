@@ -4,9 +4,9 @@ use super::missing::Missing;
 use super::outlook::{Outlook, Scores};
 use super::{Context, Foresight, InputFiles, Known, StageError, StageKind};
 use crate::experiment::{self, Input, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
-use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, ImageConfusions, Sampled};
+use crate::metrics::{AUTHORS_BATCH, Averaging, Evaluation, FurtherScore, ImageConfusions, Sampled};
 use crate::report::published::{EDITION, PublishedId, first_edition, is_first_edition};
-use crate::report::table::PerImage;
+use crate::report::table::{NoColumn, PerImage};
 use crate::report::{self, FileName};
 use anyhow::Context as _;
 use schemars::JsonSchema;
@@ -39,6 +39,10 @@ pub(super) struct Table {
     /// How mIoU is averaged over images. All other scores are pooled.
     #[serde(default, skip_serializing_if = "is_pooled")]
     miou: Averaging,
+    /// Further columns, for rows whose evaluations ask for these scores: `"boundary_iou"`, `"surface_dice"`, `"specimen_miou"`,
+    /// `"calibration_error"`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    columns: Vec<FurtherScore>,
     /// What becomes of rows whose weight files or data sets are not there.
     #[serde(default, skip_serializing_if = "Missing::is_default")]
     missing: Missing,
@@ -72,6 +76,16 @@ impl StageKind for Table {
         Ok(table)
     }
 
+    fn check(&self) -> Result<(), ParamError> {
+        match self.columns.iter().enumerate().find(|(at, score)| self.columns[..*at].contains(score)) {
+            Some((_, twice)) => {
+                let message = format!("{:?} is named twice: name each score once", twice.key());
+                Err(ParamError::Check { param: "columns", message })
+            }
+            None => Ok(()),
+        }
+    }
+
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
         let rows: Vec<&str> = labels.iter().filter(|(param, _)| *param == "rows").map(|(_, label)| *label).collect();
         self.check_rows(&rows).map_err(|(param, message)| ParamError::Check { param, message })
@@ -101,6 +115,11 @@ impl StageKind for Table {
         if self.miou == Averaging::Batches {
             problems.extend(one_size(scores.iter().map(|(_, scores)| scores.miou_batch).collect()).err());
         }
+        for (label, scores) in &scores {
+            let missing = self.columns.iter().copied().filter(|score| !scores.further.contains(score));
+            let problem = |score| NoColumn::NotMeasured { label: (*label).to_owned(), score }.to_string();
+            problems.extend(missing.map(problem));
+        }
         let mut first: BTreeMap<&str, &Scores> = BTreeMap::new();
         for (label, scores) in scores {
             let known = *first.entry(label).or_insert(scores);
@@ -122,6 +141,8 @@ impl StageKind for Table {
         let bad = |error: &dyn std::error::Error| StageError::BadData(error.to_string());
         let averaging = (self.miou, batch(self.miou, &methods)?);
         let table = report::table::Table::averaged(self.title.clone(), &methods, averaging)
+            .map_err(|error| bad(&error))?
+            .with_scores(&self.columns, &methods)
             .map_err(|error| bad(&error))?
             .with_statistics(&per_image, self.compare_with.as_deref())
             .map_err(|error| bad(&error))?

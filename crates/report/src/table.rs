@@ -2,6 +2,7 @@
 
 mod baseline;
 mod csv;
+mod further;
 pub(crate) mod latex;
 pub(crate) mod markdown;
 mod not_run;
@@ -16,6 +17,7 @@ pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
 
+pub use further::NoColumn;
 pub use row::{Column, Comparison, Row};
 pub use scores::{MixedImages, Table};
 pub use statistics::{NoSuchRow, PerImage};

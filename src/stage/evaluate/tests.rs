@@ -125,16 +125,8 @@ pub(in crate::stage) fn evaluated(
 ) -> InputFiles {
     let folder = folder.join(format!("evaluated-{seed:?}"));
     let mut context = context(&folder, []);
-    evaluate(
-        &mut context,
-        &open_dataset(dataset).unwrap(),
-        Split::Test,
-        SelectedOn::Last,
-        default_miou_batch(),
-        None,
-        constant(class),
-    )
-    .unwrap();
+    let about = About { selected_on: SelectedOn::Last, ..About::default() };
+    plain().evaluate(&mut context, &open_dataset(dataset).unwrap(), &about, constant(class)).unwrap();
     let names = [
         "metrics.json",
         "per_image.csv",
@@ -208,13 +200,17 @@ fn reference(image: &str) -> Reference {
     Reference::new(classes, &[], vec![known("x/c.png")], vec![(known(image), confusion)], Some(calibration), (32, 1))
 }
 
+fn plain() -> Evaluate {
+    params(r#"{ "model": "<input>", "dataset": "<input>" }"#)
+}
+
 /// Scores predictions that are austenite everywhere. Returns `metrics.json` and `fractions.csv`.
 fn scored_with(reference: Option<&Reference>) -> (Evaluation, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let dataset = open_dataset(&dataset(folder.path())).unwrap();
     let mut context = context(folder.path(), []);
-    let batch = default_miou_batch();
-    evaluate(&mut context, &dataset, Split::Test, SelectedOn::Val, batch, reference, constant(1)).unwrap();
+    let about = About { reference, ..About::default() };
+    plain().evaluate(&mut context, &dataset, &about, constant(1)).unwrap();
     let read = |name: &str| std::fs::read_to_string(context.out.join(name)).unwrap();
     (serde_json::from_str(&read("metrics.json")).unwrap(), read("metrics.json"), read("fractions.csv"))
 }
@@ -304,8 +300,7 @@ fn a_prediction_of_another_size_is_refused() {
     let small = |_: &Micrograph| {
         Ok(Prediction { mask: Mask { width: 1, height: 1, labels: vec![0] }, probabilities: vec![1.0, 0.0] })
     };
-    let error =
-        evaluate(&mut context, &dataset, Split::Test, SelectedOn::Val, default_miou_batch(), None, small).unwrap_err();
+    let error = plain().evaluate(&mut context, &dataset, &About::default(), small).unwrap_err();
     assert_eq!(error.to_string(), "x/a.png: the truth has 32 pixels, the prediction 1");
 }
 
@@ -344,8 +339,62 @@ fn parameters_have_defaults_and_limits() {
     assert_eq!(evaluate.miou_batch.get(), 128);
     let json = serde_json::to_value(&evaluate).unwrap();
     assert!(json.get("miou_batch").is_none(), "keys stay as they were: {json}");
-    for bad in [r#""overlap": 1.0"#, r#""split": "unlabeled""#] {
+    for word in ["ensemble", "tta", "boundary", "surface_tolerance", "specimens"] {
+        assert!(json.get(word).is_none(), "keys stay as they were: {json}");
+    }
+    for bad in [r#""overlap": 1.0"#, r#""split": "unlabeled""#, r#""surface_tolerance": -1"#] {
         let evaluate: Evaluate = params(&format!(r#"{{ "model": "<input>", "dataset": "<input>", {bad} }}"#));
         assert!(evaluate.check().is_err(), "{bad}");
     }
+}
+
+#[test]
+fn further_scores_are_measured_if_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dataset = open_dataset(&dataset(folder.path())).unwrap();
+    for (entry, specimen) in dataset.manifest.images.iter_mut().zip(["A", "B", "C"]) {
+        entry.specimen = Some(specimen.into());
+        entry.pixel_size = Some([50.0, 50.0]);
+    }
+    let mut context = context(folder.path(), []);
+    let evaluate: Evaluate = params(
+        r#"{ "model": "<input>", "dataset": "<input>", "boundary": 1, "surface_tolerance": "0.1 µm", "specimens": true,
+             "ensemble": true, "tta": "dihedral" }"#,
+    );
+    let about = About { models: Some(5), ..About::default() };
+    evaluate.evaluate(&mut context, &dataset, &about, constant(1)).unwrap();
+    let scores = Evaluation::read(&context.out.join("metrics.json")).unwrap();
+    assert_eq!((scores.models, scores.copies), (Some(5), Some(8)));
+    let boundary = scores.boundary.as_ref().unwrap();
+    // Of the right half 12 pixels are at its border; of the prediction 20, with the one that touches the unknown corner. 10 are both.
+    assert_eq!((boundary.iou[0], boundary.iou[1]), (Some(0.0), Some(20.0 / 44.0)));
+    let surface = scores.surface.as_ref().unwrap();
+    assert_eq!(surface.dice[0], Some(0.0));
+    assert!(surface.dice[1].is_some_and(|dice| dice > 0.6 && dice < 1.0), "{surface:?}");
+    let specimens = scores.specimens.as_ref().unwrap();
+    let names: Vec<&str> = specimens.specimens.iter().map(|specimen| specimen.name.as_str()).collect();
+    assert_eq!((names, specimens.miou), (vec!["A", "B"], scores.miou));
+    // The probabilities are all 0.9 for austenite.
+    let calibration = scores.calibration.as_ref().unwrap();
+    assert_eq!((calibration.temperature, calibration.expected_error[0]), (1.0, calibration.expected_error[1]));
+}
+
+#[test]
+fn scores_that_need_what_is_not_known_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = open_dataset(&dataset(folder.path())).unwrap();
+    let check = |text: &str| {
+        let evaluate: Evaluate = params(&format!(r#"{{ "model": "<input>", "dataset": "<input>", {text} }}"#));
+        evaluate.check_known(&dataset.entries(Split::Test), "steel").unwrap_err()
+    };
+    assert_eq!(
+        check(r#""specimens": true"#),
+        "`specimens = true` needs the specimen of each image, and that of x/a.png is not known: set `group` in the table of \
+         steel, or remove it"
+    );
+    assert_eq!(
+        check(r#""surface_tolerance": "0.5 µm""#),
+        "`surface_tolerance = \"0.5 µm\"` needs the size of the pixels of each image, and that of x/a.png is not known: set \
+         `pixel_size` in the table of steel, or give the tolerance in pixels, e.g. 2"
+    );
 }

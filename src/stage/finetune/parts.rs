@@ -1,6 +1,6 @@
 //! The images that a training learns from, and those that validate it, chosen from the manifest alone.
 
-use super::{Finetune, val_fraction};
+use super::{Finetune, folds, val_fraction};
 use crate::data::{Entry, Manifest, Split};
 use crate::metrics::SelectedOn;
 use crate::stage::counts::cure;
@@ -41,6 +41,16 @@ impl Finetune {
             let entries = |numbered: Vec<(usize, &'m Entry)>| numbered.into_iter().map(|(_, entry)| entry).collect();
             train = entries(rest);
             taken = Some(entries(validation));
+        }
+        if let Some(fold) = self.fold() {
+            if !manifest.entries(Split::Val).is_empty() {
+                return Err(format!(
+                    "data set {name} has validation images of its own, and `folds` take theirs from the training images: remove \
+                     `folds` here, or the validation images from the table of {name} (`val_images`, `split.val`, `val`)"
+                ));
+            }
+            let (own, others) = folds::split(train, fold, name)?;
+            (train, taken) = (others, Some(own));
         }
         self.keep_fraction(&mut train, seed)?;
         let split = self.validation_split();

@@ -1,3 +1,4 @@
+mod folds;
 mod frozen;
 mod loss;
 mod swin;

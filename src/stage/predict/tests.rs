@@ -14,7 +14,8 @@ fn model(folder: &Path, label: &str, seed: u64) -> InputFiles {
     let text = r#"{"encoder":{"arch":"resnet18","width":4},"decoder_channels":[8,8,4,4,4],"classes":2}"#;
     let network: SegmentationConfig = serde_json::from_str(text).unwrap();
     let class_names = ["matrix", "austenite"].map(str::to_owned).into();
-    let config = ModelConfig { network: network.clone(), crop_size: 32, class_names, selected_on: SelectedOn::Val };
+    let config =
+        ModelConfig { network: network.clone(), crop_size: 32, class_names, selected_on: SelectedOn::Val, fold: None };
     let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
     SegmentationNetwork::new(network).init(&mut parameters, &Stream::new(seed, "predict stage", 0, 0)).unwrap();
     let folder = folder.join(label);

@@ -37,8 +37,9 @@ impl<'i> Chooser<'_, '_, 'i> {
         &self.family.name
     }
 
-    fn reference(&self, key: &str) -> Option<&'static ReferenceSpec> {
-        self.family.spec?.references.iter().find(|spec| spec.param == key)
+    fn reference(&self, key: &str) -> Option<ReferenceSpec> {
+        let found = self.family.spec?.references.iter().find(|spec| spec.param == key)?;
+        Some(self.family.reference(found))
     }
 
     /// Adds an error if the stage itself sets the key, too.
@@ -110,8 +111,12 @@ impl<'i> Chooser<'_, '_, 'i> {
                 targets: Rc::new(targets),
             };
             let together = spec.many && matches!(Pattern::parse(name), Ok(Pattern::Exact(_)));
-            match self.names.find(name, span.clone(), spec, self.at, faults) {
+            match self.names.find(name, span.clone(), &spec, self.at, faults) {
                 Found::Members(targets) if together => choices.push(input(name, targets)),
+                Found::Members(targets) if spec.many && spec.several_with.is_some() => {
+                    let undivided = self.names.undivided(targets);
+                    choices.extend(undivided.into_iter().map(|(label, parts)| input(&label, parts)));
+                }
                 Found::Members(targets) => choices.extend(targets.into_iter().map(|target| {
                     let label = target.label.clone();
                     input(&label, vec![target])
@@ -139,7 +144,7 @@ impl<'i> Chooser<'_, '_, 'i> {
     /// A value as it stands, with names of stages resolved.
     pub(super) fn value(&self, key: &str, value: &Spanned<DeValue<'i>>, faults: &mut Vec<Diagnostic>) -> Choice<'i> {
         let label = plain_text(value.get_ref()).map(|text| clean(&text, value.get_ref()));
-        let found = self.reference(key).and_then(|spec| self.names.resolve(value, spec, self.at, faults));
+        let found = self.reference(key).and_then(|spec| self.names.resolve(value, &spec, self.at, faults));
         let Some(found) = found else {
             return Choice { label, value: value.clone(), targets: Rc::default() };
         };

@@ -2,6 +2,7 @@
 
 use super::choice::Chooser;
 use super::diagnostic::Diagnostic;
+use super::divide;
 use super::document::Document;
 use super::families::Family;
 use super::matrix::{self, Expansion};
@@ -60,13 +61,16 @@ pub(super) fn all(document: &Document<'_>, order: &[usize], faults: &mut Vec<Dia
 }
 
 fn expand<'i>(chooser: &Chooser<'_, '_, 'i>, left: usize, faults: &mut Vec<Diagnostic>) -> Expansion<'i> {
-    match &chooser.family.matrix {
+    let expansion = match &chooser.family.matrix {
         Some(matrix) => matrix::expand(matrix, chooser, left, faults),
         None => {
             let member = Member { label: chooser.family.name.clone(), axes: Vec::new(), settings: Vec::new() };
             Expansion { members: vec![member], complete: true }
         }
-    }
+    };
+    let before = faults.len();
+    let members = divide::into_parts(expansion.members, chooser, left, faults);
+    Expansion { members, complete: expansion.complete && faults.len() == before }
 }
 
 /// Decodes the parameters and resolves the inputs of each member.
@@ -85,7 +89,7 @@ fn decode<'i>(
     let mut all_known = true;
     for reference in spec.references {
         let Some(value) = family.body.get_ref().get(reference.param) else { continue };
-        let Some(found) = names.resolve(value, reference, at, faults) else { continue };
+        let Some(found) = names.resolve(value, &family.reference(reference), at, faults) else { continue };
         named.push(reference.param);
         match found {
             Found::Members(targets) => {
@@ -116,12 +120,17 @@ fn decode<'i>(
             checked.map(|()| decoded).map_err(|error| vec![error])
         });
         match parsed {
-            Ok(decoded) => decoded_members.push(DecodedMember {
-                label: member.label.clone(),
-                axes: member.axes.clone(),
-                decoded,
-                inputs,
-            }),
+            Ok(decoded) => {
+                for role in &mut inputs {
+                    role.all_seeds |= decoded.stage.gathers_seeds(role.param);
+                }
+                decoded_members.push(DecodedMember {
+                    label: member.label.clone(),
+                    axes: member.axes.clone(),
+                    decoded,
+                    inputs,
+                });
+            }
             Err(errors) => {
                 let table = table_of(family, &named, member);
                 let context = parameter_errors::Context {

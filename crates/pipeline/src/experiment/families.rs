@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::limits::{self, Limits};
 use super::syntax::wrong_type;
 use crate::parameters::in_file_order;
-use crate::parameters::vocabulary::{Section, SpannedTable};
+use crate::parameters::vocabulary::{ReferenceSpec, Section, SpannedTable};
 use crate::parameters::wording::{self, quote};
 use crate::stage::{Kind, Kinds};
 use std::collections::BTreeMap;
@@ -26,6 +26,16 @@ pub(super) struct Family<'i> {
     pub(super) body: SpannedTable<'i>,
     pub(super) matrix: Option<Entry<'i>>,
     pub(super) limits: Limits,
+}
+
+impl Family<'_> {
+    /// `reference` as it holds here: with [`ReferenceSpec::several_with`] it takes several stages if that parameter is set.
+    pub(super) fn reference(&self, reference: &ReferenceSpec) -> ReferenceSpec {
+        let matrix = self.matrix.as_ref().and_then(|(_, matrix)| matrix.get_ref().as_table());
+        let is_set =
+            |word| self.body.get_ref().contains_key(word) || matrix.is_some_and(|axes| axes.contains_key(word));
+        ReferenceSpec { many: reference.many || reference.several_with.is_some_and(is_set), ..*reference }
+    }
 }
 
 /// The sections of the file: key, section of the kinds, whether it is a list.

@@ -10,6 +10,7 @@
 
 mod choice;
 mod diagnostic;
+mod divide;
 mod document;
 mod expand;
 mod extend;
@@ -37,8 +38,8 @@ mod tests;
 
 pub use crate::parameters::wording::is_file_name;
 pub use crate::parameters::{
-    Input, LabelledInput, MaybeInput, Mismatch, ParamError, ReferenceSpec, Section, SpannedTable, deserialize,
-    vocabulary,
+    Division, Input, LabelledInput, MaybeInput, Mismatch, ParamError, ReferenceSpec, Section, SpannedTable,
+    deserialize, vocabulary,
 };
 pub use diagnostic::Diagnostics;
 pub use graph::{Experiment, InputRef, Instance};

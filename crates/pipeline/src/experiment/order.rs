@@ -67,7 +67,7 @@ fn edges(families: &[Family<'_>], by_name: &BTreeMap<&str, usize>, index: usize)
     let mut edges = Edges::new();
     let mut known = BTreeSet::new();
     for spec in family.spec.map_or(&[][..], |spec| spec.references) {
-        for (name, span) in names(family, spec) {
+        for (name, span) in names(family, &family.reference(spec)) {
             let Ok(pattern) = Pattern::parse(name) else { continue };
             let allowed = |target: usize| families[target].spec.is_some_and(|target| spec.kinds.contains(&target.name));
             let targets = pattern.reached(by_name, index);

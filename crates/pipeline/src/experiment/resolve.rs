@@ -181,9 +181,10 @@ impl<'d, 'i> Names<'d, 'i> {
             complete &= members.complete;
             let target = |member: usize| Target { family, member, label: members.labels[member].clone() };
             match pattern {
-                Pattern::Exact(text) if text != self.families[family].name => {
-                    targets.extend(members.find(text).map(target));
-                }
+                Pattern::Exact(text) if text != self.families[family].name => match members.find(text) {
+                    Some(found) => targets.push(target(found)),
+                    None => targets.extend(self.parts(family, text).into_iter().map(target)),
+                },
                 _ => {
                     let name = &self.families[family].name;
                     let matching =
@@ -203,6 +204,33 @@ impl<'d, 'i> Names<'d, 'i> {
             });
         }
         Found::Unknown
+    }
+
+    /// The members of `family` into which the member called `label` is divided.
+    fn parts(&self, family: usize, label: &str) -> Vec<usize> {
+        let labels = &self.members[family].labels;
+        (0..labels.len()).filter(|&member| self.whole(family, &labels[member]) == Some(label)).collect()
+    }
+
+    /// The name of the stage that the member `label` is a part of, if its kind is [divided](crate::stage::Kind::divided).
+    fn whole<'l>(&self, family: usize, label: &'l str) -> Option<&'l str> {
+        let division = self.families[family].spec?.divided?;
+        let (whole, part) = label.rsplit_once('.')?;
+        let number = part.strip_prefix(division.index)?;
+        (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(whole)
+    }
+
+    /// The targets in groups that are parts of one stage, each with the name of that stage.
+    pub(super) fn undivided(&self, targets: Vec<Target>) -> Vec<(String, Vec<Target>)> {
+        let mut groups: Vec<(String, Vec<Target>)> = Vec::new();
+        for target in targets {
+            let whole = self.whole(target.family, &target.label).unwrap_or(&target.label).to_owned();
+            match groups.iter_mut().find(|(label, _)| *label == whole) {
+                Some((_, parts)) => parts.push(target),
+                None => groups.push((whole, vec![target])),
+            }
+        }
+        groups
     }
 
     fn wrong_kind(
@@ -276,7 +304,13 @@ fn single(found: Found, name: &str, span: Range<usize>, spec: &ReferenceSpec, fa
             faults.push(
                 Diagnostic::new(span, format!("`{name}` names {} stages", targets.len()))
                     .label(format!("`{}` takes one", spec.param))
-                    .help(format!("`matrix.{} = [\"{name}\"]` makes one stage for each", spec.param))
+                    .help(match spec.several_with {
+                        Some(with) => format!(
+                            "`matrix.{} = [\"{name}\"]` makes one stage for each, `{with} = true` one of all together",
+                            spec.param
+                        ),
+                        None => format!("`matrix.{} = [\"{name}\"]` makes one stage for each", spec.param),
+                    })
                     .note(format!("they are {}", wording::list(labels, 8))),
             );
             Found::Unknown

@@ -115,7 +115,7 @@ fn refer(property: &mut Value, reference: &ReferenceSpec) {
     let name = json!({ "type": "string" });
     let names = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
     let mut any = vec![name.clone()];
-    if reference.many {
+    if reference.many || reference.several_with.is_some() {
         any.push(names.clone());
         any.push(json!({ "type": "object", "additionalProperties": { "anyOf": [name, names] } }));
     }

@@ -16,4 +16,4 @@ pub(crate) use inspect::in_file_order;
 pub use interval::Interval;
 pub(crate) use mismatch::found;
 pub use mismatch::{Fault, Mismatch};
-pub use vocabulary::{Input, LabelledInput, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable};
+pub use vocabulary::{Division, Input, LabelledInput, MaybeInput, ParamError, ReferenceSpec, Section, SpannedTable};

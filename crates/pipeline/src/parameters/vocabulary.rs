@@ -63,12 +63,14 @@ pub struct ReferenceSpec {
     /// Whether it takes all seeds of the stages that it names (tables, figures); otherwise its stage is repeated for
     /// each seed.
     pub all_seeds: bool,
+    /// The parameter with which it may name several stages, e.g. `"ensemble"`, if it otherwise names one.
+    pub several_with: Option<&'static str>,
 }
 
 impl ReferenceSpec {
     /// A parameter that names exactly one stage, of one of `kinds`.
     pub const fn one(param: &'static str, kinds: &'static [&'static str]) -> Self {
-        ReferenceSpec { param, kinds, many: false, optional: false, paths: false, all_seeds: false }
+        ReferenceSpec { param, kinds, many: false, optional: false, paths: false, all_seeds: false, several_with: None }
     }
 
     /// A parameter that names one or more stages.
@@ -91,10 +93,30 @@ impl ReferenceSpec {
         self.paths && (text.contains('/') || text.ends_with(".safetensors"))
     }
 
+    /// The parameter may name several stages where `parameter` is set.
+    pub const fn several_with(self, parameter: &'static str) -> Self {
+        ReferenceSpec { several_with: Some(parameter), ..self }
+    }
+
     /// The parameter takes all seeds of the stages that it names.
     pub const fn of_all_seeds(self) -> Self {
         ReferenceSpec { all_seeds: true, ..self }
     }
+}
+
+/// How a stage is divided into several: `count = 5` stands for five stages with `index = 1` to `index = 5`, whose names end in
+/// `.index1` to `.index5`. A stage that sets `index` itself is only this part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Division {
+    /// The parameter with the number of parts, e.g. `"folds"`.
+    pub count: &'static str,
+    /// The parameter with the number of one part, from 1, e.g. `"fold"`.
+    pub index: &'static str,
+}
+
+impl Division {
+    /// Largest number of parts.
+    pub const MOST: usize = 20;
 }
 
 /// The parameter that names an input, and the input's label: its own name, or the one given in the file.

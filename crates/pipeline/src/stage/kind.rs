@@ -1,7 +1,7 @@
 //! Kinds of stages: the trait that a kind implements, and the engine's view of a kind and of a stage.
 
 use super::{Context, ExternalFiles, Foresight, Known, Places, StageError, Uses};
-use crate::parameters::{self, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
+use crate::parameters::{self, Division, LabelledInput, ParamError, ReferenceSpec, Section, SpannedTable};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
     const UNKEYED: &'static [&'static str] = &[];
     /// Parameters that name other stages.
     const REFERENCES: &'static [ReferenceSpec] = &[];
+    /// Parameters that divide a stage into several, if it has such.
+    const DIVIDED: Option<Division> = None;
     /// Names of its output files that other stages read: all that it leaves outside of folders; empty if its parameters say
     /// which these are.
     const LEAVES: &'static [&'static str] = &[];
@@ -62,6 +64,12 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
 
     /// Whether it draws random numbers from the experiment's seed, and so is repeated for each seed.
     fn draws(&self) -> bool {
+        false
+    }
+
+    /// Whether it takes all seeds of the stages that the parameter `role` names, though the parameter does not always
+    /// ([`ReferenceSpec::all_seeds`]).
+    fn gathers_seeds(&self, _role: &str) -> bool {
         false
     }
 
@@ -150,6 +158,8 @@ pub trait Stage: Debug + Send + Sync {
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError>;
     /// See [`StageKind::draws`].
     fn draws(&self) -> bool;
+    /// See [`StageKind::gathers_seeds`].
+    fn gathers_seeds(&self, role: &str) -> bool;
     /// See [`StageKind::computes`].
     fn computes(&self) -> bool;
     /// See [`StageKind::needs_gpu`].
@@ -201,6 +211,10 @@ impl<S: StageKind> Stage for S {
 
     fn draws(&self) -> bool {
         S::draws(self)
+    }
+
+    fn gathers_seeds(&self, role: &str) -> bool {
+        S::gathers_seeds(self, role)
     }
 
     fn computes(&self) -> bool {
@@ -283,6 +297,8 @@ pub struct Kind {
     pub unkeyed: &'static [&'static str],
     /// See [`StageKind::REFERENCES`].
     pub references: &'static [ReferenceSpec],
+    /// See [`StageKind::DIVIDED`].
+    pub divided: Option<Division>,
     /// See [`StageKind::LEAVES`].
     pub leaves: &'static [&'static str],
     /// Decodes and checks the parameters of one stage, or returns all their errors. `kind` and `matrix` have been
@@ -315,6 +331,7 @@ impl Kind {
             labelled: S::LABELLED,
             unkeyed: S::UNKEYED,
             references: S::REFERENCES,
+            divided: S::DIVIDED,
             leaves: S::LEAVES,
             parse: parse::<S>,
             decode: |params| Ok(Arc::new(S::deserialize(params)?)),

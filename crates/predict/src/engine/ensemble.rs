@@ -5,17 +5,14 @@ use super::calibrated;
 use super::finish::{BAND, Finish};
 use super::interpolated::Interpolated;
 use super::scaling::{self, CannotScale};
-use super::{Band, PredictOptions, Predicted, Tta};
+use super::{Band, PredictOptions, Predicted};
 use crate::model::ModelFolder;
 use crate::reference::Reference;
 use anyhow::{Result, anyhow, bail, ensure};
 use candle_core::Device;
-use matssl_data::{Resampled, Rows, Symmetry};
+use matssl_data::{Resampled, Rows};
 use matssl_train::train::inference::{Network, Segmenter, Settings, default_batch, memory_in_bands, predict_rows};
 use matssl_train::train::memory::{Needs, Work};
-
-/// The tile as it is, mirrored left to right, top to bottom, and both.
-const FLIPS: &[Symmetry] = &[Symmetry::Identity, Symmetry::MirroredX, Symmetry::MirroredY, Symmetry::Turned180];
 
 /// One or several models with the same classes, loaded on a device.
 pub struct Ensemble {
@@ -155,12 +152,7 @@ impl Ensemble {
         let (tile, overlap) = self.tiles(options)?;
         let batch = options.batch.unwrap_or_else(|| default_batch(self.segmenters[0].network().parameters));
         ensure!(batch > 0, "batches of 0 tiles; give at least 1");
-        let symmetries = match options.tta {
-            Tta::None => &FLIPS[..1],
-            Tta::Flips => FLIPS,
-            Tta::Full => &Symmetry::ALL,
-        };
-        Ok(Settings { tile, overlap, batch, symmetries })
+        Ok(Settings { tile, overlap, batch, symmetries: options.tta.symmetries() })
     }
 
     fn networks(&self) -> Vec<Network<'_>> {

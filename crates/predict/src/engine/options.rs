@@ -1,5 +1,6 @@
 //! How an image is predicted.
 
+use matssl_data::Symmetry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,27 @@ pub enum Tta {
     /// Also mirrored left to right, top to bottom, and both: 4 copies.
     Flips,
     /// Also turned by 90°: all 8 symmetries of a square.
+    #[serde(alias = "dihedral")]
     Full,
+}
+
+/// The tile as it is, mirrored left to right, top to bottom, and both.
+const FLIPS: &[Symmetry] = &[Symmetry::Identity, Symmetry::MirroredX, Symmetry::MirroredY, Symmetry::Turned180];
+
+impl Tta {
+    /// The copies whose predictions are averaged, the tile itself first.
+    pub fn symmetries(self) -> &'static [Symmetry] {
+        match self {
+            Tta::None => &FLIPS[..1],
+            Tta::Flips => FLIPS,
+            Tta::Full => &Symmetry::ALL,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        *self == Tta::None
+    }
 }
 
 /// How an image is predicted. What changes a label is in the hash of a prediction.

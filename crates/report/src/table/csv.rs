@@ -22,8 +22,8 @@ const PUBLISHED: [&str; 4] = ["published", "difference", "published_id", "publis
 impl Table {
     /// `method,seeds,selected_on,miou,miou_std,…`, in percent, with the same numbers as in the other forms. A score or deviation
     /// that does not exist is empty. Intervals and tests add `miou_low`, `miou_high` (95 %), `compared_with` (a label) and the
-    /// p-values, raw and corrected. Published values add `published`, `difference`, `published_id` and `published_only`, rows that were not run add
-    /// `not_run`: what is to be fetched.
+    /// p-values, raw and corrected. Published values add `published`, `difference`, `published_id` and `published_only`, folds add `folds`, their
+    /// number; rows that were not run add `not_run`: what is to be fetched.
     ///
     /// # Errors
     /// None that come from the numbers: the writer is in memory.
@@ -39,6 +39,10 @@ impl Table {
         }
         if self.has_published() {
             header.extend(PUBLISHED.map(str::to_owned));
+        }
+        let has_folds = self.has_folds();
+        if has_folds {
+            header.push("folds".into());
         }
         let not_run = self.rows.iter().any(|row| row.not_run.is_some());
         if not_run {
@@ -63,6 +67,9 @@ impl Table {
             }
             if self.has_published() {
                 record.extend(published_cells(row));
+            }
+            if has_folds {
+                record.push(row.folds.map(|n| n.to_string()).unwrap_or_default());
             }
             if not_run {
                 record.push(row.not_run.clone().unwrap_or_default());

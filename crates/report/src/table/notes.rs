@@ -34,8 +34,9 @@ impl Table {
             let definition = self.averaging.0.definition(self.averaging.1);
             notes.push(format!("mIoU: {definition}. All other scores are pooled over the images."));
         }
-        if self.several_seeds() {
-            notes.push("Mean ± sample standard deviation over seeds.".into());
+        notes.extend(self.definitions.iter().cloned());
+        if let Some(over) = self.averaged_over() {
+            notes.push(format!("Mean ± sample standard deviation over {over}."));
         }
         if self.tested {
             notes.extend(self.interval_notes(below));
@@ -47,11 +48,26 @@ impl Table {
         if !self.left_out.is_empty() {
             notes.push(format!("Left out of the means: {}.", self.left_out.join(", ")));
         }
+        notes.extend(self.mean_of_notes());
         notes.extend(self.other_splits());
         notes.extend(self.optimism_note());
         notes.extend(self.published_notes(below));
         notes.extend(self.not_run_notes());
         notes
+    }
+
+    /// Which rows are of several models or copies.
+    fn mean_of_notes(&self) -> Vec<String> {
+        let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (row, of) in self.rows.iter().filter_map(|row| Some((row, row.mean_of.as_deref()?))) {
+            match groups.iter_mut().find(|(known, _)| *known == of) {
+                Some((_, labels)) => labels.push(&row.label),
+                None => groups.push((of, vec![&row.label])),
+            }
+        }
+        let note =
+            |(of, labels): (&str, Vec<&str>)| format!("{}: mean of the probabilities of {of}.", labels.join(", "));
+        groups.into_iter().map(note).collect()
     }
 
     fn optimism_note(&self) -> Option<String> {
@@ -62,7 +78,11 @@ impl Table {
     }
 
     fn interval_notes(&self, below: Below) -> Option<String> {
-        let over = if self.several_seeds() { "images and seeds" } else { "images" };
+        let over = match self.averaged_over() {
+            Some("seeds and folds") => "images, seeds and folds".to_owned(),
+            Some(over) => format!("images and {over}"),
+            None => "images".to_owned(),
+        };
         let with: Vec<&Row> = self.rows.iter().filter(|row| row.interval.is_some()).collect();
         if with.is_empty() {
             return Some("No intervals and tests: these need at least two scored images.".into());

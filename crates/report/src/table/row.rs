@@ -13,6 +13,8 @@ pub struct Column {
     pub key: String,
     /// Its heading, without the unit: `mIoU`, `IoU austenite`.
     pub heading: String,
+    /// Whether smaller values are better.
+    pub is_error: bool,
 }
 
 /// A row: a method that was run here, one that is only published, or a baseline.
@@ -31,6 +33,10 @@ pub struct Row {
     pub optimistic: bool,
     /// Number of seeds that the scores are averaged over; `None` for a baseline and for a row that is only published.
     pub seeds: Option<usize>,
+    /// Number of folds of a cross-validation that the scores are averaged over, for each seed; `None` without folds.
+    pub folds: Option<usize>,
+    /// What its probabilities are the mean of, if they are: several models, or copies of each tile.
+    pub mean_of: Option<String>,
     /// One score for each column, in percent; `None` where the row has none.
     pub cells: Vec<Option<Summary>>,
     /// 95 % interval of the mIoU, in percent.
@@ -76,6 +82,8 @@ impl Row {
             scored_on: (String::new(), 0),
             optimistic: false,
             seeds: None,
+            folds: None,
+            mean_of: None,
             cells: vec![None; columns],
             interval: None,
             comparison: None,

@@ -4,6 +4,7 @@ use super::baseline;
 use super::number::number;
 use super::row::{Column, Row};
 use matssl_metrics::{Averaging, ClassScores, Evaluation, SelectedOn, Summary};
+use std::collections::BTreeSet;
 
 /// A table of scores in percent, which is written as CSV, Markdown, LaTeX and plain text.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Table {
     pub averaging: (Averaging, usize),
     /// Whether intervals and tests were asked for.
     pub tested: bool,
+    /// How the scores of further columns were measured, a sentence each.
+    pub definitions: Vec<String>,
 }
 
 /// Seeds of one label were scored on different images, so that their mean has no meaning.
@@ -69,16 +72,26 @@ impl Table {
         let groups = groups.iter().enumerate();
         rows.extend(groups.filter_map(|(number, group)| baseline_row(group, number, &classes, averaging.0)));
         baseline::name_images(&mut rows);
-        Ok(Table { title, columns: columns(&classes), rows, left_out, averaging, tested: false })
+        Ok(Table {
+            title,
+            columns: columns(&classes),
+            rows,
+            left_out,
+            averaging,
+            tested: false,
+            definitions: Vec::new(),
+        })
     }
 
     /// Whether this cell holds the best value of its column among the rows that were scored on the same images, baselines
     /// included. Values that are printed alike are all best. A row alone has no best values.
     pub(super) fn is_best(&self, row: &Row, column: usize) -> bool {
         let Some(own) = &row.cells[column] else { return false };
+        let sign = if self.columns[column].is_error { -1.0 } else { 1.0 };
         let rivals: Vec<&Summary> =
             self.rows.iter().filter(|r| r.group == row.group).filter_map(|r| r.cells[column].as_ref()).collect();
-        rivals.len() > 1 && rivals.iter().all(|rival| rival.mean <= own.mean || number(rival.mean) == number(own.mean))
+        let is_no_better = |rival: f64| sign * rival <= sign * own.mean || number(rival) == number(own.mean);
+        rivals.len() > 1 && rivals.iter().all(|rival| is_no_better(rival.mean))
     }
 
     pub(super) fn has_published(&self) -> bool {
@@ -88,11 +101,28 @@ impl Table {
     pub(super) fn several_seeds(&self) -> bool {
         self.rows.iter().any(|row| row.seeds.is_some_and(|n| n > 1))
     }
+
+    pub(super) fn has_folds(&self) -> bool {
+        self.rows.iter().any(|row| row.folds.is_some())
+    }
+
+    /// What the scores of any row are averaged over.
+    pub(super) fn averaged_over(&self) -> Option<&'static str> {
+        let several_folds = self.rows.iter().any(|row| row.folds.is_some_and(|n| n > 1));
+        match (self.several_seeds(), several_folds) {
+            (true, true) => Some("seeds and folds"),
+            (true, false) => Some("seeds"),
+            (false, true) => Some("folds"),
+            (false, false) => None,
+        }
+    }
 }
 
 /// The row of a method, from the evaluations of its seeds.
 fn method_row(label: &str, seeds: &[Evaluation], group: usize, classes: &[String], averaging: Averaging) -> Row {
     let cells = cells(seeds, classes, |e| e.miou_by(averaging).0, class_iou, |e| e.mean_dice, |e| e.pixel_accuracy);
+    let folds: BTreeSet<_> = seeds.iter().filter_map(|e| e.fold).collect();
+    let folds = (!folds.is_empty()).then_some(folds.len());
     Row {
         label: label.to_owned(),
         group: Some(group),
@@ -100,12 +130,26 @@ fn method_row(label: &str, seeds: &[Evaluation], group: usize, classes: &[String
         selected_on: seeds.iter().map(|e| e.selected_on).max_by_key(|&on| on == SelectedOn::Test),
         scored_on: (seeds[0].split.clone(), seeds[0].images),
         optimistic: seeds.iter().any(optimistic),
-        seeds: Some(seeds.len()),
+        seeds: Some(seeds.len().div_ceil(folds.unwrap_or(1))),
+        folds,
+        mean_of: mean_of(&seeds[0]),
         cells,
         interval: None,
         comparison: None,
         published: None,
         not_run: None,
+    }
+}
+
+/// What the probabilities of a row are the mean of.
+fn mean_of(evaluation: &Evaluation) -> Option<String> {
+    match (evaluation.models, evaluation.copies) {
+        (None, None) => None,
+        (Some(models), None) => Some(format!("{models} models")),
+        (None, Some(copies)) => Some(format!("{copies} copies of each tile (test-time augmentation)")),
+        (Some(models), Some(copies)) => {
+            Some(format!("{models} models, for {copies} copies of each tile (test-time augmentation)"))
+        }
     }
 }
 
@@ -124,6 +168,8 @@ fn baseline_row(group: &Evaluation, number: usize, classes: &[String], averaging
         scored_on: (group.split.clone(), group.images),
         optimistic: false,
         seeds: None,
+        folds: None,
+        mean_of: None,
         cells: cells(&[()], classes, miou, iou, |()| majority.mean_dice, |()| majority.pixel_accuracy),
         interval: None,
         comparison: None,
@@ -151,16 +197,20 @@ fn cells<T>(
     dice: impl Fn(&T) -> Option<f64>,
     accuracy: impl Fn(&T) -> Option<f64>,
 ) -> Vec<Option<Summary>> {
-    let summary = |score: &dyn Fn(&T) -> Option<f64>| Summary::of(items.iter().filter_map(score).map(|s| 100.0 * s));
-    let mut cells = vec![summary(&miou)];
-    cells.extend(classes.iter().map(|name| summary(&|item: &T| iou(item, name))));
-    cells.push(summary(&dice));
-    cells.push(summary(&accuracy));
+    let mut cells = vec![summary(items, miou)];
+    cells.extend(classes.iter().map(|name| summary(items, |item: &T| iou(item, name))));
+    cells.push(summary(items, dice));
+    cells.push(summary(items, accuracy));
     cells
 }
 
+/// Mean and deviation of a score over `items`, in percent; `None` if none has it.
+pub(super) fn summary<T>(items: &[T], score: impl Fn(&T) -> Option<f64>) -> Option<Summary> {
+    Summary::of(items.iter().filter_map(score).map(|share| 100.0 * share))
+}
+
 fn columns(classes: &[String]) -> Vec<Column> {
-    let column = |key: &str, heading: &str| Column { key: key.into(), heading: heading.into() };
+    let column = |key: &str, heading: &str| Column { key: key.into(), heading: heading.into(), is_error: false };
     let mut columns = vec![column("miou", "mIoU")];
     columns.extend(classes.iter().map(|name| column(&format!("iou_{name}"), &format!("IoU {name}"))));
     columns.push(column("dice", "Dice"));

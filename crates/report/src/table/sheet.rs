@@ -50,8 +50,10 @@ impl Table {
             beside.push(column("p (Wilcoxon)", &|row| Some(Cell::Plain(p_value(wilcoxon(row)?)))));
         }
         let seeds = column("seeds", &|row| Some(Cell::Plain(row.seeds?.to_string())));
+        let folds = column("folds", &|row| Some(Cell::Plain(row.folds?.to_string())));
+        let folds = self.has_folds().then_some(folds);
         let after = 1.min(scores.len());
         let rest = scores.split_off(after);
-        scores.into_iter().chain(beside).chain(rest).chain([seeds]).collect()
+        scores.into_iter().chain(beside).chain(rest).chain([seeds]).chain(folds).collect()
     }
 }

@@ -114,11 +114,19 @@ impl Table {
     }
 }
 
-/// The mIoU of each seed.
+/// The mIoU of each seed; of several folds, which are not independent, the mean.
 fn by_seed(sampled: &Sampled, (averaging, batch): (matssl_metrics::Averaging, usize)) -> Vec<(Option<u64>, f64)> {
     let score = |images: &Vec<Vec<Overlap>>| averaging.miou(images.iter().map(Vec::as_slice), batch);
-    let seeds = sampled.seeds.iter().zip(&sampled.overlaps);
-    seeds.filter_map(|(&seed, images)| Some((seed, score(images)?))).collect()
+    let runs = sampled.seeds.iter().zip(&sampled.overlaps);
+    let mut seeds: Vec<(Option<u64>, Vec<f64>)> = Vec::new();
+    for (seed, score) in runs.filter_map(|(&seed, images)| Some((seed, score(images)?))) {
+        match seeds.iter_mut().find(|(other, _)| *other == seed) {
+            Some((_, scores)) => scores.push(score),
+            None => seeds.push((seed, vec![score])),
+        }
+    }
+    let mean = |scores: Vec<f64>| scores.iter().sum::<f64>() / scores.len() as f64;
+    seeds.into_iter().map(|(seed, scores)| (seed, mean(scores))).collect()
 }
 
 /// Differences of the scores, for the seeds that both have.

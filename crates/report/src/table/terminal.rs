@@ -81,7 +81,10 @@ impl Table {
         });
         let seeds = self.rows.iter().map(|row| row.seeds.map_or("–".to_owned(), |n| n.to_string()));
         let seeds = Printed { heading: "seeds".into(), cells: seeds.collect() };
-        let mut columns: Vec<Printed> = scores.chain(self.several_seeds().then_some(seeds)).collect();
+        let folds = self.rows.iter().map(|row| row.folds.map_or("–".to_owned(), |n| n.to_string()));
+        let folds = Printed { heading: "folds".into(), cells: folds.collect() };
+        let counts = self.several_seeds().then_some(seeds).into_iter().chain(self.has_folds().then_some(folds));
+        let mut columns: Vec<Printed> = scores.chain(counts).collect();
         if self.has_published() {
             let none = || "–".to_owned();
             let published = self.rows.iter().map(|row| row.published.map_or_else(none, |value| number(value.score)));

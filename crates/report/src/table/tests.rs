@@ -5,6 +5,7 @@ use crate::published::PublishedId;
 use matssl_metrics::{Averaging, Confusion, Evaluation, Sampled, SelectedOn};
 use std::collections::BTreeMap;
 
+mod further;
 mod not_run;
 
 /// Three classes, the last left out of the means; `right` of the 100 + 60 pixels of the first two are right.

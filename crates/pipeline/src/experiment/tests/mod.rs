@@ -1,5 +1,6 @@
 //! A small vocabulary, and experiments written in it.
 
+mod divided;
 mod errors;
 mod extends;
 mod left_out;

@@ -22,12 +22,25 @@ pub fn memory(
     overlap: f64,
     images: impl Iterator<Item = (usize, usize)>,
 ) -> Result<Needs> {
-    let (network, settings) = (Network { network, parameters }, Settings::new(tile, overlap, parameters));
+    memory_together(&[Network { network, parameters }], &Settings::new(tile, overlap, parameters), images)
+}
+
+/// Estimate of the peak memory of [`predict_together`](super::predict_together) for images of the sizes `images` (width, height),
+/// one after the other.
+///
+/// # Errors
+/// If the tile is no multiple of 32.
+pub fn memory_together(
+    networks: &[Network<'_>],
+    settings: &Settings,
+    images: impl Iterator<Item = (usize, usize)>,
+) -> Result<Needs> {
     let mut pixels = 0;
     let images = images.inspect(|&(width, height)| pixels = pixels.max(width * height));
-    let mut needs = memory_in_bands(&[network], &settings, images)?;
+    let mut needs = memory_in_bands(networks, settings, images)?;
     // Probabilities in float32, and labels.
-    needs.activations += (pixels * (4 * network.network.config().classes + 1)) as u64;
+    let classes = networks.iter().map(|network| network.network.config().classes).max().unwrap_or(0);
+    needs.activations += (pixels * (4 * classes + 1)) as u64;
     Ok(needs)
 }
 

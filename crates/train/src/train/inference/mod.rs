@@ -12,7 +12,7 @@ mod stitcher;
 mod tests;
 
 pub use finished::Finished;
-pub use memory::{memory, memory_in_bands};
+pub use memory::{memory, memory_in_bands, memory_together};
 pub use pipeline::{Summary, predict_rows};
-pub use segmenter::{ModelConfig, Prediction, Segmenter, predict};
+pub use segmenter::{ModelConfig, Prediction, Segmenter, predict, predict_together};
 pub use settings::{Network, Settings, default_batch};

@@ -11,7 +11,7 @@ use candle_core::{DType, Device};
 use matssl_base::random::Stream;
 use matssl_data::tiles::RowsInMemory;
 use matssl_data::{Mask, Micrograph};
-use matssl_metrics::SelectedOn;
+use matssl_metrics::{Fold, SelectedOn};
 use matssl_tensor::Parameters;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -27,6 +27,9 @@ pub struct ModelConfig {
     pub class_names: Vec<String>,
     /// How the epoch of these weights was chosen.
     pub selected_on: SelectedOn,
+    /// The fold of a cross-validation that it was trained in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
 }
 
 /// A trained model, ready to predict.
@@ -110,10 +113,17 @@ pub fn predict(
     tile: usize,
     overlap: f64,
 ) -> Result<Prediction> {
+    predict_together(&[Network { network, parameters }], image, &Settings::new(tile, overlap, parameters))
+}
+
+/// The mean of the probabilities of `networks` (same classes and channels) for an image in memory, as [`predict_rows`] computes it.
+///
+/// # Errors
+/// As [`predict_rows`].
+pub fn predict_together(networks: &[Network<'_>], image: &Micrograph, settings: &Settings) -> Result<Prediction> {
     let (width, height) = (image.width, image.height);
     let (mut labels, mut probabilities) = (Vec::with_capacity(width * height), Vec::new());
-    let network = Network { network, parameters };
-    predict_rows(&[network], &mut RowsInMemory(image), &Settings::new(tile, overlap, parameters), &mut |mut band| {
+    predict_rows(networks, &mut RowsInMemory(image), settings, &mut |mut band| {
         labels.append(&mut band.rows.labels);
         probabilities.append(&mut band.rows.probabilities);
         Ok(())

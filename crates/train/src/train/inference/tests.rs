@@ -24,7 +24,8 @@ fn check(network: SegmentationConfig) {
     let in_channels = network.encoder.in_channels();
     let channels = if in_channels == 3 { 1 } else { in_channels };
     let class_names = ["a", "b", "c"].map(str::to_owned).into();
-    let config = ModelConfig { network: network.clone(), crop_size: 32, class_names, selected_on: SelectedOn::Val };
+    let config =
+        ModelConfig { network: network.clone(), crop_size: 32, class_names, selected_on: SelectedOn::Val, fold: None };
     let network = SegmentationNetwork::new(network);
     let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
     network.init(&mut parameters, &Stream::new(1, "inference test", 0, 0)).unwrap();
