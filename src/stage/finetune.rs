@@ -5,6 +5,7 @@ mod loss;
 mod network;
 mod parts;
 mod rates;
+mod recipe;
 mod reference;
 mod sampling;
 mod start;
@@ -35,6 +36,7 @@ use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Training};
 use rates::EncoderNorms;
+use recipe::Recipe;
 use reference::Names;
 use sampling::Sampling;
 use schemars::JsonSchema;
@@ -73,6 +75,10 @@ pub(super) struct Finetune {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Start")]
     start: Option<Start>,
+    /// `"robust"`: cross-entropy and Dice, augmentation `"nnunet"`, a third of the crops at rare classes, AdamW at 1e-3, a polynomial
+    /// schedule; each unless the stage sets it itself.
+    #[serde(rename = "recipe", default, skip_serializing)]
+    _recipe: Option<Recipe>,
     /// `"unet++"` (the paper's) or `"unet"`; on a Swin transformer `"swin-unet"`; `"cs-unet"`, whose `encoder` is convolutional and
     /// beside a `transformer`; on the deepest map of any encoder `"linear"` (batch norm and a 1×1 convolution, the
     /// logits enlarged to the image) or `"conv"` (two 3×3 convolutions before that); on all its maps `"hypercolumn"`: a linear
@@ -244,7 +250,7 @@ impl StageKind for Finetune {
             let message = "set the size of a crop with the stage's `crop_size`".into();
             errors.push(ParamError::Check { param: "augment.crop_size", message });
         }
-        let stage = experiment::deserialize::<Self>(table).map_err(|more| errors.extend(more)).ok();
+        let stage = experiment::deserialize::<Self>(Recipe::filled(table)).map_err(|more| errors.extend(more)).ok();
         stage.filter(|_| errors.is_empty()).map(Self::settled).ok_or(errors)
     }
 

@@ -1,7 +1,6 @@
 //! How the encoder of a fine-tuning is trained: from which epoch on, with which learning rates, and with which batch norms.
 
 use super::Finetune;
-use crate::experiment::MaybeInput;
 use crate::nn::{Architecture, EncoderConfig, SegmentationNetwork};
 use crate::stage::initial_weights::Weights;
 use schemars::JsonSchema;
@@ -32,7 +31,7 @@ impl Finetune {
     /// # Errors
     /// A parameter, and one line with the cure.
     pub(super) fn check_encoder_training(&self) -> Result<(), (&'static str, String)> {
-        let (epochs, word) = (self.training.epochs.get(), self.architecture.word());
+        let (epochs, word) = (self.training.epochs.get(), self.architecture().word());
         if let Some(decay) = self.layer_decay
             && !(decay > 0.0 && decay <= 1.0)
         {
@@ -54,7 +53,7 @@ impl Finetune {
         if let Some((param, _)) = without_effect.into_iter().find(|(_, is_set)| self.freeze && *is_set) {
             return Err((param, "has no effect with `freeze = true`: choose one of them".into()));
         }
-        if self.freeze_epochs > 0 && matches!(self.architecture, Architecture::SwinUnet | Architecture::CsUnet) {
+        if self.freeze_epochs > 0 && matches!(self.architecture(), Architecture::SwinUnet | Architecture::CsUnet) {
             let message =
                 format!("architecture = \"{word}\" trains its encoder and its decoder together: leave it out");
             return Err(("freeze_epochs", message));
@@ -67,7 +66,7 @@ impl Finetune {
             return Err(("freeze_epochs", message));
         }
         if self.encoder_norms == EncoderNorms::Frozen
-            && let MaybeInput::Value(encoder) = &self.encoder
+            && let Some(encoder) = self.encoder()
             && encoder.weights == Weights::Random
         {
             let message = "\"frozen\" needs an encoder that starts with weights: with random ones its batch norms have \

@@ -1,6 +1,7 @@
 mod folds;
 mod frozen;
 mod loss;
+mod recipe;
 mod swin;
 mod training;
 mod whole_model;
