@@ -58,6 +58,7 @@ fn model(root: &Path, architecture: &str, encoder: &str, width: usize, seed: u64
         crop_size: 256,
         class_names: class_names.clone(),
         selected_on: SelectedOn::Val,
+        fold: None,
     };
     let path = root.join(seed.to_string());
     std::fs::create_dir_all(&path)?;

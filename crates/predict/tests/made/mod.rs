@@ -54,6 +54,7 @@ pub fn weights_file(folder: &Path, config: &str, seed: u64) -> PathBuf {
         crop_size: 64,
         class_names: class_names(network.config().classes),
         selected_on: SelectedOn::Val,
+        fold: None,
     };
     let path = folder.join(format!("weights-{seed}.safetensors"));
     weights::save(&parameters, None, &path, &serde_json::to_string(&config).unwrap()).unwrap();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::Tta;
 use crate::model::{ClassDescription, FORMAT_VERSION, ModelDescription, Normalisation, Provenance};
 use candle_core::DType;
 use matssl_base::random::Stream;
@@ -28,6 +29,7 @@ fn model(root: &Path, seed: u64, change: impl Fn(&mut ModelDescription)) -> Mode
         crop_size: 32,
         class_names: NAMES.map(str::to_owned).into(),
         selected_on: SelectedOn::Val,
+        fold: None,
     };
     let file = path.join(ModelFolder::WEIGHTS);
     weights::save(&parameters, None, &file, &serde_json::to_string(&config).unwrap()).unwrap();
