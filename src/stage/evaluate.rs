@@ -56,7 +56,7 @@ pub(super) struct Evaluate {
     #[serde(default, skip_serializing_if = "Ensemble::is_no")]
     ensemble: Ensemble,
     /// Test-time augmentation, the mean of the probabilities over copies of each tile: also mirrored (`"flips"`, 4 copies), or mirrored
-    /// and turned (`"full"` or `"dihedral"`, 8 copies). `calibration` is that of the mean, before and after the model's temperature.
+    /// and turned (`"full"`, 8 copies). `calibration` is that of the mean, before and after the model's temperature.
     #[serde(default, skip_serializing_if = "Tta::is_none")]
     tta: Tta,
     /// Measures boundary IoU (Cheng et al. 2021) too: the IoU of the pixels within this distance of the border of their class. Below 1 a

@@ -359,7 +359,7 @@ fn further_scores_are_measured_if_they_are_asked_for() {
     let mut context = context(folder.path(), []);
     let evaluate: Evaluate = params(
         r#"{ "model": "<input>", "dataset": "<input>", "boundary": 1, "surface_tolerance": "0.1 µm", "specimens": true,
-             "ensemble": true, "tta": "dihedral" }"#,
+             "ensemble": true, "tta": "full" }"#,
     );
     let about = About { models: Some(5), ..About::default() };
     evaluate.evaluate(&mut context, &dataset, &about, constant(1)).unwrap();

@@ -14,7 +14,6 @@ pub enum Tta {
     /// Also mirrored left to right, top to bottom, and both: 4 copies.
     Flips,
     /// Also turned by 90°: all 8 symmetries of a square.
-    #[serde(alias = "dihedral")]
     Full,
 }
 

@@ -71,7 +71,7 @@ fn each_image_validates_one_fold_and_the_models_predict_together() {
     }
     assert!(count > 1800, "{count} pixels compared");
 
-    let (copied, _) = evaluate("tta = 'dihedral'", &folder.path().join("copied"), &files, &models[..1]);
+    let (copied, _) = evaluate("tta = 'full'", &folder.path().join("copied"), &files, &models[..1]);
     let (plain, _) = evaluate("", &folder.path().join("plain"), &files, &models[..1]);
     assert_eq!((copied.copies, plain.copies, copied.models), (Some(8), None, None));
     assert_ne!(copied.calibration.unwrap().log_loss, plain.calibration.unwrap().log_loss);
