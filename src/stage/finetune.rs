@@ -406,7 +406,7 @@ impl StageKind for Finetune {
             in_channels,
             encoder,
             has_onnx: network.as_ref().is_none_or(|network| network.is_convolutional()),
-            network,
+            network: network.map(Box::new),
         };
         Foresight {
             prospect: outlook.prospect(),

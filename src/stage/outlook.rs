@@ -30,7 +30,7 @@ pub(super) enum Outlook {
         /// The encoder that it trains, if it is known.
         encoder: Option<EncoderConfig>,
         /// The network of the model that it trains, if it trains one and it is known.
-        network: Option<SegmentationConfig>,
+        network: Option<Box<SegmentationConfig>>,
         /// Whether its network can be written as ONNX.
         has_onnx: bool,
     },

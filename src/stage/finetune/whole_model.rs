@@ -257,7 +257,7 @@ impl Finetune {
         let Some(Outlook::Training { network: Some(network), classes, .. }) = Outlook::of(input) else {
             return Ok(None);
         };
-        let model = StartModel { name: input.label.to_owned(), network: network.clone(), classes: classes.clone() };
+        let model = StartModel { name: input.label.to_owned(), network: (**network).clone(), classes: classes.clone() };
         let network = self.network_like(&model, 1).and_then(|network| self.check_fit(&network));
         network.map_err(|(param, message)| format!("`{param}`: {message}"))?;
         Ok(Some(model))

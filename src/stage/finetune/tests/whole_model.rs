@@ -150,7 +150,7 @@ fn what_contradicts_the_model_is_refused_before_the_run() {
             classes: Some(classes.map(str::to_owned).into()),
             in_channels: Some(3),
             encoder: Some(network.encoder.clone()),
-            network: Some(network.clone()),
+            network: Some(Box::new(network.clone())),
             has_onnx: true,
         }
         .prospect();
@@ -164,7 +164,7 @@ fn what_contradicts_the_model_is_refused_before_the_run() {
     else {
         panic!("{:?}", right.problems)
     };
-    assert_eq!(*found, network);
+    assert_eq!(**found, network);
     for (more, expected) in wrong {
         let message = of_path(more).unwrap_err();
         assert!(message.contains(expected) && message.contains("leave "), "{message}");
