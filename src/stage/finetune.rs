@@ -1,5 +1,6 @@
 //! `finetune`: trains a segmentation model from an encoder and images with masks.
 
+mod defaults;
 mod folds;
 mod loss;
 mod network;
@@ -35,6 +36,7 @@ use crate::random::Stream;
 use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Training};
+use defaults::{all_images, default_crop_size, default_overlap, every_epoch, is_all_images, is_single, one, single};
 use rates::EncoderNorms;
 use recipe::Recipe;
 use reference::Names;
@@ -182,42 +184,6 @@ pub(super) struct Finetune {
 
 fn is_zero(epochs: &u64) -> bool {
     *epochs == 0
-}
-
-fn all_images() -> f64 {
-    1.0
-}
-
-fn is_all_images(fraction: &f64) -> bool {
-    *fraction == all_images()
-}
-
-fn single() -> NonZeroU64 {
-    NonZeroU64::MIN
-}
-
-fn is_single(batches: &NonZeroU64) -> bool {
-    *batches == single()
-}
-
-fn default_decoder() -> [NonZeroUsize; 5] {
-    [256, 128, 64, 32, 16].map(|channels| NonZeroUsize::new(channels).unwrap_or(NonZeroUsize::MIN))
-}
-
-fn default_crop_size() -> NonZeroUsize {
-    const { NonZeroUsize::new(256).unwrap() }
-}
-
-fn one() -> NonZeroUsize {
-    NonZeroUsize::MIN
-}
-
-fn every_epoch() -> NonZeroU64 {
-    NonZeroU64::MIN
-}
-
-fn default_overlap() -> f64 {
-    0.25
 }
 
 impl TrainingDefaults for Finetune {

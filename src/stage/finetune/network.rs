@@ -1,8 +1,9 @@
 //! The network of a fine-tuning: which, whether its parts fit, and how it starts.
 
+use super::Finetune;
+use super::defaults::default_decoder;
 use super::start::Start;
 use super::transformer::DecoderStart;
-use super::{Finetune, default_decoder};
 use crate::experiment::MaybeInput;
 use crate::nn::weights::{LoadReport, Request};
 use crate::nn::{Architecture, EncoderConfig, Parameters, SegmentationConfig, SegmentationNetwork};

@@ -68,6 +68,7 @@ impl Finetune {
         if self.encoder_norms == EncoderNorms::Frozen
             && let Some(encoder) = self.encoder()
             && encoder.weights == Weights::Random
+            && self.model.is_none()
         {
             let message = "\"frozen\" needs an encoder that starts with weights: with random ones its batch norms have \
                            seen no image, and would normalise nothing";
