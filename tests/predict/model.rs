@@ -29,6 +29,7 @@ pub fn write_model_of(folder: &Path, seed: u64, pixel_size_nm: Option<f64>) {
         crop_size: 32,
         class_names: names.map(str::to_owned).into(),
         selected_on: SelectedOn::Val,
+        fold: None,
     };
     let mut parameters = Parameters::new(DType::F32, &Device::Cpu);
     SegmentationNetwork::new(network.clone()).init(&mut parameters, &Stream::new(seed, "predict test", 0, 0)).unwrap();
