@@ -1,8 +1,10 @@
 //! `finetune`: trains a segmentation model from an encoder and images with masks.
 
 mod defaults;
+mod encoder_norms;
 mod folds;
 mod loss;
+mod model_path;
 mod network;
 mod parts;
 mod rates;
@@ -37,7 +39,8 @@ use crate::train::inference::ModelConfig;
 use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Training};
 use defaults::{all_images, default_crop_size, default_overlap, every_epoch, is_all_images, is_single, one, single};
-use rates::EncoderNorms;
+use encoder_norms::EncoderNorms;
+use model_path::ModelPath;
 use recipe::Recipe;
 use reference::Names;
 use sampling::Sampling;
@@ -49,7 +52,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use transformer::{DecoderStart, TransformerSpec};
-use whole_model::ModelPath;
 
 /// Trains a segmentation model. Writes `model.safetensors` (segmentation_models_pytorch's names) of the epoch that
 /// `select_on` chooses, `history.csv` (epoch, step, train_loss, learning_rate, gradient_norm, val_loss, val_miou,

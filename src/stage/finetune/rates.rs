@@ -1,29 +1,10 @@
 //! How the encoder of a fine-tuning is trained: from which epoch on, with which learning rates, and with which batch norms.
 
 use super::Finetune;
+use super::encoder_norms::EncoderNorms;
 use crate::nn::{Architecture, EncoderConfig, SegmentationNetwork};
 use crate::stage::initial_weights::Weights;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// What the batch norms of an encoder normalise with in training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum EncoderNorms {
-    /// The statistics of the batch; running statistics follow them.
-    #[default]
-    Batch,
-    /// Their running statistics, which stay as they are; scale and shift are trained.
-    Frozen,
-}
-
-impl EncoderNorms {
-    /// Whether it is as before there was a choice.
-    pub(super) fn is_default(&self) -> bool {
-        *self == EncoderNorms::default()
-    }
-}
 
 impl Finetune {
     /// Checks what an experiment says of the training of the encoder.
