@@ -5,7 +5,7 @@ use crate::Micrograph;
 use serde::{Deserialize, Serialize};
 
 /// Number of steps between the quantiles of [`Style::levels`].
-pub(super) const STEPS: usize = 32;
+const STEPS: usize = 32;
 /// Side of the blocks in which noise is measured, in pixels.
 const BLOCK: usize = 16;
 /// The part of the blocks with the least noise that counts: the others have texture.
@@ -77,7 +77,7 @@ impl Style {
 }
 
 /// Quantiles of `values` in steps of 1/[`STEPS`].
-pub(super) fn levels(values: &[f64]) -> Vec<f64> {
+fn levels(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let last = sorted.len().saturating_sub(1);
