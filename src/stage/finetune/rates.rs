@@ -72,6 +72,16 @@ impl Finetune {
         Err(("encoder_norms", format!("{} has no batch norms: leave it out", encoder.arch())))
     }
 
+    /// What of the encoder's learning rates cannot run on a GPU yet.
+    pub(super) fn rates_on_cpu(&self) -> Option<String> {
+        let set = [
+            ("layer_decay", self.layer_decay.is_some()),
+            ("encoder_learning_rate", self.encoder_learning_rate.is_some()),
+            ("freeze_epochs", self.freeze_epochs > 0),
+        ];
+        set.into_iter().find_map(|(param, is_set)| is_set.then(|| param.to_owned()))
+    }
+
     /// The factors of the learning rate by parameter; 1 for all that are not named.
     pub(super) fn rate_factors(&self, network: &SegmentationNetwork) -> BTreeMap<String, f64> {
         if self.layer_decay.is_none() && self.encoder_learning_rate.is_none() {

@@ -87,6 +87,9 @@ fn what_a_gpu_cannot_do_is_named_and_old_keys_stay() {
         ("loss = 'jaccard'", Some("loss = \"jaccard\"")),
         ("class_weights = 'inverse'", Some("class_weights")),
         ("loss = { name = 'cross-entropy', label_smoothing = 0.1 }", Some("loss = \"cross-entropy\"")),
+        ("layer_decay = 0.8", Some("layer_decay")),
+        ("encoder_learning_rate = 1e-4", Some("encoder_learning_rate")),
+        ("freeze_epochs = 1", Some("freeze_epochs")),
     ] {
         assert_eq!(setting(more).as_deref(), expected, "{more}");
     }

@@ -5,7 +5,7 @@ use super::arithmetic::{
 };
 use super::spec::{Algorithm, OptimizerSpec};
 use crate::train::norm::square_sum;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use candle_core::Tensor;
 use indexmap::IndexMap;
 use matssl_tensor::ops::gpu::{self, AdamStep, Gpu, MomentumStep, Row, Table};
@@ -73,14 +73,14 @@ impl Optimizer {
         Optimizer { spec, factors: Arc::default(), steps: 0, state: IndexMap::new(), begun: BTreeMap::new() }
     }
 
-    /// The same, with the learning rate of each parameter in `factors` multiplied by its factor.
+    /// The same, with the learning rate of each parameter in `factors` multiplied by its factor. On the CPU alone.
     pub fn with_factors(self, factors: BTreeMap<String, f64>) -> Self {
         Optimizer { factors: Arc::new(factors), ..self }
     }
 
     /// Updates every trainable parameter that has a gradient. Gradients are multiplied by `scale`: 1, or the factor of
     /// clipping and of the mean over several batches. The same bits for any number of threads. On a GPU one kernel
-    /// updates all parameters of one factor (LARS first computes their norms, with three more).
+    /// updates all parameters (LARS first computes their norms, with three more).
     ///
     /// # Errors
     /// If a gradient and its parameter have different shapes, or the device is not supported.
@@ -96,6 +96,7 @@ impl Optimizer {
         let factors = self.factors.clone();
         let mut parts = parts(self.spec, &factors, parameters, gradients);
         match gpu::find(parameters.device())? {
+            Some(_) if !factors.is_empty() => bail!("learning rates that differ between layers have no GPU side yet"),
             Some(gpu) => parts.collect::<Result<Vec<_>>>().and_then(|parts| self.step_on(&*gpu, &parts, rates)),
             None => parts.try_for_each(|part| {
                 let part = part?;
@@ -160,25 +161,19 @@ impl Optimizer {
         };
         let slots = |part| names.iter().map(|name| self.slot(name, part)).collect::<Result<Vec<Tensor>>>();
         let slots = parts.iter().map(slots).collect::<Result<Vec<_>>>()?;
-        // By learning rate and number of steps. Bits of positive numbers are in their order.
-        let mut groups: BTreeMap<(u64, u64), Vec<Row<'_>>> = BTreeMap::new();
-        for (part, slots) in parts.iter().zip(&slots) {
-            groups.entry((part.factor.to_bits(), self.own_steps(part))).or_default().push(Row {
+        if !self.begun.is_empty() {
+            bail!("parameters that are trained from a later step on have no GPU side yet");
+        }
+        let with_slots = parts.iter().zip(&slots);
+        let rows: Vec<Row<'_>> = with_slots
+            .map(|(part, slots)| Row {
                 value: part.value,
                 gradient: &part.gradient,
                 slots: [slots.first(), slots.get(1)],
                 decayed: part.decayed,
-            });
-        }
-        groups.into_iter().try_for_each(|((factor, steps), rows)| {
-            let learning_rate = f64::from_bits(factor) * rates.learning_rate;
-            self.step_group(gpu, &rows, Rates { learning_rate, ..rates }, steps)
-        })
-    }
-
-    /// Parameters with one learning rate and one number of steps on a GPU.
-    fn step_group(&self, gpu: &dyn Gpu, rows: &[Row<'_>], rates: Rates, steps: u64) -> Result<()> {
-        let table = Table::new(gpu, rows)?;
+            })
+            .collect();
+        let table = Table::new(gpu, &rows)?;
         let Rates { learning_rate, scale } = rates;
         let weight_decay = self.spec.weight_decay;
         match self.spec.algorithm {
@@ -192,7 +187,7 @@ impl Optimizer {
             }
             Algorithm::Adam { betas, epsilon, decoupled } => {
                 let (weight_decay, shrink) = self.decay(decoupled, weight_decay, rates);
-                let [step_size, root] = self.bias_corrected(betas, rates, steps);
+                let [step_size, root] = self.bias_corrected(betas, rates, self.steps);
                 table.adam(&AdamStep { step_size, root, betas, epsilon, scale, weight_decay, shrink })?;
             }
         }
