@@ -63,7 +63,7 @@ fn is_pooled(averaging: &Averaging) -> bool {
 
 impl StageKind for Table {
     const KIND: &'static str = "table";
-    const CODE_VERSION: u32 = 4;
+    const CODE_VERSION: u32 = 5;
     const SECTION: Section = Section::Tables;
     const LABELLED: bool = true;
     const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::many("rows", &["evaluate"]).of_all_seeds()];

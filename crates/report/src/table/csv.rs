@@ -6,11 +6,13 @@ use super::scores::Table;
 use matssl_metrics::SelectedOn;
 
 /// Columns for intervals and tests.
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 10] = [
     "miou_low",
     "miou_high",
     "compared_with",
     "difference_to_it",
+    "difference_low",
+    "difference_high",
     "p_bootstrap",
     "p_bootstrap_holm",
     "p_wilcoxon",
@@ -21,8 +23,8 @@ const PUBLISHED: [&str; 4] = ["published", "difference", "published_id", "publis
 
 impl Table {
     /// `method,seeds,selected_on,miou,miou_std,…`, in percent, with the same numbers as in the other forms. A score or deviation
-    /// that does not exist is empty. Intervals and tests add `miou_low`, `miou_high` (95 %), `compared_with` (a label) and the
-    /// p-values, raw and corrected. Published values add `published`, `difference`, `published_id` and `published_only`, folds add `folds`, their
+    /// that does not exist is empty. Intervals and tests add `miou_low`, `miou_high` (95 %), `compared_with` (a label), the difference to it with its 95 %
+    /// interval, and the p-values, raw and corrected. Published values add `published`, `difference`, `published_id` and `published_only`, folds add `folds`, their
     /// number; rows that were not run add `not_run`: what is to be fetched.
     ///
     /// # Errors
@@ -84,12 +86,15 @@ impl Table {
 fn test_cells(row: &Row) -> [String; TESTS.len()] {
     let bound = |at: usize| row.interval.map(|bounds| number(bounds[at]));
     let with = row.comparison.as_ref();
+    let difference = |at: usize| with.and_then(|with| with.difference_interval).map(|bounds| signed(bounds[at]));
     let p = |p: Option<f64>| p.map(|p| p.to_string());
     let cells = [
         bound(0),
         bound(1),
         with.map(|with| with.with.clone()),
         with.map(|with| signed(with.difference)),
+        difference(0),
+        difference(1),
         p(with.and_then(|with| with.bootstrap)),
         p(with.and_then(|with| with.bootstrap_holm)),
         p(with.and_then(|with| with.wilcoxon)),

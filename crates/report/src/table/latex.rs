@@ -42,6 +42,7 @@ fn cell(cell: &Cell) -> String {
             of.std.map_or(mean.clone(), |std| format!("{mean} $\\pm$ {}", number(std)))
         }
         Cell::Interval([low, high]) => format!("[{low}, {high}]"),
+        Cell::Difference(difference, [low, high]) => format!("${difference}$ [${low}$, ${high}$]"),
         Cell::Plain(text) => escape_number(text),
     }
 }

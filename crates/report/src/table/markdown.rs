@@ -41,6 +41,7 @@ fn cell(cell: &Cell) -> String {
         Cell::Score { of, best: true } => format!("**{}**", value(of)),
         Cell::Score { of, best: false } => value(of),
         Cell::Interval([low, high]) => format!("{low} to {high}"),
+        Cell::Difference(difference, [low, high]) => format!("{difference} ({low} to {high})"),
         Cell::Plain(text) => escape(text),
     }
 }

@@ -1,6 +1,6 @@
 //! Notes below a table.
 
-use super::number::{number, p_value, thousands};
+use super::number::{number, p_value, signed, thousands};
 use super::row::{Comparison, Row, TEST_MARK};
 use super::scores::Table;
 use crate::published::{self, Published};
@@ -113,7 +113,8 @@ impl Table {
             }
         }
         let mut notes: Vec<String> =
-            references.iter().map(|reference| bootstrap_note(&compared, reference, below)).collect();
+            references.iter().filter_map(|reference| difference_note(&compared, reference, below)).collect();
+        notes.extend(references.iter().map(|reference| bootstrap_note(&compared, reference, below)));
         notes.extend(chosen_after(&compared));
         notes.extend(wilcoxon_note(&compared, below));
         notes
@@ -190,6 +191,27 @@ impl Table {
         };
         sets.into_iter().map(sentence).collect()
     }
+}
+
+/// How much better rows are than `reference`, if it was named.
+fn difference_note(compared: &[(&Row, &Comparison)], reference: &str, below: Below) -> Option<String> {
+    let shown = compared.iter().filter(|(_, comparison)| comparison.with == reference);
+    let shown: Vec<(&str, (f64, [f64; 2]))> =
+        shown.filter_map(|(row, comparison)| Some((row.label.as_str(), comparison.shown_difference()?))).collect();
+    if shown.is_empty() {
+        return None;
+    }
+    let what = format!("mIoU minus that of {reference}, 95 % interval from resamples of the same images and seeds");
+    Some(match below {
+        Below::Columns(_) => format!("Paired difference: {what}."),
+        Below::Terminal if shown.len() > MOST => format!("{what}: in the CSV."),
+        Below::Terminal => {
+            let each = |(label, (difference, [low, high])): &(&str, (f64, [f64; 2]))| {
+                format!("{label} {} ({} to {})", signed(*difference), signed(*low), signed(*high))
+            };
+            format!("{what}: {}.", shown.iter().map(each).collect::<Vec<_>>().join("; "))
+        }
+    })
 }
 
 /// How rows were tested against `reference`.

@@ -58,6 +58,8 @@ pub struct Comparison {
     pub chosen_after: bool,
     /// Its mIoU minus that of the reference row, in points.
     pub difference: f64,
+    /// 95 % interval of the difference, in points, from resamples of the same images and seeds.
+    pub difference_interval: Option<[f64; 2]>,
     /// Two-sided p of the paired bootstrap.
     pub bootstrap: Option<f64>,
     /// The same, with Holm's correction for all comparisons with the reference row.
@@ -70,6 +72,13 @@ pub struct Comparison {
     pub common_seeds: usize,
     /// Number of images that both were scored on.
     pub images: usize,
+}
+
+impl Comparison {
+    /// The difference with its interval, if the reference row was named: the best row was chosen by the scores that are compared.
+    pub(super) fn shown_difference(&self) -> Option<(f64, [f64; 2])> {
+        self.difference_interval.filter(|_| !self.chosen_after).map(|interval| (self.difference, interval))
+    }
 }
 
 impl Row {

@@ -14,8 +14,13 @@ pub(super) struct Sheet {
 /// The content of a cell.
 pub(super) enum Cell {
     None,
-    Score { of: Summary, best: bool },
+    Score {
+        of: Summary,
+        best: bool,
+    },
     Interval([String; 2]),
+    /// With its interval.
+    Difference(String, [String; 2]),
     Plain(String),
 }
 
@@ -40,6 +45,13 @@ impl Table {
         if self.has_published() {
             beside.push(column("published (%)", &|row| Some(Cell::Plain(number(row.published?.score)))));
             beside.push(column("difference", &|row| Some(Cell::Plain(signed(row.difference()?)))));
+        }
+        let difference = |row: &Row| row.comparison.as_ref()?.shown_difference();
+        if self.rows.iter().any(|row| difference(row).is_some()) {
+            beside.push(column("paired difference", &|row| {
+                let (difference, [low, high]) = difference(row)?;
+                Some(Cell::Difference(signed(difference), [low, high].map(signed)))
+            }));
         }
         let bootstrap = |row: &Row| row.comparison.as_ref()?.bootstrap_holm;
         let wilcoxon = |row: &Row| row.comparison.as_ref()?.wilcoxon_holm;

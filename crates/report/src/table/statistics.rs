@@ -94,6 +94,8 @@ impl Table {
                     with: self.rows[set[reference].0].label.clone(),
                     chosen_after: named.is_none(),
                     difference: mean(member).unwrap_or_default() - its_mean,
+                    difference_interval: interval(&differences(&scores[member], &scores[reference]))
+                        .map(|bounds| bounds.map(|bound| 100.0 * bound)),
                     bootstrap: paired_p(&scores[member], &scores[reference], images),
                     bootstrap_holm: None,
                     wilcoxon: signed_rank(&pairs),
@@ -127,6 +129,11 @@ fn by_seed(sampled: &Sampled, (averaging, batch): (matssl_metrics::Averaging, us
     }
     let mean = |scores: Vec<f64>| scores.iter().sum::<f64>() / scores.len() as f64;
     seeds.into_iter().map(|(seed, scores)| (seed, mean(scores))).collect()
+}
+
+/// Differences of the scores in each resample.
+fn differences(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<Option<f64>> {
+    ours.iter().zip(theirs).map(|(ours, theirs)| Some((*ours)? - (*theirs)?)).collect()
 }
 
 /// Differences of the scores, for the seeds that both have.

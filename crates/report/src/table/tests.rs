@@ -322,7 +322,11 @@ fn tested_csv() {
     // As small as six images allow.
     assert!((value(2, "p_bootstrap") - 2.0 / 64.0).abs() < 1e-12);
     assert_eq!(value(2, "p_bootstrap_holm"), 2.0 * value(2, "p_bootstrap"));
-    assert!(value(2, "difference_to_it") < -10.0);
+    let differences = ["difference_low", "difference_to_it", "difference_high"].map(|column| value(2, column));
+    assert!(differences.is_sorted() && differences[1] < -10.0 && differences[0] < differences[2], "{csv}");
+    // The same images and seeds are drawn for both, so a difference varies less than a score.
+    let width = |low: &str, high: &str| value(0, high) - value(0, low);
+    assert!(width("difference_low", "difference_high") < 0.5 * width("miou_low", "miou_high"), "{csv}");
     for (row, cells) in rows.iter().enumerate().take(3) {
         assert!(value(row, "miou_low") < value(row, "miou") && value(row, "miou") < value(row, "miou_high"), "{csv}");
         assert_eq!(cells["p_wilcoxon"], "", "two seeds are too few");
@@ -377,6 +381,8 @@ fn tested_terminal() {
     Mean ± sample standard deviation over seeds.
     95 % intervals of the mIoU (bootstrap over images and seeds, 2,000 resamples):
     MatSSL 71.43 to 82.93; ImageNet_v1 71.43 to 82.93; random 45.99 to 52.67.
+    mIoU minus that of MatSSL, 95 % interval from resamples of the same images and
+    seeds: ImageNet_v1 +0.25 (-2.14 to +2.19); random -27.78 (-30.64 to -25.09).
     mIoU against MatSSL, paired bootstrap, two-sided, Holm-corrected: ImageNet_v1 p
     = 0.799; random p = 0.062.
     Wilcoxon signed-rank test over seeds: too few common seeds (2; at least 8 are
@@ -449,6 +455,20 @@ fn tested_markdown_has_interval_p_and_published_value_next_to_the_miou() {
         "{text}"
     );
     assert!(text.contains("\nOn table4.metaldam.matssl.aachen+uhcs: The abstract says 69.13 for MatSSL"), "{text}");
+}
+
+#[test]
+fn a_named_row_shows_how_much_better_the_others_are() {
+    let row = |text: &str, label: &str| text.lines().find(|line| line.contains(label)).unwrap().to_owned();
+    let (named, best) = (tested(Some("random")), tested(None));
+    let cell = row(&named.markdown(), "| ImageNet");
+    assert!(cell.contains(" | +28.04 (+"), "{cell}");
+    let cell = row(&named.latex(), "ImageNet");
+    assert!(cell.contains(" & $+28.04$ [$+"), "{cell}");
+    let note =
+        "Paired difference: mIoU minus that of random, 95 % interval from resamples of the same images and seeds.";
+    assert!(named.markdown().contains(note), "{}", named.markdown());
+    assert!(!best.markdown().contains("aired difference"), "the best row was chosen by the scores");
 }
 
 #[test]
