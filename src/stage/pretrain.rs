@@ -46,6 +46,10 @@ pub(super) struct Pretrain {
     /// Random augmentation of the two views of a patch.
     #[serde(default, serialize_with = "without_size")]
     views: ViewParams,
+    /// Number of neighbouring patches, as they were cut, that stay together in a batch: its negatives then come from few micrographs,
+    /// which cannot be told apart by their brightness, contrast or noise. 1 draws every patch by itself.
+    #[serde(default = "alone", skip_serializing_if = "is_alone")]
+    together: NonZeroUsize,
     /// A labelled data set that monitors the encoder: `knn_accuracy` in the history is the balanced accuracy of a k-NN
     /// vote between patches of different training and validation images. The encoder is not trained on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +57,14 @@ pub(super) struct Pretrain {
     /// Number of epochs from one evaluation of `monitor` to the next.
     #[serde(default = "every_epoch", skip_serializing_if = "is_every_epoch")]
     monitor_every: NonZeroU64,
+}
+
+fn alone() -> NonZeroUsize {
+    NonZeroUsize::MIN
+}
+
+fn is_alone(together: &NonZeroUsize) -> bool {
+    *together == alone()
 }
 
 fn every_epoch() -> NonZeroU64 {
@@ -287,6 +299,7 @@ impl StageKind for Pretrain {
             patches,
             views,
             batch_size,
+            together: self.together.get(),
             epochs,
             seed,
             monitor,

@@ -23,6 +23,8 @@ pub(super) struct Pretraining {
     /// Includes the size of a view.
     pub(super) views: ViewParams,
     pub(super) batch_size: usize,
+    /// Number of neighbouring patches that stay together.
+    pub(super) together: usize,
     /// Number of epochs of the training.
     pub(super) epochs: u64,
     pub(super) seed: u64,
@@ -81,6 +83,18 @@ impl Pretraining {
     }
 }
 
+/// The patches of an epoch in random order, in which runs of `together` neighbours stay together. Runs begin elsewhere in each epoch.
+fn order(seed: u64, epoch: u64, patches: usize, together: usize) -> Vec<usize> {
+    let mut stream = Stream::new(seed, "order", epoch, 0);
+    if together == 1 {
+        return stream.permutation(patches);
+    }
+    let start = stream.below(together as u64) as usize;
+    let turned: Vec<usize> = (0..patches).map(|index| (start + index) % patches).collect();
+    let runs: Vec<&[usize]> = turned.chunks(together).collect();
+    stream.permutation(runs.len()).into_iter().flat_map(|run| runs[run].iter().copied()).collect()
+}
+
 impl Task for Pretraining {
     type Batch = Views;
     const LOSS: &'static str = "loss";
@@ -94,7 +108,7 @@ impl Task for Pretraining {
     }
 
     fn batches(&self, epoch: u64, from: u64) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<Views>>>> {
-        let order = Stream::new(self.seed, "order", epoch, 0).permutation(self.patches.len());
+        let order = order(self.seed, epoch, self.patches.len(), self.together);
         let (patches, views, batch, seed) = (self.patches.clone(), self.views.clone(), self.batch_size, self.seed);
         let (maker, steps, epochs) = (self.batch_maker()?, self.steps_per_epoch(), self.epochs);
         let make = move |step: usize| {

@@ -44,6 +44,7 @@ fn epochs(method: &str, channels: &[usize], dtype: DType, precision: Precision) 
         patches: Arc::new(Patches::open_all(&files).unwrap()),
         views: ViewParams { size: 33, ..ViewParams::default() },
         batch_size: 4,
+        together: 1,
         epochs: 2,
         seed: 5,
         monitor: None,
@@ -61,6 +62,22 @@ fn epochs(method: &str, channels: &[usize], dtype: DType, precision: Precision) 
         }
     }
     found
+}
+
+#[test]
+fn neighbours_stay_together_and_every_patch_is_drawn_once() {
+    assert_eq!(order(5, 0, 103, 1), Stream::new(5, "order", 0, 0).permutation(103), "as it always was");
+    let mut seen = std::collections::BTreeSet::new();
+    for epoch in 0..20 {
+        let found = order(5, epoch, 103, 10);
+        let mut sorted = found.clone();
+        sorted.sort_unstable();
+        assert!(sorted.into_iter().eq(0..103));
+        let neighbours = found.windows(2).filter(|pair| pair[1] == (pair[0] + 1) % 103).count();
+        assert!((92..103).contains(&neighbours), "11 runs: {found:?}");
+        seen.insert(found);
+    }
+    assert_eq!(seen.len(), 20, "another order in each epoch");
 }
 
 #[test]

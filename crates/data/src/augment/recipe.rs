@@ -22,6 +22,10 @@ pub struct Recipe {
     pub grayscale: bool,
     /// Standard deviation of the Gaussian blur at the end, in pixels of the view.
     pub blur: Option<f32>,
+    /// Exponent of the grey levels, after the jitter.
+    pub gamma: Option<f32>,
+    /// Standard deviation of the noise at the very end, in grey levels of 255, and what it is drawn from.
+    pub noise: Option<(f64, u64)>,
 }
 
 impl Recipe {
@@ -34,7 +38,10 @@ impl Recipe {
         let grayscale = stream.chance(params.grayscale);
         let blur = stream.chance(params.blur);
         let blur = blur.then(|| stream.range(params.blur_sigma[0], params.blur_sigma[1]) as f32);
-        Recipe { window, size: params.size, flip, jitter, grayscale, blur }
+        let bound = params.gamma.ln_1p();
+        let gamma = (params.gamma > 0.0).then(|| stream.range(-bound, bound).exp() as f32);
+        let noise = (params.noise > 0.0).then(|| (stream.range(0.0, params.noise), stream.next_u64()));
+        Recipe { window, size: params.size, flip, jitter, grayscale, blur, gamma, noise }
     }
 
     /// Makes the view of `pixels`, u8 `[height, width, channels]`, for a network of `in_channels`: normalised
@@ -64,8 +71,14 @@ impl Recipe {
         if self.grayscale {
             scratch.planes.grayscale();
         }
+        if let Some(gamma) = self.gamma {
+            scratch.planes.gamma(gamma);
+        }
         if let Some(sigma) = self.blur {
             scratch.blur(sigma);
+        }
+        if let Some((sigma, seed)) = self.noise {
+            scratch.planes.noise(sigma, &mut Stream::new(seed, "noise of a view", 0, 0));
         }
     }
 }
@@ -142,6 +155,29 @@ mod tests {
                 assert!((values[3 * i + c] - expected).abs() < 1e-5);
             }
         }
+    }
+
+    #[test]
+    fn gamma_and_noise_change_a_view_and_leave_the_other_draws_alone() {
+        let pixels = [64u8; 64];
+        let normalised = |level: f64| (level / 255.0 - f64::from(IMAGENET_MEAN[0])) / f64::from(IMAGENET_STD[0]);
+        let mut seen = Vec::new();
+        for index in 0..200 {
+            let curved = view(&pixels, 8, 1, &ViewParams { gamma: 0.5, ..still() }, index);
+            assert!(curved.chunks(3).all(|pixel| pixel[0] == curved[0]), "one curve for the whole view");
+            seen.push(f64::from(curved[0]));
+            let noisy = view(&pixels, 8, 1, &ViewParams { noise: 20.0, ..still() }, index);
+            assert!(noisy.chunks(3).any(|pixel| pixel[0] != noisy[0]), "each pixel has its own noise");
+            let draw = |noise| {
+                let params = ViewParams { noise, ..ViewParams::default() };
+                Recipe::draw(&params, 8, 8, &mut Stream::new(0, "view", 0, index))
+            };
+            assert_eq!(Recipe { noise: None, ..draw(9.0) }, draw(0.0));
+        }
+        let at = |gamma: f64| normalised(255.0 * (64.0f64 / 255.0).powf(gamma));
+        assert!(seen.iter().all(|&level| level > at(1.5) - 1e-5 && level < at(1.0 / 1.5) + 1e-5));
+        let (low, high) = seen.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+        assert!(low < at(1.4) && high > at(1.0 / 1.4), "both ends are reached: {low} {high}");
     }
 
     #[test]

@@ -37,6 +37,13 @@ with_presets! {
         pub blur: f64,
         /// Bounds of the blur's standard deviation in pixels.
         pub blur_sigma: [f64; 2],
+        /// Gamma: grey levels of 255 become `255 (v / 255)^g` with `g` between 1 / (1 + this) and 1 + this, after the colour jitter.
+        #[serde(skip_serializing_if = "is_off")]
+        pub gamma: f64,
+        /// Gaussian noise with a standard deviation of up to this, in grey levels of 255, after the blur: otherwise micrographs can be
+        /// told apart by their noise alone.
+        #[serde(skip_serializing_if = "is_off")]
+        pub noise: f64,
     }
 }
 
@@ -56,6 +63,9 @@ pub enum ViewPreset {
     /// 8c869d5): MoCo v2's values, and not the paper's ± 0.1. They resize the patch to the view's size first, which is
     /// not done here, and blur by torchvision, as is. Their views have 224 pixels, which is the stage's `crop_size`.
     AuthorsCode,
+    /// For micrographs whose imaging differs from one to the next: MoCo v2's values with stronger brightness and contrast in every
+    /// view, gamma, noise, and up-down flips.
+    Micrographs,
 }
 
 impl From<ViewPreset> for ViewParams {
@@ -75,6 +85,8 @@ impl From<ViewPreset> for ViewParams {
             grayscale: 0.2,
             blur: 0.5,
             blur_sigma: [0.1, 2.0],
+            gamma: 0.0,
+            noise: 0.0,
         };
         match preset {
             ViewPreset::Lightly => lightly,
@@ -82,8 +94,22 @@ impl From<ViewPreset> for ViewParams {
             ViewPreset::MocoV2 | ViewPreset::AuthorsCode => {
                 ViewParams { min_scale: 0.2, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1, ..lightly }
             }
+            ViewPreset::Micrographs => ViewParams {
+                jitter: 1.0,
+                brightness: 0.6,
+                contrast: 0.6,
+                gamma: 0.5,
+                noise: 15.0,
+                vertical_flip: 0.5,
+                ..ViewPreset::MocoV2.into()
+            },
         }
     }
+}
+
+/// Whether a later parameter changes nothing: it is then left out, so that old keys stay as they were.
+fn is_off(strength: &f64) -> bool {
+    *strength == 0.0
 }
 
 /// Whether `max_scale` is 1, as it was before it was a parameter: it is then left out, so that old keys stay as they were.
@@ -114,6 +140,8 @@ impl ViewParams {
             ("contrast", self.contrast, 1.0),
             ("saturation", self.saturation, 1.0),
             ("hue", self.hue, 0.5),
+            ("gamma", self.gamma, 9.0),
+            ("noise", self.noise, 255.0),
         ];
         for (name, strength, most) in strengths {
             if !(0.0..=most).contains(&strength) {
@@ -152,6 +180,11 @@ mod tests {
         assert_eq!(wrong.check().unwrap_err(), ("max_scale", "0.4 is less than `min_scale`, 0.5".into()));
         let wrong = ViewParams { max_scale: 1.5, ..ViewParams::default() };
         assert_eq!(wrong.check().unwrap_err(), ("max_scale", "1.5 is out of range: above 0, at most 1".into()));
+        let wrong = ViewParams { noise: -1.0, ..ViewParams::default() };
+        assert_eq!(wrong.check().unwrap_err(), ("noise", "-1 is out of range: 0 to 255".into()));
         assert_eq!(ViewParams::default().check(), Ok(()));
+        assert_eq!(ViewParams::from(ViewPreset::Micrographs).check(), Ok(()));
+        let value = serde_json::to_value(ViewParams::default()).unwrap();
+        assert!(value.get("gamma").is_none() && value.get("noise").is_none(), "keys stay as they were");
     }
 }
