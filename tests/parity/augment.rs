@@ -64,8 +64,16 @@ impl Case {
 
     fn recipe(&self) -> Recipe {
         let window = Window { left: 0, top: 0, width: self.width, height: self.height };
-        let mut recipe =
-            Recipe { window, size: self.size, flip: [false; 2], jitter: None, grayscale: false, blur: None };
+        let mut recipe = Recipe {
+            window,
+            size: self.size,
+            flip: [false; 2],
+            jitter: None,
+            grayscale: false,
+            blur: None,
+            gamma: None,
+            noise: None,
+        };
         let steps = if self.steps.is_empty() { std::slice::from_ref(&self.step) } else { &self.steps };
         // Nothing is changed by a factor of 1.
         let (mut jitter, mut changes) = ([Colour::Brightness(1.0); 4], 0);
