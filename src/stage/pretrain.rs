@@ -25,6 +25,11 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod start_from;
+
+/// The parameter that names a training whose encoder it starts from, and the role of this input.
+const START_FROM: &str = "start_from";
+
 /// Trains an encoder. Writes `encoder.safetensors` (torchvision's names) and `history.csv` (epoch, step, loss,
 /// learning_rate, gradient_norm, parts of the method's loss, statistics of the embeddings by
 /// [`Watch`](crate::ssl::Watch), other columns of the method). If all embeddings collapse to one point, the stage
@@ -36,6 +41,10 @@ pub(super) struct Pretrain {
     patches: Input,
     /// The encoder and its initial weights.
     encoder: EncoderSpec,
+    /// A `pretrain` or `finetune` stage whose encoder it starts from, e.g. a network that was trained on synthetic micrographs with
+    /// masks; `encoder` says which network that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_from: Option<Input>,
     /// The SSL method.
     method: MethodSpec,
     #[serde(flatten)]
@@ -161,6 +170,7 @@ impl StageKind for Pretrain {
     const LEAVES: &'static [&'static str] = &[EncoderFile::FILE, HistoryFile::FILE];
     const REFERENCES: &'static [ReferenceSpec] = &[
         ReferenceSpec::many("patches", &["patchify"]),
+        ReferenceSpec::one(START_FROM, &["pretrain", "finetune"]).or_value(),
         ReferenceSpec::one("monitor", &["dataset", "synthesize"]).or_value(),
     ];
 
@@ -183,6 +193,9 @@ impl StageKind for Pretrain {
             return error("method", message);
         }
         if let Err(message) = self.encoder.check() {
+            return error("encoder", message);
+        }
+        if let Err(message) = self.check_start() {
             return error("encoder", message);
         }
         if !self.encoder.network.has_four_stages() {
@@ -263,6 +276,7 @@ impl StageKind for Pretrain {
         });
         let mut problems = self.problems(&patches, known);
         problems.extend(self.check_channels(channels).err());
+        problems.extend(self.start_problem(known));
         Foresight { prospect: training.prospect(), problems, ..Foresight::nothing() }
     }
 
@@ -279,6 +293,7 @@ impl StageKind for Pretrain {
         let encoder = Encoder::new(self.encoder.network.clone());
         encoder.init(&mut parameters, ENCODER, &Stream::new(seed, "encoder", 0, 0)).map_err(StageError::failed)?;
         self.encoder.load(&parameters, ENCODER, context)?;
+        self.load_start(&parameters, context)?;
         let drawn = Stream::new(seed, "method", 0, 0);
         let method = self.method.build(&encoder, &mut parameters, &drawn).map_err(StageError::failed)?;
         let size = self.crop_size.map_or(patches.size(), NonZeroUsize::get);

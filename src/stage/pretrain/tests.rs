@@ -1,3 +1,4 @@
+mod start_from;
 mod swin;
 
 use super::*;
