@@ -93,7 +93,7 @@ pub(super) fn default_overlap() -> f64 {
 
 impl StageKind for Evaluate {
     const KIND: &'static str = "evaluate";
-    const CODE_VERSION: u32 = 6;
+    const CODE_VERSION: u32 = 7;
     const LEAVES: &'static [&'static str] =
         &[Evaluation::FILE, ImageScores::FILE, Confusion::FILE, ImageConfusions::FILE, FractionTable::FILE];
     const REFERENCES: &'static [ReferenceSpec] =
@@ -306,6 +306,7 @@ impl Evaluate {
             fold: about.fold,
             models: about.models,
             copies: (copies > 1).then_some(copies),
+            train_images: reference.filter(|_| about.models.is_none()).map(|reference| reference.training.len()),
             ..evaluation
         };
         evaluation.write(&context.out).map_err(StageError::failed)?;

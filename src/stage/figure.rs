@@ -1,5 +1,7 @@
-//! `figure`: draws a metric of training histories over the epochs, confusion matrices, or reliability diagrams.
+//! `figure`: draws a metric of training histories over the epochs, mIoU over the number of labelled images, confusion matrices, or
+//! reliability diagrams.
 
+mod labels;
 mod panels;
 
 use super::artifacts::{HistoryFile, Selection};
@@ -9,7 +11,7 @@ use super::table::by_label;
 use super::{Context, Foresight, InputFiles, Known, StageError, StageKind};
 use crate::experiment::{Input, ParamError, ReferenceSpec, Section};
 use crate::metrics::{Evaluation, ImageConfusions};
-use crate::report::curve::{Curve, Series};
+use crate::report::curve::{Curve, Over, Series};
 use crate::report::{ConfusionFigure, FileName, ReliabilityFigure};
 use crate::ssl::{self, Watch};
 use schemars::JsonSchema;
@@ -26,6 +28,9 @@ pub(super) enum FigureKind {
     Confusion,
     /// Accuracy against confidence for each label of `rows`, over all its seeds.
     Reliability,
+    /// mIoU over the number of labelled training images: one line per label of `rows`, through all evaluations that its pattern
+    /// names, with a band for their seeds.
+    Labels,
 }
 
 /// `[[figures]]`. Writes `FILE.svg`, `FILE.png`, and `FILE.csv` with the plotted numbers.
@@ -48,7 +53,7 @@ pub(super) struct Figure {
     /// Trainings, for curves; one line per label, over all its seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     series: Option<Input>,
-    /// Evaluations, for `confusion` and `reliability`; one panel per label, over all its seeds.
+    /// Evaluations, for `confusion` and `reliability` (one panel per label) and `labels` (one line per label), over all its seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rows: Option<Input>,
 }
@@ -83,22 +88,19 @@ impl StageKind for Figure {
         let wrong = |param, message: &str| Err(ParamError::Check { param, message: message.to_owned() });
         match (self.kind, &self.series, &self.rows) {
             (FigureKind::Curve, None, Some(_)) => {
-                return wrong(
-                    "rows",
-                    "a curve has `series`, stages that train; `rows` are for `kind = \"confusion\"` or \"reliability\"",
-                );
+                return wrong("rows", "a curve has `series`, stages that train; `rows` are for the other kinds");
             }
             (FigureKind::Curve, None, None) => {
                 return wrong("series", "a curve needs `series`: names of stages that train");
             }
             (FigureKind::Curve, Some(_), Some(_)) => return wrong("rows", "a curve has `series` only"),
-            (FigureKind::Confusion | FigureKind::Reliability, _, None) => {
+            (_, _, None) => {
                 return wrong("rows", "this kind of figure needs `rows`: names of stages of kind `evaluate`");
             }
-            (FigureKind::Confusion | FigureKind::Reliability, Some(_), Some(_)) => {
+            (_, Some(_), Some(_)) => {
                 return wrong("series", "this kind of figure has `rows` only");
             }
-            (FigureKind::Confusion | FigureKind::Reliability, None, Some(_)) if self.metric != default_metric() => {
+            (_, None, Some(_)) if self.metric != default_metric() => {
                 return wrong("metric", "only curves have a metric");
             }
             _ => {}
@@ -145,6 +147,10 @@ impl StageKind for Figure {
                 let figure = ReliabilityFigure { title, panels: panels::reliability(inputs)? };
                 (figure.csv()?, figure.svg(), figure.png()?)
             }
+            FigureKind::Labels => {
+                let curve = labels::curve(title, inputs)?;
+                (curve.csv()?, curve.svg(), curve.png()?)
+            }
         };
         let file = |extension| context.out.join(self.file.with_extension(extension));
         std::fs::write(file("csv"), csv)?;
@@ -176,7 +182,7 @@ impl Figure {
             let validated = self.metric == "val_miou" || self.metric.starts_with("iou_");
             series.push(Series { on_test: on_test && validated, ..Series::new(label, &histories) });
         }
-        Ok(Curve { title: self.title.clone(), metric: self.metric.clone(), series })
+        Ok(Curve { title: self.title.clone(), metric: self.metric.clone(), over: Over::Epochs, series })
     }
 }
 
@@ -346,6 +352,7 @@ mod tests {
             r#""series": "<input>""#,
             r#""kind": "confusion", "rows": "<input>""#,
             r#""kind": "reliability", "rows": "<input>""#,
+            r#""kind": "labels", "rows": "<input>""#,
         ] {
             check(fine).unwrap();
         }

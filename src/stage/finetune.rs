@@ -165,6 +165,9 @@ pub(super) struct Finetune {
     /// the same for all encoders. A smaller fraction is a subset of a larger one.
     #[serde(default = "all_images", skip_serializing_if = "is_all_images")]
     train_fraction: f64,
+    /// Number of training images that is used, in place of `train_fraction`. Drawn in the same way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    train_images: Option<NonZeroUsize>,
     /// Number of epochs without improvement after which the training stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     patience: Option<NonZeroU64>,
@@ -255,6 +258,9 @@ impl StageKind for Finetune {
         if !(self.train_fraction > 0.0 && self.train_fraction <= 1.0) {
             let message = format!("{} is out of range: above 0, up to 1, e.g. 0.25", self.train_fraction);
             return error("train_fraction", message);
+        }
+        if self.train_images.is_some() && !is_all_images(&self.train_fraction) {
+            return error("train_images", "says the same as `train_fraction`: leave out one of them".into());
         }
         if let Some(keep) = self.ema.filter(|keep| !(0.0..1.0).contains(keep)) {
             return error("ema", format!("{keep} is out of range: 0 to below 1, e.g. 0.999"));

@@ -115,6 +115,9 @@ pub struct Evaluation {
     /// Number of copies of each tile whose probabilities were averaged, if there was test-time augmentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copies: Option<usize>,
+    /// Number of labelled images that a single model was trained on, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_images: Option<usize>,
 }
 
 impl Evaluation {
@@ -192,6 +195,7 @@ impl Evaluation {
             fold: None,
             models: None,
             copies: None,
+            train_images: None,
         }
     }
 

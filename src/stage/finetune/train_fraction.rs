@@ -1,18 +1,26 @@
-//! `train_fraction`: trains on a subset of the labelled images, for an ablation over the number of labels.
+//! `train_fraction` and `train_images`: trains on a subset of the labelled images, for an ablation over the number of labels.
 
 use super::Finetune;
 use crate::random::Stream;
 use std::collections::BTreeSet;
 
 impl Finetune {
-    /// Keeps the `train_fraction` of `samples`, in their order. A smaller fraction is a subset of a larger one. The
+    /// Keeps the `train_fraction` of `samples`, or `train_images` of them, in their order. A smaller part is a subset of a larger one. The
     /// choice depends only on the seed, so that encoders are compared on the same images.
     ///
     /// # Errors
-    /// A message with the numbers, if none is kept.
+    /// A message with the numbers, if none is kept, or there are fewer.
     pub(super) fn keep_fraction<T>(&self, samples: &mut Vec<T>, seed: u64) -> Result<(), String> {
         let all = samples.len();
-        let count = (all as f64 * self.train_fraction).round() as usize;
+        let count = match self.train_images {
+            Some(images) if images.get() > all => {
+                return Err(format!(
+                    "train_images = {images}, but there are {all} training images: set {all} or fewer"
+                ));
+            }
+            Some(images) => images.get(),
+            None => (all as f64 * self.train_fraction).round() as usize,
+        };
         if count == 0 {
             return Err(format!(
                 "train_fraction = {} leaves none of {all} training images: expected {:.3} or more",
@@ -54,6 +62,23 @@ mod tests {
             kept(0.02, 7).unwrap_err(),
             "train_fraction = 0.02 leaves none of 20 training images: expected 0.050 or more"
         );
+    }
+
+    #[test]
+    fn a_number_of_images_is_the_same_choice_as_its_fraction() {
+        let images = |count: usize| {
+            let stage = parse::<Finetune>(&format!("{TOY}train_images = {count}\n")).unwrap();
+            let mut samples: Vec<u8> = (0..20).collect();
+            stage.keep_fraction(&mut samples, 7).map(|()| samples)
+        };
+        assert_eq!(images(5), kept(0.25, 7));
+        assert_eq!(images(20).unwrap().len(), 20);
+        let message = images(21).unwrap_err();
+        assert_eq!(message, "train_images = 21, but there are 20 training images: set 20 or fewer");
+        let both = crate::stage::pretrain::tests::refused::<Finetune>(&format!(
+            "{TOY}train_fraction = 0.5\ntrain_images = 5\n"
+        ));
+        assert_eq!(both, "says the same as `train_fraction`: leave out one of them");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::figure::Curve;
 use super::legend::{Entry, Legend};
 use super::metric::{axis_label, is_share};
+use super::over::Over;
 use super::plot::Plot;
 use super::series::{Point, Series};
 use super::style::Style;
@@ -62,13 +63,13 @@ impl Curve {
             let style = Style::of(number);
             scene.line(self.path(&plot, series), style.colour, LINE, style.dash);
             if let [only] = series.points.as_slice() {
-                let at = plot.at(only.epoch as f64, only.value.mean * self.unit());
+                let at = plot.at(only.at as f64, only.value.mean * self.unit());
                 scene.shapes.push(Shape::Disc { centre: at, radius: LINE, colour: style.colour });
             }
         }
         for (number, series) in self.series.iter().enumerate() {
-            if let Some(best) = series.best(&self.metric) {
-                Style::of(number).mark(&mut scene, plot.at(best.epoch as f64, best.value.mean * self.unit()));
+            for point in self.marked(series) {
+                Style::of(number).mark(&mut scene, plot.at(point.at as f64, point.value.mean * self.unit()));
             }
         }
         let legend = Legend::new(self.series.iter().enumerate().map(|(n, s)| self.entry(n, s)).collect());
@@ -96,7 +97,7 @@ impl Curve {
         let limits = if is_share(&self.metric) { (0.0, 100.0) } else { (f64::NEG_INFINITY, f64::INFINITY) };
         let y = Axis::covering(low.max(limits.0), high.min(limits.1), 6.0, 0.0, limits);
 
-        let (first, last) = fold(&mut points().map(|point| point.epoch as f64));
+        let (first, last) = fold(&mut points().map(|point| point.at as f64));
         let (first, last) = if last.is_finite() { (first, last) } else { (0.0, 1.0) };
         // Histories count epochs from 0 or from 1: an axis from 0 fits both. One epoch alone is in the middle.
         let first = if first <= 1.0 && last > 1.0 { 0.0 } else { first };
@@ -120,7 +121,13 @@ impl Curve {
         scene.line(vec![(plot.left, plot.top), (plot.left, plot.bottom)], GREY, 1.0, &[]);
         scene.line(vec![(plot.left, plot.bottom), (plot.right, plot.bottom)], GREY, 1.0, &[]);
         let middle = ((plot.left + plot.right) / 2.0, (plot.top + plot.bottom) / 2.0);
-        scene.text("epoch", (middle.0, plot.bottom + 7.0 + TICK + 7.0 + LABEL * 0.8), Anchor::Middle, LABEL, INK);
+        scene.text(
+            self.over.axis(),
+            (middle.0, plot.bottom + 7.0 + TICK + 7.0 + LABEL * 0.8),
+            Anchor::Middle,
+            LABEL,
+            INK,
+        );
         let text = font::shorten(&axis_label(&self.metric, self.validation()), LABEL, plot.bottom - plot.top);
         let at = (MARGIN + LABEL * 0.8, middle.1);
         let label = Text { text, at, anchor: Anchor::Middle, size: LABEL, colour: INK, turned: true };
@@ -128,7 +135,7 @@ impl Curve {
     }
 
     fn path(&self, plot: &Plot, series: &Series) -> Vec<(f64, f64)> {
-        series.points.iter().map(|p| plot.at(p.epoch as f64, p.value.mean * self.unit())).collect()
+        series.points.iter().map(|p| plot.at(p.at as f64, p.value.mean * self.unit())).collect()
     }
 
     /// The band mean ± std, over each run of epochs that have a deviation.
@@ -137,7 +144,7 @@ impl Curve {
             let edge = |sign: f64| {
                 move |p: &Point| {
                     let value = p.value.mean + sign * p.value.std.unwrap_or(0.0);
-                    plot.at(p.epoch as f64, value * self.unit())
+                    plot.at(p.at as f64, value * self.unit())
                 }
             };
             let mut outline: Vec<_> = run.iter().map(edge(1.0)).collect();
@@ -154,7 +161,7 @@ impl Curve {
                 let edge: Vec<_> = series
                     .points
                     .iter()
-                    .map(|p| (p.epoch as f64, (p.value.mean + sign * p.value.std.unwrap_or(0.0)) * self.unit()))
+                    .map(|p| (p.at as f64, (p.value.mean + sign * p.value.std.unwrap_or(0.0)) * self.unit()))
                     .map(|(x, y)| plot.at(x, y))
                     .collect();
                 points.extend(edge.first());
@@ -170,14 +177,23 @@ impl Curve {
         points
     }
 
+    /// The points with a mark: the best epoch, or each number of labelled images.
+    fn marked(&self, series: &Series) -> Vec<Point> {
+        match self.over {
+            Over::Epochs => series.best(&self.metric).into_iter().collect(),
+            Over::LabelledImages => series.points.clone(),
+        }
+    }
+
     fn entry(&self, number: usize, series: &Series) -> Entry {
-        let detail = match series.best(&self.metric) {
-            Some(best) if is_share(&self.metric) => format!("{:.2} at epoch {}", best.value.mean * 100.0, best.epoch),
-            Some(best) => format!("{} at epoch {}", four_digits(best.value.mean), best.epoch),
+        let best = series.best(&self.metric).filter(|_| self.over == Over::Epochs);
+        let detail = match best {
+            Some(best) if is_share(&self.metric) => format!("{:.2} at epoch {}", best.value.mean * 100.0, best.at),
+            Some(best) => format!("{} at epoch {}", four_digits(best.value.mean), best.at),
             None => String::new(),
         };
         let label = if series.on_test { format!("{} {TEST_MARK}", series.label) } else { series.label.clone() };
-        Entry { style: Style::of(number), marked: !detail.is_empty(), label, detail }
+        Entry { style: Style::of(number), marked: !self.marked(series).is_empty(), label, detail }
     }
 
     fn note(&self) -> String {
@@ -193,7 +209,7 @@ impl Curve {
             }
             _ => "No values.".to_owned(),
         };
-        if self.series.iter().any(|series| series.best(&self.metric).is_some()) {
+        if self.over == Over::Epochs && self.series.iter().any(|series| !self.marked(series).is_empty()) {
             note += " Mark: best epoch.";
         }
         if self.series.iter().any(|series| series.on_test) {

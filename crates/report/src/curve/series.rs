@@ -1,14 +1,14 @@
-//! A metric over the epochs, averaged over seeds.
+//! A metric over the epochs or the number of labelled images, averaged over seeds.
 
 use super::metric::Better;
 use matssl_metrics::Summary;
 use std::collections::BTreeMap;
 
-/// One epoch of a series.
+/// One point of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// As the history counts them.
-    pub epoch: u64,
+    /// The epoch, as the history counts them, or the number of labelled images.
+    pub at: u64,
     /// Over the seeds, in the unit of the metric (a share, not percent).
     pub value: Summary,
 }
@@ -18,14 +18,14 @@ pub struct Point {
 pub struct Series {
     /// The method's name.
     pub label: String,
-    /// By epoch.
+    /// From left to right.
     pub points: Vec<Point>,
     /// The metric was measured on the test images, and the epoch chosen by it. Such a series is marked.
     pub on_test: bool,
 }
 
 impl Series {
-    /// Mean and deviation over the histories of one label, epoch by epoch. The series ends with the shortest history: beyond it,
+    /// Mean and deviation over the histories of one label, epoch by epoch (or by the number of labelled images). The series ends with the shortest history: beyond it,
     /// the mean would be over fewer seeds.
     pub fn new(label: impl Into<String>, seeds: &[BTreeMap<u64, f64>]) -> Series {
         let mut by_epoch: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
@@ -34,7 +34,7 @@ impl Series {
         }
         let all = seeds.iter().filter(|seed| !seed.is_empty()).count();
         let complete = by_epoch.into_iter().filter(|(_, values)| values.len() == all);
-        let points = complete.filter_map(|(epoch, values)| Some(Point { epoch, value: Summary::of(values)? }));
+        let points = complete.filter_map(|(at, values)| Some(Point { at, value: Summary::of(values)? }));
         Series { label: label.into(), points: points.collect(), on_test: false }
     }
 
@@ -58,16 +58,16 @@ mod tests {
     fn a_series_ends_with_the_shortest_of_its_histories() {
         let seed = |epochs: u64| (0..epochs).map(|epoch| (epoch, epoch as f64 / 10.0)).collect();
         let series = Series::new("patience", &[seed(4), seed(9), BTreeMap::new()]);
-        assert_eq!(series.points.iter().map(|point| point.epoch).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        assert_eq!(series.best("val_miou").unwrap().epoch, 3);
+        assert_eq!(series.points.iter().map(|point| point.at).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(series.best("val_miou").unwrap().at, 3);
     }
 
     #[test]
     fn the_best_epoch_is_the_first_of_the_best() {
         let series = Series::new("a", &[BTreeMap::from([(1, 0.5), (2, 0.7), (3, 0.7), (4, 0.1)])]);
-        assert_eq!(series.best("val_miou").map(|p| p.epoch), Some(2));
-        assert_eq!(series.best("val_loss").map(|p| p.epoch), Some(4));
-        assert_eq!(series.best("val_dice_loss").map(|p| p.epoch), Some(4));
+        assert_eq!(series.best("val_miou").map(|p| p.at), Some(2));
+        assert_eq!(series.best("val_loss").map(|p| p.at), Some(4));
+        assert_eq!(series.best("val_dice_loss").map(|p| p.at), Some(4));
         assert_eq!(series.best("learning_rate"), None);
     }
 }

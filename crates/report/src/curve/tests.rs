@@ -15,7 +15,7 @@ fn example(series: usize, seeds: u64, epochs: u64) -> Curve {
         let seeds: Vec<_> = (0..seeds).map(|s| history(s + 10 * i as u64, 0.70 - 0.05 * i as f64, epochs)).collect();
         Series::new(names[i], &seeds)
     });
-    Curve { title: Some("MetalDAM".into()), metric: "val_miou".into(), series: series.collect() }
+    Curve { title: Some("MetalDAM".into()), metric: "val_miou".into(), over: Over::Epochs, series: series.collect() }
 }
 
 fn texts(curve: &Curve) -> (Vec<Text>, f64, f64) {
@@ -40,7 +40,12 @@ fn texts_do_not_overlap_and_are_inside_the_figure() {
     tested.series[2].on_test = true;
     let mut loss = example(2, 2, 30);
     loss.metric = "train_loss".into();
-    let empty = Curve { title: None, metric: "val_miou".into(), series: vec![] };
+    let by_labels = Curve { over: Over::LabelledImages, metric: "miou".into(), ..example(2, 3, 4) };
+    assert!(by_labels.csv().unwrap().starts_with("series,labelled_images,mean,std,n\n"));
+    let svg = by_labels.svg();
+    assert!(svg.contains(">labelled training images<") && svg.contains(">mIoU (%)<"), "{svg}");
+    assert!(!svg.contains("epoch"), "no best epoch: {svg}");
+    let empty = Curve { title: None, metric: "val_miou".into(), over: Over::Epochs, series: vec![] };
     for curve in [example(1, 1, 1), example(5, 3, 200), example(4, 2, 3), wild, tested, loss, empty] {
         let (texts, width, height) = texts(&curve);
         for (i, text) in texts.iter().enumerate() {

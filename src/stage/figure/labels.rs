@@ -1,0 +1,89 @@
+//! mIoU over the number of labelled images.
+
+use crate::report::curve::{Curve, Over, Series};
+use crate::stage::table::{by_label, read_evaluation};
+use crate::stage::{InputFiles, StageError};
+use std::collections::BTreeMap;
+
+/// One line for each label, through the evaluations that have it.
+///
+/// # Errors
+/// [`StageError::BadData`] if an evaluation is of several models, or two of one label and seed are of one number of images.
+pub(super) fn curve(title: Option<String>, inputs: &[InputFiles]) -> Result<Curve, StageError> {
+    let mut series = Vec::new();
+    let mut on_test = false;
+    for (label, evaluations) in by_label(inputs) {
+        let mut seeds: BTreeMap<Option<u64>, BTreeMap<u64, f64>> = BTreeMap::new();
+        for input in evaluations {
+            let evaluation = read_evaluation(input)?;
+            on_test |= evaluation.split == "test";
+            let images = evaluation.train_images.ok_or_else(|| {
+                let message =
+                    "the number of labelled images is known of single models only: name evaluations without `ensemble`";
+                StageError::BadData(format!("{label}: {message}"))
+            })?;
+            let points = seeds.entry(input.seed).or_default();
+            let Some(miou) = evaluation.miou else { continue };
+            if points.insert(images as u64, miou).is_some() {
+                let message = format!(
+                    "{label}: two evaluations of one seed are of models with {images} labelled images; give each its own label"
+                );
+                return Err(StageError::BadData(message));
+            }
+        }
+        series.push(Series::new(label, &seeds.into_values().collect::<Vec<_>>()));
+    }
+    let metric = if on_test { "test_miou" } else { "miou" };
+    Ok(Curve { title, metric: metric.into(), over: Over::LabelledImages, series })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Evaluation;
+    use crate::stage::evaluate::tests::evaluation_files;
+    use std::path::Path;
+
+    /// An evaluation of a model that was trained on `images` images.
+    fn row(folder: &Path, label: &str, seed: u64, images: Option<usize>, prediction: &[u8]) -> InputFiles {
+        let folder = folder.join(format!("{images:?}"));
+        let input = evaluation_files(&folder, label, Some(seed), prediction);
+        let file = input.file(Evaluation::FILE).unwrap();
+        let evaluation = Evaluation { train_images: images, ..Evaluation::read(file).unwrap() };
+        evaluation.write(file.parent().unwrap()).unwrap();
+        input
+    }
+
+    #[test]
+    fn a_line_runs_through_the_numbers_of_images_of_its_label() {
+        let folder = tempfile::tempdir().unwrap();
+        // Truth 0, 0, 1, 1: mIoU 1, 7/12 and 1/4.
+        let (right, half, wrong) = ([0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 0]);
+        let rows = [
+            row(folder.path(), "MatSSL", 0, Some(4), &right),
+            row(folder.path(), "MatSSL", 0, Some(1), &half),
+            row(folder.path(), "MatSSL", 1, Some(4), &half),
+            row(folder.path(), "MatSSL", 1, Some(1), &half),
+            row(folder.path(), "random", 0, Some(4), &half),
+            row(folder.path(), "random", 0, Some(1), &wrong),
+        ];
+        let found = curve(Some("t".into()), &rows).unwrap();
+        let lines = found.csv().unwrap();
+        let lines: Vec<&str> = lines.lines().collect();
+        let half = 7.0 / 12.0;
+        assert_eq!(lines[0], "series,labelled_images,mean,std,n");
+        assert_eq!(lines[1], format!("MatSSL,1,{half},0,2"));
+        assert!(lines[2].starts_with(&format!("MatSSL,4,{},", (1.0 + half) / 2.0)), "{lines:?}");
+        assert_eq!(lines[3..], ["random,1,0.25,,1".to_owned(), format!("random,4,{half},,1")]);
+        assert!(found.svg().contains("test mIoU (%)"));
+
+        let again = [row(folder.path(), "x", 0, Some(4), &right), row(folder.path(), "x", 0, Some(4), &right)];
+        let error = curve(None, &again).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "x: two evaluations of one seed are of models with 4 labelled images; give each its own label"
+        );
+        let error = curve(None, &[row(folder.path(), "x", 0, None, &right)]).unwrap_err().to_string();
+        assert!(error.ends_with("name evaluations without `ensemble`"), "{error}");
+    }
+}
