@@ -94,6 +94,7 @@ impl StageKind for Figure {
                 return wrong("series", "a curve needs `series`: names of stages that train");
             }
             (FigureKind::Curve, Some(_), Some(_)) => return wrong("rows", "a curve has `series` only"),
+            (FigureKind::Curve, Some(_), None) => {}
             (_, _, None) => {
                 return wrong("rows", "this kind of figure needs `rows`: names of stages of kind `evaluate`");
             }

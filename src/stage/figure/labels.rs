@@ -70,7 +70,7 @@ mod tests {
         let found = curve(Some("t".into()), &rows).unwrap();
         let lines = found.csv().unwrap();
         let lines: Vec<&str> = lines.lines().collect();
-        let half = 7.0 / 12.0;
+        let half = (0.5 + 2.0 / 3.0) / 2.0;
         assert_eq!(lines[0], "series,labelled_images,mean,std,n");
         assert_eq!(lines[1], format!("MatSSL,1,{half},0,2"));
         assert!(lines[2].starts_with(&format!("MatSSL,4,{},", (1.0 + half) / 2.0)), "{lines:?}");

@@ -49,7 +49,7 @@ fn all_errors_are_reported_at_once_each_at_its_token() {
     errors.sort();
     let tokens: Vec<&str> = errors.iter().map(|(token, _)| token.as_str()).collect();
     assert_eq!(tokens, ["'moco'", "'no'", "'red'", "[1.0, 2.0, 3.0]", "blurr"]);
-    let names = "expected one of `lightly`, `moco-v2`, `paper`, `authors-code`";
+    let names = "expected one of `lightly`, `moco-v2`, `paper`, `authors-code`, `micrographs`";
     assert_eq!(errors[0].1, format!("views.preset: unknown value `moco` for `preset`; {names}"));
     assert_eq!(
         errors[1].1,
