@@ -140,6 +140,10 @@ pub(super) struct Finetune {
     /// Number of random crops of each image per epoch.
     #[serde(default = "one")]
     crops_per_image: NonZeroUsize,
+    /// Number of random crops of all images together per epoch, in place of `crops_per_image`: trainings on few and on many images then
+    /// have the same number of steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crops_per_epoch: Option<NonZeroUsize>,
     /// How the crops are drawn: `{ rare = 0.5 }` for half of them with a pixel of a rare class. By default they lie anywhere.
     #[serde(default, skip_serializing_if = "Sampling::is_uniform")]
     sampling: Sampling,
@@ -243,6 +247,9 @@ impl StageKind for Finetune {
             return error("sampling", message);
         }
         self.training.check()?;
+        if self.crops_per_epoch.is_some() && self.crops_per_image != one() {
+            return error("crops_per_epoch", "says the same as `crops_per_image`: leave out one of them".into());
+        }
         if let Some(fraction) = self.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
             return error("val_fraction", format!("{fraction} is out of range: above 0 and below 1, e.g. 0.2"));
         }
@@ -419,6 +426,7 @@ impl StageKind for Finetune {
             patience: self.patience,
             ..self.training.training(fingerprint(self, &dataset.manifest, context)?, context)
         };
+        let crops_per_epoch = self.crops_in_epoch(samples.len());
         let mut task = Segmentation {
             rate_factors: self.rate_factors(&network),
             parameters,
@@ -430,7 +438,7 @@ impl StageKind for Finetune {
             augment: FinetuneAugment { crop_size: Some(self.crop_size.get()), ..self.augment.clone() },
             rare,
             batch_size: self.training.batch_size.get(),
-            crops_per_image: self.crops_per_image.get(),
+            crops_per_epoch,
             seed: context.seed,
             class_names: classes,
             validation,
@@ -485,6 +493,11 @@ fn samples(dataset: &OpenDataset, entries: &[&Entry]) -> Result<Samples, StageEr
 }
 
 impl Finetune {
+    /// Number of crops in an epoch on `images` images.
+    fn crops_in_epoch(&self, images: usize) -> usize {
+        self.crops_per_epoch.map_or(images * self.crops_per_image.get(), NonZeroUsize::get)
+    }
+
     /// The split of the images of val_miou and iou_CLASS.
     fn validation_split(&self) -> Split {
         if self.select_on == SelectedOn::Test { Split::Test } else { Split::Val }

@@ -35,7 +35,8 @@ pub(super) struct Segmentation {
     /// Crops that hold a pixel of a rare class, if there are any.
     pub(super) rare: Option<Arc<RareCrops>>,
     pub(super) batch_size: usize,
-    pub(super) crops_per_image: usize,
+    /// Number of crops of all images together in an epoch.
+    pub(super) crops_per_epoch: usize,
     pub(super) seed: u64,
     pub(super) class_names: Vec<String>,
     pub(super) validation: Validation,
@@ -102,7 +103,7 @@ impl Segmentation {
 
     /// The crops of each batch, as indices in an epoch.
     fn ranges(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        ranges(self.samples.len() * self.crops_per_image, self.batch_size, self.crop_size())
+        ranges(self.crops_per_epoch, self.batch_size, self.crop_size())
     }
 
     /// Estimates the peak memory of the training, including validation.
@@ -111,7 +112,7 @@ impl Segmentation {
     /// If the crops do not fit the network.
     pub(super) fn memory(&self, optimizer: OptimizerSpec) -> Result<Needs> {
         let held = machine::held_memory();
-        let (batch_size, size) = (self.batch_size.min(self.samples.len() * self.crops_per_image), self.crop_size());
+        let (batch_size, size) = (self.batch_size.min(self.crops_per_epoch), self.crop_size());
         let in_channels = self.in_channels();
         let shape = [batch_size, size, size, in_channels];
         let pass = crate::nn::footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;
@@ -212,14 +213,17 @@ impl Task for Segmentation {
         self.ranges().count() as u64
     }
 
-    /// An epoch has `crops_per_image` rounds, each with its own order and crops.
+    /// Crops are drawn in rounds over the images, each with its own order and crops. An epoch need not end with a round.
     fn batches(&self, epoch: u64, from: u64) -> Result<Box<dyn Iterator<Item = Result<Crops>>>> {
-        let (images, rounds, seed) = (self.samples.len(), self.crops_per_image as u64, self.seed);
-        let order: Vec<(u64, usize)> = (epoch * rounds..(epoch + 1) * rounds)
+        let (images, crops, seed) = (self.samples.len(), self.crops_per_epoch, self.seed);
+        let (first, images_u64) = (epoch * crops as u64, images as u64);
+        let order: Vec<(u64, usize)> = (first / images_u64..)
             .flat_map(|round| {
                 let order = Stream::new(seed, "order", round, 0).permutation(images);
                 order.into_iter().map(move |image| (round, image))
             })
+            .skip((first % images_u64) as usize)
+            .take(crops)
             .collect();
         let (samples, augment, rare) = (self.samples.clone(), self.augment.clone(), self.rare.clone());
         let batches: Vec<Range<usize>> = self.ranges().skip(from as usize).collect();

@@ -71,8 +71,7 @@ impl Finetune {
                 cure(manifest, name, split),
             ));
         }
-        let crops = train.len() * self.crops_per_image.get();
-        check_batches(crops, self.training.batch_size.get(), self.crop_size.get())?;
+        check_batches(self.crops_in_epoch(train.len()), self.training.batch_size.get(), self.crop_size.get())?;
         Ok(Parts { train, validation })
     }
 

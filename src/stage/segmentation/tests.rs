@@ -33,7 +33,7 @@ fn task(augment: &FinetuneAugment, channels: [usize; 3], in_channels: usize) -> 
         rare: None,
         batch_size: 4,
         // Batches of 4 and 5 crops, because a single crop joins the previous batch.
-        crops_per_image: 3,
+        crops_per_epoch: 9,
         seed: 5,
         class_names: ["a", "b", "c"].map(str::to_owned).into(),
         validation: Validation {
@@ -105,4 +105,17 @@ fn a_resumed_epoch_draws_as_if_it_had_not_stopped() {
     };
     let whole = drawn(1, 0);
     assert!(whole.len() > 1 && drawn(1, 1) == whole[1..] && drawn(0, 0) != whole);
+}
+
+/// Epochs that do not end with a round over the images go on with it: nothing is drawn twice or left out.
+#[test]
+fn crops_go_on_from_one_epoch_to_the_next() {
+    let drawn = |crops_per_epoch: usize, epochs: u64| -> Vec<Vec<f64>> {
+        let task = Segmentation { crops_per_epoch, ..task(&FinetuneAugment::default(), [1, 1, 1], 3) };
+        let batches = (0..epochs).flat_map(|epoch| task.batches(epoch, 0).unwrap());
+        let images = batches.map(|batch| batch.unwrap().images.normalized(&task.parameters, normalization()).unwrap());
+        images.map(|images| doubles(&images)).collect()
+    };
+    let whole = drawn(12, 1);
+    assert!(whole.len() == 3 && whole == drawn(4, 3));
 }
