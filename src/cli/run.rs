@@ -68,6 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
     signals::listen(&signals)?;
     if !args.quiet {
         say_device(args.device, &options.gpus);
+        say_settled(&experiment, &must_run);
     }
     let time_left = TimeLeft::new(&experiment.plan, forecast.seconds(), &must_run);
     let mut display = Display::new(args.quiet, time_left);
@@ -78,6 +79,21 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
 }
 
 /// Refuses a run that must fail, with all reasons that are known before anything starts. Told to keep going, the run
+/// Says what stages that run have decided by this machine.
+fn say_settled(experiment: &OpenExperiment, must_run: &[bool]) {
+    let mut settled: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (stage, instance) in
+        experiment.plan.experiment.instances.iter().enumerate().filter(|(stage, _)| must_run[*stage])
+    {
+        if let Some(setting) = instance.stage.settled() {
+            settled.entry(setting).or_default().push(stage);
+        }
+    }
+    for (setting, stages) in settled {
+        say(&format!("{}: {setting}, by the free memory of this machine", experiment.plan.names(&stages)));
+    }
+}
+
 /// refuses only the stages concerned. Data sets that are not in the cache are judged when the run has checked them.
 fn check(experiment: &OpenExperiment, must_run: &[bool], keep_going: bool) -> Result<(), Stop> {
     let ready = experiment.check_ready(must_run);

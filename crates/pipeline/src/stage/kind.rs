@@ -54,6 +54,20 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
         Ok(())
     }
 
+    /// Replaces what its parameters leave open by what holds for this experiment on this machine, e.g. `batch_size = "auto"` by a
+    /// number, so that keys, plans and records hold what was decided. `inputs` are the stages that it reads.
+    ///
+    /// # Errors
+    /// As [`StageKind::check`].
+    fn settle(self, _inputs: &mut InputStages<'_>) -> Result<Self, ParamError> {
+        Ok(self)
+    }
+
+    /// What [`StageKind::settle`] has decided by this machine, as written in an experiment file (`batch_size = 16`).
+    fn settled(&self) -> Option<String> {
+        None
+    }
+
     /// Checks relations between the parameters and the labels of the inputs, once these are known.
     ///
     /// # Errors
@@ -156,6 +170,8 @@ pub trait Stage: Debug + Send + Sync {
     /// # Errors
     /// As there.
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError>;
+    /// See [`StageKind::settled`].
+    fn settled(&self) -> Option<String>;
     /// See [`StageKind::draws`].
     fn draws(&self) -> bool;
     /// See [`StageKind::gathers_seeds`].
@@ -212,6 +228,10 @@ impl<S: StageKind> Stage for S {
     fn draws(&self) -> bool {
         S::draws(self)
     }
+    fn settled(&self) -> Option<String> {
+        S::settled(self)
+    }
+
 
     fn gathers_seeds(&self, role: &str) -> bool {
         S::gathers_seeds(self, role)
@@ -287,6 +307,20 @@ pub struct Kind {
     pub code_version: u32,
     /// See [`StageKind::SECTION`].
     pub section: Section,
+/// The stages that a stage reads, in the file's order. Empty if the experiment has faults.
+pub type InputStages<'a> = dyn Iterator<Item = InputStage<'a>> + 'a;
+
+/// A stage that another one reads.
+#[derive(Clone, Copy, Debug)]
+pub struct InputStage<'a> {
+    /// The parameter that names it.
+    pub param: &'static str,
+    /// Its label, as in [`InputFiles::label`](super::InputFiles::label).
+    pub label: &'a str,
+    /// Its parameters.
+    pub stage: &'a dyn Stage,
+}
+
     /// See [`StageKind::TRAINS`].
     pub trains: bool,
     /// See [`StageKind::SPAWNS`].
@@ -301,9 +335,9 @@ pub struct Kind {
     pub divided: Option<Division>,
     /// See [`StageKind::LEAVES`].
     pub leaves: &'static [&'static str],
-    /// Decodes and checks the parameters of one stage, or returns all their errors. `kind` and `matrix` have been
-    /// removed, and references replaced by [`INPUT`](crate::parameters::vocabulary::INPUT).
-    pub parse: fn(SpannedTable<'_>) -> Result<Decoded, Vec<ParamError>>,
+    /// Decodes, checks and [settles](StageKind::settle) the parameters of one stage, or returns all their errors. `kind` and `matrix`
+    /// have been removed, and references replaced by [`INPUT`](crate::parameters::vocabulary::INPUT).
+    pub parse: fn(SpannedTable<'_>, &mut InputStages<'_>) -> Result<Decoded, Vec<ParamError>>,
     /// Decodes parameters from the JSON of [`Decoded::params`].
     pub decode: fn(&Value) -> serde_json::Result<Arc<dyn Stage>>,
     /// The JSON Schema of its parameters: an object, with any string in place of [`Input`](crate::parameters::Input).
@@ -365,7 +399,7 @@ impl fmt::Debug for Kind {
     }
 }
 
-fn parse<S: StageKind>(table: SpannedTable<'_>) -> Result<Decoded, Vec<ParamError>> {
+fn parse<S: StageKind>(table: SpannedTable<'_>, inputs: &mut InputStages<'_>) -> Result<Decoded, Vec<ParamError>> {
     let stage = S::parse(table)?;
     stage.check().map_err(|error| vec![error])?;
     let params = serde_json::to_value(&stage).map_err(|error| vec![refused(&error)])?;
@@ -375,3 +409,4 @@ fn parse<S: StageKind>(table: SpannedTable<'_>) -> Result<Decoded, Vec<ParamErro
 fn refused(error: &serde_json::Error) -> ParamError {
     ParamError::Refused { span: None, message: error.to_string() }
 }
+    let stage = stage.settle(inputs).map_err(|error| vec![error])?;
