@@ -271,3 +271,18 @@ fn a_batch_size_that_the_memory_decides_is_a_number_in_plans_keys_and_explanatio
     let other = other.run(&["plan", "experiment.toml"]);
     assert!(other.code == Some(2) && other.stderr.contains("automatic"), "{}", other.stderr);
 }
+
+/// A loss without a GPU side keeps a training off a GPU, but not what its model is used for.
+#[test]
+fn a_model_whose_training_needed_the_cpu_is_evaluated_on_a_gpu() {
+    let text =
+        TOY.replace("seeds = [0, 1]", "seeds = [0]").replace("crop_size = 32", "crop_size = 32\nloss = \"jaccard\"");
+    let project = Project::new(&text);
+    let on_gpu = |only: &str| project.run_with(&[("MATSSL_PRETENDED_GPUS", "1")], &["experiment.toml", "--only", only]);
+    let refused = on_gpu("test.segment.random@0");
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let setting = "error: segment.random@0: `loss = \"jaccard\"` does not run on a GPU yet";
+    assert!(refused.stderr.contains(setting) && !refused.stderr.contains("error: test."), "{}", refused.stderr);
+    project.run(&["experiment.toml", "--only", "segment.random@0"]).ok();
+    assert_eq!(on_gpu("test.segment.random@0").ok().ran(), 1);
+}

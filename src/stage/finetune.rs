@@ -291,7 +291,11 @@ impl StageKind for Finetune {
     }
 
     fn needs_cpu(&self) -> Option<String> {
-        self.cpu_setting().or_else(|| self.loss_on_cpu())
+        self.network_on_cpu().or_else(|| self.rates_on_cpu()).or_else(|| self.loss_on_cpu())
+    }
+
+    fn output_needs_cpu(&self) -> Option<String> {
+        self.network_on_cpu()
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {

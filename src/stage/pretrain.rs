@@ -249,6 +249,10 @@ impl StageKind for Pretrain {
         (!encoder.runs_on_gpu()).then(|| format!("arch = \"{}\"", encoder.arch()))
     }
 
+    fn output_needs_cpu(&self) -> Option<String> {
+        self.needs_cpu()
+    }
+
     fn ready(&self, places: &Places) -> Result<(), StageError> {
         self.encoder.ready(places).map(drop)
     }

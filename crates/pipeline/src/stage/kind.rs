@@ -102,6 +102,11 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
         None
     }
 
+    /// What of the network that it leaves cannot run on a GPU yet, likewise: stages that compute with it need a CPU, too.
+    fn output_needs_cpu(&self) -> Option<String> {
+        None
+    }
+
     /// The images that it trains on and scores. Leak detection needs this from every kind that trains or scores.
     fn uses(&self) -> Uses {
         Uses::default()
@@ -182,6 +187,8 @@ pub trait Stage: Debug + Send + Sync {
     fn needs_gpu(&self) -> Option<String>;
     /// See [`StageKind::needs_cpu`].
     fn needs_cpu(&self) -> Option<String>;
+    /// See [`StageKind::output_needs_cpu`].
+    fn output_needs_cpu(&self) -> Option<String>;
     /// See [`StageKind::uses`].
     fn uses(&self) -> Uses;
     /// See [`StageKind::ready`].
@@ -247,6 +254,10 @@ impl<S: StageKind> Stage for S {
 
     fn needs_cpu(&self) -> Option<String> {
         S::needs_cpu(self)
+    }
+
+    fn output_needs_cpu(&self) -> Option<String> {
+        S::output_needs_cpu(self)
     }
 
     fn uses(&self) -> Uses {
