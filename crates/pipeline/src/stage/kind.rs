@@ -170,13 +170,13 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
 pub trait Stage: Debug + Send + Sync {
     /// Its kind.
     fn kind(&self) -> &'static Kind;
+    /// See [`StageKind::settled`].
+    fn settled(&self) -> Option<String>;
     /// See [`StageKind::check_labels`].
     ///
     /// # Errors
     /// As there.
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError>;
-    /// See [`StageKind::settled`].
-    fn settled(&self) -> Option<String>;
     /// See [`StageKind::draws`].
     fn draws(&self) -> bool;
     /// See [`StageKind::gathers_seeds`].
@@ -228,6 +228,10 @@ impl<S: StageKind> Stage for S {
         const { &Kind::of::<S>() }
     }
 
+    fn settled(&self) -> Option<String> {
+        S::settled(self)
+    }
+
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
         S::check_labels(self, labels)
     }
@@ -235,10 +239,6 @@ impl<S: StageKind> Stage for S {
     fn draws(&self) -> bool {
         S::draws(self)
     }
-    fn settled(&self) -> Option<String> {
-        S::settled(self)
-    }
-
 
     fn gathers_seeds(&self, role: &str) -> bool {
         S::gathers_seeds(self, role)
@@ -307,17 +307,6 @@ impl<S: StageKind> Stage for S {
     }
 }
 
-/// All kinds of stages that a program has.
-pub type Kinds = [&'static Kind];
-
-/// One kind of stage.
-pub struct Kind {
-    /// The word in the experiment file, e.g. `"pretrain"`.
-    pub name: &'static str,
-    /// See [`StageKind::CODE_VERSION`].
-    pub code_version: u32,
-    /// See [`StageKind::SECTION`].
-    pub section: Section,
 /// The stages that a stage reads, in the file's order. Empty if the experiment has faults.
 pub type InputStages<'a> = dyn Iterator<Item = InputStage<'a>> + 'a;
 
@@ -332,6 +321,17 @@ pub struct InputStage<'a> {
     pub stage: &'a dyn Stage,
 }
 
+/// All kinds of stages that a program has.
+pub type Kinds = [&'static Kind];
+
+/// One kind of stage.
+pub struct Kind {
+    /// The word in the experiment file, e.g. `"pretrain"`.
+    pub name: &'static str,
+    /// See [`StageKind::CODE_VERSION`].
+    pub code_version: u32,
+    /// See [`StageKind::SECTION`].
+    pub section: Section,
     /// See [`StageKind::TRAINS`].
     pub trains: bool,
     /// See [`StageKind::SPAWNS`].
@@ -413,6 +413,7 @@ impl fmt::Debug for Kind {
 fn parse<S: StageKind>(table: SpannedTable<'_>, inputs: &mut InputStages<'_>) -> Result<Decoded, Vec<ParamError>> {
     let stage = S::parse(table)?;
     stage.check().map_err(|error| vec![error])?;
+    let stage = stage.settle(inputs).map_err(|error| vec![error])?;
     let params = serde_json::to_value(&stage).map_err(|error| vec![refused(&error)])?;
     Ok(Decoded { stage: Arc::new(stage), params })
 }
@@ -420,4 +421,3 @@ fn parse<S: StageKind>(table: SpannedTable<'_>, inputs: &mut InputStages<'_>) ->
 fn refused(error: &serde_json::Error) -> ParamError {
     ParamError::Refused { span: None, message: error.to_string() }
 }
-    let stage = stage.settle(inputs).map_err(|error| vec![error])?;
