@@ -158,3 +158,30 @@ fn out_of_fold_needs_all_folds() {
     let plain = project.run(&["plan", "experiment.toml"]).stderr;
     assert!(plain.contains("segment was trained without `folds`"), "{plain}");
 }
+
+/// A second training of each fold starts from the first one of the same fold; any other has seen the images that validate it.
+#[test]
+fn a_fold_starts_from_the_model_of_the_same_fold() {
+    let again = |more: &str| {
+        let stage = format!(
+            "\n[stages.again]\nkind = \"finetune\"\ndataset = \"micrographs\"\nepochs = 1\ncrop_size = 32\n{more}\n"
+        );
+        Project::new(&EXPERIMENT.replace("[[tables]]", &format!("{stage}[[tables]]")))
+    };
+    let whole = again("model = \"segment\"").run(&["plan", "experiment.toml"]);
+    assert_eq!(whole.code, Some(2), "{}", whole.stderr);
+    assert!(
+        whole.stderr.contains("`segment` names 3 stages") && whole.stderr.contains("segment.fold1"),
+        "{}",
+        whole.stderr
+    );
+    let same = again("model = \"segment.fold2\"\nfolds = 3\nfold = 2").run(&["plan", "experiment.toml"]);
+    assert_eq!(same.code, Some(0), "{}", same.stderr);
+    let other = again("model = \"segment.fold2\"\nfolds = 3\nfold = 1").run(&["plan", "experiment.toml"]);
+    assert_eq!(other.code, Some(5), "{}", other.stderr);
+    let text = "which validates this training, and its scores would be too good: start from the model of the same fold (`fold = 1`)";
+    assert!(other.stderr.contains("again@0, again@1: `model`: segment.fold2 was trained on "), "{}", other.stderr);
+    assert!(other.stderr.contains(text), "{}", other.stderr);
+    let drawn = again("model = \"segment.fold2\"\nval_fraction = 0.4").run(&["plan", "experiment.toml"]);
+    assert_eq!(drawn.code, Some(0), "{}", drawn.stderr);
+}

@@ -25,6 +25,7 @@ use super::data_set::manifests_of;
 use super::encoder::{EncoderSpec, MODEL, fingerprint};
 use super::memory::admit;
 use super::outlook::Outlook;
+use super::seen_images::SeenImages;
 use super::segmentation::Segmentation;
 use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
@@ -46,8 +47,8 @@ use encoder_norms::EncoderNorms;
 use model_path::ModelPath;
 use recipe::Recipe;
 use reference::Names;
-use sampling::Sampling;
 use samples::samples;
+use sampling::Sampling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use start::Start;
@@ -278,7 +279,6 @@ impl StageKind for Finetune {
         Ok(())
     }
 
-    fn needs_gpu(&self) -> Option<String> {
     fn settle(self, inputs: &mut InputStages<'_>) -> Result<Self, ParamError> {
         self.with_batch_size(inputs)
     }
@@ -287,6 +287,7 @@ impl StageKind for Finetune {
         self.training.batch_size.settled()
     }
 
+    fn needs_gpu(&self) -> Option<String> {
         self.training.needs_gpu()
     }
 
@@ -384,6 +385,10 @@ impl StageKind for Finetune {
             return Foresight::of(Err(problem));
         }
         let columns = ["step", "learning_rate", "gradient_norm"].into_iter().map(str::to_owned);
+        let seen = self.seen_before(known, manifest, &parts);
+        if let (Some(problem), Some(_)) = (&seen, self.fold) {
+            return Foresight::of(Err(problem.clone()));
+        }
         let outlook = Outlook::Training {
             columns: Some(columns.chain(Segmentation::columns(&manifest.classes)).collect()),
             classes: Some(manifest.classes.clone()),
@@ -391,10 +396,11 @@ impl StageKind for Finetune {
             encoder,
             has_onnx: network.as_ref().is_none_or(|network| network.is_convolutional()),
             network: network.map(Box::new),
+            seen: Some(SeenImages::of(manifest, &parts.train)),
         };
         Foresight {
             prospect: outlook.prospect(),
-            warnings: self.warnings(&parts, manifest, name),
+            warnings: self.warnings(&parts, manifest, name).into_iter().chain(seen).collect(),
             ..Foresight::nothing()
         }
     }
@@ -421,6 +427,7 @@ impl StageKind for Finetune {
             accumulate: self.accumulate,
             ema: self.ema,
             patience: self.patience,
+            patience_from: self.freeze_epochs,
             ..self.training.training(fingerprint(self, &dataset.manifest, context)?, context)
         };
         let (trained, images) = ((network, parameters), (samples, validation));

@@ -29,6 +29,7 @@ mod patchify;
 mod predict;
 mod pretrain;
 mod pretraining;
+mod seen_images;
 mod segmentation;
 mod start_weights;
 mod synthesize;

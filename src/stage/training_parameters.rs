@@ -94,6 +94,7 @@ impl<D> TrainingParameters<D> {
             accumulate: NonZeroU64::MIN,
             ema: None,
             patience: None,
+            patience_from: 0,
             checkpoint: context.checkpoint.clone(),
             checkpoint_share: CHECKPOINT_SHARE,
             checkpoint_wait: context.checkpoint_wait,
