@@ -98,3 +98,90 @@ fn folds_that_cannot_be_made_are_refused_before_the_run() {
         "{unmeasured}"
     );
 }
+
+#[test]
+fn all_images_are_scored_once_each_by_the_model_that_was_not_trained_on_it() {
+    let text = EXPERIMENT.replace("tta = \"flips\"\n", "").replace("boundary = 0.02\n", "");
+    let text = text.replace("columns = [\"boundary_iou\", \"calibration_error\"]\n", "");
+    let text = text.replace("model = \"segment\"\nensemble = true\n", "model = \"segment\"\nsplit = \"out-of-fold\"\n");
+    let text = text.replace("\"ensemble of folds\" = \"folds\"", "\"out of fold\" = \"folds\"");
+    let project = Project::new(&text);
+    let done = project.run(&["experiment.toml"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let table = fs::read_to_string(project.path("reports/folds/table.md")).unwrap();
+    let row = table.lines().find(|line| line.starts_with("| out of fold")).unwrap();
+    assert!(row.ends_with("| 2 | – |"), "{table}");
+    assert!(table.contains("out of fold: scored on the 3 out-of-fold images."), "{table}");
+    // Each epoch was chosen on the images that its model scores.
+    assert!(row.contains('†') && table.contains("Epoch chosen on the scored images"), "{table}");
+    // What the folds' trainings measured on their own parts is what the pooled matrix has.
+    let outputs = project.outputs();
+    let text = |stage: &str, file: &str| {
+        let (.., digest) = outputs.iter().find(|(of, name, _)| of.ends_with(stage) && name == file).unwrap();
+        let objects = project.files("cache/objects");
+        let (_, bytes) = objects.into_iter().find(|(name, _)| name.replace('/', "").contains(digest)).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    let scored = text("folds@0", "per_image.csv");
+    let miou = |row: &str| row.split(',').nth(1).unwrap().parse::<f64>().unwrap();
+    let mut pooled: Vec<f64> = scored.lines().skip(1).map(miou).collect();
+    assert_eq!(pooled.len(), 3, "{scored}");
+    let mut own: Vec<f64> = (1..=3)
+        .map(|fold| {
+            let history = text(&format!("segment.fold{fold}@0"), "history.csv");
+            let columns: Vec<&str> = history.lines().next().unwrap().split(',').collect();
+            let at = columns.iter().position(|column| *column == "val_miou").unwrap();
+            history.lines().nth(1).unwrap().split(',').nth(at).unwrap().parse().unwrap()
+        })
+        .collect();
+    pooled.sort_by(f64::total_cmp);
+    own.sort_by(f64::total_cmp);
+    assert!(pooled.iter().zip(&own).all(|(a, b)| (a - b).abs() < 0.05), "{pooled:?} {own:?}");
+}
+
+#[test]
+fn out_of_fold_needs_all_folds() {
+    let refused = |from: &str, to: &str| {
+        let project = Project::new(EXPERIMENT);
+        project.edit(from, to);
+        let done = project.run(&["plan", "experiment.toml"]);
+        assert_eq!(done.code, Some(2), "{}", done.stderr);
+        done.stderr
+    };
+    let model = "model = \"segment\"\nensemble = true\n";
+    let few = refused(model, "model = [\"segment.fold1\", \"segment.fold3\"]\nsplit = \"out-of-fold\"\n");
+    assert!(few.contains("fold 2 of 3 is not among the models: name a stage with `folds`"), "{few}");
+    let both = refused(model, "model = \"segment\"\nensemble = true\nsplit = \"out-of-fold\"\n");
+    assert!(both.contains("has no effect with `split = \"out-of-fold\"`"), "{both}");
+    let project = Project::new(&EXPERIMENT.replace("segment.*", "segment"));
+    project.edit("folds = 3\n", "val_fraction = 0.4\n").edit(model, "model = \"segment\"\nsplit = \"out-of-fold\"\n");
+    let plain = project.run(&["plan", "experiment.toml"]).stderr;
+    assert!(plain.contains("segment was trained without `folds`"), "{plain}");
+}
+
+/// A second training of each fold starts from the first one of the same fold; any other has seen the images that validate it.
+#[test]
+fn a_fold_starts_from_the_model_of_the_same_fold() {
+    let again = |more: &str| {
+        let stage = format!(
+            "\n[stages.again]\nkind = \"finetune\"\ndataset = \"micrographs\"\nepochs = 1\ncrop_size = 32\n{more}\n"
+        );
+        Project::new(&EXPERIMENT.replace("[[tables]]", &format!("{stage}[[tables]]")))
+    };
+    let whole = again("model = \"segment\"").run(&["plan", "experiment.toml"]);
+    assert_eq!(whole.code, Some(2), "{}", whole.stderr);
+    assert!(
+        whole.stderr.contains("`segment` names 3 stages") && whole.stderr.contains("segment.fold1"),
+        "{}",
+        whole.stderr
+    );
+    let same = again("model = \"segment.fold2\"\nfolds = 3\nfold = 2").run(&["plan", "experiment.toml"]);
+    assert_eq!(same.code, Some(0), "{}", same.stderr);
+    let other = again("model = \"segment.fold2\"\nfolds = 3\nfold = 1").run(&["plan", "experiment.toml"]);
+    assert_eq!(other.code, Some(5), "{}", other.stderr);
+    let text = "which validates this training, and its scores would be too good: start from the model of the same fold (`fold = 1`)";
+    assert!(other.stderr.contains("again@0, again@1: `model`: segment.fold2 was trained on "), "{}", other.stderr);
+    assert!(other.stderr.contains(text), "{}", other.stderr);
+    let drawn = again("model = \"segment.fold2\"\nval_fraction = 0.4").run(&["plan", "experiment.toml"]);
+    assert_eq!(drawn.code, Some(0), "{}", drawn.stderr);
+}

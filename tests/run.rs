@@ -228,3 +228,61 @@ fn tensorboard_gets_a_file_for_each_training_and_changes_no_result() {
     assert_eq!(after.iter().filter(|file| !file.1.is_empty() && !before.contains(file)).count(), 1);
     assert_eq!(stages("board").len(), 3);
 }
+
+/// `batch_size = "auto"`: the plan, the key and the records hold the number that the memory allows.
+#[test]
+fn a_batch_size_that_the_memory_decides_is_a_number_in_plans_keys_and_explanations() {
+    let text =
+        TOY.replace("batch_size = 8", "batch_size = \"auto\"").replace("batch_size = 2", "batch_size = \"auto\"");
+    // Patches enough for the largest batch.
+    let text = text.replace("unlabeled = 4", "unlabeled = 64");
+    let project = Project::new(&text);
+    let with = |limit: &str, args: &[&str]| project.run_with(&[("MATSSL_MEMORY_LIMIT", limit)], args);
+    let planned = |limit: &str, stage: &str| -> u64 {
+        let plan = with(limit, &["plan", "experiment.toml", "--json"]).ok().stdout;
+        let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+        let stages = plan["stages"].as_array().unwrap();
+        let stage = stages.iter().find(|planned| planned["stage"] == stage).unwrap();
+        stage["params"]["batch_size"].as_u64().unwrap_or_else(|| panic!("{stage}"))
+    };
+    assert_eq!(planned("64G", "ssl@0"), 256);
+    // The encoder of one comes from its own table, of the other from the pretraining.
+    assert_eq!(planned("64G", "segment.random@0"), 32);
+    assert_eq!(planned("64G", "segment.matssl@1"), 32);
+    assert_eq!((planned("130M", "ssl@0"), planned("130M", "segment.matssl@0")), (16, 16));
+
+    let stage = "segment.random@0";
+    let done = with("64G", &["experiment.toml", "--only", stage]).ok();
+    let said = format!("{stage}: batch_size = 32, by the free memory of this machine");
+    assert!(done.stderr.contains(&said), "{}", done.stderr);
+    let again = with("64G", &["experiment.toml", "--only", stage]).ok();
+    assert!(!again.stderr.contains("batch_size"), "{}", again.stderr);
+    let why = with("130M", &["explain", "experiment.toml", stage]).ok().stdout;
+    assert!(why.contains("batch_size: 32 → 16"), "{why}");
+
+    let refused = with("1M", &["plan", "experiment.toml"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    for expected in ["experiment.toml:25:14", "even a batch of 2 would need", "MATSSL_MEMORY_LIMIT allows 1.0 MiB"] {
+        assert!(refused.stderr.contains(expected), "{expected}: {}", refused.stderr);
+    }
+    let wrong = with("plenty", &["plan", "experiment.toml"]);
+    assert!(wrong.stderr.contains("MATSSL_MEMORY_LIMIT=plenty is not a size of memory"), "{}", wrong.stderr);
+    let other = Project::new(&text.replacen("batch_size = \"auto\"", "batch_size = \"automatic\"", 1));
+    let other = other.run(&["plan", "experiment.toml"]);
+    assert!(other.code == Some(2) && other.stderr.contains("automatic"), "{}", other.stderr);
+}
+
+/// A loss without a GPU side keeps a training off a GPU, but not what its model is used for.
+#[test]
+fn a_model_whose_training_needed_the_cpu_is_evaluated_on_a_gpu() {
+    let text =
+        TOY.replace("seeds = [0, 1]", "seeds = [0]").replace("crop_size = 32", "crop_size = 32\nloss = \"jaccard\"");
+    let project = Project::new(&text);
+    let on_gpu = |only: &str| project.run_with(&[("MATSSL_PRETENDED_GPUS", "1")], &["experiment.toml", "--only", only]);
+    let refused = on_gpu("test.segment.random@0");
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let setting = "error: segment.random@0: `loss = \"jaccard\"` does not run on a GPU yet";
+    assert!(refused.stderr.contains(setting) && !refused.stderr.contains("error: test."), "{}", refused.stderr);
+    project.run(&["experiment.toml", "--only", "segment.random@0"]).ok();
+    assert_eq!(on_gpu("test.segment.random@0").ok().ran(), 1);
+}

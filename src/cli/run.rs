@@ -16,6 +16,7 @@ use super::progress::Display;
 use super::signals;
 use super::time_left::TimeLeft;
 use crate::exec;
+use crate::experiment::Instance;
 use crate::machine::check_writable;
 use crate::nn;
 use crate::plan::{CacheState, Forecast};
@@ -67,6 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
     let signals = Arc::new(exec::Signals::default());
     signals::listen(&signals)?;
     if !args.quiet {
+        say_settled(&experiment, &must_run);
         say_device(args.device, &options.gpus);
     }
     let time_left = TimeLeft::new(&experiment.plan, forecast.seconds(), &must_run);
@@ -75,6 +77,21 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
     let OpenExperiment { plan, store, places, .. } = &experiment;
     let outcome = exec::run(plan, store, places, &options, &signals, gate, &mut |event| display.show(event))?;
     finish(&mut experiment, &outcome, total, &folder, args, Some(&signals))
+}
+
+/// Says what stages that run have decided by this machine.
+fn say_settled(experiment: &OpenExperiment, must_run: &[bool]) {
+    let mut settled: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (stage, instance) in
+        experiment.plan.experiment.instances.iter().enumerate().filter(|(stage, _)| must_run[*stage])
+    {
+        if let Some(setting) = instance.stage.settled() {
+            settled.entry(setting).or_default().push(stage);
+        }
+    }
+    for (setting, stages) in settled {
+        say(&format!("{}: {setting}, by the free memory of this machine", experiment.plan.names(&stages)));
+    }
 }
 
 /// Refuses a run that must fail, with all reasons that are known before anything starts. Told to keep going, the run
@@ -110,15 +127,13 @@ fn check_precision(experiment: &OpenExperiment, must_run: &[bool]) -> Result<(),
     Err(Stop::new(Ending::NotThere, message))
 }
 
-/// Refuses stages that cannot run on a GPU, and stages that compute with what such a stage trains, before anything starts.
+/// Refuses stages that cannot run on a GPU, and stages that compute with a network that cannot, before anything starts. How a network
+/// was trained does not matter where only its weights are used.
 fn check_gpu(experiment: &OpenExperiment, must_run: &[bool]) -> Result<(), Stop> {
     let instances = &experiment.plan.experiment.instances;
     let mut message = String::new();
     for (instance, _) in instances.iter().zip(must_run).filter(|(_, must_run)| **must_run) {
-        let inputs = instance.inputs.iter().filter(|_| instance.stage.computes());
-        let trained = inputs.map(|input| &instances[input.instance]);
-        let setting = std::iter::once(instance).chain(trained).find_map(|instance| instance.stage.needs_cpu());
-        if let Some(setting) = setting {
+        if let Some(setting) = instance.stage.needs_cpu().or_else(|| inputs_need_cpu(instances, instance)) {
             message += &format!("error: {}: `{setting}` does not run on a GPU yet\n", instance.name);
         }
     }
@@ -127,6 +142,12 @@ fn check_gpu(experiment: &OpenExperiment, must_run: &[bool]) -> Result<(), Stop>
     }
     message += "help: use `--device cpu`";
     Err(Stop::new(Ending::BadRequest, message))
+}
+
+/// What of the networks that `instance` computes with cannot run on a GPU, also of those that these start from.
+fn inputs_need_cpu(instances: &[Instance], instance: &Instance) -> Option<String> {
+    let inputs = instance.inputs.iter().filter(|_| instance.stage.computes()).map(|input| &instances[input.instance]);
+    { inputs }.find_map(|input| input.stage.output_needs_cpu().or_else(|| inputs_need_cpu(instances, input)))
 }
 
 /// For each stage whether it is asked for, and whether it is forced.

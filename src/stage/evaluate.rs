@@ -3,15 +3,19 @@
 mod ensemble;
 mod fractions;
 mod further;
+mod out_of_fold;
+mod part;
 
 use super::Uses;
 use super::counts::{counts, cure};
 use super::data_set::manifests_of;
 use super::device::open_device;
+use super::encoder::MODEL;
 use super::errors::data_error;
+use super::finetune::Finetune;
 use super::memory::admit;
 use super::outlook::{Outlook, Scores};
-use super::{Context, DATASET, Foresight, Known, Progress, StageError, StageKind, open_dataset};
+use super::{Context, DATASET, Foresight, InputStages, Known, Progress, Stage, StageError, StageKind, open_dataset};
 use crate::data::{Entry, IGNORE, Manifest, Micrograph, OpenDataset, Split};
 use crate::experiment::{Input, LabelledInput, ParamError, ReferenceSpec};
 use crate::metrics::{
@@ -25,24 +29,26 @@ use ensemble::{Ensemble, Models};
 use fractions::FractionTable;
 use matssl_predict::engine::Tta;
 use matssl_predict::reference::Reference;
+use out_of_fold::OutOfFold;
+pub(super) use part::Part;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-/// Evaluates a model. Writes `metrics.json`, `per_image.csv`, `confusion.csv` (pixels; rows are the truth, columns the
-/// prediction), `per_image_confusion.csv` (the same per image), `fractions.csv` (true and predicted area fraction of each class per
-/// image), and the predicted masks `predictions/IMAGE.png` (8 bits, the grey value is the index of the class).
+/// Evaluates a model, or a cross-validation. Writes `metrics.json`, `per_image.csv`, `confusion.csv` (pixels; rows are the truth,
+/// columns the prediction), `per_image_confusion.csv` (the same per image), `fractions.csv` (true and predicted area fraction of
+/// each class per image), and the predicted masks `predictions/IMAGE.png` (8 bits, the grey value is the index of the class).
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Evaluate {
-    /// A fine-tuned model; with `ensemble` several.
+    /// A fine-tuned model; with `ensemble` several, and with `split = "out-of-fold"` those of all folds.
     model: Input,
     /// The data set to evaluate on.
     dataset: Input,
-    /// The split to evaluate on.
-    #[serde(default = "default_split")]
-    split: Split,
+    /// The images to evaluate on: a split of the data set, or `"out-of-fold"`, the training images of a stage with `folds`.
+    #[serde(default = "default_part")]
+    split: Part,
     /// Overlap of neighbouring tiles of a large image as a fraction of their side, from 0 to below 1.
     #[serde(default = "default_overlap")]
     overlap: f64,
@@ -83,8 +89,8 @@ fn is_default_miou_batch(batch: &NonZeroUsize) -> bool {
     *batch == DEFAULT_MIOU_BATCH
 }
 
-fn default_split() -> Split {
-    Split::Test
+fn default_part() -> Part {
+    Part::Test
 }
 
 pub(super) fn default_overlap() -> f64 {
@@ -96,13 +102,21 @@ impl StageKind for Evaluate {
     const CODE_VERSION: u32 = 7;
     const LEAVES: &'static [&'static str] =
         &[Evaluation::FILE, ImageScores::FILE, Confusion::FILE, ImageConfusions::FILE, FractionTable::FILE];
-    const REFERENCES: &'static [ReferenceSpec] =
-        &[ReferenceSpec::one("model", &["finetune"]).several_with("ensemble"), DATASET];
+    const REFERENCES: &'static [ReferenceSpec] = &[
+        ReferenceSpec::one(MODEL, &["finetune"]).several_with("ensemble").several_if("split", Part::OUT_OF_FOLD),
+        DATASET,
+    ];
 
     fn check(&self) -> Result<(), ParamError> {
-        if self.split == Split::Unlabeled {
-            let message = "unlabeled images have no masks to score against; expected test, val or train".into();
+        if self.split == Part::Unlabeled {
+            let message =
+                "unlabeled images have no masks to score against; expected test, val, train or out-of-fold".into();
             return Err(ParamError::Check { param: "split", message });
+        }
+        if self.split == Part::OutOfFold && !self.ensemble.is_no() {
+            let message =
+                "has no effect with `split = \"out-of-fold\"`, where one model predicts each image: leave it out";
+            return Err(ParamError::Check { param: "ensemble", message: message.into() });
         }
         if !(0.0..1.0).contains(&self.overlap) {
             let message = format!("an overlap of {}; expected 0 to below 1, e.g. 0.5", self.overlap);
@@ -115,12 +129,25 @@ impl StageKind for Evaluate {
     }
 
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
-        let models = labels.iter().filter(|(param, _)| *param == "model").count();
+        if self.split == Part::OutOfFold {
+            return Ok(());
+        }
+        let models = labels.iter().filter(|(param, _)| *param == MODEL).count();
         self.ensemble.check(models).map_err(|message| ParamError::Check { param: "ensemble", message })
     }
 
+    fn settle(self, inputs: &mut InputStages<'_>) -> Result<Self, ParamError> {
+        if self.split == Part::OutOfFold {
+            let folds = inputs.filter(|input| input.param == MODEL).map(|input| (input.label, fold_of(input.stage)));
+            let folds: Vec<_> = folds.collect();
+            let checked = if folds.is_empty() { Ok(()) } else { out_of_fold::check_folds(folds) };
+            checked.map_err(|message| ParamError::Check { param: MODEL, message })?;
+        }
+        Ok(self)
+    }
+
     fn gathers_seeds(&self, role: &str) -> bool {
-        role == "model" && self.ensemble == Ensemble::Seeds
+        role == MODEL && self.ensemble == Ensemble::Seeds
     }
 
     fn computes(&self) -> bool {
@@ -128,33 +155,34 @@ impl StageKind for Evaluate {
     }
 
     fn uses(&self) -> Uses {
-        Uses { scored: vec![("dataset", self.split.name())], ..Uses::default() }
+        Uses { scored: vec![("dataset", self.split.split().name())], ..Uses::default() }
     }
 
     fn reads(&self, role: &str) -> Vec<String> {
         // The baseline is the class that is most frequent in the training images.
-        if role == "dataset" { manifests_of([Split::Train, self.split]) } else { Vec::new() }
+        if role == "dataset" { manifests_of([Split::Train, self.split.split()]) } else { Vec::new() }
     }
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {
         let Some((name, manifest)) = Outlook::images(known, "dataset") else { return Foresight::nothing() };
         let mut problems = Vec::new();
-        match scored(manifest, name, self.split) {
+        let split = self.split.split();
+        match scored(manifest, name, split) {
             Ok(entries) => problems.extend(self.check_known(&entries, name).err()),
             Err(problem) => problems.push(problem),
         }
-        for model in known.inputs("model").filter_map(Outlook::of) {
+        for model in known.inputs(MODEL).filter_map(Outlook::of) {
             let Outlook::Training { classes, in_channels, .. } = model else { continue };
             problems.extend(classes.as_ref().and_then(|classes| check_classes(classes, &manifest.classes).err()));
-            let fit = in_channels.map(|in_channels| manifest.check_channels(&[self.split], true, in_channels));
+            let fit = in_channels.map(|in_channels| manifest.check_channels(&[split], true, in_channels));
             problems.extend(fit.and_then(Result::err));
         }
         problems.dedup();
-        let models = known.inputs("model").count();
+        let models = known.inputs(MODEL).count();
         problems.extend(self.ensemble.check_models(models).err());
         let scores = Scores {
             manifest: manifest.clone(),
-            split: self.split,
+            split,
             miou_batch: self.miou_batch.get(),
             further: self.further(),
             models,
@@ -166,27 +194,42 @@ impl StageKind for Evaluate {
     fn run(&self, context: &mut Context) -> Result<(), StageError> {
         let dataset = open_dataset(context.input("dataset")?)?;
         let name = context.input("dataset")?.label.clone();
-        let entries = scored(&dataset.manifest, &name, self.split).map_err(StageError::BadData)?;
+        let split = self.split.split();
+        let entries = scored(&dataset.manifest, &name, split).map_err(StageError::BadData)?;
         self.check_known(&entries, &name).map_err(StageError::BadData)?;
-        self.ensemble.check_models(context.inputs("model").len()).map_err(StageError::BadData)?;
+        self.ensemble.check_models(context.inputs(MODEL).len()).map_err(StageError::BadData)?;
         // Always float32, so that scores do not depend on the precision of the training.
         let device = open_device(context, Precision::Float32, true)?;
         let models = Models::load(context, &device, self.overlap, self.tta)?;
         for (_, config) in models.configs(context) {
             check_classes(&config.class_names, &dataset.manifest.classes).map_err(StageError::BadData)?;
             let in_channels = config.network.encoder.in_channels();
-            dataset.manifest.check_channels(&[self.split], true, in_channels).map_err(StageError::BadData)?;
+            dataset.manifest.check_channels(&[split], true, in_channels).map_err(StageError::BadData)?;
         }
-        let sizes = dataset.entries(self.split).into_iter().map(|entry| (entry.width, entry.height));
+        let sizes = dataset.entries(split).into_iter().map(|entry| (entry.width, entry.height));
         admit(&models.memory(sizes)?, context)?;
+        if self.split == Part::OutOfFold {
+            out_of_fold::check_folds(models.configs(context).map(|(label, config)| (label, config.fold)))
+                .map_err(StageError::BadData)?;
+            let parts = OutOfFold::of(context.inputs(MODEL), &entries, &name)?;
+            let about = About { selected_on: models.selected_on(), ..About::default() };
+            return self.evaluate(context, &dataset, &about, |entry, image| {
+                Ok(models.predict_by(parts.model(entry, image, &name)?, image)?)
+            });
+        }
         let about = About {
             selected_on: models.selected_on(),
             reference: models.reference.as_ref(),
             fold: models.fold(),
             models: models.several(),
         };
-        self.evaluate(context, &dataset, &about, |image| Ok(models.predict(image)?))
+        self.evaluate(context, &dataset, &about, |_, image| Ok(models.predict(image)?))
     }
+}
+
+/// The fold of a `finetune` stage, if it has one.
+fn fold_of(stage: &dyn Stage) -> Option<Fold> {
+    stage.as_any().downcast_ref::<Finetune>()?.fold()
 }
 
 /// What is known of the models.
@@ -245,17 +288,18 @@ impl Evaluate {
         context: &mut Context,
         dataset: &OpenDataset,
         about: &About<'_>,
-        mut predict: impl FnMut(&Micrograph) -> Result<Prediction, StageError>,
+        mut predict: impl FnMut(&Entry, &Micrograph) -> Result<Prediction, StageError>,
     ) -> Result<(), StageError> {
-        let (manifest, split, reference) = (&dataset.manifest, self.split, about.reference);
+        let (manifest, split, reference) = (&dataset.manifest, self.split.split(), about.reference);
         let entries = dataset.entries(split);
         std::fs::create_dir(context.out.join("predictions"))?;
         let mut confusion = Confusion::new(manifest.classes.len());
         let mut images = Vec::new();
         let mut matrices = Vec::new();
         let mut fractions = FractionTable::new(&manifest.classes);
-        // Several models have no temperature: their mean is scored as it is.
-        let mut calibration = (reference.is_some() || about.models.is_some()).then(|| {
+        // Several models have no temperature: their mean is scored as it is. Those of folds were fitted on the images that are scored.
+        let has_several = about.models.is_some() || self.split == Part::OutOfFold;
+        let mut calibration = (reference.is_some() || has_several).then(|| {
             let calibration = reference.and_then(|reference| reference.calibration.as_ref());
             let temperature = calibration.map_or(1.0, |calibration| calibration.temperature);
             CalibrationMeter::new(manifest.classes.len(), Some(IGNORE), temperature)
@@ -266,7 +310,7 @@ impl Evaluate {
             let (image, truth) = dataset.read(entry).map_err(data_error)?;
             let truth =
                 truth.ok_or_else(|| StageError::BadData(format!("{} has no mask to score against", entry.image)))?;
-            let Prediction { mask: prediction, probabilities } = predict(&image)?;
+            let Prediction { mask: prediction, probabilities } = predict(entry, &image)?;
             let mut own = Confusion::new(manifest.classes.len());
             own.add(&truth.labels, &prediction.labels, Some(IGNORE))
                 .map_err(|error| StageError::BadData(format!("{}: {error}", entry.image)))?;
@@ -294,7 +338,7 @@ impl Evaluate {
             &manifest.classes,
             &manifest.ignore_classes,
             &train_class_pixels,
-            split.name(),
+            self.split.name(),
             images.len(),
             about.selected_on,
         )

@@ -1,5 +1,6 @@
 //! `finetune`: trains a segmentation model from an encoder and images with masks.
 
+mod automatic_batch;
 mod defaults;
 mod encoder_norms;
 mod folds;
@@ -10,8 +11,10 @@ mod parts;
 mod rates;
 mod recipe;
 mod reference;
+mod samples;
 mod sampling;
 mod start;
+mod task;
 mod train_fraction;
 mod transformer;
 mod val_fraction;
@@ -20,29 +23,31 @@ mod whole_model;
 use super::artifacts::{HistoryFile, ModelFile, ReferenceFile, Selection};
 use super::data_set::manifests_of;
 use super::encoder::{EncoderSpec, MODEL, fingerprint};
-use super::errors::data_error;
 use super::memory::admit;
 use super::outlook::Outlook;
-use super::segmentation::{Segmentation, Validation};
+use super::seen_images::SeenImages;
+use super::segmentation::Segmentation;
 use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
-use super::{Context, DATASET, DataUse, Foresight, Known, Places, StageError, StageKind, Uses, open_dataset};
+use super::{
+    Context, DATASET, DataUse, Foresight, InputStages, Known, Places, StageError, StageKind, Uses, open_dataset,
+};
 use crate::data::augment::FinetuneAugment;
 use crate::data::loader::RareCrops;
-use crate::data::{Entry, Manifest, Mask, Micrograph, OpenDataset, Split};
+use crate::data::{Entry, Manifest, Split};
 use crate::experiment::{self, Division, Input, MaybeInput, ParamError, ReferenceSpec, SpannedTable};
 use crate::metrics::SelectedOn;
 use crate::nn::losses::{ClassWeighting, LossSpec};
 use crate::nn::{Architecture, EncoderConfig, SegmentationNetwork};
 use crate::random::Stream;
 use crate::train::inference::ModelConfig;
-use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Training};
 use defaults::{all_images, default_crop_size, default_overlap, every_epoch, is_all_images, is_single, one, single};
 use encoder_norms::EncoderNorms;
 use model_path::ModelPath;
 use recipe::Recipe;
 use reference::Names;
+use samples::samples;
 use sampling::Sampling;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -172,7 +177,7 @@ pub(super) struct Finetune {
     /// Number of training images that is used, in place of `train_fraction`. Drawn in the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     train_images: Option<NonZeroUsize>,
-    /// Number of epochs without improvement after which the training stops.
+    /// Number of epochs without improvement after which the training stops. Those of `freeze_epochs` do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     patience: Option<NonZeroU64>,
     /// Decay per step of an exponential moving average of the weights, e.g. 0.999. Validation and the saved model use
@@ -287,12 +292,24 @@ impl StageKind for Finetune {
         Ok(())
     }
 
+    fn settle(self, inputs: &mut InputStages<'_>) -> Result<Self, ParamError> {
+        self.with_batch_size(inputs)
+    }
+
+    fn settled(&self) -> Option<String> {
+        self.training.batch_size.settled()
+    }
+
     fn needs_gpu(&self) -> Option<String> {
         self.training.needs_gpu()
     }
 
     fn needs_cpu(&self) -> Option<String> {
-        self.cpu_setting().or_else(|| self.loss_on_cpu())
+        self.network_on_cpu().or_else(|| self.rates_on_cpu()).or_else(|| self.loss_on_cpu())
+    }
+
+    fn output_needs_cpu(&self) -> Option<String> {
+        self.network_on_cpu()
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
@@ -381,6 +398,10 @@ impl StageKind for Finetune {
             return Foresight::of(Err(problem));
         }
         let columns = ["step", "learning_rate", "gradient_norm"].into_iter().map(str::to_owned);
+        let seen = self.seen_before(known, manifest, &parts);
+        if let (Some(problem), Some(_)) = (&seen, self.fold) {
+            return Foresight::of(Err(problem.clone()));
+        }
         let outlook = Outlook::Training {
             columns: Some(columns.chain(Segmentation::columns(&manifest.classes)).collect()),
             classes: Some(manifest.classes.clone()),
@@ -388,10 +409,11 @@ impl StageKind for Finetune {
             encoder,
             has_onnx: network.as_ref().is_none_or(|network| network.is_convolutional()),
             network: network.map(Box::new),
+            seen: Some(SeenImages::of(manifest, &parts.train)),
         };
         Foresight {
             prospect: outlook.prospect(),
-            warnings: self.warnings(&parts, manifest, name),
+            warnings: self.warnings(&parts, manifest, name).into_iter().chain(seen).collect(),
             ..Foresight::nothing()
         }
     }
@@ -404,18 +426,12 @@ impl StageKind for Finetune {
         let parts = self.parts(&dataset.manifest, name, context.seed).map_err(StageError::BadData)?;
         self.check_channels(&dataset.manifest, config.encoder.in_channels()).map_err(StageError::BadData)?;
         let (samples, validation) = (samples(&dataset, &parts.train)?, samples(&dataset, &parts.validation)?);
-        let validation = self.validation(&dataset, validation);
+        let validation = self.validation(validation, &dataset.manifest.ignore_classes);
         let class_weights = self.weights_of_classes(&classes, &samples).map_err(StageError::BadData)?;
         let named = |entries: &[&Entry]| entries.iter().map(|entry| entry.image.clone()).collect();
         let names = Names { training: named(&parts.train), validation: named(&parts.validation) };
         let network = SegmentationNetwork::new(config);
-        let mut parameters = self.training.parameters(context)?;
-        if self.freeze {
-            parameters = parameters.with_frozen(network.encoder_prefix());
-        }
-        if self.encoder_norms == EncoderNorms::Frozen {
-            parameters = parameters.with_frozen_norms(network.encoder_prefix());
-        }
+        let mut parameters = self.frozen(self.training.parameters(context)?, &network);
         let rare = (!self.sampling.is_uniform())
             .then(|| Arc::new(RareCrops::new(self.sampling.rare, &samples, classes.len(), &validation.ignore_classes)));
         network.init(&mut parameters, &Stream::new(context.seed, "model", 0, 0)).map_err(StageError::failed)?;
@@ -424,28 +440,13 @@ impl StageKind for Finetune {
             accumulate: self.accumulate,
             ema: self.ema,
             patience: self.patience,
+            patience_from: self.freeze_epochs,
             ..self.training.training(fingerprint(self, &dataset.manifest, context)?, context)
         };
-        let crops_per_epoch = self.crops_in_epoch(samples.len());
-        let mut task = Segmentation {
-            rate_factors: self.rate_factors(&network),
-            parameters,
-            network,
-            freeze_epochs: self.freeze_epochs,
-            loss: self.loss.clone(),
-            class_weights,
-            samples: Arc::new(samples),
-            augment: FinetuneAugment { crop_size: Some(self.crop_size.get()), ..self.augment.clone() },
-            rare,
-            batch_size: self.training.batch_size.get(),
-            crops_per_epoch,
-            seed: context.seed,
-            class_names: classes,
-            validation,
-        };
-        let needs = task.memory(self.training.optimizer)?;
-        let (accumulates, averages) = (self.accumulate.get() > 1, self.ema.is_some());
-        admit(&Needs { accumulates, averages, ..needs }, context)?;
+        let (trained, images) = ((network, parameters), (samples, validation));
+        let task = self.task(trained, classes, images, self.training.batch_size.get(), context.seed);
+        let mut task = Segmentation { class_weights, rare, ..task };
+        admit(&self.needs(&task)?, context)?;
         let outcome = train(&mut task, &training, context)?;
         if let Some(best) = &outcome.best {
             best.restore(&task.parameters)?;
@@ -478,40 +479,10 @@ impl StageKind for Finetune {
     }
 }
 
-/// Images and their masks.
-type Samples = Vec<(Micrograph, Mask)>;
-
-/// Reads images with their masks.
-fn samples(dataset: &OpenDataset, entries: &[&Entry]) -> Result<Samples, StageError> {
-    let mut samples = Vec::new();
-    for entry in entries {
-        if let (image, Some(mask)) = dataset.read(entry).map_err(data_error)? {
-            samples.push((image, mask));
-        }
-    }
-    Ok(samples)
-}
-
 impl Finetune {
-    /// Number of crops in an epoch on `images` images.
-    fn crops_in_epoch(&self, images: usize) -> usize {
-        self.crops_per_epoch.map_or(images * self.crops_per_image.get(), NonZeroUsize::get)
-    }
-
     /// The split of the images of val_miou and iou_CLASS.
     fn validation_split(&self) -> Split {
         if self.select_on == SelectedOn::Test { Split::Test } else { Split::Val }
-    }
-
-    fn validation(&self, dataset: &OpenDataset, samples: Samples) -> Validation {
-        Validation {
-            samples,
-            ignore_classes: dataset.manifest.ignore_classes.clone(),
-            every: self.validate_every.get(),
-            epochs: self.training.epochs.get(),
-            overlap: self.validation_overlap,
-            selects: self.select_on != SelectedOn::Last,
-        }
     }
 
     /// Checks that a network of `in_channels` takes the images that it is trained and validated on.

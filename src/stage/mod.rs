@@ -1,6 +1,7 @@
 //! The kinds of stages, one file per kind, and the table of all kinds.
 
 mod artifacts;
+mod batch_size;
 mod command;
 mod counts;
 mod data_set;
@@ -28,6 +29,7 @@ mod patchify;
 mod predict;
 mod pretrain;
 mod pretraining;
+mod seen_images;
 mod segmentation;
 mod start_weights;
 mod synthesize;

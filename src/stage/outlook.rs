@@ -1,5 +1,6 @@
 //! What stages leave, as far as other stages can ask for it before they run.
 
+use super::seen_images::SeenImages;
 use super::{Known, KnownInput, Prospect};
 use crate::data::{Manifest, Split};
 use crate::metrics::FurtherScore;
@@ -31,6 +32,8 @@ pub(super) enum Outlook {
         encoder: Option<EncoderConfig>,
         /// The network of the model that it trains, if it trains one and it is known.
         network: Option<Box<SegmentationConfig>>,
+        /// The images that the model was trained on, if it trains one and they are known.
+        seen: Option<SeenImages>,
         /// Whether its network can be written as ONNX.
         has_onnx: bool,
     },

@@ -1,12 +1,12 @@
 //! `overlay`: draws predictions next to the truth.
 
 use super::errors::data_error;
-use super::evaluate::prediction_files;
+use super::evaluate::{Part, prediction_files};
 use super::missing::Missing;
 use super::outlook::{Outlook, Scores};
 use super::table::{by_label, read_evaluation};
 use super::{Context, DATASET, Foresight, Known, Progress, StageError, StageKind, open_dataset};
-use crate::data::{Entry, IGNORE, Manifest, PixelSize, PixelSizes, Split, decode};
+use crate::data::{Entry, IGNORE, Manifest, PixelSize, PixelSizes, decode};
 use crate::experiment::{Input, ReferenceSpec, Section};
 use crate::report::overlay::{Panels, Scale};
 use crate::report::{self, FileName};
@@ -115,8 +115,7 @@ impl StageKind for Overlay {
         for (number, ((label, seeds), folder)) in labels.iter().zip(folders).enumerate() {
             let evaluated = seeds[0];
             let split = read_evaluation(evaluated)?.split;
-            let split = [Split::Train, Split::Val, Split::Test].into_iter().find(|s| s.name() == split);
-            let entries = split.map(|split| dataset.entries(split)).unwrap_or_default();
+            let entries = Part::named(&split).map(|part| dataset.entries(part.split())).unwrap_or_default();
             let names = prediction_files(&entries);
             let predictions = evaluated.files.keys().filter(|name| name.starts_with("predictions/")).count();
             let other_data = || StageError::BadData(other_data(label));

@@ -1,24 +1,28 @@
 //! `pretrain`: trains an encoder on patches without masks.
 
 use super::artifacts::{EncoderFile, HistoryFile};
+use super::batch_size::BatchSize;
 use super::data_set::manifests_of;
 use super::encoder::{EncoderSpec, fingerprint};
 use super::errors::data_error;
 use super::memory::admit;
 use super::monitor::{self, Monitor};
 use super::outlook::Outlook;
-use super::pretraining::Pretraining;
+use super::patchify::patch_params;
+use super::pretraining::{self, Pretraining};
 use super::training::{has, train};
 use super::training_parameters::{TrainingDefaults, TrainingParameters};
-use super::{Context, Foresight, Known, Places, StageError, StageKind, open_dataset};
+use super::{Context, Foresight, InputStages, Known, Places, StageError, StageKind, open_dataset};
 use crate::data::augment::ViewParams;
 use crate::data::check_channels;
 use crate::data::patches::Patches;
 use crate::experiment::{self, Input, ParamError, ReferenceSpec, SpannedTable};
-use crate::nn::Encoder;
+use crate::nn::{Encoder, Parameters};
 use crate::random::Stream;
 use crate::ssl::{ENCODER, MethodSpec, Watch};
+use crate::train::memory::Needs;
 use crate::train::{OptimizerSpec, Task};
+use candle_core::{DType, Device};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -76,6 +80,13 @@ fn is_alone(together: &NonZeroUsize) -> bool {
     *together == alone()
 }
 
+/// The largest batch that `"auto"` chooses.
+const MOST_BATCH: usize = 256;
+
+fn refused(error: anyhow::Error) -> ParamError {
+    ParamError::Check { param: BatchSize::NAME, message: error.to_string() }
+}
+
 fn every_epoch() -> NonZeroU64 {
     NonZeroU64::MIN
 }
@@ -115,6 +126,32 @@ impl Pretrain {
             "{count} patches do not fill one batch of {batch_size}: choose a smaller `batch_size`, or cut more patches (a \
              higher `overlap`, a smaller `size`, more images)"
         ))
+    }
+
+    /// Checks the batch against the method, if its size is decided.
+    fn check_batch(&self) -> Result<(), ParamError> {
+        if self.training.batch_size.is_auto() {
+            return Ok(());
+        }
+        let error = |param, message| ParamError::Check { param, message };
+        match self.training.batch_size.get() {
+            0..2 => Err(error(BatchSize::NAME, "a batch needs at least 2 patches".into())),
+            size => self.method.check_batch(size).map_err(|message| error("method", message)),
+        }
+    }
+
+    /// Estimate of the memory for the largest batch that is chosen by it, of views with a side of `size` pixels.
+    fn sketched(&self, size: usize) -> anyhow::Result<Needs> {
+        self.encoder.network.check_side(size).map_err(anyhow::Error::msg)?;
+        let parameters = Parameters::new(DType::F32, &Device::Cpu).for_sizes();
+        let mut parameters = parameters.with_precision(self.training.precision).with_recompute(self.training.recompute);
+        let encoder = Encoder::new(self.encoder.network.clone());
+        let drawn = Stream::new(0, "sketch", 0, 0);
+        encoder.init(&mut parameters, ENCODER, &drawn)?;
+        let method = self.method.build(&encoder, &mut parameters, &drawn)?;
+        let sizes = (MOST_BATCH, size, encoder.config().in_channels());
+        let needs = pretraining::memory(&parameters, &encoder, &*method, sizes)?;
+        Ok(Needs { optimizer: Some(self.training.optimizer), ..needs })
     }
 
     /// Columns of the history, with all that the method may add.
@@ -186,12 +223,7 @@ impl StageKind for Pretrain {
 
     fn check(&self) -> Result<(), ParamError> {
         let error = |param, message| Err(ParamError::Check { param, message });
-        if self.training.batch_size.get() < 2 {
-            return error("batch_size", "a batch needs at least 2 patches".into());
-        }
-        if let Err(message) = self.method.check_batch(self.training.batch_size.get()) {
-            return error("method", message);
-        }
+        self.check_batch()?;
         if let Err(message) = self.encoder.check() {
             return error("encoder", message);
         }
@@ -217,6 +249,22 @@ impl StageKind for Pretrain {
         self.training.check()
     }
 
+    fn settle(mut self, inputs: &mut InputStages<'_>) -> Result<Self, ParamError> {
+        if self.training.batch_size.is_auto() {
+            let cut = inputs.filter_map(|input| patch_params(input.stage)).next();
+            let Some(size) = self.crop_size.map(NonZeroUsize::get).or(cut.map(|patches| patches.size)) else {
+                return Ok(self);
+            };
+            self.training.batch_size = BatchSize::for_memory(&self.sketched(size).map_err(refused)?)?;
+            self.check_batch()?;
+        }
+        Ok(self)
+    }
+
+    fn settled(&self) -> Option<String> {
+        self.training.batch_size.settled()
+    }
+
     fn needs_gpu(&self) -> Option<String> {
         self.training.needs_gpu()
     }
@@ -224,6 +272,10 @@ impl StageKind for Pretrain {
     fn needs_cpu(&self) -> Option<String> {
         let encoder = &self.encoder.network;
         (!encoder.runs_on_gpu()).then(|| format!("arch = \"{}\"", encoder.arch()))
+    }
+
+    fn output_needs_cpu(&self) -> Option<String> {
+        self.needs_cpu()
     }
 
     fn ready(&self, places: &Places) -> Result<(), StageError> {
@@ -268,6 +320,7 @@ impl StageKind for Pretrain {
             in_channels: Some(self.encoder.network.in_channels()),
             encoder: Some(self.encoder.network.clone()),
             network: None,
+            seen: None,
             has_onnx: true,
         };
         let channels = known.inputs("patches").filter_map(|input| match Outlook::of(input) {

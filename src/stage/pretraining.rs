@@ -39,43 +39,58 @@ pub(super) struct Views {
     moment: Moment,
 }
 
+/// Estimates the peak memory of a training with `method` on batches of pairs of views with a side of `size` pixels, without an optimiser,
+/// and without what the process holds before. Heads need little compared with the encoder: they process one vector per view, or the
+/// last map.
+///
+/// # Errors
+/// If the views do not fit the encoder.
+pub(super) fn memory(
+    parameters: &Parameters,
+    encoder: &Encoder,
+    method: &dyn SslMethod,
+    (batch_size, size, patch_channels): (usize, usize, usize),
+) -> anyhow::Result<Needs> {
+    let in_channels = encoder.config().in_channels();
+    let shape = [batch_size, size, size, in_channels];
+    let pass = crate::nn::footprint(parameters, shape, |tape, x| encoder.deepest(tape, ENCODER, x))?;
+    let (bytes, trainable) = parameter_bytes(parameters);
+    let (gpu, pixels) = (!parameters.device().is_cpu(), 2 * batch_size * size * size);
+    // Two views in float32, normalised, or before a GPU normalises them; there the network's input is a second buffer.
+    let channels = if gpu && in_channels == RGB { patch_channels } else { in_channels };
+    let input = in_channels * pixels * parameters.activations().size_in_bytes();
+    let normalised = if gpu { input } else { 0 };
+    Ok(Needs {
+        work: Work::Pretraining,
+        gpu,
+        recomputes: parameters.recomputes(),
+        batch_size: batch_size as u64,
+        size,
+        loaded: 0,
+        parameters: bytes,
+        trainable,
+        optimizer: None,
+        accumulates: false,
+        averages: false,
+        keeps_best: false,
+        batch: (4 * channels * pixels) as u64,
+        activations: training_activations(pass, method.recorded_passes())
+            + method.loss_bytes(batch_size, size)
+            + normalised as u64,
+        between_steps: 0,
+    })
+}
+
 impl Pretraining {
-    /// Estimates the peak memory of the training. Heads need little compared with the encoder: they process one vector
-    /// per view, or the last map.
+    /// Estimates the peak memory of the training.
     ///
     /// # Errors
     /// If the views do not fit the encoder.
     pub(super) fn memory(&self, optimizer: OptimizerSpec) -> anyhow::Result<Needs> {
-        let held = machine::held_memory();
-        let (batch_size, size, in_channels) = (self.batch_size, self.views.size, self.encoder.config().in_channels());
-        let pass = crate::nn::footprint(&self.parameters, [batch_size, size, size, in_channels], |tape, x| {
-            self.encoder.deepest(tape, ENCODER, x)
-        })?;
-        let (parameters, trainable) = parameter_bytes(&self.parameters);
-        let (gpu, pixels) = (!self.parameters.device().is_cpu(), 2 * batch_size * size * size);
-        // Two views in float32, normalised, or before a GPU normalises them; there the network's input is a second buffer.
-        let channels = if gpu && in_channels == RGB { self.patches.channels() } else { in_channels };
-        let input = in_channels * pixels * self.parameters.activations().size_in_bytes();
-        let normalised = if gpu { input } else { 0 };
-        Ok(Needs {
-            work: Work::Pretraining,
-            gpu,
-            recomputes: self.parameters.recomputes(),
-            batch_size: batch_size as u64,
-            size,
-            loaded: held.saturating_sub(parameters),
-            parameters,
-            trainable,
-            optimizer: Some(optimizer),
-            accumulates: false,
-            averages: false,
-            keeps_best: false,
-            batch: (4 * channels * pixels) as u64,
-            activations: training_activations(pass, self.method.recorded_passes())
-                + self.method.loss_bytes(batch_size, size)
-                + normalised as u64,
-            between_steps: 0,
-        })
+        let sizes = (self.batch_size, self.views.size, self.patches.channels());
+        let needs = memory(&self.parameters, &self.encoder, &*self.method, sizes)?;
+        let loaded = machine::held_memory().saturating_sub(needs.parameters);
+        Ok(Needs { loaded, optimizer: Some(optimizer), ..needs })
     }
 
     fn batch_maker(&self) -> anyhow::Result<Batches> {

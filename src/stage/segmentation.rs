@@ -112,7 +112,9 @@ impl Segmentation {
     /// If the crops do not fit the network.
     pub(super) fn memory(&self, optimizer: OptimizerSpec) -> Result<Needs> {
         let held = machine::held_memory();
-        let (batch_size, size) = (self.batch_size.min(self.crops_per_epoch), self.crop_size());
+        // Before the images are known, batches are taken to be full.
+        let crops = Some(self.crops_per_epoch).filter(|crops| *crops > 0);
+        let (batch_size, size) = (self.batch_size.min(crops.unwrap_or(usize::MAX)), self.crop_size());
         let in_channels = self.in_channels();
         let shape = [batch_size, size, size, in_channels];
         let pass = crate::nn::footprint(&self.parameters, shape, |tape, x| self.network.forward(tape, x))?;

@@ -1,5 +1,6 @@
 //! Parameters of every training.
 
+use super::batch_size::BatchSize;
 use super::device::open_device;
 use super::training::{CHECKPOINT_SHARE, is_yes, yes};
 use super::{Context, StageError};
@@ -28,9 +29,12 @@ pub(super) struct TrainingParameters<D> {
     /// Number of passes over the training images. In the paper: 50 for pretraining, 200 for fine-tuning.
     pub(super) epochs: NonZeroU64,
     /// `pretrain`: pairs of views per step, 128 by default and in the paper; each epoch drops the patches that do not
-    /// fill a batch. `finetune`: crops per step, 8 by default; the last batch of an epoch may be smaller.
-    #[serde(default = "D::batch_size")]
-    pub(super) batch_size: NonZeroUsize,
+    /// fill a batch. `finetune`: crops per step, 8 by default; the last batch of an epoch may be smaller. `"auto"`: the largest power
+    /// of two, at most 256 in `pretrain` and 32 in `finetune`, that is estimated to fit into half of the free memory of the machine
+    /// that reads the experiment (`MATSSL_MEMORY_LIMIT` replaces it), whatever the data set and the GPU. The number that is chosen
+    /// counts as if it were written: with less memory it is another experiment, so write a number where results are to be compared.
+    #[serde(default = "default_batch_size::<D>")]
+    pub(super) batch_size: BatchSize,
     /// Optimiser, by default as in the paper. `pretrain`: SGD, 0.1, momentum 0.9, weight decay 1e-6. `finetune`: Adam,
     /// 1e-4, weight decay 1e-5.
     #[serde(default = "D::optimizer")]
@@ -50,6 +54,10 @@ pub(super) struct TrainingParameters<D> {
     pub(super) recompute: bool,
     #[serde(skip)]
     defaults: PhantomData<D>,
+}
+
+fn default_batch_size<D: TrainingDefaults>() -> BatchSize {
+    BatchSize::Number(D::batch_size())
 }
 
 impl<D> TrainingParameters<D> {
@@ -86,6 +94,7 @@ impl<D> TrainingParameters<D> {
             accumulate: NonZeroU64::MIN,
             ema: None,
             patience: None,
+            patience_from: 0,
             checkpoint: context.checkpoint.clone(),
             checkpoint_share: CHECKPOINT_SHARE,
             checkpoint_wait: context.checkpoint_wait,

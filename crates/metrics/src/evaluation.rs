@@ -74,7 +74,7 @@ pub struct MiouBy {
 /// All scores of one model on one set of images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Which images: `"test"`, `"val"` or `"train"`.
+    /// Which images: `"test"`, `"val"`, `"train"`, or `"out-of-fold"`: training images, each scored by a model that was validated on it.
     pub split: String,
     /// Number of images.
     pub images: usize,

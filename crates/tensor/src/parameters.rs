@@ -114,6 +114,11 @@ impl Parameters {
         Parameters { zeros: true, folded: Some(Mutex::default()), ..self }
     }
 
+    /// The same, of which only sizes count, as in estimates of memory: networks draw no initial values for their convolutions.
+    pub fn for_sizes(self) -> Self {
+        Parameters { zeros: true, ..self }
+    }
+
     /// Whether initial values are zeros.
     pub(crate) fn starts_as_zeros(&self) -> bool {
         self.zeros

@@ -178,6 +178,14 @@ impl Models {
         predict_together(&self.networks(), image, &self.settings)
     }
 
+    /// The probabilities of the model `number` alone, likewise.
+    ///
+    /// # Errors
+    /// As [`Models::predict`].
+    pub(super) fn predict_by(&self, number: usize, image: &Micrograph) -> anyhow::Result<Prediction> {
+        predict_together(&[self.segmenters[number].network()], image, &self.settings)
+    }
+
     fn networks(&self) -> Vec<Network<'_>> {
         self.segmenters.iter().map(Segmenter::network).collect()
     }

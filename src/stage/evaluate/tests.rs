@@ -140,8 +140,8 @@ pub(in crate::stage) fn evaluated(
 }
 
 /// Everywhere `class`, with a probability of 0.9.
-fn constant(class: u8) -> impl FnMut(&Micrograph) -> Result<Prediction, StageError> {
-    move |image| {
+fn constant(class: u8) -> impl FnMut(&Entry, &Micrograph) -> Result<Prediction, StageError> {
+    move |_, image| {
         let (width, height) = (image.width, image.height);
         let labels = vec![class; width * height];
         let mut pixel = [0.1, 0.1];
@@ -186,7 +186,7 @@ fn known(image: &str) -> KnownImage {
 
 /// The reference of a model with a temperature of 2, whose validation image `image` has 8 pixels of each class, of which 4 of the
 /// matrix are predicted as austenite.
-fn reference(image: &str) -> Reference {
+pub(super) fn reference(image: &str) -> Reference {
     let confusion = Confusion::from_counts(2, vec![4, 4, 0, 8]).unwrap();
     let classes = ["matrix", "austenite"].map(String::from).to_vec();
     let calibration = Calibration {
@@ -297,7 +297,7 @@ fn a_prediction_of_another_size_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = open_dataset(&dataset(folder.path())).unwrap();
     let mut context = context(folder.path(), []);
-    let small = |_: &Micrograph| {
+    let small = |_: &Entry, _: &Micrograph| {
         Ok(Prediction { mask: Mask { width: 1, height: 1, labels: vec![0] }, probabilities: vec![1.0, 0.0] })
     };
     let error = plain().evaluate(&mut context, &dataset, &About::default(), small).unwrap_err();
@@ -334,7 +334,7 @@ fn images_with_the_same_stem_get_unique_names() {
 #[test]
 fn parameters_have_defaults_and_limits() {
     let evaluate: Evaluate = params(r#"{ "model": "<input>", "dataset": "<input>" }"#);
-    assert_eq!((evaluate.split, evaluate.overlap), (Split::Test, 0.5));
+    assert_eq!((evaluate.split, evaluate.overlap), (Part::Test, 0.5));
     assert!(evaluate.check().is_ok());
     assert_eq!(evaluate.miou_batch.get(), 128);
     let json = serde_json::to_value(&evaluate).unwrap();
@@ -342,7 +342,8 @@ fn parameters_have_defaults_and_limits() {
     for word in ["ensemble", "tta", "boundary", "surface_tolerance", "specimens"] {
         assert!(json.get(word).is_none(), "keys stay as they were: {json}");
     }
-    for bad in [r#""overlap": 1.0"#, r#""split": "unlabeled""#, r#""surface_tolerance": -1"#] {
+    let together = r#""split": "out-of-fold", "ensemble": true"#;
+    for bad in [r#""overlap": 1.0"#, r#""split": "unlabeled""#, r#""surface_tolerance": -1"#, together] {
         let evaluate: Evaluate = params(&format!(r#"{{ "model": "<input>", "dataset": "<input>", {bad} }}"#));
         assert!(evaluate.check().is_err(), "{bad}");
     }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 impl Finetune {
     /// The part that this training is validated on.
-    pub(super) fn fold(&self) -> Option<Fold> {
+    pub(in crate::stage) fn fold(&self) -> Option<Fold> {
         Some(Fold { index: self.fold?.get(), of: self.folds?.get() })
     }
 

@@ -146,14 +146,14 @@ impl Finetune {
         }
     }
 
-    /// What of the network, or of how its encoder is trained, cannot run on a GPU yet.
-    pub(super) fn cpu_setting(&self) -> Option<String> {
+    /// What of the network cannot run on a GPU yet.
+    pub(super) fn network_on_cpu(&self) -> Option<String> {
         let arch = self.encoder().map(|encoder| &encoder.network).filter(|encoder| !encoder.runs_on_gpu());
         match (self.architecture(), arch) {
             (Architecture::UnetPlusPlus | Architecture::Unet, Some(encoder)) => {
                 Some(format!("arch = \"{}\"", encoder.arch()))
             }
-            (Architecture::UnetPlusPlus | Architecture::Unet, None) => self.rates_on_cpu(),
+            (Architecture::UnetPlusPlus | Architecture::Unet, None) => None,
             (architecture, _) => Some(format!("architecture = \"{}\"", architecture.word())),
         }
     }

@@ -3,8 +3,12 @@
 use super::{Finetune, folds, val_fraction};
 use crate::data::{Entry, Manifest, Split};
 use crate::metrics::SelectedOn;
+use crate::stage::Known;
 use crate::stage::counts::cure;
+use crate::stage::encoder::MODEL;
+use crate::stage::outlook::Outlook;
 use crate::stage::segmentation::check_batches;
+use std::sync::Arc;
 
 /// The images of a training.
 pub(super) struct Parts<'m> {
@@ -73,6 +77,25 @@ impl Finetune {
         }
         check_batches(self.crops_in_epoch(train.len()), self.training.batch_size.get(), self.crop_size.get())?;
         Ok(Parts { train, validation })
+    }
+
+    /// What is wrong with validation images that are taken from the training images, if the stage `model` was trained on some.
+    pub(super) fn seen_before(&self, known: &Known<'_>, manifest: &Arc<Manifest>, parts: &Parts<'_>) -> Option<String> {
+        let cure = match (self.fold(), self.val_fraction) {
+            (Some(fold), _) => format!("start from the model of the same fold (`fold = {}`)", fold.index),
+            (None, Some(fraction)) => format!("train both with `val_fraction = {fraction}`, or start"),
+            (None, None) => return None,
+        };
+        let (model, image) = known.inputs(MODEL).find_map(|input| match Outlook::of(input) {
+            Some(Outlook::Training { seen: Some(seen), .. }) => {
+                Some((input.label, seen.first_in(manifest, &parts.validation)?))
+            }
+            _ => None,
+        })?;
+        Some(format!(
+            "`model`: {model} was trained on {image}, which validates this training, and its scores would be too good: {cure} or \
+             from a model of other images"
+        ))
     }
 
     /// What is suspicious about these images of the data set `name`.

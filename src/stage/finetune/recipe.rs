@@ -2,6 +2,7 @@
 
 use crate::experiment::SpannedTable;
 use schemars::JsonSchema;
+use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
@@ -34,8 +35,8 @@ impl Recipe {
     /// their name.
     pub(super) fn filled(mut table: SpannedTable<'_>) -> SpannedTable<'_> {
         let named = table.get_ref().get("recipe").and_then(|word| word.get_ref().as_str());
-        // Another word is said by the parameter's type.
-        let recipe = (named == Some("robust")).then_some(Recipe::Robust);
+        // The parameter's type refuses other words.
+        let recipe = named.and_then(|word| Recipe::deserialize(StrDeserializer::<Error>::new(word)).ok());
         if let Some(Ok(options)) = recipe.map(|recipe| DeTable::parse(recipe.options())) {
             for (name, value) in options.into_inner() {
                 table.get_mut().entry(name).or_insert(value);

@@ -1,6 +1,7 @@
 //! The parameter `model`: a whole trained model from which a fine-tuning starts.
 
 use super::super::artifacts::ModelFile;
+use super::super::batch_size::BatchSize;
 use super::super::encoder::{EncoderSpec, MODEL};
 use super::super::errors::weights_error;
 use super::super::initial_weights::Weights;
@@ -111,6 +112,10 @@ impl Finetune {
         }
         if let Some(architecture) = self.architecture.filter(|architecture| is_of_windows(*architecture)) {
             return Err(("architecture", no_windows(architecture)));
+        }
+        if self.training.batch_size.is_auto() {
+            let message = "\"auto\" needs a network that is known before the run, and here it is that of `model`: write a number, e.g. 8";
+            return Err((BatchSize::NAME, message.into()));
         }
         let taken = "is taken from `model`: leave it out";
         if self.transformer.is_some() {

@@ -10,7 +10,7 @@ use super::member::Member;
 use super::parameter_errors;
 use super::resolve::{Found, Members, Names, Target};
 use crate::parameters::vocabulary::{INPUT, LabelledInput, SpannedTable};
-use crate::stage::{Decoded, Kind};
+use crate::stage::{Decoded, InputStage, Kind};
 use std::rc::Rc;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -53,7 +53,7 @@ pub(super) fn all(document: &Document<'_>, order: &[usize], faults: &mut Vec<Dia
         left = left.saturating_sub(expansion.members.len());
         let labels = expansion.members.iter().map(|member| member.label.clone()).collect();
         if let Some(spec) = family.spec {
-            decoded[at] = decode(family, at, spec, &expansion.members, &names, faults);
+            decoded[at] = decode(family, at, spec, &expansion.members, (&names, &decoded), faults);
         }
         names.set_members(at, Members::new(labels, expansion.complete && family.spec.is_some()));
     }
@@ -73,13 +73,13 @@ fn expand<'i>(chooser: &Chooser<'_, '_, 'i>, left: usize, faults: &mut Vec<Diagn
     Expansion { members, complete: expansion.complete && faults.len() == before }
 }
 
-/// Decodes the parameters and resolves the inputs of each member.
+/// Decodes the parameters and resolves the inputs of each member. `earlier` has the members of the families that it names.
 fn decode<'i>(
     family: &Family<'i>,
     at: usize,
     spec: &'static Kind,
     members: &[Member<'i>],
-    names: &Names<'_, 'i>,
+    (names, earlier): (&Names<'_, 'i>, &[Vec<DecodedMember>]),
     faults: &mut Vec<Diagnostic>,
 ) -> Vec<DecodedMember> {
     /// Maximum number of faults in a family before the rest of its members is skipped.
@@ -114,7 +114,16 @@ fn decode<'i>(
             }
         }
         inputs.sort_by_key(|role| spec.references.iter().position(|reference| reference.param == role.param));
-        let parsed = (spec.parse)(table_of(family, &named, member)).and_then(|decoded| {
+        // After a fault members may be missing, and nothing will run.
+        let read: &[Role] = if faults.is_empty() { &inputs } else { &[] };
+        let mut stages = read
+            .iter()
+            .flat_map(|role| role.targets.iter().map(|target| (role.param, target)))
+            .filter_map(|(param, target)| {
+                let stage = &*earlier.get(target.family)?.get(target.member)?.decoded.stage;
+                Some(InputStage { param, label: &target.label, stage })
+            });
+        let parsed = (spec.parse)(table_of(family, &named, member), &mut stages).and_then(|decoded| {
             // Labels can only be checked if all are known.
             let checked = if all_known { decoded.stage.check_labels(&labels_of(&inputs)) } else { Ok(()) };
             checked.map(|()| decoded).map_err(|error| vec![error])

@@ -29,12 +29,18 @@ pub(super) struct Family<'i> {
 }
 
 impl Family<'_> {
-    /// `reference` as it holds here: with [`ReferenceSpec::several_with`] it takes several stages if that parameter is set.
+    /// `reference` as it holds here: with [`ReferenceSpec::several_with`] it takes several stages if that parameter is set, and with
+    /// [`ReferenceSpec::several_if`] if one has that value, or differs in the matrix.
     pub(super) fn reference(&self, reference: &ReferenceSpec) -> ReferenceSpec {
         let matrix = self.matrix.as_ref().and_then(|(_, matrix)| matrix.get_ref().as_table());
-        let is_set =
-            |word| self.body.get_ref().contains_key(word) || matrix.is_some_and(|axes| axes.contains_key(word));
-        ReferenceSpec { many: reference.many || reference.several_with.is_some_and(is_set), ..*reference }
+        let varies = |param: &str| matrix.is_some_and(|axes| axes.contains_key(param));
+        let is_set = |param| self.body.get_ref().contains_key(param) || varies(param);
+        let has = |(param, word): (&str, &str)| {
+            let value = self.body.get_ref().get(param).and_then(|value| value.get_ref().as_str());
+            value == Some(word) || varies(param)
+        };
+        let several = reference.several_with.is_some_and(is_set) || reference.several_if.is_some_and(has);
+        ReferenceSpec { many: reference.many || several, ..*reference }
     }
 }
 

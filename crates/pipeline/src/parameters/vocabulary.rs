@@ -65,12 +65,23 @@ pub struct ReferenceSpec {
     pub all_seeds: bool,
     /// The parameter with which it may name several stages, e.g. `"ensemble"`, if it otherwise names one.
     pub several_with: Option<&'static str>,
+    /// A parameter and its value with which it may name several stages, too.
+    pub several_if: Option<(&'static str, &'static str)>,
 }
 
 impl ReferenceSpec {
     /// A parameter that names exactly one stage, of one of `kinds`.
     pub const fn one(param: &'static str, kinds: &'static [&'static str]) -> Self {
-        ReferenceSpec { param, kinds, many: false, optional: false, paths: false, all_seeds: false, several_with: None }
+        ReferenceSpec {
+            param,
+            kinds,
+            many: false,
+            optional: false,
+            paths: false,
+            all_seeds: false,
+            several_with: None,
+            several_if: None,
+        }
     }
 
     /// A parameter that names one or more stages.
@@ -96,6 +107,11 @@ impl ReferenceSpec {
     /// The parameter may name several stages where `parameter` is set.
     pub const fn several_with(self, parameter: &'static str) -> Self {
         ReferenceSpec { several_with: Some(parameter), ..self }
+    }
+
+    /// The parameter may name several stages where `parameter` is `word`, too.
+    pub const fn several_if(self, parameter: &'static str, word: &'static str) -> Self {
+        ReferenceSpec { several_if: Some((parameter, word)), ..self }
     }
 
     /// The parameter takes all seeds of the stages that it names.

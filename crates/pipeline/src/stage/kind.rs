@@ -54,6 +54,20 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
         Ok(())
     }
 
+    /// Replaces what its parameters leave open by what holds for this experiment on this machine, e.g. `batch_size = "auto"` by a
+    /// number, so that keys, plans and records hold what was decided. `inputs` are the stages that it reads.
+    ///
+    /// # Errors
+    /// As [`StageKind::check`].
+    fn settle(self, _inputs: &mut InputStages<'_>) -> Result<Self, ParamError> {
+        Ok(self)
+    }
+
+    /// What [`StageKind::settle`] has decided by this machine, as written in an experiment file (`batch_size = 16`).
+    fn settled(&self) -> Option<String> {
+        None
+    }
+
     /// Checks relations between the parameters and the labels of the inputs, once these are known.
     ///
     /// # Errors
@@ -85,6 +99,11 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
 
     /// What of it cannot run on a GPU yet, as written in the file (`architecture = "swin-unet"`); `None` if all of it can.
     fn needs_cpu(&self) -> Option<String> {
+        None
+    }
+
+    /// What of the network that it leaves cannot run on a GPU yet, likewise: stages that compute with it need a CPU, too.
+    fn output_needs_cpu(&self) -> Option<String> {
         None
     }
 
@@ -151,6 +170,8 @@ pub trait StageKind: Serialize + DeserializeOwned + JsonSchema + Debug + Send + 
 pub trait Stage: Debug + Send + Sync {
     /// Its kind.
     fn kind(&self) -> &'static Kind;
+    /// See [`StageKind::settled`].
+    fn settled(&self) -> Option<String>;
     /// See [`StageKind::check_labels`].
     ///
     /// # Errors
@@ -166,6 +187,8 @@ pub trait Stage: Debug + Send + Sync {
     fn needs_gpu(&self) -> Option<String>;
     /// See [`StageKind::needs_cpu`].
     fn needs_cpu(&self) -> Option<String>;
+    /// See [`StageKind::output_needs_cpu`].
+    fn output_needs_cpu(&self) -> Option<String>;
     /// See [`StageKind::uses`].
     fn uses(&self) -> Uses;
     /// See [`StageKind::ready`].
@@ -205,6 +228,10 @@ impl<S: StageKind> Stage for S {
         const { &Kind::of::<S>() }
     }
 
+    fn settled(&self) -> Option<String> {
+        S::settled(self)
+    }
+
     fn check_labels(&self, labels: &[LabelledInput<'_>]) -> Result<(), ParamError> {
         S::check_labels(self, labels)
     }
@@ -227,6 +254,10 @@ impl<S: StageKind> Stage for S {
 
     fn needs_cpu(&self) -> Option<String> {
         S::needs_cpu(self)
+    }
+
+    fn output_needs_cpu(&self) -> Option<String> {
+        S::output_needs_cpu(self)
     }
 
     fn uses(&self) -> Uses {
@@ -276,6 +307,20 @@ impl<S: StageKind> Stage for S {
     }
 }
 
+/// The stages that a stage reads, in the file's order. Empty if the experiment has faults.
+pub type InputStages<'a> = dyn Iterator<Item = InputStage<'a>> + 'a;
+
+/// A stage that another one reads.
+#[derive(Clone, Copy, Debug)]
+pub struct InputStage<'a> {
+    /// The parameter that names it.
+    pub param: &'static str,
+    /// Its label, as in [`InputFiles::label`](super::InputFiles::label).
+    pub label: &'a str,
+    /// Its parameters.
+    pub stage: &'a dyn Stage,
+}
+
 /// All kinds of stages that a program has.
 pub type Kinds = [&'static Kind];
 
@@ -301,9 +346,9 @@ pub struct Kind {
     pub divided: Option<Division>,
     /// See [`StageKind::LEAVES`].
     pub leaves: &'static [&'static str],
-    /// Decodes and checks the parameters of one stage, or returns all their errors. `kind` and `matrix` have been
-    /// removed, and references replaced by [`INPUT`](crate::parameters::vocabulary::INPUT).
-    pub parse: fn(SpannedTable<'_>) -> Result<Decoded, Vec<ParamError>>,
+    /// Decodes, checks and [settles](StageKind::settle) the parameters of one stage, or returns all their errors. `kind` and `matrix`
+    /// have been removed, and references replaced by [`INPUT`](crate::parameters::vocabulary::INPUT).
+    pub parse: fn(SpannedTable<'_>, &mut InputStages<'_>) -> Result<Decoded, Vec<ParamError>>,
     /// Decodes parameters from the JSON of [`Decoded::params`].
     pub decode: fn(&Value) -> serde_json::Result<Arc<dyn Stage>>,
     /// The JSON Schema of its parameters: an object, with any string in place of [`Input`](crate::parameters::Input).
@@ -365,9 +410,10 @@ impl fmt::Debug for Kind {
     }
 }
 
-fn parse<S: StageKind>(table: SpannedTable<'_>) -> Result<Decoded, Vec<ParamError>> {
+fn parse<S: StageKind>(table: SpannedTable<'_>, inputs: &mut InputStages<'_>) -> Result<Decoded, Vec<ParamError>> {
     let stage = S::parse(table)?;
     stage.check().map_err(|error| vec![error])?;
+    let stage = stage.settle(inputs).map_err(|error| vec![error])?;
     let params = serde_json::to_value(&stage).map_err(|error| vec![refused(&error)])?;
     Ok(Decoded { stage: Arc::new(stage), params })
 }

@@ -18,6 +18,6 @@ pub use context::{Context, InputFiles};
 pub use device::OpenedDevice;
 pub use error::StageError;
 pub use foresight::{Foresight, Known, KnownInput, Prospect};
-pub use kind::{Decoded, Kind, Kinds, Stage, StageKind};
+pub use kind::{Decoded, InputStage, InputStages, Kind, Kinds, Stage, StageKind};
 pub use places::{ExternalFiles, Places};
 pub use uses::{DataUse, Uses};

@@ -180,7 +180,10 @@ fn baseline_row(group: &Evaluation, number: usize, classes: &[String], averaging
 
 /// Whether the epoch was chosen on the images that are scored.
 fn optimistic(evaluation: &Evaluation) -> bool {
-    matches!((evaluation.selected_on, evaluation.split.as_str()), (SelectedOn::Test, "test") | (SelectedOn::Val, "val"))
+    matches!(
+        (evaluation.selected_on, evaluation.split.as_str()),
+        (SelectedOn::Test, "test") | (SelectedOn::Val, "val" | "out-of-fold")
+    )
 }
 
 fn class_iou(evaluation: &Evaluation, name: &str) -> Option<f64> {

@@ -1,11 +1,10 @@
 //! Cross entropy of the softmax, as PyTorch's `CrossEntropyLoss` with `ignore_index`.
 
-use super::element::{Element, elements, unsupported};
+use super::element::{Element, unsupported};
 use super::loss_gradient::LossGradient;
-use super::pixels::{CHUNK, labels};
+use super::pixels::{by_pixel, labels};
 use candle_core::{DType, Device, Result, Tensor, WithDType};
 use matssl_tensor::ops::gpu::{self, Argument, Gpu, column_sums, wide_type};
-use rayon::prelude::*;
 
 /// The mean over pixels of −ln softmax(`logits`)\[label\], for `logits` `[batch, height, width, classes]` and `target`
 /// (u8, `[batch, height, width]`). Pixels labelled `ignore` do not count; where none counts the loss is 0 (PyTorch's
@@ -54,35 +53,21 @@ fn cross_entropy_cpu<T: Element>(
     weight: f64,
 ) -> Result<LossGradient> {
     let scale = T::from_f64(weight);
-    let mut gradient = elements::<T>(logits)?;
-    let partials: Vec<f64> = (gradient.par_chunks_mut(CHUNK * classes), labels.par_chunks(CHUNK))
-        .into_par_iter()
-        .map(|(chunk, labels)| {
-            let mut loss = 0.0;
-            for (pixel, &label) in chunk.chunks_exact_mut(classes).zip(labels) {
-                if Some(label) == ignore {
-                    pixel.fill(T::zero());
-                    continue;
-                }
-                let label = usize::from(label);
-                let largest = pixel.iter().fold(T::neg_infinity(), |largest, &z| if z > largest { z } else { largest });
-                let chosen = pixel[label] - largest;
-                let mut sum = T::zero();
-                for z in pixel.iter_mut() {
-                    *z = (*z - largest).exp();
-                    sum += *z;
-                }
-                loss += WithDType::to_f64(sum.ln() - chosen);
-                for z in pixel.iter_mut() {
-                    *z *= scale / sum;
-                }
-                pixel[label] -= scale;
-            }
-            loss
-        })
-        .collect();
-    let loss = partials.iter().sum::<f64>() * weight;
-    Ok(LossGradient { loss, gradient: Tensor::from_vec(gradient, logits.dims(), &Device::Cpu)? })
+    let sum = by_pixel::<T>(logits, classes, labels, ignore, |loss, pixel, label| {
+        let largest = pixel.iter().fold(T::neg_infinity(), |largest, &z| if z > largest { z } else { largest });
+        let chosen = pixel[label] - largest;
+        let mut sum = T::zero();
+        for z in pixel.iter_mut() {
+            *z = (*z - largest).exp();
+            sum += *z;
+        }
+        *loss += WithDType::to_f64(sum.ln() - chosen);
+        for z in pixel.iter_mut() {
+            *z *= scale / sum;
+        }
+        pixel[label] -= scale;
+    })?;
+    Ok(LossGradient { loss: sum.loss * weight, ..sum })
 }
 
 #[cfg(test)]

@@ -2,12 +2,10 @@
 //! `FocalLoss(mode="multiclass")`.
 
 use super::class_weights::shares;
-use super::element::{Element, elements, unsupported};
+use super::element::{CpuType, Element, cpu_type};
 use super::loss_gradient::LossGradient;
-use super::pixels::{CHUNK, labels};
-use candle_core::{DType, Device, Result, Tensor, WithDType};
-use matssl_tensor::ops::gpu;
-use rayon::prelude::*;
+use super::pixels::{by_pixel, labels};
+use candle_core::{Result, Tensor, WithDType};
 
 /// The sum over the classes of the mean over the pixels of −(1 − q)^`gamma` ln q, where q is the sigmoid of the class's logit at its
 /// pixels, and 1 minus it elsewhere: each class against the rest. `logits` `[batch, height, width, classes]`, `target` u8
@@ -28,10 +26,9 @@ pub fn focal(
     let counted = labels.iter().filter(|&&label| Some(label) != ignore).count();
     let scale = if counted == 0 { 0.0 } else { classes as f64 / counted as f64 };
     let weights: Vec<f64> = shares(class_weights, classes)?.into_iter().map(|share| share * scale).collect();
-    match (gpu::of("focal", &logits)?.is_some(), logits.dtype()) {
-        (false, DType::F32) => focal_cpu::<f32>(&logits, classes, &labels, ignore, gamma, &weights),
-        (false, DType::F64) => focal_cpu::<f64>(&logits, classes, &labels, ignore, gamma, &weights),
-        (_, other) => unsupported("focal", other),
+    match cpu_type("focal", &logits)? {
+        CpuType::F32 => focal_cpu::<f32>(&logits, classes, &labels, ignore, gamma, &weights),
+        CpuType::F64 => focal_cpu::<f64>(&logits, classes, &labels, ignore, gamma, &weights),
     }
 }
 
@@ -43,28 +40,14 @@ fn focal_cpu<T: Element>(
     gamma: f64,
     weights: &[f64],
 ) -> Result<LossGradient> {
-    let mut gradient = elements::<T>(logits)?;
-    let partials: Vec<f64> = (gradient.par_chunks_mut(CHUNK * classes), labels.par_chunks(CHUNK))
-        .into_par_iter()
-        .map(|(chunk, labels)| {
-            let mut loss = 0.0;
-            for (pixel, &label) in chunk.chunks_exact_mut(classes).zip(labels) {
-                if Some(label) == ignore {
-                    pixel.fill(T::zero());
-                    continue;
-                }
-                for (class, (z, weight)) in pixel.iter_mut().zip(weights).enumerate() {
-                    let sign = if class == usize::from(label) { 1.0 } else { -1.0 };
-                    let [value, slope] = of_logit(sign * WithDType::to_f64(*z), gamma);
-                    loss += weight * value;
-                    *z = T::from_f64(weight * sign * slope);
-                }
-            }
-            loss
-        })
-        .collect();
-    let loss = partials.iter().sum();
-    Ok(LossGradient { loss, gradient: Tensor::from_vec(gradient, logits.dims(), &Device::Cpu)? })
+    by_pixel::<T>(logits, classes, labels, ignore, |loss, pixel, label| {
+        for (class, (z, weight)) in pixel.iter_mut().zip(weights).enumerate() {
+            let sign = if class == label { 1.0 } else { -1.0 };
+            let [value, slope] = of_logit(sign * WithDType::to_f64(*z), gamma);
+            *loss += weight * value;
+            *z = T::from_f64(weight * sign * slope);
+        }
+    })
 }
 
 /// −(1 − q)^γ ln q for q = sigmoid(x), and its derivative.

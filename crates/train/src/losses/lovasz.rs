@@ -2,11 +2,10 @@
 //! `LovaszLoss(mode="multiclass")`.
 
 use super::class_weights::shares;
-use super::element::{Element, unsupported};
+use super::element::{CpuType, Element, cpu_type};
 use super::loss_gradient::LossGradient;
 use super::pixels::{CHUNK, labels, softmax, through_softmax};
-use candle_core::{DType, Device, Result, Tensor, WithDType};
-use matssl_tensor::ops::gpu;
+use candle_core::{Device, Result, Tensor, WithDType};
 use rayon::prelude::*;
 
 /// The mean over the classes in the target of the Lovász extension of their Jaccard losses: for each class the errors |t − p| of all
@@ -25,10 +24,9 @@ pub fn lovasz_softmax(
     let logits = logits.contiguous()?;
     let (classes, labels) = labels(&logits, target, ignore)?;
     let shares = shares(class_weights, classes)?;
-    match (gpu::of("lovasz", &logits)?.is_some(), logits.dtype()) {
-        (false, DType::F32) => lovasz_cpu::<f32>(&logits, classes, &labels, ignore, &shares),
-        (false, DType::F64) => lovasz_cpu::<f64>(&logits, classes, &labels, ignore, &shares),
-        (_, other) => unsupported("lovasz", other),
+    match cpu_type("lovasz", &logits)? {
+        CpuType::F32 => lovasz_cpu::<f32>(&logits, classes, &labels, ignore, &shares),
+        CpuType::F64 => lovasz_cpu::<f64>(&logits, classes, &labels, ignore, &shares),
     }
 }
 

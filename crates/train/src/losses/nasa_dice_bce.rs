@@ -1,10 +1,9 @@
 //! The loss of NASA's pretrained-microscopy-models, `DiceBCELoss(weight=0.7)` on a network that ends in an activation already.
 
-use super::element::{Element, unsupported};
+use super::element::{CpuType, Element, cpu_type};
 use super::loss_gradient::LossGradient;
 use super::pixels::{CHUNK, labels, softmax, through_softmax};
-use candle_core::{DType, Device, Result, Tensor, WithDType};
-use matssl_tensor::ops::gpu;
+use candle_core::{Device, Result, Tensor, WithDType};
 use rayon::prelude::*;
 
 /// Weight of the cross entropy; the rest is that of Dice.
@@ -23,10 +22,9 @@ const SMOOTH: f64 = 1.0;
 pub fn nasa_dice_bce(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Result<LossGradient> {
     let logits = logits.contiguous()?;
     let (classes, labels) = labels(&logits, target, ignore)?;
-    match (gpu::of("nasa_dice_bce", &logits)?.is_some(), logits.dtype()) {
-        (false, DType::F32) => on_cpu::<f32>(&logits, classes, &labels, ignore),
-        (false, DType::F64) => on_cpu::<f64>(&logits, classes, &labels, ignore),
-        (_, other) => unsupported("nasa-dice-bce", other),
+    match cpu_type("nasa-dice-bce", &logits)? {
+        CpuType::F32 => on_cpu::<f32>(&logits, classes, &labels, ignore),
+        CpuType::F64 => on_cpu::<f64>(&logits, classes, &labels, ignore),
     }
 }
 

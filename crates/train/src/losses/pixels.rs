@@ -1,7 +1,8 @@
 //! Logits and targets pixel by pixel: used by all losses.
 
 use super::element::{Element, elements};
-use candle_core::{DType, Result, Tensor, bail};
+use super::loss_gradient::LossGradient;
+use candle_core::{DType, Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
 /// Pixels of a task and of a partial sum.
@@ -22,6 +23,37 @@ pub(super) fn labels(logits: &Tensor, target: &Tensor, ignore: Option<u8>) -> Re
         bail!("the target holds label {label}, but there are only {classes} classes");
     }
     Ok((classes, labels))
+}
+
+/// The sum of the loss of each pixel with a label other than `ignore`, and its gradient: `of` adds the loss of a pixel with this label
+/// to the sum, and replaces its logits by their gradient.
+///
+/// # Errors
+/// If `logits` are not of type `T`.
+pub(super) fn by_pixel<T: Element>(
+    logits: &Tensor,
+    classes: usize,
+    labels: &[u8],
+    ignore: Option<u8>,
+    of: impl Fn(&mut f64, &mut [T], usize) + Sync,
+) -> Result<LossGradient> {
+    let mut gradient = elements::<T>(logits)?;
+    let partials: Vec<f64> = (gradient.par_chunks_mut(CHUNK * classes), labels.par_chunks(CHUNK))
+        .into_par_iter()
+        .map(|(chunk, labels)| {
+            let mut loss = 0.0;
+            for (pixel, &label) in chunk.chunks_exact_mut(classes).zip(labels) {
+                if Some(label) == ignore {
+                    pixel.fill(T::zero());
+                } else {
+                    of(&mut loss, pixel, usize::from(label));
+                }
+            }
+            loss
+        })
+        .collect();
+    let loss = partials.iter().sum();
+    Ok(LossGradient { loss, gradient: Tensor::from_vec(gradient, logits.dims(), &Device::Cpu)? })
 }
 
 /// The gradient with respect to the logits of one pixel, in the place of its softmax `pixel`, from the `slopes` with respect to

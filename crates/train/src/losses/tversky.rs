@@ -1,12 +1,11 @@
 //! Tversky losses as segmentation_models_pytorch's `TverskyLoss` and `JaccardLoss` (`mode="multiclass"`).
 
 use super::class_weights::shares;
-use super::element::unsupported;
+use super::element::{CpuType, cpu_type};
 use super::loss_gradient::LossGradient;
 use super::overlap::{Slopes, Sums, overlap};
 use super::pixels::labels;
-use candle_core::{DType, Result, Tensor};
-use matssl_tensor::ops::gpu;
+use candle_core::{Result, Tensor};
 
 /// Lower bound of a denominator.
 const EPSILON: f64 = 1e-7;
@@ -46,10 +45,9 @@ pub fn tversky(
     let (classes, labels) = labels(&logits, target, ignore)?;
     let shares = shares(class_weights, classes)?;
     let slopes = |sums: &[Sums]| slopes(sums, of, &shares);
-    match (gpu::of("tversky", &logits)?.is_some(), logits.dtype()) {
-        (false, DType::F32) => overlap::<f32>(&logits, classes, &labels, ignore, slopes),
-        (false, DType::F64) => overlap::<f64>(&logits, classes, &labels, ignore, slopes),
-        (_, other) => unsupported("tversky", other),
+    match cpu_type("tversky", &logits)? {
+        CpuType::F32 => overlap::<f32>(&logits, classes, &labels, ignore, slopes),
+        CpuType::F64 => overlap::<f64>(&logits, classes, &labels, ignore, slopes),
     }
 }
 

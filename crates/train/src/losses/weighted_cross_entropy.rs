@@ -1,11 +1,9 @@
 //! Cross entropy with label smoothing and class weights, as PyTorch's `CrossEntropyLoss(weight=…, label_smoothing=…, ignore_index=…)`.
 
-use super::element::{Element, elements, unsupported};
+use super::element::{CpuType, Element, cpu_type};
 use super::loss_gradient::LossGradient;
-use super::pixels::{CHUNK, labels};
-use candle_core::{DType, Device, Result, Tensor, WithDType, bail};
-use matssl_tensor::ops::gpu;
-use rayon::prelude::*;
+use super::pixels::{by_pixel, labels};
+use candle_core::{Result, Tensor, WithDType, bail};
 
 /// The sum over pixels of −Σ a ln p over the classes, divided by the sum of the pixels' weights, where p is the softmax of `logits`
 /// `[batch, height, width, classes]` and a of each class its weight times `smoothing` / classes, plus 1 − `smoothing` times
@@ -28,10 +26,9 @@ pub fn weighted_cross_entropy(
         bail!("the class weights {weights:?} for {classes} classes: expected one for each, 0 or more");
     }
     let of = Weighted { labels: &labels, ignore, smoothing, weights: &weights };
-    match (gpu::of("weighted_cross_entropy", &logits)?.is_some(), logits.dtype()) {
-        (false, DType::F32) => of.cpu::<f32>(&logits),
-        (false, DType::F64) => of.cpu::<f64>(&logits),
-        (_, other) => unsupported("cross-entropy with weights or label smoothing", other),
+    match cpu_type("cross-entropy with weights or label smoothing", &logits)? {
+        CpuType::F32 => of.cpu::<f32>(&logits),
+        CpuType::F64 => of.cpu::<f64>(&logits),
     }
 }
 
@@ -51,35 +48,19 @@ impl Weighted<'_> {
         let even: Vec<f64> =
             self.weights.iter().map(|weight| scale * self.smoothing / classes as f64 * weight).collect();
         let evens: f64 = even.iter().sum();
-        let mut gradient = elements::<T>(logits)?;
-        let partials: Vec<f64> = (gradient.par_chunks_mut(CHUNK * classes), self.labels.par_chunks(CHUNK))
-            .into_par_iter()
-            .map(|(chunk, labels)| {
-                let mut loss = 0.0;
-                for (pixel, &label) in chunk.chunks_exact_mut(classes).zip(labels) {
-                    if Some(label) == self.ignore {
-                        pixel.fill(T::zero());
-                        continue;
-                    }
-                    let label = usize::from(label);
-                    let own = scale * (1.0 - self.smoothing) * self.weights[label];
-                    let largest =
-                        pixel.iter().fold(T::neg_infinity(), |largest, &z| if z > largest { z } else { largest });
-                    let largest = WithDType::to_f64(largest);
-                    let sum: f64 = pixel.iter().map(|z| (WithDType::to_f64(*z) - largest).exp()).sum();
-                    let logarithm = largest + sum.ln();
-                    for (class, (z, even)) in pixel.iter_mut().zip(&even).enumerate() {
-                        let wanted = even + if class == label { own } else { 0.0 };
-                        let cost = logarithm - WithDType::to_f64(*z);
-                        loss += wanted * cost;
-                        *z = T::from_f64((own + evens) * (-cost).exp() - wanted);
-                    }
-                }
-                loss
-            })
-            .collect();
-        let loss = partials.iter().sum();
-        Ok(LossGradient { loss, gradient: Tensor::from_vec(gradient, logits.dims(), &Device::Cpu)? })
+        by_pixel::<T>(logits, classes, self.labels, self.ignore, |loss, pixel, label| {
+            let own = scale * (1.0 - self.smoothing) * self.weights[label];
+            let largest = pixel.iter().fold(T::neg_infinity(), |largest, &z| if z > largest { z } else { largest });
+            let largest = WithDType::to_f64(largest);
+            let sum: f64 = pixel.iter().map(|z| (WithDType::to_f64(*z) - largest).exp()).sum();
+            let logarithm = largest + sum.ln();
+            for (class, (z, even)) in pixel.iter_mut().zip(&even).enumerate() {
+                let wanted = even + if class == label { own } else { 0.0 };
+                let cost = logarithm - WithDType::to_f64(*z);
+                *loss += wanted * cost;
+                *z = T::from_f64((own + evens) * (-cost).exp() - wanted);
+            }
+        })
     }
 }
 

@@ -206,6 +206,23 @@ impl Needs {
         self.at(self.batch_size)
     }
 
+    /// The largest power of two of samples, up to the batch size, whose estimate fits into half of `room`: the other half is for the
+    /// images and for other programs. The smallest batch may have all of it. Without a known limit the batch size as it is.
+    ///
+    /// # Errors
+    /// As [`Needs::fits`], if not even the smallest batch fits.
+    pub fn automatic_batch(&self, room: Option<Room>) -> Result<u64, Box<TooLarge>> {
+        let (most, least) = (self.batch_size, self.work.least_batch().unwrap_or(1));
+        let Some(room) = room else { return Ok(most) };
+        let fits = |batch: u64, bytes: u64| self.at(batch).total() <= bytes;
+        let mut halves = std::iter::successors(Some(most), |batch| Some(batch / 2)).take_while(|batch| *batch >= least);
+        match halves.find(|&batch| fits(batch, room.bytes / 2)) {
+            Some(batch) => Ok(batch),
+            None if fits(least, room.bytes) => Ok(least),
+            None => self.fits(room).map(|()| least),
+        }
+    }
+
     /// Whether it fits into `room`.
     ///
     /// # Errors

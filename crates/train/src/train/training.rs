@@ -39,6 +39,8 @@ pub struct Training {
     pub ema: Option<f64>,
     /// Stops the training after this number of epochs without a better score; `None`: all epochs are trained.
     pub patience: Option<NonZeroU64>,
+    /// Number of epochs at the start that do not count for `patience`.
+    pub patience_from: u64,
     /// Folder for checkpoints; the training resumes from its own latest one.
     pub checkpoint: PathBuf,
     /// Maximum share of the time for checkpoints, e.g. 0.05. One is written at the end of the first epoch, then at the
@@ -172,7 +174,7 @@ impl Training {
             state.swap_averages(task.parameters())?;
             let (note, waited) = (end.note, waited.as_secs_f64() / stepped.as_secs_f64().max(f64::MIN_POSITIVE));
             watch(Event::Epoch { done: epoch + 1, loss, note, waited, history: &state.history });
-            if let Some(best) = state.best.as_ref().filter(|best| self.gives_up(epoch + 1 - best.epoch)) {
+            if let Some(best) = state.best.as_ref().filter(|best| self.gives_up(epoch + 1, best.epoch)) {
                 let note = format!("stopped early: no improvement since epoch {}", best.epoch);
                 watch(Event::Message(note));
                 break;
@@ -196,9 +198,10 @@ impl Training {
         })
     }
 
-    /// Whether the last `epochs` epochs without a better score end the training.
-    fn gives_up(&self, epochs: u64) -> bool {
-        self.patience.is_some_and(|patience| epochs >= patience.get())
+    /// Whether the training ends after `done` epochs, of which the `best` one has the highest score.
+    fn gives_up(&self, done: u64, best: u64) -> bool {
+        let waited = done.saturating_sub(best.max(self.patience_from));
+        self.patience.is_some_and(|patience| waited >= patience.get())
     }
 
     fn is_asked(&self) -> bool {

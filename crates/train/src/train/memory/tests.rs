@@ -156,3 +156,24 @@ proptest! {
         prop_assert_eq!(needs.at(0).activations, 0);
     }
 }
+
+#[test]
+fn the_memory_decides_on_a_power_of_two_in_half_of_the_room() {
+    let needs = Needs { batch_size: 256, activations: 16 * GIB, batch: GIB / 5, ..needs() };
+    let chosen = |bytes| needs.automatic_batch(Some(room(bytes, Bound::User))).map_err(|error| error.to_string());
+    assert_eq!(needs.automatic_batch(None).unwrap(), 256);
+    assert_eq!(chosen(1000 * GIB), Ok(256));
+    for batch in [2, 32, 256] {
+        let total = needs.at(batch).total();
+        assert_eq!(chosen(2 * total), Ok(batch));
+        assert_eq!(chosen(2 * total - 1), Ok((batch / 2).max(2)));
+    }
+    // The smallest may have all of it.
+    let least = needs.at(2).total();
+    assert_eq!(chosen(least), Ok(2));
+    let refused = chosen(least - 1).unwrap_err();
+    assert!(
+        refused.contains("for a batch of 256 pairs") && refused.contains("even a batch of 2 would need"),
+        "{refused}"
+    );
+}

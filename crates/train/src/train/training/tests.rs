@@ -99,6 +99,7 @@ fn training(folder: &Path, optimizer: OptimizerSpec) -> Training {
         fingerprint: "lines".into(),
         asked: Asked::default(),
         patience: None,
+        patience_from: 0,
     }
 }
 
@@ -354,6 +355,17 @@ fn a_training_without_progress_stops_early_also_when_resumed() {
     let again = run(patient(1));
     assert_eq!((again.history.epochs(), again.resumed_epochs), (4, 3));
     assert_eq!(run(patient(2)).history.epochs(), 5);
+}
+
+#[test]
+fn epochs_that_do_not_count_do_not_end_a_training() {
+    // The third epoch of five scores best.
+    let epochs = |patience_from| {
+        let folder = tempfile::tempdir().unwrap();
+        let training = Training { patience: NonZeroU64::new(1), patience_from, ..training(folder.path(), SGD) };
+        training.run(&mut Lines::new(None), &mut |_| ()).unwrap().history.epochs()
+    };
+    assert_eq!([0, 3, 4].map(epochs), [4, 4, 5]);
 }
 
 #[test]
