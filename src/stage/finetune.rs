@@ -212,7 +212,7 @@ impl TrainingDefaults for Finetune {
 
 impl StageKind for Finetune {
     const KIND: &'static str = "finetune";
-    const CODE_VERSION: u32 = 7;
+    const CODE_VERSION: u32 = 8;
     const TRAINS: bool = true;
     const DIVIDED: Option<Division> = Some(Division { count: "folds", index: "fold" });
     // The key contains the content of the weight file. Random weights have no file.
