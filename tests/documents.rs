@@ -50,6 +50,20 @@ fn every_experiment_is_planned_on_a_fresh_clone_without_data() {
     }
 }
 
+/// The file that few-labels.toml shows for data of one's own.
+#[test]
+fn the_five_lines_of_few_labels_are_an_experiment() {
+    let project = Project::new("");
+    let base = fs::read_to_string(root().join("experiments/few-labels.toml")).unwrap();
+    let lines: Vec<&str> =
+        base.lines().map_while(|line| line.strip_prefix('#')).filter_map(|l| l.strip_prefix("   ")).collect();
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    project.write("few-labels.toml", &base);
+    project.write("my-labels.toml", lines.join("\n"));
+    let plan = project.run(&["plan", "my-labels.toml"]).ok().stdout;
+    assert!(plan.contains("my-labels: ") && plan.contains("figures.labels"), "{plan}");
+}
+
 /// The experiment to which the README's stage of kind `command` belongs.
 const PATCHES: &str = r#"
 name = "part"
