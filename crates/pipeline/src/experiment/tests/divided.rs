@@ -1,7 +1,7 @@
 //! Stages that are divided into parts, and stages that take several others where they say so.
 
 use super::*;
-use crate::stage::{Foresight, Known};
+use crate::stage::{Foresight, InputStages, Known, Stage};
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,12 +45,27 @@ struct Judge {
     model: Input,
     #[serde(default)]
     ensemble: Option<String>,
+    #[serde(default)]
+    split: Option<String>,
+    /// What it was given to settle.
+    #[serde(default)]
+    read: Vec<String>,
 }
 
 impl StageKind for Judge {
     const KIND: &'static str = "judge";
     const CODE_VERSION: u32 = 1;
-    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("model", &["train"]).several_with("ensemble")];
+    const REFERENCES: &'static [ReferenceSpec] =
+        &[ReferenceSpec::one("model", &["train"]).several_with("ensemble").several_if("split", "out-of-fold")];
+
+    fn settle(mut self, inputs: &mut InputStages<'_>) -> Result<Self, ParamError> {
+        let fold = |stage: &dyn Stage| stage.as_any().downcast_ref::<Train>().and_then(|train| train.fold);
+        self.read = inputs.map(|input| format!("{} {} {:?}", input.param, input.label, fold(input.stage))).collect();
+        match self.split.as_deref() {
+            Some("none") => Err(ParamError::Check { param: "split", message: "nothing to settle".into() }),
+            _ => Ok(self),
+        }
+    }
 
     fn gathers_seeds(&self, role: &str) -> bool {
         role == "model" && self.ensemble.as_deref() == Some("seeds")
@@ -128,4 +143,18 @@ fn parts_are_taken_together_by_the_name_of_their_stage() {
     let wrong = parsed(&format!("{MATRIX}[stages.test]\nkind = 'judge'\nmodel = 'segment.matssl'\n"));
     let wrong = wrong.unwrap_err().render(false);
     assert!(wrong.contains("names 3 stages") && wrong.contains("`ensemble = true` one of all together"), "{wrong}");
+}
+
+#[test]
+fn a_stage_settles_what_it_leaves_open_by_the_stages_that_it_reads() {
+    let text =
+        |split: &str| format!("{MATRIX}[stages.test]\nkind = 'judge'\nmodel = 'segment.matssl'\nsplit = '{split}'\n");
+    let experiment = right(&text("out-of-fold"));
+    let test = experiment.instances.last().unwrap();
+    let expected = [1, 2, 3].map(|fold| format!("model segment.matssl.fold{fold} Some({fold})"));
+    assert_eq!(test.params["read"], serde_json::json!(expected), "and the key holds it");
+    let wrong = parsed(&text("test")).unwrap_err().render(false);
+    assert!(wrong.contains("names 3 stages"), "{wrong}");
+    let wrong = parsed(&text("none").replace("segment.matssl", "segment.matssl.fold1")).unwrap_err().render(false);
+    assert!(wrong.contains("nothing to settle") && wrong.contains("split = 'none'"), "{wrong}");
 }
