@@ -253,7 +253,7 @@ fn a_batch_size_that_the_memory_decides_is_a_number_in_plans_keys_and_explanatio
 
     let stage = "segment.random@0";
     let done = with("64G", &["experiment.toml", "--only", stage]).ok();
-    let said = format!("{stage}: batch_size = 32, by the free memory of this machine");
+    let said = format!("{stage}: batch_size = 32, by the memory of this machine");
     assert!(done.stderr.contains(&said), "{}", done.stderr);
     let again = with("64G", &["experiment.toml", "--only", stage]).ok();
     assert!(!again.stderr.contains("batch_size"), "{}", again.stderr);

@@ -20,6 +20,7 @@ use crate::experiment::Instance;
 use crate::machine::check_writable;
 use crate::nn;
 use crate::plan::{CacheState, Forecast};
+use crate::stage::START_FROM;
 use options::options;
 use reproduction::check_repro;
 use results::finish;
@@ -90,7 +91,7 @@ fn say_settled(experiment: &OpenExperiment, must_run: &[bool]) {
         }
     }
     for (setting, stages) in settled {
-        say(&format!("{}: {setting}, by the free memory of this machine", experiment.plan.names(&stages)));
+        say(&format!("{}: {setting}, by the memory of this machine", experiment.plan.names(&stages)));
     }
 }
 
@@ -146,8 +147,10 @@ fn check_gpu(experiment: &OpenExperiment, must_run: &[bool]) -> Result<(), Stop>
 
 /// What of the networks that `instance` computes with cannot run on a GPU, also of those that these start from.
 fn inputs_need_cpu(instances: &[Instance], instance: &Instance) -> Option<String> {
-    let inputs = instance.inputs.iter().filter(|_| instance.stage.computes()).map(|input| &instances[input.instance]);
-    { inputs }.find_map(|input| input.stage.output_needs_cpu().or_else(|| inputs_need_cpu(instances, input)))
+    // Of a model that a pretraining starts from only the encoder is used, and that is the stage's own.
+    let inputs = instance.inputs.iter().filter(|input| instance.stage.computes() && input.role != START_FROM);
+    let mut inputs = inputs.map(|input| &instances[input.instance]);
+    inputs.find_map(|input| input.stage.output_needs_cpu().or_else(|| inputs_need_cpu(instances, input)))
 }
 
 /// For each stage whether it is asked for, and whether it is forced.

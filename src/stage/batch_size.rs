@@ -73,13 +73,13 @@ impl BatchSize {
         }
     }
 
-    /// The largest power of two whose estimate fits into half of this machine's free memory; at most the batch size of `needs`.
+    /// The largest power of two whose estimate fits into half of this machine's memory, whatever else runs on it; at most the batch size of `needs`.
     ///
     /// # Errors
     /// The refusal with the numbers, if the memory is too small for any batch.
     pub(super) fn for_memory(needs: &Needs) -> Result<Self, ParamError> {
         let refused = |message| ParamError::Check { param: BatchSize::NAME, message };
-        let room = machine::room().map_err(refused)?;
+        let room = machine::whole().map_err(refused)?;
         let batch = needs.automatic_batch(room).map_err(|too_large| refused(too_large.to_string()))?;
         let number = usize::try_from(batch).ok().and_then(NonZeroUsize::new);
         Ok(BatchSize::Chosen(number.unwrap_or(NonZeroUsize::MIN)))

@@ -124,6 +124,13 @@ impl StageKind for Figure {
                 problems.push(format!("the history of {label}: there is no column {metric:?}; there are {there_are}"));
             }
         }
+        for input in known.inputs("rows").filter(|_| self.kind == FigureKind::Labels) {
+            if let Some(Outlook::Scores(scores)) = Outlook::of(input)
+                && scores.models > 1
+            {
+                problems.push(labels::several(input.label));
+            }
+        }
         // Of all seeds the same.
         problems.dedup();
         Foresight { problems, ..Foresight::nothing() }

@@ -49,5 +49,6 @@ pub(crate) use models::FOLDER as MODELS_FOLDER;
 pub(crate) use onnx_file::write_onnx;
 pub use outlook::images;
 pub use patchify::patch_params;
+pub(crate) use pretrain::START_FROM;
 pub use start_weights::{StartWeights, start_weights};
 pub(crate) use trained_model::{Cropped, Evaluated, Folder, TrainedModel};

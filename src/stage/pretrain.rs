@@ -1,6 +1,6 @@
 //! `pretrain`: trains an encoder on patches without masks.
 
-use super::artifacts::{EncoderFile, HistoryFile};
+use super::artifacts::{EncoderFile, HistoryFile, ModelFile};
 use super::batch_size::BatchSize;
 use super::data_set::manifests_of;
 use super::encoder::{EncoderSpec, fingerprint};
@@ -32,7 +32,7 @@ use std::sync::Arc;
 mod start_from;
 
 /// The parameter that names a training whose encoder it starts from, and the role of this input.
-const START_FROM: &str = "start_from";
+pub(crate) const START_FROM: &str = "start_from";
 
 /// Trains an encoder. Writes `encoder.safetensors` (torchvision's names) and `history.csv` (epoch, step, loss,
 /// learning_rate, gradient_norm, parts of the method's loss, statistics of the embeddings by
@@ -224,6 +224,14 @@ impl StageKind for Pretrain {
     fn check(&self) -> Result<(), ParamError> {
         let error = |param, message| Err(ParamError::Check { param, message });
         self.check_batch()?;
+        let (batch, together) = (self.training.batch_size, self.together.get());
+        if !batch.is_auto() && !batch.get().is_multiple_of(together) {
+            let message = format!(
+                "{together} neighbours do not divide a batch of {}: choose a divisor of `batch_size`",
+                batch.get()
+            );
+            return error("together", message);
+        }
         if let Err(message) = self.encoder.check() {
             return error("encoder", message);
         }
@@ -303,7 +311,11 @@ impl StageKind for Pretrain {
     }
 
     fn reads(&self, role: &str) -> Vec<String> {
-        if role == "monitor" { manifests_of(monitor::SPLITS) } else { Vec::new() }
+        match role {
+            "monitor" => manifests_of(monitor::SPLITS),
+            START_FROM => [EncoderFile::FILE, ModelFile::FILE].map(str::to_owned).into(),
+            _ => Vec::new(),
+        }
     }
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {

@@ -35,7 +35,7 @@ const REPLACED: [&str; 3] = ["grain", "noise", "imaging"];
 
 impl StageKind for Synthesize {
     const KIND: &'static str = "synthesize";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
     const LEAVES: &'static [&'static str] = &[
         Manifest::FILE,
         Manifest::part(Split::Train),

@@ -30,7 +30,7 @@ pub(super) struct TrainingParameters<D> {
     pub(super) epochs: NonZeroU64,
     /// `pretrain`: pairs of views per step, 128 by default and in the paper; each epoch drops the patches that do not
     /// fill a batch. `finetune`: crops per step, 8 by default; the last batch of an epoch may be smaller. `"auto"`: the largest power
-    /// of two, at most 256 in `pretrain` and 32 in `finetune`, that is estimated to fit into half of the free memory of the machine
+    /// of two, at most 256 in `pretrain` and 32 in `finetune`, that is estimated to fit into half of the memory of the machine
     /// that reads the experiment (`MATSSL_MEMORY_LIMIT` replaces it), whatever the data set and the GPU. The number that is chosen
     /// counts as if it were written: with less memory it is another experiment, so write a number where results are to be compared.
     #[serde(default = "default_batch_size::<D>")]

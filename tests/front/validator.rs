@@ -19,7 +19,7 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, faults: &mut 
     };
     for (keyword, wanted) in schema {
         let right = match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" | "default" => true,
+            "$schema" | "$defs" | "title" | "description" | "default" | "writeOnly" => true,
             "$ref" => {
                 let target = wanted.as_str().and_then(|path| root.pointer(path.strip_prefix('#')?));
                 match target {

@@ -231,7 +231,8 @@ fn a_model_with_a_reference_is_scored_for_its_calibration() {
     assert_eq!((found.before.pixels[13], found.after.pixels[11]), (62, 62));
     // Nothing else changes, and without a reference the file is as before.
     let (without, text, _) = scored_with(None);
-    assert_eq!(without, Evaluation { calibration: None, ..evaluation });
+    assert_eq!((evaluation.train_images, without.train_images), (Some(reference.training.len()), None));
+    assert_eq!(without, Evaluation { calibration: None, train_images: None, ..evaluation });
     assert!(!text.contains("calibration"));
     // Without a temperature, the probabilities are scored as they are.
     let (as_they_are, ..) = scored_with(Some(&Reference { calibration: None, ..reference }));

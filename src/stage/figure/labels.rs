@@ -1,27 +1,34 @@
 //! mIoU over the number of labelled images.
 
+use crate::metrics::SelectedOn;
 use crate::report::curve::{Curve, Over, Series};
 use crate::stage::table::{by_label, read_evaluation};
 use crate::stage::{InputFiles, StageError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is wrong with an evaluation of several models.
+pub(super) fn several(label: &str) -> String {
+    format!(
+        "{label}: the number of labelled images is known of single models only; name evaluations without `ensemble` and `split = \
+         \"out-of-fold\"`"
+    )
+}
 
 /// One line for each label, through the evaluations that have it.
 ///
 /// # Errors
-/// [`StageError::BadData`] if an evaluation is of several models, or two of one label and seed are of one number of images.
+/// [`StageError::BadData`] if an evaluation is of several models, if two of one label and seed are of one number of images, or if they
+/// are of different splits.
 pub(super) fn curve(title: Option<String>, inputs: &[InputFiles]) -> Result<Curve, StageError> {
-    let mut series = Vec::new();
-    let mut on_test = false;
+    let (mut series, mut splits) = (Vec::new(), BTreeSet::new());
     for (label, evaluations) in by_label(inputs) {
         let mut seeds: BTreeMap<Option<u64>, BTreeMap<u64, f64>> = BTreeMap::new();
+        let mut chosen_on_test = false;
         for input in evaluations {
             let evaluation = read_evaluation(input)?;
-            on_test |= evaluation.split == "test";
-            let images = evaluation.train_images.ok_or_else(|| {
-                let message =
-                    "the number of labelled images is known of single models only: name evaluations without `ensemble`";
-                StageError::BadData(format!("{label}: {message}"))
-            })?;
+            chosen_on_test |= evaluation.split == "test" && evaluation.selected_on == SelectedOn::Test;
+            splits.insert(evaluation.split);
+            let images = evaluation.train_images.ok_or_else(|| StageError::BadData(several(label)))?;
             let points = seeds.entry(input.seed).or_default();
             let Some(miou) = evaluation.miou else { continue };
             if points.insert(images as u64, miou).is_some() {
@@ -31,9 +38,16 @@ pub(super) fn curve(title: Option<String>, inputs: &[InputFiles]) -> Result<Curv
                 return Err(StageError::BadData(message));
             }
         }
-        series.push(Series::new(label, &seeds.into_values().collect::<Vec<_>>()));
+        let line = Series::new(label, &seeds.into_values().collect::<Vec<_>>());
+        series.push(Series { on_test: chosen_on_test, ..line });
     }
-    let metric = if on_test { "test_miou" } else { "miou" };
+    if splits.len() > 1 {
+        let splits: Vec<String> = splits.into_iter().collect();
+        let message =
+            format!("the rows are scored on different images: {}; draw a figure of each", splits.join(" and "));
+        return Err(StageError::BadData(message));
+    }
+    let metric = if splits.contains("test") { "test_miou" } else { "miou" };
     Ok(Curve { title, metric: metric.into(), over: Over::LabelledImages, series })
 }
 
@@ -84,6 +98,15 @@ mod tests {
             "x: two evaluations of one seed are of models with 4 labelled images; give each its own label"
         );
         let error = curve(None, &[row(folder.path(), "x", 0, None, &right)]).unwrap_err().to_string();
-        assert!(error.ends_with("name evaluations without `ensemble`"), "{error}");
+        assert!(error.contains("name evaluations without `ensemble`"), "{error}");
+
+        let input = row(folder.path(), "optimistic", 0, Some(4), &right);
+        let file = input.file(Evaluation::FILE).unwrap().to_path_buf();
+        let evaluation = Evaluation { selected_on: SelectedOn::Test, ..Evaluation::read(&file).unwrap() };
+        evaluation.write(file.parent().unwrap()).unwrap();
+        assert!(curve(None, std::slice::from_ref(&input)).unwrap().series[0].on_test);
+        Evaluation { split: "val".into(), ..evaluation }.write(file.parent().unwrap()).unwrap();
+        let mixed = curve(None, &[input, row(folder.path(), "y", 0, Some(4), &right)]).unwrap_err().to_string();
+        assert_eq!(mixed, "the rows are scored on different images: test and val; draw a figure of each");
     }
 }

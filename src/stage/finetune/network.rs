@@ -43,6 +43,8 @@ impl Finetune {
 
     /// Fills in the defaults that are not those of a `model`, so that keys are as they were before there was one.
     pub(super) fn settled(mut self) -> Self {
+        // Its options stand in its place.
+        self._recipe = None;
         if self.model.is_none() {
             self.architecture = Some(self.architecture());
             self.decoder_channels = Some(self.decoder_channels());

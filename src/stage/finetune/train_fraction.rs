@@ -15,7 +15,7 @@ impl Finetune {
         let count = match self.train_images {
             Some(images) if images.get() > all => {
                 return Err(format!(
-                    "train_images = {images}, but there are {all} training images: set {all} or fewer"
+                    "train_images = {images}, but there are {all} training images (without those of `folds` and `val_fraction`): set {all} or fewer"
                 ));
             }
             Some(images) => images.get(),
@@ -74,7 +74,10 @@ mod tests {
         assert_eq!(images(5), kept(0.25, 7));
         assert_eq!(images(20).unwrap().len(), 20);
         let message = images(21).unwrap_err();
-        assert_eq!(message, "train_images = 21, but there are 20 training images: set 20 or fewer");
+        assert_eq!(
+            message,
+            "train_images = 21, but there are 20 training images (without those of `folds` and `val_fraction`): set 20 or fewer"
+        );
         let both = crate::stage::pretrain::tests::refused::<Finetune>(&format!(
             "{TOY}train_fraction = 0.5\ntrain_images = 5\n"
         ));

@@ -9,6 +9,17 @@ use std::path::{Path, PathBuf};
 /// Pages of files that were read count as free here, although a group counts them as used: the system drops them when memory is
 /// short.
 pub(super) fn available_memory(root: &Path) -> Option<u64> {
+    tightest(root, Version::available)
+}
+
+/// The tightest limit of the memory of its own control group and all groups above, in bytes, whatever is used of it; `None` without a
+/// limit.
+pub(super) fn memory_limit(root: &Path) -> Option<u64> {
+    tightest(root, Version::limit)
+}
+
+/// The smallest number of bytes that `of` finds for this process's group and all groups above.
+fn tightest(root: &Path, of: impl Fn(Version, &Path) -> Option<u64>) -> Option<u64> {
     let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
     let (mounts, groups) = (read("proc/self/mountinfo"), read("proc/self/cgroup"));
     let mounts = mounts.lines().filter_map(Mount::parse);
@@ -24,7 +35,8 @@ pub(super) fn available_memory(root: &Path) -> Option<u64> {
         mount.folders(root, own.unwrap_or("/"))
     };
     mounts
-        .flat_map(|mount| groups_of(&mount).into_iter().filter_map(move |group| mount.version.available(&group)))
+        .flat_map(|mount| groups_of(&mount).into_iter().map(move |group| (mount.version, group)))
+        .filter_map(|(version, group)| of(version, &group))
         .min()
 }
 
@@ -35,17 +47,24 @@ enum Version {
 }
 
 impl Version {
+    /// The limit of `group` in bytes.
+    fn limit(self, group: &Path) -> Option<u64> {
+        let file = match self {
+            Version::One => "memory.limit_in_bytes",
+            Version::Two => "memory.max",
+        };
+        // Version 2 says `max` for no limit, version 1 a number near 2⁶³.
+        fs::read_to_string(group.join(file)).ok()?.trim().parse().ok().filter(|&limit: &u64| limit < 1 << 60)
+    }
+
     /// Number of bytes that are left of the limit of `group`.
     fn available(self, group: &Path) -> Option<u64> {
-        let (limit, used, dropped) = match self {
-            Version::One => {
-                ("memory.limit_in_bytes", "memory.usage_in_bytes", ["total_inactive_file", "total_active_file"])
-            }
-            Version::Two => ("memory.max", "memory.current", ["inactive_file", "active_file"]),
+        let (used, dropped) = match self {
+            Version::One => ("memory.usage_in_bytes", ["total_inactive_file", "total_active_file"]),
+            Version::Two => ("memory.current", ["inactive_file", "active_file"]),
         };
         let read = |name: &str| fs::read_to_string(group.join(name)).ok();
-        // Version 2 says `max` for no limit, version 1 a number near 2⁶³.
-        let limit: u64 = read(limit)?.trim().parse().ok().filter(|&limit| limit < 1 << 60)?;
+        let limit = self.limit(group)?;
         let used: u64 = read(used)?.trim().parse().ok()?;
         let stat = read("memory.stat").unwrap_or_default();
         let of = |line: &str| {

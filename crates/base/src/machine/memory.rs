@@ -55,6 +55,20 @@ impl fmt::Display for Bytes {
 /// # Errors
 /// If [`LIMIT`] is not a size.
 pub fn room() -> Result<Option<Room>, String> {
+    limited().map(|limit| limit.or_else(|| room_in(Path::new("/"))))
+}
+
+/// How much memory this process may use when nothing else does: the smaller of the machine's memory and of what control groups allow.
+/// [`LIMIT`] overrides it. It does not change with what runs beside. `None` if the system does not say.
+///
+/// # Errors
+/// If [`LIMIT`] is not a size.
+pub fn whole() -> Result<Option<Room>, String> {
+    limited().map(|limit| limit.or_else(|| whole_in(Path::new("/"))))
+}
+
+/// What the user sets with [`LIMIT`].
+fn limited() -> Result<Option<Room>, String> {
     match std::env::var_os(LIMIT) {
         Some(limit) => {
             let limit = limit.to_string_lossy();
@@ -66,21 +80,29 @@ pub fn room() -> Result<Option<Room>, String> {
             let bytes = bytes.map_err(message)?;
             Ok(Some(Room { bytes, bound: Bound::User }))
         }
-        None => Ok(room_in(Path::new("/"))),
+        None => Ok(None),
     }
+}
+
+/// [`whole`] by the files below `root`, without [`LIMIT`].
+fn whole_in(root: &Path) -> Option<Room> {
+    let machine = memory_of(root, "MemTotal:").map(|bytes| Room { bytes, bound: Bound::Machine });
+    let group = control_group::memory_limit(root).map(|bytes| Room { bytes, bound: Bound::ControlGroup });
+    machine.into_iter().chain(group).min_by_key(|room| room.bytes)
 }
 
 /// The same by the files below `root`, without [`LIMIT`].
 fn room_in(root: &Path) -> Option<Room> {
-    let machine = available(root).map(|bytes| Room { bytes, bound: Bound::Machine });
+    let machine = memory_of(root, "MemAvailable:").map(|bytes| Room { bytes, bound: Bound::Machine });
     let group = control_group::available_memory(root).map(|bytes| Room { bytes, bound: Bound::ControlGroup });
     let room = machine.into_iter().chain(group).min_by_key(|room| room.bytes)?;
     Some(Room { bytes: room.bytes.saturating_add(process::held_memory_in(root)), ..room })
 }
 
-fn available(root: &Path) -> Option<u64> {
+/// A line of `/proc/meminfo`, in bytes.
+fn memory_of(root: &Path, name: &str) -> Option<u64> {
     let info = std::fs::read_to_string(root.join("proc/meminfo")).ok()?;
-    let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = info.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -156,6 +178,9 @@ mod tests {
         ];
         // The limit is 4, of which 3 are used, 1 of them by file pages; and the process uses 1 already.
         assert_eq!(room_with(&files), Some(Room { bytes: 3 * GIB, bound: Bound::ControlGroup }));
+        // In all, the limit itself, and without one the machine's memory: whatever is used.
+        assert_eq!(whole_in(machine(&files).path()), Some(Room { bytes: 4 * GIB, bound: Bound::ControlGroup }));
+        assert_eq!(whole_in(machine(&[]).path()), Some(Room { bytes: 16 * GIB, bound: Bound::Machine }));
     }
 
     #[test]
