@@ -102,7 +102,7 @@ fn the_schema_refuses_misspelt_keys_and_wrong_types() {
         ("/stages/ssl/optimizer/nam", json!("sgd")),
         ("/stages/ssl/schedule/name", json!("cosin")),
         ("/stages/ssl/views", json!("papr")),
-        ("/stages/ssl/views/brightnes", json!(0.1)),
+        ("/stages/ssl/views", json!({ "brightnes": 0.1 })),
         ("/stages/ssl/timeout", json!("2 hours")),
         ("/stages/ssl/retries", json!(101)),
         ("/stages/ssl/memory", json!(4)),

@@ -63,12 +63,16 @@ fn it_starts_from_a_pretraining_and_from_a_fine_tuned_model() {
 }
 
 #[test]
-fn weights_of_its_own_are_refused_beside_it() {
+fn what_does_not_fit_is_refused_and_keys_stay() {
     let text = format!("start_from = '<input>'\n{}", TOY.replace("weights = 'random'", "weights = 'a.pth'"));
     assert_eq!(
         refused::<Pretrain>(&text),
         "its weights come from `start_from`: set `weights = \"random\"`, or leave out `start_from`"
     );
+    let text = TOY.replace("batch_size = 4", "batch_size = 4\ntogether = 3");
+    let message = "3 neighbours do not divide a batch of 4: choose a divisor of `batch_size`";
+    assert_eq!(refused::<Pretrain>(&text), message);
+    assert!(parse::<Pretrain>(&text.replace("together = 3", "together = 2")).is_ok());
     let plain = serde_json::to_value(parse::<Pretrain>(TOY).unwrap()).unwrap();
     assert!(plain.get(START_FROM).is_none() && plain.get("together").is_none(), "keys stay as they were");
 }
