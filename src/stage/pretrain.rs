@@ -60,7 +60,7 @@ pub(super) struct Pretrain {
     #[serde(default, serialize_with = "without_size")]
     views: ViewParams,
     /// Number of neighbouring patches, as they were cut, that stay together in a batch: its negatives then come from few micrographs,
-    /// which cannot be told apart by their brightness, contrast or noise. 1 draws every patch by itself.
+    /// which cannot be told apart by their brightness, contrast or noise. A divisor of `batch_size`; 1 draws every patch by itself.
     #[serde(default = "alone", skip_serializing_if = "is_alone")]
     together: NonZeroUsize,
     /// A labelled data set that monitors the encoder: `knn_accuracy` in the history is the balanced accuracy of a k-NN
@@ -128,16 +128,22 @@ impl Pretrain {
         ))
     }
 
-    /// Checks the batch against the method, if its size is decided.
+    /// Checks the batch against the method and `together`, if its size is decided.
     fn check_batch(&self) -> Result<(), ParamError> {
         if self.training.batch_size.is_auto() {
             return Ok(());
         }
         let error = |param, message| ParamError::Check { param, message };
-        match self.training.batch_size.get() {
-            0..2 => Err(error(BatchSize::NAME, "a batch needs at least 2 patches".into())),
-            size => self.method.check_batch(size).map_err(|message| error("method", message)),
+        let (size, together) = (self.training.batch_size.get(), self.together);
+        if size < 2 {
+            return Err(error(BatchSize::NAME, "a batch needs at least 2 patches".into()));
         }
+        if !size.is_multiple_of(together.get()) {
+            let message =
+                format!("{together} neighbours do not divide a batch of {size}: choose a divisor of `batch_size`");
+            return Err(error("together", message));
+        }
+        self.method.check_batch(size).map_err(|message| error("method", message))
     }
 
     /// Estimate of the memory for the largest batch that is chosen by it, of views with a side of `size` pixels.
@@ -224,14 +230,6 @@ impl StageKind for Pretrain {
     fn check(&self) -> Result<(), ParamError> {
         let error = |param, message| Err(ParamError::Check { param, message });
         self.check_batch()?;
-        let (batch, together) = (self.training.batch_size, self.together.get());
-        if !batch.is_auto() && !batch.get().is_multiple_of(together) {
-            let message = format!(
-                "{together} neighbours do not divide a batch of {}: choose a divisor of `batch_size`",
-                batch.get()
-            );
-            return error("together", message);
-        }
         if let Err(message) = self.encoder.check() {
             return error("encoder", message);
         }
