@@ -184,4 +184,31 @@ fn a_fold_starts_from_the_model_of_the_same_fold() {
     assert!(other.stderr.contains(text), "{}", other.stderr);
     let drawn = again("model = \"segment.fold2\"\nval_fraction = 0.4").run(&["plan", "experiment.toml"]);
     assert_eq!(drawn.code, Some(0), "{}", drawn.stderr);
+    // Also through a pretraining between the two.
+    let through = |fold: u8| {
+        let ssl = "[stages.patches]\nkind = \"patchify\"\ndataset = \"micrographs\"\nuse = \"train\"\nsize = 32\n\n\
+            [stages.ssl]\nkind = \"pretrain\"\npatches = \"patches\"\nmethod = \"simclr\"\nepochs = 1\nbatch_size = 4\n\
+            encoder = { arch = \"resnet18\", width = 4, weights = \"random\" }\nstart_from = \"segment.fold2\"\n\n";
+        let project = again(&format!("encoder = \"ssl\"\nfolds = 3\nfold = {fold}"));
+        project.edit("[stages.again]", &format!("{ssl}[stages.again]"));
+        project.run(&["plan", "experiment.toml"])
+    };
+    let same = through(2);
+    assert_eq!(same.code, Some(0), "{}", same.stderr);
+    let other = through(1);
+    assert_eq!(other.code, Some(5), "{}", other.stderr);
+    assert!(other.stderr.contains("again@0, again@1: `encoder`: ssl was trained on "), "{}", other.stderr);
+}
+
+#[test]
+fn out_of_fold_scores_the_images_of_the_folds_and_no_others() {
+    let other = "[stages.other]\nkind = \"synthesize\"\nsize = 64\nunlabeled = 0\ntrain = 4\nval = 0\ntest = 0\n\n[stages.folds]";
+    let project = Project::new(&EXPERIMENT.replace("[stages.folds]", other));
+    project.edit(
+        "dataset = \"micrographs\"\nmodel = \"segment\"\nensemble = true\n",
+        "dataset = \"other\"\nmodel = \"segment\"\nsplit = \"out-of-fold\"\n",
+    );
+    let refused = project.run(&["plan", "experiment.toml"]);
+    assert_eq!(refused.code, Some(5), "{}", refused.stderr);
+    assert!(refused.stderr.contains("no fold was validated on train-003.png of data set other"), "{}", refused.stderr);
 }

@@ -168,7 +168,12 @@ impl StageKind for Evaluate {
         let mut problems = Vec::new();
         let split = self.split.split();
         match scored(manifest, name, split) {
-            Ok(entries) => problems.extend(self.check_known(&entries, name).err()),
+            Ok(entries) => {
+                problems.extend(self.check_known(&entries, name).err());
+                if self.split == Part::OutOfFold {
+                    problems.extend(out_of_fold::foreseen(known, manifest, &entries, name));
+                }
+            }
             Err(problem) => problems.push(problem),
         }
         for model in known.inputs(MODEL).filter_map(Outlook::of) {
@@ -276,7 +281,10 @@ fn scored<'m>(manifest: &'m Manifest, name: &str, split: Split) -> Result<Vec<&'
         ));
     }
     match entries.iter().find(|entry| entry.mask.is_none()) {
-        Some(entry) => Err(format!("{} of data set {name} has no mask to score against", entry.image)),
+        Some(entry) => Err(format!(
+            "{} of data set {name} has no mask to score against: add its mask, or move it to another split",
+            entry.image
+        )),
         None => Ok(entries),
     }
 }

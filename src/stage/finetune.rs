@@ -60,8 +60,8 @@ use transformer::{DecoderStart, TransformerSpec};
 
 /// Trains a segmentation model. Writes `model.safetensors` (segmentation_models_pytorch's names) of the epoch that
 /// `select_on` chooses, `history.csv` (epoch, step, train_loss, learning_rate, gradient_norm, val_loss, val_miou,
-/// iou_CLASS; empty where an epoch was not validated), `selection.json`: the images of val_miou and iou_CLASS, and
-/// the chosen epoch, and `reference.safetensors`: the temperature that calibrates the probabilities and the confusion matrix
+/// iou_CLASS; empty where an epoch was not validated; val_miou is the mean over the classes that the validation images have),
+/// `selection.json`: the images of val_miou and iou_CLASS, and the chosen epoch, and `reference.safetensors`: the temperature that calibrates the probabilities and the confusion matrix
 /// of each image, both of the validation images (never of test images), and what the training images look like.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -212,7 +212,7 @@ impl TrainingDefaults for Finetune {
 
 impl StageKind for Finetune {
     const KIND: &'static str = "finetune";
-    const CODE_VERSION: u32 = 8;
+    const CODE_VERSION: u32 = 9;
     const TRAINS: bool = true;
     const DIVIDED: Option<Division> = Some(Division { count: "folds", index: "fold" });
     // The key contains the content of the weight file. Random weights have no file.
@@ -409,7 +409,7 @@ impl StageKind for Finetune {
             encoder,
             has_onnx: network.as_ref().is_none_or(|network| network.is_convolutional()),
             network: network.map(Box::new),
-            seen: Some(SeenImages::of(manifest, &parts.train)),
+            seen: Outlook::seen(known).chain([Arc::new(SeenImages::of(manifest, &parts.train))]).collect(),
         };
         Foresight {
             prospect: outlook.prospect(),

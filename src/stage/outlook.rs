@@ -32,8 +32,8 @@ pub(super) enum Outlook {
         encoder: Option<EncoderConfig>,
         /// The network of the model that it trains, if it trains one and it is known.
         network: Option<Box<SegmentationConfig>>,
-        /// The images that the model was trained on, if it trains one and they are known.
-        seen: Option<SeenImages>,
+        /// The images that it, and the trainings that it starts from, learn from with their masks, as far as they are known.
+        seen: Vec<Arc<SeenImages>>,
         /// Whether its network can be written as ONNX.
         has_onnx: bool,
     },
@@ -67,6 +67,15 @@ impl Outlook {
     /// What `input` leaves.
     pub(super) fn of<'a>(input: &'a KnownInput<'_>) -> Option<&'a Outlook> {
         input.prospect.as_deref()?.downcast_ref()
+    }
+
+    /// The images that the trainings among the inputs learn from with their masks.
+    pub(super) fn seen(known: &Known<'_>) -> impl Iterator<Item = Arc<SeenImages>> {
+        let of_input = |input| match Outlook::of(input) {
+            Some(Outlook::Training { seen, .. }) => seen.clone(),
+            _ => Vec::new(),
+        };
+        known.inputs.iter().flat_map(of_input)
     }
 
     /// Name and manifest of the data set that `role` names, if it is known.

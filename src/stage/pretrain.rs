@@ -330,7 +330,7 @@ impl StageKind for Pretrain {
             in_channels: Some(self.encoder.network.in_channels()),
             encoder: Some(self.encoder.network.clone()),
             network: None,
-            seen: None,
+            seen: Outlook::seen(known).collect(),
             has_onnx: true,
         };
         let channels = known.inputs("patches").filter_map(|input| match Outlook::of(input) {

@@ -181,6 +181,15 @@ impl Segmentation {
         self.loss.of(logits, masks, Some(IGNORE), self.class_weights.as_deref())
     }
 
+    /// The classes that do not count in the validation mIoU of `confusion`: those that the data set ignores, and those that no
+    /// validation image has. The IoU of one of these is 0 as soon as a single pixel is predicted so, and the epoch chosen would be
+    /// one that never predicts it.
+    fn uncounted(&self, confusion: &Confusion) -> Vec<u8> {
+        let ignored = &self.validation.ignore_classes;
+        let absent = (0..=u8::MAX).zip(0..confusion.classes()).filter(|(_, class)| confusion.truth(*class) == 0);
+        ignored.iter().copied().chain(absent.map(|(class, _)| class)).collect()
+    }
+
     /// The validation loss and the confusion matrix. The loss is the mean over the images, each from its stitched
     /// probabilities; the matrix is the sum over all images.
     fn validate(&self) -> Result<(f64, Confusion)> {
@@ -272,7 +281,7 @@ impl Task for Segmentation {
             return Ok(EpochEnd { values: vec![None; 2 + classes], ..EpochEnd::default() });
         }
         let (loss, confusion) = self.validate()?;
-        let miou = confusion.miou(&self.validation.ignore_classes);
+        let miou = confusion.miou(&self.uncounted(&confusion));
         let ious = (0..classes).map(|class| confusion.iou(class));
         Ok(EpochEnd {
             values: [Some(loss), miou].into_iter().chain(ious).collect(),

@@ -1,12 +1,15 @@
 //! `split = "out-of-fold"`: each training image is predicted by the model of the fold that was not trained on it.
 
 use super::super::artifacts::ReferenceFile;
-use super::super::{InputFiles, StageError};
+use super::super::encoder::MODEL;
+use super::super::outlook::Outlook;
+use super::super::{InputFiles, Known, StageError};
 use super::part::Part;
-use crate::data::{Entry, Micrograph};
+use crate::data::{Entry, Manifest, Micrograph};
 use crate::metrics::Fold;
 use matssl_predict::reference::{GreyStatistics, ImageStatistics, ValidationImage};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The cure of everything that is wrong with the models.
 const CURE: &str = "name a stage with `folds`, all of them, or set another `split`";
@@ -36,6 +39,16 @@ pub(super) fn check_folds<'a>(folds: impl IntoIterator<Item = (&'a str, Option<F
         Some(missing) => wrong(format!("fold {missing} of {all} is not among the models")),
         None => Ok(()),
     }
+}
+
+/// The problem with `entries` of the data set `name` that is known before the run: the folds were trained on another data set.
+pub(super) fn foreseen(known: &Known<'_>, manifest: &Arc<Manifest>, entries: &[&Entry], name: &str) -> Option<String> {
+    let own = |input| match Outlook::of(input) {
+        Some(Outlook::Training { seen, .. }) => seen.last(),
+        _ => None,
+    };
+    let mut trained = known.inputs(MODEL).filter_map(own);
+    trained.find_map(|seen| seen.first_unknown(manifest, entries)).map(|image| other_data(image, name).to_string())
 }
 
 /// Which model predicts each image.

@@ -18,6 +18,7 @@ pub(in crate::stage) enum Part {
     Unlabeled,
     /// All training images, each by the model of the fold that was validated on it and not trained on it. `model` is a stage with
     /// `folds`, all of them. One result comes out, pooled over the folds, without temperatures, which were fitted on these images.
+    /// Leaks between folds are not searched for: a `group` of the data set keeps a specimen in one fold.
     /// It is too good where the epochs were chosen on the folds' own images: `select_on = "last"` avoids that.
     OutOfFold,
 }

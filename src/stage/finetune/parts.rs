@@ -5,7 +5,6 @@ use crate::data::{Entry, Manifest, Split};
 use crate::metrics::SelectedOn;
 use crate::stage::Known;
 use crate::stage::counts::cure;
-use crate::stage::encoder::MODEL;
 use crate::stage::outlook::Outlook;
 use crate::stage::segmentation::check_batches;
 use std::sync::Arc;
@@ -79,21 +78,23 @@ impl Finetune {
         Ok(Parts { train, validation })
     }
 
-    /// What is wrong with validation images that are taken from the training images, if the stage `model` was trained on some.
+    /// What is wrong with validation images that are taken from the training images, if the training that this one starts from, or
+    /// one that that one started from, has learnt from some.
     pub(super) fn seen_before(&self, known: &Known<'_>, manifest: &Arc<Manifest>, parts: &Parts<'_>) -> Option<String> {
         let cure = match (self.fold(), self.val_fraction) {
             (Some(fold), _) => format!("start from the model of the same fold (`fold = {}`)", fold.index),
             (None, Some(fraction)) => format!("train both with `val_fraction = {fraction}`, or start"),
             (None, None) => return None,
         };
-        let (model, image) = known.inputs(MODEL).find_map(|input| match Outlook::of(input) {
-            Some(Outlook::Training { seen: Some(seen), .. }) => {
-                Some((input.label, seen.first_in(manifest, &parts.validation)?))
+        let (start, image) = known.inputs.iter().find_map(|input| match Outlook::of(input) {
+            Some(Outlook::Training { seen, .. }) => {
+                Some((input, seen.iter().find_map(|seen| seen.first_in(manifest, &parts.validation))?))
             }
             _ => None,
         })?;
+        let (role, label) = (start.role, start.label);
         Some(format!(
-            "`model`: {model} was trained on {image}, which validates this training, and its scores would be too good: {cure} or \
+            "`{role}`: {label} was trained on {image}, which validates this training, and its scores would be too good: {cure} or \
              from a model of other images"
         ))
     }
@@ -101,19 +102,32 @@ impl Finetune {
     /// What is suspicious about these images of the data set `name`.
     pub(super) fn warnings(&self, parts: &Parts<'_>, manifest: &Manifest, name: &str) -> Vec<String> {
         let (mut warnings, train) = (Vec::new(), &parts.train);
-        let is_learned =
-            |class: usize| train.iter().any(|entry| entry.class_pixels.get(class).is_none_or(|&pixels| pixels > 0));
+        let has = |images: &[&Entry], class: usize| {
+            images.iter().any(|entry| entry.class_pixels.get(class).is_none_or(|&pixels| pixels > 0))
+        };
         let counts = |class: &usize| !manifest.ignore_classes.iter().any(|&ignored| usize::from(ignored) == *class);
-        let absent: Vec<&str> = (0..manifest.classes.len())
-            .filter(|class| counts(class) && !is_learned(*class))
-            .map(|class| manifest.classes[class].as_str())
-            .collect();
+        let classes = || (0..manifest.classes.len()).filter(counts);
+        let named = |classes: Vec<usize>| -> Vec<&str> {
+            classes.into_iter().map(|class| manifest.classes[class].as_str()).collect()
+        };
+        let absent = named(classes().filter(|&class| !has(train, class)).collect());
         if !absent.is_empty() {
             let (noun, them) = if absent.len() == 1 { ("class", "it") } else { ("classes", "them") };
             warnings.push(format!(
                 "no training image of data set {name} has the {noun} {}: the model cannot learn {them}, but mIoU counts \
                  {them}; train on images with {them}, or put {them} into `ignore_classes`",
                 absent.join(", ")
+            ));
+        }
+        let validation = &parts.validation;
+        let unseen = named(classes().filter(|&class| has(train, class) && !has(validation, class)).collect());
+        if self.select_on != SelectedOn::Last && !validation.is_empty() && !unseen.is_empty() {
+            let (noun, them) = if unseen.len() == 1 { ("class", "it") } else { ("classes", "them") };
+            warnings.push(format!(
+                "no {} image of data set {name} has the {noun} {}: the epoch is chosen without {them}; move an image with {them} \
+                 there, or choose another `seed` of the `split`",
+                self.validation_split().name(),
+                unseen.join(", ")
             ));
         }
         let size = self.crop_size.get();

@@ -96,6 +96,19 @@ fn several_channels_are_trained_on_and_validated() {
     assert_eq!(needs.batch, 4 * 32 * 32 * (5 * 4 + 1));
 }
 
+#[test]
+fn a_class_that_no_validation_image_has_does_not_count() {
+    let mut confusion = Confusion::new(3);
+    // One of four pixels is predicted as the class that is nowhere in the truth.
+    confusion.add(&[0, 0, 1, 1], &[0, 0, 1, 2], None).unwrap();
+    let mut task = task(&FinetuneAugment::default(), [1; 3], 3);
+    assert_eq!(confusion.miou(&task.uncounted(&confusion)), Some((1.0 + 0.5) / 2.0));
+    task.validation.ignore_classes = vec![0];
+    assert_eq!(confusion.miou(&task.uncounted(&confusion)), Some(0.5));
+    task.validation.ignore_classes = vec![0, 1];
+    assert_eq!(confusion.miou(&task.uncounted(&confusion)), None);
+}
+
 /// The numbers of a step follow from its epoch and its place in it, wherever a training is resumed.
 #[test]
 fn a_resumed_epoch_draws_as_if_it_had_not_stopped() {

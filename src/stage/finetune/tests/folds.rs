@@ -113,3 +113,27 @@ fn folds_are_refused_where_images_are_too_few_or_set_aside() {
     let [aside] = &foreseen(&ALL, false)[..] else { panic!("one problem") };
     assert!(aside.starts_with("data set steel has validation images of its own"), "{aside}");
 }
+
+/// A class that counts and that training, but no validation image has.
+#[test]
+fn a_class_that_no_validation_image_has_is_a_warning() {
+    let warnings = |text: &str| -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        dataset(folder.path(), &ALL);
+        let mut manifest = Manifest::read(&folder.path().join("manifest.json")).unwrap();
+        let validation = manifest.images.iter_mut().filter(|entry| entry.split == Split::Val);
+        validation.for_each(|entry| entry.class_pixels = vec![1, 0]);
+        let stage =
+            parse::<Finetune>(&TOY.replace("crop_size = 64", "crop_size = 32").replace("epochs = 6", text)).unwrap();
+        let parts = stage.parts(&manifest, "steel", 0).unwrap();
+        stage
+            .warnings(&parts, &manifest, "steel")
+            .into_iter()
+            .filter(|text| text.contains("the epoch is chosen"))
+            .collect()
+    };
+    let class = "the epoch is chosen without it; move an image with it there, or choose another `seed` of the `split`";
+    let [one] = &warnings("epochs = 6")[..] else { panic!("one warning") };
+    assert!(one.starts_with("no val image of data set steel has the class ") && one.ends_with(class), "{one}");
+    assert_eq!(warnings("epochs = 6\nselect_on = 'last'"), [""; 0]);
+}

@@ -151,7 +151,7 @@ fn what_contradicts_the_model_is_refused_before_the_run() {
             in_channels: Some(3),
             encoder: Some(network.encoder.clone()),
             network: Some(Box::new(network.clone())),
-            seen: None,
+            seen: Vec::new(),
             has_onnx: true,
         }
         .prospect();
