@@ -210,5 +210,9 @@ fn out_of_fold_scores_the_images_of_the_folds_and_no_others() {
     );
     let refused = project.run(&["plan", "experiment.toml"]);
     assert_eq!(refused.code, Some(5), "{}", refused.stderr);
-    assert!(refused.stderr.contains("no fold was validated on images/train-003.png of data set other"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("no fold was validated on images/train-003.png of data set other"),
+        "{}",
+        refused.stderr
+    );
 }

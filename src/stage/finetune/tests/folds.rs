@@ -121,8 +121,9 @@ fn a_class_that_no_validation_image_has_is_a_warning() {
         let folder = tempfile::tempdir().unwrap();
         dataset(folder.path(), &ALL);
         let mut manifest = Manifest::read(&folder.path().join("manifest.json")).unwrap();
-        let validation = manifest.images.iter_mut().filter(|entry| entry.split == Split::Val);
-        validation.for_each(|entry| entry.class_pixels = vec![1, 0]);
+        for entry in &mut manifest.images {
+            entry.class_pixels = if entry.split == Split::Val { vec![1, 0] } else { vec![1, 1] };
+        }
         let stage =
             parse::<Finetune>(&TOY.replace("crop_size = 64", "crop_size = 32").replace("epochs = 6", text)).unwrap();
         let parts = stage.parts(&manifest, "steel", 0).unwrap();
