@@ -30,10 +30,14 @@ pub(super) struct Family<'i> {
 
 impl Family<'_> {
     /// `reference` as it holds here: with [`ReferenceSpec::several_with`] it takes several stages if that parameter is set, and with
-    /// [`ReferenceSpec::several_if`] if one has that value, or differs in the matrix.
+    /// [`ReferenceSpec::several_if`] if one has that value; also where the matrix sets that parameter for some of the stages.
     pub(super) fn reference(&self, reference: &ReferenceSpec) -> ReferenceSpec {
         let matrix = self.matrix.as_ref().and_then(|(_, matrix)| matrix.get_ref().as_table());
-        let varies = |param: &str| matrix.is_some_and(|axes| axes.contains_key(param));
+        let include = matrix.and_then(|axes| axes.get("include")?.get_ref().as_array());
+        let varies = |param: &str| {
+            let mut added = include.into_iter().flatten().filter_map(|entry| entry.get_ref().as_table());
+            matrix.is_some_and(|axes| axes.contains_key(param)) || added.any(|entry| entry.contains_key(param))
+        };
         let is_set = |param| self.body.get_ref().contains_key(param) || varies(param);
         let has = |(param, word): (&str, &str)| {
             let value = self.body.get_ref().get(param).and_then(|value| value.get_ref().as_str());

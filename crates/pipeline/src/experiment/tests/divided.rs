@@ -136,6 +136,10 @@ fn parts_are_taken_together_by_the_name_of_their_stage() {
             [1, 2, 3].map(|fold| format!("model=segment.random.fold{fold} → segment.random.fold{fold}@4"))
         );
     }
+    // Also in the combinations that a matrix lists.
+    let listed = judge("matrix.include = [{ name = 'all', model = 'segment.random', ensemble = 'yes' }]");
+    assert_eq!(names(&listed)[12..], ["test.all@3", "test.all@4"]);
+    assert_eq!(inputs(&listed, "test.all@4").len(), 3);
     // Of all seeds together: a stage without a seed.
     let seeds = judge("ensemble = 'seeds'\nmodel = 'segment.random'");
     assert_eq!(names(&seeds)[12..], ["test"]);
