@@ -20,6 +20,15 @@ command = ["sh", "-c", "echo \"$MATSSL_SEED\" > seed.txt; ls inputs/patches > li
 inputs = { patches = "patches" }
 outputs = ["seed.txt", "list.txt"]
 
+[stages.alike]
+kind = "synthesize"
+like = "micrographs"
+size = 96
+unlabeled = 1
+train = 1
+test = 0
+matrix.structure = ["steel", "coating"]
+
 [[data_tables]]
 file = "data"
 rows = ["micrographs", "patches"]
