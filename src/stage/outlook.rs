@@ -32,7 +32,8 @@ pub(super) enum Outlook {
         encoder: Option<EncoderConfig>,
         /// The network of the model that it trains, if it trains one and it is known.
         network: Option<Box<SegmentationConfig>>,
-        /// The images that it, and the trainings that it starts from, learn from with their masks, as far as they are known.
+        /// The images that it, and the trainings that it starts from, learn from with their masks, as far as they are known; a
+        /// fine-tuning's own come last.
         seen: Vec<Arc<SeenImages>>,
         /// Whether its network can be written as ONNX.
         has_onnx: bool,

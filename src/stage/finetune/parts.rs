@@ -123,10 +123,10 @@ impl Finetune {
         let unseen = named(classes().filter(|&class| has(train, class) && !has(validation, class)).collect());
         if self.select_on != SelectedOn::Last && !validation.is_empty() && !unseen.is_empty() {
             let (noun, them) = if unseen.len() == 1 { ("class", "it") } else { ("classes", "them") };
+            let images = if self.select_on == SelectedOn::Test { "test" } else { "validation" };
             warnings.push(format!(
-                "no {} image of data set {name} has the {noun} {}: the epoch is chosen without {them}; move an image with {them} \
-                 there, or choose another `seed` of the `split`",
-                self.validation_split().name(),
+                "no {images} image of data set {name} has the {noun} {}: the epoch is chosen without {them}; move an image with \
+                 {them} there, or choose another `seed` of the `split`",
                 unseen.join(", ")
             ));
         }

@@ -131,6 +131,6 @@ fn a_class_that_no_validation_image_has_is_a_warning() {
     };
     let class = "the epoch is chosen without it; move an image with it there, or choose another `seed` of the `split`";
     let [one] = &warnings("epochs = 6")[..] else { panic!("one warning") };
-    assert!(one.starts_with("no val image of data set steel has the class ") && one.ends_with(class), "{one}");
+    assert!(one.starts_with("no validation image of data set steel has the class ") && one.ends_with(class), "{one}");
     assert_eq!(warnings("epochs = 6\nselect_on = 'last'"), [""; 0]);
 }
