@@ -58,6 +58,11 @@ pub fn ask_for_memory_in_large_steps() {
 ///
 /// It has no effect with another allocator, or where there are no such pages.
 pub fn tune_allocator(command: &mut Command) {
+    command.env("GLIBC_TUNABLES", allocator_tunables());
+}
+
+/// The value of `GLIBC_TUNABLES` for [`tune_allocator`].
+pub fn allocator_tunables() -> String {
     // `mmap_max`: memory from mmap would go back to the system with every free.
     let ours = format!(
         "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold={}:glibc.malloc.top_pad={}:glibc.malloc.hugetlb=1:\
@@ -66,9 +71,8 @@ pub fn tune_allocator(command: &mut Command) {
         64 << 20
     );
     // The user's settings come last, because the last one counts for glibc.
-    let tunables = match std::env::var("GLIBC_TUNABLES") {
+    match std::env::var("GLIBC_TUNABLES") {
         Ok(theirs) if !theirs.is_empty() => format!("{ours}:{theirs}"),
         _ => ours,
-    };
-    command.env("GLIBC_TUNABLES", tunables);
+    }
 }

@@ -25,10 +25,29 @@ impl Asked {
     pub fn listen() -> std::io::Result<Self> {
         let asked = Asked::default();
         signal_hook::flag::register(SIGUSR1, asked.checkpoint.clone())?;
-        signal_hook::flag::register(SIGTERM, asked.stop.clone())?;
+        asked.listen_to(&[SIGTERM])
+    }
+
+    /// Handles signals from now on, in a job of a batch system that sends SIGUSR1 some time before it kills the job: both
+    /// SIGUSR1 and SIGTERM ask for a checkpoint and a stop. Also returns whether SIGUSR1 came.
+    ///
+    /// # Errors
+    /// If the system refuses a handler.
+    pub fn listen_in_job() -> std::io::Result<(Self, Arc<AtomicBool>)> {
+        let (asked, came) = (Asked::default(), Arc::new(AtomicBool::new(false)));
+        signal_hook::flag::register(SIGUSR1, came.clone())?;
+        Ok((asked.listen_to(&[SIGTERM, SIGUSR1])?, came))
+    }
+
+    /// Handles `signals` from now on: each asks for a stop.
+    fn listen_to(self, signals: &[i32]) -> std::io::Result<Self> {
+        let asked = self;
         // A signal handler may not wake a thread, but it may write to a pipe.
         let (mut read, write) = UnixStream::pair()?;
-        signal_hook::low_level::pipe::register(SIGTERM, write)?;
+        for &signal in signals {
+            signal_hook::flag::register(signal, asked.stop.clone())?;
+            signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+        }
         let stopped = asked.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             let mut byte = [0];
@@ -73,4 +92,10 @@ impl Asked {
         self.stop.store(true, Ordering::Relaxed);
         self.wake();
     }
+}
+
+/// Ignores SIGUSR1 until a training listens: sent to all processes of a job, it must not kill stages without checkpoints.
+pub fn ignore_checkpoint_signals() {
+    // SAFETY: plain system call; ignoring a signal runs no code of ours.
+    unsafe { libc::signal(SIGUSR1, libc::SIG_IGN) };
 }

@@ -56,11 +56,13 @@ impl Draft {
     ///
     /// # Errors
     /// If an output was changed, or the disk is full or read-only.
-    pub(super) fn write(&self) -> Result<NamedTempFile> {
+    pub(super) fn write(&self, store: &Store) -> Result<NamedTempFile> {
         if let Some(fault) = &self.fault {
             bail!("{fault}");
         }
-        let mut temporary = temporary_in(&self.folder)?;
+        // A record is linked, so it must lie on the cache's file system.
+        let work = store.folder("work");
+        let mut temporary = temporary_in(if store.has_scratch { &work } else { &self.folder })?;
         temporary.write_all(&self.record.to_bytes()?)?;
         Ok(temporary)
     }

@@ -1,6 +1,6 @@
 //! From a stage's folder into the cache: first the objects, flushed, then the record. The first record of a key wins.
 
-use super::durable::sync_folder;
+use super::durable::{sync_folder, temporary_in};
 use super::folder::{files_below, relative_name};
 use super::{Digest, Draft, Gate, KeyMaterial, Output, Provenance, Record, Store};
 use anyhow::{Context as _, Result, anyhow};
@@ -66,7 +66,7 @@ impl Store {
     /// for each draft the record of its key, whichever process wrote it first. Every returned record is durable.
     pub fn commit(&self, mut drafts: Vec<Draft>) -> Vec<Result<Record>> {
         drafts.iter_mut().for_each(|draft| draft.distrust_changed(self));
-        let files: Vec<_> = drafts.iter().map(Draft::write).collect();
+        let files: Vec<_> = drafts.iter().map(|draft| draft.write(self)).collect();
         let flushed = self.flush(&drafts, &files).map_err(|error| format!("{error:#}"));
         let records: Vec<Result<Record>> = drafts
             .into_iter()
@@ -157,6 +157,23 @@ impl Store {
         Ok(record)
     }
 
+    /// Copies a file from another file system to its place in the cache.
+    fn copy(&self, path: &Path, digest: Digest) -> Result<()> {
+        let object = self.object(digest);
+        let folder = object.parent().unwrap_or(self.root());
+        fs::create_dir_all(folder)?;
+        let mut temporary = temporary_in(folder)?;
+        let mut file = File::open(path)?;
+        std::io::copy(&mut file, &mut temporary)?;
+        // What was hashed is what arrived.
+        let arrived = Digest::of_file(temporary.path())?.0;
+        anyhow::ensure!(arrived == digest, "{} changed while it was copied into the cache", path.display());
+        temporary.as_file().set_modified(file.metadata()?.modified()?)?;
+        temporary.as_file().set_permissions(fs::Permissions::from_mode(0o444))?;
+        temporary.persist(&object)?;
+        Ok(fs::remove_file(path)?)
+    }
+
     /// Moves one file into the cache: read-only, named by its hash, not flushed. Returns hash, size, and whether the object
     /// is new.
     fn put(&self, path: &Path) -> Result<(Digest, u64, bool)> {
@@ -174,6 +191,7 @@ impl Store {
                 fs::create_dir_all(object.parent().unwrap_or(self.root()))?;
                 fs::rename(path, &object)?;
             }
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => self.copy(path, digest)?,
             renamed => renamed?,
         }
         Ok((digest, size, true))

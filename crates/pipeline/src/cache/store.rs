@@ -20,6 +20,8 @@ pub struct Store {
     root: PathBuf,
     /// Private folders of this process, shared by all clones.
     pool: Arc<Pool>,
+    /// Whether these lie outside of the cache, perhaps on another file system.
+    pub(super) has_scratch: bool,
     /// Remembered hashes of files outside the cache, shared by all clones.
     stat_indexes: Arc<StatIndexes>,
 }
@@ -43,6 +45,7 @@ impl Store {
         let absolute = std::path::absolute(root)?;
         let store = Store {
             pool: Arc::new(Pool::new(absolute.join("work"))),
+            has_scratch: false,
             stat_indexes: Arc::new(StatIndexes::new(absolute.join("stat"))),
             root: absolute,
         };
@@ -82,6 +85,15 @@ impl Store {
     /// Opens the cache at `root` if there is one that this program can read. Makes no new cache.
     pub fn existing(root: &Path) -> Option<Self> {
         root.join("layout").exists().then(|| Store::open(root).ok()).flatten()
+    }
+
+    /// The same cache with private folders in `scratch`, e.g. on a node's own disk. Checkpoints stay in the cache.
+    ///
+    /// # Errors
+    /// If that folder cannot be made.
+    pub fn with_scratch(self, scratch: &Path) -> Result<Self> {
+        fs::create_dir_all(scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
+        Ok(Store { pool: Arc::new(Pool::new(scratch.to_owned())), has_scratch: true, ..self })
     }
 
     /// The cache's folder, absolute.

@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 use tracing::debug;
 
 /// What exists of one key before its stage is finished: `work/<key>.lock`, and `work/<key>/checkpoint/` if it trains.
@@ -34,6 +35,12 @@ impl WorkFolder {
     /// The folder for checkpoints of this key, which survive attempts. It is made with the first checkpoint.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join("checkpoint")
+    }
+
+    /// When the newest file of its checkpoint was written; `None` without one.
+    pub fn newest_checkpoint(&self) -> Option<SystemTime> {
+        let files = fs::read_dir(self.checkpoint()).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().and_then(|file| file.modified()).ok()).max()
     }
 
     fn lock_file(&self) -> PathBuf {

@@ -40,6 +40,41 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         device: Option<String>,
     },
+    /// The stage is to run as a job of a batch system.
+    StageSubmitted {
+        /// Name of the stage.
+        stage: String,
+        /// Its cache key.
+        key: Key,
+    },
+    /// Its job is in the batch system's queue.
+    StageQueued {
+        /// Name of the stage.
+        stage: String,
+        /// The batch system's number, `123_4`.
+        job: String,
+        /// Whether an earlier run, or one beside this, submitted it.
+        adopted: bool,
+    },
+    /// Its job runs.
+    StageRuns {
+        /// Name of the stage.
+        stage: String,
+        /// Name of the node.
+        host: String,
+    },
+    /// Its job was interrupted through no fault of its own, and is queued again.
+    StageRequeued {
+        /// Name of the stage.
+        stage: String,
+        /// Why it was interrupted.
+        why: String,
+    },
+    /// Its job was taken back before it ran.
+    StageWithdrawn {
+        /// Name of the stage.
+        stage: String,
+    },
     /// Another run computes the same stage; this run waits for its output.
     StageWaits {
         /// Name of the stage.

@@ -60,6 +60,28 @@ pub enum Message {
     Made,
     /// Progress of the stage.
     Progress(Progress),
+    /// It is in the queue of a batch system.
+    Queued {
+        /// The batch system's number, `123_4`.
+        job: String,
+        /// Whether another run submitted it.
+        adopted: bool,
+    },
+    /// Its job runs.
+    Runs {
+        /// Name of the node.
+        host: String,
+    },
+    /// Its job was interrupted and is in the queue again.
+    Requeued {
+        /// Why.
+        why: String,
+    },
+    /// Peak of its process's memory so far.
+    Memory {
+        /// In MiB.
+        mib: u64,
+    },
     /// Computed outside the cache and compared.
     Checked {
         /// Empty if all files are identical.
@@ -91,7 +113,14 @@ impl Message {
             Message::WaitsForOther => Some(Event::StageWaits { stage }),
             Message::Begins => Some(Event::StageBegins { stage }),
             Message::Progress(progress) => Some(Event::StageProgress { stage, progress }),
-            Message::Made | Message::Checked { .. } | Message::Finished { .. } | Message::Failed { .. } => None,
+            Message::Queued { job, adopted } => Some(Event::StageQueued { stage, job, adopted }),
+            Message::Runs { host } => Some(Event::StageRuns { stage, host }),
+            Message::Requeued { why } => Some(Event::StageRequeued { stage, why }),
+            Message::Made
+            | Message::Memory { .. }
+            | Message::Checked { .. }
+            | Message::Finished { .. }
+            | Message::Failed { .. } => None,
         }
     }
 }

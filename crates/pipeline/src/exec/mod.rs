@@ -23,6 +23,7 @@ mod requirements;
 mod run;
 mod run_folder;
 mod scheduler;
+mod slurm;
 mod status;
 mod worker;
 
@@ -31,10 +32,13 @@ pub use difference::Difference;
 pub use export::export;
 pub use guard::guard;
 pub use job::{Job, Message};
-pub use outcome::{Expectation, Failure, Gpu, Options, Outcome, Signals, StageOutcome};
+pub use outcome::{
+    Expectation, Failure, Gpu, OnInterrupt, Options, Outcome, Signals, SlurmOptions, StageOutcome,
+};
 pub use program::Program;
 pub use reproduction::{Reproduction, check_reproduction};
 pub use run::run;
 pub use run_folder::RunFacts;
-pub use status::{FailedStage, RunState, RunStatus, RunningStage, runs};
+pub use slurm::{JobSettings, QueuedJob, SlurmSettings, cancel_jobs, queued_jobs, work_task};
+pub use status::{FailedStage, RunState, RunStatus, RunningStage, StageJob, runs};
 pub use worker::work;

@@ -21,6 +21,12 @@ pub(super) enum Notice {
     Signal,
     /// The GPU with this number, used by another run before, is free.
     GpuFree(usize),
+    /// The job of this stage was taken back before it ran.
+    Withdrawn(usize),
+    /// The batch system refuses the jobs of these stages.
+    Refused { stages: Vec<usize>, message: String },
+    /// A problem that does not stop the run.
+    Warning(String),
 }
 
 impl From<Report> for Notice {

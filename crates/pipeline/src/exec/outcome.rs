@@ -2,6 +2,7 @@
 
 use super::program::Program;
 use super::run_folder::RunFolder;
+use super::slurm::SlurmSettings;
 use crate::cache::{Gate, Key, Record};
 use crate::events::ErrorClass;
 use crate::plan::Plan;
@@ -34,6 +35,8 @@ pub struct Options {
     pub tensorboard: Option<PathBuf>,
     /// Minimum time from a checkpoint to one inside an epoch.
     pub checkpoint_wait: Duration,
+    /// Run stages that train, compute or start programs as jobs of Slurm; `None`: all on this machine.
+    pub slurm: Option<SlurmOptions>,
 }
 
 impl Options {
@@ -51,8 +54,31 @@ impl Options {
             gpus: Vec::new(),
             tensorboard: None,
             checkpoint_wait: Duration::from_secs(120),
+            slurm: None,
         }
     }
+}
+
+/// How a run uses Slurm.
+#[derive(Clone, Debug)]
+pub struct SlurmOptions {
+    /// What the site wants of jobs.
+    pub settings: SlurmSettings,
+    /// The device of stages that compute, where the site has GPUs for them: a job sees only its own. `None`: CPUs.
+    pub device: Option<DeviceName>,
+    /// What becomes of jobs when the run is interrupted.
+    pub on_interrupt: OnInterrupt,
+}
+
+/// What becomes of jobs when their run is interrupted.
+#[derive(Clone, Copy, Debug)]
+pub enum OnInterrupt {
+    /// They go on; the next run takes up what they leave.
+    Leave,
+    /// They are cancelled.
+    Cancel,
+    /// The function asks the user, given the number of jobs; true: cancel.
+    Ask(fn(usize) -> bool),
 }
 
 /// A GPU that a run may use.

@@ -18,11 +18,18 @@ pub(super) fn requirements(plan: &Plan, options: &Options) -> Vec<Requirements> 
         Requirements {
             role,
             computes: instance.stage.computes(),
-            eager: kind.spawns,
+            is_submitted: is_submitted(instance, options),
+            eager: kind.spawns && !is_submitted(instance, options),
             threads: instance.limits.threads,
             memory: instance.limits.memory.unwrap_or(expected.memory),
             cost: expected.cost,
         }
     };
     plan.experiment.instances.iter().enumerate().map(of_stage).collect()
+}
+
+/// Whether a stage runs as a job of the batch system. Checks of data sets, tables and figures take seconds and run here.
+pub(super) fn is_submitted(instance: &Instance, options: &Options) -> bool {
+    let kind = instance.kind;
+    options.slurm.is_some() && (kind.trains || kind.spawns || instance.stage.computes())
 }

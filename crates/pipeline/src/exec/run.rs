@@ -1,5 +1,6 @@
 //! One run: carries out the scheduler's decisions until no work is left.
 
+mod jobs;
 mod lookup;
 mod refuse;
 
@@ -15,6 +16,7 @@ use super::outcome::{Failure, Options, Outcome, Signals, StageOutcome};
 use super::requirements::requirements;
 use super::run_folder::RunFolder;
 use super::scheduler::{self, Decision, Resources, Scheduler};
+use super::slurm::SlurmExecutor;
 use crate::cache::{Gate, Key, KeyMaterial, LastKeys, Record, Store};
 use crate::events::{ErrorClass, Event, EventLog};
 use crate::experiment::Instance;
@@ -83,6 +85,12 @@ struct Run<'a> {
     /// Whether the stages were asked what they foresee.
     foreseen: bool,
     executor: LocalExecutor,
+    /// Runs stages as jobs, if the run uses Slurm and has a stage to submit.
+    slurm: Option<SlurmExecutor>,
+    /// Stages whose jobs have not ended.
+    submitted: BTreeSet<usize>,
+    /// Whether jobs that have not begun were taken back.
+    withdrew: bool,
     /// Cloned for each sender of notices.
     sender: mpsc::Sender<Notice>,
     notices: mpsc::Receiver<Notice>,
@@ -101,7 +109,8 @@ impl<'a> Run<'a> {
         let Options { wanted, forced, gpus, .. } = options;
         let threads = machine::cores();
         let jobs = options.jobs.unwrap_or(threads);
-        let resources = Resources { threads, jobs, gpus: gpus.len(), memory: options.memory };
+        let submitted = options.slurm.as_ref().map_or(0, |slurm| slurm.settings.max_jobs);
+        let resources = Resources { threads, jobs, gpus: gpus.len(), memory: options.memory, submitted };
         let hit = |&i: &usize| wanted[i] && matches!(plan.states[i], CacheState::Hit(_)) && !forced[i];
         let cached = (0..count).filter(hit).count();
         let stages = wanted.iter().filter(|wanted| **wanted).count();
@@ -137,6 +146,9 @@ impl<'a> Run<'a> {
             warned: false,
             foreseen: false,
             executor: LocalExecutor::new(options.program, &name, store, sender.clone())?,
+            slurm: None,
+            submitted: BTreeSet::new(),
+            withdrew: false,
             sender,
             notices,
             observe,
@@ -207,6 +219,12 @@ impl<'a> Run<'a> {
                     self.scheduler.on(scheduler::Event::GpuFree(gpu));
                     true
                 }
+                Some(Notice::Withdrawn(stage)) => self.withdrawn(stage),
+                Some(Notice::Refused { stages, message }) => self.refused(&stages, message),
+                Some(Notice::Warning(message)) => {
+                    self.warn(message);
+                    false
+                }
                 Some(Notice::Signal) | None => false,
             };
             self.enforce_deadlines();
@@ -233,6 +251,7 @@ impl<'a> Run<'a> {
     /// Ends all workers; trainings write a last checkpoint first.
     fn stop(&mut self, signals: &Signals, mut notice: Option<Notice>) {
         self.executor.ask_all_to_stop();
+        self.leave_jobs();
         if !self.executor.is_idle() {
             self.warn("interrupted: trainings write a last checkpoint; interrupt again to end them at once".to_owned());
         }
@@ -243,7 +262,8 @@ impl<'a> Run<'a> {
                 Some(Notice::Stage(Report { id, message: Message::Failed { .. }, .. })) => self.executor.ended(id),
                 // The stage finished before the signal reached it.
                 Some(Notice::Stage(report)) => drop(self.take(report)),
-                Some(Notice::Signal | Notice::GpuFree(_)) | None => {}
+                Some(Notice::Warning(message)) => self.warn(message),
+                Some(Notice::Signal | Notice::GpuFree(_) | Notice::Withdrawn(_) | Notice::Refused { .. }) | None => {}
             }
             if self.executor.is_idle() || Instant::now() >= end || signals.interrupts() > 1 {
                 break;
@@ -265,12 +285,13 @@ impl<'a> Run<'a> {
             }
             let decisions = self.scheduler.decide();
             if decisions.is_empty() {
-                return;
+                return self.flush_jobs();
             }
             for decision in decisions {
                 match decision {
                     Decision::Look(stage) => self.look(stage),
                     Decision::Start { stage, threads, gpu } => self.start(stage, threads, gpu),
+                    Decision::Submit(stage) => self.submit(stage),
                 }
             }
         }
@@ -383,6 +404,7 @@ impl<'a> Run<'a> {
 
     /// Cleans up after a stage that has ended. Returns its timeout if that ended it.
     fn ended(&mut self, stage: usize) -> Option<Duration> {
+        self.submitted.remove(&stage);
         self.executor.ended(stage);
         self.gpu_locks.release(stage);
         self.deadlines.end(stage)

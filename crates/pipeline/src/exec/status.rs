@@ -59,6 +59,18 @@ pub struct RunningStage {
     pub progress: Option<Progress>,
     /// Waiting for another run of this stage.
     pub waits: bool,
+    /// Its job of a batch system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<StageJob>,
+}
+
+/// The job of a stage.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StageJob {
+    /// The batch system's number; empty before it is known.
+    pub number: String,
+    /// The node that it runs on; `None` while it waits in the queue.
+    pub host: Option<String>,
 }
 
 /// A stage that failed.
@@ -120,8 +132,23 @@ impl RunStatus {
             Event::RunStarted { stages, .. } => self.stages = stages,
             Event::StageHit { .. } => self.cached += 1,
             Event::StageStarted { stage, .. } => {
-                self.running.insert(stage, RunningStage { started_at: at, progress: None, waits: false });
+                self.running.insert(stage, RunningStage { started_at: at, progress: None, waits: false, job: None });
             }
+            Event::StageSubmitted { stage, .. } => {
+                let job = Some(StageJob::default());
+                self.running.insert(stage, RunningStage { started_at: at, progress: None, waits: false, job });
+            }
+            Event::StageQueued { stage, job, .. } => {
+                self.change(&stage, |stage| stage.job = Some(StageJob { number: job, host: None }));
+            }
+            Event::StageRuns { stage, host } => self.change(&stage, |stage| {
+                let job = stage.job.get_or_insert_default();
+                (job.host, stage.started_at) = (Some(host), at);
+            }),
+            Event::StageRequeued { stage, .. } => self.change(&stage, |stage| {
+                stage.job.get_or_insert_default().host = None;
+            }),
+            Event::StageWithdrawn { stage } => drop(self.running.remove(&stage)),
             Event::StageWaits { stage } => self.change(&stage, |stage| stage.waits = true),
             Event::StageBegins { stage } => self.change(&stage, |stage| stage.waits = false),
             Event::StageProgress { stage, progress } => self.change(&stage, |stage| stage.progress = Some(progress)),

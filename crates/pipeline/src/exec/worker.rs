@@ -8,7 +8,7 @@ use crate::cache::Store;
 use crate::events::ErrorClass;
 use crate::stage::{Kind, Stage, StageError};
 use anyhow::{Context as _, anyhow};
-use matssl_base::machine::{Asked, Group};
+use matssl_base::machine::{self, Asked, Group};
 use std::io::{BufRead, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use std::time::Instant;
 /// # Errors
 /// If the job cannot be read at all.
 pub fn work(program: &'static Program) -> anyhow::Result<bool> {
-    ignore_checkpoint_signals();
+    machine::ignore_checkpoint_signals();
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("no job on standard input")?;
     let job: Job = serde_json::from_str(&line).context("cannot read the job on standard input")?;
@@ -26,7 +26,7 @@ pub fn work(program: &'static Program) -> anyhow::Result<bool> {
     // This thread joins the pool: handing each of a step's many small jobs to another thread would cost two wake-ups.
     rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread().build_global()?;
     let started = Instant::now();
-    let message = match do_stage(program, &job, started) {
+    let message = match begin(program, &job, started) {
         Ok(message) => message,
         Err(error) => Message::Failed { class: ErrorClass::from(&error), message: error.to_string() },
     };
@@ -45,13 +45,6 @@ fn die_with_the_run() {
     });
 }
 
-/// Ignores SIGUSR1 until a training listens: sent to all processes of a job, it must not kill stages without
-/// checkpoints.
-fn ignore_checkpoint_signals() {
-    // SAFETY: plain system call; ignoring a signal runs no code of ours.
-    unsafe { libc::signal(libc::SIGUSR1, libc::SIG_IGN) };
-}
-
 fn say(message: &Message) {
     let Ok(mut line) = serde_json::to_string(message) else { return };
     line.push('\n');
@@ -66,21 +59,38 @@ fn stage_of(program: &Program, job: &Job) -> anyhow::Result<Arc<dyn Stage>> {
     (kind.decode)(&job.params).with_context(|| format!("parameters of a {} stage", kind.name))
 }
 
-/// Runs the stage. Returns the last message, with the time since `started`.
-fn do_stage(program: &'static Program, job: &Job, started: Instant) -> Result<Message, StageError> {
-    let stage = stage_of(program, job)?;
-    let stage = stage.as_ref();
-    let services = Services {
-        program,
+fn begin(program: &'static Program, job: &Job, started: Instant) -> Result<Message, StageError> {
+    let trains = Kind::named(program.kinds, &job.kind).is_some_and(|kind| kind.trains);
+    let duties = Duties {
         store: Store::open(&job.cache)?,
-        records: Vec::new(),
         // A stage without training has nothing to save: SIGTERM ends it at once.
-        asked: if stage.kind().trains { Asked::listen()? } else { Asked::default() },
-        group: Group::default(),
-        log: None,
-        mark: None,
+        asked: if trains { Asked::listen()? } else { Asked::default() },
         tell: Arc::new(|message| say(&message)),
     };
+    do_stage(program, job, duties, started)
+}
+
+/// What a worker owes to whoever started it.
+pub(super) struct Duties {
+    pub(super) store: Store,
+    /// Requests from signals.
+    pub(super) asked: Asked,
+    /// Receives every message but the last.
+    pub(super) tell: Arc<dyn Fn(Message) + Send + Sync>,
+}
+
+/// Runs the stage. Returns the last message, with the time since `started`.
+pub(super) fn do_stage(
+    program: &'static Program,
+    job: &Job,
+    duties: Duties,
+    started: Instant,
+) -> Result<Message, StageError> {
+    let stage = stage_of(program, job)?;
+    let stage = stage.as_ref();
+    let Duties { store, asked, tell } = duties;
+    let services =
+        Services { program, store, records: Vec::new(), asked, group: Group::default(), log: None, mark: None, tell };
     let material = material_of(job, stage, &services.store)?;
     let key = material.key();
     if job.check {

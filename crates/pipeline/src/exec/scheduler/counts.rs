@@ -13,6 +13,8 @@ pub(super) enum Phase {
     Ready,
     /// A worker runs it, with this many threads.
     Running(usize),
+    /// A job of a batch system runs it, or waits there.
+    Submitted,
     /// It is computed; its record is being written.
     Settling,
     /// Done; `true` if this run computed it.
@@ -30,6 +32,8 @@ pub(super) enum Phase {
 pub(super) struct Counts {
     pub(super) looking: usize,
     pub(super) running: usize,
+    /// Jobs of the batch system.
+    pub(super) submitted: usize,
     /// Stages whose record is being written.
     pub(super) settling: usize,
     /// Threads of running stages.
@@ -65,11 +69,20 @@ impl Counts {
         match state {
             Phase::Looking => change(&mut self.looking),
             Phase::Running(_) => change(&mut self.running),
+            Phase::Submitted => change(&mut self.submitted),
             Phase::Settling => change(&mut self.settling),
             Phase::Failed => change(&mut self.failed),
             _ => {}
         }
-        if matches!(state, Phase::Waiting | Phase::Looking | Phase::Ready | Phase::Running(_) | Phase::Settling) {
+        if matches!(
+            state,
+            Phase::Waiting
+                | Phase::Looking
+                | Phase::Ready
+                | Phase::Running(_)
+                | Phase::Submitted
+                | Phase::Settling
+        ) {
             change(&mut self.open);
             if requirements.role == Role::Check {
                 change(&mut self.checks);

@@ -19,6 +19,8 @@ pub(in crate::exec) enum Event {
     GpuTaken(usize),
     /// Another run has released this GPU (counted from 0).
     GpuFree(usize),
+    /// Its job was taken back before it began: it has not run.
+    Withdrawn(usize),
 }
 
 /// A decision of the scheduler.
@@ -35,4 +37,6 @@ pub(in crate::exec) enum Decision {
         /// Its GPU, counted from 0, if it computes on one.
         gpu: Option<usize>,
     },
+    /// Submit a job of the batch system.
+    Submit(usize),
 }

@@ -11,6 +11,8 @@ pub(in crate::exec) struct Resources {
     pub(in crate::exec) gpus: usize,
     /// Limit on the expected memory of all running stages, in bytes; a stage that runs alone may exceed it.
     pub(in crate::exec) memory: Option<u64>,
+    /// Maximum number of jobs of a batch system at a time, waiting ones included.
+    pub(in crate::exec) submitted: usize,
 }
 
 /// Requirements of a stage.
@@ -20,6 +22,8 @@ pub(in crate::exec) struct Requirements {
     pub(in crate::exec) role: Role,
     /// Whether it needs a GPU, if the run has any.
     pub(in crate::exec) computes: bool,
+    /// Whether it runs as a job of a batch system, and so needs none of this machine's resources.
+    pub(in crate::exec) is_submitted: bool,
     /// Whether it reads inputs within this process, so even before their records are durable.
     pub(in crate::exec) eager: bool,
     /// Maximum number of threads.

@@ -29,6 +29,8 @@ pub(in crate::exec) struct Scheduler {
     ready: BTreeSet<Rank>,
     /// Ready stages that need a GPU, best first.
     ready_for_gpu: BTreeSet<Rank>,
+    /// Ready stages that become jobs of the batch system, best first.
+    ready_to_submit: BTreeSet<Rank>,
     /// GPUs that are free as far as this run knows.
     free_gpus: BTreeSet<usize>,
     /// The GPU of each running stage.
@@ -67,6 +69,7 @@ impl Scheduler {
             unblocked: BTreeSet::new(),
             ready: BTreeSet::new(),
             ready_for_gpu: BTreeSet::new(),
+            ready_to_submit: BTreeSet::new(),
             free_gpus: (0..resources.gpus).collect(),
             gpu_of: BTreeMap::new(),
             held: Vec::new(),
@@ -111,6 +114,10 @@ impl Scheduler {
                 self.make_ready(stage);
             }
             Event::GpuFree(gpu) => drop(self.free_gpus.insert(gpu)),
+            Event::Withdrawn(stage) => {
+                self.set(stage, Phase::Ready);
+                self.make_ready(stage);
+            }
             Event::Miss(stage) => {
                 self.set(stage, Phase::Ready);
                 if self.requirements[stage].role == Role::Training && self.counts.checks > 0 {
@@ -146,6 +153,7 @@ impl Scheduler {
             self.held.retain(|&held| held != stage);
             self.ready.retain(|&(_, _, ready)| ready != stage);
             self.ready_for_gpu.retain(|&(_, _, ready)| ready != stage);
+            self.ready_to_submit.retain(|&(_, _, ready)| ready != stage);
             self.set(stage, Phase::Failed);
         }
         let skipped = stages.iter().map(|&stage| (stage, self.skip_readers(stage))).collect::<Vec<_>>();
@@ -153,10 +161,15 @@ impl Scheduler {
     }
 
     fn make_ready(&mut self, stage: usize) {
-        let Requirements { role, computes, .. } = self.requirements[stage];
+        let Requirements { role, computes, is_submitted, .. } = self.requirements[stage];
         let rank = (role != Role::Check, self.urgency[stage], stage);
         let waits_for_gpu = computes && self.resources.gpus > 0;
-        (if waits_for_gpu { &mut self.ready_for_gpu } else { &mut self.ready }).insert(rank);
+        let ready = match (is_submitted, waits_for_gpu) {
+            (true, _) => &mut self.ready_to_submit,
+            (_, true) => &mut self.ready_for_gpu,
+            _ => &mut self.ready,
+        };
+        ready.insert(rank);
     }
 
     fn done(&mut self, stage: usize, ran: bool) {
@@ -234,6 +247,11 @@ impl Scheduler {
             self.gpu_of.extend(gpu.map(|gpu| (stage, gpu)));
             decisions.push(Decision::Start { stage, threads, gpu });
         }
+        while self.counts.submitted < self.resources.submitted {
+            let Some((_, _, stage)) = self.ready_to_submit.pop_first() else { break };
+            self.set(stage, Phase::Submitted);
+            decisions.push(Decision::Submit(stage));
+        }
         decisions
     }
 
@@ -256,14 +274,14 @@ impl Scheduler {
     }
 
     /// Whether a failure prevents further starts.
-    fn is_stopped(&self) -> bool {
+    pub(in crate::exec) fn is_stopped(&self) -> bool {
         self.counts.failed > 0 && !self.keep_going
     }
 
     /// Whether no stage runs or will run: each is done, failed, skipped, or held back by a failure.
     pub(in crate::exec) fn is_over(&self) -> bool {
-        let Counts { looking, running, settling, open, .. } = self.counts;
-        if self.is_stopped() { looking + running + settling == 0 } else { open == 0 }
+        let Counts { looking, running, submitted, settling, open, .. } = self.counts;
+        if self.is_stopped() { looking + running + submitted + settling == 0 } else { open == 0 }
     }
 }
 

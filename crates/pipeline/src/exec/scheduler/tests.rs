@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 const PLAIN: Requirements =
-    Requirements { role: Role::Other, computes: false, eager: false, threads: None, memory: 0, cost: 1.0 };
+    Requirements { role: Role::Other, computes: false, is_submitted: false, eager: false, threads: None, memory: 0, cost: 1.0 };
 
 fn resources(threads: usize, jobs: usize, gpus: usize) -> Resources {
-    Resources { threads, jobs, gpus, memory: None }
+    Resources { threads, jobs, gpus, memory: None, submitted: 0 }
 }
 
 fn start(stage: usize, threads: usize) -> Decision {
@@ -180,6 +180,8 @@ proptest! {
         jobs in 1..4usize,
         gpus in 0..3usize,
         memory in prop::option::of(1..12u64),
+        submits in prop::collection::vec(any::<bool>(), 12),
+        submitted in 1..4usize,
         keep_going: bool,
     ) {
         let edges: Vec<_> = raw.into_iter().map(|(a, b)| (a % nodes, b % nodes)).filter(|(a, b)| a < b).collect();
@@ -193,12 +195,14 @@ proptest! {
         let computes = |stage: usize| role(stage) == Role::Training;
         let requirements = |stage: usize| {
             let (memory, threads) = needs[stage];
-            let eager = kinds[stage] == 2;
-            Requirements { role: role(stage), computes: computes(stage), eager, threads, memory, cost: memory as f64 }
+            let is_submitted = submits[stage] && kinds[stage] != 0;
+            let (role, computes, eager) = (role(stage), computes(stage), kinds[stage] == 2 && !is_submitted);
+            Requirements { role, computes, is_submitted, eager, threads, memory, cost: memory as f64 }
         };
-        let all = Resources { memory, ..resources(threads, jobs, gpus) };
+        let all = Resources { memory, submitted, ..resources(threads, jobs, gpus) };
         let mut s = Scheduler::new(dag, &vec![true; nodes], (0..nodes).map(requirements).collect(), all, keep_going);
         let mut running: Vec<usize> = Vec::new();
+        let mut jobs_out: Vec<usize> = Vec::new();
         let mut settling: Vec<usize> = Vec::new();
         let mut troubled = vec![false; nodes];
         let mut gpu_of = BTreeMap::new();
@@ -210,6 +214,7 @@ proptest! {
                         s.on(event);
                     }
                     Decision::Start { stage, threads, gpu } => {
+                        prop_assert!(!submits[stage] || kinds[stage] == 0);
                         prop_assert!(threads >= 1 && needs[stage].1.is_none_or(|most| threads <= most));
                         prop_assert_eq!(gpu.is_some(), computes(stage) && gpus > 0);
                         if let Some(gpu) = gpu {
@@ -226,13 +231,24 @@ proptest! {
                             prop_assert!(matches!(s.states()[check], Phase::Done(_) | Phase::Failed));
                         }
                         for &(input, reader) in &edges {
-                            let settling = kinds[stage] == 2 && s.states()[input] == Phase::Settling;
+                            let settling = kinds[stage] == 2 && !submits[stage] && s.states()[input] == Phase::Settling;
                             prop_assert!(reader != stage || settling || matches!(s.states()[input], Phase::Done(_)));
                         }
                         running.push(stage);
                     }
+                    Decision::Submit(stage) => {
+                        prop_assert!(submits[stage] && kinds[stage] != 0);
+                        for check in (0..nodes).filter(|&check| role(stage) == Role::Training && is_check(check)) {
+                            prop_assert!(matches!(s.states()[check], Phase::Done(_) | Phase::Failed));
+                        }
+                        for &(input, _) in edges.iter().filter(|(_, reader)| *reader == stage) {
+                            prop_assert!(matches!(s.states()[input], Phase::Done(_)), "jobs read durable records only");
+                        }
+                        jobs_out.push(stage);
+                    }
                 }
             }
+            prop_assert!(jobs_out.len() <= submitted);
             let used: usize =
                 s.states().iter().map(|state| if let Phase::Running(n) = state { *n } else { 0 }).sum();
             prop_assert!(used <= threads && running.len() <= jobs);
@@ -241,7 +257,13 @@ proptest! {
             if s.is_over() {
                 break;
             }
-            if !running.is_empty() {
+            if let Some(stage) = jobs_out.pop() {
+                match outcomes[stage] {
+                    3 => drop(s.on(Event::Failed(stage))),
+                    5 if !std::mem::replace(&mut troubled[stage], true) => drop(s.on(Event::Withdrawn(stage))),
+                    _ => drop(s.on(Event::Finished(stage))),
+                }
+            } else if !running.is_empty() {
                 let stage = running.remove(0);
                 gpu_of.remove(&stage);
                 match outcomes[stage] {
@@ -305,4 +327,20 @@ fn a_refused_stage_that_was_ready_is_forgotten() {
     assert_eq!(s.decide(), [start(2, 1)]);
     s.on(Event::Finished(2));
     assert!(s.decide().is_empty() && s.is_over());
+}
+
+#[test]
+fn jobs_of_a_batch_system_need_no_slot_here_and_are_limited_by_their_own_number() {
+    let requirements = vec![Requirements { is_submitted: true, computes: true, memory: 99, ..PLAIN }; 3];
+    let all = Resources { submitted: 2, memory: Some(1), ..resources(1, 1, 0) };
+    let mut s = Scheduler::new(Dag::from_edges(3, []), &[true; 3], requirements, all, false);
+    s.decide();
+    (0..3).for_each(|stage| drop(s.on(Event::Miss(stage))));
+    assert_eq!(s.decide(), [Decision::Submit(0), Decision::Submit(1)]);
+    s.on(Event::Finished(1));
+    assert_eq!(s.decide(), [Decision::Submit(2)]);
+    s.on(Event::Failed(0));
+    assert!(!s.is_over(), "the other job runs");
+    s.on(Event::Withdrawn(2));
+    assert!(s.decide().is_empty() && s.is_over(), "a job that was taken back is not submitted again after a failure");
 }
