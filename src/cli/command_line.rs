@@ -2,8 +2,10 @@
 
 use super::outcome::{Ending, Stop};
 use super::{
-    cache, completions, data, doctor, explain, export, logging, new, output, plan, predict, report, run, schema, status,
+    cache, cancel, completions, data, doctor, explain, export, logging, new, output, plan, predict, report, run, schema,
+    status,
 };
+use crate::exec;
 use crate::program::PROGRAM;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
@@ -41,6 +43,8 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Show the state of runs, from any terminal.
     Status(status::StatusArgs),
+    /// Cancel the Slurm jobs of an experiment, from any terminal.
+    Cancel(cancel::CancelArgs),
     /// Write a trained model as a folder that stands by itself: weights, classes, normalisation, scores.
     Export(export::ExportArgs),
     /// Predict images with exported models: masks, overlays, area fractions, a page.
@@ -59,7 +63,17 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     /// Do one stage; started by a run, not by hand.
     #[command(hide = true)]
-    Worker,
+    Worker {
+        /// The folder of a batch of Slurm jobs; without it the stage comes on standard input.
+        #[arg(long, requires = "task")]
+        batch: Option<PathBuf>,
+        /// The task of the batch.
+        #[arg(long, requires = "batch")]
+        task: Option<usize>,
+        /// Folder for work in progress.
+        #[arg(long)]
+        scratch: Option<PathBuf>,
+    },
     /// Outlive a run and end what it leaves; started by a run, not by hand.
     #[command(hide = true)]
     Guard {
@@ -87,15 +101,21 @@ pub fn main() -> u8 {
 }
 
 fn obey(verb: Verb) -> Result<Ending, Stop> {
-    if !matches!(verb, Verb::Worker | Verb::Guard { .. }) {
+    if !matches!(verb, Verb::Worker { .. } | Verb::Guard { .. }) {
         let jobs = if let Verb::Predict(args) = &verb { args.jobs() } else { 0 };
         // This thread joins the pool: it would only wait for the others.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(jobs).use_current_thread().build_global();
     }
     match verb {
-        Verb::Worker => Ok(if crate::exec::work(&PROGRAM)? { Ending::Done } else { Ending::Failed }),
+        Verb::Worker { batch, task, scratch } => {
+            let succeeded = match batch.zip(task) {
+                Some((batch, task)) => exec::work_task(&PROGRAM, &batch, task, scratch.as_deref())?,
+                None => exec::work(&PROGRAM)?,
+            };
+            Ok(if succeeded { Ending::Done } else { Ending::Failed })
+        }
         Verb::Guard { run, parent, work } => {
-            crate::exec::guard(&run, parent, &work);
+            exec::guard(&run, parent, &work);
             Ok(Ending::Done)
         }
         Verb::Run(args) => run::run(&args),
@@ -104,6 +124,7 @@ fn obey(verb: Verb) -> Result<Ending, Stop> {
         Verb::Report(args) => report::report(args),
         Verb::Explain(args) => explain::explain(&args),
         Verb::Status(args) => status::status(&args),
+        Verb::Cancel(args) => cancel::cancel(&args),
         Verb::Export(args) => export::export(&args),
         Verb::Data(args) => data::data(&args),
         Verb::Cache(args) => cache::cache(&args),

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod cache;
+mod cancel;
 mod command_line;
 mod comparison_progress;
 mod completions;
@@ -23,7 +24,7 @@ mod report;
 mod run;
 mod schema;
 mod signals;
-#[allow(dead_code, reason = "its first users come with the shared cache and the Slurm executor")]
+#[allow(dead_code, reason = "the shared cache comes next")]
 mod site;
 mod status;
 mod time_left;

@@ -28,6 +28,21 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Asks a question on standard error. `None` if standard input ends, or once `gives_up`.
+pub(super) fn ask(question: &str, gives_up: &dyn Fn() -> bool) -> Option<String> {
+    eprint!("{question}");
+    while !gives_up() {
+        let mut input = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
+        // SAFETY: plain system call on one valid entry.
+        if unsafe { libc::poll(&raw mut input, 1, 200) } > 0 {
+            let mut line = String::new();
+            return io::stdin().read_line(&mut line).ok().filter(|&bytes| bytes > 0).map(|_| line);
+        }
+    }
+    eprintln!();
+    None
+}
+
 /// Whether messages may have colours: on a terminal, unless `NO_COLOR` is set.
 pub(super) fn colour_on_stderr() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && io::stderr().is_terminal()

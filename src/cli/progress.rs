@@ -80,23 +80,28 @@ impl Display {
             }
             Event::StageStarted { stage, threads, device, .. } => {
                 self.time_left.started(stage, Instant::now());
-                let bar = self.bars.as_ref().map(|bars| {
-                    let bar = bars.add(ProgressBar::new(1));
-                    bar.set_style(style("  {prefix} {bar:20} {msg}"));
-                    bar.set_prefix(stage.clone());
-                    bar
-                });
-                let running = Running { first: None, last_line: None, bar };
-                self.running.insert(stage.clone(), running);
+                self.begin(stage);
                 let on = device.as_ref().map(|device| format!(", {device}")).unwrap_or_default();
                 self.line(format!("{stage}: started ({}{on})", plural(*threads, "thread")));
             }
+            Event::StageSubmitted { .. } => {}
+            Event::StageQueued { stage, job, adopted } => {
+                self.begin(stage);
+                let earlier = if *adopted { ", submitted by another run" } else { "" };
+                self.state(stage, &format!("Slurm job {job} waits{earlier}"));
+            }
+            Event::StageRuns { stage, host } => {
+                self.time_left.started(stage, Instant::now());
+                self.state(stage, &format!("runs on {host}"));
+            }
+            Event::StageRequeued { stage, why } => self.state(stage, &format!("{why}; queued again")),
+            Event::StageWithdrawn { stage } => {
+                self.end(stage);
+                self.time_left.closed(stage);
+                self.line(format!("{stage}: its job is taken back before it ran"));
+            }
             Event::StageWaits { stage } => {
-                let text = WAITS_FOR_OTHER_RUN;
-                if let Some(Running { bar: Some(bar), .. }) = self.running.get(stage) {
-                    bar.set_message(text);
-                }
-                self.line(format!("{stage}: {text}"));
+                self.state(stage, WAITS_FOR_OTHER_RUN);
             }
             Event::StageProgress { stage, progress } => self.progress(stage, progress),
             Event::StageFinished { stage, seconds, .. } => {
@@ -152,6 +157,25 @@ impl Display {
                 }
             }
         }
+    }
+
+    /// Shows a stage from now on.
+    fn begin(&mut self, stage: &str) {
+        let bar = self.bars.as_ref().map(|bars| {
+            let bar = bars.add(ProgressBar::new(1));
+            bar.set_style(style("  {prefix} {bar:20} {msg}"));
+            bar.set_prefix(stage.to_owned());
+            bar
+        });
+        self.running.insert(stage.to_owned(), Running { first: None, last_line: None, bar });
+    }
+
+    /// Shows what a stage does or waits for.
+    fn state(&self, stage: &str, text: &str) {
+        if let Some(Running { bar: Some(bar), .. }) = self.running.get(stage) {
+            bar.set_message(text.to_owned());
+        }
+        self.line(format!("{stage}: {text}"));
     }
 
     fn one_more(&mut self) {

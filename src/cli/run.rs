@@ -4,6 +4,7 @@ mod args;
 mod options;
 mod reproduction;
 mod results;
+mod slurm;
 
 pub(super) use args::RunArgs;
 
@@ -15,7 +16,7 @@ use super::output::say;
 use super::progress::Display;
 use super::signals;
 use super::time_left::TimeLeft;
-use crate::exec;
+use crate::exec::{self, Options};
 use crate::experiment::Instance;
 use crate::machine::check_writable;
 use crate::nn;
@@ -28,7 +29,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
-    let gpus = args.device.gpus()?;
+    let slurm = slurm::options(args)?;
+    // On a cluster the nodes have the GPUs, not this machine.
+    let gpus = if slurm.is_some() { Vec::new() } else { args.device.gpus()? };
     // Before any training, not after it.
     for (flag, folder) in [("--reports", Some(&args.reports)), ("--tensorboard", args.tensorboard.as_ref())] {
         let Some(folder) = folder else { continue };
@@ -59,13 +62,17 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
     let is_hit = |stage: usize| matches!(experiment.plan.states[stage], CacheState::Hit(_));
     let must_run: Vec<bool> = (0..wanted.len()).map(|i| wanted[i] && (forced[i] || !is_hit(i))).collect();
     check(&experiment, &must_run, args.keep_going)?;
-    if gpus.is_empty() {
-        check_precision(&experiment, &must_run)?;
-    } else {
-        check_gpu(&experiment, &must_run)?;
-    }
+    let on_gpu: Vec<bool> = experiment.plan.experiment.instances.iter().map(|instance| match &slurm {
+        Some(slurm) => slurm.device.is_some() && slurm.settings.has_gpu(instance.kind.name),
+        None => !gpus.is_empty(),
+    }).collect();
+    let both = |wants_gpu: bool| -> Vec<bool> {
+        must_run.iter().zip(&on_gpu).map(|(&runs, &gpu)| runs && gpu == wants_gpu).collect()
+    };
+    check_precision(&experiment, &both(false))?;
+    check_gpu(&experiment, &both(true))?;
     let forecast = Forecast::new(&experiment.plan, &experiment.store, &must_run, !gpus.is_empty());
-    let options = options(args, &experiment, &forecast, wanted, forced, gpus)?;
+    let options = Options { slurm, ..options(args, &experiment, &forecast, wanted, forced, gpus)? };
     let signals = Arc::new(exec::Signals::default());
     signals::listen(&signals)?;
     if !args.quiet {

@@ -3,9 +3,9 @@
 use super::outcome::{Ending, Stop};
 use super::output::print;
 use super::progress::{WAITS_FOR_OTHER_RUN, words};
-use super::wording::{short_time, utc};
+use super::wording::{plural, short_time, utc};
 use crate::cache::Store;
-use crate::exec::{self, RunState, RunStatus};
+use crate::exec::{self, QueuedJob, RunState, RunStatus};
 use crate::experiment;
 use crate::stage;
 use clap::Args;
@@ -16,6 +16,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Maximum number of ended runs in the list. Running ones are all listed.
 const MOST: usize = 5;
+/// Maximum number of jobs in the list.
+const MOST_JOBS: usize = 20;
 /// Maximum number of failed stages in the list.
 const MOST_FAILED: usize = 8;
 
@@ -59,10 +61,31 @@ pub(super) fn status(args: &StatusArgs) -> Result<Ending, Stop> {
             run.state == RunState::Running || ended <= MOST
         });
     }
+    let jobs = exec::queued_jobs(&store, name.as_ref().map(|experiment| experiment.name.as_str()));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let text: String = runs.iter().map(|run| as_text(run, now)).collect();
+    let text = text + &jobs_as_text(jobs);
     print(if text.is_empty() { "no runs in this cache\n" } else { &text });
     Ok(Ending::Done)
+}
+
+/// What Slurm has of this cache's stages, whether a run waits for them or not.
+fn jobs_as_text(jobs: anyhow::Result<Vec<QueuedJob>>) -> String {
+    let jobs = match jobs {
+        Ok(jobs) if jobs.is_empty() => return String::new(),
+        Ok(jobs) => jobs,
+        Err(error) => return format!("Slurm: no answer ({error:#})\n"),
+    };
+    let running = jobs.iter().filter(|job| job.runs).count();
+    let mut text = format!("Slurm: {running} of {} run, the others wait\n", plural(jobs.len(), "job"));
+    for QueuedJob { stage, job, runs, reason, .. } in jobs.iter().take(MOST_JOBS) {
+        let state = if *runs { "runs".to_owned() } else { format!("waits ({reason})") };
+        let _ = writeln!(text, "  {stage}: job {job} {state}");
+    }
+    if jobs.len() > MOST_JOBS {
+        let _ = writeln!(text, "  and {} more; `squeue --me` lists all", jobs.len() - MOST_JOBS);
+    }
+    text
 }
 
 fn as_text(run: &RunStatus, now: f64) -> String {
@@ -90,6 +113,7 @@ fn as_text(run: &RunStatus, now: f64) -> String {
     for (name, stage) in running {
         let progress = match &stage.progress {
             _ if stage.waits => WAITS_FOR_OTHER_RUN.to_owned(),
+            _ if stage.job.as_ref().is_some_and(|job| job.host.is_none()) => "waits in Slurm's queue".to_owned(),
             Some(progress) => words(progress),
             None => String::new(),
         };

@@ -31,12 +31,14 @@ fn spans(events: impl IntoIterator<Item = (f64, Event)>) -> Vec<Span> {
     for (at, event) in events {
         last = at - *start.get_or_insert(at);
         let (stage, done) = match event {
-            Event::StageStarted { stage, .. } => {
+            Event::StageStarted { stage, .. } | Event::StageRuns { stage, .. } => {
                 begun.insert(stage, last);
                 continue;
             }
             Event::StageFinished { stage, .. } => (stage, true),
-            Event::StageFailed { stage, .. } | Event::StageRetried { stage, .. } => (stage, false),
+            Event::StageFailed { stage, .. }
+            | Event::StageRetried { stage, .. }
+            | Event::StageRequeued { stage, .. } => (stage, false),
             _ => continue,
         };
         if let Some(begin) = begun.remove(&stage) {

@@ -2,7 +2,7 @@
 
 use super::super::arguments::ExperimentArgs;
 use super::super::device::Device;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -38,9 +38,33 @@ pub(in super::super) struct RunArgs {
     /// one is five times as old as this.
     #[arg(long, value_name = "N", default_value_t = CHECKPOINT_MINUTES, value_parser = minutes)]
     pub(super) checkpoint_minutes: f64,
+    /// Where stages run: local, or slurm (trainings, predictions and programs as jobs; see `[slurm]` of the site file).
+    #[arg(long, value_name = "WHERE", default_value = "local", env = "MATSSL_EXECUTOR")]
+    pub(super) executor: ExecutorName,
+    /// Maximum number of Slurm jobs of this run in the queue [default: `max_jobs` of the site file, or 1000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_jobs: Option<u32>,
+    /// What becomes of Slurm jobs when the run is interrupted: leave, cancel, or ask (where nobody can answer: leave).
+    #[arg(long, value_name = "WHAT", default_value = "ask")]
+    pub(super) on_interrupt: OnInterruptName,
     /// No progress, only errors and results.
     #[arg(long, short)]
     pub(super) quiet: bool,
+}
+
+/// `--executor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in super::super) enum ExecutorName {
+    Local,
+    Slurm,
+}
+
+/// `--on-interrupt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in super::super) enum OnInterruptName {
+    Ask,
+    Leave,
+    Cancel,
 }
 
 impl RunArgs {
@@ -62,6 +86,9 @@ impl RunArgs {
             keep_going: true,
             tensorboard: None,
             checkpoint_minutes: CHECKPOINT_MINUTES,
+            executor: ExecutorName::Local,
+            max_jobs: None,
+            on_interrupt: OnInterruptName::Ask,
             quiet,
         }
     }

@@ -39,6 +39,7 @@ pub(super) fn options(
         forced,
         gpus: gpus.into_iter().map(|name| Gpu { name, identity: device::identity(name) }).collect(),
         checkpoint_wait: Duration::from_secs_f64(60.0 * args.checkpoint_minutes),
+        slurm: None,
         // Workers may run in another folder.
         tensorboard: args.tensorboard.as_ref().map(std::path::absolute).transpose().map_err(anyhow::Error::from)?,
     })

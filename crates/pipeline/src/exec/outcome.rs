@@ -77,8 +77,8 @@ pub enum OnInterrupt {
     Leave,
     /// They are cancelled.
     Cancel,
-    /// The function asks the user, given the number of jobs; true: cancel.
-    Ask(fn(usize) -> bool),
+    /// The function asks the user, given the number of jobs and whether the user has interrupted again; true: cancel.
+    Ask(fn(usize, &dyn Fn() -> bool) -> bool),
 }
 
 /// A GPU that a run may use.

@@ -251,7 +251,7 @@ impl<'a> Run<'a> {
     /// Ends all workers; trainings write a last checkpoint first.
     fn stop(&mut self, signals: &Signals, mut notice: Option<Notice>) {
         self.executor.ask_all_to_stop();
-        self.leave_jobs();
+        self.leave_jobs(signals);
         if !self.executor.is_idle() {
             self.warn("interrupted: trainings write a last checkpoint; interrupt again to end them at once".to_owned());
         }

@@ -1,7 +1,7 @@
 //! Stages that run as jobs of a batch system.
 
 use super::super::job_of_stage::job_of;
-use super::super::outcome::{Failure, OnInterrupt, SlurmOptions, StageOutcome};
+use super::super::outcome::{Failure, OnInterrupt, Signals, SlurmOptions, StageOutcome};
 use super::super::slurm::{Request, SlurmExecutor};
 use super::super::{requirements::is_submitted, scheduler};
 use super::Run;
@@ -97,14 +97,14 @@ impl Run<'_> {
     }
 
     /// Ends the watch over jobs when the run is interrupted: they go on, or are cancelled.
-    pub(super) fn leave_jobs(&mut self) {
+    pub(super) fn leave_jobs(&mut self, signals: &Signals) {
         let (Some(mut slurm), Some(options)) = (self.slurm.take(), &self.options.slurm) else { return };
         let jobs = self.submitted.len();
         let cancel = match options.on_interrupt {
             _ if jobs == 0 => false,
             OnInterrupt::Leave => false,
             OnInterrupt::Cancel => true,
-            OnInterrupt::Ask(ask) => ask(jobs),
+            OnInterrupt::Ask(ask) => ask(jobs, &|| signals.interrupts() > 1),
         };
         slurm.end(cancel);
         match (jobs, cancel) {

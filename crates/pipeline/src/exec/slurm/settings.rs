@@ -119,6 +119,11 @@ impl SlurmSettings {
         })
     }
 
+    /// Whether stages of a kind that compute get a GPU.
+    pub fn has_gpu(&self, kind: &str) -> bool {
+        self.of_kind(kind).gpu.is_some()
+    }
+
     /// The settings of a kind of stage.
     pub(super) fn of_kind(&self, kind: &str) -> JobSettings {
         let (common, own) = (self.common.clone(), self.kinds.get(kind).cloned().unwrap_or_default());
