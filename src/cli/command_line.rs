@@ -2,8 +2,8 @@
 
 use super::outcome::{Ending, Stop};
 use super::{
-    cache, cancel, completions, data, doctor, explain, export, logging, new, output, plan, predict, report, run, schema,
-    status,
+    cache, cancel, completions, data, doctor, explain, export, logging, new, output, plan, predict, report, run,
+    schema, status,
 };
 use crate::exec;
 use crate::program::PROGRAM;

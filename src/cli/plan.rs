@@ -1,5 +1,7 @@
 //! `matssl-run plan FILE`: what would run, and what it will cost.
 
+mod slurm;
+
 use super::arguments::ExperimentArgs;
 use super::foreseen::Foresights;
 use super::open_experiment::{self, OpenExperiment};
@@ -33,6 +35,9 @@ pub(super) struct PlanArgs {
     /// Write the graph of families to a file, as SVG.
     #[arg(long, value_name = "FILE", group = "form")]
     svg: Option<PathBuf>,
+    /// Write job scripts for Slurm to a folder, to submit by hand; `submit.sh` there submits them all.
+    #[arg(long, value_name = "DIR", group = "form")]
+    slurm: Option<PathBuf>,
 }
 
 pub(super) fn plan(args: &PlanArgs) -> Result<Ending, Stop> {
@@ -40,6 +45,8 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Ending, Stop> {
     let plan = &experiment.plan;
     if args.dot {
         print(&drawing(plan).dot());
+    } else if let Some(folder) = &args.slurm {
+        slurm::write_scripts(&args.experiment, plan, &Costs::of(plan, &experiment.store), folder)?;
     } else if let Some(path) = &args.svg {
         let written = std::fs::write(path, drawing(plan).svg());
         written.map_err(|error| Stop::writing(path, &error))?;
@@ -80,6 +87,12 @@ impl Costs {
             (forecast, total)
         });
         Costs { forecast, must_run, cores, gpus }
+    }
+
+    /// Expected memory of a stage in bytes.
+    fn memory(&self, stage: usize) -> Option<u64> {
+        let (forecast, _) = self.forecast.as_ref()?;
+        Some(forecast.stages[stage].as_ref()?.memory_mib? << 20)
     }
 
     /// The last paragraph; empty if nothing would run.

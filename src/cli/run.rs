@@ -7,6 +7,7 @@ mod results;
 mod slurm;
 
 pub(super) use args::RunArgs;
+pub(super) use slurm::settings as slurm_settings;
 
 use super::device::say_device;
 use super::foreseen::Foresights;
@@ -62,10 +63,16 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
     let is_hit = |stage: usize| matches!(experiment.plan.states[stage], CacheState::Hit(_));
     let must_run: Vec<bool> = (0..wanted.len()).map(|i| wanted[i] && (forced[i] || !is_hit(i))).collect();
     check(&experiment, &must_run, args.keep_going)?;
-    let on_gpu: Vec<bool> = experiment.plan.experiment.instances.iter().map(|instance| match &slurm {
-        Some(slurm) => slurm.device.is_some() && slurm.settings.has_gpu(instance.kind.name),
-        None => !gpus.is_empty(),
-    }).collect();
+    let on_gpu: Vec<bool> = experiment
+        .plan
+        .experiment
+        .instances
+        .iter()
+        .map(|instance| match &slurm {
+            Some(slurm) => slurm.device.is_some() && slurm.settings.has_gpu(instance.kind.name),
+            None => !gpus.is_empty(),
+        })
+        .collect();
     let both = |wants_gpu: bool| -> Vec<bool> {
         must_run.iter().zip(&on_gpu).map(|(&runs, &gpu)| runs && gpu == wants_gpu).collect()
     };

@@ -19,10 +19,7 @@ pub(super) fn options(args: &RunArgs) -> Result<Option<SlurmOptions>, Stop> {
             None => Ok(None),
         };
     }
-    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-    let table = Site::read()?.slurm.unwrap_or_default();
-    let mut settings =
-        SlurmSettings::from_table(&table, &names).map_err(|wrong| Stop::bad_request(format!("the site file: {wrong}")))?;
+    let mut settings = settings()?;
     if let Some(most) = args.max_jobs {
         settings.max_jobs = most as usize;
     }
@@ -45,6 +42,13 @@ pub(super) fn options(args: &RunArgs) -> Result<Option<SlurmOptions>, Stop> {
         OnInterruptName::Cancel => OnInterrupt::Cancel,
     };
     Ok(Some(SlurmOptions { settings, device, on_interrupt }))
+}
+
+/// `[slurm]` of the site file.
+pub(in super::super) fn settings() -> Result<SlurmSettings, Stop> {
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let table = Site::read()?.slurm.unwrap_or_default();
+    SlurmSettings::from_table(&table, &names).map_err(|wrong| Stop::bad_request(format!("the site file: {wrong}")))
 }
 
 /// Asks what becomes of so many jobs, unless it `gives_up`; true: they are cancelled.

@@ -18,7 +18,8 @@ pub use host::host_name;
 pub use marked::{MARK, kill_marked, mark, marks};
 pub use memory::{Bound, Bytes, LIMIT, Room, room, whole};
 pub use process::{
-    allocator_tunables, ask_for_memory_in_large_steps, cores, held_memory, memory_kills, peak_memory_mib, tune_allocator,
+    allocator_tunables, ask_for_memory_in_large_steps, cores, held_memory, memory_kills, peak_memory_mib,
+    tune_allocator,
 };
 pub use processor::{cpu_model, vector_features};
 pub use signals::{Asked, ignore_checkpoint_signals};

@@ -32,13 +32,14 @@ pub use difference::Difference;
 pub use export::export;
 pub use guard::guard;
 pub use job::{Job, Message};
-pub use outcome::{
-    Expectation, Failure, Gpu, OnInterrupt, Options, Outcome, Signals, SlurmOptions, StageOutcome,
-};
+pub use outcome::{Expectation, Failure, Gpu, OnInterrupt, Options, Outcome, Signals, SlurmOptions, StageOutcome};
 pub use program::Program;
 pub use reproduction::{Reproduction, check_reproduction};
+pub use requirements::runs_as_job;
 pub use run::run;
 pub use run_folder::RunFacts;
-pub use slurm::{JobSettings, QueuedJob, SlurmSettings, cancel_jobs, queued_jobs, work_task};
+pub use slurm::{
+    JobSettings, QueuedJob, SlurmSettings, StagesByHand, cancel_jobs, queued_jobs, submit_by_hand, work_task,
+};
 pub use status::{FailedStage, RunState, RunStatus, RunningStage, StageJob, runs};
 pub use worker::work;

@@ -28,8 +28,14 @@ pub(super) fn requirements(plan: &Plan, options: &Options) -> Vec<Requirements> 
     plan.experiment.instances.iter().enumerate().map(of_stage).collect()
 }
 
-/// Whether a stage runs as a job of the batch system. Checks of data sets, tables and figures take seconds and run here.
+/// Whether `options` run a stage as a job of the batch system.
 pub(super) fn is_submitted(instance: &Instance, options: &Options) -> bool {
+    options.slurm.is_some() && runs_as_job(instance)
+}
+
+/// Whether a stage is a job where a run uses a batch system. Checks of data sets, tables and figures take seconds: they run where the
+/// run runs.
+pub fn runs_as_job(instance: &Instance) -> bool {
     let kind = instance.kind;
-    options.slurm.is_some() && (kind.trains || kind.spawns || instance.stage.computes())
+    kind.trains || kind.spawns || instance.stage.computes()
 }

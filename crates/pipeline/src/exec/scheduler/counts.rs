@@ -76,12 +76,7 @@ impl Counts {
         }
         if matches!(
             state,
-            Phase::Waiting
-                | Phase::Looking
-                | Phase::Ready
-                | Phase::Running(_)
-                | Phase::Submitted
-                | Phase::Settling
+            Phase::Waiting | Phase::Looking | Phase::Ready | Phase::Running(_) | Phase::Submitted | Phase::Settling
         ) {
             change(&mut self.open);
             if requirements.role == Role::Check {

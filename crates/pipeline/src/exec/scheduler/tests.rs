@@ -6,8 +6,15 @@ use crate::plan::Dag;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const PLAIN: Requirements =
-    Requirements { role: Role::Other, computes: false, is_submitted: false, eager: false, threads: None, memory: 0, cost: 1.0 };
+const PLAIN: Requirements = Requirements {
+    role: Role::Other,
+    computes: false,
+    is_submitted: false,
+    eager: false,
+    threads: None,
+    memory: 0,
+    cost: 1.0,
+};
 
 fn resources(threads: usize, jobs: usize, gpus: usize) -> Resources {
     Resources { threads, jobs, gpus, memory: None, submitted: 0 }

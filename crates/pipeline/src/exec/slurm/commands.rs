@@ -62,14 +62,16 @@ pub(super) fn submit(script: &Path) -> Result<u64, Refusal> {
 pub(super) fn queue() -> Result<Queue, Refusal> {
     // SAFETY: plain system call.
     let user = unsafe { libc::getuid() }.to_string();
-    call("squeue", &["--noheader", "--array", "--states=all", "--user", &user, "-o", COLUMNS]).map(|text| Queue::parse(&text))
+    call("squeue", &["--noheader", "--array", "--states=all", "--user", &user, "-o", COLUMNS])
+        .map(|text| Queue::parse(&text))
 }
 
 /// What the accounting knows of a job array that the controller has forgotten; `None` without accounting.
 pub(super) fn accounted(job: u64) -> Option<Queue> {
     let format = "--format=JobID,State,JobName";
     let job = job.to_string();
-    let text = call("sacct", &["--noheader", "--allocations", "--array", "--parsable2", "--jobs", &job, format]).ok()?;
+    let text =
+        call("sacct", &["--noheader", "--allocations", "--array", "--parsable2", "--jobs", &job, format]).ok()?;
     // `12_3|TIMEOUT|name` in place of `12|3|TIMEOUT|reason|name`.
     let lines = text.lines().filter_map(|line| {
         let (id, rest) = line.split_once('|')?;

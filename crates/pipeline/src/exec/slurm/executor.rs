@@ -65,7 +65,9 @@ enum Command {
     /// Take back what has not begun.
     Withdraw,
     /// End this thread; jobs go on, or are cancelled.
-    End { cancel: bool },
+    End {
+        cancel: bool,
+    },
 }
 
 impl SlurmExecutor {
@@ -364,7 +366,8 @@ impl Jobs {
             }
             let changed = before.len() != self.tracked.len()
                 || before.iter().zip(&self.tracked).any(|(before, task)| *before != task.is_waiting());
-            self.pause = if changed { self.settings.poll } else { (self.pause * 3 / 2).min(SELDOM.max(self.settings.poll)) };
+            self.pause =
+                if changed { self.settings.poll } else { (self.pause * 3 / 2).min(SELDOM.max(self.settings.poll)) };
             self.next_question = Instant::now() + self.pause;
         }
         let live: BTreeSet<usize> = self.tracked.iter().map(|task| task.batch).collect();
@@ -526,7 +529,8 @@ impl Jobs {
                     self.tell(id, Message::Requeued { why: format!("{job}: its wall time was over") });
                     self.waiting.push(task.request);
                 } else {
-                    let message = format!("{job} needed more than its wall time; raise `time` in the site file's [slurm]");
+                    let message =
+                        format!("{job} needed more than its wall time; raise `time` in the site file's [slurm]");
                     self.tell(id, failed(ErrorClass::TimedOut, message));
                 }
             }

@@ -16,6 +16,7 @@
 //! same, the first record wins.
 
 mod batch;
+mod by_hand;
 mod claim;
 mod commands;
 mod executor;
@@ -26,6 +27,7 @@ mod settings;
 mod task;
 mod tracked;
 
+pub use by_hand::{StagesByHand, submit_by_hand};
 pub(super) use executor::{Request, SlurmExecutor};
 pub use queued_jobs::{QueuedJob, cancel_jobs, queued_jobs};
 pub use settings::{JobSettings, SlurmSettings};

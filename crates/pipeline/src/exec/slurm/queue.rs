@@ -46,7 +46,9 @@ impl State {
     fn named(word: &str) -> State {
         // `sacct` writes `CANCELLED by 1000`.
         match word.split(' ').next().unwrap_or_default() {
-            "PENDING" | "REQUEUED" | "REQUEUE_FED" | "REQUEUE_HOLD" | "SPECIAL_EXIT" | "RESV_DEL_HOLD" => State::Waiting,
+            "PENDING" | "REQUEUED" | "REQUEUE_FED" | "REQUEUE_HOLD" | "SPECIAL_EXIT" | "RESV_DEL_HOLD" => {
+                State::Waiting
+            }
             "COMPLETED" | "FAILED" => State::Ended(End::ByItself),
             "TIMEOUT" | "DEADLINE" => State::Ended(End::WallTime),
             "OUT_OF_MEMORY" => State::Ended(End::OutOfMemory),

@@ -31,11 +31,23 @@ pub(super) struct Worker<'a> {
 
 /// The script of the job array `name` in `folder`, with so many tasks.
 pub(super) fn script(name: &str, folder: &Path, tasks: usize, needs: &Needs, worker: &Worker<'_>) -> String {
+    let mut lines = head(name, &option_path(folder, "logs/%a.log"), tasks, needs);
+    lines.extend(worker.environment.iter().map(|(name, value)| format!("export {name}={}", quoted(value))));
+    // In place of the shell, so that Slurm's signals reach it.
+    let program = quoted(&worker.program.to_string_lossy());
+    let scratch = worker.scratch.map(|scratch| format!(" --scratch {scratch}")).unwrap_or_default();
+    let batch = quoted(&folder.to_string_lossy());
+    lines.push(format!("exec {program} worker --batch {batch} --task \"$SLURM_ARRAY_TASK_ID\"{scratch}"));
+    lines.join("\n") + "\n"
+}
+
+/// The first lines of a script: what it asks for, the modules and the prologue.
+pub(super) fn head(name: &str, output: &str, tasks: usize, needs: &Needs) -> Vec<String> {
     let mut lines = vec!["#!/bin/bash".to_owned(), format!("#SBATCH --job-name={name}")];
     let Needs { settings, threads, memory_mib, gpu } = needs;
     let mut ask = |option: &str| lines.push(format!("#SBATCH {option}"));
     ask(&format!("--array=0-{}", tasks.saturating_sub(1)));
-    ask(&format!("--output={}", option_path(&folder.join("logs/%a.log"))));
+    ask(&format!("--output={output}"));
     ask("--open-mode=append");
     ask("--requeue");
     ask("--nodes=1");
@@ -63,13 +75,7 @@ pub(super) fn script(name: &str, folder: &Path, tasks: usize, needs: &Needs, wor
     settings.arguments.iter().flatten().for_each(|argument| ask(argument));
     lines.extend(settings.modules.iter().flatten().map(|module| format!("module load {}", quoted(module))));
     lines.extend(settings.prologue.clone());
-    lines.extend(worker.environment.iter().map(|(name, value)| format!("export {name}={}", quoted(value))));
-    // In place of the shell, so that Slurm's signals reach it.
-    let program = quoted(&worker.program.to_string_lossy());
-    let scratch = worker.scratch.map(|scratch| format!(" --scratch {scratch}")).unwrap_or_default();
-    let batch = quoted(&folder.to_string_lossy());
-    lines.push(format!("exec {program} worker --batch {batch} --task \"$SLURM_ARRAY_TASK_ID\"{scratch}"));
-    lines.join("\n") + "\n"
+    lines
 }
 
 /// Seconds before the end of `time` at which a job is told.
@@ -82,11 +88,9 @@ pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A path in an option of a script: `%` begins one of Slurm's patterns, and spaces need quotes.
-fn option_path(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let (folder, file) = text.rsplit_once("/logs/").unwrap_or(("", &text));
-    format!("\"{}/logs/{file}\"", folder.replace('%', "%%"))
+/// A path in an option of a script: `%` begins one of Slurm's patterns, and spaces need quotes. `file` holds such patterns.
+pub(super) fn option_path(folder: &Path, file: &str) -> String {
+    format!("\"{}/{file}\"", folder.to_string_lossy().replace('%', "%%"))
 }
 
 #[cfg(test)]

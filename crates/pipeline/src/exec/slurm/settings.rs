@@ -98,7 +98,10 @@ impl SlurmSettings {
         let common: JobSettings = common.try_into().map_err(wrong)?;
         let own: Own = own.try_into().map_err(wrong)?;
         if let Some(kind) = own.kinds.keys().find(|kind| !kinds.contains(&kind.as_str())) {
-            return Err(format!("[slurm.kinds.{kind}]: there is no kind of stage `{kind}`; kinds are {}", kinds.join(", ")));
+            return Err(format!(
+                "[slurm.kinds.{kind}]: there is no kind of stage `{kind}`; kinds are {}",
+                kinds.join(", ")
+            ));
         }
         let all = own.kinds.values().chain([&common]);
         if all.clone().any(|settings| settings.threads == Some(0)) || own.max_jobs == Some(0) {

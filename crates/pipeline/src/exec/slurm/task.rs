@@ -59,7 +59,9 @@ pub fn work_task(program: &'static Program, folder: &Path, number: usize, scratc
     let before = work.newest_checkpoint();
     let message = run(program, &job, store, &batch, number, asked, started);
     let message = match message {
-        Message::Failed { class: ErrorClass::Stopped, .. } if timed_out.load(Ordering::Relaxed) => timed_out_message(timeout),
+        Message::Failed { class: ErrorClass::Stopped, .. } if timed_out.load(Ordering::Relaxed) => {
+            timed_out_message(timeout)
+        }
         Message::Failed { class: ErrorClass::Stopped, message } => {
             match wall_time.load(Ordering::Relaxed) {
                 // Preempted or cancelled: Slurm says which, and what becomes of it.
