@@ -1,13 +1,14 @@
 //! The runs of this cache, as their folders and event logs tell: what `gc` keeps and what the forecast learns from.
 
-use super::folder::folders_in;
+use super::folder::{files_in, folders_in};
 use super::life::{Life, life};
 use super::{Key, Store};
 use crate::events::{EventKind, event_log_path, read_stage_keys};
 use anyhow::Result;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// A run with a folder in `runs/`.
@@ -32,6 +33,7 @@ const SILENCE: Duration = Duration::from_secs(24 * 3600);
 /// If the folder cannot be read.
 pub(super) fn runs(store: &Store) -> Result<Vec<PastRun>> {
     let mut runs: Vec<_> = folders_in(&store.folder("runs"))?.into_iter().map(read_run).collect();
+    runs.extend(folders_in(&store.folder("slurm")).unwrap_or_default().into_iter().filter_map(read_batch));
     runs.sort_by(|a, b| (a.started, &a.path).cmp(&(b.started, &b.path)));
     Ok(runs)
 }
@@ -56,6 +58,27 @@ fn read_run(path: PathBuf) -> PastRun {
         }
     };
     PastRun { path, started, experiment, is_live, keys, modified }
+}
+
+/// A batch of Slurm jobs, which goes on without a run: it counts as one until all of its tasks have left their last message, or it
+/// is old. (`exec/slurm` writes these files.)
+fn read_batch(path: PathBuf) -> Option<PastRun> {
+    /// A job does not wait longer.
+    const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+    let read = |path: &Path| -> Option<Value> { serde_json::from_slice(&fs::read(path).ok()?).ok() };
+    let facts = read(&path.join("batch.json"))?;
+    let modified = fs::metadata(path.join("ended")).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let started = facts["made_at"].as_u64().unwrap_or(0);
+    let (mut keys, mut is_live) = (BTreeMap::new(), false);
+    for task in files_in(&path.join("tasks")).unwrap_or_default() {
+        is_live |= !path.join("ended").join(task.file_name().unwrap_or_default()).exists();
+        let Some(task) = read(&task) else { continue };
+        let inputs = task["job"]["inputs"].as_array().into_iter().flatten().map(|input| &input["key"]);
+        let named = inputs.chain([&task["key"]]).filter_map(|key| serde_json::from_value(key.clone()).ok());
+        keys.extend(named.map(|key: Key| (key, started)));
+    }
+    is_live &= modified.elapsed().is_ok_and(|age| age < LONGEST);
+    Some(PastRun { path, started, experiment: facts["experiment"].as_str()?.to_owned(), is_live, keys, modified })
 }
 
 /// Number of last runs that [`durations`] reads.

@@ -66,6 +66,8 @@ pub enum Message {
         job: String,
         /// Whether another run submitted it.
         adopted: bool,
+        /// Where its output goes.
+        log: PathBuf,
     },
     /// Its job runs.
     Runs {
@@ -113,7 +115,7 @@ impl Message {
             Message::WaitsForOther => Some(Event::StageWaits { stage }),
             Message::Begins => Some(Event::StageBegins { stage }),
             Message::Progress(progress) => Some(Event::StageProgress { stage, progress }),
-            Message::Queued { job, adopted } => Some(Event::StageQueued { stage, job, adopted }),
+            Message::Queued { job, adopted, .. } => Some(Event::StageQueued { stage, job, adopted }),
             Message::Runs { host } => Some(Event::StageRuns { stage, host }),
             Message::Requeued { why } => Some(Event::StageRequeued { stage, why }),
             Message::Made

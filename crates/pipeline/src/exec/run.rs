@@ -25,7 +25,7 @@ use crate::stage::{Places, StageError};
 use anyhow::Result;
 use matssl_base::device_name::DeviceName;
 use matssl_base::machine;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -89,6 +89,8 @@ struct Run<'a> {
     slurm: Option<SlurmExecutor>,
     /// Stages whose jobs have not ended.
     submitted: BTreeSet<usize>,
+    /// Logs of jobs.
+    job_logs: BTreeMap<usize, PathBuf>,
     /// Whether jobs that have not begun were taken back.
     withdrew: bool,
     /// Cloned for each sender of notices.
@@ -148,6 +150,7 @@ impl<'a> Run<'a> {
             executor: LocalExecutor::new(options.program, &name, store, sender.clone())?,
             slurm: None,
             submitted: BTreeSet::new(),
+            job_logs: BTreeMap::new(),
             withdrew: false,
             sender,
             notices,
@@ -162,6 +165,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        let jobs = jobs + submitted;
         run.emit(Event::RunStarted { experiment: plan.experiment.name.clone(), stages, cached, jobs });
         Ok(run)
     }
@@ -337,6 +341,9 @@ impl<'a> Run<'a> {
     }
 
     fn log_of(&self, stage: usize) -> PathBuf {
+        if let Some(log) = self.job_logs.get(&stage) {
+            return log.clone();
+        }
         let folder = self.folder.as_ref().map_or(Path::new("."), RunFolder::path);
         folder.join(format!("{}.log", self.name(stage)))
     }
@@ -387,7 +394,8 @@ impl<'a> Run<'a> {
                 true
             }
             other => {
-                match other {
+                match &other {
+                    Message::Queued { log, .. } => drop(self.job_logs.insert(stage, log.clone())),
                     Message::WaitsForOther => self.deadlines.pause(stage),
                     Message::Begins => {
                         self.deadlines.start(stage, self.instance(stage).limits.timeout, Instant::now());

@@ -4,7 +4,7 @@ use super::super::disk_usage::disk_usage;
 use super::super::folder::{files_in, folders_in};
 use super::super::object_files::ObjectFile;
 use super::super::past_runs::{PastRun, runs};
-use super::super::scratch::{is_abandoned, is_private_folder};
+use super::super::scratch::{is_abandoned, is_of_this_host, is_private_folder};
 use super::super::temporary_files::temporary_files;
 use super::super::work_folder::{is_locked, key_of};
 use super::super::{Amount, Digest, Key, Store, findings};
@@ -149,7 +149,9 @@ impl<'f> Finder<'f> {
 
     fn find_private(&mut self, folder: PathBuf) {
         let usage = disk_usage(&folder);
-        if is_private_folder(&folder) && is_abandoned(&folder) && is_before(usage.newest, self.hour_ago) {
+        // A stage on another host may not touch its folder for days, and its lock may not be seen here.
+        let limit = if is_of_this_host(&folder) { self.hour_ago } else { self.limit };
+        if is_private_folder(&folder) && is_abandoned(&folder) && is_before(usage.newest, limit) {
             self.sweep.work += usage.files.bytes;
             let reason = "the process of this private folder has ended";
             self.sweep.removals.others.push(Removal { path: folder, reason });
@@ -173,8 +175,10 @@ impl<'f> Finder<'f> {
 
     /// Logs of old runs, except the last run of each experiment, which `status` shows however old it is.
     fn find_runs(&mut self, runs: &[PastRun]) {
+        let folder = self.store.folder("runs");
+        let of_runs = runs.iter().filter(|run| run.path.starts_with(&folder));
         let newest: BTreeMap<&str, &Path> =
-            runs.iter().map(|run| (run.experiment.as_str(), run.path.as_path())).collect();
+            of_runs.map(|run| (run.experiment.as_str(), run.path.as_path())).collect();
         for run in runs.iter().filter(|run| !run.is_live && run.modified < self.limit) {
             if newest.get(run.experiment.as_str()) != Some(&run.path.as_path()) {
                 self.sweep.runs += disk_usage(&run.path).files.bytes;

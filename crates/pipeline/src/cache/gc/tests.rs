@@ -208,3 +208,27 @@ fn findings_that_were_not_used_for_a_month_are_removed_and_verify_leaves_them() 
     assert_eq!(gc(&store, &rules, Mode::Delete).unwrap().leftovers.count, 1);
     assert_eq!((store.read_finding::<i32>(old), store.read_finding(used)), (None, Some(1)));
 }
+
+/// Jobs wait in a queue while no run lives: their inputs and their checkpoints stay.
+#[test]
+fn what_jobs_in_a_queue_need_stays_until_they_have_ended() {
+    let cache = Cache::new();
+    let input = cache.record("input", 90, &[], &["input"]);
+    let key = super::super::Key(Digest::of(b"job"));
+    let checkpoint = cache.store.work(key).checkpoint();
+    fs::create_dir_all(&checkpoint).unwrap();
+    fs::write(checkpoint.join("1"), "state").unwrap();
+    cache.age(&checkpoint.join("1"), 90);
+    let batch = cache.dir.path().join("slurm/matssl-e-1-1-0");
+    for folder in ["tasks", "ended"] {
+        fs::create_dir_all(batch.join(folder)).unwrap();
+    }
+    fs::write(batch.join("batch.json"), json!({ "experiment": "e", "made_at": NOW - 3600 }).to_string()).unwrap();
+    let task = json!({ "key": key, "job": { "inputs": [{ "key": input.key }] } });
+    fs::write(batch.join("tasks/0.json"), task.to_string()).unwrap();
+    let old = |rules: &mut Rules| rules.older_than = Some(Duration::from_secs(DAY));
+    assert!(cache.gc(old).records.is_empty() && checkpoint.join("1").exists());
+    fs::write(batch.join("ended/0.json"), "{}").unwrap();
+    assert_eq!(cache.gc(old).records.len(), 1);
+    assert!(!checkpoint.exists());
+}

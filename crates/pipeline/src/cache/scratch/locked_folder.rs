@@ -83,16 +83,22 @@ fn make_writable(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the private folders in `work` whose processes were killed, or ended and left them. Several processes may do this at
-/// the same time.
+/// Whether a private folder belongs to a process on this host, by its name. What a lock says of processes on other hosts depends on
+/// the file system.
+pub(in super::super) fn is_of_this_host(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_prefix(PREFIX).and_then(|name| name.strip_prefix(&host_name())).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// Removes the private folders in `work` whose processes on this host were killed, or ended and left them. Several processes may do
+/// this at the same time.
 pub fn remove_dead(work: &Path) {
     for entry in fs::read_dir(work).into_iter().flatten().flatten() {
         let (name, folder) = (entry.file_name(), entry.path());
         let name = name.to_string_lossy();
         if name.starts_with(REMOVING) {
             let _ = remove_all(&folder);
-        } else if name.starts_with(PREFIX) && !is_alive(&folder) || name.starts_with(MAKING) && !is_being_made(&folder)
-        {
+        } else if is_of_this_host(&folder) && !is_alive(&folder) || name.starts_with(MAKING) && !is_being_made(&folder) {
             debug!(folder = %folder.display(), "removing the private folder of a process that ended");
             remove_folder(&folder);
         }
@@ -133,12 +139,16 @@ mod tests {
     #[test]
     fn folders_of_dead_processes_are_removed_and_those_of_living_ones_stay() {
         let dir = tempfile::tempdir().unwrap();
-        let dead = dir.path().join("attempt-elsewhere-1-x");
-        fs::create_dir(&dead).unwrap();
-        fs::write(dead.join(LOCK), "").unwrap();
+        let dead = dir.path().join(format!("attempt-{}-1-x", host_name()));
+        // Nobody here knows whether its process lives.
+        let foreign = dir.path().join("attempt-elsewhere-1-x");
+        for folder in [&dead, &foreign] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join(LOCK), "").unwrap();
+        }
         let (living, lock) = locked_folder(dir.path()).unwrap();
         remove_dead(dir.path());
-        assert!(!dead.exists() && living.exists());
+        assert!(!dead.exists() && living.exists() && foreign.exists());
         drop(lock);
         remove_dead(dir.path());
         assert!(!living.exists());

@@ -11,5 +11,5 @@ mod trash;
 
 pub use folder::Scratch;
 pub use locked_folder::remove_dead;
-pub(super) use locked_folder::{is_abandoned, is_private_folder, remove_all};
+pub(super) use locked_folder::{is_abandoned, is_of_this_host, is_private_folder, remove_all};
 pub(super) use pool::Pool;

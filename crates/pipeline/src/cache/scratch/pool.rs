@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn the_first_folder_that_is_taken_clears_those_of_dead_processes() {
         let dir = tempfile::tempdir().unwrap();
-        let dead = dir.path().join("attempt-elsewhere-1-x");
+        let dead = dir.path().join(format!("attempt-{}-1-x", matssl_base::machine::host_name()));
         fs::create_dir(&dead).unwrap();
         fs::write(dead.join("lock"), "").unwrap();
         let _scratch = Pool::new(dir.path().to_path_buf()).take().unwrap();

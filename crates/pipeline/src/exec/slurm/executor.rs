@@ -267,7 +267,8 @@ impl Jobs {
                 batch.write_submitted(job)?;
                 self.tries = 0;
                 for (task, request) in own.into_iter().enumerate() {
-                    self.tell(request.id, Message::Queued { job: format!("{job}_{task}"), adopted: false });
+                    let job = format!("{job}_{task}");
+                    self.tell(request.id, Message::Queued { job, adopted: false, log: batch.log(task) });
                     self.tracked.push(Tracked::new(request, index, task));
                 }
                 (self.pause, self.next_question) = (self.settings.poll, Instant::now() + self.settings.poll);
@@ -322,7 +323,8 @@ impl Jobs {
         };
         let job = self.batches[index].as_ref().and_then(Batch::submitted);
         let job = job.or_else(|| self.queue.job(&owner.batch)).map_or_else(String::new, |job| job.to_string());
-        self.tell(request.id, Message::Queued { job: format!("{job}_{}", owner.task), adopted: true });
+        let log = Batch::named(&self.store, &owner.batch).log(owner.task);
+        self.tell(request.id, Message::Queued { job: format!("{job}_{}", owner.task), adopted: true, log });
         self.tracked.push(Tracked::new(request, index, owner.task));
         self.next_look = Instant::now();
     }
@@ -512,6 +514,11 @@ impl Jobs {
         let (id, job) = (task.request.id, task.name(batch.submitted()));
         let needs = self.needs(&task.request);
         let failed = |class, message| Message::Failed { class, message };
+        // So that nobody waits for its last message, and `gc` keeps nothing for it.
+        let over = failed(ErrorClass::Lost, format!("{job} ended without a result"));
+        if let Err(error) = batch.end(task.task, &over) {
+            self.warn(format!("{error:#}"));
+        }
         match verdict {
             Verdict::Wait => {}
             Verdict::Withdrawn => drop(self.reports.send(Notice::Withdrawn(id))),
@@ -548,8 +555,7 @@ impl Jobs {
                 self.tell(id, failed(ErrorClass::Failed, message));
             }
             Verdict::Lost => {
-                let message = format!("{job} ended without a result (log: {})", batch.log(task.task).display());
-                self.tell(id, failed(ErrorClass::Lost, message));
+                self.tell(id, over);
             }
         }
     }

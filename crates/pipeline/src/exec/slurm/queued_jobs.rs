@@ -1,9 +1,11 @@
 //! The jobs of an experiment that Slurm has, for `status` and `cancel`, from any terminal.
 
+use super::super::job::Message;
 use super::batch::Batch;
 use super::commands;
 use super::queue::State;
 use crate::cache::Store;
+use crate::events::ErrorClass;
 use anyhow::{Result, anyhow};
 use serde::Serialize;
 
@@ -22,6 +24,8 @@ pub struct QueuedJob {
     pub reason: String,
     #[serde(skip)]
     numbers: (u64, usize),
+    #[serde(skip)]
+    batch: Batch,
 }
 
 /// The jobs of this cache, or those of `experiment`, that wait or run. Empty where no run of this cache ever used Slurm.
@@ -52,6 +56,7 @@ pub fn queued_jobs(store: &Store, experiment: Option<&str>) -> Result<Vec<Queued
                 runs: entry.state == State::Running,
                 reason: entry.reason.clone(),
                 numbers: (entry.job, task),
+                batch: batch.clone(),
             });
         }
     }
@@ -61,8 +66,13 @@ pub fn queued_jobs(store: &Store, experiment: Option<&str>) -> Result<Vec<Queued
 /// Cancels `jobs`.
 ///
 /// # Errors
-/// If Slurm refuses or does not answer, in its words.
+/// If Slurm refuses or does not answer, in its words, or the cache cannot be written.
 pub fn cancel_jobs(jobs: &[QueuedJob]) -> Result<()> {
     let numbers: Vec<_> = jobs.iter().map(|job| job.numbers).collect();
-    commands::cancel(&numbers, false).map_err(|refusal| anyhow!("{}", refusal.words()))
+    commands::cancel(&numbers, false).map_err(|refusal| anyhow!("{}", refusal.words()))?;
+    for job in jobs.iter().filter(|job| job.batch.last_message(job.numbers.1).is_none()) {
+        let message = format!("Slurm job {} was cancelled", job.job);
+        job.batch.end(job.numbers.1, &Message::Failed { class: ErrorClass::Stopped, message })?;
+    }
+    Ok(())
 }
