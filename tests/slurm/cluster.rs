@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 /// The daemons that it consists of.
 const DAEMONS: [&str; 3] = ["munged", "slurmctld", "slurmd"];
 
-pub struct Cluster {
+pub(crate) struct Cluster {
     folder: PathBuf,
     host: String,
 }
 
 /// The cluster, started with the first test. `None`, with a word about it, where Slurm is not installed; with `CI` set that is an
 /// error.
-pub fn cluster() -> Option<&'static Cluster> {
+pub(crate) fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     let missing = DAEMONS.into_iter().find(|daemon| which(daemon).is_none());
     if let Some(missing) = missing {
@@ -28,7 +28,7 @@ pub fn cluster() -> Option<&'static Cluster> {
         eprintln!("skipped: {missing} is not installed (slurmctld, slurmd, slurm-client, munge)");
         return None;
     }
-    CLUSTER.get_or_init(|| Some(Cluster::start())).as_ref()
+    CLUSTER.get_or_init(|| Some(Cluster::start("shared"))).as_ref()
 }
 
 fn which(program: &str) -> Option<PathBuf> {
@@ -37,8 +37,9 @@ fn which(program: &str) -> Option<PathBuf> {
 }
 
 impl Cluster {
-    fn start() -> Self {
-        let folder = std::env::temp_dir().join(format!("matssl-slurm-{}", std::process::id()));
+    /// A cluster called `name`.
+    pub(crate) fn start(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("matssl-slurm-{name}-{}", std::process::id()));
         for inner in ["state", "spool", "log", "munge"] {
             fs::create_dir_all(folder.join(inner)).unwrap();
         }
@@ -64,7 +65,7 @@ impl Cluster {
         let config = format!(
             "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={controller}\nSlurmdPort={node}\n\
              CommunicationParameters=NoInAddrAny,NoCtldInAddrAny\nSlurmUser=root\nSlurmdUser=root\n\
-             AuthType=auth/munge\nAuthInfo=socket={d}/munge/munge.sock\nCredType=cred/munge\n\
+             AuthType=auth/munge\nAuthInfo=socket={d}/munge/munge.sock,cred_expire=5\nCredType=cred/munge\n\
              StateSaveLocation={d}/state\nSlurmdSpoolDir={d}/spool\nSlurmctldPidFile={d}/slurmctld.pid\nSlurmdPidFile={d}/slurmd.pid\n\
              SlurmctldLogFile={d}/log/slurmctld.log\nSlurmdLogFile={d}/log/slurmd.log\n\
              ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\n\
@@ -104,19 +105,29 @@ impl Cluster {
     }
 
     /// The environment variable that leads Slurm's commands here.
-    pub fn variable(&self) -> (&'static str, String) {
+    pub(crate) fn variable(&self) -> (&'static str, String) {
         ("SLURM_CONF", self.folder.join("slurm.conf").to_string_lossy().into_owned())
     }
 
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Ends the controller, which saves its state, and starts it again after `pause`.
+    pub(crate) fn restart_controller(&self, pause: Duration) {
+        let process = fs::read_to_string(self.folder.join("slurmctld.pid")).unwrap();
+        // SAFETY: plain system call.
+        unsafe { libc::kill(process.trim().parse().unwrap(), libc::SIGTERM) };
+        std::thread::sleep(pause);
+        daemon("slurmctld", &["-D", "-f", &self.folder.join("slurm.conf").to_string_lossy()]);
+        wait(&self.folder, "an answer", || self.call("sinfo", &["-h"]).is_ok());
     }
 
     /// Calls one of Slurm's commands.
     ///
     /// # Errors
     /// What it says when it fails.
-    pub fn call(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
+    pub(crate) fn call(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
         let (name, value) = self.variable();
         let output = Command::new(program).args(arguments).env(name, value).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -124,7 +135,7 @@ impl Cluster {
     }
 
     /// The array jobs of an experiment that the controller knows, ended ones too: number, task, state.
-    pub fn jobs(&self, experiment: &str) -> Vec<(String, String, String)> {
+    pub(crate) fn jobs(&self, experiment: &str) -> Vec<(String, String, String)> {
         let text = self.call("squeue", &["-h", "--array", "--states=all", "-o", "%F %K %T %j"]).unwrap();
         let prefix = format!("matssl-{experiment}-");
         text.lines()

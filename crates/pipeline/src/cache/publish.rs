@@ -186,11 +186,12 @@ impl Store {
         // Readable for the group that shares the cache, whatever permissions a program set.
         fs::set_permissions(path, fs::Permissions::from_mode(0o444))?;
         // A rename also replaces a damaged object.
-        match fs::rename(path, &object) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                fs::create_dir_all(object.parent().unwrap_or(self.root()))?;
-                fs::rename(path, &object)?;
-            }
+        let mut renamed = fs::rename(path, &object);
+        if renamed.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            fs::create_dir_all(object.parent().unwrap_or(self.root()))?;
+            renamed = fs::rename(path, &object);
+        }
+        match renamed {
             Err(error) if error.kind() == ErrorKind::CrossesDevices => self.copy(path, digest)?,
             renamed => renamed?,
         }

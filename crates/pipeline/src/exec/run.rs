@@ -460,6 +460,9 @@ impl<'a> Run<'a> {
     }
 
     fn finish(mut self, started: Instant, interrupted: bool) -> Outcome {
+        if let Some(mut slurm) = self.slurm.take() {
+            slurm.end(false);
+        }
         let done: Vec<_> = (0..self.outcomes.len())
             .filter_map(|stage| match &self.outcomes[stage] {
                 StageOutcome::Done(record) => Some((stage, record.key)),

@@ -177,8 +177,7 @@ impl<'f> Finder<'f> {
     fn find_runs(&mut self, runs: &[PastRun]) {
         let folder = self.store.folder("runs");
         let of_runs = runs.iter().filter(|run| run.path.starts_with(&folder));
-        let newest: BTreeMap<&str, &Path> =
-            of_runs.map(|run| (run.experiment.as_str(), run.path.as_path())).collect();
+        let newest: BTreeMap<&str, &Path> = of_runs.map(|run| (run.experiment.as_str(), run.path.as_path())).collect();
         for run in runs.iter().filter(|run| !run.is_live && run.modified < self.limit) {
             if newest.get(run.experiment.as_str()) != Some(&run.path.as_path()) {
                 self.sweep.runs += disk_usage(&run.path).files.bytes;

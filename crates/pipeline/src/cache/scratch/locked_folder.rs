@@ -98,7 +98,8 @@ pub fn remove_dead(work: &Path) {
         let name = name.to_string_lossy();
         if name.starts_with(REMOVING) {
             let _ = remove_all(&folder);
-        } else if is_of_this_host(&folder) && !is_alive(&folder) || name.starts_with(MAKING) && !is_being_made(&folder) {
+        } else if is_of_this_host(&folder) && !is_alive(&folder) || name.starts_with(MAKING) && !is_being_made(&folder)
+        {
             debug!(folder = %folder.display(), "removing the private folder of a process that ended");
             remove_folder(&folder);
         }

@@ -113,7 +113,9 @@ fn call(program: &str, arguments: &[&str]) -> Result<String, Refusal> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let words = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let prefix = format!("{program}: error: ");
+    let lines = said.lines().map(|line| line.trim().trim_start_matches(&prefix)).filter(|line| !line.is_empty());
+    let words = lines.collect::<Vec<_>>().join("; ");
     let words = if words.is_empty() { format!("{program}: {}", output.status) } else { words };
     match NO_ANSWER.iter().any(|text| words.contains(text)) {
         true => Err(Refusal::NoAnswer(words)),

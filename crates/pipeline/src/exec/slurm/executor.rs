@@ -1,6 +1,7 @@
 //! Submits stages as jobs and waits for them, in a thread of its own: a busy controller makes its commands wait.
 
 use super::super::job::{Job, Message};
+use super::super::log_tail::last_lines;
 use super::super::notice::{Notice, Report};
 use super::batch::{Batch, Task};
 use super::claim::{Claims, Owner};
@@ -15,7 +16,7 @@ use anyhow::{Context as _, Result, anyhow};
 use matssl_base::device_name::DeviceName;
 use matssl_base::machine;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -178,6 +179,7 @@ impl Jobs {
                     if cancel {
                         self.cancel(&|_| true, false);
                     }
+                    self.forget_ended_batches();
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -498,6 +500,11 @@ impl Jobs {
                     verdict = task.judge(entry.as_ref(), now, visibility);
                 }
             }
+            // Where no control group counts memory, Slurm says what it did in the job's log only.
+            if matches!(verdict, Verdict::Lost | Verdict::Cancelled) && words_on_memory(&batch.log(task.task)).is_some()
+            {
+                verdict = Verdict::OutOfMemory;
+            }
             match verdict {
                 Verdict::Wait => rest.push(task),
                 _ => self.end(task, &batch, verdict),
@@ -543,9 +550,11 @@ impl Jobs {
             }
             Verdict::OutOfMemory => {
                 let asked = needs.memory_mib.map_or("Slurm's default".to_owned(), |mib| format!("{mib} MiB"));
-                let used = task.peak_mib.map(|mib| format!(", it used at least {mib} MiB")).unwrap_or_default();
+                let used = task.peak_mib.map(|mib| format!(", its worker used at least {mib} MiB")).unwrap_or_default();
+                let words =
+                    words_on_memory(&batch.log(task.task)).map(|words| format!(" ({words})")).unwrap_or_default();
                 let message = format!(
-                    "{job} was killed because memory ran out: it had asked for {asked}{used}; set the stage's \
+                    "{job} was killed because memory ran out: it had asked for {asked}{used}{words}; set the stage's \
                      `memory = \"…\"`, or reduce batch_size or crop_size"
                 );
                 self.tell(id, failed(ErrorClass::OutOfMemory, message));
@@ -602,6 +611,13 @@ impl Jobs {
             self.warn(format!("cannot cancel jobs: {}", refusal.words()));
         }
     }
+}
+
+/// What Slurm says in a job's log of memory that ran out.
+fn words_on_memory(log: &Path) -> Option<String> {
+    const WORDS: [&str; 3] = ["exceeded memory limit", "oom-kill event", "oom_kill event"];
+    let line = last_lines(log).into_iter().rev().find(|line| WORDS.iter().any(|words| line.contains(words)))?;
+    Some(line.rsplit("error: ").next().unwrap_or(&line).to_owned())
 }
 
 /// A request for tests.
