@@ -23,6 +23,8 @@ mod report;
 mod run;
 mod schema;
 mod signals;
+#[allow(dead_code, reason = "its first users come with the shared cache and the Slurm executor")]
+mod site;
 mod status;
 mod time_left;
 mod wording;
