@@ -12,6 +12,7 @@ use super::local::LocalExecutor;
 use super::log_tail::last_lines;
 use super::notice::{Notice, Report};
 use super::outcome::{Failure, Options, Outcome, Signals, StageOutcome};
+use super::remote_lookups::RemoteLookups;
 use super::requirements::requirements;
 use super::run_folder::RunFolder;
 use super::scheduler::{self, Decision, Resources, Scheduler};
@@ -83,6 +84,7 @@ struct Run<'a> {
     /// Whether the stages were asked what they foresee.
     foreseen: bool,
     executor: LocalExecutor,
+    remote_lookups: RemoteLookups,
     /// Cloned for each sender of notices.
     sender: mpsc::Sender<Notice>,
     notices: mpsc::Receiver<Notice>,
@@ -136,6 +138,7 @@ impl<'a> Run<'a> {
             log: None,
             warned: false,
             foreseen: false,
+            remote_lookups: RemoteLookups::new(store, sender.clone()),
             executor: LocalExecutor::new(options.program, &name, store, sender.clone())?,
             sender,
             notices,
@@ -203,6 +206,10 @@ impl<'a> Run<'a> {
             }
             changed = match notice {
                 Some(Notice::Stage(report)) => self.take(report),
+                Some(Notice::Looked(looked)) => {
+                    self.looked(looked);
+                    true
+                }
                 Some(Notice::GpuFree(gpu)) => {
                     self.scheduler.on(scheduler::Event::GpuFree(gpu));
                     true
@@ -243,7 +250,7 @@ impl<'a> Run<'a> {
                 Some(Notice::Stage(Report { id, message: Message::Failed { .. }, .. })) => self.executor.ended(id),
                 // The stage finished before the signal reached it.
                 Some(Notice::Stage(report)) => drop(self.take(report)),
-                Some(Notice::Signal | Notice::GpuFree(_)) | None => {}
+                Some(Notice::Signal | Notice::GpuFree(_) | Notice::Looked(_)) | None => {}
             }
             if self.executor.is_idle() || Instant::now() >= end || signals.interrupts() > 1 {
                 break;
