@@ -19,11 +19,11 @@ mod output;
 mod plan;
 mod predict;
 mod progress;
+mod remote;
 mod report;
 mod run;
 mod schema;
 mod signals;
-#[allow(dead_code, reason = "its first users come with the shared cache and the Slurm executor")]
 mod site;
 mod status;
 mod time_left;

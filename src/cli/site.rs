@@ -16,6 +16,7 @@ pub(super) struct Site {
     pub(super) remote: Option<RemoteSettings>,
     /// Settings of the Slurm executor, which reads them itself.
     #[serde(default)]
+    #[allow(dead_code, reason = "read by the Slurm executor")]
     pub(super) slurm: Option<toml::Table>,
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::arguments::ExperimentArgs;
 use super::super::device::Device;
+use super::super::remote::RemoteArgs;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -38,6 +39,8 @@ pub(in super::super) struct RunArgs {
     /// one is five times as old as this.
     #[arg(long, value_name = "N", default_value_t = CHECKPOINT_MINUTES, value_parser = minutes)]
     pub(super) checkpoint_minutes: f64,
+    #[command(flatten)]
+    pub(super) remote: RemoteArgs,
     /// No progress, only errors and results.
     #[arg(long, short)]
     pub(super) quiet: bool,
@@ -62,6 +65,7 @@ impl RunArgs {
             keep_going: true,
             tensorboard: None,
             checkpoint_minutes: CHECKPOINT_MINUTES,
+            remote: RemoteArgs::default(),
             quiet,
         }
     }
