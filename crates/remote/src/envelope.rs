@@ -122,3 +122,59 @@ pub(crate) fn open(bytes: &[u8], key: Key, trust: &Trust) -> Result<Envelope, Un
     }
     Ok(Envelope { record, pusher, is_signed: by.is_some() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use matssl_pipeline::cache::{Digest, KEY_SCHEMA, KeyMaterial, Provenance, Store};
+    use std::collections::BTreeMap;
+
+    /// A record without outputs, and its bytes.
+    fn record() -> (Key, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let material = KeyMaterial {
+            schema: KEY_SCHEMA,
+            kind: "toy".into(),
+            code_version: 1,
+            params: serde_json::json!({}),
+            seed: None,
+            inputs: BTreeMap::new(),
+            files: BTreeMap::new(),
+        };
+        let key = material.key();
+        let private = store.private_folder().unwrap();
+        store.publish(material, &private.out(), Provenance::default(), BTreeMap::new(), false).unwrap();
+        (key, store.record_bytes(key).unwrap())
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_in_a_signed_record_is_detected() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let (public, _) = SigningKey::generate(&path).unwrap();
+        let trust = Trust { require_signature: true, trusted: [public].into() };
+        let (key, record) = record();
+        let sealed = seal(&record, Some(&SigningKey::read(&path).unwrap())).unwrap();
+        let opened = open(&sealed, key, &trust).unwrap();
+        assert!(opened.is_signed && opened.record.key == key);
+        assert_eq!(record_bytes(&sealed), Some(&record[..]));
+        for bit in 0..8 * sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(&flipped, key, &trust).is_err(), "bit {bit}");
+        }
+        (0..sealed.len()).for_each(|end| assert!(open(&sealed[..end], key, &trust).is_err()));
+        let other = Key(Digest::of(b"other"));
+        assert_eq!(open(&sealed, other, &trust).unwrap_err(), Unusable::Damaged("is the record of another stage"));
+    }
+
+    #[test]
+    fn an_unsigned_record_counts_only_where_no_signature_is_required() {
+        let (key, record) = record();
+        let sealed = seal(&record, None).unwrap();
+        assert!(!open(&sealed, key, &Trust::default()).unwrap().is_signed);
+        let strict = Trust { require_signature: true, ..Trust::default() };
+        assert!(matches!(open(&sealed, key, &strict), Err(Unusable::Untrusted(_))));
+    }
+}

@@ -186,6 +186,34 @@ fn a_push_that_is_killed_leaves_no_record_without_objects_and_goes_on_later() {
 }
 
 #[test]
+fn a_pull_that_is_killed_leaves_a_whole_cache_and_goes_on_later() {
+    let server = S3Server::start();
+    let faults = Arc::new(Faults::default());
+    let slow = proxy(server.port, &faults);
+    let texts: Vec<String> = (0..30).map(|number| format!("text number {number}")).collect();
+    let text = experiment(&texts.iter().map(String::as_str).collect::<Vec<_>>(), 2000);
+    let first = Machine::new(server.port);
+    first.run(&text);
+    let puller = Machine::readonly(slow);
+    faults.delay.store(30, Ordering::Relaxed);
+    let objects = || fs::read_dir(puller.cache().join("objects")).into_iter().flatten().count();
+    let mut pull = puller.start("pull", &text);
+    let since = Instant::now();
+    while objects() < 5 && since.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(pull.try_wait().unwrap().is_none(), "the pull was too fast to be killed");
+    pull.kill().unwrap();
+    pull.wait().unwrap();
+    assert!(puller.records() < first.records());
+    puller.assert_intact();
+    faults.delay.store(0, Ordering::Relaxed);
+    assert!(puller.call("pull", &text).is_success);
+    assert_eq!((puller.records(), puller.run(&text).ran()), (first.records(), 0));
+    puller.assert_intact();
+}
+
+#[test]
 fn with_wrong_credentials_the_run_goes_on_alone_and_says_so_once() {
     let server = S3Server::start();
     Machine::new(server.port).run(&experiment(GREY, 1));
