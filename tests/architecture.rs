@@ -17,6 +17,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("metrics", &["base"]),
     ("tensor", &["base"]),
     ("pipeline", &["base"]),
+    ("remote", &["base", "pipeline"]),
     ("data", &["base"]),
     ("report", &["base", "data", "metrics"]),
     ("train", &["base", "data", "metrics", "tensor"]),
@@ -26,8 +27,13 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// What crates do without: (the packages, the crates).
 const WITHOUT: &[(&[&str], &[&str])] = &[
-    (&["candle-core", "candle-nn"], &["base", "metrics", "pipeline", "data", "report"]),
-    (&["image"], &["base", "metrics", "pipeline", "tensor"]),
+    (&["candle-core", "candle-nn"], &["base", "metrics", "pipeline", "data", "report", "remote"]),
+    (&["image"], &["base", "metrics", "pipeline", "tensor", "remote"]),
+    // The network, and what waits for it, stay in one crate.
+    (
+        &["object_store", "tokio"],
+        &["base", "metrics", "pipeline", "data", "report", "tensor", "train", "onnx", "predict"],
+    ),
 ];
 
 /// Rooms of the program from the top down; a room may import from the lines below its own. All else are crates.

@@ -20,11 +20,11 @@ mod output;
 mod plan;
 mod predict;
 mod progress;
+mod remote;
 mod report;
 mod run;
 mod schema;
 mod signals;
-#[allow(dead_code, reason = "the shared cache comes next")]
 mod site;
 mod status;
 mod time_left;

@@ -6,6 +6,7 @@ use crate::exit_code;
 use crate::experiment::Rejected;
 use crate::machine::is_disk_full;
 use crate::stage::StageError;
+use matssl_remote::RemoteError;
 use std::io;
 use std::path::Path;
 
@@ -140,6 +141,18 @@ impl From<anyhow::Error> for Stop {
         // The engine's own errors of full disks name a file, not what to do.
         let help = if ending == Ending::Failed { "\nhelp: free space there, or use another disk" } else { "" };
         Stop::new(ending, format!("error: {}{help}", words(&error)))
+    }
+}
+
+impl From<RemoteError> for Stop {
+    fn from(error: RemoteError) -> Self {
+        let ending = match error {
+            RemoteError::Wrong(_) => Ending::BadRequest,
+            RemoteError::NotThere(_) => Ending::NotThere,
+            RemoteError::Damaged(_) => Ending::Failed,
+            RemoteError::Local(error) => return error.into(),
+        };
+        Stop::new(ending, format!("error: {error}"))
     }
 }
 

@@ -15,8 +15,10 @@ use super::open_experiment::{self, OpenExperiment, not_usable};
 use super::outcome::{Ending, Stop};
 use super::output::say;
 use super::progress::Display;
+use super::remote;
 use super::signals;
 use super::time_left::TimeLeft;
+use crate::events::Event;
 use crate::exec::{self, Options};
 use crate::experiment::Instance;
 use crate::machine::check_writable;
@@ -38,6 +40,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
         let Some(folder) = folder else { continue };
         check_writable(folder).map_err(|problem| not_usable(flag, folder, &problem))?;
     }
+    let shared = args.remote.open(args.quiet)?;
     let mut experiment = open_experiment::open(&args.experiment)?;
     if !args.quiet {
         experiment.left_out_in_words().lines().for_each(say);
@@ -46,6 +49,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
         return check_repro(&experiment, args, gpus);
     }
     let (wanted, forced) = select(&experiment, &args.only, &args.force)?;
+    if let Some(shared) = &shared {
+        experiment = remote::attach(shared, experiment, &wanted, &forced)?;
+    }
     let folder = args.reports.join(&experiment.plan.experiment.name);
     let total = wanted.iter().filter(|wanted| **wanted).count();
     if !forced.contains(&true)
@@ -88,10 +94,25 @@ pub(super) fn run(args: &RunArgs) -> Result<Ending, Stop> {
     }
     let time_left = TimeLeft::new(&experiment.plan, forecast.seconds(), &must_run);
     let mut display = Display::new(args.quiet, time_left);
+    let mut push = match &shared {
+        Some(shared) => remote::push_in_background(shared, &experiment)?,
+        None => None,
+    };
     let gate = experiment.gate.take();
     let OpenExperiment { plan, store, places, .. } = &experiment;
-    let outcome = exec::run(plan, store, places, &options, &signals, gate, &mut |event| display.show(event))?;
-    finish(&mut experiment, &outcome, total, &folder, args, Some(&signals))
+    remote::pause_progress(true);
+    let outcome = exec::run(plan, store, places, &options, &signals, gate, &mut |event| {
+        display.show(event);
+        if let (Some(push), Event::StageFinished { key, .. }) = (&mut push, event) {
+            push.push(*key);
+        }
+    })?;
+    remote::pause_progress(false);
+    let ending = finish(&mut experiment, &outcome, total, &folder, args, Some(&signals));
+    if let (Some(push), Some(shared)) = (push, &shared) {
+        remote::finish_push(push, shared, &experiment, &outcome, &signals, &args.experiment.file, args.quiet);
+    }
+    ending
 }
 
 /// Says what stages that run have decided by this machine.

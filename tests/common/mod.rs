@@ -111,6 +111,8 @@ impl Project {
         let mut command = Command::new(env!("CARGO_BIN_EXE_matssl-run"));
         command.args(args).current_dir(self.dir.path()).env_remove("MATSSL_DATA").env_remove("MATSSL_CACHE");
         command.env_remove("MATSSL_MEMORY_LIMIT").env_remove("MATSSL_TENSORBOARD").env_remove("MATSSL_LOG");
+        // No site file: that of whoever runs the tests may name a shared cache.
+        command.env("MATSSL_CONFIG", "").env_remove("MATSSL_REMOTE");
         command.env("NO_COLOR", "1").stdin(Stdio::null());
         // What this test ignores (a shell's `&` and nohup make it so) is not ignored by the program under test.
         set_signal(&mut command, libc::SIGINT, libc::SIG_DFL);

@@ -24,7 +24,7 @@ pub(super) struct GcArgs {
     /// Delete records that were neither made nor used for this time, e.g. 30d, 12h. A run that executes stages uses the
     /// records that it finds, and everything that these depend on.
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
-    older_than: Option<Duration>,
+    pub(super) older_than: Option<Duration>,
     /// Keep all stages of these experiment files, with what they depend on; delete only other records.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     keep: Vec<PathBuf>,
@@ -36,13 +36,21 @@ pub(super) struct GcArgs {
     data: Option<PathBuf>,
     /// Delete; without it only show what would be deleted.
     #[arg(long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Delete although the file system has no locks; no experiment may be running.
     #[arg(long, requires = "yes")]
     unlocked: bool,
     /// Print what is deleted as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+    /// Clean the shared cache (without URL: the one of MATSSL_REMOTE or the site file): delete what no experiment that was pushed
+    /// there needs and is older than --older-than [default: 30d].
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "",
+        conflicts_with_all = ["keep", "max_size", "unlocked"])]
+    pub(super) remote: Option<String>,
+    /// With --remote: what this experiment needs no longer counts.
+    #[arg(long, value_name = "EXPERIMENT", requires = "remote")]
+    pub(super) forget: Vec<String>,
 }
 
 pub(super) fn gc(args: &GcArgs) -> Result<Ending, Stop> {

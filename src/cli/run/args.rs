@@ -2,6 +2,7 @@
 
 use super::super::arguments::ExperimentArgs;
 use super::super::device::Device;
+use super::super::remote::RemoteArgs;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -47,6 +48,8 @@ pub(in super::super) struct RunArgs {
     /// What becomes of Slurm jobs when the run is interrupted: leave, cancel, or ask (where nobody can answer: leave).
     #[arg(long, value_name = "WHAT", default_value = "ask")]
     pub(super) on_interrupt: OnInterruptName,
+    #[command(flatten)]
+    pub(super) remote: RemoteArgs,
     /// No progress, only errors and results.
     #[arg(long, short)]
     pub(super) quiet: bool,
@@ -89,6 +92,7 @@ impl RunArgs {
             executor: ExecutorName::Local,
             max_jobs: None,
             on_interrupt: OnInterruptName::Ask,
+            remote: RemoteArgs::default(),
             quiet,
         }
     }

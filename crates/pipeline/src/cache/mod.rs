@@ -12,16 +12,19 @@
 //! findings/<hash>.json   facts about data, by the hash of everything that they follow from; computed again if missing
 //! runs/<run>/           event log and workers' logs of a run; `alive` is locked as long as the run's process lives
 //! gate, gate.next       locks: runs hold the gate shared while they look up or write records, `gc` holds it exclusively
-//! damaged/              damaged files that `cache verify` moved there
+//! damaged/              damaged files that `cache verify` moved there; of the remote: `<hash>.remote`, and `<key>.refused`, the
+//!                       objects for which the remote's record of a key does not count
 //! ```
 //! Invariant: a record exists only if everything that it names is complete on disk. Objects are flushed and renamed into place
 //! before the record is linked, and a record is linked only where there is none: the first one wins. Only `--force` replaces a
 //! record, in one step.
 
+mod adopted;
 mod amount;
 mod disk_usage;
 mod draft;
 mod durable;
+mod fetch;
 mod file_stamp;
 mod findings;
 mod folder;
@@ -36,6 +39,8 @@ mod provenance;
 mod publish;
 mod record;
 mod record_files;
+mod remote;
+mod remote_records;
 mod scratch;
 mod seal;
 mod stat_index;
@@ -47,6 +52,8 @@ mod work_folder;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod remote_tests;
 #[cfg(test)]
 mod traced;
 
@@ -63,6 +70,7 @@ pub use matssl_base::machine::host_name;
 pub use past_runs::durations;
 pub use provenance::{Build, Provenance};
 pub use record::{Output, Record};
+pub use remote::{Download, DownloadError, Remote};
 pub use scratch::{Scratch, remove_dead};
 pub use store::Store;
 pub use unreadable_file::UnreadableFile;

@@ -52,7 +52,7 @@ impl Store {
             let (digest, size, is_new) =
                 self.put(&path).with_context(|| format!("cannot move {} into the cache", path.display()))?;
             if is_new {
-                new_objects.push((self.object(digest), modified));
+                new_objects.push((self.object_path(digest), modified));
             }
             outputs.push(Output { path: relative_name(folder, &path)?, digest, size });
         }
@@ -91,7 +91,7 @@ impl Store {
         }
         // Also those that were there already: another process may have put them there a moment ago, unflushed.
         for output in outputs() {
-            let object = self.object(output.digest);
+            let object = self.object_path(output.digest);
             File::open(&object)
                 .and_then(|file| file.sync_all())
                 .with_context(|| format!("cannot flush {}", object.display()))?;
@@ -146,7 +146,7 @@ impl Store {
             }
             Err(_) => {}
         }
-        if !replace && let Some(first) = self.find(key) {
+        if !replace && let Some(first) = self.find_here(key) {
             let same_content = first.content == content;
             debug!(%key, stage, same_content, first_host = first.made.host, "another record of this key was first and stays");
             return Ok(first);
@@ -178,7 +178,7 @@ impl Store {
     /// is new.
     fn put(&self, path: &Path) -> Result<(Digest, u64, bool)> {
         let (digest, size) = Digest::of_file(path)?;
-        let object = self.object(digest);
+        let object = self.object_path(digest);
         // An object that exists is read before it is trusted: otherwise a damaged one would never be replaced.
         if Digest::of_file(&object).is_ok_and(|(existing, _)| existing == digest) {
             return Ok((digest, size, false));

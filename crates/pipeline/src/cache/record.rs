@@ -5,7 +5,7 @@ use super::seal::{is_sealed, seal};
 use super::{Digest, Key, KeyMaterial, Provenance};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A finished stage: what it was computed from, which files it left, where and when. It does not change once written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,8 +72,16 @@ impl Record {
     }
 
     /// Whether key and content are the hashes of what the record says.
-    pub(super) fn is_consistent(&self) -> bool {
+    pub fn is_consistent(&self) -> bool {
         self.material.key() == self.key && self.content == Record::content_of(&self.outputs)
+    }
+
+    /// Whether all outputs have names inside their folder. Those of this program always have; a record from elsewhere must not
+    /// make a copy of its files write to other places.
+    pub fn has_safe_paths(&self) -> bool {
+        let is_normal = |part: Component<'_>| matches!(part, Component::Normal(_));
+        let is_safe = |output: &Output| !output.path.is_empty() && Path::new(&output.path).components().all(is_normal);
+        self.outputs.iter().all(is_safe)
     }
 
     /// The bytes of the record's file: JSON with a seal, because key and content show damage only to what they are hashes of.
@@ -82,7 +90,7 @@ impl Record {
     }
 
     /// `None` if these are not the bytes of a record.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Record> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<Record> {
         if Record::is_intact(bytes) { serde_json::from_slice(bytes).ok() } else { None }
     }
 

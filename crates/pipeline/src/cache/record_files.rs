@@ -83,6 +83,16 @@ impl Store {
     }
 }
 
+impl Record {
+    /// The objects that a record names, also one of another version of this program; `None` if the bytes are not a record.
+    pub fn objects_named_by(bytes: &[u8]) -> Option<Vec<Digest>> {
+        match Record::from_bytes(bytes).filter(Record::is_consistent) {
+            Some(record) => Some(record.outputs.iter().map(|output| output.digest).collect()),
+            None => foreign_objects(bytes),
+        }
+    }
+}
+
 /// The objects that a record of another key schema names; `None` if the bytes are not such a record.
 fn foreign_objects(bytes: &[u8]) -> Option<Vec<Digest>> {
     // The seal is checked first: if only the schema's number is damaged, the record is no other version's.

@@ -1,5 +1,6 @@
 //! The cache folder: its layout, its records and its objects.
 
+use super::adopted::Adopted;
 use super::durable::write_atomically;
 use super::scratch::{Pool, Scratch};
 use super::stat_index::StatIndexes;
@@ -24,6 +25,8 @@ pub struct Store {
     pub(super) has_scratch: bool,
     /// Remembered hashes of files outside the cache, shared by all clones.
     stat_indexes: Arc<StatIndexes>,
+    /// The cache that several machines share, if there is one behind this.
+    pub(super) remote: Option<Arc<Adopted>>,
 }
 
 impl Store {
@@ -48,6 +51,7 @@ impl Store {
             has_scratch: false,
             stat_indexes: Arc::new(StatIndexes::new(absolute.join("stat"))),
             root: absolute,
+            remote: None,
         };
         match fs::read_to_string(store.layout()) {
             Ok(text) if text.trim() != LAYOUT => bail!(
@@ -134,8 +138,15 @@ impl Store {
         self.pool.leave();
     }
 
-    /// Path of the object with this hash, whether it exists or not.
+    /// Path of the object with this hash, to read it, whether it exists or not. If only the remote has it, it is brought
+    /// first.
     pub fn object(&self, digest: Digest) -> PathBuf {
+        self.bring(digest);
+        self.object_path(digest)
+    }
+
+    /// Path of the object with this hash, whether it exists or not.
+    pub(super) fn object_path(&self, digest: Digest) -> PathBuf {
         let hex = digest.to_string();
         self.root.join("objects").join(&hex[..2]).join(&hex[2..])
     }
@@ -150,10 +161,15 @@ impl Store {
         WorkFolder::new(self.root.join("work").join(key.to_string()), Arc::clone(&self.pool))
     }
 
-    /// The record of `key`, if there is one and every object that it names exists with the right size.
+    /// The record of `key`, if there is one and every object that it names exists with the right size, or the remote has it.
     ///
     /// A record that is damaged or names a missing object does not count: the stage runs again.
     pub fn find(&self, key: Key) -> Option<Record> {
+        self.find_here(key).or_else(|| self.only_remote(key).map(Arc::unwrap_or_clone))
+    }
+
+    /// As [`Store::find`], but only on this disk.
+    pub fn find_here(&self, key: Key) -> Option<Record> {
         let Some(record) = self.read_record(key) else {
             debug!(%key, "no record of this key");
             return None;
@@ -172,9 +188,9 @@ impl Store {
         };
         let Some(record) = record.filter(is_right) else {
             debug!(%key, kind = material.kind, "no record of this key");
-            return Err(material);
+            return self.only_remote(key).map(Arc::unwrap_or_clone).ok_or(material);
         };
-        self.with_objects(record).ok_or(material)
+        self.with_objects(record).or_else(|| self.only_remote(key).map(Arc::unwrap_or_clone)).ok_or(material)
     }
 
     /// The record, if all of its objects exist.
@@ -195,7 +211,7 @@ impl Store {
     /// The first output whose object is missing or has the wrong size.
     pub(super) fn missing_object<'o>(&self, outputs: &'o [Output]) -> Option<&'o Output> {
         let exists =
-            |output: &Output| fs::metadata(self.object(output.digest)).is_ok_and(|file| file.len() == output.size);
+            |output: &Output| fs::metadata(self.object_path(output.digest)).is_ok_and(|file| file.len() == output.size);
         outputs.iter().find(|output| !exists(output))
     }
 
@@ -203,6 +219,15 @@ impl Store {
     pub fn read_record(&self, key: Key) -> Option<Record> {
         let record = Record::from_bytes(&fs::read(self.record_file(key)).ok()?)?;
         (record.key == key && record.is_consistent()).then_some(record)
+    }
+
+    /// The bytes of the record of `key`, as they are on disk.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn record_bytes(&self, key: Key) -> Result<Vec<u8>> {
+        let path = self.record_file(key);
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// The first output of `record` whose content does not match its hash. Reads every object that is not in `verified` yet,
@@ -237,9 +262,14 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Path of each output's object: path inside the output → path on disk.
+    /// Path of each output's object, to read them: path inside the output → path on disk. If only the remote has them, they are
+    /// brought first, several at a time.
     pub fn files(&self, record: &Record) -> BTreeMap<String, PathBuf> {
-        record.outputs.iter().map(|output| (output.path.clone(), self.object(output.digest))).collect()
+        if let Some(record) = self.only_remote(record.key) {
+            // Who reads a file that cannot be had finds it missing.
+            let _ = self.fetch(&[record]);
+        }
+        record.outputs.iter().map(|output| (output.path.clone(), self.object_path(output.digest))).collect()
     }
 }
 

@@ -18,6 +18,7 @@ mod notice;
 mod outcome;
 mod program;
 mod provenance;
+mod remote_lookups;
 mod reproduction;
 mod requirements;
 mod run;

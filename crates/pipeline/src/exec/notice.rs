@@ -1,7 +1,7 @@
 //! The notices that a run waits for.
 
 use super::job::Message;
-use crate::cache::Record;
+use crate::cache::{Gate, Record};
 use std::sync::Arc;
 
 /// A message of a stage. The last message of each job is `Finished` or `Failed`.
@@ -13,10 +13,24 @@ pub(super) struct Report {
     pub(super) record: Option<Arc<Record>>,
 }
 
+/// What the remote has for a stage.
+pub(super) struct Looked {
+    pub(super) stage: usize,
+    /// The stage's record, now in the cache; `None` if it must run, and its inputs are in the cache.
+    ///
+    /// # Errors
+    /// An input cannot be had.
+    pub(super) outcome: Result<Option<Arc<Record>>, String>,
+    /// Keeps `gc` from what was brought until the run has written that it uses it.
+    pub(super) gate: Option<Gate>,
+}
+
 /// A notice that a run waits for.
 pub(super) enum Notice {
     /// A message of a stage.
     Stage(Report),
+    /// The remote has answered.
+    Looked(Looked),
     /// [`Signals`](super::Signals) has changed.
     Signal,
     /// The GPU with this number, used by another run before, is free.

@@ -13,6 +13,7 @@ use super::local::LocalExecutor;
 use super::log_tail::last_lines;
 use super::notice::{Notice, Report};
 use super::outcome::{Failure, Options, Outcome, Signals, StageOutcome};
+use super::remote_lookups::RemoteLookups;
 use super::requirements::requirements;
 use super::run_folder::RunFolder;
 use super::scheduler::{self, Decision, Resources, Scheduler};
@@ -93,6 +94,7 @@ struct Run<'a> {
     job_logs: BTreeMap<usize, PathBuf>,
     /// Whether jobs that have not begun were taken back.
     withdrew: bool,
+    remote_lookups: RemoteLookups,
     /// Cloned for each sender of notices.
     sender: mpsc::Sender<Notice>,
     notices: mpsc::Receiver<Notice>,
@@ -147,6 +149,7 @@ impl<'a> Run<'a> {
             log: None,
             warned: false,
             foreseen: false,
+            remote_lookups: RemoteLookups::new(store, sender.clone()),
             executor: LocalExecutor::new(options.program, &name, store, sender.clone())?,
             slurm: None,
             submitted: BTreeSet::new(),
@@ -219,6 +222,10 @@ impl<'a> Run<'a> {
             }
             changed = match notice {
                 Some(Notice::Stage(report)) => self.take(report),
+                Some(Notice::Looked(looked)) => {
+                    self.looked(looked);
+                    true
+                }
                 Some(Notice::GpuFree(gpu)) => {
                     self.scheduler.on(scheduler::Event::GpuFree(gpu));
                     true
@@ -267,7 +274,14 @@ impl<'a> Run<'a> {
                 // The stage finished before the signal reached it.
                 Some(Notice::Stage(report)) => drop(self.take(report)),
                 Some(Notice::Warning(message)) => self.warn(message),
-                Some(Notice::Signal | Notice::GpuFree(_) | Notice::Withdrawn(_) | Notice::Refused { .. }) | None => {}
+                Some(
+                    Notice::Signal
+                    | Notice::GpuFree(_)
+                    | Notice::Withdrawn(_)
+                    | Notice::Refused { .. }
+                    | Notice::Looked(_),
+                )
+                | None => {}
             }
             if self.executor.is_idle() || Instant::now() >= end || signals.interrupts() > 1 {
                 break;

@@ -1,5 +1,6 @@
 //! What would run: the DAG, each stage's key in topological order, hit or miss, and why.
 
+mod ask_remote;
 mod cache_state;
 mod dag;
 mod experiment_plan;

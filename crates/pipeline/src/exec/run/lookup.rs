@@ -1,8 +1,10 @@
 //! Whether the output of a stage is in the cache.
 
+use super::super::notice::Looked;
+use super::super::remote_lookups::Lookup;
 use super::super::scheduler;
 use super::{Run, StageOutcome};
-use crate::cache::{Gate, KeyMaterial, Record};
+use crate::cache::{Gate, Key, KeyMaterial, Record};
 use crate::events::{ErrorClass, Event};
 use crate::plan::{CacheState, KeyedInput, ResolvedInput, material};
 use crate::stage::StageError;
@@ -64,11 +66,38 @@ impl Run<'_> {
                     None => {
                         self.log_reason(stage);
                         self.materials[stage] = Some(material);
-                        self.scheduler.on(scheduler::Event::Miss(stage));
+                        match self.remote_lookup(stage, key) {
+                            Some(lookup) => self.remote_lookups.start(lookup),
+                            None => drop(self.scheduler.on(scheduler::Event::Miss(stage))),
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// What the remote is asked for before `stage` runs: its record, unless that was asked for, and inputs that only the
+    /// remote has. `None` if nothing.
+    fn remote_lookup(&self, stage: usize, key: Key) -> Option<Lookup> {
+        if !self.store.has_remote() {
+            return None;
+        }
+        let key = Some(key).filter(|key| !self.options.forced[stage] && !self.store.was_remote_asked(*key));
+        let inputs = self.instance(stage).inputs.iter().filter_map(|input| self.record(input.instance));
+        let inputs: Vec<_> = inputs.filter_map(|record| self.store.only_remote(record.key)).collect();
+        (key.is_some() || !inputs.is_empty()).then_some(Lookup { stage, key, inputs })
+    }
+
+    /// Goes on with a stage for which the remote was asked.
+    pub(super) fn looked(&mut self, looked: Looked) {
+        let Looked { stage, outcome, gate } = looked;
+        match outcome {
+            Ok(Some(record)) => self.hit(stage, record),
+            Ok(None) => drop(self.scheduler.on(scheduler::Event::Miss(stage))),
+            Err(message) => self.fail(stage, ErrorClass::Failed, message, None),
+        }
+        // `gc` may pass: the hit is in the log.
+        drop(gate);
     }
 
     /// The record that the plan found, if no input has changed since.

@@ -1,0 +1,165 @@
+//! Pushes what a run makes, while the run goes on.
+
+use crate::error::RemoteError;
+use crate::gc_watch::GcState;
+use crate::push::{Pushed, Pushing, records_here};
+use crate::shared_cache::SharedCache;
+use matssl_pipeline::cache::{Key, Store};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What is on its way when the user interrupts has this time to arrive.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often the end of a run looks whether the user interrupts.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A thread that pushes the records of a run.
+pub struct BackgroundPush {
+    shared: Arc<SharedCache>,
+    store: Store,
+    keys: Option<Sender<Key>>,
+    stop: Arc<AtomicBool>,
+    all: Arc<AtomicU64>,
+    pushed: Arc<Mutex<Pushed>>,
+    ended: Receiver<()>,
+    session: Vec<Key>,
+    /// What `gc` had left in the remote when the first record was pushed.
+    gc_state: Arc<Mutex<Option<GcState>>>,
+}
+
+impl BackgroundPush {
+    /// Pushes from `store` to `shared`.
+    ///
+    /// # Errors
+    /// If the system starts no thread.
+    pub fn start(shared: Arc<SharedCache>, store: Store) -> std::io::Result<Self> {
+        // Not bounded: keys are small, and the run must not wait for the network. What is bounded is what is in memory of objects.
+        let (keys, queue) = channel();
+        let (end, ended) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let all = Arc::new(AtomicU64::new(0));
+        let pushed = Arc::new(Mutex::new(Pushed::default()));
+        let gc_state = Arc::new(Mutex::new(None));
+        std::thread::Builder::new().name("push".into()).spawn({
+            let (shared, store, pushed) = (Arc::clone(&shared), store.clone(), Arc::clone(&pushed));
+            let (stop, all, gc_state) = (Arc::clone(&stop), Arc::clone(&all), Arc::clone(&gc_state));
+            move || {
+                push_all(&shared, &store, &queue, &stop, &all, &pushed, &gc_state);
+                drop(end);
+            }
+        })?;
+        let keys = Some(keys);
+        Ok(BackgroundPush { shared, store, keys, stop, all, pushed, ended, session: Vec::new(), gc_state })
+    }
+
+    /// Pushes the record of `key`, which is on this disk.
+    pub fn push(&mut self, key: Key) {
+        self.session.push(key);
+        if let Some(record) = self.store.find_here(key) {
+            self.all.fetch_add(record.outputs.iter().map(|output| output.size).sum(), Ordering::Relaxed);
+        }
+        if let Some(keys) = &self.keys {
+            // The thread ends only with this.
+            let _ = keys.send(key);
+        }
+    }
+
+    /// Waits until everything is pushed, or `is_interrupted`. Then lists `keys`, all that the run knows of, as needed by
+    /// `experiment`: `is_all` says whether these are all of its stages.
+    ///
+    /// # Errors
+    /// If the remote cannot be reached or written.
+    pub fn finish(
+        mut self,
+        experiment: &str,
+        keys: &[Key],
+        is_all: bool,
+        is_interrupted: &dyn Fn() -> bool,
+    ) -> Result<Pushed, RemoteError> {
+        self.keys = None;
+        let mut interrupted: Option<Instant> = None;
+        while self.ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            if is_interrupted() {
+                self.stop.store(true, Ordering::Relaxed);
+                // A part of an object on a slow line would keep the user waiting for minutes.
+                if interrupted.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                    break;
+                }
+            }
+        }
+        let mut pushed = std::mem::take(&mut *locked(&self.pushed));
+        let done = pushed.records + pushed.already + pushed.failed.len() + pushed.left;
+        pushed.left += self.session.len().saturating_sub(done);
+        // The list says what `gc` keeps. If nothing is there, nothing needs to be kept.
+        let stop = &*self.stop;
+        if stop.load(Ordering::Relaxed) || self.shared.is_readonly() || !self.shared.is_there() {
+            return Ok(pushed);
+        }
+        self.shared.list(&self.store, experiment, keys, is_all)?;
+        // A `gc` on another machine may have removed old objects that were not sent because they were there.
+        let before = locked(&self.gc_state).take();
+        if let Some(before) = before
+            && self.shared.wait_for_gc(stop)? != before
+        {
+            let (store, all) = (&self.store, AtomicU64::new(0));
+            let pushing = Pushing { store, checks_objects: true, is_dry: false, stop, done: AtomicU64::new(0), all };
+            let again = self.shared.push_records(&records_here(store, &self.session), &pushing);
+            (pushed.failed, pushed.left) = (again.failed, again.left);
+        }
+        Ok(pushed)
+    }
+}
+
+impl Drop for BackgroundPush {
+    /// A run that fails on its way leaves the rest to the next `cache push`. The thread ends by itself, or with the process.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn push_all(
+    shared: &SharedCache,
+    store: &Store,
+    queue: &Receiver<Key>,
+    stop: &AtomicBool,
+    all: &AtomicU64,
+    pushed: &Mutex<Pushed>,
+    gc_state: &Mutex<Option<GcState>>,
+) {
+    let mut pushing =
+        Pushing { store, checks_objects: false, is_dry: false, stop, done: AtomicU64::new(0), all: AtomicU64::new(0) };
+    let mut is_made = false;
+    while let Ok(first) = queue.recv() {
+        let keys: Vec<Key> = std::iter::once(first).chain(queue.try_iter()).collect();
+        pushing.all = AtomicU64::new(all.load(Ordering::Relaxed));
+        let records = records_here(store, &keys);
+        let part = if make(shared, &mut is_made) {
+            let mut gc_state = locked(gc_state);
+            if gc_state.is_none() {
+                *gc_state = shared.gc_state().ok();
+            }
+            drop(gc_state);
+            shared.push_records(&records, &pushing)
+        } else {
+            Pushed { left: records.len(), ..Pushed::default() }
+        };
+        locked(pushed).add(part);
+    }
+}
+
+/// Makes the shared cache if there is none; false if it is lost or cannot be written.
+fn make(shared: &SharedCache, is_made: &mut bool) -> bool {
+    if !*is_made && !shared.is_lost() {
+        match shared.make() {
+            Ok(()) => *is_made = true,
+            Err(error) => shared.lose(&error.to_string()),
+        }
+    }
+    *is_made
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

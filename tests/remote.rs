@@ -1,0 +1,135 @@
+//! A shared cache through the command line. What can go wrong on a server is tested in `crates/remote/tests`.
+
+mod common;
+use common::{Done, Project};
+
+/// Two programs, one after the other, and a copy of what the second leaves in the reports.
+const CHAIN: &str = r#"
+name = "chain"
+
+[stages.first]
+kind = "command"
+command = ["sh", "-c", "echo first > out"]
+outputs = ["out"]
+
+[stages.second]
+kind = "command"
+command = ["sh", "-c", "cat inputs/first/out > out; echo second >> out"]
+inputs = "first"
+outputs = ["out"]
+
+[[files]]
+file = "copies"
+rows = { "all" = "second" }
+names = ["out"]
+"#;
+
+/// A machine of the group with a cache of its own.
+struct Machine<'g> {
+    project: Project,
+    group: &'g Project,
+}
+
+impl<'g> Machine<'g> {
+    fn new(group: &'g Project) -> Self {
+        Machine { project: Project::new(CHAIN), group }
+    }
+
+    fn url(&self) -> String {
+        self.group.path("shared").to_str().unwrap().to_owned()
+    }
+
+    fn with_remote(&self, args: &[&str]) -> Done {
+        self.project.run_with(&[("MATSSL_REMOTE", &self.url())], args)
+    }
+}
+
+#[test]
+fn what_one_machine_ran_another_has_and_its_reports_too() {
+    let group = Project::new("");
+    let (first, second, third) = (Machine::new(&group), Machine::new(&group), Machine::new(&group));
+    let ran = first.with_remote(&["experiment.toml"]).ok();
+    assert_eq!(ran.ran(), 3);
+    assert!(ran.stderr.contains("pushed 3 records"), "{}", ran.stderr);
+    let again = second.with_remote(&["experiment.toml"]).ok();
+    assert_eq!(again.ran(), 0);
+    assert_eq!(second.project.files("reports"), first.project.files("reports"));
+    assert!(!first.project.files("reports").is_empty());
+    // Only what was read is here; `pull` brings the rest.
+    let records = |machine: &Machine<'_>| machine.project.files("cache/records").len();
+    assert!(records(&second) < 3);
+    let dry = second.with_remote(&["cache", "pull", "experiment.toml", "--dry-run"]).ok();
+    assert!(dry.stdout.starts_with("would pull"), "{}", dry.stdout);
+    assert!(records(&second) < 3);
+    second.with_remote(&["cache", "pull", "experiment.toml"]).ok();
+    assert_eq!(records(&second), 3);
+    second.project.run(&["cache", "verify"]).ok();
+    // Without it everything runs.
+    assert_eq!(third.with_remote(&["experiment.toml", "--no-remote"]).ok().ran(), 3);
+    let pushed = third.with_remote(&["cache", "push", "experiment.toml"]).ok();
+    assert!(pushed.stdout.contains("there already: 3"), "{}", pushed.stdout);
+}
+
+#[test]
+fn push_gc_and_readonly_through_the_command_line() {
+    let group = Project::new("");
+    let machine = Machine::new(&group);
+    machine.project.run(&["experiment.toml"]).ok();
+    let url = machine.url();
+    let push = |more: &[&str]| {
+        machine.project.run(&[&["cache", "push", "experiment.toml", "--remote", url.as_str()], more].concat())
+    };
+    let dry = push(&["--dry-run"]).ok();
+    assert!(dry.stdout.starts_with("would push 3 records"), "{}", dry.stdout);
+    assert!(!group.path("shared").exists());
+    assert_eq!(push(&["--remote-readonly"]).code, Some(2));
+    assert!(push(&["--only", "first"]).ok().stdout.starts_with("pushed 1 record "));
+    assert!(push(&[]).ok().stdout.contains("there already: 1"));
+    let gc = |more: &[&str]| machine.project.run(&[&["cache", "gc", "--remote", url.as_str()], more].concat());
+    assert!(gc(&[]).ok().stdout.starts_with("would delete 0 records"));
+    assert_eq!(gc(&["--older-than", "1m", "--yes"]).code, Some(2), "a grace period of a minute");
+    assert_eq!(machine.project.run(&["cache", "gc", "--forget", "chain"]).code, Some(2), "only with --remote");
+    // A run that only reads pushes nothing.
+    let other = Project::new("");
+    let reader = Machine::new(&other);
+    reader.with_remote(&["experiment.toml", "--remote-readonly"]).ok();
+    assert!(!other.path("shared").exists());
+}
+
+#[test]
+fn each_wrong_remote_has_its_exit_code_and_a_run_goes_on() {
+    let group = Project::new("");
+    let Machine { project, .. } = Machine::new(&group);
+    let code = |args: &[&str]| project.run(args).code;
+    assert_eq!(code(&["cache", "push", "experiment.toml"]), Some(2), "no remote is named");
+    assert_eq!(code(&["experiment.toml", "--remote", "ftp://host/x"]), Some(2));
+    assert_eq!(code(&["cache", "pull", "experiment.toml", "--remote", "nowhere"]), Some(4));
+    let variables =
+        [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
+    let with = |args: &[&str]| project.run_with(&variables, args);
+    assert_eq!(with(&["cache", "push", "experiment.toml", "--remote", "s3://bucket/x"]).code, Some(4));
+    let run = with(&["experiment.toml", "--remote", "s3://bucket/x"]).ok();
+    assert_eq!((run.ran(), run.stderr.matches("warning:").count()), (3, 1), "{}", run.stderr);
+    assert!(run.stderr.contains("not pushed: 3 records"), "{}", run.stderr);
+}
+
+#[test]
+fn the_site_file_names_the_remote_and_its_keys() {
+    let group = Project::new("");
+    let (signing, strict) = (Machine::new(&group), Machine::new(&group));
+    let public = signing.project.run(&["cache", "keygen", "group.key"]).ok().stdout;
+    assert_eq!(signing.project.run(&["cache", "keygen", "group.key"]).code, Some(2), "it is not overwritten");
+    let url = signing.url();
+    signing.project.write("site.toml", format!("[remote]\nurl = \"{url}\"\nsigning_key = \"group.key\"\n"));
+    let site = |text: &str| format!("[remote]\nurl = \"{url}\"\nrequire_signature = true\n{text}\n");
+    strict.project.write("site.toml", site(&format!("trusted_keys = [\"{}\"]", public.trim())));
+    let run = |machine: &Machine<'_>| machine.project.run_with(&[("MATSSL_CONFIG", "site.toml")], &["experiment.toml"]);
+    assert_eq!(run(&signing).ok().ran(), 3);
+    assert_eq!(run(&strict).ok().ran(), 0);
+    strict.project.write("site.toml", site(""));
+    assert_eq!(run(&strict).code, Some(2), "no key to trust");
+    strict.project.write("site.toml", "[remote]\nurl = \"x\"\nsigning-key = \"group.key\"\n");
+    let wrong = run(&strict);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("site.toml:3 ") && wrong.stderr.contains("signing-key"), "{}", wrong.stderr);
+}
