@@ -159,7 +159,7 @@ impl Store {
 
     /// Copies a file from another file system to its place in the cache.
     fn copy(&self, path: &Path, digest: Digest) -> Result<()> {
-        let object = self.object(digest);
+        let object = self.object_path(digest);
         let folder = object.parent().unwrap_or(self.root());
         fs::create_dir_all(folder)?;
         let mut temporary = temporary_in(folder)?;
