@@ -19,11 +19,14 @@ mod batch;
 mod by_hand;
 mod claim;
 mod commands;
+mod ended_jobs;
 mod executor;
+mod jobs;
 mod queue;
 mod queued_jobs;
 mod script;
 mod settings;
+mod submission;
 mod task;
 mod tracked;
 
