@@ -46,7 +46,8 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Ending, Stop> {
     if args.dot {
         print(&drawing(plan).dot());
     } else if let Some(folder) = &args.slurm {
-        slurm::write_scripts(&args.experiment, plan, &Costs::of(plan, &experiment.store), folder)?;
+        let costs = Costs::of(plan, &experiment.store);
+        slurm::write_scripts(&args.experiment, plan, &costs.must_run, &|stage| costs.memory(stage), folder)?;
     } else if let Some(path) = &args.svg {
         let written = std::fs::write(path, drawing(plan).svg());
         written.map_err(|error| Stop::writing(path, &error))?;

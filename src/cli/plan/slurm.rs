@@ -5,20 +5,26 @@ use super::super::outcome::Stop;
 use super::super::output::print;
 use super::super::run::slurm_settings;
 use super::super::wording::plural;
-use super::Costs;
 use crate::exec::{StagesByHand, runs_as_job, submit_by_hand};
 use crate::plan::Plan;
 use std::collections::BTreeMap;
 use std::path::{Path, absolute};
 
-/// Writes a script for the stages of each family that run as jobs, one for the rest, and `submit.sh`.
-pub(super) fn write_scripts(args: &ExperimentArgs, plan: &Plan, costs: &Costs, folder: &Path) -> Result<(), Stop> {
+/// Writes a script for the stages of each family that `must_run` as jobs, one for the rest, and `submit.sh`. `memory`: the expected
+/// memory of a stage in bytes.
+pub(super) fn write_scripts(
+    args: &ExperimentArgs,
+    plan: &Plan,
+    must_run: &[bool],
+    memory: &dyn Fn(usize) -> Option<u64>,
+    folder: &Path,
+) -> Result<(), Stop> {
     let settings = slurm_settings()?;
     let folder = absolute(folder).map_err(anyhow::Error::from)?;
     std::fs::create_dir_all(&folder).map_err(|error| Stop::writing(&folder, &error))?;
     let instances = &plan.experiment.instances;
     let command = command_line(args)?;
-    let groups = groups(plan, &costs.must_run);
+    let groups = groups(plan, must_run);
     let mut scripts: Vec<(String, Vec<usize>)> = Vec::new();
     for (number, group) in groups.iter().enumerate() {
         let first = &instances[group[0]];
@@ -29,7 +35,7 @@ pub(super) fn write_scripts(args: &ExperimentArgs, plan: &Plan, costs: &Costs, f
             kind: first.kind.name,
             stages: &names,
             threads: first.limits.threads,
-            memory: group.iter().filter_map(|&stage| instances[stage].limits.memory.or(costs.memory(stage))).max(),
+            memory: group.iter().filter_map(|&stage| instances[stage].limits.memory.or_else(|| memory(stage))).max(),
             gpu: first.stage.computes(),
         };
         let reads = plan.dag.with_ancestors(group);

@@ -1,54 +1,21 @@
 //! The run's side of its jobs. Their watch has a thread of its own: a busy controller makes its commands wait.
 
-use super::super::job::Job;
 use super::super::notice::Notice;
 use super::claim::Claims;
 use super::commands::{self, Refusal};
 use super::jobs::Jobs;
+use super::request::{Command, Request};
 use super::settings::SlurmSettings;
-use crate::cache::{Key, Store};
+use crate::cache::Store;
 use anyhow::{Context as _, Result, anyhow};
-use matssl_base::device_name::DeviceName;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-/// A stage to run as a job.
-#[derive(Clone, Debug)]
-pub(in crate::exec) struct Request {
-    /// The number under which it is reported.
-    pub(in crate::exec) id: usize,
-    pub(in crate::exec) key: Key,
-    pub(in crate::exec) job: Job,
-    /// Whether it trains, and so goes on from a checkpoint.
-    pub(in crate::exec) trains: bool,
-    /// The device that it computes on, where the site has GPUs for its kind.
-    pub(in crate::exec) device: Option<DeviceName>,
-    /// Threads and bytes of memory of the stage, if they are known.
-    pub(in crate::exec) threads: Option<usize>,
-    pub(in crate::exec) memory: Option<u64>,
-    /// Longest wall time of one attempt.
-    pub(in crate::exec) timeout: Option<Duration>,
-    /// How often its job was taken away.
-    pub(in crate::exec) taken: u32,
-}
+use std::time::Instant;
 
 /// The run's side.
 pub(in crate::exec) struct SlurmExecutor {
     commands: Sender<Command>,
     thread: Option<JoinHandle<()>>,
-}
-
-pub(super) enum Command {
-    Submit(Box<Request>),
-    /// No more requests come for now.
-    Flush,
-    /// Take back what has not begun.
-    Withdraw,
-    /// End this thread; jobs go on, or are cancelled.
-    End {
-        cancel: bool,
-    },
 }
 
 impl SlurmExecutor {
@@ -115,30 +82,4 @@ impl SlurmExecutor {
             let _ = thread.join();
         }
     }
-}
-
-/// A request for tests.
-#[cfg(test)]
-pub(super) fn test_request(id: usize) -> Request {
-    use crate::cache::Digest;
-    use std::path::PathBuf;
-    let job = Job {
-        experiment: "e".into(),
-        stage: format!("s{id}"),
-        kind: "toy".into(),
-        params: serde_json::Value::Null,
-        seed: None,
-        inputs: Vec::new(),
-        places: Default::default(),
-        cache: PathBuf::new(),
-        force: false,
-        check: false,
-        device: Default::default(),
-        tensorboard: None,
-        checkpoint_wait: Duration::ZERO,
-        threads: 1,
-    };
-    let key = Key(Digest::of(&id.to_le_bytes()));
-    let (threads, memory, timeout) = (None, None, None);
-    Request { id, key, job, trains: false, device: None, threads, memory, timeout, taken: 0 }
 }

@@ -24,6 +24,7 @@ mod executor;
 mod jobs;
 mod queue;
 mod queued_jobs;
+mod request;
 mod script;
 mod settings;
 mod submission;
@@ -31,7 +32,8 @@ mod task;
 mod tracked;
 
 pub use by_hand::{StagesByHand, submit_by_hand};
-pub(super) use executor::{Request, SlurmExecutor};
+pub(super) use executor::SlurmExecutor;
 pub use queued_jobs::{QueuedJob, cancel_jobs, queued_jobs};
+pub(super) use request::Request;
 pub use settings::{JobSettings, SlurmSettings};
 pub use task::work_task;

@@ -1,7 +1,7 @@
 //! A task that this run waits for, and what follows from what is known of it.
 
-use super::executor::Request;
 use super::queue::{End, Entry, State};
+use super::request::Request;
 use crate::cache::Key;
 use std::time::{Duration, Instant};
 
@@ -103,7 +103,7 @@ impl Tracked {
 
 #[cfg(test)]
 mod tests {
-    use super::super::executor::test_request;
+    use super::super::request::test_request;
     use super::*;
 
     #[test]
