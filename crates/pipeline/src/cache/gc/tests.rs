@@ -223,7 +223,7 @@ fn what_jobs_in_a_queue_need_stays_until_they_have_ended() {
     for folder in ["tasks", "ended"] {
         fs::create_dir_all(batch.join(folder)).unwrap();
     }
-    fs::write(batch.join("batch.json"), json!({ "experiment": "e", "made_at": NOW - 3600 }).to_string()).unwrap();
+    fs::write(batch.join("batch.json"), json!({ "experiment": "e", "made_at": NOW - 60 * DAY }).to_string()).unwrap();
     let task = json!({ "key": key, "job": { "inputs": [{ "key": input.key }] } });
     fs::write(batch.join("tasks/0.json"), task.to_string()).unwrap();
     let old = |rules: &mut Rules| rules.older_than = Some(Duration::from_secs(DAY));
