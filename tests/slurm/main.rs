@@ -223,7 +223,8 @@ fn a_refused_submission_is_one_error_in_slurms_words() {
 
 #[test]
 fn a_stage_that_needs_more_memory_than_it_asked_for_says_both() {
-    let hungry = "head -c 400M /dev/zero | tail > /dev/null; sleep 30";
+    // `tail` holds what has no end of line until its input ends.
+    let hungry = "(head -c 300M /dev/zero; sleep 30) | tail > /dev/null";
     let Some(here) = OnCluster::new(&sweep("hungry", 1, hungry)) else { return };
     let done = here.slurm(&[]);
     assert_eq!(done.code, Some(3), "{}", done.stderr);

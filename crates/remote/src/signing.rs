@@ -20,7 +20,7 @@ const LENGTH: usize = 32;
 pub struct PublicKey([u8; LENGTH]);
 
 impl PublicKey {
-    /// Reads what [`PublicKey::to_string`] wrote; `None` if `text` is not that.
+    /// Reads what its `to_string` wrote; `None` if `text` is not that.
     pub fn parse(text: &str) -> Option<Self> {
         Some(PublicKey(STANDARD.decode(text.trim()).ok()?.try_into().ok()?))
     }
