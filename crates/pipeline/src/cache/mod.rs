@@ -11,6 +11,7 @@
 //! last/<experiment>.hits    the records that it found last, so that they are found again without reading them
 //! findings/<hash>.json   facts about data, by the hash of everything that they follow from; computed again if missing
 //! runs/<run>/           event log and workers' logs of a run; `alive` is locked as long as the run's process lives
+//! slurm/<batch>/         jobs of Slurm: what they run and what they have left (`exec/slurm`)
 //! gate, gate.next       locks: runs hold the gate shared while they look up or write records, `gc` holds it exclusively
 //! damaged/              damaged files that `cache verify` moved there; of the remote: `<hash>.remote`, and `<key>.refused`, the
 //!                       objects for which the remote's record of a key does not count

@@ -118,8 +118,7 @@ impl Jobs {
     /// Removes batches of which all tasks have ended well and that nobody waits for. Others stay for their logs, until `gc`.
     pub(super) fn forget_ended_batches(&mut self) {
         let live: BTreeSet<usize> = self.tracked.iter().map(|task| task.batch).collect();
-        for (index, slot) in self.batches.iter_mut().enumerate().filter(|(index, _)| !live.contains(index)) {
-            let _ = index;
+        for (_, slot) in self.batches.iter_mut().enumerate().filter(|(index, _)| !live.contains(index)) {
             if let Some(batch) = slot.take()
                 && batch.tasks().iter().all(|&task| matches!(batch.last_message(task), Some(Message::Finished { .. })))
             {
