@@ -2,7 +2,7 @@
 
 use super::super::job::Message;
 use super::super::log_tail::last_lines;
-use super::super::notice::Notice;
+use super::super::notice::{Notice, Report};
 use super::batch::Batch;
 use super::claim::Owner;
 use super::commands;
@@ -12,6 +12,7 @@ use super::tracked::{Tracked, Verdict};
 use crate::events::ErrorClass;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How often a stage is submitted again because a node failed or its job was taken.
@@ -44,8 +45,19 @@ impl Jobs {
             {
                 verdict = Verdict::OutOfMemory;
             }
+            // Another run that shares the job may have taken its last message and removed the batch.
+            let key = task.request.key;
+            let record = match verdict {
+                Verdict::Lost if !task.request.job.force => self.store.find(key).map(Arc::new),
+                _ => None,
+            };
             match verdict {
                 Verdict::Wait => rest.push(task),
+                _ if record.is_some() => {
+                    let (id, message) = (task.request.id, Message::Finished { key, ran: false, seconds: 0.0 });
+                    self.close(&task);
+                    let _ = self.reports.send(Report { id, message, record }.into());
+                }
                 _ => self.end(task, &batch, verdict),
             }
         }
