@@ -6,6 +6,7 @@ pub mod browser;
 pub mod steel;
 
 use std::fs;
+use std::os::fd::FromRawFd as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -141,6 +142,20 @@ impl Project {
     /// With variables in its environment.
     pub fn start_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Child {
         self.command(args).envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// With standard input from a terminal, whose other end comes second.
+    pub fn start_at_terminal(&self, variables: &[(&str, &str)], args: &[&str]) -> (Child, fs::File) {
+        let (mut ours, mut theirs) = (0, 0);
+        let null = std::ptr::null_mut();
+        // SAFETY: writes two numbers, and reads nothing, because the other pointers are null.
+        let made = unsafe { libc::openpty(&mut ours, &mut theirs, null, std::ptr::null_mut(), std::ptr::null_mut()) };
+        assert_eq!(made, 0, "no terminal");
+        // SAFETY: both are open and nobody else's.
+        let (ours, theirs) = unsafe { (fs::File::from_raw_fd(ours), fs::File::from_raw_fd(theirs)) };
+        let mut command = self.command(args);
+        command.envs(variables.iter().copied()).stdin(theirs).stdout(Stdio::null()).stderr(Stdio::piped());
+        (command.spawn().unwrap(), ours)
     }
 
     /// Started as `nohup` would.

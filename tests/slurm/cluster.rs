@@ -73,10 +73,12 @@ impl Cluster {
              AccountingStorageType=accounting_storage/none\nJobCompType=jobcomp/none\n\
              SelectType=select/cons_tres\nSelectTypeParameters=CR_Core_Memory\nSchedulerParameters=sched_interval=1,defer=0,batch_sched_delay=0\n\
              MinJobAge=300\nReturnToService=2\nSwitchType=switch/none\nMpiDefault=none\nGresTypes=gpu\nDefMemPerCPU=64\n\
-             KillWait=5\nSlurmdParameters=config_overrides\n\
+             KillWait=5\nSlurmdParameters=config_overrides\nPreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\n\
              NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=4000 Gres=gpu:2 State=UNKNOWN\n\
              PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n\
-             PartitionName=other Nodes=ALL MaxTime=INFINITE State=UP\n"
+             PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP\n\
+             PartitionName=cheap Nodes=ALL MaxTime=INFINITE State=UP PreemptMode=CANCEL\n\
+             PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF\n"
         );
         fs::write(folder.join("slurm.conf"), config).unwrap();
         let munge = folder.join("munge");
@@ -121,6 +123,14 @@ impl Cluster {
         std::thread::sleep(pause);
         daemon("slurmctld", &["-D", "-f", &self.folder.join("slurm.conf").to_string_lossy()]);
         wait(&self.folder, "an answer", || self.call("sinfo", &["-h"]).is_ok());
+    }
+
+    /// Lets the node fail with everything that runs on it, and come back.
+    pub(crate) fn restart_node(&self) {
+        let node = format!("nodename={}", self.host);
+        let update = |state: &str| self.call("scontrol", &["update", &node, state, "reason=test"]).unwrap();
+        update("state=down");
+        update("state=resume");
     }
 
     /// Calls one of Slurm's commands.

@@ -10,7 +10,7 @@ use super::queue::State;
 use super::request::Request;
 use super::script::{Needs, Worker, script};
 use super::tracked::Tracked;
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use matssl_base::machine;
 use std::time::{Duration, Instant};
 
@@ -34,8 +34,10 @@ impl Jobs {
             }
         }
         for (needs, requests) in groups {
-            let ids: Vec<usize> = requests.iter().map(|request| request.id).collect();
+            let mut ids: Vec<usize> = requests.iter().map(|request| request.id).collect();
             if let Err(error) = self.submit(&needs, requests) {
+                // Jobs of another run that were taken up go on.
+                ids.retain(|&id| self.tracked.iter().all(|task| task.request.id != id));
                 self.refuse(ids, format!("{error:#}"));
             }
         }
@@ -46,37 +48,20 @@ impl Jobs {
         let batch = Batch::create(&self.store, &self.experiment)?;
         let index = self.batches.len();
         self.batches.push(Some(batch.clone()));
-        let mut own: Vec<Request> = Vec::new();
-        for mut request in requests {
-            request.job.threads = needs.threads;
-            request.job.device = request.device.filter(|_| needs.gpu).unwrap_or_default();
-            let claims = self.claims.clone();
-            match claims.take(request.key, &batch, own.len(), |owner| self.is_live(owner))? {
-                Some(owner) => self.adopt(request, &owner),
-                None => {
-                    let Request { key, timeout, .. } = request;
-                    batch.write_task(own.len(), &Task { key, job: request.job.clone(), timeout })?;
-                    own.push(request);
-                }
-            }
+        let mut own = Vec::new();
+        if let Err(error) = self.prepare(&batch, needs, requests, &mut own) {
+            self.abandon(index, &own);
+            return Err(error);
         }
         if own.is_empty() {
-            self.batches[index] = None;
-            batch.remove();
+            self.abandon(index, &own);
             return Ok(());
         }
-        let worker = Worker {
-            program: &self.program,
-            scratch: self.settings.scratch.as_deref(),
-            environment: vec![
-                ("RAYON_NUM_THREADS", needs.threads.to_string()),
-                ("GLIBC_TUNABLES", machine::allocator_tunables()),
-            ],
-        };
-        std::fs::write(batch.script(), script(&batch.name(), batch.path(), own.len(), needs, &worker))?;
         match self.sbatch(&batch) {
             Ok(job) => {
-                batch.write_submitted(job)?;
+                if let Err(error) = batch.write_submitted(job) {
+                    self.warn(format!("job {job} is submitted, but its number could not be written down: {error:#}"));
+                }
                 self.tries = 0;
                 for (task, request) in own.into_iter().enumerate() {
                     let job = format!("{job}_{task}");
@@ -88,11 +73,7 @@ impl Jobs {
                 Ok(())
             }
             Err(refusal) => {
-                for (task, request) in own.iter().enumerate() {
-                    self.claims.end(request.key, &Owner { batch: batch.name(), task });
-                }
-                self.batches[index] = None;
-                batch.remove();
+                self.abandon(index, &own);
                 if matches!(refusal, Refusal::NoAnswer(_)) && self.tries < MOST_TRIES {
                     // 2, 4, 8 … seconds.
                     self.tries += 1;
@@ -110,6 +91,44 @@ impl Jobs {
                 Err(anyhow!("Slurm refused the job: {}{others}", refusal.words()))
             }
         }
+    }
+
+    /// Writes the folder of `batch`. `own` becomes what it has to run; stages that another run has submitted are waited for.
+    fn prepare(&mut self, batch: &Batch, needs: &Needs, requests: Vec<Request>, own: &mut Vec<Request>) -> Result<()> {
+        let claims = self.claims.clone();
+        for mut request in requests {
+            request.job.threads = needs.threads;
+            request.job.device = request.device.filter(|_| needs.gpu).unwrap_or_default();
+            let task = own.len();
+            match claims.take(request.key, batch, task, |owner| self.is_live(owner))? {
+                Some(owner) => self.adopt(request, &owner),
+                None => {
+                    let Request { key, timeout, .. } = request;
+                    let content = Task { key, job: request.job.clone(), timeout };
+                    own.push(request);
+                    batch.write_task(task, &content)?;
+                }
+            }
+        }
+        let worker = Worker {
+            program: &self.program,
+            scratch: self.settings.scratch.as_deref(),
+            environment: vec![
+                ("RAYON_NUM_THREADS", needs.threads.to_string()),
+                ("GLIBC_TUNABLES", machine::allocator_tunables()),
+            ],
+        };
+        let text = script(&batch.name(), batch.path(), own.len(), needs, &worker);
+        std::fs::write(batch.script(), text).with_context(|| format!("cannot write {}", batch.script().display()))
+    }
+
+    /// Takes a batch back that was not submitted.
+    fn abandon(&mut self, index: usize, own: &[Request]) {
+        let Some(batch) = self.batches[index].take() else { return };
+        for (task, request) in own.iter().enumerate() {
+            self.claims.end(request.key, &Owner { batch: batch.name(), task });
+        }
+        batch.remove();
     }
 
     fn refuse(&self, stages: Vec<usize>, message: String) {
