@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use cluster::Cluster;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -138,18 +139,20 @@ impl Bench {
         );
         fs::write(folder.path().join("Snakefile"), text)?;
         let mut command = self.command(&std::path::absolute(program)?.to_string_lossy());
-        command.args([
-            "--executor",
-            "slurm",
-            "--jobs",
-            "1000",
-            "--default-resources",
-            "mem_mb=240",
-            "slurm_partition=main",
-        ]);
-        command.args(["runtime=60", "slurm_account=none"]).current_dir(folder.path());
+        command.args(["--executor", "slurm", "--jobs", "1000", "--slurm-no-account"]);
+        // It takes Slurm's variables out of the environment in which its jobs call srun.
+        let (name, value) = self.cluster.variable();
+        let srun = folder.path().join("srun");
+        fs::write(&srun, format!("#!/bin/sh\nPATH=${{PATH#*:}} {name}={value} exec srun \"$@\"\n"))?;
+        fs::set_permissions(&srun, fs::Permissions::from_mode(0o755))?;
+        command.env("PATH", format!("{}:{}", folder.path().display(), std::env::var("PATH")?));
+        // There is no accounting here, which it asks by default.
+        command.args(["--slurm-status-command=squeue", "--slurm-init-seconds-before-status-checks=1"]);
+        command.args(["--default-resources", "mem_mb=480", "slurm_partition=main", "runtime=60"]);
+        command.current_dir(folder.path());
         let since = Instant::now();
-        self.wait_for(&mut command)?;
+        let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+        ensure!(status.success(), "Snakemake: {status}");
         let seconds = since.elapsed().as_secs_f64();
         let outputs = fs::read_dir(folder.path().join("out"))?.count();
         ensure!(outputs == self.count, "{outputs} of {} outputs", self.count);

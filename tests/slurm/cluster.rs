@@ -71,7 +71,7 @@ impl Cluster {
              ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\n\
              JobAcctGatherType=jobacct_gather/linux\nJobAcctGatherFrequency=task=1\nJobAcctGatherParams=OverMemoryKill\n\
              AccountingStorageType=accounting_storage/none\nJobCompType=jobcomp/none\n\
-             SelectType=select/cons_tres\nSelectTypeParameters=CR_Core_Memory\nSchedulerParameters=sched_interval=1,defer=0,batch_sched_delay=0\n\
+             SelectType=select/cons_tres\nSelectTypeParameters=CR_Core_Memory\nSchedulerParameters=sched_interval=1,batch_sched_delay=0\n\
              MinJobAge=300\nReturnToService=2\nSwitchType=switch/none\nMpiDefault=none\nGresTypes=gpu\nDefMemPerCPU=64\n\
              KillWait=5\nSlurmdParameters=config_overrides\nPreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\n\
              NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=4000 Gres=gpu:2 State=UNKNOWN\n\

@@ -1,5 +1,7 @@
 //! `--executor slurm` on a real Slurm of one node.
 
+// First by its name, because it waits longest.
+mod allotted_time;
 mod arrays;
 mod cluster;
 #[path = "../common/mod.rs"]
@@ -9,4 +11,3 @@ mod on_cluster;
 mod runs;
 mod site_file;
 mod troubles;
-mod wall_time;

@@ -41,3 +41,22 @@ fn a_stage_without_checkpoints_that_outlasts_its_wall_time_fails() {
     assert_eq!(done.code, Some(3), "{}", done.stderr);
     assert!(done.stderr.contains("needed more than its wall time; raise `time`"), "{}", done.stderr);
 }
+
+/// Slurm ends jobs after a minute and tells them half a minute before: trainings go on in the next.
+#[test]
+#[ignore = "runs the quickstart twice, which takes minutes: cargo test --release --test slurm -- --ignored"]
+fn the_quickstart_in_jobs_of_a_minute_leaves_the_bytes_of_a_local_run() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");
+    let quickstart = std::fs::read_to_string(file).unwrap();
+    let Some(here) = OnCluster::new(&quickstart) else { return };
+    let site = SITE.replace("poll = \"1 s\"", "poll = \"2 s\"\ntime = \"1 min\"");
+    here.project.write("site.toml", site.replace("64 MiB", "500 MiB"));
+    // As many at a time as most machines have cores.
+    let done = here.slurm(&["--max-jobs", "2"]).ok();
+    println!("{}", done.stderr);
+    assert!(done.stderr.contains("its wall time is over"), "no job was long enough");
+    let local = Project::new(&quickstart);
+    local.run(&["experiment.toml"]).ok();
+    assert_eq!(here.project.outputs(), local.outputs());
+    assert_eq!(here.project.files("reports"), local.files("reports"));
+}
