@@ -103,7 +103,10 @@ fn each_wrong_remote_has_its_exit_code_and_a_run_goes_on() {
     let code = |args: &[&str]| project.run(args).code;
     assert_eq!(code(&["cache", "push", "experiment.toml"]), Some(2), "no remote is named");
     assert_eq!(code(&["experiment.toml", "--remote", "ftp://host/x"]), Some(2));
-    assert_eq!(code(&["cache", "pull", "experiment.toml", "--remote", "nowhere"]), Some(4));
+    assert_eq!(code(&["cache", "pull", "experiment.toml", "--remote", "./nowhere"]), Some(4));
+    assert_eq!(code(&["cache", "push", "experiment.toml", "--remote", "http://127.0.0.1:1/x"]), Some(2), "only read");
+    assert_eq!(code(&["cache", "push", "experiment.toml", "--remote", "./not/mounted"]), Some(4));
+    assert!(!project.path("not").exists() && !project.path("nowhere").exists());
     let variables =
         [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
     let with = |args: &[&str]| project.run_with(&variables, args);
@@ -132,4 +135,32 @@ fn the_site_file_names_the_remote_and_its_keys() {
     let wrong = run(&strict);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr.contains("site.toml:3 ") && wrong.stderr.contains("signing-key"), "{}", wrong.stderr);
+}
+
+/// Nonsense in the variable stops every verb that reads it, and what looks like credentials is never shown.
+#[test]
+fn a_wrong_address_is_refused_with_where_it_stands_and_without_its_secrets() {
+    let group = Project::new("");
+    let Machine { project, .. } = Machine::new(&group);
+    for url in
+        ["nonsense", "s3:/bucket/x", "s3://key:secret@bucket/x", "key:secret@bucket", "https://host/x?sig=secret"]
+    {
+        for verb in
+            [&["experiment.toml"][..], &["cache", "push", "experiment.toml"], &["cache", "pull", "experiment.toml"]]
+        {
+            let done = project.run_with(&[("MATSSL_REMOTE", url)], verb);
+            assert_eq!(done.code, Some(2), "{url}: {}", done.stderr);
+            assert!(done.stderr.contains("MATSSL_REMOTE: "), "{}", done.stderr);
+            assert!(!format!("{}{}", done.stdout, done.stderr).contains("secret"), "{}", done.stderr);
+        }
+        let help = project.run_with(&[("MATSSL_REMOTE", url)], &["cache", "push", "--help"]).ok();
+        assert!(!help.stdout.contains("secret"), "{}", help.stdout);
+        let flag = project.run(&["experiment.toml", "--remote", url]);
+        assert!(flag.code == Some(2) && flag.stderr.contains("--remote: "), "{}", flag.stderr);
+        assert!(!flag.stderr.contains("secret"), "{}", flag.stderr);
+    }
+    project.write("site.toml", "[remote]\nurl = \"nonsense\"\n");
+    let site = project.run_with(&[("MATSSL_CONFIG", "site.toml")], &["experiment.toml"]);
+    assert!(site.code == Some(2) && site.stderr.contains("`url` of `[remote]`"), "{}", site.stderr);
+    assert!(!project.path("nonsense").exists() && project.files("cache/records").is_empty());
 }
