@@ -37,6 +37,25 @@ fn a_dry_push_writes_nothing_and_tells_what_it_would_send() {
     assert!(matches!(readonly.push(&push, &|| false), Err(RemoteError::Wrong(_))));
 }
 
+/// So many files that a list in the place of a question for each says what is there.
+#[test]
+fn of_many_files_only_those_that_are_missing_are_sent_and_each_once() {
+    let world = World::new();
+    let names: Vec<String> = (0..100).map(|number| format!("{number:03}")).collect();
+    let files = |from: usize| names[from..].iter().map(|name| (name.as_str(), name.as_str())).collect::<Vec<_>>();
+    let half = world.publish(0, &files(50));
+    assert_eq!(world.push("e", &[half.key], true).objects.count, 50);
+    // More records than go together: the last ones have files of the first.
+    let files_of = |seed: u64| files(0)[..if seed == 1 { 100 } else { 2 }].to_vec();
+    let keys: Vec<Key> = (1..40).map(|seed| world.publish(seed, &files_of(seed)).key).collect();
+    let pushed = world.push("f", &keys, true);
+    assert_eq!((pushed.records, pushed.objects.count, pushed.failed.len() + pushed.left), (39, 50, 0));
+    assert_eq!(world.remote_files("objects").len(), 100);
+    // What was lost there is sent again.
+    world.remote_files("objects").iter().take(3).for_each(|path| fs::remove_file(path).unwrap());
+    assert_eq!(world.push("f", &keys, true).objects.count, 3);
+}
+
 #[test]
 fn the_first_record_of_a_key_stays_in_the_remote() {
     let (world, other) = (World::new(), World::new());

@@ -32,6 +32,7 @@ mod leftovers;
 mod observer;
 mod origin;
 mod patience;
+mod present;
 mod push;
 mod push_experiment;
 mod remote;

@@ -3,6 +3,7 @@
 use crate::envelope::{self, Unusable};
 use crate::error::{RemoteError, is_denied, words};
 use crate::find::Found;
+use crate::present::Present;
 use crate::shared_cache::{AT_A_TIME, SharedCache};
 use crate::small_file::over;
 use crate::upload::NotUploaded;
@@ -69,11 +70,14 @@ impl SharedCache {
     /// Pushes `records`, all of which are on this disk.
     pub(crate) fn push_records(&self, records: &[Record], pushing: &Pushing<'_>) -> Pushed {
         let mut pushed = Pushed::default();
+        let outputs = records.iter().flat_map(|record| &record.outputs);
+        let objects: BTreeSet<Digest> = outputs.map(|output| output.digest).collect();
+        let present = if self.takes_nothing() { None } else { self.present(objects.len()) };
         for records in records.chunks(TOGETHER) {
             if self.takes_nothing() || (pushing.is_stopped)() {
                 pushed.left += records.len();
             } else {
-                pushed.add(self.push_together(records, pushing));
+                pushed.add(self.push_together(records, present.as_ref(), pushing));
             }
         }
         let all = pushing.all.load(Ordering::Relaxed);
@@ -81,7 +85,7 @@ impl SharedCache {
         pushed
     }
 
-    fn push_together(&self, records: &[Record], pushing: &Pushing<'_>) -> Pushed {
+    fn push_together(&self, records: &[Record], present: Option<&Present>, pushing: &Pushing<'_>) -> Pushed {
         let mut pushed = Pushed::default();
         let todo = self.in_parallel(records, |record| self.todo(record, pushing));
         let mut wanted: BTreeMap<Digest, &Output> = BTreeMap::new();
@@ -93,8 +97,8 @@ impl SharedCache {
             }
         }
         let wanted: Vec<&Output> = wanted.into_values().collect();
-        let results =
-            self.in_parallel(&wanted, |output| self.push_object(output, again.contains(&output.digest), pushing));
+        let results = self
+            .in_parallel(&wanted, |output| self.push_object(output, again.contains(&output.digest), present, pushing));
         let mut faults: BTreeMap<Digest, Option<String>> = BTreeMap::new();
         for (output, result) in wanted.iter().zip(results) {
             match result {
@@ -184,13 +188,26 @@ impl SharedCache {
     }
 
     /// Uploads an object if it is not there, or `anyway`. Returns whether it was uploaded.
-    fn push_object(&self, output: &Output, anyway: bool, pushing: &Pushing<'_>) -> Result<bool, NotUploaded> {
+    fn push_object(
+        &self,
+        output: &Output,
+        anyway: bool,
+        present: Option<&Present>,
+        pushing: &Pushing<'_>,
+    ) -> Result<bool, NotUploaded> {
         if (pushing.is_stopped)() {
             return Err(NotUploaded::Stopped);
         }
-        let has = !anyway && self.runtime.block_on(self.patiently(async || self.has_object(output).await))?;
+        let has = !anyway
+            && match present {
+                Some(present) => present.has(output),
+                None => self.runtime.block_on(self.patiently(async || self.has_object(output).await))?,
+            };
         if !has && !pushing.is_dry {
             self.runtime.block_on(self.upload_patiently(output, pushing))?;
+        }
+        if let Some(present) = present {
+            present.add(output);
         }
         self.succeeded();
         let done = pushing.done.fetch_add(output.size, Ordering::Relaxed) + output.size;

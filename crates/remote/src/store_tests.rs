@@ -4,7 +4,7 @@ use crate::address::Address;
 use crate::observer::Observer;
 use crate::{NoObserver, Push, Settings, SharedCache};
 use matssl_pipeline::cache::{
-    Digest, Download, DownloadError, KEY_SCHEMA, Key, KeyMaterial, Provenance, Record, Remote as _, Store,
+    Digest, Download, DownloadError, KEY_SCHEMA, Key, KeyMaterial, Output, Provenance, Record, Remote as _, Store,
 };
 use object_store::http::HttpBuilder;
 use object_store::memory::InMemory;
@@ -173,4 +173,28 @@ fn a_layout_that_is_a_page_is_shown_without_what_moves_a_cursor() {
     shared.runtime.block_on(memory.put(&Path::from("cache/layout"), "<html>\u{1b}[2J\n".into())).unwrap();
     let error = shared.connect().unwrap_err().to_string();
     assert!(error.contains("`<html> [2J `") && error.contains("another prefix"), "{error}");
+}
+
+#[test]
+fn of_many_objects_a_list_says_which_are_there_and_a_long_one_is_given_up() {
+    let memory = in_memory();
+    let shared = over(&memory, &memory, Arc::new(NoObserver));
+    let outputs: Vec<Output> = (0..1300_u32)
+        .map(|number| Output { path: number.to_string(), digest: Digest::of(&number.to_le_bytes()), size: 4 })
+        .collect();
+    let put = |outputs: &[Output]| {
+        for output in outputs {
+            shared.runtime.block_on(memory.put(&shared.layout.object(output.digest), "text".into())).unwrap();
+        }
+    };
+    put(&outputs[..2]);
+    assert!(shared.present(10).is_none(), "so few are asked for one by one");
+    let present = shared.present(64).unwrap();
+    assert_eq!([0, 1, 2].map(|number| present.has(&outputs[number])), [true, true, false]);
+    assert!(!present.has(&Output { size: 5, ..outputs[0].clone() }), "of another size");
+    present.add(&outputs[2]);
+    assert!(present.has(&outputs[2]));
+    put(&outputs);
+    assert!(shared.present(64).is_none(), "1300 entries are too many for 64 objects");
+    assert!(shared.present(100).unwrap().has(&outputs[1299]));
 }
