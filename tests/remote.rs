@@ -103,7 +103,10 @@ fn each_wrong_remote_has_its_exit_code_and_a_run_goes_on() {
     let code = |args: &[&str]| project.run(args).code;
     assert_eq!(code(&["cache", "push", "experiment.toml"]), Some(2), "no remote is named");
     assert_eq!(code(&["experiment.toml", "--remote", "ftp://host/x"]), Some(2));
-    assert_eq!(code(&["cache", "pull", "experiment.toml", "--remote", "nowhere"]), Some(4));
+    assert_eq!(code(&["cache", "pull", "experiment.toml", "--remote", "./nowhere"]), Some(4));
+    assert_eq!(code(&["cache", "push", "experiment.toml", "--remote", "http://127.0.0.1:1/x"]), Some(2), "only read");
+    assert_eq!(code(&["cache", "push", "experiment.toml", "--remote", "./not/mounted"]), Some(4));
+    assert!(!project.path("not").exists() && !project.path("nowhere").exists());
     let variables =
         [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
     let with = |args: &[&str]| project.run_with(&variables, args);
@@ -132,4 +135,84 @@ fn the_site_file_names_the_remote_and_its_keys() {
     let wrong = run(&strict);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr.contains("site.toml:3 ") && wrong.stderr.contains("signing-key"), "{}", wrong.stderr);
+}
+
+/// Nonsense in the variable stops every verb that reads it, and what looks like credentials is never shown.
+#[test]
+fn a_wrong_address_is_refused_with_where_it_stands_and_without_its_secrets() {
+    let group = Project::new("");
+    let Machine { project, .. } = Machine::new(&group);
+    for url in
+        ["nonsense", "s3:/bucket/x", "s3://key:secret@bucket/x", "key:secret@bucket", "https://host/x?sig=secret"]
+    {
+        for verb in [&["experiment.toml"][..], &["plan", "experiment.toml"], &["explain", "experiment.toml", "first"]] {
+            let done = project.run_with(&[("MATSSL_REMOTE", url)], verb);
+            assert_eq!(done.code, Some(2), "{url}: {}", done.stderr);
+            assert!(done.stderr.contains("MATSSL_REMOTE: "), "{}", done.stderr);
+            assert!(!format!("{}{}", done.stdout, done.stderr).contains("secret"), "{}", done.stderr);
+        }
+        let help = project.run_with(&[("MATSSL_REMOTE", url)], &["cache", "push", "--help"]).ok();
+        assert!(!help.stdout.contains("secret"), "{}", help.stdout);
+        let flag = project.run(&["experiment.toml", "--remote", url]);
+        assert!(flag.code == Some(2) && flag.stderr.contains("--remote: "), "{}", flag.stderr);
+        assert!(!flag.stderr.contains("secret"), "{}", flag.stderr);
+    }
+    project.write("site.toml", "[remote]\nurl = \"nonsense\"\n");
+    let site = project.run_with(&[("MATSSL_CONFIG", "site.toml")], &["experiment.toml"]);
+    assert!(site.code == Some(2) && site.stderr.contains("`url` of `[remote]`"), "{}", site.stderr);
+    assert!(!project.path("nonsense").exists() && project.files("cache/records").is_empty());
+}
+
+#[test]
+fn plan_and_explain_say_what_the_shared_cache_has_and_who_made_it() {
+    let group = Project::new("");
+    let (first, second) = (Machine::new(&group), Machine::new(&group));
+    first.with_remote(&["experiment.toml", "--only", "second"]).ok();
+    let plan = second.with_remote(&["plan", "experiment.toml"]).ok().stdout;
+    assert!(plan.starts_with("chain: 3 stages, 2 in the shared cache, 1 to run\n"), "{plan}");
+    assert!(plan.contains("  shared  first") && plan.contains("fetched, not run; made in "), "{plan}");
+    let json: serde_json::Value =
+        serde_json::from_str(&second.with_remote(&["plan", "experiment.toml", "--json"]).ok().stdout).unwrap();
+    let states: Vec<_> =
+        json["stages"].as_array().unwrap().iter().map(|stage| stage["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["shared", "shared", "run"]);
+    assert_eq!(
+        (&json["stages"][0]["forecast"], json["forecast"]["stages"].as_u64()),
+        (&serde_json::Value::Null, Some(1))
+    );
+    let explain = second.with_remote(&["explain", "experiment.toml", "first"]).ok().stdout;
+    assert!(explain.starts_with("first is in the shared cache: key "), "{explain}");
+    assert!(explain.contains("made for chain/first by ") && explain.contains("pushed to "), "{explain}");
+    assert!(explain.contains("; not signed") && !explain.contains("record: "), "{explain}");
+    let json: serde_json::Value =
+        serde_json::from_str(&second.with_remote(&["explain", "experiment.toml", "first", "--json"]).ok().stdout)
+            .unwrap();
+    let stage = &json["stages"][0];
+    assert_eq!((&stage["state"], &stage["record"]), (&"shared".into(), &serde_json::Value::Null));
+    assert_eq!(stage["shared"]["cache"].as_str(), Some(second.url().as_str()));
+    assert!(stage["shared"]["user"].is_string() && stage["shared"]["host"].is_string(), "{stage}");
+    // Nothing was fetched, and without the shared cache everything is to run.
+    assert!(second.project.files("cache/objects").is_empty() && second.project.files("cache/records").is_empty());
+    let alone = second.project.run(&["plan", "experiment.toml"]).ok().stdout;
+    assert!(alone.starts_with("chain: 3 stages, 1 to run, 2 waiting for these\n"), "{alone}");
+    assert!(second.with_remote(&["plan", "experiment.toml", "--no-remote"]).ok().stdout == alone);
+}
+
+#[test]
+fn without_network_plan_and_explain_say_so_in_one_line_and_go_on() {
+    let group = Project::new("");
+    let Machine { project, .. } = Machine::new(&group);
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "b"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("MATSSL_REMOTE", "s3://bucket/x"),
+    ];
+    let local = project.run(&["plan", "experiment.toml"]).ok().stdout;
+    let plan = project.run_with(&variables, &["plan", "experiment.toml"]).ok();
+    assert_eq!((plan.stdout, plan.stderr.lines().count()), (local, 1), "{}", plan.stderr);
+    assert!(plan.stderr.starts_with("warning: the shared cache s3://bucket/x cannot be reached"), "{}", plan.stderr);
+    let explain = project.run_with(&variables, &["explain", "experiment.toml", "first"]).ok();
+    assert!(explain.stdout.starts_with("first would run: no stage of this name"), "{}", explain.stdout);
+    assert_eq!(explain.stderr.lines().count(), 1, "{}", explain.stderr);
 }

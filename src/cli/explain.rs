@@ -2,15 +2,18 @@
 
 mod origin;
 mod provenance;
+mod shared;
 
 use super::arguments::ExperimentArgs;
 use super::open_experiment;
 use super::outcome::{Ending, Stop};
 use super::output::print;
+use super::remote::{RemoteArgs, look_into};
 use crate::cache::LastKeys;
 use crate::plan::{Because, Explanation, InputChange, Plan, Reason, RootCauses};
 use clap::Args;
 use serde_json::{Value, json};
+use shared::Shared;
 use std::fmt::Write;
 
 /// Maximum number of causes and files that are listed one by one.
@@ -36,6 +39,8 @@ pub(super) struct ExplainArgs {
     /// Print everything as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<Ending, Stop> {
@@ -59,7 +64,11 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Ending, Stop> {
 }
 
 fn stages(args: &ExplainArgs, name: &str) -> Result<Ending, Stop> {
-    let experiment = open_experiment::open(&args.experiment)?;
+    let shared = args.remote.open(true)?;
+    let mut experiment = open_experiment::open(&args.experiment)?;
+    if let Some(shared) = &shared {
+        experiment = look_into(shared, experiment)?;
+    }
     let (plan, store) = (&experiment.plan, &experiment.store);
     let last_keys = LastKeys::open(store, &plan.experiment.name);
     let causes = RootCauses::new(plan, store, &last_keys);
@@ -67,20 +76,23 @@ fn stages(args: &ExplainArgs, name: &str) -> Result<Ending, Stop> {
     for stage in experiment.stages_called(name, "STAGE")? {
         let name = &plan.experiment.instances[stage].name;
         let answer = Answer::of(plan.explain(stage, store, &last_keys), plan, stage, &causes);
+        let record = match &answer.explanation {
+            Explanation::Hit { record, .. } => Some(record),
+            _ => None,
+        };
+        let shared = shared.as_ref().zip(record.filter(|record| store.only_remote(record.key).is_some()));
+        let shared = shared.map(|(shared, record)| Shared { cache: shared.shown(), origin: shared.origin(record.key) });
+        let file = record.filter(|_| shared.is_none()).map(|record| store.record_file(record.key));
         if args.json {
-            let record = match &answer.explanation {
-                Explanation::Hit { record, .. } => Some(store.record_file(record.key)),
-                _ => None,
-            };
-            all.push(answer.as_json(plan, name, record));
-        } else {
-            answer.write(&mut text, plan, name);
-            if let Explanation::Hit { record, .. } = &answer.explanation {
-                let _ = writeln!(text, "  record: {}", store.record_file(record.key).display());
-                if args.full {
-                    text += &provenance::lines(record, "  ");
-                }
-            }
+            all.push(answer.as_json(plan, name, file, shared.as_ref()));
+            continue;
+        }
+        answer.write(&mut text, plan, name, shared.as_ref());
+        if let Some(file) = &file {
+            let _ = writeln!(text, "  record: {}", file.display());
+        }
+        if let Some(record) = record.filter(|_| args.full) {
+            text += &provenance::lines(record, "  ");
         }
     }
     if args.json {
@@ -122,8 +134,9 @@ impl Answer {
     }
 
     /// The state, for programs.
-    fn word(&self) -> &'static str {
+    fn word(&self, is_shared: bool) -> &'static str {
         match self.explanation {
+            Explanation::Hit { .. } if is_shared => "shared",
             Explanation::Hit { .. } => "cached",
             Explanation::NeverRan => "never ran",
             Explanation::OutputGone => "output gone",
@@ -142,11 +155,15 @@ impl Answer {
         }
     }
 
-    fn write(&self, text: &mut String, plan: &Plan, name: &str) {
+    fn write(&self, text: &mut String, plan: &Plan, name: &str, shared: Option<&Shared<'_>>) {
         match &self.explanation {
             Explanation::Hit { record, reasons } => {
-                let _ = writeln!(text, "{name} is cached: key {}", record.key.0.short());
+                let place = if shared.is_some() { "is in the shared cache" } else { "is cached" };
+                let _ = writeln!(text, "{name} {place}: key {}", record.key.0.short());
                 let _ = writeln!(text, "  {}", provenance::line(&record.made));
+                if let Some(shared) = shared {
+                    let _ = writeln!(text, "  {}", shared.line());
+                }
                 if !reasons.is_empty() {
                     text.push_str("  changes since this experiment last used it:\n");
                 }
@@ -198,7 +215,13 @@ impl Answer {
         }
     }
 
-    fn as_json(&self, plan: &Plan, name: &str, record_file: Option<std::path::PathBuf>) -> Value {
+    fn as_json(
+        &self,
+        plan: &Plan,
+        name: &str,
+        record_file: Option<std::path::PathBuf>,
+        shared: Option<&Shared<'_>>,
+    ) -> Value {
         let (record, error, waits_on) = match &self.explanation {
             Explanation::Hit { record, .. } => (Some(record), None, Vec::new()),
             Explanation::Unavailable(message) => (None, Some(message), Vec::new()),
@@ -210,9 +233,10 @@ impl Answer {
         let reasons: Vec<Value> = self.reasons().iter().map(|reason| json!(reason)).collect();
         json!({
             "stage": name,
-            "state": self.word(),
+            "state": self.word(shared.is_some()),
             "key": record.map(|record| record.key),
             "record": record_file,
+            "shared": shared.map(Shared::as_json),
             "made": record.map(|record| &record.made),
             "telemetry": record.map(|record| &record.telemetry),
             "inputs": record.map(|record| &record.material.inputs),

@@ -147,7 +147,7 @@ impl From<anyhow::Error> for Stop {
 impl From<RemoteError> for Stop {
     fn from(error: RemoteError) -> Self {
         let ending = match error {
-            RemoteError::Wrong(_) => Ending::BadRequest,
+            RemoteError::Address(_) | RemoteError::Wrong(_) => Ending::BadRequest,
             RemoteError::NotThere(_) => Ending::NotThere,
             RemoteError::Damaged(_) => Ending::Failed,
             RemoteError::Local(error) => return error.into(),

@@ -1,5 +1,6 @@
 //! `matssl-run plan FILE`: what would run, and what it will cost.
 
+mod lines;
 mod slurm;
 
 use super::arguments::ExperimentArgs;
@@ -7,20 +8,18 @@ use super::foreseen::Foresights;
 use super::open_experiment::{self, OpenExperiment};
 use super::outcome::{Ending, Stop};
 use super::output::print;
+use super::remote::{RemoteArgs, look_into};
 use super::wording::{plural, seconds_in_words};
 use crate::lineage::drawing;
 use crate::machine::{self, Bytes};
 use crate::nn;
 use crate::plan::{CacheState, Expected, Forecast, Plan, Total, unknown_kinds};
 use clap::Args;
+use lines::{Line, SHARED, lines};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
-
-/// A family with this many members is folded: into a line for all seeds of each member or, if these are still too many, into a
-/// single line.
-const FOLD_FROM: usize = 9;
 
 #[derive(Args)]
 pub(super) struct PlanArgs {
@@ -38,10 +37,17 @@ pub(super) struct PlanArgs {
     /// Write job scripts for Slurm to a folder, to submit by hand; `submit.sh` there submits them all.
     #[arg(long, value_name = "DIR", group = "form")]
     slurm: Option<PathBuf>,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 pub(super) fn plan(args: &PlanArgs) -> Result<Ending, Stop> {
-    let experiment = open_experiment::open(&args.experiment)?;
+    // Jobs that a person submits ask for themselves, from the nodes.
+    let shared = if args.slurm.is_some() { None } else { args.remote.open(true)? };
+    let mut experiment = open_experiment::open(&args.experiment)?;
+    if let Some(shared) = &shared {
+        experiment = look_into(shared, experiment)?;
+    }
     let plan = &experiment.plan;
     if args.dot {
         print(&drawing(plan).dot());
@@ -59,7 +65,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Ending, Stop> {
         print(&if args.json {
             as_json(&experiment, &costs, &foreseen)
         } else {
-            as_text(plan, &costs) + &experiment.left_out_in_words() + &warnings
+            as_text(&experiment, &costs) + &experiment.left_out_in_words() + &warnings
         });
         if let Some(stop) = foreseen.stop() {
             experiment.leave();
@@ -135,19 +141,34 @@ impl Costs {
     }
 }
 
-fn as_text(plan: &Plan, costs: &Costs) -> String {
+/// The word for the state of each stage.
+fn words(experiment: &OpenExperiment) -> Vec<&'static str> {
+    let word = |state: &CacheState| match state {
+        CacheState::Hit(record) if experiment.store.only_remote(record.key).is_some() => SHARED,
+        state => state.word(),
+    };
+    experiment.plan.states.iter().map(word).collect()
+}
+
+fn as_text(experiment: &OpenExperiment, costs: &Costs) -> String {
+    let (plan, words) = (&experiment.plan, words(experiment));
     let instances = &plan.experiment.instances;
-    let count = |what: &str| plan.states.iter().filter(|state| state.word() == what).count();
-    let (cached, run, waits, missing) = (count("cached"), count("run"), count("waits"), count("missing"));
     let mut text = format!("{}: {} stages", plan.experiment.name, instances.len());
-    let counted = [(cached, "cached"), (run, "to run"), (waits, "waiting for these"), (missing, "without data")];
-    for (n, what) in counted {
+    let counted = [
+        ("cached", "cached"),
+        (SHARED, "in the shared cache"),
+        ("run", "to run"),
+        ("waits", "waiting for these"),
+        ("missing", "without data"),
+    ];
+    for (word, what) in counted {
+        let n = words.iter().filter(|other| **other == word).count();
         if n > 0 {
             let _ = write!(text, ", {n} {what}");
         }
     }
     text.push('\n');
-    let lines = lines(plan);
+    let lines = lines(plan, &words);
     let width = lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0).min(60);
     let kinds = instances.iter().map(|instance| instance.kind.name.len()).max().unwrap_or(0);
     for Line { word, name, kind, note } in &lines {
@@ -157,114 +178,10 @@ fn as_text(plan: &Plan, costs: &Costs) -> String {
     text + &costs.text(plan)
 }
 
-/// A line of the listing: a stage, its seeds, or a family.
-struct Line {
-    word: &'static str,
-    name: String,
-    kind: &'static str,
-    note: String,
-}
-
-/// Stages and families in topological order, otherwise in the order of the file. The members of a family stand together.
-fn lines(plan: &Plan) -> Vec<Line> {
-    let instances = &plan.experiment.instances;
-    let mut families: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (stage, instance) in instances.iter().enumerate() {
-        families.entry(&instance.family).or_default().push(stage);
-    }
-    let mut lines = Vec::new();
-    for (stage, instance) in instances.iter().enumerate() {
-        let members = &families[instance.family.as_str()];
-        if members[0] != stage {
-            continue;
-        }
-        if members.len() < FOLD_FROM {
-            lines.extend(members.iter().map(|&member| one(plan, member)));
-            continue;
-        }
-        // The seeds of a member stand together.
-        let of_seeds: Vec<&[usize]> = members.chunk_by(|&a, &b| instances[a].label() == instances[b].label()).collect();
-        if of_seeds.len() < FOLD_FROM && of_seeds.len() < members.len() {
-            for seeds in of_seeds {
-                lines.push(folded(plan, seeds, format!("{} × {} seeds", instances[seeds[0]].label(), seeds.len())));
-            }
-            continue;
-        }
-        let mut name = format!("{}.* × {}", instance.family, members.len());
-        if of_seeds.len() < members.len() {
-            let _ = write!(name, " ({} × {} seeds)", of_seeds.len(), members.len() / of_seeds.len());
-        }
-        lines.push(folded(plan, members, name));
-    }
-    lines
-}
-
-fn one(plan: &Plan, stage: usize) -> Line {
-    let (instance, state) = (&plan.experiment.instances[stage], &plan.states[stage]);
-    let note = match state {
-        CacheState::WaitsOn(inputs) if inputs.len() > 3 => {
-            let mut families: Vec<(&str, usize)> = Vec::new();
-            for &input in inputs {
-                let family = plan.experiment.instances[input].family.as_str();
-                match families.last_mut() {
-                    Some((last, count)) if *last == family => *count += 1,
-                    _ => families.push((family, 1)),
-                }
-            }
-            let shown: Vec<String> =
-                families.iter().take(3).map(|(family, count)| format!("{count} of {family}")).collect();
-            let more = if families.len() > 3 { ", …" } else { "" };
-            format!("for {}{more}", shown.join(", "))
-        }
-        CacheState::WaitsOn(inputs) => {
-            let names: Vec<&str> = inputs.iter().map(|&i| plan.experiment.instances[i].name.as_str()).collect();
-            format!("for {}", names.join(", "))
-        }
-        CacheState::Hit(record) => format!("made in {:.1} s on {}", record.made.seconds, record.made.host),
-        CacheState::Miss { .. } => String::new(),
-        CacheState::Unavailable(error) => error.to_string(),
-    };
-    Line { word: state.word(), name: instance.name.clone(), kind: instance.kind.name, note }
-}
-
-/// Many stages on one line: the number in each state, and the families that they wait for.
-fn folded(plan: &Plan, members: &[usize], name: String) -> Line {
-    let mut note = String::new();
-    let mut states = BTreeSet::new();
-    for what in ["cached", "run", "waits", "missing"] {
-        let n = members.iter().filter(|&&member| plan.states[member].word() == what).count();
-        if n == 0 {
-            continue;
-        }
-        states.insert(what);
-        if n < members.len() {
-            let _ = write!(note, "{}{n} {what}", if note.is_empty() { "" } else { ", " });
-        }
-    }
-    let word = if states.len() == 1 { states.into_iter().next().unwrap_or("mixed") } else { "mixed" };
-    let (mut on, mut seen) = (Vec::new(), HashSet::new());
-    for &member in members {
-        if let CacheState::WaitsOn(inputs) = &plan.states[member] {
-            for &input in inputs {
-                let family = plan.experiment.instances[input].family.as_str();
-                if seen.insert(family) {
-                    on.push(family);
-                }
-            }
-        }
-    }
-    if !on.is_empty() {
-        let more = if on.len() > 3 { format!(" and {} more", on.len() - 3) } else { String::new() };
-        on.truncate(3);
-        let _ = write!(note, "{}for {}{more}", if note.is_empty() { "" } else { " " }, on.join(", "));
-    }
-    Line { word, name, kind: plan.experiment.instances[members[0]].kind.name, note }
-}
-
 fn as_json(experiment: &OpenExperiment, costs: &Costs, foreseen: &Foresights) -> String {
     let left_out = experiment.left_out.iter().map(|of| json!({ "stages": of.stages, "fetch": of.reason }));
     let left_out: Vec<_> = left_out.collect();
-    let plan = &experiment.plan;
+    let (plan, words) = (&experiment.plan, words(experiment));
     let instances = &plan.experiment.instances;
     let stages: Vec<_> = (0..instances.len())
         .map(|stage| {
@@ -291,7 +208,7 @@ fn as_json(experiment: &OpenExperiment, costs: &Costs, foreseen: &Foresights) ->
                 "seed": instance.seed,
                 "params": instance.params,
                 "inputs": inputs,
-                "state": state.word(),
+                "state": words[stage],
                 "key": key,
                 "waits_on": waits_on,
                 "forecast": costs.forecast.as_ref().and_then(|(forecast, _)| forecast.stages[stage].as_ref()).map(expected),

@@ -10,17 +10,21 @@ use crate::exec::{Outcome, Signals, StageOutcome};
 use crate::machine::Bytes;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use matssl_remote::{BackgroundPush, Observer, Pushed, Settings, SharedCache};
+use matssl_remote::{BackgroundPush, Observer, Pushed, RemoteError, Settings, SharedCache};
+use std::env::VarError;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Names the shared cache where the command line does not. Its value is not shown: somebody may have put credentials into it.
+const VARIABLE: &str = "MATSSL_REMOTE";
 
 /// Which shared cache a verb uses.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct RemoteArgs {
     /// The shared cache: s3://BUCKET/PREFIX, gs://…, az://…, https://… (only read) or a folder [default: `url` of `[remote]` in
     /// the site file].
-    #[arg(long, value_name = "URL", env = "MATSSL_REMOTE")]
+    #[arg(long, value_name = "URL", env = VARIABLE, hide_env_values = true)]
     remote: Option<String>,
     /// Use no shared cache.
     #[arg(long)]
@@ -43,12 +47,26 @@ impl RemoteArgs {
         }
         let site = Site::read()?.remote;
         // `report` has no such option, but the variable holds for it too.
-        let named = self.remote.clone().or_else(|| std::env::var("MATSSL_REMOTE").ok());
+        let variable = match std::env::var(VARIABLE) {
+            Ok(url) => Some(url),
+            Err(VarError::NotPresent) => None,
+            Err(error) => return Err(Stop::bad_request(format!("{VARIABLE}: {error}"))),
+        };
+        let place = match (&self.remote, &variable) {
+            (Some(url), variable) if variable.as_ref() != Some(url) => "--remote",
+            (_, Some(_)) => VARIABLE,
+            _ => "`url` of `[remote]` in the site file",
+        };
+        let named = self.remote.clone().or(variable);
         let url = named.or_else(|| site.as_ref()?.url.clone()).filter(|url| !url.is_empty());
         let Some(url) = url else { return Ok(None) };
         let mut settings = settings(url, site);
         settings.readonly |= self.remote_readonly;
-        Ok(Some(SharedCache::open(&settings, Arc::new(Shown::new(quiet)))?))
+        let opened = SharedCache::open(&settings, Arc::new(Shown::new(quiet)));
+        Ok(Some(opened.map_err(|error| match error {
+            RemoteError::Address(why) => Stop::bad_request(format!("{place}: {why}")),
+            error => error.into(),
+        })?))
     }
 
     /// As [`RemoteArgs::open`], for a verb that cannot do without.
@@ -126,6 +144,14 @@ pub(super) fn attach(
     let OpenExperiment { store, places, plan, gate, left_out } = experiment;
     let store = store.with_remote(shared.clone());
     let plan = plan.fetch_for_run(&store, &places, wanted, forced)?;
+    Ok(OpenExperiment { store, places, plan, gate, left_out })
+}
+
+/// Puts `shared` behind the experiment's cache, to see what is there. Brings nothing.
+pub(super) fn look_into(shared: &Arc<SharedCache>, experiment: OpenExperiment) -> Result<OpenExperiment, Stop> {
+    let OpenExperiment { store, places, plan, gate, left_out } = experiment;
+    let store = store.with_remote(shared.clone());
+    let plan = plan.ask_remote(&store, &places)?;
     Ok(OpenExperiment { store, places, plan, gate, left_out })
 }
 

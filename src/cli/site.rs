@@ -23,7 +23,7 @@ pub(super) struct Site {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoteSettings {
-    /// Where it is, e.g. `s3://bucket/prefix`; absent: only `--remote` and `MATSSL_REMOTE` name one.
+    /// Where it is, e.g. `s3://bucket/prefix`, or a folder, also relative to the site file's; absent: only `--remote` and `MATSSL_REMOTE` name one.
     #[serde(default)]
     pub(super) url: Option<String>,
     /// Whether it is only read.
@@ -41,12 +41,14 @@ pub(super) struct RemoteSettings {
 }
 
 impl Site {
-    /// Reads the site file. A file that is not there is an empty one, unless `MATSSL_CONFIG` names it.
+    /// Reads the site file. A file that is not there is an empty one, unless `MATSSL_CONFIG` names it. Where that is empty, no file
+    /// is read.
     ///
     /// # Errors
     /// If the file cannot be read or is wrong: all that is known of the place of the error is in the message.
     pub(super) fn read() -> Result<Self, Stop> {
-        match var_os("MATSSL_CONFIG").filter(|path| !path.is_empty()) {
+        match var_os("MATSSL_CONFIG") {
+            Some(path) if path.is_empty() => Ok(Site::default()),
             Some(path) => Site::of_file(Path::new(&path), true),
             None => match default_path() {
                 Some(path) => Site::of_file(&path, false),
@@ -68,8 +70,12 @@ impl Site {
             Stop::bad_request(format!("the site file {}:{line} is wrong: {error}", path.display()))
         })?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        if let Some(key) = site.remote.as_mut().and_then(|remote| remote.signing_key.as_mut()) {
-            *key = of_site(folder, key);
+        if let Some(remote) = &mut site.remote {
+            remote.signing_key = remote.signing_key.take().map(|key| of_site(folder, &key));
+            let is_path = |url: &String| url.contains('/') && !url.contains("://");
+            if let Some(url) = remote.url.as_mut().filter(|url| is_path(url)) {
+                *url = of_site(folder, Path::new(url)).to_string_lossy().into_owned();
+            }
         }
         Ok(site)
     }
@@ -114,6 +120,10 @@ mod tests {
         assert!(!remote.require_signature && !remote.readonly);
         assert_eq!(site.slurm.unwrap()["partition"].as_str(), Some("gpu"));
         assert_eq!(read("").unwrap(), Site::default());
+        let url = |url: &str| read(&format!("[remote]\nurl = \"{url}\"\n")).unwrap().remote.unwrap().url.unwrap();
+        assert!(Path::new(&url("./shared")).is_absolute() && Path::new(&url("../shared")).is_absolute());
+        assert_eq!(url("~/shared"), format!("{}/shared", std::env::var("HOME").unwrap()));
+        assert_eq!([url("/a/b"), url("s3://b/p"), url("word")], ["/a/b", "s3://b/p", "word"]);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl StageKind for Dataset {
 
     fn foresee(&self, known: &Known<'_>) -> Foresight {
         // Without its manifest, or with a damaged one, nothing is known.
-        let manifest = known.output.as_ref().and_then(|output| Manifest::read(output.file(Manifest::FILE).ok()?).ok());
+        let manifest = known.output.as_ref().and_then(|output| Manifest::read(&output.file(Manifest::FILE)?).ok());
         Foresight { prospect: manifest.as_ref().map(images), ..Foresight::nothing() }
     }
 

@@ -78,7 +78,7 @@ impl StageKind for Synthesize {
         {
             return Foresight::of(Err(nothing_to_measure(name)));
         }
-        let manifest = known.output.as_ref().and_then(|output| Manifest::read(output.file(Manifest::FILE).ok()?).ok());
+        let manifest = known.output.as_ref().and_then(|output| Manifest::read(&output.file(Manifest::FILE)?).ok());
         let manifest = manifest.unwrap_or_else(|| outline(&self.params));
         Foresight { prospect: Some(images(&manifest)), ..Foresight::nothing() }
     }

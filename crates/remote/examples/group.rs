@@ -16,7 +16,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Leaves `text.txt`: its text so many times, each with its number.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -92,8 +91,33 @@ impl StageKind for Double {
     }
 }
 
+/// Leaves `list.txt`: the number on so many lines. It may be large, and its key is known when the number is.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    /// A stage of kind `count`.
+    of: Input,
+    times: u32,
+}
+
+impl StageKind for List {
+    const KIND: &'static str = "list";
+    const CODE_VERSION: u32 = 1;
+    const REFERENCES: &'static [ReferenceSpec] = &[ReferenceSpec::one("of", &["count"])];
+
+    fn foresee(&self, _: &Known<'_>) -> Foresight {
+        Foresight::nothing()
+    }
+
+    fn run(&self, context: &mut Context) -> Result<(), StageError> {
+        let count = std::fs::read_to_string(context.input("of")?.file("count.txt")?)?;
+        let lines: String = (0..self.times).map(|number| format!("{count} {number}\n")).collect();
+        Ok(std::fs::write(context.out.join("list.txt"), lines)?)
+    }
+}
+
 static PROGRAM: Program = Program {
-    kinds: &[&Kind::of::<Text>(), &Kind::of::<Count>(), &Kind::of::<Double>()],
+    kinds: &[&Kind::of::<Text>(), &Kind::of::<Count>(), &Kind::of::<Double>(), &Kind::of::<List>()],
     name: concat!("group ", env!("CARGO_PKG_VERSION")),
     commit: None,
     compiler: "",
@@ -157,7 +181,7 @@ fn obey(verb: &str, file: &Path, cache: &Path, remote: &str) -> anyhow::Result<(
             let keys: Vec<Key> = stages.filter_map(|stage| key_of(&plan.states[stage])).collect();
             let name = &plan.experiment.name;
             let push = Push { store: &store, experiment: name, keys: &keys, all: true, is_dry: false };
-            let pushed = shared.push(&push, &AtomicBool::new(false))?;
+            let pushed = shared.push(&push, &|| false)?;
             let (records, objects) = (pushed.records, pushed.objects.count);
             println!("pushed {records} records, {objects} objects, {} were there", pushed.already);
             let failed = &pushed.failed;

@@ -1,19 +1,22 @@
 //! Profiles of the AWS tools (`~/.aws/credentials`, `~/.aws/config`): the store's library reads only the environment.
 
+use crate::error::RemoteError;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use std::collections::BTreeMap;
 use std::env::var;
 use std::path::PathBuf;
 
-/// What the profile says that `AWS_PROFILE` names, or else `default`.
-#[derive(Debug, Default)]
+/// What the profile says that `AWS_PROFILE` names, or else `default`. There are secrets among it: it is not printed.
+#[derive(Default)]
 pub(crate) struct AwsProfile(BTreeMap<String, String>);
 
 impl AwsProfile {
     /// Reads both files. A file that is not there says nothing.
-    pub(crate) fn read() -> Self {
+    ///
+    /// # Errors
+    /// If neither has the profile that `AWS_PROFILE` names.
+    pub(crate) fn read() -> Result<Self, RemoteError> {
         let set = |name: &str| var(name).ok().filter(|value| !value.is_empty());
-        let name = set("AWS_PROFILE").unwrap_or_else(|| "default".into());
         let file = |variable: &str, default: &str| {
             let path = set(variable).map(PathBuf::from);
             let path = path.or_else(|| Some(PathBuf::from(set("HOME")?).join(".aws").join(default)))?;
@@ -21,10 +24,21 @@ impl AwsProfile {
         };
         let config = file("AWS_CONFIG_FILE", "config").unwrap_or_default();
         let credentials = file("AWS_SHARED_CREDENTIALS_FILE", "credentials").unwrap_or_default();
-        let mut values = section(&config, &format!("profile {name}"));
-        values.extend(section(&config, &name));
-        values.extend(section(&credentials, &name));
-        AwsProfile(values)
+        AwsProfile::of_files(&config, &credentials, set("AWS_PROFILE").as_deref())
+    }
+
+    fn of_files(config: &str, credentials: &str, named: Option<&str>) -> Result<Self, RemoteError> {
+        let name = named.unwrap_or("default");
+        let of_config = section(config, &format!("profile {name}")).or_else(|| section(config, name));
+        let of_credentials = section(credentials, name);
+        if let (Some(named), None, None) = (named, &of_config, &of_credentials) {
+            return Err(RemoteError::Wrong(format!(
+                "AWS_PROFILE names the profile `{named}`, which neither ~/.aws/config nor ~/.aws/credentials has"
+            )));
+        }
+        let mut values = of_config.unwrap_or_default();
+        values.extend(of_credentials.unwrap_or_default());
+        Ok(AwsProfile(values))
     }
 
     /// Gives `builder` what the environment has not said.
@@ -46,15 +60,18 @@ impl AwsProfile {
     }
 }
 
-/// The values of one section of an INI file.
-fn section(text: &str, name: &str) -> BTreeMap<String, String> {
-    let mut values = BTreeMap::new();
+/// The values of one section of an INI file; `None` if there is no such section.
+fn section(text: &str, name: &str) -> Option<BTreeMap<String, String>> {
+    let mut values = None;
     let mut is_inside = false;
     for line in text.lines().map(str::trim) {
         if let Some(header) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             is_inside = header.trim() == name;
+            if is_inside {
+                values.get_or_insert_with(BTreeMap::new);
+            }
         } else if let (true, Some((key, value))) = (is_inside && !line.starts_with(['#', ';']), line.split_once('=')) {
-            values.insert(key.trim().to_owned(), value.trim().to_owned());
+            values.get_or_insert_with(BTreeMap::new).insert(key.trim().to_owned(), value.trim().to_owned());
         }
     }
     values
@@ -67,11 +84,19 @@ mod tests {
     #[test]
     fn a_section_of_a_profile_file_is_read() {
         let text = "[default]\nregion = a\n\n[ group ]\n# region = x\nregion=b\naws_access_key_id = KEY = 1\n[other]\nregion = c\n";
-        let values = section(text, "group");
+        let values = section(text, "group").unwrap();
         assert_eq!(values["region"], "b");
         assert_eq!(values["aws_access_key_id"], "KEY = 1");
         assert_eq!(values.len(), 2);
-        assert!(section(text, "none").is_empty());
+        assert_eq!(section(text, "none"), None);
+    }
+
+    #[test]
+    fn a_profile_that_is_named_must_be_there() {
+        let (config, credentials) = ("[profile one]\nregion = a\n", "[two]\naws_access_key_id = KEY\n");
+        let read = |named| AwsProfile::of_files(config, credentials, named).map(|profile| profile.0.len());
+        assert_eq!((read(None).unwrap(), read(Some("one")).unwrap(), read(Some("two")).unwrap()), (0, 1, 1));
+        assert!(read(Some("three")).unwrap_err().to_string().contains("`three`"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Pushes what a run makes, while the run goes on.
 
 use crate::error::RemoteError;
-use crate::gc_watch::GcState;
+use crate::gc_watch::GcFiles;
 use crate::push::{Pushed, Pushing, records_here};
+use crate::push_experiment::Push;
 use crate::shared_cache::SharedCache;
 use matssl_pipeline::cache::{Key, Store};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,7 +27,7 @@ pub struct BackgroundPush {
     ended: Receiver<()>,
     session: Vec<Key>,
     /// What `gc` had left in the remote when the first record was pushed.
-    gc_state: Arc<Mutex<Option<GcState>>>,
+    gc_files: Arc<Mutex<Option<GcFiles>>>,
 }
 
 impl BackgroundPush {
@@ -41,17 +42,17 @@ impl BackgroundPush {
         let stop = Arc::new(AtomicBool::new(false));
         let all = Arc::new(AtomicU64::new(0));
         let pushed = Arc::new(Mutex::new(Pushed::default()));
-        let gc_state = Arc::new(Mutex::new(None));
+        let gc_files = Arc::new(Mutex::new(None));
         std::thread::Builder::new().name("push".into()).spawn({
             let (shared, store, pushed) = (Arc::clone(&shared), store.clone(), Arc::clone(&pushed));
-            let (stop, all, gc_state) = (Arc::clone(&stop), Arc::clone(&all), Arc::clone(&gc_state));
+            let (stop, all, gc_files) = (Arc::clone(&stop), Arc::clone(&all), Arc::clone(&gc_files));
             move || {
-                push_all(&shared, &store, &queue, &stop, &all, &pushed, &gc_state);
+                push_all(&shared, &store, &queue, &stop, &all, &pushed, &gc_files);
                 drop(end);
             }
         })?;
         let keys = Some(keys);
-        Ok(BackgroundPush { shared, store, keys, stop, all, pushed, ended, session: Vec::new(), gc_state })
+        Ok(BackgroundPush { shared, store, keys, stop, all, pushed, ended, session: Vec::new(), gc_files })
     }
 
     /// Pushes the record of `key`, which is on this disk.
@@ -76,7 +77,7 @@ impl BackgroundPush {
         experiment: &str,
         keys: &[Key],
         is_all: bool,
-        is_interrupted: &dyn Fn() -> bool,
+        is_interrupted: &(dyn Fn() -> bool + Sync),
     ) -> Result<Pushed, RemoteError> {
         self.keys = None;
         let mut interrupted: Option<Instant> = None;
@@ -92,20 +93,27 @@ impl BackgroundPush {
         let mut pushed = std::mem::take(&mut *locked(&self.pushed));
         let done = pushed.records + pushed.already + pushed.failed.len() + pushed.left;
         pushed.left += self.session.len().saturating_sub(done);
-        // The list says what `gc` keeps. If nothing is there, nothing needs to be kept.
-        let stop = &*self.stop;
-        if stop.load(Ordering::Relaxed) || self.shared.is_readonly() || !self.shared.is_there() {
+        let is_stopped = || self.stop.load(Ordering::Relaxed) || is_interrupted();
+        // A network that went in the middle of the night may be back.
+        if is_stopped() || self.shared.is_readonly() || !self.shared.is_back() {
             return Ok(pushed);
         }
-        self.shared.list(&self.store, experiment, keys, is_all)?;
+        // The list says what `gc` keeps. If nothing is there, nothing needs to be kept.
+        if !self.shared.is_there() {
+            return Ok(pushed);
+        }
+        let now = self.shared.list(&self.store, experiment, keys, is_all)?;
         // A `gc` on another machine may have removed old objects that were not sent because they were there.
-        let before = locked(&self.gc_state).take();
-        if let Some(before) = before
-            && self.shared.wait_for_gc(stop)? != before
-        {
-            let (store, all) = (&self.store, AtomicU64::new(0));
-            let pushing = Pushing { store, checks_objects: true, is_dry: false, stop, done: AtomicU64::new(0), all };
-            let again = self.shared.push_records(&records_here(store, &self.session), &pushing);
+        let is_disturbed = match locked(&self.gc_files).take() {
+            Some(before) => before.has_running() || !self.shared.wait_for_gc(&now, &is_stopped)?.is_as(&before),
+            None => false,
+        };
+        if (is_disturbed || pushed.left > 0) && !is_stopped() {
+            let (store, keys) = (&self.store, &self.session[..]);
+            let again = self.shared.push(&Push { store, experiment, keys, all: false, is_dry: false }, &is_stopped)?;
+            pushed.records = pushed.records.max(again.records);
+            pushed.objects.count += again.objects.count;
+            pushed.objects.bytes += again.objects.bytes;
             (pushed.failed, pushed.left) = (again.failed, again.left);
         }
         Ok(pushed)
@@ -126,27 +134,38 @@ fn push_all(
     stop: &AtomicBool,
     all: &AtomicU64,
     pushed: &Mutex<Pushed>,
-    gc_state: &Mutex<Option<GcState>>,
+    gc_files: &Mutex<Option<GcFiles>>,
 ) {
-    let mut pushing =
-        Pushing { store, checks_objects: false, is_dry: false, stop, done: AtomicU64::new(0), all: AtomicU64::new(0) };
+    let is_stopped = || stop.load(Ordering::Relaxed);
+    let mut pushing = Pushing {
+        store,
+        checks_objects: false,
+        is_dry: false,
+        is_stopped: &is_stopped,
+        done: AtomicU64::new(0),
+        all: AtomicU64::new(0),
+    };
     let mut is_made = false;
     while let Ok(first) = queue.recv() {
         let keys: Vec<Key> = std::iter::once(first).chain(queue.try_iter()).collect();
         pushing.all = AtomicU64::new(all.load(Ordering::Relaxed));
         let records = records_here(store, &keys);
-        let part = if make(shared, &mut is_made) {
-            let mut gc_state = locked(gc_state);
-            if gc_state.is_none() {
-                *gc_state = shared.gc_state().ok();
-            }
-            drop(gc_state);
-            shared.push_records(&records, &pushing)
-        } else {
-            Pushed { left: records.len(), ..Pushed::default() }
+        let part = match make(shared, &mut is_made) && looked_for_gc(shared, gc_files) {
+            true => shared.push_records(&records, &pushing),
+            false => Pushed { left: records.len(), ..Pushed::default() },
         };
         locked(pushed).add(part);
     }
+}
+
+/// Looks at the files of `gc` before the first record is pushed. Without that nothing may be pushed: nobody would notice a `gc` that
+/// takes part of it.
+fn looked_for_gc(shared: &SharedCache, gc_files: &Mutex<Option<GcFiles>>) -> bool {
+    let mut known = locked(gc_files);
+    if known.is_none() {
+        *known = shared.gc_files().ok();
+    }
+    known.is_some()
 }
 
 /// Makes the shared cache if there is none; false if it is lost or cannot be written.

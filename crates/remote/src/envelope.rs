@@ -1,6 +1,7 @@
 //! A record in the remote: the bytes that it has on disk, and in a second line who pushed it, perhaps signed. One object, so
 //! that a record and its signature cannot part.
 
+use crate::origin::Origin;
 use crate::signing::{PublicKey, SigningKey};
 use matssl_pipeline::cache::{Key, Record, host_name};
 use serde::{Deserialize, Serialize};
@@ -10,15 +11,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What a signature is for: with this before it, it is for nothing else.
 const PURPOSE: &[u8] = b"matssl-run record 1\n";
 
-/// Who pushed a record.
+/// The second line: who pushed a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Pusher {
+struct Pusher {
     /// The user's name on that machine.
-    pub(crate) user: String,
+    user: String,
     /// The machine.
-    pub(crate) host: String,
+    host: String,
     /// When, in seconds since 1970.
-    pub(crate) at: u64,
+    at: u64,
     /// Public half of the key that signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -31,9 +32,7 @@ pub(crate) struct Pusher {
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     pub(crate) record: Record,
-    pub(crate) pusher: Pusher,
-    /// Whether a signature is there. It fits: see [`open`].
-    pub(crate) is_signed: bool,
+    pub(crate) origin: Origin,
 }
 
 /// Why a record of the remote does not count.
@@ -41,8 +40,8 @@ pub(crate) struct Envelope {
 pub(crate) enum Unusable {
     /// Not a complete record, or its signature does not fit.
     Damaged(&'static str),
-    /// It has no signature of a trusted key. Here is who pushed it.
-    Untrusted(String),
+    /// It has no signature of a trusted key.
+    Untrusted(Origin),
 }
 
 /// Which signatures count.
@@ -54,7 +53,8 @@ pub(crate) struct Trust {
 
 /// This user on this machine, now.
 fn this_user() -> Pusher {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let set =
+        |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty() && !value.contains(char::is_control));
     // SAFETY: plain system call without arguments.
     let number = || format!("user {}", unsafe { libc::getuid() });
     Pusher {
@@ -105,11 +105,15 @@ pub(crate) fn open(bytes: &[u8], key: Key, trust: &Trust) -> Result<Envelope, Un
     if record.key != key || !record.is_consistent() {
         return Err(Unusable::Damaged("is the record of another stage"));
     }
-    if !record.has_safe_paths() {
-        return Err(Unusable::Damaged("names files outside of its output"));
+    if let Some(flaw) = record.flaw() {
+        return Err(Unusable::Damaged(flaw));
     }
     let pusher: Pusher = serde_json::from_slice(pusher).map_err(|_| Unusable::Damaged("does not say who pushed it"))?;
-    let by = match (&pusher.key, &pusher.signature) {
+    // They are shown; and a newline in one of them could move letters from the user to the host under one signature.
+    if pusher.user.contains(char::is_control) || pusher.host.contains(char::is_control) {
+        return Err(Unusable::Damaged("has names with control characters"));
+    }
+    let signed_by = match (&pusher.key, &pusher.signature) {
         (Some(by), Some(signature)) => {
             let by = PublicKey::parse(by).filter(|by| by.accepts(&signed(line, &pusher), signature));
             Some(by.ok_or(Unusable::Damaged("has a signature that does not fit"))?)
@@ -117,10 +121,12 @@ pub(crate) fn open(bytes: &[u8], key: Key, trust: &Trust) -> Result<Envelope, Un
         (None, None) => None,
         _ => return Err(Unusable::Damaged("has an incomplete signature")),
     };
-    if trust.require_signature && !by.is_some_and(|by| trust.trusted.contains(&by)) {
-        return Err(Unusable::Untrusted(format!("{}@{}", pusher.user, pusher.host)));
+    let Pusher { user, host, at, .. } = pusher;
+    let origin = Origin { user, host, at, signed_by };
+    if trust.require_signature && !signed_by.is_some_and(|by| trust.trusted.contains(&by)) {
+        return Err(Unusable::Untrusted(origin));
     }
-    Ok(Envelope { record, pusher, is_signed: by.is_some() })
+    Ok(Envelope { record, origin })
 }
 
 #[cfg(test)]
@@ -157,7 +163,7 @@ mod tests {
         let (key, record) = record();
         let sealed = seal(&record, Some(&SigningKey::read(&path).unwrap())).unwrap();
         let opened = open(&sealed, key, &trust).unwrap();
-        assert!(opened.is_signed && opened.record.key == key);
+        assert!(opened.origin.signed_by == Some(public) && opened.record.key == key);
         assert_eq!(record_bytes(&sealed), Some(&record[..]));
         for bit in 0..8 * sealed.len() {
             let mut flipped = sealed.clone();
@@ -173,8 +179,20 @@ mod tests {
     fn an_unsigned_record_counts_only_where_no_signature_is_required() {
         let (key, record) = record();
         let sealed = seal(&record, None).unwrap();
-        assert!(!open(&sealed, key, &Trust::default()).unwrap().is_signed);
+        assert_eq!(open(&sealed, key, &Trust::default()).unwrap().origin.signed_by, None);
         let strict = Trust { require_signature: true, ..Trust::default() };
         assert!(matches!(open(&sealed, key, &strict), Err(Unusable::Untrusted(_))));
+    }
+
+    #[test]
+    fn names_of_who_pushed_cannot_write_to_a_terminal() {
+        let (key, record) = record();
+        let sealed = String::from_utf8(seal(&record, None).unwrap()).unwrap();
+        let (line, pusher) = sealed.split_once('\n').unwrap();
+        let host = serde_json::to_string(&host_name()).unwrap();
+        let changed = pusher.replace(&host, "\"\\u001b[2J\"");
+        assert_ne!(changed, pusher);
+        let opened = open(format!("{line}\n{changed}").as_bytes(), key, &Trust::default());
+        assert_eq!(opened.unwrap_err(), Unusable::Damaged("has names with control characters"));
     }
 }

@@ -4,10 +4,8 @@ use crate::envelope::{self, Envelope, Unusable};
 use crate::shared_cache::{AT_A_TIME, SharedCache};
 use futures_util::{StreamExt as _, stream};
 use matssl_pipeline::cache::Key;
-use object_store::{ObjectStoreExt as _, UpdateVersion};
-
-/// A larger file is no record.
-const MOST_BYTES: u64 = 64 << 20;
+use object_store::{Error, UpdateVersion};
+use std::sync::PoisonError;
 
 /// What is in the place of a record.
 #[derive(Debug)]
@@ -21,18 +19,16 @@ pub(crate) enum Found {
 impl SharedCache {
     /// What is in the place of the record of `key`.
     pub(crate) async fn look_for(&self, key: Key) -> object_store::Result<Found> {
-        let found = match self.store.get(&self.layout.record(key)).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(Found::Nothing),
+        let found = match self.read_small(&self.layout.record(key)).await {
+            Err(Error::NotFound { .. }) => return Ok(Found::Nothing),
             found => found?,
         };
-        let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
-        if found.meta.size > MOST_BYTES {
-            return Ok(Found::Unusable(Unusable::Damaged("is too large"), version));
-        }
-        let bytes = found.bytes().await?;
+        let Some(bytes) = found.bytes else {
+            return Ok(Found::Unusable(Unusable::Damaged("is too large"), found.version));
+        };
         Ok(match envelope::open(&bytes, key, &self.trust) {
             Ok(envelope) => Found::Record(Box::new(envelope)),
-            Err(unusable) => Found::Unusable(unusable, version),
+            Err(unusable) => Found::Unusable(unusable, found.version),
         })
     }
 
@@ -65,14 +61,19 @@ impl SharedCache {
         let shown = self.shown();
         match found {
             Found::Nothing => None,
-            Found::Record(envelope) => Some(*envelope),
+            Found::Record(envelope) => {
+                let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+                origins.insert(key, envelope.origin.clone());
+                Some(*envelope)
+            }
             Found::Unusable(Unusable::Damaged(why), _) => {
                 self.say_once(format!(
                     "the shared cache {shown} is damaged: the record {key} {why}; it is not used, and its stage is computed again"
                 ));
                 None
             }
-            Found::Unusable(Unusable::Untrusted(by), _) => {
+            Found::Unusable(Unusable::Untrusted(origin), _) => {
+                let by = format!("{}@{}", origin.user, origin.host);
                 self.say_once(format!(
                     "the shared cache {shown} has records of {by} without a signature that is trusted here; they are not used"
                 ));

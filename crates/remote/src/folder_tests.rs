@@ -1,167 +1,10 @@
-//! A shared cache in a folder: what `gc` keeps, and what two machines do to each other.
+//! A shared cache in a folder: what a push brings there, and what it does not.
 
-use crate::{GcRules, NoObserver, Push, Pushed, RemoteError, Settings, SharedCache};
-use matssl_pipeline::cache::{Gate, KEY_SCHEMA, Key, KeyMaterial, Provenance, Record, Store};
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use crate::folder_world::{World, open};
+use crate::{BackgroundPush, NoObserver, Push, Pushed, RemoteError, Settings, SharedCache};
+use matssl_pipeline::cache::{Gate, Key, Store};
+use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
-struct World {
-    folder: tempfile::TempDir,
-    store: Store,
-    shared: Arc<SharedCache>,
-}
-
-impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("cache")).unwrap();
-        let shared = open(folder.path(), false);
-        World { folder, store, shared }
-    }
-
-    /// A finished stage that leaves `files`.
-    fn publish(&self, seed: u64, files: &[(&str, &str)]) -> Record {
-        let material = KeyMaterial {
-            schema: KEY_SCHEMA,
-            kind: "toy".into(),
-            code_version: 1,
-            params: serde_json::json!({}),
-            seed: Some(seed),
-            inputs: BTreeMap::new(),
-            files: BTreeMap::new(),
-        };
-        let private = self.store.private_folder().unwrap();
-        for (name, text) in files {
-            fs::write(private.out().join(name), text).unwrap();
-        }
-        let made = Provenance { stage: format!("e/s@{seed}"), ..Provenance::default() };
-        self.store.publish(material, &private.out(), made, BTreeMap::new(), false).unwrap()
-    }
-
-    fn push(&self, experiment: &str, keys: &[Key], all: bool) -> Pushed {
-        let push = Push { store: &self.store, experiment, keys, all, is_dry: false };
-        self.shared.push(&push, &AtomicBool::new(false)).unwrap()
-    }
-
-    fn remote_files(&self, folder: &str) -> Vec<PathBuf> {
-        files_below(&self.folder.path().join("shared").join(folder))
-    }
-
-    /// Makes everything in the remote look as if it was written so long ago.
-    fn age(&self, age: Duration) {
-        for path in self.remote_files("") {
-            File::options().write(true).open(path).unwrap().set_modified(SystemTime::now() - age).unwrap();
-        }
-    }
-
-    fn gc(&self, days: u32, forget: &[&str], delete: bool) -> (usize, usize, usize) {
-        let forget = forget.iter().map(|name| (*name).to_owned()).collect();
-        let swept = self.shared.gc(&GcRules { older_than: days * DAY, forget, delete }).unwrap();
-        (swept.records, swept.objects.count, swept.kept)
-    }
-}
-
-fn open(folder: &Path, readonly: bool) -> Arc<SharedCache> {
-    let url = folder.join("shared").to_str().unwrap().to_owned();
-    SharedCache::open(&Settings { url, readonly, ..Settings::default() }, Arc::new(NoObserver)).unwrap()
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.path().is_dir() {
-            true => found.extend(files_below(&entry.path())),
-            false => found.push(entry.path()),
-        }
-    }
-    found
-}
-
-#[test]
-fn gc_keeps_what_a_listed_experiment_needs_and_what_is_young() {
-    let world = World::new();
-    let [a, b, c] = [0, 1, 2].map(|seed| world.publish(seed, &[("own", &seed.to_string()), ("common", "common")]));
-    assert_eq!(world.push("e", &[a.key, b.key], true).records, 2);
-    assert_eq!(world.push("f", &[b.key, c.key], true).records, 2 - 1);
-    // The experiment changed: it does not need `a` any more.
-    assert_eq!(world.push("e", &[b.key], true).already, 1);
-    assert_eq!(world.gc(30, &[], true), (0, 0, 3), "all are young");
-    world.age(40 * DAY);
-    assert_eq!(world.gc(30, &[], false), (1, 1, 2));
-    assert_eq!(world.remote_files("records").len(), 3, "only looked");
-    assert_eq!(world.gc(30, &[], true), (1, 1, 2), "`a`, and of its objects the one that no other has");
-    assert_eq!((world.remote_files("records").len(), world.remote_files("objects").len()), (2, 3));
-    assert_eq!(world.gc(30, &["f"], true), (1, 1, 1), "only `b` is needed");
-    assert_eq!(world.gc(30, &[], true), (0, 0, 1));
-    // What was removed is pushed again.
-    assert_eq!(world.push("e", &[a.key, b.key], true).records, 1);
-}
-
-#[test]
-fn a_part_of_an_experiment_adds_to_its_list() {
-    let world = World::new();
-    let [a, b] = [0, 1].map(|seed| world.publish(seed, &[("own", &seed.to_string())]));
-    world.push("e", &[a.key], true);
-    world.push("e", &[b.key], false);
-    world.age(40 * DAY);
-    assert_eq!(world.gc(30, &[], true), (0, 0, 2));
-    world.push("e", &[b.key], true);
-    assert_eq!(world.gc(30, &[], true), (1, 1, 1));
-}
-
-#[test]
-fn gc_deletes_nothing_if_a_list_is_damaged_or_the_grace_is_short() {
-    let world = World::new();
-    let a = world.publish(0, &[("a", "a")]);
-    world.push("e", &[a.key], true);
-    world.push("e", &[], true);
-    world.age(40 * DAY);
-    let list = world.remote_files("experiments").remove(0);
-    let text = fs::read(&list).unwrap();
-    fs::write(&list, &text[..text.len() / 2]).unwrap();
-    let gc = |older_than, delete| world.shared.gc(&GcRules { older_than, forget: Vec::new(), delete });
-    assert!(matches!(gc(30 * DAY, true), Err(RemoteError::Damaged(_))));
-    assert!(matches!(gc(Duration::from_secs(60), true), Err(RemoteError::Wrong(_))));
-    assert_eq!(world.remote_files("records").len(), 1);
-    fs::write(&list, text).unwrap();
-    let readonly = open(world.folder.path(), true);
-    let rules = |delete| GcRules { older_than: 30 * DAY, forget: Vec::new(), delete };
-    assert!(matches!(readonly.gc(&rules(true)), Err(RemoteError::Wrong(_))));
-    assert_eq!(readonly.gc(&rules(false)).unwrap().records, 1);
-}
-
-/// A `gc` that had decided before the push began: the push notices it, and pushes again what the `gc` took.
-#[test]
-fn a_push_beside_a_gc_loses_nothing() {
-    let world = World::new();
-    let a = world.publish(0, &[("a", "a")]);
-    world.push("old", &[a.key], true);
-    world.push("old", &[], true);
-    world.age(40 * DAY);
-    let running = world.shared.begin_gc().unwrap();
-    let pushed = std::thread::scope(|scope| {
-        let push = scope.spawn(|| world.push("new", &[a.key], true));
-        let listed = || world.remote_files("experiments").iter().any(|path| path.to_str().unwrap().contains("/new/"));
-        while !listed() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        std::thread::sleep(Duration::from_millis(300));
-        assert!(!push.is_finished(), "it waits for the gc");
-        for path in ["records", "objects"].into_iter().flat_map(|folder| world.remote_files(folder)) {
-            fs::remove_file(path).unwrap();
-        }
-        world.shared.end_gc(&running).unwrap();
-        push.join().unwrap()
-    });
-    assert_eq!((pushed.failed.len(), pushed.left), (0, 0));
-    assert_eq!((world.remote_files("records").len(), world.remote_files("objects").len()), (1, 1));
-}
 
 #[test]
 fn what_is_damaged_on_this_disk_is_not_pushed() {
@@ -182,7 +25,7 @@ fn a_dry_push_writes_nothing_and_tells_what_it_would_send() {
     let [a, b] = [0, 1].map(|seed| world.publish(seed, &[("own", &seed.to_string()), ("common", "common")]));
     let dry = |keys: &[Key]| {
         let push = Push { store: &world.store, experiment: "e", keys, all: true, is_dry: true };
-        let Pushed { records, already, objects, .. } = world.shared.push(&push, &AtomicBool::new(false)).unwrap();
+        let Pushed { records, already, objects, .. } = world.shared.push(&push, &|| false).unwrap();
         (records, already, objects.count)
     };
     assert_eq!(dry(&[a.key, b.key]), (2, 0, 3));
@@ -191,7 +34,26 @@ fn a_dry_push_writes_nothing_and_tells_what_it_would_send() {
     assert_eq!(dry(&[a.key, b.key]), (1, 1, 1));
     let readonly = open(world.folder.path(), true);
     let push = Push { store: &world.store, experiment: "e", keys: &[b.key], all: true, is_dry: false };
-    assert!(matches!(readonly.push(&push, &AtomicBool::new(false)), Err(RemoteError::Wrong(_))));
+    assert!(matches!(readonly.push(&push, &|| false), Err(RemoteError::Wrong(_))));
+}
+
+/// So many files that a list in the place of a question for each says what is there.
+#[test]
+fn of_many_files_only_those_that_are_missing_are_sent_and_each_once() {
+    let world = World::new();
+    let names: Vec<String> = (0..100).map(|number| format!("{number:03}")).collect();
+    let files = |from: usize| names[from..].iter().map(|name| (name.as_str(), name.as_str())).collect::<Vec<_>>();
+    let half = world.publish(0, &files(50));
+    assert_eq!(world.push("e", &[half.key], true).objects.count, 50);
+    // More records than go together: the last ones have files of the first.
+    let files_of = |seed: u64| files(0)[..if seed == 1 { 100 } else { 2 }].to_vec();
+    let keys: Vec<Key> = (1..40).map(|seed| world.publish(seed, &files_of(seed)).key).collect();
+    let pushed = world.push("f", &keys, true);
+    assert_eq!((pushed.records, pushed.objects.count, pushed.failed.len() + pushed.left), (39, 50, 0));
+    assert_eq!(world.remote_files("objects").len(), 100);
+    // What was lost there is sent again.
+    world.remote_files("objects").iter().take(3).for_each(|path| fs::remove_file(path).unwrap());
+    assert_eq!(world.push("f", &keys, true).objects.count, 3);
 }
 
 #[test]
@@ -202,10 +64,38 @@ fn the_first_record_of_a_key_stays_in_the_remote() {
     assert_eq!((first.key, first.content == second.content), (second.key, false));
     world.push("e", &[first.key], true);
     let push = Push { store: &other.store, experiment: "e", keys: &[second.key], all: true, is_dry: false };
-    assert_eq!(world.shared.push(&push, &AtomicBool::new(false)).unwrap().already, 1);
+    assert_eq!(world.shared.push(&push, &|| false).unwrap().already, 1);
     let store = Store::open(&world.folder.path().join("third")).unwrap().with_remote(world.shared.clone());
     store.ask_remote(&[first.key]);
     assert_eq!(store.find(first.key), Some(first));
     // The local `gc` may run meanwhile: nothing is held.
     drop(Gate::shared(&store).unwrap());
+}
+
+/// A network that goes in the hours of a run may be back at its end.
+#[test]
+fn what_could_not_be_pushed_is_pushed_at_the_end_if_the_remote_is_back() {
+    let world = World::new();
+    let a = world.publish(0, &[("a", "a")]);
+    let run = |shared: &Arc<SharedCache>| {
+        shared.lose("the network is gone");
+        let mut push = BackgroundPush::start(Arc::clone(shared), world.store.clone()).unwrap();
+        push.push(a.key);
+        let pushed = push.finish("e", &[a.key], true, &|| false).unwrap();
+        (pushed.records, pushed.left)
+    };
+    assert_eq!(run(&open(world.folder.path(), false)), (0, 1), "it was never there");
+    world.push("e", &[], true);
+    assert_eq!(run(&world.shared), (1, 0));
+    assert_eq!((world.remote_files("records").len(), world.remote_files("experiments").len()), (1, 1));
+}
+
+#[test]
+fn a_folder_is_made_only_in_one_that_exists() {
+    let world = World::new();
+    let url = world.folder.path().join("not mounted/shared").to_str().unwrap().to_owned();
+    let shared = SharedCache::open(&Settings { url, ..Settings::default() }, Arc::new(NoObserver)).unwrap();
+    let error = shared.make().unwrap_err();
+    assert!(matches!(error, RemoteError::NotThere(_)) && error.to_string().contains("not mounted"), "{error}");
+    assert!(!world.folder.path().join("not mounted").exists());
 }

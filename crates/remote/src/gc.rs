@@ -6,13 +6,15 @@
 use crate::envelope;
 use crate::error::{RemoteError, words};
 use crate::layout::{digest_of, key_of};
+use crate::running_gc::RunningGc;
 use crate::shared_cache::{AT_A_TIME, SharedCache};
+use crate::store_time::StoreTime;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use matssl_pipeline::cache::{Amount, Digest, Key, Record};
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Shorter grace periods are refused: clocks differ, and a push may take long.
 const LEAST_GRACE: Duration = Duration::from_secs(3600);
@@ -37,6 +39,8 @@ pub struct RemoteSweep {
     pub records: usize,
     /// Objects.
     pub objects: Amount,
+    /// Files that killed pushes have left in a folder.
+    pub leftovers: Amount,
     /// Records that stay.
     pub kept: usize,
     /// Records that stay although they are damaged, because they are young or listed.
@@ -58,58 +62,57 @@ impl SharedCache {
             return Err(RemoteError::NotThere(format!("there is no shared cache in {}", self.shown())));
         }
         if !rules.delete {
-            return self.sweep(rules);
+            return self.sweep(rules, None);
         }
-        if self.is_readonly() {
-            return Err(RemoteError::Wrong(format!("the shared cache {} is only read", self.shown())));
-        }
+        self.writable()?;
         // First of all: who pushes from now on can see it.
         let running = self.begin_gc()?;
-        let swept = self.sweep(rules);
-        let ended = self.end_gc(&running);
+        for path in self.gc_files()?.dead(&running.began) {
+            self.runtime.block_on(self.remove(&path))?;
+        }
+        let swept = self.sweep(rules, Some(&running));
+        let ended = self.end_gc(running);
         let swept = swept?;
         ended.map(|()| swept)
     }
 
-    fn sweep(&self, rules: &GcRules) -> Result<RemoteSweep, RemoteError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let limit = now.saturating_sub(rules.older_than.as_secs()) as i64;
-        let mut sweep = RemoteSweep::default();
+    /// Removes what may go if a `gc` is `running`, else only counts it.
+    pub(crate) fn sweep(&self, rules: &GcRules, running: Option<&RunningGc>) -> Result<RemoteSweep, RemoteError> {
+        // By the store's clock, as the files' times are: this machine's may be wrong by more than the grace period.
+        let now = running.map_or_else(StoreTime::of_this_machine, |running| running.began);
+        let limit = now.seconds().saturating_sub(rules.older_than.as_secs().try_into().unwrap_or(i64::MAX));
+        let is_old = |file: &ObjectMeta| file.last_modified.timestamp() < limit;
+        let mut sweep =
+            RemoteSweep { leftovers: self.remove_leftovers(limit, running.is_some())?, ..RemoteSweep::default() };
         self.runtime.block_on(async {
             let (forgotten, listed): (Vec<_>, Vec<_>) =
                 self.lists().await?.into_iter().partition(|(_, list)| rules.forget.contains(&list.experiment));
             let keys: BTreeSet<Key> = listed.into_iter().flat_map(|(_, list)| list.keys).collect();
-            let objects = self.files(self.layout.objects()).await?;
-            let (mut old, mut stay) = (Vec::new(), Vec::new());
-            for file in self.files(self.layout.records()).await? {
-                let Some(key) = key_of(&file.location) else { continue };
-                let is_old = file.last_modified.timestamp() < limit && !keys.contains(&key);
-                (if is_old { &mut old } else { &mut stay }).push(file);
-            }
+            let records = self.files(self.layout.records(), |file| key_of(&file.location).is_some()).await?;
+            let may_go =
+                |file: &ObjectMeta| is_old(file) && key_of(&file.location).is_none_or(|key| !keys.contains(&key));
+            let (old, stay): (Vec<_>, Vec<_>) = records.into_iter().partition(may_go);
             let named = self.named_objects(&stay, &mut sweep).await?;
+            let is_named = |file: &ObjectMeta| digest_of(&file.location).is_some_and(|digest| named.contains(&digest));
+            let unnamed = self.files(self.layout.objects(), |file| is_old(file) && !is_named(file)).await?;
             sweep.kept = stay.len();
             sweep.lists = forgotten.len();
-            for (path, _) in forgotten.iter().filter(|_| rules.delete) {
-                self.remove(path).await?;
-            }
-            for file in old {
-                if !rules.delete || self.remove_if_old(&file, limit).await? {
-                    sweep.records += 1;
+            if let Some(running) = running {
+                running.check()?;
+                for (path, _) in &forgotten {
+                    self.remove(path).await?;
                 }
             }
-            for file in objects {
-                let is_named = digest_of(&file.location).is_some_and(|digest| named.contains(&digest));
-                let is_old = !is_named && file.last_modified.timestamp() < limit;
-                if is_old && (!rules.delete || self.remove_if_old(&file, limit).await?) {
-                    sweep.objects += file.size;
-                }
-            }
+            sweep.records = self.remove_old(old, limit, running).await?.count;
+            sweep.objects = self.remove_old(unnamed, limit, running).await?;
             Ok(sweep)
         })
     }
 
-    async fn files(&self, folder: Path) -> Result<Vec<ObjectMeta>, RemoteError> {
-        let list = async || self.store.list(Some(&folder)).try_collect().await;
+    /// The files in `folder` that are `wanted`. There may be millions of others.
+    async fn files(&self, folder: Path, wanted: impl Fn(&ObjectMeta) -> bool) -> Result<Vec<ObjectMeta>, RemoteError> {
+        let wanted = |file: &ObjectMeta| std::future::ready(wanted(file));
+        let list = async || self.store.list(Some(&folder)).try_filter(wanted).try_collect().await;
         self.patiently(list).await.map_err(|error| self.unreachable(&error))
     }
 
@@ -120,8 +123,8 @@ impl SharedCache {
         sweep: &mut RemoteSweep,
     ) -> Result<BTreeSet<Digest>, RemoteError> {
         let read = |path: Path| async move {
-            match self.patiently(async || self.store.get(&path).await?.bytes().await).await {
-                Ok(bytes) => Ok(Some(bytes)),
+            match self.patiently(async || self.read_small(&path).await).await {
+                Ok(found) => Ok(Some(found.bytes.unwrap_or_default())),
                 // Another `gc` was faster.
                 Err(Error::NotFound { .. }) => Ok(None),
                 Err(error) => Err(RemoteError::NotThere(format!("{path} cannot be read: {}", words(&error)))),
@@ -140,19 +143,32 @@ impl SharedCache {
         Ok(named)
     }
 
-    /// Removes a file, unless it was written again since it was listed.
-    async fn remove_if_old(&self, file: &ObjectMeta, limit: i64) -> Result<bool, RemoteError> {
-        match self.patiently(async || self.store.head(&file.location).await).await {
-            Ok(now) if now.last_modified.timestamp() < limit => self.remove(&file.location).await.map(|()| true),
-            Ok(_) | Err(Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(self.unreachable(&error)),
+    /// Removes files, several at a time; those that were written again since they were listed stay. Only counts them if no `gc` is
+    /// running.
+    async fn remove_old(
+        &self,
+        files: Vec<ObjectMeta>,
+        limit: i64,
+        running: Option<&RunningGc>,
+    ) -> Result<Amount, RemoteError> {
+        let remove = |file: ObjectMeta| async move {
+            let Some(running) = running else { return Ok(Some(file.size)) };
+            running.check()?;
+            match self.patiently(async || self.store.head(&file.location).await).await {
+                Ok(now) if now.last_modified.timestamp() < limit => {
+                    self.remove(&file.location).await.map(|()| Some(file.size))
+                }
+                Ok(_) | Err(Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(self.unreachable(&error)),
+            }
+        };
+        let mut removed = stream::iter(files).map(remove).buffer_unordered(AT_A_TIME);
+        let mut amount = Amount::default();
+        while let Some(size) = removed.try_next().await? {
+            if let Some(size) = size {
+                amount += size;
+            }
         }
-    }
-
-    async fn remove(&self, path: &Path) -> Result<(), RemoteError> {
-        match self.patiently(async || self.store.delete(path).await).await {
-            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.unreachable(&error)),
-        }
+        Ok(amount)
     }
 }

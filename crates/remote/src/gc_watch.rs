@@ -1,83 +1,86 @@
-//! How `gc` and `push` on two machines know of each other: `gc` leaves a file when it begins and another when it ends. A push that
-//! finds them changed does its work again, which costs little where nothing is missing.
+//! How `gc` and `push` on two machines know of each other: `gc` leaves a file while it runs, which it writes again and again, and
+//! another when it ends. A push that finds them changed does its work again, which costs little where nothing is missing.
+//!
+//! Times are those of the store: the clocks of two machines may differ by hours.
 
 use crate::error::RemoteError;
 use crate::shared_cache::SharedCache;
+use crate::store_time::StoreTime;
 use futures_util::TryStreamExt as _;
-use matssl_pipeline::cache::Digest;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutMode};
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use object_store::{ObjectMeta, ObjectStore as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Names of the files of a `gc` that runs begin with this.
-const RUNNING: &str = "running-";
-/// A `gc` that has not ended for so long was killed.
-const STALE: u64 = 3600;
-/// A push waits so long for a `gc`.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const RUNNING: &str = "running-";
+/// A `gc` that has not written its file for so long, in seconds, is dead. It knows that itself: see `running_gc.rs`.
+const DEAD_AFTER: i64 = 600;
+/// How often a push looks whether a `gc` has ended.
+const LOOK: Duration = Duration::from_millis(500);
 
-/// The files of `gc`, and whether one is running.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct GcState {
-    files: BTreeSet<(String, Option<String>, i64)>,
-    pub(crate) is_running: bool,
+/// The files of `gc`.
+#[derive(Clone, Debug)]
+pub(crate) struct GcFiles {
+    /// When each `gc` that has not ended has written its file last.
+    running: BTreeMap<Path, i64>,
+    /// The files of those that have ended.
+    ended: BTreeSet<(Path, Option<String>, i64)>,
+}
+
+impl GcFiles {
+    /// Whether there is a `gc` that has not said that it ended, dead or alive.
+    pub(crate) fn has_running(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    /// The files of those that died.
+    pub(crate) fn dead(&self, now: &StoreTime) -> impl Iterator<Item = Path> {
+        let dead = self.running.iter().filter(move |(_, written)| now.seconds() - **written >= DEAD_AFTER);
+        dead.map(|(path, _)| path.clone())
+    }
+
+    /// Whether a `gc` may be deleting.
+    pub(crate) fn is_running(&self, now: &StoreTime) -> bool {
+        self.running.values().any(|written| now.seconds() - written < DEAD_AFTER)
+    }
+
+    /// Whether no `gc` began or ended between these two looks. One may have been running at both.
+    pub(crate) fn is_as(&self, other: &GcFiles) -> bool {
+        self.running.keys().eq(other.running.keys()) && self.ended == other.ended
+    }
 }
 
 impl SharedCache {
-    pub(crate) fn gc_state(&self) -> Result<GcState, RemoteError> {
+    /// Looks at the files of `gc`.
+    pub(crate) fn gc_files(&self) -> Result<GcFiles, RemoteError> {
         let folder = self.layout.gc();
         let list = async || self.store.list(Some(&folder)).try_collect::<Vec<ObjectMeta>>().await;
         let files = self.runtime.block_on(self.patiently(list)).map_err(|error| self.unreachable(&error))?;
-        let now = now();
-        let is_running = |file: &ObjectMeta| {
-            let age = now.saturating_sub(file.last_modified.timestamp().max(0) as u64);
-            file.location.filename().is_some_and(|name| name.starts_with(RUNNING)) && age < STALE
-        };
-        let is_running = files.iter().any(is_running);
-        let of = |file: ObjectMeta| (file.location.to_string(), file.e_tag, file.last_modified.timestamp_millis());
-        Ok(GcState { files: files.into_iter().map(of).collect(), is_running })
+        let mut found = GcFiles { running: BTreeMap::new(), ended: BTreeSet::new() };
+        for ObjectMeta { location, last_modified, e_tag, .. } in files {
+            if is_of_running(&location) {
+                found.running.insert(location, last_modified.timestamp());
+            } else {
+                found.ended.insert((location, e_tag, last_modified.timestamp_millis()));
+            }
+        }
+        Ok(found)
     }
 
-    /// Waits until no `gc` runs. Returns the state then, or after some minutes.
-    pub(crate) fn wait_for_gc(&self, stop: &AtomicBool) -> Result<GcState, RemoteError> {
-        let since = Instant::now();
+    /// Waits until no `gc` runs, or `is_stopped`. Returns what it has left then.
+    pub(crate) fn wait_for_gc(&self, now: &StoreTime, is_stopped: &dyn Fn() -> bool) -> Result<GcFiles, RemoteError> {
         loop {
-            let state = self.gc_state()?;
-            if !state.is_running || since.elapsed() > PATIENCE || stop.load(Ordering::Relaxed) {
-                return Ok(state);
+            let files = self.gc_files()?;
+            if !files.is_running(now) || is_stopped() {
+                return Ok(files);
             }
             self.say_once("waiting for a `cache gc --remote` of another machine".into());
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(LOOK);
         }
-    }
-
-    /// Leaves the file of a `gc` that begins.
-    pub(crate) fn begin_gc(&self) -> Result<Path, RemoteError> {
-        let mut random = [0; 16];
-        let _ = getrandom::fill(&mut random);
-        let id = Digest::of(&[&random[..], &std::process::id().to_le_bytes(), &now().to_le_bytes()].concat()).short();
-        let path = self.layout.gc().join(format!("{RUNNING}{id}.json"));
-        self.write_gc_file(&path, &id)?;
-        Ok(path)
-    }
-
-    /// Ends the `gc` that left the file `running`.
-    pub(crate) fn end_gc(&self, running: &Path) -> Result<(), RemoteError> {
-        let id = running.filename().unwrap_or_default().to_owned();
-        self.write_gc_file(&self.layout.gc().join("last.json"), &id)?;
-        let delete = self.runtime.block_on(self.store.delete(running));
-        delete.map_err(|error| self.unreachable(&error))
-    }
-
-    fn write_gc_file(&self, path: &Path, id: &str) -> Result<(), RemoteError> {
-        let text = format!("{{\"gc\":\"{id}\",\"at\":{}}}\n", now());
-        let put = async || self.store.put_opts(path, text.clone().into_bytes().into(), PutMode::Overwrite.into()).await;
-        self.runtime.block_on(self.patiently(put)).map(|_| ()).map_err(|error| self.unreachable(&error))
     }
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+fn is_of_running(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name.starts_with(RUNNING))
 }

@@ -10,7 +10,8 @@
 //! records/<key>.jsonl             a record, as it is on disk, and in a second line who pushed it, perhaps signed
 //! objects/ab/cdef…                files by content hash
 //! experiments/<name>/<who>.json   the keys that an experiment needs, one list for each cache that it was pushed from
-//! gc/<number>.json                a `gc` that is running, or the last one
+//! gc/running-<id>.json            a `gc` that runs; it writes this file again and again
+//! gc/last.json                    the last `gc` that ended
 //! ```
 //! The order of writing is that of a cache on disk: objects first, then the record, and the first record stays. Whoever reads
 //! holds every object to its hash, so a damaged remote costs time and never a wrong result.
@@ -18,6 +19,7 @@
 mod address;
 mod aws_profile;
 mod background;
+mod connection;
 mod download;
 mod envelope;
 mod error;
@@ -26,22 +28,37 @@ mod find;
 mod gc;
 mod gc_watch;
 mod layout;
+mod leftovers;
 mod observer;
+mod origin;
+mod patience;
+mod present;
 mod push;
 mod push_experiment;
 mod remote;
+mod running_gc;
+mod s3;
 mod settings;
 mod shared_cache;
 mod signing;
+mod small_file;
+mod store_time;
 mod upload;
 
 #[cfg(test)]
 mod folder_tests;
+#[cfg(test)]
+mod folder_world;
+#[cfg(test)]
+mod gc_tests;
+#[cfg(test)]
+mod store_tests;
 
 pub use background::BackgroundPush;
 pub use error::RemoteError;
 pub use gc::{GcRules, RemoteSweep};
 pub use observer::{NoObserver, Observer};
+pub use origin::Origin;
 pub use push::Pushed;
 pub use push_experiment::Push;
 pub use settings::Settings;

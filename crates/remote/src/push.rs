@@ -1,14 +1,16 @@
 //! Brings records to the remote: their objects first, then the record, and the first record stays.
 
 use crate::envelope::{self, Unusable};
-use crate::error::{RemoteError, words};
+use crate::error::{RemoteError, is_denied, words};
 use crate::find::Found;
+use crate::present::Present;
 use crate::shared_cache::{AT_A_TIME, SharedCache};
+use crate::small_file::over;
 use crate::upload::NotUploaded;
 use matssl_pipeline::cache::{Amount, Digest, Key, Output, Record, Store};
-use object_store::{Error, ObjectStore as _, PutMode, UpdateVersion};
+use object_store::{Error, PutMode};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// So many records go together: their objects, then the records. A push that is killed has all but these behind it.
@@ -46,8 +48,8 @@ enum Todo {
     Nothing,
     /// It is there, but who pushes asked for its objects to be looked at too.
     Check,
-    /// It is not there; or something else is, which it replaces.
-    Push(Option<UpdateVersion>),
+    /// It is not there; or something else is, which it replaces. So is it written.
+    Push(PutMode),
 }
 
 /// How a push goes about it.
@@ -57,8 +59,8 @@ pub(crate) struct Pushing<'p> {
     pub(crate) checks_objects: bool,
     /// Whether nothing is written.
     pub(crate) is_dry: bool,
-    /// Set when the user interrupts.
-    pub(crate) stop: &'p AtomicBool,
+    /// Whether the user interrupts.
+    pub(crate) is_stopped: &'p (dyn Fn() -> bool + Sync),
     /// Bytes that are on the other side, and all bytes.
     pub(crate) done: AtomicU64,
     pub(crate) all: AtomicU64,
@@ -68,11 +70,14 @@ impl SharedCache {
     /// Pushes `records`, all of which are on this disk.
     pub(crate) fn push_records(&self, records: &[Record], pushing: &Pushing<'_>) -> Pushed {
         let mut pushed = Pushed::default();
+        let outputs = records.iter().flat_map(|record| &record.outputs);
+        let objects: BTreeSet<Digest> = outputs.map(|output| output.digest).collect();
+        let present = if self.takes_nothing() { None } else { self.present(objects.len()) };
         for records in records.chunks(TOGETHER) {
-            if self.is_lost() || pushing.stop.load(Ordering::Relaxed) {
+            if self.takes_nothing() || (pushing.is_stopped)() {
                 pushed.left += records.len();
             } else {
-                pushed.add(self.push_together(records, pushing));
+                pushed.add(self.push_together(records, present.as_ref(), pushing));
             }
         }
         let all = pushing.all.load(Ordering::Relaxed);
@@ -80,7 +85,7 @@ impl SharedCache {
         pushed
     }
 
-    fn push_together(&self, records: &[Record], pushing: &Pushing<'_>) -> Pushed {
+    fn push_together(&self, records: &[Record], present: Option<&Present>, pushing: &Pushing<'_>) -> Pushed {
         let mut pushed = Pushed::default();
         let todo = self.in_parallel(records, |record| self.todo(record, pushing));
         let mut wanted: BTreeMap<Digest, &Output> = BTreeMap::new();
@@ -92,80 +97,67 @@ impl SharedCache {
             }
         }
         let wanted: Vec<&Output> = wanted.into_values().collect();
-        let results =
-            self.in_parallel(&wanted, |output| self.push_object(output, again.contains(&output.digest), pushing));
+        let results = self
+            .in_parallel(&wanted, |output| self.push_object(output, again.contains(&output.digest), present, pushing));
         let mut faults: BTreeMap<Digest, Option<String>> = BTreeMap::new();
         for (output, result) in wanted.iter().zip(results) {
             match result {
                 Some(Ok(true)) => pushed.objects += output.size,
                 Some(Ok(false)) => {}
-                Some(Err(error)) => drop(faults.insert(output.digest, self.why_not(error))),
+                Some(Err(error)) => drop(faults.insert(output.digest, self.why_not(&error))),
                 None => drop(faults.insert(output.digest, None)),
             }
         }
+        let fault_of = |record: &Record| record.outputs.iter().find_map(|output| faults.get(&output.digest)).cloned();
         let pairs: Vec<(&Record, Option<Result<Todo, NotUploaded>>)> = records.iter().zip(todo).collect();
-        for (record, outcome) in pairs {
-            let fault = record.outputs.iter().find_map(|output| faults.get(&output.digest));
-            let result = match (outcome, fault) {
-                (None, _) | (Some(Ok(Todo::Check | Todo::Push(_))), Some(None)) => {
-                    pushed.left += 1;
-                    continue;
+        let results = in_parallel(&pairs, &|| true, |(record, todo)| match (todo, fault_of(record)) {
+            (None, _) | (Some(Ok(Todo::Check | Todo::Push(_))), Some(None)) => Ok(None),
+            (Some(Ok(Todo::Check | Todo::Push(_))), Some(Some(why))) => Err(Some(why)),
+            (Some(Ok(Todo::Nothing)), _) => Ok(Some(false)),
+            (Some(Ok(Todo::Check)), None) => {
+                if !pushing.is_dry {
+                    pushing.store.accept_again(record.key);
                 }
-                (Some(Ok(Todo::Check | Todo::Push(_))), Some(Some(why))) => {
-                    pushed.failed.push((record.made.stage.clone(), why.clone()));
-                    continue;
-                }
-                (Some(Ok(Todo::Nothing)), _) => Ok(false),
-                (Some(Ok(Todo::Check)), None) => {
-                    if !pushing.is_dry {
-                        pushing.store.accept_again(record.key);
-                    }
-                    Ok(false)
-                }
-                (Some(Ok(Todo::Push(_))), None) if pushing.is_dry => Ok(true),
-                (Some(Ok(Todo::Push(old))), None) => self.runtime.block_on(self.put_record(record, old, pushing.store)),
-                (Some(Err(error)), _) => Err(error),
-            };
+                Ok(Some(false))
+            }
+            (Some(Ok(Todo::Push(_))), None) if pushing.is_dry => Ok(Some(true)),
+            (Some(Ok(Todo::Push(_))), None) if self.takes_nothing() => Ok(None),
+            (Some(Ok(Todo::Push(mode))), None) => {
+                let put = self.put_record(record, mode.clone(), pushing.store);
+                self.runtime.block_on(put).map(Some).map_err(|error| self.why_not(&error))
+            }
+            (Some(Err(error)), _) => Err(self.why_not(error)),
+        });
+        for (record, result) in records.iter().zip(results) {
             match result {
-                Ok(true) => pushed.records += 1,
-                Ok(false) => pushed.already += 1,
-                Err(error) => match self.why_not(error) {
-                    Some(why) => pushed.failed.push((record.made.stage.clone(), why)),
-                    None => pushed.left += 1,
-                },
+                Some(Ok(Some(true))) => pushed.records += 1,
+                Some(Ok(Some(false))) => pushed.already += 1,
+                Some(Err(Some(why))) => pushed.failed.push((record.made.stage.clone(), why)),
+                Some(Ok(None) | Err(None)) | None => pushed.left += 1,
             }
         }
         pushed
     }
 
     /// Why something was not pushed; `None` if it was not tried.
-    fn why_not(&self, error: NotUploaded) -> Option<String> {
+    fn why_not(&self, error: &NotUploaded) -> Option<String> {
         match error {
             NotUploaded::Stopped => None,
             NotUploaded::Remote(error) => {
-                self.failed(&error);
-                Some(words(&error))
+                if is_denied(error) {
+                    self.deny_writes(&words(error));
+                } else {
+                    self.failed(error);
+                }
+                Some(words(error))
             }
             NotUploaded::Here(error) => Some(error.to_string()),
         }
     }
 
-    /// Does `work` for each of `items`, several at a time; `None` for those that were not tried because the remote is lost.
+    /// Does `work` for each of `items`; `None` for those that were not tried because the remote is lost or refuses to be written.
     fn in_parallel<I: Sync, T: Send>(&self, items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<Option<T>> {
-        let results: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..AT_A_TIME.min(items.len()) {
-                scope.spawn(|| {
-                    while !self.is_lost() {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let (Some(item), Some(result)) = (items.get(index), results.get(index)) else { return };
-                        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(work(item));
-                    }
-                });
-            }
-        });
-        results.into_iter().map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+        in_parallel(items, &|| !self.takes_nothing(), work)
     }
 
     /// What is to be done with `record`.
@@ -174,30 +166,48 @@ impl SharedCache {
         self.succeeded();
         let is_refused = pushing.store.refused_objects(record.key).is_some();
         Ok(match found {
-            Found::Nothing => Todo::Push(None),
+            Found::Nothing => Todo::Push(PutMode::Create),
             // What this cache refused because of its objects: now the record is pushed that has them.
             Found::Record(envelope) if is_refused && envelope.record.content != record.content => {
-                Todo::Push(Some(UpdateVersion { e_tag: None, version: None }))
+                Todo::Push(PutMode::Overwrite)
             }
             // Of a stage that came out differently elsewhere, this cache has other objects.
             Found::Record(envelope) if envelope.record.content != record.content => Todo::Nothing,
             Found::Record(_) if pushing.checks_objects || is_refused => Todo::Check,
             Found::Record(_) => Todo::Nothing,
-            Found::Unusable(Unusable::Damaged(_), version) => Todo::Push(Some(version)),
-            // A signed record is worth more than one without a signature. One that is signed by others stays.
-            Found::Unusable(Unusable::Untrusted(_), version) if self.signing_key.is_some() => Todo::Push(Some(version)),
+            Found::Unusable(Unusable::Damaged(_), version) => Todo::Push(over(version)),
+            // A signed record is worth more than one without a signature. One that is signed by others stays: else those who do not
+            // trust each other would replace each other's for ever.
+            Found::Unusable(Unusable::Untrusted(origin), version)
+                if self.signing_key.is_some() && origin.signed_by.is_none() =>
+            {
+                Todo::Push(over(version))
+            }
             Found::Unusable(Unusable::Untrusted(_), _) => Todo::Nothing,
         })
     }
 
     /// Uploads an object if it is not there, or `anyway`. Returns whether it was uploaded.
-    fn push_object(&self, output: &Output, anyway: bool, pushing: &Pushing<'_>) -> Result<bool, NotUploaded> {
-        if pushing.stop.load(Ordering::Relaxed) {
+    fn push_object(
+        &self,
+        output: &Output,
+        anyway: bool,
+        present: Option<&Present>,
+        pushing: &Pushing<'_>,
+    ) -> Result<bool, NotUploaded> {
+        if (pushing.is_stopped)() {
             return Err(NotUploaded::Stopped);
         }
-        let has = !anyway && self.runtime.block_on(self.patiently(async || self.has_object(output).await))?;
+        let has = !anyway
+            && match present {
+                Some(present) => present.has(output),
+                None => self.runtime.block_on(self.patiently(async || self.has_object(output).await))?,
+            };
         if !has && !pushing.is_dry {
             self.runtime.block_on(self.upload_patiently(output, pushing))?;
+        }
+        if let Some(present) = present {
+            present.add(output);
         }
         self.succeeded();
         let done = pushing.done.fetch_add(output.size, Ordering::Relaxed) + output.size;
@@ -207,7 +217,7 @@ impl SharedCache {
 
     async fn upload_patiently(&self, output: &Output, pushing: &Pushing<'_>) -> Result<(), NotUploaded> {
         let here = Mutex::new(None);
-        let result = self.patiently(async || match self.upload(pushing.store, output, pushing.stop).await {
+        let result = self.patiently(async || match self.upload(pushing.store, output, pushing.is_stopped).await {
             Ok(()) => Ok(()),
             Err(NotUploaded::Remote(error)) => Err(error),
             Err(other) => {
@@ -219,31 +229,14 @@ impl SharedCache {
         here.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    /// Puts the record where there is none, or in the place of the version `old`, which does not count. Returns whether it is
-    /// the record that is there now.
-    async fn put_record(
-        &self,
-        record: &Record,
-        old: Option<UpdateVersion>,
-        store: &Store,
-    ) -> Result<bool, NotUploaded> {
+    /// Puts the record where there is none, or in the place of what does not count, as `mode` says. Returns whether it is the
+    /// record that is there now.
+    async fn put_record(&self, record: &Record, mode: PutMode, store: &Store) -> Result<bool, NotUploaded> {
         let here = |error: anyhow::Error| NotUploaded::Here(RemoteError::Local(error));
         let bytes = store.record_bytes(record.key).map_err(here)?;
         let bytes = envelope::seal(&bytes, self.signing_key.as_ref()).map_err(|error| here(error.into()))?;
-        let path = self.layout.record(record.key);
-        let put = async |mode: PutMode| self.store.put_opts(&path, bytes.clone().into(), mode.into()).await;
-        let mode = match old {
-            None => PutMode::Create,
-            Some(UpdateVersion { e_tag: None, version: None }) => PutMode::Overwrite,
-            Some(version) => PutMode::Update(version),
-        };
-        let result = match self.patiently(async || put(mode.clone()).await).await {
-            // A folder cannot replace one version only; nor can some servers put a file only where there is none.
-            Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => put(PutMode::Overwrite).await,
-            result => result,
-        };
-        match result {
-            Ok(_) => {}
+        match self.write_small(&self.layout.record(record.key), &bytes, mode).await {
+            Ok(()) => {}
             // Another was first, or the answer to our first try was lost: what is there now decides.
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
                 return match self.patiently(async || self.look_for(record.key).await).await? {
@@ -264,4 +257,26 @@ impl SharedCache {
 /// The records of those of `keys` that are on this disk.
 pub(crate) fn records_here(store: &Store, keys: &[Key]) -> Vec<Record> {
     keys.iter().filter_map(|key| store.find_here(*key)).collect()
+}
+
+/// Does `work` for each of `items`, several at a time, while it `goes_on`; `None` for the rest.
+fn in_parallel<I: Sync, T: Send>(
+    items: &[I],
+    goes_on: &(dyn Fn() -> bool + Sync),
+    work: impl Fn(&I) -> T + Sync,
+) -> Vec<Option<T>> {
+    let results: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME.min(items.len()) {
+            scope.spawn(|| {
+                while goes_on() {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(item), Some(result)) = (items.get(index), results.get(index)) else { return };
+                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(work(item));
+                }
+            });
+        }
+    });
+    results.into_iter().map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }

@@ -9,9 +9,9 @@ impl Remote for SharedCache {
     fn find(&self, keys: &[Key]) -> Vec<Option<Record>> {
         let found = self.find_all(keys);
         for envelope in found.iter().flatten() {
-            let (record, pusher) = (&envelope.record, &envelope.pusher);
-            let (stage, by, host, is_signed) = (&record.made.stage, &pusher.user, &pusher.host, envelope.is_signed);
-            tracing::debug!(key = %record.key, stage, by, host, at = pusher.at, is_signed, "found in the shared cache");
+            let (record, origin) = (&envelope.record, &envelope.origin);
+            let (stage, by, host, signed_by) = (&record.made.stage, &origin.user, &origin.host, origin.signed_by);
+            tracing::debug!(key = %record.key, stage, by, host, at = origin.at, ?signed_by, "found in the shared cache");
         }
         found.into_iter().map(|envelope| envelope.map(|envelope| envelope.record)).collect()
     }

@@ -6,7 +6,6 @@ use matssl_pipeline::cache::{Digest, Output, Store};
 use object_store::{Error, ObjectStore as _, ObjectStoreExt as _, PutMode, WriteMultipart};
 use std::fs::File;
 use std::io::Read as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Size of a part, and of the largest object that goes at once.
 const PART: u64 = 8 << 20;
@@ -41,44 +40,73 @@ impl SharedCache {
     }
 
     /// Uploads the object of `output`, after its content on disk was held to its hash.
-    pub(crate) async fn upload(&self, store: &Store, output: &Output, stop: &AtomicBool) -> Result<(), NotUploaded> {
+    pub(crate) async fn upload(
+        &self,
+        store: &Store,
+        output: &Output,
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), NotUploaded> {
         let file = store.object(output.digest);
         let here = |error: std::io::Error| {
             NotUploaded::Here(RemoteError::Local(anyhow::anyhow!("cannot read {}: {error}", file.display())))
         };
-        let (digest, size) = Digest::of_file(&file).map_err(here)?;
-        if digest != output.digest {
-            return Err(NotUploaded::Here(RemoteError::Damaged(format!(
+        let check = |digest: Digest| match digest == output.digest {
+            true => Ok(()),
+            false => Err(NotUploaded::Here(RemoteError::Damaged(format!(
                 "{} is damaged in the cache on this machine ({}); `matssl-run cache verify` sets damaged files aside",
                 output.path,
                 file.display()
-            ))));
-        }
+            )))),
+        };
         let path = self.layout.object(output.digest);
-        if size <= PART {
+        if std::fs::metadata(&file).map_err(here)?.len() <= PART {
             let bytes = std::fs::read(&file).map_err(here)?;
+            check(Digest::of(&bytes))?;
             self.uploads.put_opts(&path, bytes.into(), PutMode::Overwrite.into()).await?;
             return Ok(());
         }
+        let (digest, size) = Digest::of_file(&file).map_err(here)?;
+        check(digest)?;
+        let mut reader = File::open(&file).map_err(here)?;
         let part = PART.max(size / MOST_PARTS);
         let mut upload = WriteMultipart::new_with_chunk_size(self.uploads.put_multipart(&path).await?, part as usize);
-        let mut reader = File::open(&file).map_err(here)?;
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            if stop.load(Ordering::Relaxed) {
+        match send(&mut upload, &mut reader, is_stopped).await {
+            Ok(()) => Ok(upload.finish().await.map(drop)?),
+            Err(unsent) => {
+                // Else the store would keep the parts, and some ask money for them.
                 let _ = upload.abort().await;
-                return Err(NotUploaded::Stopped);
-            }
-            if let Err(error) = upload.wait_for_capacity(PARTS_AT_A_TIME).await {
-                let _ = upload.abort().await;
-                return Err(error.into());
-            }
-            match reader.read(&mut buffer).map_err(here)? {
-                0 => break,
-                count => upload.write(&buffer[..count]),
+                Err(match unsent {
+                    Unsent::Stopped => NotUploaded::Stopped,
+                    Unsent::Remote(error) => NotUploaded::Remote(error),
+                    Unsent::Unreadable(error) => here(error),
+                })
             }
         }
-        upload.finish().await?;
-        Ok(())
+    }
+}
+
+/// Why the parts of an object were not sent.
+enum Unsent {
+    Stopped,
+    Remote(Error),
+    Unreadable(std::io::Error),
+}
+
+/// Sends what `reader` has, a few parts at a time.
+async fn send(
+    upload: &mut WriteMultipart,
+    reader: &mut File,
+    is_stopped: &(dyn Fn() -> bool + Sync),
+) -> Result<(), Unsent> {
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        if is_stopped() {
+            return Err(Unsent::Stopped);
+        }
+        upload.wait_for_capacity(PARTS_AT_A_TIME).await.map_err(Unsent::Remote)?;
+        match reader.read(&mut buffer).map_err(Unsent::Unreadable)? {
+            0 => return Ok(()),
+            count => upload.write(&buffer[..count]),
+        }
     }
 }

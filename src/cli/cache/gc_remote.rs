@@ -22,11 +22,15 @@ pub(super) fn gc(args: &GcArgs, url: &str) -> Result<Ending, Stop> {
 }
 
 fn as_text(swept: &RemoteSweep, done: bool) -> String {
-    let RemoteSweep { lists, records, objects, kept, damaged } = swept;
+    let RemoteSweep { lists, records, objects, leftovers, kept, damaged } = swept;
     let (verb, how) = if done { ("deleted", "") } else { ("would delete", "; add --yes to delete") };
     let files = format!("{} ({})", plural(objects.count, "file"), Bytes(objects.bytes));
     let mut text =
         format!("{verb} {} and {files}, {} kept{how}\n", plural(*records, "record"), plural(*kept, "record"));
+    if leftovers.count > 0 {
+        text +=
+            &format!("{} ({}) that killed pushes have left\n", plural(leftovers.count, "file"), Bytes(leftovers.bytes));
+    }
     if *lists > 0 {
         text += &format!("{} of experiments no longer count\n", plural(*lists, "list"));
     }
@@ -37,12 +41,13 @@ fn as_text(swept: &RemoteSweep, done: bool) -> String {
 }
 
 fn as_json(swept: &RemoteSweep, done: bool) -> serde_json::Value {
-    let RemoteSweep { lists, records, objects, kept, damaged } = swept;
+    let RemoteSweep { lists, records, objects, leftovers, kept, damaged } = swept;
     json!({
         "done": done,
         "lists": lists,
         "records": records,
         "objects": { "count": objects.count, "bytes": objects.bytes },
+        "leftovers": { "count": leftovers.count, "bytes": leftovers.bytes },
         "kept": kept,
         "damaged": damaged,
     })

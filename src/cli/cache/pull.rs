@@ -3,6 +3,7 @@
 use super::super::open_experiment::{self, OpenExperiment};
 use super::super::outcome::{Ending, Stop};
 use super::super::output::{print, say};
+use super::super::remote::look_into;
 use super::super::wording::plural;
 use super::push::PushArgs;
 use crate::cache::{Amount, Digest, Record};
@@ -16,10 +17,7 @@ pub(super) fn pull(args: &PushArgs) -> Result<Ending, Stop> {
     if !shared.connect()? {
         return Err(Stop::not_there(format!("there is no shared cache in {}", shared.shown())));
     }
-    let OpenExperiment { store, places, plan, gate, left_out } = open_experiment::open_whole(&args.experiment)?;
-    let store = store.with_remote(shared.clone());
-    let plan = plan.ask_remote(&store, &places)?;
-    let experiment = OpenExperiment { store, places, plan, gate, left_out };
+    let experiment = look_into(&shared, open_experiment::open_whole(&args.experiment)?)?;
     let wanted = args.wanted(&experiment)?;
     let OpenExperiment { store, plan, .. } = &experiment;
     let (mut here, mut nowhere, mut records) = (0, 0, Vec::new());

@@ -45,8 +45,8 @@ impl PushArgs {
 
 pub(super) fn push(args: &PushArgs) -> Result<Ending, Stop> {
     let shared = args.remote.required(args.quiet)?;
-    if shared.is_readonly() && !args.dry_run {
-        return Err(Stop::bad_request(format!("the shared cache {} is only read", shared.shown())));
+    if !args.dry_run {
+        shared.writable()?;
     }
     let experiment = open_experiment::open_whole(&args.experiment)?;
     let wanted = args.wanted(&experiment)?;
@@ -66,7 +66,7 @@ pub(super) fn push(args: &PushArgs) -> Result<Ending, Stop> {
         all: keys.len() == wanted.len(),
         is_dry: args.dry_run,
     };
-    let pushed = shared.push(&push, &stop)?;
+    let pushed = shared.push(&push, &|| stop.load(Ordering::Relaxed))?;
     say_failed(&pushed);
     print(&as_text(&pushed, &shared, args.dry_run, asked - keys.len()));
     Ok(ending(&pushed, &shared, &stop))

@@ -7,7 +7,7 @@ use super::{Digest, Draft, Gate, Key, Output, Record, Store};
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -118,7 +118,7 @@ impl Store {
                 let Some(output) = missing.get(index) else { return };
                 let outcome = match result {
                     Ok(()) => self.admit(output, &wanted[index].file, last),
-                    Err(error) => Ok(Some(fault_of(output, error))),
+                    Err(error) => fault_of(output, error).map(Some),
                 };
                 match outcome {
                     Ok(None) => {}
@@ -177,14 +177,19 @@ fn download_of(output: &Output, folder: &Path) -> Download {
     Download { digest: output.digest, size: output.size, file: folder.join(output.digest.to_string()) }
 }
 
-fn fault_of(output: &Output, error: DownloadError) -> Fault {
-    match error {
+/// What is wrong with the remote's copy, or with the way to it.
+///
+/// # Errors
+/// If it is this disk that cannot take the file.
+fn fault_of(output: &Output, error: DownloadError) -> Result<Fault> {
+    Ok(match error {
         DownloadError::Missing => Fault { why: "is missing there".into(), is_damaged: true },
         DownloadError::Size(size) => {
             Fault { why: format!("has {size} bytes in the place of {}", output.size), is_damaged: true }
         }
         DownloadError::Failed(why) => Fault { why: format!("cannot be fetched: {why}"), is_damaged: false },
-    }
+        DownloadError::Disk(kind, why) => return Err(io::Error::new(kind, why).into()),
+    })
 }
 
 /// Why `record` cannot be had.

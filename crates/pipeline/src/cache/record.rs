@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+/// The largest output of a stage that is believed, in bytes: 1 PiB.
+const MOST_BYTES: u64 = 1 << 50;
+/// The last second of the year 9999, counted from 1970.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 /// A finished stage: what it was computed from, which files it left, where and when. It does not change once written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -76,12 +81,31 @@ impl Record {
         self.material.key() == self.key && self.content == Record::content_of(&self.outputs)
     }
 
-    /// Whether all outputs have names inside their folder. Those of this program always have; a record from elsewhere must not
-    /// make a copy of its files write to other places.
-    pub fn has_safe_paths(&self) -> bool {
+    /// Why a record from another machine must not be used although its hashes are right; `None` if it may. Records of this
+    /// program have no such flaw. With one of another origin a copy of its files could write to other places, its numbers could
+    /// stop the program, and its names could write to the terminal.
+    pub fn flaw(&self) -> Option<&'static str> {
+        let Provenance { stage, program, host, cpu, device, finished_at, seconds, .. } = &self.made;
         let is_normal = |part: Component<'_>| matches!(part, Component::Normal(_));
-        let is_safe = |output: &Output| !output.path.is_empty() && Path::new(&output.path).components().all(is_normal);
-        self.outputs.iter().all(is_safe)
+        let is_inside =
+            |output: &Output| !output.path.is_empty() && Path::new(&output.path).components().all(is_normal);
+        let paths = || self.outputs.iter().map(|output| output.path.as_str());
+        let size = self.outputs.iter().try_fold(0, |sum: u64, output| sum.checked_add(output.size));
+        if !self.outputs.iter().all(is_inside) {
+            Some("names files outside of its output")
+        } else if [stage, program, host, cpu, device].into_iter().any(|name| has_control(name))
+            || paths().any(has_control)
+        {
+            Some("has names with control characters")
+        } else if !paths().is_sorted_by(|a, b| a < b) {
+            Some("does not list its files in order")
+        } else if size.is_none_or(|size| size > MOST_BYTES) {
+            Some("names more bytes than there can be")
+        } else if *finished_at > LAST_SECOND || !(0.0..=LAST_SECOND as f64).contains(seconds) {
+            Some("has a time that cannot be")
+        } else {
+            None
+        }
     }
 
     /// The bytes of the record's file: JSON with a seal, because key and content show damage only to what they are hashes of.
@@ -98,6 +122,10 @@ impl Record {
     pub(super) fn is_intact(bytes: &[u8]) -> bool {
         bytes.ends_with(b"}}") || is_sealed(bytes)
     }
+}
+
+fn has_control(name: &str) -> bool {
+    name.contains(char::is_control)
 }
 
 #[cfg(test)]
@@ -121,5 +149,37 @@ mod tests {
             assert_eq!(Record::from_bytes(&flipped), None, "bit {bit}");
         }
         (0..bytes.len()).for_each(|end| assert_eq!(Record::from_bytes(&bytes[..end]), None));
+    }
+
+    #[test]
+    fn a_record_from_elsewhere_is_refused_for_what_no_stage_can_leave() {
+        let output = |path: &str| Output { path: path.into(), digest: Digest::of(b"a"), size: 1 };
+        let record = |paths: &[&str], change: &dyn Fn(&mut Record)| {
+            let outputs: Vec<Output> = paths.iter().map(|path| output(path)).collect();
+            let (material, content) = (material(0), Record::content_of(&outputs));
+            let made =
+                Provenance { host: "h".into(), finished_at: 1_800_000_000, seconds: 1.5, ..Provenance::default() };
+            let mut record =
+                Record { key: material.key(), material, outputs, content, made, telemetry: BTreeMap::new() };
+            change(&mut record);
+            record.flaw().map(|flaw| flaw.split(' ').next_back().unwrap_or_default().to_owned())
+        };
+        let as_it_is = |paths: &[&str]| record(paths, &|_| ());
+        assert_eq!(as_it_is(&["a", "b/c", "b/d..e"]), None);
+        for path in ["../a", "/a", "", ".", "..", "a/../../b", "./a"] {
+            assert_eq!(as_it_is(&[path]).as_deref(), Some("output"), "{path}");
+        }
+        // A newline in a path would make two lists of files have one hash.
+        assert_eq!(as_it_is(&["a\n00 b"]).as_deref(), Some("characters"));
+        assert_eq!(as_it_is(&["b", "a"]).as_deref(), Some("order"));
+        assert_eq!(as_it_is(&["a", "a"]).as_deref(), Some("order"));
+        let changed = |change: &dyn Fn(&mut Record)| record(&["a", "b"], change);
+        assert_eq!(changed(&|record| record.made.host = "\u{1b}[2J".into()).as_deref(), Some("characters"));
+        let huge = changed(&|record| record.outputs.iter_mut().for_each(|output| output.size = u64::MAX));
+        assert_eq!(huge.as_deref(), Some("be"));
+        assert_eq!(changed(&|record| record.made.finished_at = u64::MAX).as_deref(), Some("be"));
+        for seconds in [-1.0, 1e300, f64::INFINITY] {
+            assert_eq!(changed(&|record| record.made.seconds = seconds).as_deref(), Some("be"));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Digest, Key, Record};
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 /// A cache that several machines share.
@@ -36,6 +37,8 @@ pub enum DownloadError {
     Missing,
     /// It has another size, in bytes.
     Size(u64),
-    /// The remote cannot be reached, or the disk cannot be written.
+    /// The remote cannot be reached.
     Failed(String),
+    /// The file cannot be written.
+    Disk(io::ErrorKind, String),
 }

@@ -36,11 +36,8 @@ impl Store {
         let mut count = 0;
         for (key, record) in new.iter().zip(found) {
             // Whatever the remote says, only a record of this key counts.
-            let Some(record) =
-                record.filter(|record| record.key == *key && record.is_consistent() && record.has_safe_paths())
-            else {
-                continue;
-            };
+            let is_sound = |record: &Record| record.key == *key && record.is_consistent() && record.flaw().is_none();
+            let Some(record) = record.filter(is_sound) else { continue };
             debug!(%key, stage = record.made.stage, host = record.made.host, "the remote has the record of this key");
             adopted.add(record);
             count += 1;

@@ -4,6 +4,7 @@ use super::fixtures::{Stage, empty_cache, material, publish};
 use super::{Digest, Download, DownloadError, Key, Record, Remote, Store};
 use std::collections::HashMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 
 /// A remote in memory.
@@ -14,6 +15,8 @@ struct FakeRemote {
     downloads: Mutex<Vec<Digest>>,
     said: Mutex<Vec<String>>,
     is_lost: Mutex<bool>,
+    /// The disk is full.
+    is_full: Mutex<bool>,
     /// The first download of each object is damaged on its way.
     damages_first: bool,
 }
@@ -46,6 +49,9 @@ impl Remote for FakeRemote {
             downloads.push(wanted.digest);
             let result = match self.objects.lock().unwrap().get(&wanted.digest) {
                 _ if *self.is_lost.lock().unwrap() => Err(DownloadError::Failed("no route".into())),
+                _ if *self.is_full.lock().unwrap() => {
+                    Err(DownloadError::Disk(ErrorKind::StorageFull, "no space for a".into()))
+                }
                 None => Err(DownloadError::Missing),
                 Some(bytes) => {
                     let mut bytes = bytes.clone();
@@ -175,6 +181,18 @@ fn a_remote_that_is_lost_on_the_way_is_no_damage() {
     assert!(failed[&a.key].contains("no route"), "{failed:?}");
     assert_eq!((store.find(a.key), store.refused_objects(a.key)), (None, None));
     assert!(remote.said.lock().unwrap().is_empty());
+}
+
+/// A full disk is no property of the remote: the run must say so, and not compute everything again.
+#[test]
+fn a_full_disk_is_an_error_and_no_damage() {
+    let (_folders, [a, _], store, remote) = two_caches();
+    store.ask_remote(&[a.key]);
+    *remote.is_full.lock().unwrap() = true;
+    let error = store.fetch(&[store.only_remote(a.key).unwrap()]).unwrap_err();
+    assert_eq!(error.downcast_ref::<std::io::Error>().unwrap().kind(), ErrorKind::StorageFull);
+    assert!(error.to_string().contains("no space for a"));
+    assert_eq!((store.find(a.key), store.refused_objects(a.key)), (Some(a), None));
 }
 
 #[test]

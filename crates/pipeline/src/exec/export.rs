@@ -22,7 +22,9 @@ pub fn export<'a>(store: &Store, records: impl IntoIterator<Item = &'a Record>, 
         fs::create_dir_all(parent).with_context(|| format!("cannot create the report folder {}", parent.display()))?;
         // Under a temporary name, so that a report is never incomplete.
         let mut temporary = tempfile::NamedTempFile::new_in(parent)?;
-        let mut object = fs::File::open(store.object(output.digest))?;
+        let object = store.object(output.digest);
+        let mut object = fs::File::open(&object)
+            .with_context(|| format!("cannot read {} from the cache ({})", output.path, object.display()))?;
         // Shares the blocks where the file system can (reflinks).
         std::io::copy(&mut object, &mut temporary)?;
         if !Digest::of_file(temporary.path()).is_ok_and(|(digest, _)| digest == output.digest) {

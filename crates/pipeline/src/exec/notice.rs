@@ -29,8 +29,10 @@ pub(super) struct Looked {
 pub(super) enum Notice {
     /// A message of a stage.
     Stage(Report),
-    /// The remote has answered.
+    /// The remote has answered, and what is needed of it is here.
     Looked(Looked),
+    /// The remote has files that this stage needs. They are on their way, and [`Notice::Looked`] follows.
+    Fetching(usize),
     /// [`Signals`](super::Signals) has changed.
     Signal,
     /// The GPU with this number, used by another run before, is free.

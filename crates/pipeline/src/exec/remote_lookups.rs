@@ -1,11 +1,12 @@
-//! Asks the remote for stages whose keys become known during a run. Threads wait for the network, so that the run does not.
+//! Asks the remote for stages whose keys become known during a run, and brings what they need. Threads wait for the network, so
+//! that the run does not: some ask, which is quick, and others download, so that no question waits for a download.
 
 use super::notice::{Looked, Notice};
 use crate::cache::{Gate, Key, Record, Store};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Number of threads that ask.
+/// Number of threads that ask, and of threads that download.
 const THREADS: usize = 4;
 
 /// What the remote is asked for before a stage runs.
@@ -30,29 +31,45 @@ impl RemoteLookups {
         RemoteLookups { store: store.clone(), notices, asked: None }
     }
 
-    /// Asks; the answer comes as [`Notice::Looked`].
+    /// Asks. The answer comes as [`Notice::Looked`], after [`Notice::Fetching`] if something must be downloaded.
     pub(super) fn start(&mut self, lookup: Lookup) {
         let asked = self.asked.get_or_insert_with(|| start_threads(&self.store, &self.notices));
         if let Err(lost) = asked.send(lookup) {
-            // No thread could be started: the run goes on as without a remote.
-            let _ = self.notices.send(Notice::Looked(answer(&self.store, lost.0)));
+            // No thread could be started: the run itself waits.
+            let looked = answer(&self.store, &lost.0).unwrap_or_else(|| bring(&self.store, &lost.0));
+            let _ = self.notices.send(Notice::Looked(looked));
         }
     }
 }
 
 fn start_threads(store: &Store, notices: &Sender<Notice>) -> Sender<Lookup> {
+    let downloads = start_pool("download", {
+        let (store, notices) = (store.clone(), notices.clone());
+        move |lookup| notices.send(Notice::Looked(bring(&store, &lookup))).is_ok()
+    });
+    let (store, notices) = (store.clone(), notices.clone());
+    start_pool("remote", move |lookup| {
+        if let Some(looked) = answer(&store, &lookup) {
+            return notices.send(Notice::Looked(looked)).is_ok();
+        }
+        if notices.send(Notice::Fetching(lookup.stage)).is_err() {
+            return false;
+        }
+        match downloads.send(lookup) {
+            Ok(()) => true,
+            Err(lost) => notices.send(Notice::Looked(bring(&store, &lost.0))).is_ok(),
+        }
+    })
+}
+
+/// Threads that do `work` for what is sent to them, until it returns false because the run has ended.
+fn start_pool(name: &str, work: impl Fn(Lookup) -> bool + Clone + Send + 'static) -> Sender<Lookup> {
     let (sender, receiver) = channel();
     let receiver = Arc::new(Mutex::new(receiver));
     for _ in 0..THREADS {
-        let (store, notices, receiver) = (store.clone(), notices.clone(), Arc::clone(&receiver));
-        let thread = std::thread::Builder::new().name("remote".into());
-        let _ = thread.spawn(move || {
-            while let Some(lookup) = next(&receiver) {
-                if notices.send(Notice::Looked(answer(&store, lookup))).is_err() {
-                    return;
-                }
-            }
-        });
+        let (work, receiver) = (work.clone(), Arc::clone(&receiver));
+        let thread = std::thread::Builder::new().name(name.into());
+        let _ = thread.spawn(move || while next(&receiver).is_some_and(&work) {});
     }
     sender
 }
@@ -61,21 +78,27 @@ fn next(receiver: &Mutex<Receiver<Lookup>>) -> Option<Lookup> {
     receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
-fn answer(store: &Store, Lookup { stage, key, inputs }: Lookup) -> Looked {
+/// Asks for the record. `None` if something must be downloaded before there is an answer.
+fn answer(store: &Store, Lookup { stage, key, inputs }: &Lookup) -> Option<Looked> {
+    store.ask_remote(key.as_slice());
+    let is_there = key.is_some_and(|key| store.only_remote(key).is_some());
+    (!is_there && inputs.is_empty()).then_some(Looked { stage: *stage, outcome: Ok(None), gate: None })
+}
+
+/// Brings the stage's output if the remote has it, else its inputs.
+fn bring(store: &Store, Lookup { stage, key, inputs }: &Lookup) -> Looked {
     let gate = Gate::shared(store).ok();
-    let outcome = found(store, key).and_then(|found| match found {
+    let outcome = bring_output(store, *key).and_then(|found| match found {
         Some(record) => Ok(Some(record)),
-        None => bring_inputs(store, &inputs).map(|()| None),
+        None => bring_inputs(store, inputs).map(|()| None),
     });
-    Looked { stage, outcome, gate }
+    Looked { stage: *stage, outcome, gate }
 }
 
 /// The record of `key` with its objects, if the remote has both. They are brought at once, not when something reads them:
 /// damage must show before the stage counts as finished.
-fn found(store: &Store, key: Option<Key>) -> Result<Option<Arc<Record>>, String> {
-    let Some(key) = key else { return Ok(None) };
-    store.ask_remote(&[key]);
-    let Some(record) = store.only_remote(key) else { return Ok(None) };
+fn bring_output(store: &Store, key: Option<Key>) -> Result<Option<Arc<Record>>, String> {
+    let Some(record) = key.and_then(|key| store.only_remote(key)) else { return Ok(None) };
     let failed = store.fetch(std::slice::from_ref(&record)).map_err(|error| format!("{error:#}"))?;
     Ok(if failed.is_empty() { Some(record) } else { None })
 }

@@ -226,6 +226,10 @@ impl<'a> Run<'a> {
                     self.looked(looked);
                     true
                 }
+                Some(Notice::Fetching(stage)) => {
+                    self.scheduler.on(scheduler::Event::Fetching(stage));
+                    true
+                }
                 Some(Notice::GpuFree(gpu)) => {
                     self.scheduler.on(scheduler::Event::GpuFree(gpu));
                     true
@@ -279,7 +283,8 @@ impl<'a> Run<'a> {
                     | Notice::GpuFree(_)
                     | Notice::Withdrawn(_)
                     | Notice::Refused { .. }
-                    | Notice::Looked(_),
+                    | Notice::Looked(_)
+                    | Notice::Fetching(_),
                 )
                 | None => {}
             }

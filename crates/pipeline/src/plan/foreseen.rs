@@ -2,7 +2,7 @@
 
 use super::Plan;
 use crate::cache::{Record, Store};
-use crate::stage::{Foresight, InputFiles, Known, KnownInput, Places, Prospect};
+use crate::stage::{Foresight, Known, KnownInput, KnownOutput, Places, Prospect};
 use std::collections::BTreeMap;
 
 /// A problem or a warning, with the stages that have it.
@@ -45,12 +45,7 @@ impl Plan {
             }
             let instance = &self.experiment.instances[stage];
             let record = if instance.inputs.is_empty() { finished(stage) } else { None };
-            let output = record.map(|record| InputFiles {
-                label: instance.name.clone(),
-                seed: instance.seed,
-                files: store.files(record),
-                source: instance.stage.source(places),
-            });
+            let output = record.map(|record| KnownOutput::new(record, store));
             let inputs = instance.inputs.iter().map(|input| KnownInput {
                 role: input.role,
                 label: &input.label,

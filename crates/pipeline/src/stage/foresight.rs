@@ -1,7 +1,9 @@
 //! What is known of a stage before it runs: what it will leave, and why it must fail.
 
-use super::{InputFiles, Places};
+use super::Places;
+use crate::cache::{Record, Store};
 use std::any::Any;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a stage will leave, as far as it is known before the stage runs. Its type is an agreement among the kinds of a
@@ -12,7 +14,7 @@ pub type Prospect = Arc<dyn Any + Send + Sync>;
 pub struct KnownInput<'a> {
     /// The parameter that names it.
     pub role: &'a str,
-    /// Its label, as in [`InputFiles::label`].
+    /// Its label, as in [`InputFiles::label`](super::InputFiles::label).
     pub label: &'a str,
     /// Its seed.
     pub seed: Option<u64>,
@@ -22,10 +24,29 @@ pub struct KnownInput<'a> {
     pub prospect: Option<Prospect>,
 }
 
+/// The output of a finished stage. If only the remote has it, a file is brought when it is asked for: not all of them, which
+/// may be many images.
+pub struct KnownOutput<'a> {
+    record: &'a Record,
+    store: &'a Store,
+}
+
+impl<'a> KnownOutput<'a> {
+    pub(crate) fn new(record: &'a Record, store: &'a Store) -> Self {
+        KnownOutput { record, store }
+    }
+
+    /// Path of the file `name`; `None` if the stage left no such file.
+    pub fn file(&self, name: &str) -> Option<PathBuf> {
+        let output = self.record.outputs.iter().find(|output| output.path == name)?;
+        Some(self.store.object(output.digest))
+    }
+}
+
 /// What is known of a stage before it runs.
 pub struct Known<'a> {
     /// The output of the stage itself, if it has no inputs and has finished.
-    pub output: Option<InputFiles>,
+    pub output: Option<KnownOutput<'a>>,
     /// Its inputs, in the file's order.
     pub inputs: Vec<KnownInput<'a>>,
     /// The seed of its run.

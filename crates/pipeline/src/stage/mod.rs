@@ -17,7 +17,7 @@ pub use crate::events::Progress;
 pub use context::{Context, InputFiles};
 pub use device::OpenedDevice;
 pub use error::StageError;
-pub use foresight::{Foresight, Known, KnownInput, Prospect};
+pub use foresight::{Foresight, Known, KnownInput, KnownOutput, Prospect};
 pub use kind::{Decoded, InputStage, InputStages, Kind, Kinds, Stage, StageKind};
 pub use places::{ExternalFiles, Places};
 pub use uses::{DataUse, Uses};

@@ -1,23 +1,21 @@
-//! An S3 server, a proxy before it that damages connections, and the machines of a group.
+//! An S3 server, a web server, a proxy that damages connections, and the machines of a group.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its own part")]
 
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder as ConnectionBuilder;
-use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
+pub mod s3_server;
+pub mod web_server;
+
+use s3_server::{ACCESS_KEY, SECRET_KEY};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-pub const ACCESS_KEY: &str = "the-access-key";
-pub const SECRET_KEY: &str = "the-very-secret-key";
 pub const BUCKET: &str = "group";
 
-/// An S3 server in a thread of this process, with its files in a folder. It ends with the process.
+/// An S3 server with its files in a folder. It ends with the process.
 pub struct S3Server {
     pub folder: tempfile::TempDir,
     pub port: u16,
@@ -27,29 +25,7 @@ impl S3Server {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
-        let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            runtime.block_on(async {
-                let service = {
-                    let mut builder = S3ServiceBuilder::new(files);
-                    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-                    builder.build()
-                };
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                loop {
-                    let Ok((socket, _)) = listener.accept().await else { continue };
-                    let service = service.clone();
-                    tokio::spawn(async move {
-                        let server = ConnectionBuilder::new(TokioExecutor::new());
-                        let _ = server.serve_connection(TokioIo::new(socket), service).await;
-                    });
-                }
-            });
-        });
+        let port = s3_server::start(folder.path());
         S3Server { folder, port }
     }
 
@@ -83,6 +59,10 @@ pub struct Faults {
     pub refuses_each: AtomicUsize,
     /// Connections break after so many bytes of answers; 0: never.
     pub breaks_after: AtomicU64,
+    /// While this is not 0, no more than so many bytes are passed on by each connection; the rest waits.
+    pub holds_after: AtomicU64,
+    /// Connections that were held so far.
+    pub held: AtomicUsize,
     /// Milliseconds before each piece of an answer.
     pub delay: AtomicU64,
     /// Nothing is answered any more.
@@ -122,6 +102,14 @@ fn answer(mut server: TcpStream, mut client: TcpStream, faults: &Faults) {
     while let Ok(count @ 1..) = server.read(&mut buffer) {
         std::thread::sleep(Duration::from_millis(faults.delay.load(Ordering::Relaxed)));
         passed += count as u64;
+        let is_held = || {
+            let most = faults.holds_after.load(Ordering::Relaxed);
+            most > 0 && passed > most
+        };
+        faults.held.fetch_add(usize::from(is_held()), Ordering::Relaxed);
+        while is_held() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let most = faults.breaks_after.load(Ordering::Relaxed);
         let is_broken = faults.is_dead.load(Ordering::Relaxed) || (most > 0 && passed > most);
         if is_broken || client.write_all(&buffer[..count]).is_err() {
@@ -234,13 +222,28 @@ impl Answer {
     }
 }
 
-/// `examples/group.rs`, which `cargo test` builds.
+/// `examples/group.rs`. `cargo test` builds it, but not where it is given the name of a test: then it may be an old one.
 fn program() -> PathBuf {
+    const CURE: &str = "run `cargo build -p matssl-remote --example group`";
     let test = std::env::current_exe().unwrap();
     let folder: &Path = test.parent().and_then(Path::parent).unwrap();
     let program = folder.join("examples/group");
-    assert!(program.exists(), "{} is missing: `cargo test -p matssl-remote` builds it", program.display());
+    let built = std::fs::metadata(&program).and_then(|file| file.modified());
+    let built = built.unwrap_or_else(|_| panic!("{} is missing: {CURE}", program.display()));
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let newest = ["src", "examples", "../pipeline/src"].map(|folder| newest_below(&sources.join(folder)));
+    assert!(newest.into_iter().flatten().all(|newest| newest <= built), "{} is old: {CURE}", program.display());
     program
+}
+
+/// When the newest file below `folder` was written.
+fn newest_below(folder: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+    let times = entries.filter_map(|path| match path.is_dir() {
+        true => newest_below(&path),
+        false => std::fs::metadata(path).and_then(|file| file.modified()).ok(),
+    });
+    times.max()
 }
 
 /// An experiment of texts, counts and doubles, each of `times` lines.

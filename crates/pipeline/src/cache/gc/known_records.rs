@@ -7,12 +7,14 @@ use super::rules::Rules;
 use anyhow::Result;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A record of this program version.
 pub(super) struct KnownRecord {
     pub(super) record: Record,
-    /// When it was last made or used, in seconds since 1970.
+    /// When it was last made, fetched or used, in seconds since 1970.
     pub(super) used_at: u64,
     /// Whether a running experiment may need it.
     pub(super) is_held: bool,
@@ -44,7 +46,8 @@ impl KnownRecords {
         for file in store.record_files()? {
             match file {
                 RecordFile::Intact(record) => {
-                    let made = record.made.finished_at;
+                    // A record that came from the remote was made long before it was here.
+                    let made = record.made.finished_at.max(written_at(&store.record_file(record.key)));
                     let made_at = UNIX_EPOCH + Duration::from_secs(made);
                     let is_young = made_at >= rules.now || oldest_live.is_some_and(|start| made_at >= start);
                     known.records.push(KnownRecord {
@@ -124,6 +127,12 @@ impl KnownRecords {
         }
         references
     }
+}
+
+/// When a file was written, in seconds since 1970; 0 if that cannot be read.
+fn written_at(path: &Path) -> u64 {
+    let modified = fs::metadata(path).and_then(|file| file.modified()).ok();
+    modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs())
 }
 
 /// The objects that a record names.

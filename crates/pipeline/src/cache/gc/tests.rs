@@ -31,6 +31,7 @@ impl Cache {
         published.material.params = json!({ "stage": stage });
         published.made = Provenance { stage: stage.into(), finished_at: NOW - days * DAY, ..Provenance::default() };
         let record = published.publish(&self.store);
+        self.age(&self.store.record_file(record.key), days);
         for output in &record.outputs {
             self.age(&self.store.object(output.digest), days);
         }
@@ -129,6 +130,15 @@ fn a_record_that_a_run_found_is_used_and_the_last_log_of_an_experiment_stays() {
     let there: Vec<bool> = logs.iter().map(|log| log.exists()).collect();
     assert_eq!(there, [false, true, true]);
     assert_eq!(names(&cache.gc(|rules| rules.older_than = days(40))), ["e/found"]);
+}
+
+#[test]
+fn a_record_that_came_from_the_remote_today_is_young_however_old_it_is() {
+    let cache = Cache::new();
+    let [old, fetched] = ["old", "fetched"].map(|name| cache.record(&format!("e/{name}"), 90, &[], &[name]));
+    cache.age(&cache.store.record_file(fetched.key), 1);
+    assert_eq!(names(&cache.gc(|rules| rules.older_than = days(30))), ["e/old"]);
+    assert!(cache.has(&fetched) && !cache.has(&old));
 }
 
 #[test]

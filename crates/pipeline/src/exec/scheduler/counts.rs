@@ -9,6 +9,8 @@ pub(super) enum Phase {
     Waiting,
     /// It is being looked up in the cache.
     Looking,
+    /// The remote has its output, or inputs that it needs, and they are on their way.
+    Fetching,
     /// It waits for a slot.
     Ready,
     /// A worker runs it, with this many threads.
@@ -76,7 +78,13 @@ impl Counts {
         }
         if matches!(
             state,
-            Phase::Waiting | Phase::Looking | Phase::Ready | Phase::Running(_) | Phase::Submitted | Phase::Settling
+            Phase::Waiting
+                | Phase::Looking
+                | Phase::Fetching
+                | Phase::Ready
+                | Phase::Running(_)
+                | Phase::Submitted
+                | Phase::Settling
         ) {
             change(&mut self.open);
             if requirements.role == Role::Check {

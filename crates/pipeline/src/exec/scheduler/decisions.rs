@@ -7,6 +7,8 @@ pub(in crate::exec) enum Event {
     Hit(usize),
     /// Its inputs are finished, but its output is not cached.
     Miss(usize),
+    /// Its lookup is answered by files that must be downloaded first. `Hit`, `Miss` or `Failed` follows; others may start meanwhile.
+    Fetching(usize),
     /// It is computed and its slot is free, but its record is not durable yet: only eager stages may read it.
     Computed(usize),
     /// Its record is written.
@@ -26,7 +28,7 @@ pub(in crate::exec) enum Event {
 /// A decision of the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::exec) enum Decision {
-    /// All inputs are finished: look the output up in the cache, and answer `Hit`, `Miss` or `Failed`.
+    /// All inputs are finished: look the output up in the cache, and answer `Hit`, `Miss`, `Fetching` or `Failed`.
     Look(usize),
     /// Start a worker.
     Start {

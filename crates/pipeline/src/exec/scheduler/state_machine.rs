@@ -96,6 +96,7 @@ impl Scheduler {
         match event {
             Event::Hit(stage) => self.done(stage, false),
             Event::Finished(stage) => self.done(stage, true),
+            Event::Fetching(stage) => self.set(stage, Phase::Fetching),
             Event::Computed(stage) => {
                 self.set(stage, Phase::Settling);
                 // Computed again after its record could not be written: its readers already know of it.
@@ -134,9 +135,9 @@ impl Scheduler {
         Vec::new()
     }
 
-    /// Whether all checks have ended, and trainings may start.
+    /// Whether all checks have ended, all lookups are answered, and trainings may start.
     pub(in crate::exec) fn is_checked(&self) -> bool {
-        self.counts.checks == 0 && !self.is_stopped()
+        self.counts.checks == 0 && self.counts.looking == 0 && !self.is_stopped()
     }
 
     /// Whether `stage` is wanted and has not started yet.

@@ -44,6 +44,26 @@ fn a_lone_stage_gets_all_threads_and_two_share_them() {
 }
 
 #[test]
+fn a_stage_whose_files_are_downloaded_holds_no_other_back() {
+    for keep_going in [false, true] {
+        let mut s = scheduler(4, &[(0, 2)], 4, 4, keep_going);
+        s.decide();
+        s.on(Event::Fetching(0));
+        s.on(Event::Miss(1));
+        assert!(s.decide().is_empty() && !s.is_checked(), "3 is still looked up");
+        s.on(Event::Miss(3));
+        assert_eq!(s.decide(), [start(1, 2), start(3, 2)]);
+        s.on(Event::Finished(1));
+        s.on(Event::Failed(3));
+        // After a failure a run waits for no download, unless it goes on.
+        assert_eq!((s.decide().len(), s.is_over()), (0, !keep_going));
+        s.on(Event::Miss(0));
+        let next = if keep_going { vec![start(0, 4)] } else { vec![] };
+        assert_eq!(s.decide(), next);
+    }
+}
+
+#[test]
 fn the_longest_path_goes_first() {
     let mut s = scheduler(4, &[(1, 2), (2, 3)], 1, 1, false);
     assert_eq!(s.decide(), [Decision::Look(0), Decision::Look(1)]);
@@ -180,7 +200,7 @@ proptest! {
     fn every_run_ends_and_respects_its_limits(
         nodes in 1..12usize,
         raw in prop::collection::vec((0..12usize, 0..12usize), 0..30),
-        outcomes in prop::collection::vec(0..6u8, 12),
+        outcomes in prop::collection::vec(0..7u8, 12),
         kinds in prop::collection::vec(0..3u8, 12),
         needs in prop::collection::vec((0..8u64, prop::option::of(1..3usize)), 12),
         threads in 1..5usize,
@@ -211,14 +231,21 @@ proptest! {
         let mut running: Vec<usize> = Vec::new();
         let mut jobs_out: Vec<usize> = Vec::new();
         let mut settling: Vec<usize> = Vec::new();
+        let mut fetching: Vec<usize> = Vec::new();
         let mut troubled = vec![false; nodes];
         let mut gpu_of = BTreeMap::new();
         for _ in 0..20 * nodes {
             for decision in s.decide() {
                 match decision {
                     Decision::Look(stage) => {
-                        let event = if outcomes[stage] == 0 { Event::Hit(stage) } else { Event::Miss(stage) };
-                        s.on(event);
+                        match outcomes[stage] {
+                            0 => drop(s.on(Event::Hit(stage))),
+                            6 => {
+                                s.on(Event::Fetching(stage));
+                                fetching.push(stage);
+                            }
+                            _ => drop(s.on(Event::Miss(stage))),
+                        }
                     }
                     Decision::Start { stage, threads, gpu } => {
                         prop_assert!(!submits[stage] || kinds[stage] == 0);
@@ -284,6 +311,8 @@ proptest! {
                 }
             } else if let Some(stage) = settling.pop() {
                 s.on(Event::Finished(stage));
+            } else if let Some(stage) = fetching.pop() {
+                s.on(if stage % 2 == 0 { Event::Hit(stage) } else { Event::Miss(stage) });
             }
         }
         prop_assert!(s.is_over());
