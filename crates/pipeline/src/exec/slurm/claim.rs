@@ -1,11 +1,16 @@
 //! Claims: which batch and task run the stage of a key. Two runs on any hosts agree by them.
+//!
+//! The claims on a key are numbered files. The last one counts, and a new one is linked behind it, which only one can do. None is
+//! removed before the key has a record.
 
 use super::batch::{Batch, FOLDER};
 use crate::cache::{Key, Store};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::NamedTempFile;
 
 /// The owner of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,59 +46,77 @@ impl Claims {
         task: usize,
         mut is_live: impl FnMut(&Owner) -> bool,
     ) -> Result<Option<Owner>> {
-        let path = self.file(key);
-        let text = format!("{task} {}", batch.name());
-        let draft = tempfile::Builder::new().prefix(".tmp-").tempfile_in(&self.folder)?;
-        fs::write(draft.path(), &text)?;
-        draft.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        let owner = Owner { batch: batch.name(), task };
+        let draft = self.draft(&owner.text())?;
         loop {
+            let (number, last) = self.last(key);
+            match last {
+                Some(last) if last == owner => return Ok(None),
+                Some(last) if is_live(&last) => return Ok(Some(last)),
+                _ => {}
+            }
+            let path = self.file(key, number);
             match fs::hard_link(draft.path(), &path) {
                 Ok(()) => return Ok(None),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                // Another was first: it is the last one now, as soon as that can be seen here.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => std::thread::sleep(Duration::from_millis(10)),
                 Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),
             }
-            match self.owner(key) {
-                Some(owner) if owner.batch == batch.name() && owner.task == task => return Ok(None),
-                Some(owner) if is_live(&owner) => return Ok(Some(owner)),
-                Some(dead) => self.release(key, Some(&dead)),
-                None => self.release(key, None),
-            }
         }
-    }
-
-    /// The owner of `key`.
-    pub(super) fn owner(&self, key: Key) -> Option<Owner> {
-        read(&self.file(key))
     }
 
     /// Ends the claim on `key`, if it is still that of `owner`.
     pub(super) fn end(&self, key: Key, owner: &Owner) {
-        if self.owner(key).as_ref() == Some(owner) {
-            self.release(key, Some(owner));
+        let (next, last) = self.last(key);
+        if last.as_ref() == Some(owner)
+            && let Ok(draft) = self.draft("")
+        {
+            // Nobody else writes to this number. Where that fails, the owner is judged by its batch.
+            let _ = draft.persist(self.file(key, next - 1));
         }
     }
 
-    /// Removes the claim on `key`, which `owner` had (`None`: the file is damaged).
-    fn release(&self, key: Key, owner: Option<&Owner>) {
-        let aside = self.folder.join(format!(".gone-{key}-{}-{:?}", std::process::id(), std::thread::current().id()));
-        if fs::rename(self.file(key), &aside).is_ok() {
-            // Another run may have released it and claimed it anew between our look and the rename: that claim goes back.
-            if read(&aside).as_ref() != owner {
-                let _ = fs::hard_link(&aside, self.file(key));
-            }
-            let _ = fs::remove_file(aside);
+    /// Removes all claims on a key that has a record: whoever claims it from now on finds that.
+    pub(super) fn forget(&self, key: Key) {
+        (0..).take_while(|&number| fs::remove_file(self.file(key, number)).is_ok()).for_each(drop);
+    }
+
+    /// The number of the next claim on `key`, and the owner by the last one, unless that has ended.
+    fn last(&self, key: Key) -> (usize, Option<Owner>) {
+        let mut last = None;
+        let mut number = 0;
+        loop {
+            last = match fs::read_to_string(self.file(key, number)) {
+                Ok(text) => Owner::read(&text),
+                Err(error) if error.kind() == ErrorKind::NotFound => return (number, last),
+                // Damaged: nobody's.
+                Err(_) => None,
+            };
+            number += 1;
         }
     }
 
-    fn file(&self, key: Key) -> PathBuf {
-        self.folder.join(key.to_string())
+    fn draft(&self, text: &str) -> Result<NamedTempFile> {
+        let draft = tempfile::Builder::new().prefix(".tmp-").tempfile_in(&self.folder)?;
+        fs::write(draft.path(), text)?;
+        draft.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        Ok(draft)
+    }
+
+    fn file(&self, key: Key, number: usize) -> PathBuf {
+        self.folder.join(format!("{key}.{number}"))
     }
 }
 
-fn read(path: &Path) -> Option<Owner> {
-    let text = fs::read_to_string(path).ok()?;
-    let (task, batch) = text.split_once(' ')?;
-    Some(Owner { batch: batch.to_owned(), task: task.parse().ok()? })
+impl Owner {
+    fn text(&self) -> String {
+        format!("{} {}", self.task, self.batch)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (task, batch) = text.split_once(' ')?;
+        Some(Owner { batch: batch.to_owned(), task: task.parse().ok()? })
+    }
 }
 
 #[cfg(test)]
@@ -114,9 +137,13 @@ mod tests {
         assert_eq!(claims.take(key, &b, 0, |_| true).unwrap(), Some(owner.clone()));
         assert_eq!(claims.take(key, &b, 0, |_| false).unwrap(), None);
         claims.end(key, &owner);
-        assert_eq!(claims.owner(key), Some(Owner { batch: b.name(), task: 0 }), "only its owner ends a claim");
-        claims.end(key, &Owner { batch: b.name(), task: 0 });
-        assert_eq!(claims.owner(key), None);
+        let new = Owner { batch: b.name(), task: 0 };
+        assert_eq!(claims.last(key), (2, Some(new.clone())), "only its owner ends a claim");
+        claims.end(key, &new);
+        assert_eq!(claims.last(key), (2, None));
+        assert_eq!(claims.take(key, &a, 3, |_| true).unwrap(), None, "what has ended is nobody's");
+        claims.forget(key);
+        assert_eq!(claims.last(key), (0, None));
     }
 
     /// Eight threads find the same dead owner at once, again and again.
@@ -129,7 +156,7 @@ mod tests {
         let key = Key(Digest::of(b"key"));
         let dead = Batch::create(&store, "dead").unwrap();
         for round in 0..50 {
-            let last = claims.owner(key);
+            let last = claims.last(key);
             assert!(claims.take(key, &dead, round, |_| false).unwrap().is_none(), "{last:?}");
             let won = std::thread::scope(|scope| {
                 let take = |task| {

@@ -122,8 +122,11 @@ impl Jobs {
 
     /// Ends the claim of a task that is over.
     pub(super) fn close(&self, task: &Tracked) {
-        if let Some(batch) = &self.batches[task.batch] {
-            self.claims.end(task.request.key, &Owner { batch: batch.name(), task: task.task });
+        let key = task.request.key;
+        if self.store.find(key).is_some() {
+            self.claims.forget(key);
+        } else if let Some(batch) = &self.batches[task.batch] {
+            self.claims.end(key, &Owner { batch: batch.name(), task: task.task });
         }
     }
 

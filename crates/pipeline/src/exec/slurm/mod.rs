@@ -10,7 +10,7 @@
 //! slurm/<batch>/messages/<n>.jsonl   what it has said
 //! slurm/<batch>/ended/<n>.json    its last message, written at once
 //! slurm/<batch>/logs/<n>.log      its output
-//! slurm/claims/<key>              the batch and task that run the stage of this key
+//! slurm/claims/<key>.<n>          the batch and task that run the stage of this key; the last one counts
 //! ```
 //! No lock is held across hosts. A claim is linked, which is one step on any shared file system; where two jobs run one stage all the
 //! same, the first record wins.
