@@ -94,6 +94,7 @@ impl Bench {
     fn plain(&self, folder: &Path) -> Result<f64> {
         let script = format!(
             "#!/bin/bash\n#SBATCH --array=0-{}\n#SBATCH --output={1}/%a.log\n#SBATCH --mem=64M\n\
+             #SBATCH --open-mode=append\n#SBATCH --nodes=1\n#SBATCH --ntasks=1\n#SBATCH --cpus-per-task=1\n\
              echo $SLURM_ARRAY_TASK_ID > {1}/$SLURM_ARRAY_TASK_ID.out\n",
             self.count - 1,
             folder.display()
