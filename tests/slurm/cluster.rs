@@ -125,7 +125,7 @@ impl Cluster {
         wait(&self.folder, "an answer", || self.call("sinfo", &["-h"]).is_ok());
     }
 
-    /// Lets the node fail with everything that runs on it, and come back.
+    /// Tells the controller that the node has failed, and then that it is back: no daemon is killed.
     pub(crate) fn restart_node(&self) {
         let node = format!("nodename={}", self.host);
         let update = |state: &str| self.call("scontrol", &["update", &node, state, "reason=test"]).unwrap();

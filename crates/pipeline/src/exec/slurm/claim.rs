@@ -7,7 +7,7 @@ use super::batch::{Batch, FOLDER};
 use crate::cache::{Key, Store};
 use anyhow::{Context as _, Result};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::NamedTempFile;
@@ -49,7 +49,7 @@ impl Claims {
         let owner = Owner { batch: batch.name(), task };
         let draft = self.draft(&owner.text())?;
         loop {
-            let (number, last) = self.last(key);
+            let (number, last) = self.last(key).with_context(|| format!("cannot read {}", self.folder.display()))?;
             match last {
                 Some(last) if last == owner => return Ok(None),
                 Some(last) if is_live(&last) => return Ok(Some(last)),
@@ -67,8 +67,8 @@ impl Claims {
 
     /// Ends the claim on `key`, if it is still that of `owner`.
     pub(super) fn end(&self, key: Key, owner: &Owner) {
-        let (next, last) = self.last(key);
-        if last.as_ref() == Some(owner)
+        if let Ok((next, Some(last))) = self.last(key)
+            && last == *owner
             && let Ok(draft) = self.draft("")
         {
             // Nobody else writes to this number. Where that fails, the owner is judged by its batch.
@@ -81,16 +81,15 @@ impl Claims {
         (0..).take_while(|&number| fs::remove_file(self.file(key, number)).is_ok()).for_each(drop);
     }
 
-    /// The number of the next claim on `key`, and the owner by the last one, unless that has ended.
-    fn last(&self, key: Key) -> (usize, Option<Owner>) {
+    /// The number of the next claim on `key`, and the owner by the last one, unless that has ended or is damaged.
+    fn last(&self, key: Key) -> io::Result<(usize, Option<Owner>)> {
         let mut last = None;
         let mut number = 0;
         loop {
-            last = match fs::read_to_string(self.file(key, number)) {
-                Ok(text) => Owner::read(&text),
-                Err(error) if error.kind() == ErrorKind::NotFound => return (number, last),
-                // Damaged: nobody's.
-                Err(_) => None,
+            last = match fs::read(self.file(key, number)) {
+                Ok(bytes) => Owner::read(&String::from_utf8_lossy(&bytes)),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok((number, last)),
+                Err(error) => return Err(error),
             };
             number += 1;
         }
@@ -138,12 +137,16 @@ mod tests {
         assert_eq!(claims.take(key, &b, 0, |_| false).unwrap(), None);
         claims.end(key, &owner);
         let new = Owner { batch: b.name(), task: 0 };
-        assert_eq!(claims.last(key), (2, Some(new.clone())), "only its owner ends a claim");
+        assert_eq!(claims.last(key).unwrap(), (2, Some(new.clone())), "only its owner ends a claim");
         claims.end(key, &new);
-        assert_eq!(claims.last(key), (2, None));
+        assert_eq!(claims.last(key).unwrap(), (2, None));
         assert_eq!(claims.take(key, &a, 3, |_| true).unwrap(), None, "what has ended is nobody's");
         claims.forget(key);
-        assert_eq!(claims.last(key), (0, None));
+        assert_eq!(claims.last(key).unwrap(), (0, None));
+        // Nothing can be read there: an error, and no search without end.
+        let file = claims.folder.join("file");
+        fs::write(&file, "").unwrap();
+        assert!(Claims { folder: file }.last(key).is_err());
     }
 
     /// Eight threads find the same dead owner at once, again and again.
